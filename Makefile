@@ -66,7 +66,7 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix
 
 # Which small changes to the code its tests notice, in the modules whose turn it is this week; minutes each.
-# Or: make mutants SINCE=main, make mutants MODULE=providers/retry
+# Or: make mutants SINCE=main, make mutants MODULE=models/retry
 mutants: $(VENV)/mutants
 	$(BIN)/python -m benchmarks.mutants $(if $(SINCE),--since $(SINCE)) $(MODULE)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bot.core.reply.actions import ReplyAction
+from bot.core.actions import ReplyAction
 from sandbox.server import Sandbox
 from sandbox.workspace import Changed, Message, Posted, SlackError
 

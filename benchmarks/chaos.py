@@ -1,7 +1,7 @@
 """Chaos test: bot processes answer many questions while random faults hit everything that they depend on.
 
 Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40] [--minutes 9] [--seed 1] [--seeds 1]
-                                [--database postgresql|sqlite] [--tools] [--posts strict]
+                                [--database postgresql|sqlite] [--tools] [--posts strict] [--outages]
 
 Processes are killed, paused and replaced; sockets drop; events are delivered twice; PostgreSQL restarts; Slack refuses
 calls, is slow or loses responses; the model's vendor refuses requests, breaks answers and goes away for a while
@@ -10,6 +10,8 @@ time, and with `--posts strict` five posts in 5 s for each channel. People edit 
 channel has another mode (engagement_plan.py): questions come without a mention where the bot takes them so, and between
 them people write what it must not answer. With `--tools`, the model calls tools of an MCP server before it answers some
 questions: tools that write and tools that read, of which some take seconds, and some need an approval.
+
+With `--outages`, questions are asked while nobody hears them instead (benchmarks/outages.py).
 
 At the end, benchmarks/invariants.py checks that each question has one complete answer to its newest text, in its thread
 and in order, or none if it was deleted, that nothing else is answered, and that Slack and the database agree.
@@ -39,7 +41,6 @@ from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, Ra
 from benchmarks.fleet import Fleet, Spawn, spawn_interpreter
 from benchmarks.invariants import (
     LIVE_STATES,
-    MODEL,
     AskedQuestion,
     Evidence,
     Remark,
@@ -49,7 +50,8 @@ from benchmarks.invariants import (
     violations,
 )
 from benchmarks.logs import process_faults
-from benchmarks.message_recorder import MessageRecorder
+from benchmarks.message_recorder import MODEL, MessageRecorder
+from benchmarks.outages import outages
 from benchmarks.process import connected_to
 from benchmarks.question_plan import PlannedQuestion, plan_questions
 from benchmarks.scripted_model import ScriptedModel
@@ -58,9 +60,10 @@ from benchmarks.tool_invariants import tool_figures, tool_violations
 from benchmarks.tool_plan import SERVER
 from benchmarks.tool_server import agree_to_tools, tool_server
 from benchmarks.vendor_failures import VendorFailures
-from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.channel_settings import ChannelSettings
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import POST_RULES
+from tests.fast import run_fast
 
 EDITS_A_MINUTE = 50
 STALL_TIMEOUT_S = 14
@@ -99,7 +102,10 @@ class Run:
 
     @property
     def idle_within_s(self) -> float:
-        """How long after the last fault all questions must be answered. Slack's budget delays them."""
+        """How long after the last fault, and then after each question's end, the next one must end.
+
+        Slack's budget delays them, and questions of one thread come one after another.
+        """
         return 45 + 15 * self.minutes
 
 
@@ -229,16 +235,20 @@ async def _until_idle(
 ) -> None:
     """Waits until Slack shows the end of every answer, no job is live and the outbox has shown all ends.
 
-    Waits at most `idle_within_s`.
+    Waits at most `idle_within_s` for the next of them.
     """
     give_up_s = time.monotonic() + run.idle_within_s
     questions = [question for question in written if isinstance(question, AskedQuestion)]
+    most_over = 0
     while time.monotonic() < give_up_s:
         jobs = await store.jobs()
         batched = {(job.channel, job.ts) for job in jobs if job.answered_with}
         live = any(job.state in LIVE_STATES or job.is_unshown for job in jobs)
-        if not live and all(_is_over(question, recorder, batched, written) for question in questions):
+        over = [question for question in questions if _is_over(question, recorder, batched, written)]
+        if not live and len(over) == len(questions):
             break
+        if len(over) > most_over:
+            most_over, give_up_s = len(over), time.monotonic() + run.idle_within_s
         await asyncio.sleep(0.5)
     # Late edits would be violations, too.
     await asyncio.sleep(SETTLED_S)
@@ -299,6 +309,7 @@ def main() -> int:
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--posts", choices=list(POST_RULES), default="generous", help="how many posts a channel takes")
     parser.add_argument("--tools", action="store_true", help="let the model use tools for some questions")
+    parser.add_argument("--outages", action="store_true", help="ask while nobody hears, for minutes and for hours")
     options = parser.parse_args()
     processes = options.processes or (3 if options.database == "postgresql" else 1)
     failed = 0
@@ -307,7 +318,11 @@ def main() -> int:
         run = Run(seed, options.database, processes, *asked, tools=options.tools, posts=options.posts)
         if processes == 1:
             run = replace(run, pause_s=SINGLE_PROCESS_PAUSE_S)
-        report = asyncio.run(chaos(run, Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))))
+        folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
+        if options.outages:
+            report = Report(folder, *run_fast(outages(seed, run.engine, folder)))
+        else:
+            report = asyncio.run(chaos(run, folder))
         print(f"seed {seed}, {run.engine}", *report.events, sep="\n")
         print(*(f"VIOLATION: {violation}" for violation in report.violations), sep="\n")
         print(f"seed {seed}: {len(report.violations)} violations; logs in {report.folder}\n", flush=True)

@@ -19,6 +19,7 @@ class ChatServer(ABC):
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
         app.router.add_post("/v1/chat/completions", self._handle)
+        app.router.add_post("/v1/responses", self._respond)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, HOST, 0).start()
@@ -31,6 +32,10 @@ class ChatServer(ABC):
     @abstractmethod
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """Answers one request."""
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        """Answers one request in the form of the Responses API, which few of the benchmarks' bots ask for."""
+        raise web.HTTPNotFound
 
 
 def event(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:

@@ -30,27 +30,26 @@ from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
 from benchmarks.readers import Readers
 from bot.core import texts
-from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.freshness import Freshness
-from bot.core.job import End
-from bot.core.reply.edits import Post, Update
-from bot.core.reply.reply import Reply
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End, Job
 from bot.errors import EndReason
-from bot.slack.format import reply_blocks
-from bot.slack.replies.scheduled_reply import ScheduledReply
+from bot.reply import blocks as reply_blocks
+from bot.reply.answer import Answer
+from bot.reply.edits import Post, Update
+from bot.reply.reply import Reply
+from bot.reply.scheduled_reply import Freshness, ScheduledReply
 from bot.telemetry import OFF
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
+from tests.reply.schedules import scheduling
 from tests.simulated_time import run_simulated
-from tests.slack.schedules import scheduling
 
 BOT = ("-m", "bot", "run")
 CHANNEL_ID = "C0GENERAL"
 SETTLE_S = 5.0
 """Wait after connecting, until the process is idle."""
-IDLE_TARGET_BYTES = 120e6
+IDLE_TARGET_BYTES = 140e6
 REPLY_TARGET_BYTES = 100e3
 FEW_AND_MANY = {"edit": (5, 45), "stream": (4, 19)}
 """Numbers of live replies to compare, by carrier. Slack lets a bot read 50 threads and start 20 streams a minute."""
@@ -213,13 +212,18 @@ def _free_port() -> int:
         return port
 
 
+def by(carrier: str) -> tuple[str, ...]:
+    """Returns the command that runs Typist with this carrier for all answers."""
+    return ("-m", "benchmarks.carried", carrier, "run")
+
+
 async def memory_per_reply(carrier: str) -> Figure:
     """Measures the bot's memory for each live reply, by comparing few with many."""
     few_replies, many_replies = FEW_AND_MANY[carrier]
     async with (
         Sandbox(budgets=UNLIMITED, posts=ANY_POSTS) as sandbox,
         NumberedModel(LIVE_WORDS_PER_S) as model,
-        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier}) as process,
+        running(by(carrier), sandbox, model.url) as process,
     ):
         await _stream_answers(sandbox, model, range(few_replies))
         few = process.memory_bytes()
@@ -258,7 +262,7 @@ async def _live_reply_cpu_s(carrier: str, settings: Mapping[str, str] = NO_SETTI
     async with (
         Sandbox(budgets=UNLIMITED, posts=ANY_POSTS) as sandbox,
         NumberedModel(WORDS_PER_S) as model,
-        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier, **settings}) as process,
+        running(by(carrier), sandbox, model.url, settings=settings) as process,
     ):
         readers = Readers(sandbox.workspace)
         await _whole_answer(sandbox, readers, 1, WHOLE_WORDS // 10)
@@ -303,7 +307,7 @@ async def _live_replies_share() -> float:
     async with (
         Sandbox(posts=ANY_POSTS) as sandbox,
         NumberedModel(parsing.TOKENS_PER_S) as model,
-        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": "auto"}) as process,
+        running(BOT, sandbox, model.url) as process,
     ):
         for number in range(parsing.STREAMS):
             await sandbox.say("ada", "general", f"@typist {question(number, PACED_WORDS)}")
@@ -334,7 +338,7 @@ def _scheduler_share() -> float:
                 await asyncio.sleep(1 / parsing.TOKENS_PER_S)
 
     def append_alone() -> None:
-        live = [Reply(job) for job in jobs]
+        live = [Reply(Answer(job)) for job in jobs]
         for number in range(tokens):
             _append(word(number), live)
 
@@ -439,7 +443,7 @@ def _memory_and_edits(words: int) -> tuple[float, int]:
 
 def _grown(words: int) -> tuple[Reply, int]:
     """Returns a live reply of so many words, and how often it was edited."""
-    reply = Reply(Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1))
+    reply = Reply(Answer(Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1)))
     edits = 0
     for number in range(1, words + 1):
         reply.append(f"{word(number)} ")

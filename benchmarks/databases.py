@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal, LiteralString, Protocol
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.conversation import page_ts
-from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.channel_settings import ChannelSettings
+from bot.core.job import page_ts
 from bot.core.outbox import OutboxKind
 from bot.store.audit import Audit
-from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database as StoreDatabase
 from bot.store.engine import connected
 from bot.store.rows import messages_of
 from bot.store.schema import jobs, outbox_entries, tool_calls, turns
+from bot.store.threads import ChannelSettingsStore
 from sandbox.workspace import TEAM_ID
 from tests.contracts.databases import standing_still
 
@@ -212,11 +212,9 @@ async def database(engine: Engine, folder: Path) -> AsyncIterator[Sqlite | Postg
 
 
 async def audit_entries(url: str) -> list[dict[str, Any]]:
-    """Seals the audit's entries and returns them as they are exported."""
+    """Returns the audit's entries as they are exported."""
     async with connected(url) as engine:
-        audit = Audit(StoreDatabase(engine, SystemClock()))
-        await audit.seal()
-        return await audit.page(1, 1_000_000)
+        return await Audit(StoreDatabase(engine, SystemClock())).page(1, 1_000_000)
 
 
 async def write_settings(url: str, settings: Mapping[str, ChannelSettings]) -> None:

@@ -26,8 +26,8 @@ from typing import Any
 from benchmarks.document_corpus import corpus, pieces
 from benchmarks.hostile_documents import HOSTILE, docx, odf, pptx, xlsx
 from bot.core.conversation import File
-from bot.core.documents import Document, Kind
-from bot.core.inbound.files import document_kind
+from bot.core.files import document_kind
+from bot.documents.document import Document, Kind
 from bot.documents.process import read_document
 
 MIN_KEPT = 0.98

@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.core.conversation import Message, Question
-from bot.core.inbound.engagement import MAX_LINES, Engagement, Line, Participants, TriageRules
-from bot.core.inbound.triage import Identity, triage
+from bot.core.triage import MAX_LINES, Engagement, Identity, Line, Participants, TriageRules, triage
 
 TARGET_PRECISION, TARGET_RECALL = 88.0, 66.0
 TWO_PEOPLE = "two people"

@@ -1,6 +1,6 @@
 """How the bot takes messages without a mention in a chaos run's channels. Pure: no I/O, no clock.
 
-Each channel has another mode of bot/core/inbound/engagement.py. A question comes without a mention wherever its
+Each channel has another mode of bot/core/triage.py. A question comes without a mention wherever its
 channel's mode takes it. A remark is a message that no mode takes: an answer to it is a violation.
 
 Under faults, messages reach the bot late and in any order. So the rules here are narrower than the bot's: what they
@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Literal
 
 from benchmarks.question_plan import CHANGE_DELAY_S, FOLLOW_UP_DELAY_S, PlannedQuestion, Thread
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.inbound.engagement import MAX_LINES, Engagement
+from bot.core.channel_settings import ChannelSettings
+from bot.core.triage import MAX_LINES, Engagement
 
 CHANNEL_SETTINGS: Mapping[str, ChannelSettings] = {
     "general": ChannelSettings(engagement=Engagement.EVERYONE),

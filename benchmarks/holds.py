@@ -10,22 +10,23 @@ benchmarks/hostile.py runs it, for a minute of CPU time, two at most.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from typing import TypeVar
 
 from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Checkpoint, End
-from bot.core.reply.edits import Post, Update
-from bot.core.reply.messages import Call, PageView, Shown, Upload
-from bot.core.reply.reply import Reply
-from bot.core.reply.resuming import Seam, start_of
-from bot.core.reply.streams import AppendStream, StartStream, StopStream
-from bot.core.surrogates import paired
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import Checkpoint, End, Job
+from bot.core.resuming import Seam, start_of
 from bot.errors import EndReason, Refusal
-from bot.slack.format import reply_blocks
+from bot.reply import blocks as reply_blocks
+from bot.reply.answer import Answer
+from bot.reply.edits import Post, Update
+from bot.reply.messages import Call, PageView, Shown, Upload
+from bot.reply.reply import Reply
+from bot.reply.streams import AppendStream, StartStream, StopStream
+from bot.text import paired
 
 ANSWER_CHARS = 512_000
 """Four for each of the 128,000 tokens that BOT_MAX_OUTPUT_TOKENS allows."""
@@ -62,7 +63,7 @@ class Holds:
 
 
 def grows(text: str, holds: Holds) -> None:
-    reply = Reply(JOB)
+    reply = Reply(Answer(JOB))
     for start in range(0, len(text), EDIT_EACH_CHARS):
         _append(reply, text[start : start + EDIT_EACH_CHARS], holds)
         _show(reply, holds)
@@ -70,13 +71,13 @@ def grows(text: str, holds: Holds) -> None:
 
 
 def arrives_whole(text: str, holds: Holds) -> None:
-    reply = Reply(JOB)
+    reply = Reply(Answer(JOB))
     _append(reply, text, holds)
     _end(reply, END, holds)
 
 
 def is_refused(text: str, holds: Holds) -> None:
-    reply = Reply(JOB)
+    reply = Reply(Answer(JOB))
     _append(reply, text, holds)
     for reason in (Refusal.TOO_LONG, Refusal.UNREADABLE):
         if call := reply.next_call():
@@ -86,14 +87,13 @@ def is_refused(text: str, holds: Holds) -> None:
 
 
 def has_no_file(text: str, holds: Holds) -> None:
-    reply = Reply(JOB)
+    reply = Reply(Answer(JOB))
     _append(reply, text, holds)
     _end(reply, END, holds, takes_files=False)
 
 
 def follows_a_longer_text(text: str, holds: Holds) -> None:
-    reply = Reply(JOB, Shown(("0.1",), len(text), text))
-    _append(reply, text[:30_000], holds)
+    reply = Reply(Answer(replace(JOB, checkpoint=Checkpoint(text))), Shown(("0.1",)))
     _end(reply, CUT, holds)
 
 
@@ -142,7 +142,7 @@ def _ts_of(call: Call, holds: Holds) -> str:
 
 
 def _stream(view: PageView, holds: Holds) -> None:
-    reply = Reply(JOB)
+    reply = Reply(Answer(JOB))
     for call in (
         StartStream(QUESTION, 0, view),
         AppendStream(QUESTION, 0, "2.0", view),

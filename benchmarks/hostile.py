@@ -6,7 +6,7 @@ name). It prints each failure as it is found and exits with 1 if there is one. b
 `growth`: no text makes a function over text from outside take more than linear time. Each shape is a text that repeats
 something hostile. Each function gets it in growing sizes, each twice the one before, up to two full pages. A case fails
 if its last two doublings each take more than `MAX_RATIO` times as long (one alone may be the size from which a text
-fills a page), or if it takes longer than `MAX_MS`; then it isn't doubled further. Times below `SHORTEST_MS` aren't
+fills a page), or if it takes longer than `MAX_MS`; then it isn't doubled further. Times below `MIN_MS` aren't
 judged: they are noise, and nobody waits.
 
 Times are CPU time. A case that fails is measured again, up to `MAX_ROUNDS` times, and the best times count: other work
@@ -28,43 +28,42 @@ from openai import BadRequestError
 
 from benchmarks import holds
 from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
-from bot.core.conversation import Message
-from bot.core.inbound import mentions
-from bot.core.inbound.engagement import Participants, TriageRules
-from bot.core.inbound.triage import Identity, triage
+from bot.core import approvals, resuming
+from bot.core.conversation import Message, ids_to_name, with_names, without_address
 from bot.core.job import End
-from bot.core.reply import approvals, attachments, preview, resuming
-from bot.core.reply.joins import TextEnd
-from bot.core.reply.markdown import inline_parser, render
-from bot.core.reply.markdown.bare_urls import international_chars, with_ascii_hosts
-from bot.core.reply.markdown.escaping import mrkdwn, unlinked
-from bot.core.reply.markdown.extent import Extent, has_paragraph
-from bot.core.reply.markdown.links import bare_url, is_deceptive
-from bot.core.reply.markdown.stable import has_definitions, stable_prefix
-from bot.core.reply.messages import PageView
-from bot.core.reply.pages import Pages
-from bot.core.reply.sources import shown_sources
-from bot.core.stream import Citation
-from bot.core.surrogates import paired
-from bot.core.tools import as_data, capped, claims_in, visible
+from bot.core.tool_calls import as_data, capped, claims_in, visible
+from bot.core.triage import Identity, Participants, TriageRules, triage
 from bot.errors import EndReason
-from bot.providers.anthropic import MessagesReader
-from bot.providers.effort_levels import EffortLevels, may_mean_effort, names_effort
-from bot.providers.failures import RequestAttempt
-from bot.providers.openai import ResponsesReader
-from bot.providers.optional_parameters import OptionalParameter, refused_parameters
-from bot.providers.think_tags import ThinkTags
-from bot.providers.tool_calls import CallIds, ChatToolCalls
-from bot.slack.format import message_text, reply_blocks
-from bot.slack.format.mrkdwn import labels
+from bot.markdown import inlines, preview, render
+from bot.markdown.escaping import unlinked
+from bot.markdown.extent import Extent, has_paragraph
+from bot.markdown.links import bare_url, international_chars, is_deceptive, with_ascii_hosts
+from bot.markdown.pages import Pages
+from bot.markdown.preview import mrkdwn
+from bot.markdown.render import has_definitions, stable_prefix
+from bot.models.anthropic import MessagesReader
+from bot.models.effort_levels import EffortLevels, may_mean_effort, names_effort
+from bot.models.failures import RequestAttempt
+from bot.models.openai import ResponsesReader
+from bot.models.optional_parameters import OptionalParameter, refused_parameters
+from bot.models.stream import Citation
+from bot.models.think_tags import ThinkTags
+from bot.models.tool_calls import CallIds, ChatToolCalls
+from bot.reply import attachments
+from bot.reply import blocks as reply_blocks
+from bot.reply.messages import PageView
+from bot.reply.sources import shown_sources
+from bot.slack.format import message_text
+from bot.slack.format.message_text import names_in
 from bot.slack.format.payload import Json
+from bot.text import paired
 
 SIZES_CHARS = (5_900, 11_800, 23_600)
 """The last but one is a full page."""
 MAX_RATIO = 2.6
 PIECE_CHARS = 8
 """How long the deltas or calls are into which a text is cut."""
-SHORTEST_MS = 3.0
+MIN_MS = 3.0
 MAX_MS = 1_000.0
 MAX_RUN_S = 600.0
 """CPU time of all cases; those that are left are reported as not measured."""
@@ -162,8 +161,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "rendered growing": lambda text: render.rendered(text, growing=True),
     "stable_prefix": stable_prefix,
     "has_definitions": has_definitions,
-    "inlines": lambda text: inline_parser.parse_inlines(text, {}, growing=False),
-    "decided_inlines": inline_parser.decided_inlines,
+    "inlines": lambda text: inlines.parse_inlines(text, {}, growing=False),
+    "decided_inlines": inlines.decided_inlines,
     "whole message": lambda text: reply_blocks.message(PageView(text, growing=True)),
     "whole message, plain": lambda text: reply_blocks.message(
         PageView(text[:4_000], plain=True, end=End(EndReason.WHOLE))
@@ -175,8 +174,6 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "is_deceptive": lambda text: is_deceptive(text, "https://evil.example/"),
     "is_deceptive to": lambda text: is_deceptive("bank.com", text),
     "bare_url": bare_url,
-    "TextEnd": lambda text: TextEnd(text).missing_before("The "),
-    "last_word": lambda text: TextEnd(text).last_word,
     "continued": lambda text: resuming.continued(text, EndReason.LENGTH_LIMIT),
     "Seam": _resumed,
     "long_code": lambda text: attachments.long_code(text, "1.0"),
@@ -190,10 +187,10 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "body_of": lambda text: message_text.body_of({"text": text}),
     "body_of rich_text": lambda text: message_text.body_of(_rich_text(text)),
     "attached_to": lambda text: message_text.attached_to(_attached(text)),
-    "labels": labels,
-    "with_names": lambda text: mentions.with_names(text, {}),
-    "ids_to_name": mentions.ids_to_name,
-    "without_address": lambda text: mentions.without_address(text, "U123"),
+    "labels": names_in,
+    "with_names": lambda text: with_names(text, {}),
+    "ids_to_name": ids_to_name,
+    "without_address": lambda text: without_address(text, "U123"),
     "triage": _triaged,
     "visible": visible,
     "capped": capped,
@@ -222,7 +219,7 @@ class Row(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        return self.ms > MAX_MS or (self.ratio > MAX_RATIO and self.ms > SHORTEST_MS)
+        return self.ms > MAX_MS or (self.ratio > MAX_RATIO and self.ms > MIN_MS)
 
     def __str__(self) -> str:
         size = f"{self.ms:8.1f} ms  x{self.ratio:4.1f}  {self.chars:6,} chars"
@@ -240,7 +237,7 @@ def milliseconds(function: Callable[[str], object], text: str, repeats: int = 3)
         except RecursionError:
             return math.inf
         best = min(best, (time.thread_time() - started) * 1e3)
-        if best > MAX_MS or best < SHORTEST_MS / 10:
+        if best > MAX_MS or best < MIN_MS / 10:
             break
     return best
 

@@ -1,6 +1,6 @@
 """Texts that repeat something hostile."""
 
-from bot.core.reply.markdown import render
+from bot.markdown import render
 
 # What is repeated, by what it is. A pair is repeated inside out: openers, then closers. A triple has a first and a last
 # part that come once.

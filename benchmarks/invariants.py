@@ -26,7 +26,6 @@ from bot.core.tool_calls import Decision
 from bot.errors import EndReason
 from sandbox.web_api.http import CallRecord
 
-MODEL = "openai/scripted"
 LIVE_STATES = tuple(status.value for status in Status if status is not Status.ENDED)
 INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
 MAX_ATTEMPTS = 3
@@ -325,7 +324,7 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
     ends = [f"{token}={what}" for token, what in seen]
     whole = [*"".join(answer(question.plan.number, question.plan.words)).split(), *ends]
     is_whole = len(shown) == question.plan.shown_words
-    note = " ".join(page.last.note for page in pages).strip()
+    note = _note(pages)
     if shown == whole and is_whole and not note:
         return
     if shown != whole[: len(shown)]:
@@ -336,6 +335,11 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
     if note.startswith(texts.REPLIED_INSTEAD) and _was_replied_to(evidence, question):
         return
     yield f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
+
+
+def _note(pages: Sequence[MessageHistory]) -> str:
+    """Returns the notices below an answer, without the one about an edit of its question, which changes nothing."""
+    return " ".join(page.last.note.replace(texts.QUESTION_EDITED, "") for page in pages).strip()
 
 
 def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
@@ -355,7 +359,7 @@ def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[M
     shown = " ".join(page.last.text for page in pages).split()
     if (job.answer or "").split() != shown:
         yield f"the database ({job.state}) has another answer: {_difference((job.answer or '').split(), shown)}"
-    whole = len(shown) == question.plan.shown_words and not any(page.last.note for page in pages)
+    whole = len(shown) == question.plan.shown_words and not _note(pages)
     if EndReason(job.state).is_answer != whole:
         yield f"its job is {job.state}, and Slack shows {len(shown)} of {question.plan.shown_words} words"
 

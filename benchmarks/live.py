@@ -1,18 +1,20 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
-Run: python -m benchmarks.live [--rows 1,8,20,50,20-a-minute,60-a-minute,one-channel]
+Run: python -m benchmarks.live [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,agent-1,…]
     [--carriers auto,edit,20-words,3-s] [--posts generous,strict] [--seed 1]
 
 A row is a number of simultaneous questions, or so many a minute at random over some minutes, in some channels and
-direct messages. Each answer has 600 words. Each row runs once with each carrier (BOT_CARRIER), one after the other,
-with a new bot process and a new sandbox, so that all budgets are unused. The sandbox enforces the budgets of all
+direct messages. Each answer has 600 words. In the rows of beginnings, answers are short, and begin with a heading, a
+bold lead, a quote, a list, a table or code. Each row runs once with each carrier (benchmarks/carried.py), one after the
+other, with a new bot process and a new sandbox, so that all budgets are unused. The sandbox enforces the budgets of all
 methods, and of posts in each channel. How many posts a channel takes isn't known, so each row also runs with each rule
 for posts (sandbox/web_api/budgets.py).
 
-Half of the questions start threads in channels, the other half are asked in the app's direct messages, where an agent
-answers each question in a thread of its own. "In one channel" has no direct messages. Each thread has one person. Only
-there may answers come as native streams: in a channel's thread with several people, only one of them would see a stream
-grow. Messages and notifications are those that the asker gets for an answer, on average.
+All questions start threads in channels, as with the app that manifest.json makes. In the rows whose names begin with
+`agent-`, the app is an agent, and every other question is asked in its direct messages, where it answers each question
+in a thread of its own. Each thread has one person. Only there may answers come as native streams: in a thread with
+several people, only one of them would see a stream grow. Messages and notifications are those that the asker gets for
+an answer, on average.
 
 Beside Typist with each carrier, two rivals can be measured, small bots with simpler rules (benchmarks/rivals.py).
 
@@ -29,13 +31,16 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from benchmarks.freshness import Lags, lags
-from benchmarks.numbered_model import NumberedModel, question
+from benchmarks.numbered_model import BEGINNINGS, NumberedModel, question
 from benchmarks.process import Process, running
 from benchmarks.readers import Place, Readers
 from sandbox.server import Sandbox
@@ -52,13 +57,12 @@ SETTLED_S = 1.5
 """How long to wait for late edits of a complete answer."""
 WARM_UP_S = 1.0
 """Wait after connecting, so that the start isn't measured."""
-OVERHEAD_S = 8.0
+OVERHEAD_S = 12.0
 """About how long a row takes besides its questions and answers."""
 ROOT = Path(__file__).parent.parent
-MANIFEST = ROOT / "manifest.agent.json"
 
 Targets = Mapping[str, float]
-"""The most of a figure of LiveResult, in seconds."""
+"""The most of a figure of LiveResult: seconds, but messages are a number."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,18 @@ class LiveRow:
     counted: int
     """Number of answers that share a minute's edits."""
     targets: Targets
-    strict_targets: Targets = field(default_factory=dict)
-    """Those that differ with the strict rule for posts."""
     places: int = 6
     """The channels and direct messages in which the questions are asked; half of them are direct messages."""
-    slow_s: float = 0.0
-    """About how much longer the row takes because calls run out."""
-    posts_limited: int = 2
+    words: int = WORDS
+    """The words of each answer."""
+    begins_with_marks: bool = False
+    """Whether the answers begin with each of BEGINNINGS in turn."""
+    manifest: str = "manifest.json"
+    """The app's. Without agents, direct messages have no threads, so all questions are asked in channels."""
+    posts_limited: int = 0
     """429s of posts that the strict rule may cost: Typist tries longer bursts of posts until Slack refuses one."""
 
 
-TYPIST = ("-m", "bot", "run")
 RIVALS = ("20-words", "3-s")
 CARRIERS = ("auto", "edit", "stream", *RIVALS)
 
@@ -104,16 +109,18 @@ class LiveResult:
     peak_bytes: int
 
     def figure(self, name: str) -> float:
-        """Returns `stale`, or `sign`, `first`, `final`, `doubled` with ` p50`, ` p95` or ` max`.
+        """Returns `messages` (for an answer), `stale`, or `sign`, `first`, `final`, `doubled` with ` p50` or ` p95`.
 
-        Infinite if it is missing.
+        Seconds, infinite if missing.
         """
         what, _, which = name.partition(" ")
+        if what == "messages":
+            return self.messages / len(self.lags)
         if what == "stale":
             return _finite(statistics.fmean(answer.staleness_s for answer in self.lags))
         field = {"first": "first_word_s", "sign": "placeholder_s"}.get(what, f"{what}_s")
         values = sorted(_finite(getattr(answer, field)) for answer in self.lags)
-        return values[math.ceil(len(values) * {"p50": 0.5, "p95": 0.95, "max": 1.0}[which]) - 1]
+        return values[math.ceil(len(values) * {"p50": 0.5, "p95": 0.95}[which]) - 1]
 
     @property
     def broken(self) -> int:
@@ -124,23 +131,76 @@ class LiveResult:
 def rows(seed: int) -> dict[str, LiveRow]:
     """Returns all rows by their name on the command line."""
 
-    def targets(sign_s: float, first_s: float, stale_s: float, final_s: float) -> Targets:
-        return {"sign p95": sign_s, "first p95": first_s, "stale": stale_s, "final p95": final_s}
-
-    at_50 = LiveRow("50 at once", (0.0,) * 50, 50, targets(1.0, 1.0, 4.5, 1.0), places=12, slow_s=20, posts_limited=5)
-    in_10_s = tuple(0.5 * number for number in range(20))
-    # A channel takes a burst of ten posts and then one a second, or five in five seconds.
-    one_channel = targets(1.0, 12.0, math.inf, 2.0)
+    classic, agent = "manifest.json", "manifest.agent.json"
     return {
-        "1": LiveRow("1 at once", (0.0,), 1, targets(0.2, 0.1, 0.4, 0.1)),
-        "8": LiveRow("8 at once", (0.0,) * 8, 8, targets(0.3, 0.3, 0.8, 0.4)),
-        "20": LiveRow("20 at once", (0.0,) * 20, 20, targets(0.5, 1.0, 1.8, 0.5), places=5, slow_s=5),
-        "50": at_50,
-        "20-a-minute": LiveRow("20 a minute", _scattered(seed, 20, 3), 20, targets(0.3, 0.5, 1.8, 0.4)),
-        "60-a-minute": LiveRow(
-            "60 a minute", _scattered(seed, 60, 2), 60, targets(0.5, 1.0, 6.5, 1.0), places=4, slow_s=10
-        ),
-        "one-channel": LiveRow("one channel", in_10_s, 20, one_channel, {"first p95": 16.0}, places=1, slow_s=15),
+        **_beginnings("beginnings", classic),
+        **_beginnings("beginnings-agent", agent),
+        **_in_channels(seed),
+        **_half_direct(seed),
+    }
+
+
+def _targets(sign_s: float, first_s: float, stale_s: float, final_s: float, messages: float = 1.0) -> Targets:
+    figures = {"sign p95": sign_s, "first p95": first_s, "stale": stale_s, "final p95": final_s}
+    return {**figures, "messages": messages}
+
+
+def _in_channels(seed: int) -> dict[str, LiveRow]:
+    """Returns the rows of the default app, which has only channels' threads to answer in."""
+    found = (
+        ("1", _at_once(1), 1, 6, _targets(0.2, 0.1, 0.27, 0.1), 0),
+        ("8", _at_once(8), 8, 6, _targets(0.3, 0.3, 0.65, 0.3), 0),
+        ("20", _at_once(20), 20, 5, _targets(0.5, 0.7, 1.6, 0.4), 0),
+        ("50", _at_once(50), 50, 12, _targets(1.0, 1.0, 4.0, 1.0), 1),
+        ("20-a-minute", _scattered(seed, 20, 3), 20, 6, _targets(0.4, 0.3, 1.5, 0.3), 0),
+        ("60-a-minute", _scattered(seed, 60, 2), 60, 4, _targets(0.5, 0.5, 5.2, 0.8, 1.2), 1),
+        ("one-channel", _WITHIN_10_S, 20, 1, _targets(1.0, 8.0, math.inf, 2.0), 1),
+    )
+    return {
+        name: LiveRow(name, at_s, counted, targets, places=places, posts_limited=limited)
+        for name, at_s, counted, places, targets, limited in found
+    }
+
+
+def _half_direct(seed: int) -> dict[str, LiveRow]:
+    """Returns the rows of an agent, with every other question in a direct message, where Slack shows its own Stop."""
+    found = (
+        ("1", _at_once(1), 1, 6, _targets(0.2, 0.1, 0.4, 0.1), 2),
+        ("8", _at_once(8), 8, 6, _targets(0.3, 0.3, 0.8, 0.4), 2),
+        ("20", _at_once(20), 20, 5, _targets(0.5, 1.0, 1.8, 0.5), 2),
+        ("50", _at_once(50), 50, 12, _targets(1.0, 1.0, 4.5, 1.0), 5),
+        ("20-a-minute", _scattered(seed, 20, 3), 20, 6, _targets(0.3, 0.5, 1.8, 0.4, 1.2), 2),
+        ("60-a-minute", _scattered(seed, 60, 2), 60, 4, _targets(0.5, 1.0, 6.5, 1.0, 1.5), 2),
+    )
+    return {
+        f"agent-{name}": LiveRow(
+            f"agent-{name}",
+            at_s,
+            counted,
+            targets,
+            places=places,
+            posts_limited=limited,
+            manifest="manifest.agent.json",
+        )
+        for name, at_s, counted, places, targets, limited in found
+    }
+
+
+_WITHIN_10_S = tuple(0.5 * number for number in range(20))
+
+
+def _at_once(questions: int) -> tuple[float, ...]:
+    return (0.0,) * questions
+
+
+def _beginnings(name: str, manifest: str) -> dict[str, LiveRow]:
+    """Returns the rows of answers that begin with Markdown's marks: one at a time, and eight at once."""
+    one_by_one, at_once = tuple(6.0 * number for number in range(len(BEGINNINGS))), (0.0,) * 8
+    return {
+        f"{name}-{counted}": LiveRow(
+            f"{name}-{counted}", at_s, counted, {"first p95": 0.3}, words=120, begins_with_marks=True, manifest=manifest
+        )
+        for counted, at_s in ((1, one_by_one), (8, at_once))
     }
 
 
@@ -149,39 +209,59 @@ def _scattered(seed: int, a_minute: int, minutes: int) -> tuple[float, ...]:
     return tuple(sorted(rng.uniform(0, 60 * minutes) for _ in range(a_minute * minutes)))
 
 
-async def measure(carrier: str, row: LiveRow, posts: str) -> LiveResult:
-    """Measures a carrier in one row, with its own sandbox and model. `posts`: the rule for posts."""
+Starts = Callable[[Sandbox, str], AbstractAsyncContextManager[Process]]
+"""Runs a bot against a sandbox and the model at a base URL."""
+
+
+def typist(carrier: str) -> Starts:
+    """Returns what runs Typist with a carrier, or one of the small rivals."""
+    bot = ("-m", "benchmarks.rivals", carrier) if carrier in RIVALS else ("-m", "benchmarks.carried", carrier, "run")
+    return partial(running, bot)
+
+
+async def measure(
+    starts: Starts,
+    row: LiveRow,
+    posts: str,
+    app: dict[str, Any] | None = None,
+    model_of: type[NumberedModel] = NumberedModel,
+) -> LiveResult:
+    """Measures a bot in one row, with its own sandbox and model.
+
+    `posts`: the rule for posts. `app`: the bot's manifest, if it has another than the row.
+    """
     limits = {"chat.update": EDITS_A_MINUTE}
-    bot = ("-m", "benchmarks.rivals", carrier) if carrier in RIVALS else TYPIST
-    settings = {"PYTHONPATH": str(ROOT)} if carrier in RIVALS else {"BOT_CARRIER": carrier}
     async with (
-        Sandbox(manifest=json.loads(MANIFEST.read_text()), budgets=limits, posts=POST_RULES[posts]) as sandbox,
-        NumberedModel(WORDS_PER_S, FIRST_WORD_S) as model,
-        running(bot, sandbox, model.url, settings=settings) as process,
+        Sandbox(
+            manifest=app or json.loads((ROOT / row.manifest).read_text()), budgets=limits, posts=POST_RULES[posts]
+        ) as sandbox,
+        model_of(WORDS_PER_S, FIRST_WORD_S, BEGINNINGS if row.begins_with_marks else ()) as model,
+        starts(sandbox, model.url) as process,
     ):
         await sandbox.wait_for_bot()
         await asyncio.sleep(WARM_UP_S)
-        askers = _askers(sandbox, row.places)
+        askers = _askers(sandbox, row)
         readers = Readers(sandbox.workspace)
         cpu_s, began_s = process.cpu_s(), time.monotonic()
         asked = await _ask(sandbox, askers, row, began_s)
-        await _until_complete(readers, asked)
+        await _until_complete(readers, asked, row.words)
         cpu_share = (process.cpu_s() - cpu_s) / (time.monotonic() - began_s)
         await asyncio.sleep(SETTLED_S)
         return _result(sandbox, model, readers, asked, cpu_share, process)
 
 
-def _askers(sandbox: Sandbox, places: int) -> list[tuple[str, str]]:
-    """Adds people and channels to the workspace; returns who asks where: every other person in a DM."""
+def _askers(sandbox: Sandbox, row: LiveRow) -> list[tuple[str, str]]:
+    """Adds people and channels to the workspace; returns who asks where: every other person in an agent's DM."""
     workspace, askers = sandbox.workspace, list[tuple[str, str]]()
-    for number in range(places):
+    is_agent = "agent" in row.manifest
+    for number in range(row.places):
         person = User(f"U0LIVE{number}", f"person-{number}", f"Person {number}", "#0f766e")
         members = [person.id, workspace.bot.id]
         direct = Channel(f"D0LIVE{number}", f"dm-{number}", "im", members, person.id)
         channel = Channel(f"C0LIVE{number}", f"channel-{number}", "channel", members, creator=person.id)
         workspace.users[person.id] = person
         workspace.channels |= {direct.id: direct, channel.id: channel}
-        askers.append((person.id, (direct if number % 2 else channel).id))
+        askers.append((person.id, (direct if number % 2 and is_agent else channel).id))
     return askers
 
 
@@ -193,20 +273,20 @@ async def _ask(
     for number, at_s in enumerate(row.at_s):
         await asyncio.sleep(began_s + at_s - time.monotonic())
         person, channel = askers[number % len(askers)]
-        text = question(number, WORDS)
+        text = question(number, row.words)
         asked_at_s = time.monotonic()
         ts = await sandbox.say(person, channel, text if channel.startswith("D") else f"@typist {text}")
         asked.append(((channel, ts), asked_at_s))
     return asked
 
 
-async def _until_complete(readers: Readers, asked: Sequence[tuple[Place, float]]) -> None:
+async def _until_complete(readers: Readers, asked: Sequence[tuple[Place, float]], words: int) -> None:
     """Waits until Slack shows every answer once and whole, at most `GIVE_UP_S`."""
     incomplete = [place for place, _ in asked]
-    give_up_s = time.monotonic() + FIRST_WORD_S + WORDS / WORDS_PER_S + GIVE_UP_S
+    give_up_s = time.monotonic() + FIRST_WORD_S + words / WORDS_PER_S + GIVE_UP_S
     while incomplete and time.monotonic() < give_up_s:
         await asyncio.sleep(0.2)
-        incomplete = [place for place in incomplete if not readers.see_all_of(place, WORDS)]
+        incomplete = [place for place in incomplete if not readers.see_all_of(place, words)]
 
 
 def _result(
@@ -236,10 +316,10 @@ def _finite(value: float) -> float:
 
 
 HEADER = (
-    f"{'row':<12} {'posts':<8} {'carrier':<7} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  "
+    f"{'row':<20} {'posts':<8} {'bot':<16} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  "
     f"{'sign':>12}  {'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7} {'messages':>8} "
     f"{'notices':>7} {'CPU':>6} {'memory':>7} {'broken':>6}\n"
-    f"{'':<37} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
+    f"{'':<54} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
     f"{'p50    p95':>13}  {'p95':>7}"
 )
 
@@ -247,14 +327,14 @@ HEADER = (
 def line(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> str:
     """Formats one line of the table."""
     figure, calls = result.figure, result.calls
-    bound_s = WORDS / WORDS_PER_S * row.counted / (2 * EDITS_A_MINUTE)
+    bound_s = row.words / WORDS_PER_S * row.counted / (2 * EDITS_A_MINUTE)
     return (
-        f"{row.name:<12} {posts:<8} {carrier:<7} {result.limited.total():>5} {calls['chat.update']:>5} "
+        f"{row.name:<20} {posts:<8} {carrier:<16} {result.limited.total():>5} {calls['chat.update']:>5} "
         f"{calls['chat.appendStream']:>7} {calls['chat.delete']:>7}  "
         f"{figure('sign p50'):5.2f} {figure('sign p95'):6.2f}  "
         f"{figure('first p50'):5.2f} {figure('first p95'):6.2f}  {figure('stale'):9.2f} {bound_s:5.2f}  "
         f"{figure('final p50'):6.2f} {figure('final p95'):6.2f}  {figure('doubled p95'):7.2f} "
-        f"{result.messages / len(result.lags):8.1f} {result.notifications / len(result.lags):7.1f} "
+        f"{figure('messages'):8.1f} {result.notifications / len(result.lags):7.1f} "
         f"{result.cpu_share:6.1%} {result.peak_bytes / 1e6:4.0f} MB {result.broken:>6}"
     )
 
@@ -262,12 +342,11 @@ def line(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> str:
 def misses(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> list[str]:
     """Returns a sentence for each target that Typist missed. `posts`: the rule for posts."""
     missed, what = [], f"{row.name}, {posts} posts, {carrier}"
-    targets = {**row.targets, **(row.strict_targets if posts == "strict" else {})}
-    for name, target_s in targets.items():
-        value_s = result.figure(name)
-        if value_s > target_s:
-            over = (value_s - target_s) / target_s
-            missed.append(f"{what}: {name} is {value_s:.2f} s, {over:.0%} over its target of {target_s:g} s")
+    for name, target in row.targets.items():
+        value = result.figure(name)
+        if value > target:
+            over = (value - target) / target
+            missed.append(f"{what}: {name} is {value:.2f}, {over:.0%} over its target of {target:g}")
     may_be_limited = POST_RULES["strict"].methods if posts == "strict" else frozenset[str]()
     if (posts_limited := sum(result.limited[method] for method in may_be_limited)) > row.posts_limited:
         missed.append(f"{what}: {posts_limited} posts got 429; at most {row.posts_limited} may")
@@ -285,7 +364,7 @@ async def run(chosen: Sequence[LiveRow], rules: Sequence[str], carriers: Sequenc
     print(HEADER, flush=True)
     for row in chosen:
         for posts, carrier in product(rules, carriers):
-            result = await measure(carrier, row, posts)
+            result = await measure(typist(carrier), row, posts)
             print(line(row, carrier, posts, result), flush=True)
             if carrier == "auto":
                 missed += misses(row, carrier, posts, result)
@@ -293,7 +372,7 @@ async def run(chosen: Sequence[LiveRow], rules: Sequence[str], carriers: Sequenc
 
 
 def _expected_s(chosen: Sequence[LiveRow], runs: int) -> float:
-    return runs * sum(row.at_s[-1] + WORDS / WORDS_PER_S + OVERHEAD_S + row.slow_s for row in chosen)
+    return runs * sum(row.at_s[-1] + row.words / WORDS_PER_S + OVERHEAD_S for row in chosen)
 
 
 def _chosen(parser: argparse.ArgumentParser, what: str, names: str, known: Sequence[str]) -> list[str]:

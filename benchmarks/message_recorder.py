@@ -5,11 +5,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.slack.outbox_sender import ASK_EVENT, PING_EVENT
+from bot.core.texts import OWN_NAMES
+from bot.reply.outbox_sender import ASK_EVENT, PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 
-FOOTER = re.compile(r"(fell back to )?[a-z]+/\S+( · \d+ tools?)?( · (stopped|incomplete))?")
+MODEL = "openai/scripted"
+"""The model that answers in what is recorded."""
+FOOTER = re.compile(rf"{OWN_NAMES.of(MODEL)}( · \d+ tools?)?( · (stopped|incomplete))?")
 """The footer names the model, how many tools it used, and the answer's state. It isn't a notice."""
 DECIDED = re.compile(r"(\d+ calls? )?(approved|denied) by .+", re.IGNORECASE)
 """Who decided about the answer's calls (texts.decided). That isn't a notice either."""

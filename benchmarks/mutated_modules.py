@@ -1,8 +1,9 @@
 """Which modules of bot/ benchmarks/mutants.py measures, and which tests should notice a change in one.
 
-Each module has its turn once in WEEKS weeks. Its tests are those named like it, and those nearest to it by their
-imports: the test modules that import it and, if these are few, those that import its importers, and so on. If they are
-many, the ones count that import little else. Of these tests, mutmut runs only those that enter the changed function.
+Each module has its turn once in WEEKS weeks. Its tests are those named like it, those that show its package's
+behaviors, and those nearest to it by their imports: the test modules that import it and, if these are few, those that
+import its importers, and so on. If they are many, the ones count that import little else. Of these tests, mutmut runs
+only those that enter the changed function.
 """
 
 import ast
@@ -16,6 +17,8 @@ WEEKS = 13
 FOLDERS = ("bot", "handlers", "sandbox", "benchmarks", "tests")
 FEW, MANY = 4, 12
 """With fewer test modules we look farther away; more are not taken."""
+OF_PACKAGES = {"store": Path("tests/contracts/test_store_paths.py")}
+"""Tests that show the behaviors of a whole package, by its name."""
 NOT_MEASURED = ("__main__.py", "bot/store/migrations/*", "bot/store/migrations/versions/*")
 """Processes of their own, and code that runs once in a database's life."""
 
@@ -37,7 +40,7 @@ class Tree:
         return [module for module in self.modules if zlib.crc32(str(module).encode()) % WEEKS == week % WEEKS]
 
     def named(self, name: str) -> list[Path]:
-        """Returns the module of this name (providers/retry, bot.providers.retry), or all modules of this package."""
+        """Returns the module of this name (providers/retry, bot.models.retry), or all modules of this package."""
         wanted = Path("bot", name.removesuffix(".py").replace(".", "/").removeprefix("bot/"))
         return [module for module in self.modules if wanted in (module.with_suffix(""), *module.parents)]
 
@@ -50,6 +53,8 @@ class Tree:
     def tests_of(self, module: Path) -> list[Path]:
         """Returns the test modules of a module of bot/, the most specific first."""
         found = sorted(test for test in filter(_is_test, self._code) if _is_named_like(test, module))
+        of_packages = (OF_PACKAGES.get(package) for package in module.parts[1:-1])
+        found += [test for test in of_packages if test in self._code and test not in found]
         for ring in self._rings(module):
             found += sorted(set(ring) - set(found), key=lambda test: (len(self._imports[test]), test))
             if len(found) >= FEW:

@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from bot.core.conversation import Job, Prompt, Question, ThreadKey, Turn
-from bot.core.reply.reply import Reply
-from bot.providers import anthropic, openai
-from bot.providers.fallback import Fallback
-from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.models import Provider
-from bot.providers.stall import Stall
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import Job
+from bot.models import anthropic, openai
+from bot.models.fallback import Fallback
+from bot.models.model import Provider
+from bot.models.model_setup import RequestOptions, VendorSettings
+from bot.models.prompt import Prompt, Turn
+from bot.models.stall import Stall
+from bot.reply.answer import Answer
+from bot.reply.reply import Reply
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -47,7 +50,7 @@ async def serve(api: str) -> None:
 async def read(provider: Provider, number: int) -> int:
     """Reads one answer into a Reply and returns the number of deltas."""
     question = Question(ThreadKey("T1", "C1", None), f"{number}.0", "U1", "Tell me a story.")
-    reply = Reply(Job(1, question, 1))
+    reply = Reply(Answer(Job(1, question, 1)))
     deltas = 0
     async with aclosing(provider.stream(PROMPT)) as stream:
         async for item in stream:
@@ -65,7 +68,7 @@ async def warm_up(provider: Provider) -> None:
 
 async def measure(api: str, url: str) -> float:
     """Reads all streams at once. Returns the CPU per token in µs."""
-    options = RequestOptions(streaming=True, max_output_tokens=16_384)
+    options = RequestOptions(max_output_tokens=16_384)
     if api == "anthropic":
         vendor = anthropic.connect(VendorSettings("key", url), options)
     else:

@@ -70,25 +70,33 @@ async def running(
     `settings`: further variables of its environment.
     """
     with tempfile.TemporaryDirectory() as directory:
-        log = Path(directory) / "log"
         env = _environment(sandbox, directory) | {"OPENAI_BASE_URL": model_url, "BOT_MODELS": models, **settings}
-        with log.open("wb") as stderr:
-            await _migrate(env, directory)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, cwd=directory, env=env, stdout=asyncio.subprocess.PIPE, stderr=stderr
-            )
-        assert process.stdout is not None
-        try:
-            line = await asyncio.wait_for(process.stdout.readline(), READY_WITHIN_S)
+        await _migrate(env, directory)
+        log = Path(directory) / "log"
+        async with started([sys.executable, *arguments], env, Path(directory), log) as (process, stdout):
+            line = await asyncio.wait_for(stdout.readline(), READY_WITHIN_S)
             if not line:
-                await process.wait()
-                raise ChildProcessError(f"{' '.join(arguments)} did not start:\n{log.read_text()}")
-            yield Process(process.pid, log)
-        finally:
-            # No state is kept, so it need not drain.
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+                raise ChildProcessError(f"{' '.join(arguments)} did not start:\n{process.log.read_text()}")
+            yield process
+
+
+@asynccontextmanager
+async def started(
+    command: Sequence[str], env: Mapping[str, str], directory: Path, log: Path
+) -> AsyncIterator[tuple[Process, asyncio.StreamReader]]:
+    """Runs a command in a folder, with its stderr in `log`. Yields it with its stdout; kills it at the end."""
+    with log.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=directory, env=env, stdout=asyncio.subprocess.PIPE, stderr=stderr
+        )
+    assert process.stdout is not None
+    try:
+        yield Process(process.pid, log), process.stdout
+    finally:
+        # No state is kept, so it need not drain.
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 async def _migrate(env: Mapping[str, str], directory: str) -> None:

@@ -20,9 +20,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.services.retention import DAY_S
+from bot.core.caps import DAY_S
 from bot.store import Stores
-from bot.store.retention import RECORDS_KEPT_S
+from bot.store.erasure import RECORDS_KEPT_S
 
 PROBE_EVERY_S = 0.005
 MAX_MS = 50.0

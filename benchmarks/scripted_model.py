@@ -37,12 +37,12 @@ from benchmarks.tool_plan import (
     words_before,
 )
 from benchmarks.vendor_failures import Failure, PlannedFailure, VendorFailures
-from bot.core.answer import CHARS_PER_TOKEN
-from bot.core.reply.resuming import NOTHING_MISSING, REPEATED_CHARS
+from bot.core.resuming import NOTHING_MISSING, REPEATED_CHARS
+from bot.reply.answer import CHARS_PER_TOKEN
 
 FIRST_WORD_S = 0.3
 REPEATED_WORDS = (0, 0, 3, 5)
-"""How many of the last words a continuation repeats. Fewer may be a coincidence (bot/core/reply/resuming.py)."""
+"""How many of the last words a continuation repeats. Fewer may be a coincidence (bot/core/resuming.py)."""
 BROKEN_CALLS_FROM = 0.5
 """The places (PlannedFailure.place) from which on a step with calls breaks in these, or between these and its end."""
 _PING_S = 1.0
@@ -77,7 +77,7 @@ class ModelRequest:
     """Words of the answer in the prompt, after which it goes on."""
     failure: Failure | None = None
     chars: int = 0
-    """Characters that it has sent: text, and the arguments of calls."""
+    """Characters that it has sent: text, and the names and arguments of calls."""
 
     @property
     def output_tokens(self) -> int:
@@ -167,7 +167,9 @@ class ScriptedModel(ChatServer):
             await response.write(event({"content": delta}))
         if calls and (planned is None or breaks_calls):
             arguments = _arguments(calls, is_cut=planned is not None and planned.failure is Failure.CUT)
-            record.chars += len("".join(arguments))
+            record.chars += sum(
+                len(_name(call)) + len(written) for call, written in zip(calls, arguments, strict=False)
+            )
             await response.write(_asks_for(calls, arguments))
         if planned is None:
             await response.write(event({}, "tool_calls" if calls else "stop"))
@@ -281,6 +283,10 @@ def _arguments(calls: Sequence[PlannedCall], *, is_cut: bool) -> list[str]:
     return [arguments[0][: len(arguments[0]) // 2]] if is_cut else arguments
 
 
+def _name(call: PlannedCall) -> str:
+    return f"{SERVER}__{call.tool}"
+
+
 def _asks_for(calls: Sequence[PlannedCall], arguments: Sequence[str]) -> bytes:
     """Returns the calls of a step, as many as have arguments. Their ids are their tokens."""
     deltas = [
@@ -288,7 +294,7 @@ def _asks_for(calls: Sequence[PlannedCall], arguments: Sequence[str]) -> bytes:
             "index": index,
             "id": call.token,
             "type": "function",
-            "function": {"name": f"{SERVER}__{call.tool}", "arguments": written},
+            "function": {"name": _name(call), "arguments": written},
         }
         for index, (call, written) in enumerate(zip(calls, arguments, strict=False))
     ]

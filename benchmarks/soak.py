@@ -38,7 +38,7 @@ from benchmarks.logs import process_faults
 from benchmarks.process import Process
 from benchmarks.scripted_model import ScriptedModel
 from benchmarks.vendor_failures import VendorFailures
-from bot.slack.rate_budget import CALLS_PER_MINUTE
+from bot.slack.budget import CALLS_PER_MINUTE
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import FLOORS, PostRule
 from sandbox.workspace import Change, Changed, Channel, Posted, User
@@ -187,7 +187,7 @@ async def soak(engine: Engine, answers: int, minutes: float, askers: int, seed: 
         database(engine, folder) as store,
     ):
         populate(sandbox)
-        env = environment(sandbox, model, store.url, drain_s=20) | {"BOT_EDIT_BUDGET": "1000"}
+        env = environment(sandbox, model, store.url, drain_s=20)
         fleet = Fleet(folder, env, spawn_raised)
         targets = FaultTargets(
             sandbox, store, fleet, random.Random(seed), lambda note: kinds.update([note.split(",")[0]])

@@ -15,10 +15,9 @@ from typing import Any
 
 from bot import __version__
 from bot.clock import Clock, SystemClock
-from bot.providers.models import Models
-from bot.services.health import Probes, serving
 from bot.services.loops import kept_running
-from bot.services.toolbox import Tools
+from bot.services.operations import Probes, serving
+from bot.services.tool_calls import Tools
 from bot.settings import Settings
 from bot.wiring import Bot, WrapModels, built, telemetry_of
 
@@ -28,10 +27,6 @@ LAST_TASKS_S = 1.0
 MACHINES_CLOCK = SystemClock()
 
 log = logging.getLogger(__name__)
-
-
-def _as_they_are(models: Models) -> Models:
-    return models
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ async def run(
     shutdown: Shutdown,
     ready: Callable[[Bot], None],
     clock: Clock = MACHINES_CLOCK,
-    wrap_models: WrapModels = _as_they_are,
+    wrap_models: WrapModels = lambda models: models,
     tools: Tools | None = None,
 ) -> None:
     """Runs the bot until `shutdown`. /readyz is served from the start and says what startup is waiting for.
@@ -120,7 +115,7 @@ async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[
     closing = asyncio.create_task(bot.sockets.close())
     await bot.worker.drain(working, shutdown.at_once)
     if not shutdown.at_once.is_set():
-        await bot.shortcut.end(bot.worker.left_s)
+        await bot.outbox.end(bot.worker.left_s)
     for task in (working, *others):
         task.cancel()
     # Together: an attempt that is handed over may wait for its last call, which the edit scheduler's loop ends.

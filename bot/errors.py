@@ -37,6 +37,8 @@ class EndReason(StrEnum):
     """The model used all its steps, and would have gone on."""
     NOTHING_ASKED = "nothing_asked"
     """The message had no words and no files, so Typist explained how to ask."""
+    OFFERED = "offered"
+    """The question was found late, so Typist offered to answer it."""
     BATCHED = "batched"
     """The question was answered with a later one of its thread."""
 
@@ -106,11 +108,6 @@ class EndReason(StrEnum):
         return self in _STOPS
 
     @property
-    def is_partial(self) -> bool:
-        """Whether the text may be incomplete for another reason than its length limit."""
-        return self.is_stop or self.is_failure
-
-    @property
     def is_failure(self) -> bool:
         """Whether the job failed."""
         return not (self.is_answer or self.is_stop or self is EndReason.DENIED or self.is_midway)
@@ -126,6 +123,7 @@ _ANSWERS = {
     EndReason.LENGTH_LIMIT,
     EndReason.STEP_LIMIT,
     EndReason.NOTHING_ASKED,
+    EndReason.OFFERED,
     EndReason.BATCHED,
 }
 _STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
@@ -138,13 +136,7 @@ _PASSING = {
     EndReason.STALLED,
 }
 _CONTINUABLE = {EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED, EndReason.INTERRUPTED_TOO_OFTEN}
-_CHARGED_WITHOUT_TEXT = {
-    EndReason.STALLED,
-    EndReason.CUT,
-    EndReason.EMPTY,
-    EndReason.ONLY_THOUGHT,
-    EndReason.REFUSED,
-}
+_CHARGED_WITHOUT_TEXT = {EndReason.STALLED, EndReason.CUT, EndReason.EMPTY, EndReason.ONLY_THOUGHT, EndReason.REFUSED}
 
 
 class ProviderError(TypistError):
@@ -252,6 +244,10 @@ class Refused(TypistError):
     def name(self) -> str:
         """Slack's name for the reason alone: the scope that missing_scope names stands behind it."""
         return self.error.partition(" ")[0]
+
+
+class NothingAsked(TypistError):
+    """A mention has no words, and no words that it could be about come before it."""
 
 
 class NotShown(TypistError):

@@ -84,7 +84,10 @@ class PrivateFormatter(logging.Formatter):
         private = self._private(record)
         job_id = _job_id.get()
         job = "" if job_id is None else f"job {job_id}: "
-        pairs = " ".join(f"{name}={_value(str(value))}" for name, value in _fields(record).items())
+        values = {name: str(value) for name, value in _fields(record).items()}
+        pairs = " ".join(
+            f"{name}={text if _BARE.fullmatch(text) else json.dumps(text)}" for name, text in values.items()
+        )
         private.msg = f"{job}{private.getMessage()}{': ' if pairs else ''}{pairs}"
         private.args = None
         return super().format(private)
@@ -127,10 +130,6 @@ class JsonFormatter(PrivateFormatter):
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     return getattr(record, "fields", {})
-
-
-def _value(text: str) -> str:
-    return text if _BARE.fullmatch(text) else json.dumps(text)
 
 
 def _named(error: BaseException) -> str:

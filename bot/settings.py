@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from io import StringIO
@@ -21,20 +22,21 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
-from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion, parse_suggestions
+from bot.core.access import OPTIONAL_KINDS, UserKind
+from bot.core.caps import Cap, parse_caps
 from bot.core.carriers import CarrierSetting
-from bot.core.inbound.engagement import Engagement
-from bot.core.inbound.prompt import DEFAULT_SYSTEM_PROMPT
-from bot.core.limits.access import OPTIONAL_KINDS, UserKind
-from bot.core.limits.caps import Cap, parse_caps
-from bot.core.limits.prices import OwnPrice, parse_prices
-from bot.core.stream import Usage
-from bot.core.tools import SLACK
+from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
+from bot.core.texts import OWN_NAMES, ModelNames
+from bot.core.tool_calls import READ_CHANNEL, SLACK
+from bot.core.triage import Engagement
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
-from bot.prices import ModelPrices
-from bot.providers.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
-from bot.providers.registry import VENDORS, Cloud, VendorEntry, unmoderated_models
+from bot.models.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
+from bot.models.own_prices import OwnPrice, parse_prices
+from bot.models.prices import ModelPrices
+from bot.models.prompt import WebSearch
+from bot.models.registry import VENDORS, Cloud, VendorEntry, unmoderated_models
+from bot.models.stream import Usage
 
 ENV_FILE = Path(".env")
 _MASK = "***"
@@ -50,6 +52,8 @@ MAX_DOMAINS = 100
 """OpenAI takes no more."""
 MAX_MODELS = 99
 """Slack's menu has at most 100 options. The first one is the default."""
+MAX_MODEL_NAME_CHARS = 40
+"""App Home cuts longer names of models and tools."""
 
 WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
@@ -57,10 +61,6 @@ WHERE = {
     "with the scope connections:write (xapp-…)",
     **{vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values() if not vendor.cloud},
 }
-
-
-def _text(value: str) -> str:
-    return value
 
 
 def _secret(value: str) -> str:
@@ -147,8 +147,11 @@ def _on_off(value: str) -> bool:
 
 
 def parse_models(value: str) -> tuple[str, ...]:
-    """Returns the models of a comma-separated list of vendor/model, in order. Raises ValueError."""
-    models = tuple(model.strip() for model in value.split(",") if model.strip())
+    """Returns the models of a comma-separated list of vendor/model, in order, without their names. Raises ValueError.
+
+    A name for people may follow each: `openai/llama3.2 as Our Llama` (parse_model_names).
+    """
+    models = tuple(model for model, _ in _named_models(value))
     for model in models:
         vendor, _, name = model.partition("/")
         if vendor not in VENDORS or not name:
@@ -159,6 +162,31 @@ def parse_models(value: str) -> tuple[str, ...]:
     if len(models) > MAX_MODELS:
         raise ValueError(f"must have at most {MAX_MODELS} models: Slack's settings modal takes no more")
     return models
+
+
+def parse_model_names(value: str) -> dict[str, str]:
+    """Returns what people read of models where it isn't the model's own name, by model. Raises ValueError.
+
+    That is the name after `as`, or vendor/model where models of two vendors have one name.
+    """
+    listed = dict(_named_models(value))
+    chosen = {model: name for model, name in listed.items() if name is not None}
+    for model, name in chosen.items():
+        if not (0 < len(name) <= MAX_MODEL_NAME_CHARS and name.isprintable()):
+            limit = f"1 to {MAX_MODEL_NAME_CHARS} printable characters"
+            raise ValueError(f"must have a name of {limit} after `{model} as`")
+    names = {model: chosen.get(model) or OWN_NAMES.of(model) for model in listed}
+    taken = Counter(name.casefold() for name in names.values())
+    shared = [model for model, name in names.items() if taken[name.casefold()] > 1]
+    if both := [model for model in shared if model in chosen]:
+        raise ValueError(f"must not have the name {chosen[both[0]]!r} for two models")
+    return {**{model: model for model in shared}, **chosen}
+
+
+def _named_models(value: str) -> list[tuple[str, str | None]]:
+    """Returns the models of a comma-separated list, each with the name after `as`, None where there is no `as`."""
+    parts = [f"{entry.strip()} ".partition(" as ") for entry in value.split(",") if entry.strip()]
+    return [(model.strip(), name.strip() if keyword else None) for model, keyword, name in parts]
 
 
 def _transcription_model(value: str) -> str:
@@ -189,14 +217,16 @@ def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
     return parse
 
 
-def parse_domains(value: str) -> tuple[str, ...]:
-    """Returns the hosts of a comma-separated list. Raises ValueError."""
+def parse_web_search(value: str) -> WebSearch | None:
+    """Returns the web search of on, off or a comma-separated list of hosts; None for off. Raises ValueError."""
+    if value.lower() in ("on", "off"):
+        return WebSearch() if value.lower() == "on" else None
     domains = tuple(part.strip().lower() for part in value.split(",") if part.strip())
     for wrong in (domain for domain in domains if not _DOMAIN.fullmatch(domain)):
-        raise ValueError(f"must be a comma-separated list of domains such as docs.example.com; {wrong!r} isn't one")
+        raise ValueError(f"must be on, off, or a list of domains such as docs.example.com; {wrong!r} isn't one")
     if len(domains) > MAX_DOMAINS:
         raise ValueError(f"must have at most {MAX_DOMAINS} domains")
-    return domains
+    return WebSearch(domains)
 
 
 _users = _ids("[UWB][A-Z0-9]+", "member IDs such as U0123ABCD (in Slack: profile > Copy member ID)")
@@ -225,7 +255,7 @@ def _price_file(value: str) -> tuple[OwnPrice, ...]:
         raise ValueError(f"names {path}, which can't be used: {problem}") from None
 
 
-def _setting(variable: str, parse: Callable[[str], Any] = _text, default: Any = "", secret: bool = False) -> Any:
+def _setting(variable: str, parse: Callable[[str], Any] = str, default: Any = "", secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"variable": variable, "parse": parse})
 
 
@@ -237,43 +267,38 @@ class Settings:
     slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
     slack_config_token: str = _setting("SLACK_CONFIG_TOKEN", _token("xoxe.xoxp-"), secret=True)
     slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
-    choices: bool = _setting("BOT_CHOICES", _on_off, True)
+    read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """By the vendor's name in the registry, which names the variables too."""
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
+    model_names: ModelNames = field(default=OWN_NAMES)
+    """Those in BOT_MODELS."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", _whole(500, 1_000_000), 16_000)
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", _whole(16, 128_000), 8_192)
-    max_steps: int = _setting("BOT_MAX_STEPS", _whole(1, 100), 16)
-    streaming: bool = _setting("BOT_STREAMING", _on_off, True)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
-    edit_budget: int = _setting("BOT_EDIT_BUDGET", _whole(50, 1_200), 50)
-    carrier: str = _setting("BOT_CARRIER", _one_of(*CarrierSetting), CarrierSetting.AUTO.value)
-    done_ping_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
+    carrier: str = CarrierSetting.AUTO.value
+    """No variable sets it: tests and benchmarks force a carrier."""
+    done_mention_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
-    web_search: bool = _setting("BOT_WEB_SEARCH", _on_off, False)
-    web_search_domains: tuple[str, ...] = _setting("BOT_WEB_SEARCH_DOMAINS", parse_domains, ())
+    web_search: WebSearch | None = _setting("BOT_WEB_SEARCH", parse_web_search, None)
     transcribe: str = _setting("BOT_TRANSCRIBE", _transcription_model, "")
     moderation: str = _setting("BOT_MODERATION", _one_of(*Moderation), Moderation.OFF.value)
-    suggested_prompts: tuple[Suggestion, ...] = _setting(
-        "BOT_SUGGESTED_PROMPTS", parse_suggestions, DEFAULT_SUGGESTIONS
-    )
+    welcome: bool = _setting("BOT_WELCOME", _on_off, True)
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
-    audit_days: int = _setting("BOT_AUDIT_DAYS", _whole(1, 36_500), 400)
+    catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", _whole(0, 168), 12)
+    catch_up_answer_hours: int = _setting("BOT_CATCH_UP_ANSWER_HOURS", _whole(0, 168), 2)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
     allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _users, frozenset())
-    deny_users: frozenset[str] = _setting("BOT_DENY_USERS", _users, frozenset())
     allow_channels: frozenset[str] = _setting("BOT_ALLOW_CHANNELS", _channels, frozenset())
-    deny_channels: frozenset[str] = _setting("BOT_DENY_CHANNELS", _channels, frozenset())
     mcp_config: str = _setting("BOT_MCP_CONFIG")
     mcp: McpSetup = field(default=McpSetup())
     """The servers and rules in the file of BOT_MCP_CONFIG."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
     prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
-    max_concurrent: int = _setting("BOT_MAX_CONCURRENT", _whole(1, 10_000), 200)
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", _whole(1, 10_000), 3)
     drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
     health_host: str = _setting("BOT_HEALTH_HOST", _address, "127.0.0.1")
@@ -311,7 +336,8 @@ def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> N
     """
     statements = list(parse_stream(StringIO(_env_text(env_file))))
     texts = [statement.original.string for statement in statements]
-    line = f"{name}={value if _PLAIN.fullmatch(value) else _quoted(value)}\n"
+    quoted = "'{}'".format(value.replace("\\", "\\\\").replace("'", "\\'"))
+    line = f"{name}={value if _PLAIN.fullmatch(value) else quoted}\n"
     lines_of_it = [number for number, statement in enumerate(statements) if statement.key == name]
     if lines_of_it:
         old = texts[lines_of_it[-1]]
@@ -336,12 +362,6 @@ def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> N
         raise SettingsError([f"{env_file} can't be written: {os.strerror(error.errno or 0)}. Change that."]) from error
     if environment(env_file).get(name) != value:
         raise SettingsError([f"{name} is empty in the environment, which overrides {env_file}. Unset it there."])
-
-
-def _quoted(value: str) -> str:
-    """Returns a value as it stands in `.env` whatever it contains."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _env_text(env_file: Path) -> str:
@@ -370,11 +390,15 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         if value is not None:
             values[setting.name] = value
     mcp = _mcp(values.get("mcp_config"), env, problems)
-    settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp)
-    problems += [*missing_access(settings), *_contradictions(settings), *_unmoderated(settings), *_unpriced(settings)]
-    problems += _untold(settings)
+    names = ModelNames(_parsed(env, "BOT_MODELS", parse_model_names, problems) or {})
+    settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
+    problems += [*missing_access(settings), *_contradictions(settings), *_untold(settings)]
     if needs_slack:
-        problems += _missing_tokens(env)
+        problems += [
+            f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env."
+            for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
+            if not env.get(variable, "").strip()
+        ]
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
         problems.append(
             f"No model is configured. Set OPENAI_API_KEY (from {WHERE['OPENAI_API_KEY']}) or "
@@ -491,7 +515,7 @@ def models_in_use(settings: Settings) -> tuple[str, ...]:
 
 def model_setup(settings: Settings) -> ModelSetup:
     """Returns the setup from which the models in use are built."""
-    options = RequestOptions(settings.streaming, settings.max_output_tokens, Moderation(settings.moderation))
+    options = RequestOptions(settings.max_output_tokens, Moderation(settings.moderation))
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 
 
@@ -532,10 +556,10 @@ def _shown(variable: str, value: object) -> str:
             return f"{len(value):,} characters"
         case bool():
             return "on" if value else "off"
+        case WebSearch():
+            return ", ".join(value.allowed_domains) or "on"
         case frozenset():
             return ", ".join(sorted(map(str, value)))
-        case tuple() if variable == "BOT_SUGGESTED_PROMPTS":
-            return f"{len(value)} prompts"
         case tuple():
             return ", ".join(map(str, value))
     return str(value)
@@ -560,7 +584,8 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
     problems = []
     for name in sorted(env):
         if name.startswith("BOT_") and name not in known:
-            similar = difflib.get_close_matches(name, known, n=1)
+            # The names of two settings are less similar.
+            similar = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             hint = f" (did you mean {similar[0]}?)" if similar else ". See .env.example for all settings."
             problems.append(f"unknown setting {name}{hint}")
     return problems
@@ -596,32 +621,30 @@ def _missing_for_cloud(vendor: VendorEntry, cloud: Cloud, ours: VendorSettings, 
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    lists = {
-        "USERS": settings.allow_users & settings.deny_users,
-        "CHANNELS": settings.allow_channels & settings.deny_channels,
+    """Returns a sentence for each setting that another one makes impossible, or leaves without effect."""
+    ours = {
+        SLACK: ("BOT_SLACK_SEARCH", settings.slack_search),
+        READ_CHANNEL: ("BOT_READ_CHANNEL", settings.read_channel),
     }
     problems = [
-        f"BOT_ALLOW_{what} and BOT_DENY_{what} both contain {', '.join(sorted(both))}. Remove it from one of them."
-        for what, both in lists.items()
-        if both
+        f"BOT_MCP_CONFIG: the server {name} has the name of Typist's own tool while {variable} is on. "
+        "Give it another name."
+        for name, (variable, is_on) in ours.items()
+        if is_on and name in settings.mcp.names
     ]
-    if settings.slack_search and SLACK in settings.mcp.names:
-        problems.append(
-            f"BOT_MCP_CONFIG: the server {SLACK} has the name of Typist's own tool while BOT_SLACK_SEARCH is on. "
-            "Give it another name."
-        )
+    if settings.moderation == Moderation.BLOCK:
+        problems += [
+            f"BOT_MODERATION is block, and {model} would answer without moderation: only OpenAI itself moderates, by "
+            "the Responses API. Remove it from BOT_MODELS, or set BOT_MODERATION=score."
+            for model in unmoderated_models(model_setup(settings))
+        ]
+    if any(cap.in_dollars for cap in settings.caps):
+        problems += [
+            f"A dollar cap requires a price for every model in use, and {model} has none. "
+            "Add its price to the file of BOT_PRICES, or set a limit in tokens in BOT_CAPS."
+            for model in unpriced_models(settings)
+        ]
     return problems
-
-
-def _unmoderated(settings: Settings) -> list[str]:
-    """A vendor that can't moderate would answer what BOT_MODERATION should block."""
-    if settings.moderation != Moderation.BLOCK:
-        return []
-    return [
-        f"BOT_MODERATION is block, and {model} would answer without moderation: only OpenAI itself moderates, by the "
-        "Responses API. Remove it from BOT_MODELS, or set BOT_MODERATION=score."
-        for model in unmoderated_models(model_setup(settings))
-    ]
 
 
 def _untold(settings: Settings) -> list[str]:
@@ -635,28 +658,9 @@ def _untold(settings: Settings) -> list[str]:
     return problems
 
 
-def _unpriced(settings: Settings) -> list[str]:
-    """A cap in dollars has no effect on a model whose price is unknown."""
-    if not any(cap.in_dollars for cap in settings.caps):
-        return []
-    return [
-        f"A dollar cap requires a price for every model in use, and {model} has none. "
-        "Add its price to the file of BOT_PRICES, or set a limit in tokens in BOT_CAPS."
-        for model in unpriced_models(settings)
-    ]
-
-
 def unpriced_models(settings: Settings) -> tuple[str, ...]:
     """Returns the models in use, the one that transcribes included, whose price is unknown."""
     prices = model_prices(settings)
     models = (*models_in_use(settings), *filter(None, [settings.transcribe]))
     # A price may change with the time, but is there at any time.
     return tuple(model for model in models if prices.cost_usd(model, Usage(), 0.0) is None)
-
-
-def _missing_tokens(env: Mapping[str, str]) -> list[str]:
-    return [
-        f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env."
-        for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
-        if not env.get(variable, "").strip()
-    ]

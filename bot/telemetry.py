@@ -19,9 +19,6 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpMeter, Observation
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer, set_span_in_context
 
-from bot.core.conversation import Job
-from bot.core.freshness import Freshness
-from bot.core.stream import Completion, StreamEvent, Usage
 from bot.errors import EndReason, RateLimited, Refused
 
 DELAYS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0)
@@ -46,7 +43,7 @@ class Gauges:
 
     live: int | None = None
     """Answers under way."""
-    waiting: int | None = None
+    queued: int | None = None
     """Questions that wait for a worker, of all processes."""
     connections: int | None = None
     """Connections to Slack that are up and last."""
@@ -108,7 +105,7 @@ class Telemetry:
             if reason.is_failure:
                 self._failures.add(0, {"reason": reason.value})
         gauge("typist.answers.live", "Answers under way in this process.", lambda gauges: gauges.live)
-        gauge("typist.jobs.waiting", "Questions of all processes that wait.", lambda gauges: gauges.waiting)
+        gauge("typist.jobs.waiting", "Questions of all processes that wait.", lambda gauges: gauges.queued)
         gauge("typist.slack.connections", "Connections to Slack.", lambda gauges: gauges.connections)
 
     def placeholder_shown(self, delay_s: float) -> None:
@@ -120,16 +117,27 @@ class Telemetry:
         if model is not None and cost_usd is not None:
             self._cost.add(cost_usd, _of_model(model))
 
-    def answer_ended(self, reason: EndReason, calls: int, freshness: Freshness) -> None:
-        """Records an answer that ended, and how in its span. `calls`: those that showed it."""
+    def answer_ended(
+        self,
+        reason: EndReason,
+        calls: int,
+        *,
+        first_word_delay_s: float | None,
+        staleness_s: float | None,
+        final_lag_s: float | None,
+    ) -> None:
+        """Records an answer that ended, and how in its span.
+
+        `calls`: those that showed it. The delays are those of its words (`Freshness`), None if it had none.
+        """
         self._answers.add(1)
         if reason.is_failure:
             self._failures.add(1, {"reason": reason.value})
         self._edits.add(calls)
         for histogram, delay_s in (
-            (self._first_word_delay, freshness.first_word_delay_s),
-            (self._staleness, freshness.staleness_s),
-            (self._final_lag, freshness.final_lag_s),
+            (self._first_word_delay, first_word_delay_s),
+            (self._staleness, staleness_s),
+            (self._final_lag, final_lag_s),
         ):
             if delay_s is not None:
                 histogram.record(delay_s)
@@ -138,9 +146,9 @@ class Telemetry:
         if reason.is_failure:
             span.set_status(StatusCode.ERROR)
 
-    def attempt(self, job: Job) -> AbstractContextManager[Span]:
-        """Returns a context whose current span is that of an attempt at a job."""
-        ids = {"typist.job": job.id, "typist.attempt": job.attempts, "typist.version": job.version}
+    def attempt(self, job_id: int, attempt: int, version: int) -> AbstractContextManager[Span]:
+        """Returns a context whose current span is that of an attempt at a version of a job."""
+        ids = {"typist.job": job_id, "typist.attempt": attempt, "typist.version": version}
         return self._span("answer", SpanKind.CONSUMER, ids)
 
     def tool_call(self, tool: str) -> AbstractContextManager[Span]:
@@ -211,16 +219,15 @@ class ModelRequest:
     has_begun: bool = False
     """Whether an event came."""
 
-    def received(self, event: StreamEvent, now: float) -> None:
+    def received(self, now: float) -> None:
         """Notes an event of the model's stream."""
         if not self.has_begun:
             self.has_begun = True
             self.telemetry.first_chunks.record(now - self.began_at, self.labels)
-        if isinstance(event, Completion) and event.usage is not None:
-            self._used(event.usage)
 
-    def _used(self, usage: Usage) -> None:
-        for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+    def used(self, input_tokens: int, output_tokens: int) -> None:
+        """Records the usage that the vendor reports."""
+        for kind, tokens in (("input", input_tokens), ("output", output_tokens)):
             self.telemetry.tokens.record(tokens, {**self.labels, "gen_ai.token.type": kind})
             self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
 

@@ -1,7 +1,8 @@
 """Builds the bot from its settings: the only place that wires services, stores and Slack together.
 
 `built` opens what has to be closed, in order: the tools' servers, Slack's Web API, the database, the models. `_Parts`
-has what several services share. Each function below builds one service from it; `_listen` registers the listeners.
+has what several services share. `_answering` builds what answers, `_listen` what people do, `_loops` what
+runs beside them.
 """
 
 import logging
@@ -16,20 +17,17 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.checks.slack import log_setup
 from bot.clock import Clock
 from bot.core import texts
+from bot.core.access import AccessRules
 from bot.core.carriers import CarrierSetting
-from bot.core.conversation import WebSearch
-from bot.core.inbound.channel_settings import DefaultSettings
-from bot.core.inbound.engagement import Engagement, TriageRules
-from bot.core.inbound.tokens import TokenEstimate, room_for_results
-from bot.core.inbound.triage import Identity
-from bot.core.lease import Lease
-from bot.core.limits.access import AccessRules
-from bot.core.tools import SLACK
-from bot.prices import ModelPrices
-from bot.providers.models import Models
-from bot.providers.registry import (
+from bot.core.channel_settings import DefaultSettings
+from bot.core.tool_calls import READ_CHANNEL, SLACK
+from bot.core.triage import Engagement, Identity, TriageRules
+from bot.models.model import Models
+from bot.models.prompt import WebSearch
+from bot.models.registry import (
     all_take_pdfs,
     decider_settings,
     max_output_tokens,
@@ -37,51 +35,41 @@ from bot.providers.registry import (
     open_models,
     resolved,
 )
+from bot.models.tokens import TokenEstimate, room_for_results
+from bot.reply.workspace import Workspace
 from bot.services import metrics
-from bot.services.access_control import AccessControl
-from bot.services.answering import Answering
+from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.answering import Answering, AnswerSettings
 from bot.services.app_home import AppHome
-from bot.services.approval_expiry import expire_approvals
-from bot.services.assistant_pane import AssistantPane
-from bot.services.audit import seal_entries
 from bot.services.canvas_writer import CanvasWriter
-from bot.services.cap_notices import CapNotices
-from bot.services.cap_settings import CapSettings
-from bot.services.choices import ChoicePresses
-from bot.services.gate import Gate
-from bot.services.health import Probes
-from bot.services.intake import Intake
+from bot.services.catching_up import CatchingUp
+from bot.services.engagement import Gate, QuietThreads
+from bot.services.intake import Intake, SharedTokens
 from bot.services.message_edits import MessageEdits
-from bot.services.message_shortcut import MessageShortcut
+from bot.services.message_shortcut import ChoicePresses, MessageShortcut, QuestionPosts
+from bot.services.operations import AUDIT_DAYS, Kept, Probes, expire_old
 from bot.services.outbox import Outbox
-from bot.services.private_notices import PrivateNotices
+from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
-from bot.services.quiet_threads import QuietThreads
-from bot.services.quota import Quota
+from bot.services.quota import CapNotices, CapSettings, Quota
 from bot.services.reactions import Reactions
 from bot.services.reply_actions import ReplyActions
-from bot.services.retention import Kept, expire_old
-from bot.services.shared_tokens import SharedTokens
 from bot.services.slash_commands import SlashCommands
-from bot.services.thread_statuses import ThreadStatuses
-from bot.services.tool_calls import ToolCalls
-from bot.services.toolbox import Toolbox, Tools
+from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals
 from bot.services.transcription import Transcription
-from bot.services.worker import Capacity, Worker
+from bot.services.welcome import Welcome
+from bot.services.worker import Worker
 from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use, unpriced_models
-from bot.slack.checks import log_setup
-from bot.slack.client import Installation, SlackClient, new_session
-from bot.slack.credentials import app_credential, bot_credential
-from bot.slack.ephemeral_messages import EphemeralMessages
+from bot.slack.client import SlackClient, app_credential, bot_credential, new_session
 from bot.slack.socket import Sockets
-from bot.slack.workspace import Workspace
 from bot.store import Stores
 from bot.telemetry import OFF, Telemetry
-from handlers import app_home_and_pane, caps, messages, reply_actions, slash_commands
+from handlers.actions import register_buttons, register_caps, register_commands
+from handlers.messages import register_home_and_pane, register_messages
 
 if TYPE_CHECKING:
     from bot.mcp.server import McpServers
-    from bot.providers.transcription import Transcriber
+    from bot.models.transcription import Transcriber
 
 WrapModels = Callable[[Models], Models]
 Loop = Callable[[], Coroutine[None, None, None]]
@@ -96,7 +84,7 @@ class Bot:
     me: Identity
     worker: Worker
     sockets: Sockets
-    shortcut: MessageShortcut
+    outbox: Outbox
     loops: tuple[Loop, ...]
     """Run from the start until the last answer has ended."""
     mcp_servers: "McpServers | None"
@@ -108,17 +96,12 @@ class _Parts:
     """What several services share."""
 
     settings: Settings
-    clock: Clock
-    me: Identity
-    token_refused: Callable[[], bool]
     stores: Stores
-    prices: ModelPrices
-    lease: Lease
     workspace: Workspace
     access: AccessControl
+    private_notices: PrivateNotices
     statuses: ThreadStatuses
     estimate: TokenEstimate
-    telemetry: Telemetry
 
 
 @asynccontextmanager
@@ -141,31 +124,47 @@ async def built(
         log_setup(installation, clock.now(), search=settings.slack_search)
         _warn_of_web_search(settings)
         me = installation.identity
-        prices = model_prices(settings)
         stores = await Stores.open(
-            settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices, settings.caps
+            settings.database_url,
+            uuid4().hex,
+            clock,
+            settings.max_concurrent_per_user,
+            model_prices(settings),
+            settings.caps,
         )
         stack.push_async_callback(stores.close)
-        parts = _parts(
-            settings, stores.clock, installation, client, stores, prices, lambda: bot_token.refused, telemetry
+        workspace = Workspace(
+            me,
+            client,
+            ledger=stores.rate_ledger,
+            worker_queue=stores.worker_queue,
+            clock=stores.clock,
+            carrier=CarrierSetting(settings.carrier),
+            scopes=installation.scopes,
+            token_refused=lambda: bot_token.refused,
         )
-        toolbox = _toolbox(parts, tools or _mcp_tools(settings, mcp_servers, stores))
+        parts = _parts(settings, stores, workspace)
+        client.posted = parts.statuses.posted
+        toolbox = _toolbox(parts, tools, mcp_servers)
         models = wrap(await stack.enter_async_context(open_models(model_setup(settings), telemetry)))
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, toolbox, transcriber)
-        worker = _worker(parts, answering)
+        worker = Worker(stores, workspace, settings.drain_s, answering.answer, parts.access.allows)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts, answering.quota))
-        shortcut = _listen(bolt, parts, answering, worker, gate)
+        outbox, intake = _listen(bolt, parts, answering, worker, gate)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session, telemetry=telemetry)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
         probes.database = stores.database.ping
         probes.connections = sockets.up
         probes.live = lambda: worker.live
-        probes.waiting = stores.queue.count_waiting
+        probes.queued = stores.question_queue.count_queued
         watch: Loop = partial(bot_token.watch, client.identity)
-        yield Bot(me, worker, sockets, shortcut, (*_loops(parts, worker, shortcut, client), watch), mcp_servers)
+        hours = settings.catch_up_hours, settings.catch_up_answer_hours
+        catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, *hours)
+        loops = (*_loops(parts, worker, outbox, client), watch, catching_up.run)
+        yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
 
 
 @asynccontextmanager
@@ -175,10 +174,10 @@ async def _gate(parts: _Parts, quota: Quota) -> AsyncIterator[Gate | None]:
         yield None
         return
     # Only now: it imports OpenAI's SDK.
-    from bot.providers.decisions import Decider
+    from bot.models.decisions import Decider
 
     async with aclosing(Decider(settings)) as decider:
-        yield Gate(decider, parts.workspace.history, quota, parts.estimate, parts.me)
+        yield Gate(decider, parts.workspace, quota, parts.estimate)
 
 
 @asynccontextmanager
@@ -187,7 +186,7 @@ async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"
         yield None
         return
     # Only now: it imports OpenAI's SDK.
-    from bot.providers.transcription import Transcriber
+    from bot.models.transcription import Transcriber
 
     vendor = settings.transcribe.partition("/")[0]
     async with aclosing(Transcriber(resolved(vendor, model_setup(settings)), settings.transcribe)) as transcriber:
@@ -219,262 +218,99 @@ async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpSe
         yield servers
 
 
-def _mcp_tools(settings: Settings, servers: "McpServers | None", stores: Stores) -> Tools | None:
-    if servers is None:
-        return None
-    from bot.mcp.tools import McpTools
-
-    return McpTools(settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read)
-
-
-def _parts(
-    settings: Settings,
-    clock: Clock,
-    installation: Installation,
-    client: SlackClient,
-    stores: Stores,
-    prices: ModelPrices,
-    token_refused: Callable[[], bool],
-    telemetry: Telemetry,
-) -> _Parts:
-    lease = Lease()
-    me = installation.identity
-    workspace = Workspace(
-        me,
-        client,
-        ledger=stores.rate_ledger,
-        records=stores.worker_queue,
-        lease=lease,
-        clock=clock,
-        edit_budget=settings.edit_budget,
-        carrier=CarrierSetting(settings.carrier),
-        telemetry=telemetry,
-        scopes=installation.scopes,
-    )
-    access = AccessControl(
-        access_rules_of(settings),
-        workspace.users,
-        PrivateNotices(workspace.ephemeral, stores.notices),
-        settings.admins,
-    )
-    statuses = ThreadStatuses(workspace.pane, stores.queue, clock, me.team_id)
-    client.posted = statuses.posted
+def _parts(settings: Settings, stores: Stores, workspace: Workspace) -> _Parts:
+    private_notices = PrivateNotices(workspace.ephemeral, stores.notices)
+    access = AccessControl(access_rules_of(settings), workspace.users, private_notices, settings.admins)
+    statuses = ThreadStatuses(workspace.pane, stores.clock)
     estimate = TokenEstimate(models_in_use(settings))
-    return _Parts(
-        settings, clock, me, token_refused, stores, prices, lease, workspace, access, statuses, estimate, telemetry
-    )
+    return _Parts(settings, stores, workspace, access, private_notices, statuses, estimate)
 
 
-def _toolbox(parts: _Parts, tools: Tools | None) -> Tools | None:
-    """Returns what models may ask for: Slack's search, other tools, both, or nothing."""
-    if not parts.settings.slack_search:
-        return tools
-    return Toolbox({SLACK: parts.workspace.search}, tools) if tools is not None else parts.workspace.search
+def _toolbox(parts: _Parts, tools: Tools | None, servers: "McpServers | None") -> Tools | None:
+    """Returns what models may ask for: Slack's search, reading the channel, other tools; None for nothing.
 
+    `tools`: in place of those of the MCP servers.
+    """
+    if tools is None and servers is not None:
+        from bot.mcp.tools import McpTools
 
-def _prompt_builder(parts: _Parts, transcription: Transcription) -> PromptBuilder:
-    settings, stores, workspace = parts.settings, parts.stores, parts.workspace
-    return PromptBuilder(
-        recorded=stores.recorded_answers,
-        questions=stores.queue,
-        channel_settings=stores.channel_settings,
-        pane_context=stores.pane_context,
-        group_threads=stores.participants,
-        history=workspace.history,
-        users=workspace.users,
-        files=workspace.files,
-        canvases=workspace.canvases,
-        clock=parts.clock,
-        me=parts.me,
-        settings=PromptSettings(
-            system_prompt_in_use(settings),
-            settings.history_tokens,
-            web_search_of(settings),
-            pdf_texts=not all_take_pdfs(model_setup(settings)),
-        ),
-        estimate=parts.estimate,
-        transcription=transcription,
-    )
+        stores = parts.stores
+        tools = McpTools(parts.settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read)
+    own: dict[str, Tools] = {}
+    if parts.settings.slack_search:
+        own[SLACK] = parts.workspace.search
+    if parts.settings.read_channel:
+        own[READ_CHANNEL] = parts.workspace.channel_reader
+    return Toolbox(own, tools) if own else tools
 
 
 def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: "Transcriber | None") -> Answering:
     settings, stores, workspace = parts.settings, parts.stores, parts.workspace
-    quota = quota_of(settings, parts.prices, stores, workspace.ephemeral, parts.clock)
+    quota = quota_of(settings, stores, workspace)
+    prompts = PromptSettings(
+        system_prompt_in_use(settings),
+        settings.history_tokens,
+        web_search_of(settings),
+        reads_channel=settings.read_channel,
+        pdf_texts=not all_take_pdfs(model_setup(settings)),
+    )
+    answers = AnswerSettings(room_for_results(settings.history_tokens), settings.done_mention_s, settings.model_names)
+    transcription = Transcription(stores, transcriber, quota)
     return Answering(
-        jobs=stores.worker_queue,
-        replies=workspace.scheduler,
-        prompt_builder=_prompt_builder(parts, Transcription(transcriber, stores.transcripts, quota, parts.clock)),
-        models=models,
-        clock=parts.clock,
-        me=parts.me,
-        estimate=parts.estimate,
-        metrics=partial(metrics.report, parts.telemetry),
-        access_control=parts.access,
-        participants=stores.participants,
-        token_refused=parts.token_refused,
-        tool_calls=ToolCalls(
-            tools, stores.recorded_calls, workspace.users, parts.clock, parts.telemetry, settings.choices
-        ),
-        max_steps=settings.max_steps,
-        offers_canvases=workspace.canvases.may_write,
-        results_tokens=room_for_results(settings.history_tokens),
-        admins=settings.admins,
-        done_ping_s=settings.done_ping_s,
-        quota=quota,
-        prices=parts.prices,
-        pane=AssistantPane(
-            stores.notices, stores.pane_context, workspace.pane, parts.me, settings.suggested_prompts, parts.statuses
-        ),
-    )
-
-
-def _worker(parts: _Parts, answering: Answering) -> Worker:
-    return Worker(
-        queue=parts.stores.worker_queue,
-        questions=parts.stores.queue,
-        replies=parts.workspace.scheduler,
-        lease=parts.lease,
-        clock=parts.clock,
-        capacity=Capacity(parts.settings.max_concurrent, parts.settings.drain_s),
-        answer=answering.answer,
-        allows=parts.access.allows,
-        queued=answering.pane.queued,
-        token_refused=parts.token_refused,
-        telemetry=parts.telemetry,
-    )
-
-
-def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker, gate: Gate | None) -> MessageShortcut:
-    """Registers all listeners. Returns the message shortcut, which has a loop and an end of its own."""
-    stores, surfaces, me = parts.stores, parts.workspace.surfaces, parts.me
-    actions = _reply_actions(parts, worker)
-    private_notices = PrivateNotices(parts.workspace.ephemeral, stores.notices)
-    quiet_threads = QuietThreads(stores.participants, private_notices, surfaces, parts.settings.admins, me)
-    intake = _intake(parts, actions, quiet_threads, worker, gate)
-    history, users = parts.workspace.history, parts.workspace.users
-    shortcut = MessageShortcut(
-        stores.message_questions, surfaces, intake, history, users, parts.access, parts.clock, me
-    )
-    choices = ChoicePresses(actions, shortcut, parts.access)
-    reply_actions.register(bolt, actions, choices, quiet_threads, me.team_id)
-    cap_settings = _cap_settings(parts)
-    slash_commands.register(bolt, _slash_commands(parts, answering.quota, cap_settings), shortcut)
-    home = _app_home(parts, answering.quota, cap_settings)
-    app_home_and_pane.register(bolt, home, answering.pane)
-    caps.register(bolt, cap_settings, home, me.team_id)
-    reactions = Reactions(stores.channel_settings, users, parts.access, private_notices, shortcut, parts.clock, me)
-    messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut, reactions)
-    return shortcut
-
-
-def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
-    return ReplyActions(
-        jobs=parts.stores.queue,
-        answers=parts.stores.recorded_answers,
-        worker=worker,
-        access_control=parts.access,
-        admins=parts.settings.admins,
-        surfaces=parts.workspace.surfaces,
-        approvals=parts.stores.approvals,
-        users=parts.workspace.users,
-        clock=parts.clock,
-        canvases=parts.stores.answer_canvases,
-        may_write_canvases=parts.workspace.canvases.may_write,
-    )
-
-
-def _intake(
-    parts: _Parts, actions: ReplyActions, quiet_threads: QuietThreads, worker: Worker, gate: Gate | None
-) -> Intake:
-    settings, stores = parts.settings, parts.stores
-    rules = TriageRules(Engagement(settings.engagement), bots=parts.access.may_allow_bots)
-    tokens = SharedTokens(parts.workspace.search, stores.process_messages) if settings.slack_search else None
-    return Intake(
-        stores.queue,
-        stores.participants,
-        stores.channel_settings,
-        worker,
-        parts.access,
-        actions,
-        quiet_threads,
-        parts.me,
-        rules,
-        tokens,
-        gate,
-    )
-
-
-def _cap_settings(parts: _Parts) -> CapSettings:
-    settings, stores = parts.settings, parts.stores
-    unpriced = unpriced_models(settings)
-    surfaces, admins = parts.workspace.surfaces, settings.admins
-    return CapSettings(stores.caps, stores.usage, surfaces, parts.me, settings.caps, unpriced, admins)
-
-
-def _slash_commands(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> SlashCommands:
-    surfaces = parts.workspace.surfaces
-    return SlashCommands(
-        channel_settings=parts.stores.channel_settings,
-        approvals=parts.stores.approvals,
-        surfaces=surfaces,
+        stores,
+        workspace,
+        PromptBuilder(stores, workspace, prompts, parts.estimate, transcription),
+        models,
+        metrics=partial(metrics.report, workspace.telemetry),
         access_control=parts.access,
         quota=quota,
-        caps=cap_settings,
-        me=parts.me,
-        defaults=default_settings_of(parts.settings, parts.workspace),
-        admins=parts.settings.admins,
+        pane=AssistantPane(stores, workspace, parts.statuses),
+        tool_calls=ToolCalls(stores, workspace, tools),
+        settings=answers,
     )
 
 
-def _app_home(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> AppHome:
-    settings = parts.settings
-    return AppHome(
-        usage=parts.stores.usage,
-        tab=parts.workspace.surfaces,
-        quota=quota,
-        caps=cap_settings,
-        access_control=parts.access,
-        clock=parts.clock,
-        me=parts.me,
-        defaults=default_settings_of(settings, parts.workspace),
-        admins=settings.admins,
-        settings=shown_to_admins(settings),
+def _listen(
+    bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker, gate: Gate | None
+) -> tuple[Outbox, Intake]:
+    """Registers all listeners. Returns the outbox, which posts what people ask by shortcut, and intake."""
+    settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
+    actions = ReplyActions(stores, workspace, worker, access)
+    quiet_threads = QuietThreads(stores, workspace, parts.private_notices, access)
+    rules = TriageRules(Engagement(settings.engagement), bots=access.may_allow_bots)
+    tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
+    intake = Intake(stores, workspace, worker, access, actions, quiet_threads, rules, tokens, gate)
+    posts = QuestionPosts(stores, workspace, intake, access)
+    cap_notices = CapNotices(stores, workspace, settings.admins)
+    outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts)
+    shortcut = MessageShortcut(stores, workspace, access, outbox.look_now)
+    register_buttons(bolt, actions, ChoicePresses(actions, shortcut, access), quiet_threads, workspace.me.team_id)
+    cap_settings = CapSettings(stores, workspace, settings.caps, unpriced_models(settings), access)
+    defaults, quota = default_settings_of(settings, workspace), answering.quota
+    commands = SlashCommands(stores, workspace, access, quota, cap_settings, defaults)
+    register_commands(bolt, commands, shortcut)
+    home = AppHome(stores, workspace, quota, cap_settings, access, defaults, shown_to_admins(settings))
+    welcome = Welcome(stores, workspace, access, shortcut, settings.welcome)
+    register_home_and_pane(bolt, home, answering.pane, welcome)
+    register_caps(bolt, cap_settings, home, workspace.me.team_id)
+    reactions = Reactions(stores, workspace, access, parts.private_notices, shortcut)
+    register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
+    return outbox, intake
+
+
+def _loops(parts: _Parts, worker: Worker, outbox: Outbox, client: SlackClient) -> tuple[Loop, ...]:
+    stores, workspace = parts.stores, parts.workspace
+    kept = (
+        Kept("texts", stores.erasure.expire, parts.settings.retention_days),
+        Kept("audit entries", stores.audit.expire, AUDIT_DAYS),
     )
-
-
-def _outbox(parts: _Parts) -> Outbox:
-    stores, workspace, admins = parts.stores, parts.workspace, parts.settings.admins
-    notices = CapNotices(stores.notices, stores.usage, workspace.outbox_sender, parts.clock, admins)
-    canvases = CanvasWriter(
-        stores.recorded_answers,
-        stores.answer_canvases,
-        workspace.canvases,
-        workspace.outbox_sender,
-        workspace.ephemeral,
-    )
-    sender, replies, users = workspace.outbox_sender, workspace.scheduler, workspace.users
-    return Outbox(stores.outbox, sender, replies, parts.clock, admins, notices, users, canvases)
-
-
-def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut, client: SlackClient) -> tuple[Loop, ...]:
-    clock, stores, workspace = parts.clock, parts.stores, parts.workspace
     return (
         workspace.scheduler.run,
         workspace.budget.watch,
         worker.stay_alive,
-        _outbox(parts).run,
-        shortcut.run,
-        partial(expire_old, _kept(parts), clock, client.time_s),
-        partial(expire_approvals, stores.approvals, clock),
-        partial(seal_entries, stores.audit, clock),
-    )
-
-
-def _kept(parts: _Parts) -> tuple[Kept, ...]:
-    stores, settings = parts.stores, parts.settings
-    return (
-        Kept("texts", stores.erasure.expire, settings.retention_days),
-        Kept("audit entries", stores.audit.expire, settings.audit_days),
+        outbox.run,
+        partial(expire_old, kept, stores.clock, client.time_s),
+        partial(expire_approvals, stores.approvals, stores.clock),
     )
 
 
@@ -514,21 +350,22 @@ def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSett
         system_prompt_in_use(settings),
         Engagement(settings.engagement),
         web_search_of(settings) is not None,
+        settings.read_channel,
         decider_settings(model_setup(settings)) is not None,
         settings.mcp.names,
         workspace.has_reactions,
+        settings.model_names,
     )
 
 
 def web_search_of(settings: Settings) -> WebSearch | None:
     """Returns the web search that prompts may ask for; None if BOT_WEB_SEARCH is off or no model can search."""
-    may_search = settings.web_search and models_that_search(model_setup(settings))
-    return WebSearch(settings.web_search_domains) if may_search else None
+    return settings.web_search if models_that_search(model_setup(settings)) else None
 
 
 def _warn_of_web_search(settings: Settings) -> None:
     """Logs the models that can't search the web, although BOT_WEB_SEARCH is on."""
-    if not settings.web_search:
+    if settings.web_search is None:
         return
     able = models_that_search(model_setup(settings))
     for model in models_in_use(settings):
@@ -539,7 +376,7 @@ def _warn_of_web_search(settings: Settings) -> None:
 def shown_to_admins(settings: Settings) -> dict[str, str]:
     """Returns the settings that App Home shows to Typist admins: no address and no secret."""
     return texts.settings_for_admins(
-        models_in_use(settings),
+        list(map(settings.model_names.of, models_in_use(settings))),
         ["members", *sorted(settings.allow_also)],
         settings.max_output_tokens,
         settings.max_concurrent_per_user,
@@ -549,20 +386,10 @@ def shown_to_admins(settings: Settings) -> dict[str, str]:
 
 def access_rules_of(settings: Settings) -> AccessRules:
     """Returns the settings' access rules."""
-    return AccessRules(
-        settings.allow_also,
-        settings.allow_users,
-        settings.deny_users,
-        settings.allow_channels,
-        settings.deny_channels,
-    )
+    return AccessRules(settings.allow_also, settings.allow_users, settings.allow_channels)
 
 
-def quota_of(
-    settings: Settings, prices: ModelPrices, stores: Stores, ephemeral: EphemeralMessages, clock: Clock
-) -> Quota:
+def quota_of(settings: Settings, stores: Stores, workspace: Workspace) -> Quota:
     """Builds the quota from the settings' caps."""
-    models = models_in_use(settings)
     max_tokens = max_output_tokens(model_setup(settings))
-    ledger = stores.usage
-    return Quota(settings.caps, models, max_tokens, prices, ledger, stores.caps, stores.notices, ephemeral, clock)
+    return Quota(stores, workspace, settings.caps, models_in_use(settings), max_tokens, model_prices(settings))

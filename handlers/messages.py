@@ -1,4 +1,7 @@
-"""Listeners for messages. Bolt acknowledges an event after its listener returns, so Slack sends a failed one again."""
+"""Listeners for events: messages, reactions, App Home, the pane and joins.
+
+Bolt acknowledges an event after its listener returns, so Slack sends a failed one again.
+"""
 
 import logging
 import re
@@ -11,21 +14,31 @@ from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
 from bot.errors import PayloadError, TypistError, trace_of
+from bot.services.app_home import AppHome
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
 from bot.services.message_shortcut import MessageShortcut
+from bot.services.pane import AssistantPane
 from bot.services.reactions import Reactions
+from bot.services.welcome import Welcome
+from bot.slack.format.home import SUGGESTION
 from bot.slack.format.shortcut_question import view_of
 from handlers.payloads import (
     action_token_of,
     changed_at,
+    channel_in_view,
     edited_ts_of,
     event_in,
+    home_tab_of,
     is_growing,
     is_stream_end,
+    join_of,
     message_of,
     messages_of_edit,
+    pane_thread_of,
     reaction_of,
+    suggestion_press_of,
+    viewer_of,
 )
 
 log = logging.getLogger(__name__)
@@ -33,7 +46,7 @@ log = logging.getLogger(__name__)
 ANY_ACTION_ID = re.compile("")
 
 
-def register(
+def register_messages(
     app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: MessageShortcut, reactions: Reactions
 ) -> None:
     """Hands mentions and messages to intake, edits and deletions to message edits, and reactions to theirs.
@@ -42,7 +55,7 @@ def register(
     person an error for a click or a closed modal. Bolt raises for them, and `on_error` acknowledges them.
     """
 
-    team_id = shortcut.me.team_id
+    team_id = shortcut.workspace.me.team_id
 
     async def on_message(body: dict[str, Any]) -> None:
         event_id, event = event_in(body)
@@ -73,6 +86,42 @@ def register(
     app.event("message")(on_message)
     app.event("reaction_added")(on_reaction)
     app.options(ANY_ACTION_ID)(on_options)
+
+
+def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, welcome: Welcome) -> None:
+    """Registers the listeners. With assistant_view, Slack reports threads; with agent_view, the Messages tab."""
+
+    async def on_home(event: Mapping[str, Any]) -> None:
+        tab, user_id, channel_id = home_tab_of(event)
+        if tab == "messages":
+            await pane.look(user_id, channel_in_view(event))
+            pane.suggest(channel_id, None)
+            welcome.opened(user_id, channel_id)
+        else:
+            home.opened(user_id)
+
+    async def on_thread(event: Mapping[str, Any]) -> None:
+        user_id, (channel_id, thread_ts), in_view = pane_thread_of(event)
+        await pane.look(user_id, in_view)
+        if event["type"] == "assistant_thread_started":
+            pane.suggest(channel_id, thread_ts)
+
+    async def on_context(body: Mapping[str, Any]) -> None:
+        await pane.look(viewer_of(body), channel_in_view(body["event"]))
+
+    async def on_join(event: Mapping[str, Any]) -> None:
+        await welcome.joined(*join_of(event))
+
+    async def on_suggestion(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await welcome.pressed(suggestion_press_of(body))
+
+    app.event("app_home_opened")(on_home)
+    app.event("member_joined_channel")(on_join)
+    app.action(re.compile(f"^{SUGGESTION}-[0-9]$"))(on_suggestion)
+    app.event("assistant_thread_started")(on_thread)
+    app.event("assistant_thread_context_changed")(on_thread)
+    app.event("app_context_changed")(on_context)
 
 
 async def _take_change(

@@ -9,23 +9,29 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from bot.core.actions import ReplyAction
+from bot.core.caps import CapOwner, Entered, Scope
+from bot.core.channel_settings import emoji_name
 from bot.core.conversation import Message, ThreadKey
-from bot.core.inbound.channel_settings import ChannelSettings, SettingsPlace, emoji_name
-from bot.core.limits.cap_fields import Entered
-from bot.core.limits.caps import CapOwner, Scope
 from bot.core.message_question import QuotedMessage
-from bot.core.reply.actions import ReplyAction
-from bot.core.slash_command import TypedCommand
+from bot.core.surfaces import TypedCommand
 from bot.errors import PayloadError
-from bot.services.quiet_threads import QuietPress
+from bot.services.engagement import QuietPress
 from bot.services.reactions import Reaction
 from bot.services.reply_actions import Press
-from bot.services.slash_commands import Invocation
+from bot.services.slash_commands import Invocation, SubmittedSettings
+from bot.services.welcome import SuggestionPress
 from bot.slack.format import home
-from bot.slack.format.cap_modals import entered_caps, submitted_caps
-from bot.slack.format.files import files_of
-from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app
-from bot.slack.format.modals import approval_in, revoked_tools, shown_settings, submitted_question, submitted_settings
+from bot.slack.format.message_text import app_name, attached_to, body_of, files_of, is_by_app
+from bot.slack.format.modals import (
+    approval_in,
+    entered_caps,
+    revoked_tools,
+    shown_settings,
+    submitted_caps,
+    submitted_question,
+    submitted_settings,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -143,6 +149,12 @@ def reaction_of(event: Mapping[str, Any]) -> Reaction | None:
 
 
 @parser
+def join_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Returns who joined, the channel, and who invited them, "" if nobody did, of type member_joined_channel."""
+    return _string(event, "user"), _string(event, "channel"), _string_or_none(event, "inviter") or ""
+
+
+@parser
 def viewer_of(body: Mapping[str, Any]) -> str:
     """Returns who views something beside the pane, in an event of type app_context_changed.
 
@@ -201,16 +213,13 @@ def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
 
 
 @parser
-def settings_in(
-    body: Mapping[str, Any],
-) -> tuple[str, SettingsPlace, ChannelSettings, ChannelSettings, tuple[str, ...], Entered]:
-    """Returns who submitted the settings modal, and for which channel; what was entered, and what the modal showed.
-
-    Then the tools that ask again, and caps.
-    """
+def settings_in(body: Mapping[str, Any]) -> SubmittedSettings:
+    """Returns what a person submitted in the settings modal."""
     view = _object(body, "view")
     user_id = _string(_object(body, "user"), "id")
-    return user_id, *submitted_settings(view), shown_settings(view), revoked_tools(view), entered_caps(view)
+    return SubmittedSettings(
+        user_id, *submitted_settings(view), shown_settings(view), revoked_tools(view), entered_caps(view)
+    )
 
 
 @parser
@@ -277,16 +286,29 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         ),
         message_ts=message_ts,
         user_id=_string(_object(body, "user"), "id"),
-        value=_string_or_none(action, "value") or _chosen(action),
-        private=bool(container.get("is_ephemeral")),
+        # Of a menu, the value that was chosen.
+        value=_string_or_none(action, "value")
+        or _string_or_none(_object_or_empty(action, "selected_option"), "value")
+        or "",
         response_url=_string_or_none(body, "response_url") or "",
         trigger_id=_string_or_none(body, "trigger_id") or "",
     )
 
 
-def _chosen(action: Mapping[str, Any]) -> str:
-    """Returns the value that a person chose in a menu; "" for an element that is none."""
-    return _string_or_none(_object_or_empty(action, "selected_option"), "value") or ""
+@parser
+def suggestion_press_of(body: Mapping[str, Any]) -> SuggestionPress:
+    """Returns the press of a suggested prompt, in a message or in App Home."""
+    action = body["actions"][0]
+    container = _object_or_empty(body, "container")
+    return SuggestionPress(
+        user_id=_string(_object(body, "user"), "id"),
+        channel_id=_string_or_none(container, "channel_id") or "",
+        message_ts=_ts(container, "message_ts") if container.get("message_ts") is not None else "",
+        label=_string_or_none(action, "value") or "",
+        at_ts=_ts(action, "action_ts"),
+        trigger_id=_string_or_none(body, "trigger_id") or "",
+        response_url=_string_or_none(body, "response_url") or "",
+    )
 
 
 @parser

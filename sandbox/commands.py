@@ -88,7 +88,9 @@ class Commands:
         }
 
     def _escaped(self, text: str) -> str:
-        ids = {name: found_id for found_id, name in self.interactivity.workspace.names().items()}
+        workspace = self.interactivity.workspace
+        ids = {user.name: user.id for user in workspace.users.values()}
+        ids |= {channel.name: channel.id for channel in workspace.channels.values()}
 
         def token(match: re.Match[str]) -> str:
             found_id = ids.get(match["name"])

@@ -215,9 +215,9 @@ class Events:
             return []
         kind = "C" if channel.type == "channel" else "G"
         place = {"channel": channel.id, "channel_type": kind, "team": team_of(self.workspace, change.user_id)}
-        return [
-            {"type": "member_joined_channel", "user": change.user_id, **place, "event_ts": self.workspace.next_ts()}
-        ]
+        inviter = {"inviter": change.inviter_id} if change.inviter_id else {}
+        event = {"type": "member_joined_channel", "user": change.user_id, **place, **inviter}
+        return [{**event, "event_ts": self.workspace.next_ts()}]
 
     def _payload(self, event: Json, person_id: str | None = None) -> Json:
         number = next(self._numbers)

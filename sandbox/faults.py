@@ -94,6 +94,7 @@ CALL_FAULTS = (
 EVENT_FAULTS = (
     Fault("redeliver", "Events delivered twice"),
     Fault("unacked", "Acknowledgments lost"),
+    Fault("silent", "Events lost, while connections stay up"),
     Fault("foreign_team", "Events with another workspace's team_id (Slack Connect)"),
 )
 FILE_FAULTS = (

@@ -396,6 +396,12 @@ def links_in(node: Any) -> Iterator[str]:
             yield from links_in(child)
 
 
+def canvas_of(url: str) -> str | None:
+    """Returns the id of the canvas that a URL leads to, None for any other URL."""
+    canvas_id = url.removeprefix(canvas_link(""))
+    return canvas_id if canvas_id != url and canvas_id.isalnum() else None
+
+
 def canvas_link(canvas_id: str) -> str:
     """Returns a canvas's URL."""
     return f"https://sandbox.slack.com/docs/{TEAM_ID}/{canvas_id}"

@@ -160,7 +160,7 @@ class People:
         return compose(text, self._user_id)
 
     def _user_id(self, name: str) -> str | None:
-        return next((user.id for user in self.workspace.users.values() if user.name == name), None)
+        return next((user.id for user in self.workspace.users.values() if user.name == name.lower()), None)
 
     def _draft(self, user: str, channel: str, text: str, thread_ts: str | None) -> Message:
         author, target = self.workspace.user(user), self.workspace.channel(channel)

@@ -4,6 +4,8 @@ tests/sandbox/shapes declares the keys of each form, as recorded from the real S
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sandbox.workspace import (
     APP_ID,
@@ -22,6 +24,7 @@ from sandbox.workspace import (
 _AVATARS = "https://a.slack-edge.com/80588/img"
 _CREATED_AT_S = 1_600_000_000
 """When channels were created and profiles last updated, in seconds since the epoch."""
+_ZONE_LABELS = {"Etc/UTC": "Coordinated Universal Time"}
 _NOT_IN_ANSWERS = ("ts", "thread_ts", "parent_user_id")
 _NOT_IN_PAYLOADS = ("bot_profile", "edited", "reactions")
 
@@ -142,7 +145,9 @@ def user_json(workspace: Workspace, user: User, *, with_email: bool = False) -> 
     if user.deleted:
         return fields
     fields |= {"color": user.color.removeprefix("#"), "real_name": user.real_name}
-    fields |= {"tz": "Etc/UTC", "tz_label": "Coordinated Universal Time", "tz_offset": 0}
+    zone = datetime.now(ZoneInfo(user.tz))
+    fields |= {"tz": user.tz, "tz_label": _ZONE_LABELS.get(user.tz, user.tz)}
+    fields["tz_offset"] = int((zone.utcoffset() or timedelta()).total_seconds())
     if user.team_id != TEAM_ID:
         return fields | {"is_stranger": not _shares_channel(workspace, user)}
     roles = ("is_admin", "is_owner", "is_restricted", "is_ultra_restricted")
@@ -192,8 +197,8 @@ def profile_json(workspace: Workspace, user: User, *, with_email: bool = False) 
         **dict.fromkeys(("title", "phone", "skype", "status_text", "status_emoji", "status_text_canonical"), ""),
         "real_name": user.real_name,
         "real_name_normalized": user.real_name,
-        "display_name": user.name,
-        "display_name_normalized": user.name,
+        "display_name": user.real_name,
+        "display_name_normalized": user.real_name,
         "first_name": first,
         "last_name": last,
         "fields": None,
@@ -222,7 +227,7 @@ def _team(workspace: Workspace, message: Message) -> Json:
     if author is None or author.team_id == TEAM_ID:
         return {} if message.subtype == "thread_broadcast" else {"team": TEAM_ID}
     team = author.team_id
-    profile = {"name": author.name, "real_name": author.real_name, "display_name": author.name, "team": team}
+    profile = {"name": author.name, "real_name": author.real_name, "display_name": author.real_name, "team": team}
     flags = {"is_restricted": author.is_restricted, "is_ultra_restricted": author.is_ultra_restricted}
     return {"team": team, "user_team": team, "source_team": team, "user_profile": profile | flags}
 

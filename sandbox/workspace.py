@@ -45,7 +45,9 @@ class User:
 
     id: str
     name: str
+    """The handle, which is typed after an @."""
     real_name: str
+    """What messages and mentions show: it is the display name, too."""
     color: str
     bot_id: str | None = None
     team_id: str = TEAM_ID
@@ -56,6 +58,8 @@ class User:
     is_ultra_restricted: bool = False
     deleted: bool = False
     """Deactivated. Slack keeps the account and shows fewer fields."""
+    tz: str = "Etc/UTC"
+    """The person's time zone by its IANA name, such as Europe/Berlin."""
 
     @property
     def email(self) -> str | None:
@@ -225,6 +229,8 @@ class Joined:
 
     channel: str
     user_id: str
+    inviter_id: str = ""
+    """Empty if nobody invited them."""
 
 
 Change = Joined | Posted | Changed | Deleted | TombstoneRemoved | StatusSet | Reacted
@@ -299,16 +305,20 @@ class Workspace:
             raise SlackError("cannot_dm_bot")
         return dm
 
-    def join(self, channel: str, user: str) -> None:
-        """Adds a user to a channel. Raises SlackError."""
+    def join(self, channel: str, user: str, inviter: str = "") -> None:
+        """Adds a user to a channel; `inviter` is "" if nobody invited them. Raises SlackError."""
         members = self.channel(channel).members
         if (user_id := self.user(user).id) not in members:
             members.append(user_id)
-            self._notify(Joined(self.channel(channel).id, user_id))
+            self._notify(Joined(self.channel(channel).id, user_id, self.user(inviter).id if inviter else ""))
 
     def leave(self, channel: str, user: str) -> None:
         """Removes a user from a channel. Raises SlackError."""
         self.channel(channel).members.remove(self.user(user).id)
+
+    def set_time(self, now_s: float) -> None:
+        """Gives later messages a later ts, in seconds since 1970: for tests that tell hours."""
+        self._last_ts_us = max(self._last_ts_us, int(now_s * 1_000_000))
 
     def next_ts(self) -> str:
         """Returns a new ts, later than all earlier ones."""
@@ -435,8 +445,8 @@ class Workspace:
             self._notify(StatusSet(channel, thread_ts, ""))
 
     def names(self) -> Mapping[str, str]:
-        """Returns the names of users and channels by id."""
-        return {u.id: u.name for u in self.users.values()} | {c.id: c.name for c in self.channels.values()}
+        """Returns the names of users and channels by id, as messages show them."""
+        return {u.id: u.real_name for u in self.users.values()} | {c.id: c.name for c in self.channels.values()}
 
     def _record(self, message: Message) -> None:
         if self.keep_revisions:

@@ -1,7 +1,8 @@
-"""Records the animation in README.md: `python -m tests.animation`, some 15 s, needs Chromium.
+"""Records the animation in README.md: `python -m tests.animation`, some 15 s, needs Chromium and the fonts of FONTS.
 
-A person asks in a direct message on the sandbox's page, and the bot's answer grows. The page is photographed as fast as
-the browser allows; each frame is shown for as long as the page looked like it, so the animation runs at its true speed.
+A person has asked in a direct message on the sandbox's page, and the bot's answer grows. The conversation is
+photographed as fast as the browser allows. Each frame is shown for as long as the page looked like it, so the animation
+runs at its true speed.
 """
 
 import asyncio
@@ -11,16 +12,16 @@ import time
 from dataclasses import dataclass, field
 
 from PIL import Image
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, expect
 
-from tests.browser import ARGUMENTS, find_chromium
+from bot.core import texts
 from tests.scenarios.conftest import manifest, says
-from tests.screenshots import DOCS, bot_in, opened
+from tests.screenshots import DIRECT, DOCS, bot_in, chromium, opened
 
 NAME = "typist.webp"
-SIZE = {"width": 900, "height": 720}
+SIZE = {"width": 960, "height": 750}
+"""Of the window. The conversation is a part of it."""
 QUESTION = "which of our queries are slow, and what helps?"
-KEY_DELAY_MS = 20
 PAUSE_S = 0.04
 """Between two deltas of four characters: the answer takes some 7 s."""
 HOLD_MS = 2_500
@@ -54,10 +55,10 @@ class Recording:
     frames: list[bytes] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
 
-    async def run(self, page: Page) -> None:
-        """Photographs the page until it is canceled."""
+    async def run(self, part: Locator) -> None:
+        """Photographs a part of the page until it is canceled."""
         while True:
-            frame = await page.screenshot(type="png", scale="css")
+            frame = await part.screenshot(type="png", scale="css")
             if not self.frames or frame != self.frames[-1]:
                 self.frames.append(frame)
                 self.times_s.append(time.monotonic())
@@ -85,14 +86,9 @@ class Recording:
 
 
 async def main() -> None:
-    """Records and writes the animation. Raises RuntimeError if there is no Chromium."""
-    path = find_chromium()
-    if path is None:
-        raise RuntimeError("There is no Chromium here. Install it: apt-get install chromium-headless-shell")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    """Records and writes the animation. Raises RuntimeError if Chromium or a font is missing."""
+    async with chromium() as browser:
         recording = await _recorded(browser)
-        await browser.close()
     recording.save(NAME)
 
 
@@ -100,12 +96,13 @@ async def _recorded(browser: Browser) -> Recording:
     recording = Recording()
     async with bot_in(manifest(), says(ANSWER, pause_s=PAUSE_S)) as sandbox:
         page = await opened(browser, sandbox, SIZE, "light")
-        await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
-        camera = asyncio.create_task(recording.run(page))
-        box = page.locator("#main-box")
-        await box.press_sequentially(QUESTION, delay=KEY_DELAY_MS)
-        await box.press("Enter")
+        await page.locator("#directs").get_by_role("button", name=DIRECT).press("Enter")
+        await page.locator("#main-box").fill(QUESTION)
+        await page.locator("#main-box").press("Enter")
         answer = page.locator("#main .message").last
+        await expect(answer).to_contain_text(texts.THINKING)
+        await page.locator("#main-box").evaluate("box => box.blur()")
+        camera = asyncio.create_task(recording.run(page.locator("#main .list")))
         await expect(answer).to_contain_text("one minute a day", timeout=30_000)
         await expect(answer.get_by_role("button", name="Regenerate")).to_be_visible()
         await asyncio.sleep(0.3)

@@ -12,6 +12,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright, expect
 
+from sandbox.server import Sandbox
+
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """Chromium without a window comes first: opening and drawing a page takes it half of the CPU time."""
 ARGUMENTS = [
@@ -34,6 +36,18 @@ expect.set_options(timeout=30_000)
 def find_chromium() -> str | None:
     """Returns the path of an installed Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+async def open_page(visit: Visit, sandbox: Sandbox) -> Page:
+    """Opens a sandbox's page and returns it once a person can type."""
+    page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+    await expect(page.locator("#main-box")).to_be_focused()
+    return page
+
+
+def message(page: Page, text: str) -> Locator:
+    """Returns the messages of the open conversation that have this text."""
+    return page.locator("#main .message").filter(has_text=text)
 
 
 async def choose_action(message: Locator, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-TABLES = (ROOT / "bot/core/inbound/emoji_aliases.py", ROOT / "sandbox/emoji_aliases.py")
+TABLES = (ROOT / "bot/core/emoji_aliases.py", ROOT / "sandbox/emoji_aliases.py")
 HEAD = '''"""Other names of emoji, each with the name that Slack's events have. `make emoji` writes this file.
 
 Source: the `short_names` of iamcal/emoji-data {version} (npm: emoji-datasource, MIT license).

@@ -9,8 +9,9 @@ from importlib import import_module
 MODULES = (
     "bot.app",
     "bot.cli.sandbox",
+    "sandbox.typist.serve",
     "bot.mcp.server",
-    "bot.providers.openai",
+    "bot.models.openai",
     "sandbox.server",
     "alembic.command",
     "httpcore2",

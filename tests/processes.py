@@ -39,14 +39,23 @@ def inherited() -> dict[str, str]:
 
 @asynccontextmanager
 async def started(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Starts a command. Kills it at the end of the block if it is still running."""
+    """Starts a command. Kills it at the end of the block if it is still running.
+
+    If the block fails, the failure tells what the process has written to stderr since it was last read.
+    """
     process = await asyncio.create_subprocess_exec(*command, **options)
+    failure: AssertionError | None = None
     try:
         yield process
+    except AssertionError as error:
+        failure = error
+        raise
     finally:
         if process.returncode is None:
             process.kill()
-        await process.communicate()
+        _, err = await process.communicate()
+        if failure is not None and err:
+            failure.add_note(f"stderr:\n{err.decode(errors='replace')}")
 
 
 async def wait_for_line(stream: asyncio.StreamReader | None, words: str) -> str:

@@ -1,4 +1,4 @@
-"""Takes the screenshots in docs/ in a real Chromium: `python -m tests.screenshots`.
+"""Takes the screenshots in docs/ in a real Chromium: `python -m tests.screenshots`, with the fonts of FONTS.
 
 The bot streams a long answer with all kinds of Markdown: growing in a thread, and complete in a direct message, in the
 light and dark scheme. Further screenshots show the showcase's cards, queued and edited questions, a channel's settings,
@@ -18,14 +18,15 @@ from typing import Any
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from bot.cli.sandbox import ModelChoice, guide_of
 from bot.core import texts
-from bot.core.limits.caps import parse_caps
+from bot.core.caps import parse_caps
 from bot.mcp.config import McpSetup
-from bot.providers.model_setup import VendorSettings
+from bot.models.model_setup import VendorSettings
 from bot.settings import Settings
 from sandbox.page.guide import Guide
 from sandbox.server import Sandbox
+from sandbox.typist.guide import guide_of
+from sandbox.typist.models import ModelChoice
 from tests.browser import ARGUMENTS, find_chromium
 from tests.mcp.servers import RawServer, text_result, tool
 from tests.scenarios.conftest import manifest, running, says
@@ -35,7 +36,7 @@ from tests.streams.server import VendorResponse, VendorServer
 
 DOCS = Path(__file__).parent.parent / "docs"
 QUESTION = "how do I find slow queries, and what helps against them?"
-DIRECT = re.compile("^typist( ?unread)?$")
+DIRECT = re.compile("^Typist( ?unread)?$")
 """The direct message with the bot in the sidebar."""
 VISIBLE_TEXT = "Read it from the inside out"
 """The growing answer is captured when this text is visible."""
@@ -85,6 +86,8 @@ More in the [documentation](https://www.postgresql.org/docs/current/using-explai
 '''
 
 
+FONTS = {"Inter": "fonts-inter", "Noto Color Emoji": "fonts-noto-color-emoji"}
+"""The fonts of the pictures, and Debian's packages that have them."""
 NO_GUIDE = Guide()
 NO_SERVERS = McpSetup()
 SMALL_SIZE = {"width": 1180, "height": 780}
@@ -104,13 +107,25 @@ SHORT_ANSWER = (
 )
 
 
-async def main() -> None:
-    """Takes all screenshots. Raises RuntimeError if Chromium is not installed."""
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Yields a browser for pictures. Raises RuntimeError if it or one of FONTS is not installed."""
     path = find_chromium()
-    if path is None:
-        raise RuntimeError("No Chromium here: apt-get install chromium-headless-shell")
+    listing = await asyncio.create_subprocess_exec("fc-list", ":", "family", stdout=asyncio.subprocess.PIPE)
+    installed, _ = await listing.communicate()
+    missing = [package for font, package in FONTS.items() if font not in installed.decode().splitlines()]
+    if path is None or missing:
+        packages = [*missing, *([] if path else ["chromium-headless-shell"])]
+        raise RuntimeError(f"The pictures need more packages: apt-get install {' '.join(packages)}")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+async def main() -> None:
+    """Takes all screenshots. Raises RuntimeError if Chromium or a font is missing."""
+    async with chromium() as browser:
         guide = guide_of(ModelChoice(Settings(), "openai/gpt-6-luna"))
         async with bot_in(manifest(), says(SHORT_ANSWER), guide=guide) as sandbox:
             await take_showcase(browser, sandbox)
@@ -118,7 +133,7 @@ async def main() -> None:
             await take_growing(browser, sandbox)
             await take_whole(browser, sandbox)
         slow = says(SHORT_ANSWER, pause_s=0.1), says(SHORT_ANSWER, pause_s=0.03)
-        async with bot_in(manifest(), *slow, done_ping_s=1) as sandbox:
+        async with bot_in(manifest(), *slow, done_mention_s=1) as sandbox:
             await take_queued(browser, sandbox)
             await take_edited(browser, sandbox)
         async with bot_in(manifest(), says(SHORT_ANSWER)) as sandbox:
@@ -133,15 +148,14 @@ async def main() -> None:
                 await take_approval(browser, sandbox)
         async with bot_in(with_assistant_view(), says(SHORT_ANSWER, pause_s=5)) as sandbox:
             await take_pane(browser, sandbox)
-        await browser.close()
 
 
 @asynccontextmanager
 async def bot_in(
-    app: Any, *answers: VendorResponse, done_ping_s: int = 0, guide: Guide = NO_GUIDE, mcp: McpSetup = NO_SERVERS
+    app: Any, *answers: VendorResponse, done_mention_s: int = 0, guide: Guide = NO_GUIDE, mcp: McpSetup = NO_SERVERS
 ) -> AsyncIterator[Sandbox]:
     """Runs the bot in a sandbox with a model that gives these answers and then repeats the last one."""
-    async with VendorServer() as vendor, Sandbox(note="a scripted model", guide=guide, manifest=app) as sandbox:
+    async with VendorServer() as vendor, Sandbox(guide=guide, manifest=app) as sandbox:
         vendor.script(*answers)
         settings = Settings(
             slack_bot_token=sandbox.bot_token,
@@ -150,7 +164,7 @@ async def bot_in(
             vendors={"openai": VendorSettings(base_url=f"{vendor.url}/v1", api="chat")},
             models=("openai/gpt-6-luna", "openai/gpt-6.1-terra"),
             database_url="sqlite://",
-            done_ping_s=done_ping_s,
+            done_mention_s=done_mention_s,
             caps=parse_caps("user/day=200000tokens,workspace/month=500usd"),
             admins=frozenset({"U0ADA"}),
             mcp=mcp,
@@ -161,7 +175,7 @@ async def bot_in(
 
 async def take_showcase(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await expect(page.locator(".card")).to_have_count(8)
+    await expect(page.locator(".card")).to_have_count(9)
     await shoot(page, "showcase.png")
 
 
@@ -206,8 +220,8 @@ async def take_edited(browser: Browser, sandbox: Sandbox) -> None:
     await page.locator("#main-box").press("ArrowUp")
     await page.get_by_role("textbox", name="Edit message").fill(EDITED)
     await page.keyboard.press("Enter")
-    offer = page.locator("#main .message").filter(has_text=texts.QUESTION_EDITED)
-    await expect(offer.get_by_role("button", name=texts.REGENERATE)).to_be_visible()
+    reply = page.locator("#main .message").filter(has=page.get_by_role("button", name=texts.PREVIOUS))
+    await expect(reply).to_be_visible(timeout=30_000)
     await page.locator("#main-box").focus()
     await shoot(page, "edited.png")
 
@@ -261,12 +275,12 @@ async def take_approval(browser: Browser, sandbox: Sandbox) -> None:
 async def take_pane(browser: Browser, sandbox: Sandbox) -> None:
     await sandbox.say("grace", "general", ASKED)
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await page.get_by_role("button", name="Ask typist", exact=True).click()
+    await page.get_by_role("button", name="Ask Typist", exact=True).click()
     pane = page.locator("#pane")
     await expect(pane.get_by_role("button", name="Weigh options")).to_be_visible()
     await shoot(page, "pane.png")
     await pane.get_by_role("button", name="Weigh options").click()
-    await expect(pane.get_by_role("status")).to_have_text("typist is thinking…")
+    await expect(pane.get_by_role("status")).to_have_text("Typist is thinking…")
     await expect(pane.get_by_role("heading", name="Help me decide")).to_be_visible()
     await shoot(page, "pane-thinking.png")
 
@@ -276,6 +290,7 @@ async def opened(browser: Browser, sandbox: Sandbox, size: dict[str, int], schem
     page = await context.new_page()
     await page.goto(sandbox.url)
     await expect(page.locator("#main-box")).to_be_focused()
+    await page.evaluate("fonts => document.documentElement.style.setProperty('--font', fonts)", ", ".join(FONTS))
     return page
 
 

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from bot.cli.run import END_WITHIN_S
-from bot.services.health import serving
+from bot.services.operations import serving
 from bot.settings import Settings, variables
 from tests.services.probes import WELL
 from tests.test_packaging import ROOT, pinned

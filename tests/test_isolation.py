@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot import isolation
-from bot.core.documents import Kind
+from bot.documents.document import Kind
 from bot.isolation import TRUNCATE_ABI
 from tests import attacks
 from tests.forked import forked_bot
@@ -76,7 +76,7 @@ sys.stdin.read()
 READER = """
 import os, sys
 from bot import isolation
-from bot.core.documents import Document
+from bot.documents.document import Document
 from bot.documents import __main__ as child, formats
 from tests import attacks
 

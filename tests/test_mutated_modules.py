@@ -34,10 +34,9 @@ def test_each_module_of_bot_has_one_turn_and_tests() -> None:
     ("module", "test"),
     [
         ("bot/documents/mail.py", "tests/documents/test_formats.py"),
-        ("bot/store/caps.py", "tests/contracts/test_store_caps.py"),
+        ("bot/store/rate_ledger.py", "tests/contracts/test_store_rate_ledger.py"),
+        ("bot/store/outbox_entries.py", "tests/contracts/test_store_paths.py"),
         ("bot/store/queue/held.py", "tests/contracts/test_store_queue.py"),
-        ("bot/services/choices.py", "tests/scenarios/test_choices.py"),
-        ("bot/core/reply/joins.py", "tests/core/test_joins.py"),
     ],
 )
 def test_module_has_the_tests_named_like_it_and_those_nearest_by_import(module: str, test: str) -> None:

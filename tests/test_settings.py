@@ -12,11 +12,12 @@ from dotenv import dotenv_values
 from packaging.requirements import Requirement
 
 from bot import settings
-from bot.core.limits.access import UserKind
-from bot.core.stream import Usage
+from bot.core.access import UserKind
 from bot.errors import SettingsError
-from bot.providers.model_setup import VendorSettings
-from bot.providers.registry import VENDORS
+from bot.models.model_setup import VendorSettings
+from bot.models.prompt import WebSearch
+from bot.models.registry import VENDORS
+from bot.models.stream import Usage
 from bot.settings import Settings, install_command
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
@@ -27,29 +28,24 @@ SECRETS = {
     "ANTHROPIC_API_KEY": "sk-ant-secret-4",
     "DATABASE_URL": "postgresql://bot:secret-5@db/typist",
 }
+LOCAL = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
 
 PROBLEMS = {
-    "an unknown variable": (
-        {"BOT_STREAMNG": "off"},
-        ["unknown setting BOT_STREAMNG (did you mean BOT_STREAMING?)"],
+    "an unknown variable": ({"BOT_WELCOMES": "off"}, ["unknown setting BOT_WELCOMES (did you mean BOT_WELCOME?)"]),
+    "a variable that is only a little like one": (
+        {"BOT_DENY_USERS": "U0ADA"},
+        ["unknown setting BOT_DENY_USERS. See .env.example for all settings."],
     ),
     "an unknown variable like no other": (
         {"BOT_FOO": "1"},
         ["unknown setting BOT_FOO. See .env.example for all settings."],
     ),
-    "not a number": (
-        {"BOT_HISTORY_TOKENS": "many"},
-        ["BOT_HISTORY_TOKENS must be a whole number"],
-    ),
+    "not a number": ({"BOT_HISTORY_TOKENS": "many"}, ["BOT_HISTORY_TOKENS must be a whole number"]),
     "a number out of range": ({"BOT_STALL_TIMEOUT_S": "0"}, ["from 1 to 3,600"]),
-    "an edit budget below what Slack guarantees": ({"BOT_EDIT_BUDGET": "49"}, ["BOT_EDIT_BUDGET", "from 50 to 1,200"]),
     "a port out of range": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT must be a whole number", "to 65,535"]),
     "a host that is no address": ({"BOT_HEALTH_HOST": "localhost"}, ["BOT_HEALTH_HOST must be an IP address"]),
     "not one of the choices": ({"BOT_OPENAI_API": "rest"}, ["BOT_OPENAI_API must be one of auto, responses, chat"]),
-    "neither on nor off": (
-        {"BOT_STREAMING": "yes"},
-        ["BOT_STREAMING must be one of on, off"],
-    ),
+    "neither on nor off": ({"BOT_WELCOME": "yes"}, ["BOT_WELCOME must be one of on, off"]),
     "a model without a vendor": (
         {"BOT_MODELS": "gpt-6-luna"},
         ["BOT_MODELS must name models as vendor/model", "'gpt-6-luna' isn't one"],
@@ -81,30 +77,17 @@ PROBLEMS = {
         {"AWS_REGION": "us-east-1.example.com/"},
         ["AWS_REGION must be a name of lowercase letters, digits and hyphens"],
     ),
-    "a URL without a scheme": (
-        {"OPENAI_BASE_URL": "localhost:1"},
-        ["OPENAI_BASE_URL must start with https://"],
-    ),
-    "a database of another kind": (
-        {"DATABASE_URL": "mysql://x"},
-        ["DATABASE_URL must start with sqlite://"],
-    ),
+    "a URL without a scheme": ({"OPENAI_BASE_URL": "localhost:1"}, ["OPENAI_BASE_URL must start with https://"]),
+    "a database of another kind": ({"DATABASE_URL": "mysql://x"}, ["DATABASE_URL must start with sqlite://"]),
     "a name in place of a member ID": (
         {"BOT_ADMINS": "U0ADA, ada"},
         ["BOT_ADMINS must be a comma-separated list of member IDs", "'ada' isn't one"],
     ),
     "a name in place of a channel ID": (
-        {"BOT_DENY_CHANNELS": "#general"},
+        {"BOT_ALLOW_CHANNELS": "#general"},
         ["list of channel IDs such as C0123ABCD", "'#general' isn't one"],
     ),
-    "metrics without a port": (
-        {"BOT_METRICS": "on"},
-        ["BOT_METRICS is on, and needs a port. Set BOT_HEALTH_PORT."],
-    ),
-    "a person both allowed and denied": (
-        {"BOT_ALLOW_USERS": "U0ADA,U0ALAN", "BOT_DENY_USERS": "U0ADA"},
-        ["BOT_ALLOW_USERS and BOT_DENY_USERS both contain U0ADA. Remove it"],
-    ),
+    "metrics without a port": ({"BOT_METRICS": "on"}, ["BOT_METRICS is on, and needs a port. Set BOT_HEALTH_PORT."]),
     "an unknown kind of user": (
         {"BOT_ALLOW_ALSO": "strangers"},
         ["BOT_ALLOW_ALSO must be a comma-separated list of guests, external, bots; 'strangers' isn't one."],
@@ -126,26 +109,37 @@ PROBLEMS = {
         {"BOT_CAPS": "user/day=20usd", "BOT_TRANSCRIBE": "openai/my-own", "OPENAI_API_KEY": "k"},
         ["a price for every model in use, and openai/my-own has none."],
     ),
+    "a model without the name that `as` promises": (
+        {**LOCAL, "BOT_MODELS": "openai/m as "},
+        ["BOT_MODELS must have a name of 1 to 40 printable characters after `openai/m as`."],
+    ),
+    "a long name of a model": ({**LOCAL, "BOT_MODELS": f"openai/m as {'x' * 41}"}, ["1 to 40 printable characters"]),
+    "a name of a model with a hidden character": (
+        {**LOCAL, "BOT_MODELS": "openai/m as Our\u200bLlama"},
+        ["1 to 40 printable characters"],
+    ),
+    "one name for two models": (
+        {**LOCAL, "BOT_MODELS": "openai/a as Ours,openai/b as ours"},
+        ["BOT_MODELS must not have the name 'Ours' for two models."],
+    ),
+    "another model's name": (
+        {**LOCAL, "BOT_MODELS": "openai/a as B,openai/b"},
+        ["BOT_MODELS must not have the name 'B' for two models."],
+    ),
     "a file of prices that is not there": (
         {"BOT_PRICES": "no-such.json"},
         ["BOT_PRICES names no-such.json, which doesn't exist. Create it, or leave the setting empty."],
     ),
-    "a folder in place of a file of prices": (
-        {"BOT_PRICES": "."},
-        ["BOT_PRICES names ., which can't be read: "],
-    ),
+    "a folder in place of a file of prices": ({"BOT_PRICES": "."}, ["BOT_PRICES names ., which can't be read: "]),
     "a domain with a path": (
-        {"BOT_WEB_SEARCH_DOMAINS": "docs.example.com, https://example.com/a"},
-        ["BOT_WEB_SEARCH_DOMAINS must be a comma-separated list of domains", "'https://example.com/a' isn't one"],
+        {"BOT_WEB_SEARCH": "docs.example.com, https://example.com/a"},
+        ["BOT_WEB_SEARCH must be on, off, or a list of domains", "'https://example.com/a' isn't one"],
     ),
     "too many domains": (
-        {"BOT_WEB_SEARCH_DOMAINS": ",".join(f"{number}.example" for number in range(101))},
-        ["BOT_WEB_SEARCH_DOMAINS must have at most 100 domains"],
+        {"BOT_WEB_SEARCH": ",".join(f"{number}.example" for number in range(101))},
+        ["BOT_WEB_SEARCH must have at most 100 domains"],
     ),
-    "a token of another kind": (
-        {"SLACK_BOT_TOKEN": "xoxp-1"},
-        ["SLACK_BOT_TOKEN must start with xoxb-"],
-    ),
+    "a token of another kind": ({"SLACK_BOT_TOKEN": "xoxp-1"}, ["SLACK_BOT_TOKEN must start with xoxb-"]),
 }
 
 
@@ -159,8 +153,8 @@ def test_invalid_setting_is_reported_in_one_line(env: dict[str, str], sentences:
 
 def test_all_problems_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
-        settings.read({"BOT_X": "1", "BOT_STREAMING": "yes"}, needs_slack=True, needs_model=True)
-    variables = ["BOT_X", "BOT_STREAMING", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY"]
+        settings.read({"BOT_X": "1", "BOT_WELCOME": "yes"}, needs_slack=True, needs_model=True)
+    variables = ["BOT_X", "BOT_WELCOME", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY"]
     assert len(caught.value.problems) == len(variables)
     assert all(variable in problem for variable, problem in zip(variables, caught.value.problems, strict=True))
 
@@ -171,16 +165,30 @@ def test_all_problems_are_reported_together() -> None:
         ({}, ()),
         ({"OPENAI_API_KEY": "k"}, ("openai/gpt-6-luna",)),
         ({"ANTHROPIC_API_KEY": "k"}, ("anthropic/claude-haiku-5-5",)),
-        (
-            {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"},
-            ("openai/gpt-6-luna", "anthropic/claude-haiku-5-5"),
-        ),
+        ({"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}, ("openai/gpt-6-luna", "anthropic/claude-haiku-5-5")),
         ({"OPENAI_API_KEY": "k", "BOT_MODELS": "openai/a/b, openai/c"}, ("openai/a/b", "openai/c")),
         ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "BOT_MODELS": "openai/local"}, ("openai/local",)),
     ],
 )
 def test_models_follow_from_the_settings(env: dict[str, str], models: tuple[str, ...]) -> None:
     assert settings.models_in_use(settings.read(env)) == models
+
+
+@pytest.mark.parametrize(
+    ("models", "names"),
+    [
+        ("openai/llama3.2, openai/qwen/qwen4-8b", ["llama3.2", "qwen/qwen4-8b"]),
+        ("openai/llama3.2 as Our Llama,anthropic/m", ["Our Llama", "m"]),
+        ("openai/m  as  R&D <1>, anthropic/m", ["R&D <1>", "m"]),
+        ("anthropic/m, openai/m", ["anthropic/m", "openai/m"]),
+        (f"openai/m as {'x' * 40}", ["x" * 40]),
+    ],
+)
+def test_people_read_the_name_that_a_model_is_given_or_else_its_own(models: str, names: list[str]) -> None:
+    ours = settings.read({**SECRETS, "BOT_MODELS": models})
+    assert [ours.model_names.of(model) for model in ours.models] == names
+    assert "/" in ours.models[0]
+    assert "as" not in " ".join(ours.models).split()
 
 
 def test_access_lists_and_caps_are_separated_by_commas() -> None:
@@ -231,7 +239,7 @@ def test_settings_in_force_show_an_address_without_its_secrets(url: str, shown: 
 
 
 def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
-    assert settings.in_force(settings.read({"BOT_STREAMING": "on", "BOT_DRAIN_S": "25"})) == {}
+    assert settings.in_force(settings.read({"BOT_WELCOME": "on", "BOT_DRAIN_S": "25"})) == {}
     ours = settings.read(
         {
             **SECRETS,
@@ -239,7 +247,7 @@ def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
             "OPENAI_BASE_URL": "https://me:secret@gateway.example/v1",
             "BOT_OPENAI_API": "chat",
             "BOT_SYSTEM_PROMPT": "A secret of the house.",
-            "BOT_STREAMING": "off",
+            "BOT_WELCOME": "off",
             "BOT_ALLOW_ALSO": "guests,bots",
             "BOT_MODELS": "openai/a,anthropic/b",
         }
@@ -256,7 +264,7 @@ def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
         "BOT_OPENAI_API": "chat",
         "DATABASE_URL": "postgresql://***@db/typist",
         "BOT_SYSTEM_PROMPT": "22 characters",
-        "BOT_STREAMING": "off",
+        "BOT_WELCOME": "off",
         "BOT_ALLOW_ALSO": "bots, guests",
         "BOT_MODELS": "openai/a, anthropic/b",
     }
@@ -440,3 +448,16 @@ def test_metrics_and_traces_need_their_extra(env: dict[str, str], monkeypatch: p
 def test_address_of_traces_is_shown_without_its_password() -> None:
     ours = settings.read({"BOT_TRACES_URL": "https://user:secret@collector.example/v1/traces"})
     assert settings.in_force(ours) == {"BOT_TRACES_URL": "https://***@collector.example/v1/traces"}
+
+
+@pytest.mark.parametrize(
+    ("value", "search", "shown"),
+    [
+        ("off", None, {}),
+        ("On", WebSearch(), {"BOT_WEB_SEARCH": "on"}),
+        ("Docs.example.com, a.b", WebSearch(("docs.example.com", "a.b")), {"BOT_WEB_SEARCH": "docs.example.com, a.b"}),
+    ],
+)
+def test_web_search_is_off_on_or_within_domains(value: str, search: WebSearch | None, shown: dict[str, str]) -> None:
+    ours = settings.read({"BOT_WEB_SEARCH": value})
+    assert (ours.web_search, settings.in_force(ours)) == (search, shown)

@@ -1,25 +1,24 @@
-"""The subcommands of `typist`, one module each."""
+"""The subcommands of `typist`: command_line.py lists them."""
 
 import argparse
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+EXIT_FAILED = 1
+"""For what failed, isn't well or was declined."""
 EXIT_INVALID = 2
 """For settings and arguments that can't be used."""
 
 
-class Subcommand(Protocol):
-    """The interface of each module in this package."""
+@dataclass(frozen=True, slots=True)
+class Subcommand:
+    """One subcommand."""
 
-    HELP: str
+    help: str
     """One line for the list of subcommands."""
-    DESCRIPTION: str
+    description: str
     """Heads the subcommand's own help."""
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Adds the subcommand's arguments to its parser."""
-        ...
-
-    def run(self, env: Mapping[str, str], options: argparse.Namespace) -> int:
-        """Runs the subcommand and returns the exit code. Raises TypistError."""
-        ...
+    run: Callable[[Mapping[str, str], argparse.Namespace], int]
+    """Runs it with the environment and the arguments, and returns the exit code. Raises TypistError."""
+    add_arguments: Callable[[argparse.ArgumentParser], None] | None = None
+    """None if the settings say all."""

@@ -6,21 +6,17 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from datetime import datetime
 
 from bot import logs, settings
+from bot.cli import Subcommand
 from bot.core import texts
-from bot.core.conversation import Prompt, Turn, WebSearch
-from bot.core.reply.sources import plain_list, shown_sources, with_citation
-from bot.core.stream import Citation, Completion, Retrying
+from bot.core.prompt import moment
 from bot.errors import SettingsError, TypistError
+from bot.models.prompt import Prompt, Turn
+from bot.models.stream import Citation, Completion, Retrying
+from bot.reply.sources import plain_list, shown_sources, with_citation
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
-
-HELP = "answer one question in the terminal"
-DESCRIPTION = (
-    "Answers one question in the terminal. Piped text is appended to the question. "
-    "With BOT_WEB_SEARCH=on the model may search the web, and its sources are listed below the answer."
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,26 +31,27 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     if options.model is not None:
         env = {**env, "BOT_MODELS": ",".join(parse_model_option(options.model))}
     ours = settings.read(env, needs_model=True)
-    ours = replace(ours, streaming=ours.streaming and not options.no_stream)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     piped = "" if sys.stdin.isatty() else sys.stdin.read()
     question = "\n\n".join(part for part in (" ".join(options.question), piped.strip()) if part)
     if not question:
         raise SettingsError(['There is no question. Try: typist ask "your question"'])
-    asyncio.run(_ask(ours, question))
+    asyncio.run(_ask(ours, question, at_once=options.no_stream))
     return 0
 
 
-async def _ask(settings: Settings, question: str) -> None:
+async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
     """Writes the answer with its sources to stdout, and tokens, time and cost to stderr. Raises ProviderError."""
-    from bot.providers.registry import open_models
+    from bot.models.registry import open_models
 
-    web_search = WebSearch(settings.web_search_domains) if settings.web_search else None
-    prompt = Prompt(system_prompt_in_use(settings), (Turn("user", question),), web_search=web_search)
+    now = datetime.now().astimezone()
+    turn = Turn("user", question, now=f"(It is {moment(now, now.tzname() or '')}.)")
+    prompt = Prompt(system_prompt_in_use(settings), (turn,), web_search=settings.web_search)
     started = time.monotonic()
     first_s = 0.0
     completion = None
     wrote = ""
+    withheld: list[str] = []
     citations: Sequence[Citation] = ()
     async with open_models(model_setup(settings)) as provider, aclosing(provider.stream(prompt)) as events:
         try:
@@ -69,11 +66,15 @@ async def _ask(settings: Settings, question: str) -> None:
                     case str():
                         first_s = first_s or time.monotonic() - started
                         wrote = event
-                        print(event, end="", flush=True)
+                        if at_once:
+                            withheld.append(event)
+                        else:
+                            print(event, end="", flush=True)
         except TypistError:
-            if wrote:
+            if wrote and not at_once:
                 print(flush=True)
             raise
+    print(*withheld, sep="", end="", flush=True)
     if not wrote.endswith("\n"):
         print(flush=True)
     _write_end(settings, completion, citations, first_s)
@@ -87,13 +88,24 @@ def _write_end(
     if completion is not None:
         usage = completion.usage
         cost_usd = model_prices(settings).cost_usd(completion.model, usage, time.time()) if usage else None
-        print(summary(completion, first_s, cost_usd), file=sys.stderr)
+        name = settings.model_names.of(completion.model)
+        print(summary(name, completion, first_s, cost_usd), file=sys.stderr)
 
 
-def summary(completion: Completion, first_s: float, cost_usd: float | None) -> str:
+def summary(model_name: str, completion: Completion, first_s: float, cost_usd: float | None) -> str:
     """Returns one line: model, searches, tokens, time to the first token, cost."""
     usage = completion.usage
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens unknown"
     price = "price unknown" if cost_usd is None else f"${cost_usd:.6f}"
     searched = texts.work_done(usage.web_searches if usage else 0, 0)
-    return " · ".join(filter(None, (completion.model, searched, tokens, f"first token after {first_s:.2f} s", price)))
+    delay = f"first token after {first_s:.2f} s"
+    return " · ".join(filter(None, (model_name, searched, tokens, delay, price)))
+
+
+SUBCOMMAND = Subcommand(
+    "answer one question in the terminal",
+    "Answers one question in the terminal. Piped text is appended to the question. "
+    "With BOT_WEB_SEARCH the model may search the web, and its sources are listed below the answer.",
+    run,
+    add_arguments,
+)

@@ -15,18 +15,12 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from bot import isolation, logs, settings
-from bot.cli import EXIT_INVALID
+from bot.checks.report import Check, CheckReport, fail, ok, warn
+from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand
 from bot.core import check_texts
-from bot.core.checks import Check, CheckReport, fail, ok, warn
 from bot.errors import SettingsError
 from bot.settings import Settings, model_setup, models_in_use
 
-HELP = "check tokens, scopes, models, tools and the database"
-DESCRIPTION = (
-    "Checks what must be right before Typist can answer, and says how to fix what is wrong. It changes nothing. "
-    "Exits with 1 if something must be fixed, with 2 if the settings are invalid."
-)
-EXIT_PROBLEMS = 1
 EXIT_INTERRUPTED = 130
 SETTINGS, ISOLATION = "settings", "isolation"
 
@@ -66,7 +60,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     _print(report, as_json=options.json)
-    return 0 if report.is_ok else EXIT_PROBLEMS
+    return 0 if report.is_ok else EXIT_FAILED
 
 
 async def checked(
@@ -82,19 +76,12 @@ async def checked(
     `probe` is a channel to post in, `probe_models` has models call a tool. `only`: the ids of the checks to make, and
     of those that they need; None: all.
     """
+    from bot.checks import database as database
+    from bot.checks import slack as slack
+    from bot.checks.models import TRANSCRIPTION, check_id, check_model, check_transcription, probe_id, probe_model
+    from bot.checks.runner import Step, run_checks
     from bot.clock import SystemClock
-    from bot.providers.checks import (
-        TRANSCRIPTION,
-        check_id,
-        check_model,
-        check_transcription,
-        probe_id,
-        probe_model,
-    )
-    from bot.services.setup_checks import Step, run_checks
-    from bot.slack import checks as slack
     from bot.slack.client import SlackClient, new_session
-    from bot.store import checks as database
 
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
@@ -116,10 +103,7 @@ async def checked(
             Step(slack.APP_TOKEN, in_slack.app_token),
             Step(slack.SOCKET_MODE, in_slack.socket_mode, needs=[slack.APP_TOKEN]),
             Step(
-                slack.SAME_APP,
-                in_slack.same_app,
-                needs=[slack.BOT_TOKEN, slack.APP_TOKEN],
-                after=[slack.SOCKET_MODE],
+                slack.SAME_APP, in_slack.same_app, needs=[slack.BOT_TOKEN, slack.APP_TOKEN], after=[slack.SOCKET_MODE]
             ),
             Step(slack.MANIFEST, in_slack.manifest, after=[slack.SAME_APP]),
         ]
@@ -141,10 +125,11 @@ async def checked(
             Step(database.CONNECTION, store.connection),
             Step(database.WRITE, store.write, needs=[database.CONNECTION]),
             Step(database.SCHEMA, store.schema, needs=[database.CONNECTION], after=[database.WRITE]),
+            Step(database.CATCH_UP, store.catch_up, needs=[database.CONNECTION], after=[database.SCHEMA]),
         ]
         if ours.mcp.servers:
             # Only now: it needs the extra mcp.
-            from bot.mcp import checks as mcp
+            from bot.checks import mcp as mcp
 
             steps += [
                 Step(mcp.check_id(server.name), partial(mcp.check_server, server, ours.mcp.rules, clock))
@@ -188,3 +173,12 @@ def print_any_mark() -> None:
     """Has stdout replace the marks that the terminal doesn't know."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+
+
+SUBCOMMAND = Subcommand(
+    "check tokens, scopes, models, tools and the database",
+    "Checks what must be right before Typist can answer, and says how to fix what is wrong. It changes nothing. "
+    "Exits with 1 if something must be fixed, with 2 if the settings are invalid.",
+    run,
+    add_arguments,
+)

@@ -1,7 +1,7 @@
 """The command line: parses it, runs one subcommand, and turns every error into sentences and an exit code.
 
-Each subcommand is a module beside this one. They import the rest of the bot only after the settings are read, so that
-an invalid setting is reported at once and `ask` doesn't wait for Slack's libraries.
+The modules beside this one have the subcommands. They import the rest of the bot only after the settings are read: an
+invalid setting is reported at once, and `ask` doesn't wait for Slack's libraries.
 
 Exit codes: 0 if all went well, 1 for what failed, 2 for settings and arguments that can't be used. Ctrl-C ends a
 process by its signal, which a shell reports as 130.
@@ -15,40 +15,23 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot import __version__, settings
-from bot.cli import (
-    EXIT_INVALID,
-    Subcommand,
-    ask,
-    audit,
-    check,
-    forget,
-    health,
-    init,
-    manifest,
-    mcp,
-    migrate,
-    run,
-    sandbox,
-    usage,
-)
+from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, check, init, mcp, run, sandbox
 from bot.core import texts
 from bot.errors import ProviderError, SettingsError, TypistError, trace_of
 
-EXIT_FAILED = 1
-
 SUBCOMMANDS: Mapping[str, Subcommand] = {
-    "init": init,
-    "run": run,
-    "sandbox": sandbox,
-    "ask": ask,
-    "check": check,
-    "mcp": mcp,
-    "manifest": manifest,
-    "migrate": migrate,
-    "forget": forget,
-    "usage": usage,
-    "audit": audit,
-    "health": health,
+    "init": init.INIT,
+    "run": run.RUN,
+    "sandbox": sandbox.SUBCOMMAND,
+    "ask": ask.SUBCOMMAND,
+    "check": check.SUBCOMMAND,
+    "mcp": mcp.SUBCOMMAND,
+    "manifest": init.MANIFEST,
+    "migrate": admin.MIGRATE,
+    "forget": admin.FORGET,
+    "usage": admin.USAGE,
+    "audit": admin.AUDIT,
+    "health": run.HEALTH,
 }
 
 DESCRIPTION = """Typist streams LLM answers into Slack.
@@ -108,7 +91,9 @@ def _run(arguments: Sequence[str]) -> int:
         return EXIT_INVALID if ended.code else 0
     env = settings.environment()
     if options.command is None:
-        options = parser.parse_args([_default_subcommand(env)])
+        # With only one of the tokens, `run` reports the missing one.
+        has_token = env.get("SLACK_BOT_TOKEN") or env.get("SLACK_APP_TOKEN")
+        options = parser.parse_args(["run" if has_token else "sandbox"])
     return SUBCOMMANDS[options.command].run(env, options)
 
 
@@ -129,11 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"typist {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="command")
     for name, subcommand in SUBCOMMANDS.items():
-        subparser = subparsers.add_parser(name, help=subcommand.HELP, description=subcommand.DESCRIPTION)
-        subcommand.add_arguments(subparser)
+        subparser = subparsers.add_parser(name, help=subcommand.help, description=subcommand.description)
+        if subcommand.add_arguments:
+            subcommand.add_arguments(subparser)
     return parser
-
-
-def _default_subcommand(env: dict[str, str]) -> str:
-    """Returns "run" if either token is set: with only one of them, `run` reports the missing one."""
-    return "run" if env.get("SLACK_BOT_TOKEN") or env.get("SLACK_APP_TOKEN") else "sandbox"

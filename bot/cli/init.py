@@ -3,31 +3,33 @@
 What is set already is neither asked for nor changed. Each token and key is checked when it is pasted, and written as
 soon as it is accepted: whoever stops midway loses nothing, and the next run asks for the rest. Nothing that is pasted
 is printed or logged.
+
+`typist manifest` prints the manifest from which Slack makes the app.
 """
 
 import argparse
 import asyncio
 import json
+import select
 import signal
+import socket
 import sys
-from collections.abc import Mapping
-from getpass import getpass
+import termios
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 from bot import logs, settings
-from bot.cli import check, manifest
+from bot.checks.report import Check, CheckStatus, fail
+from bot.cli import EXIT_FAILED, Subcommand, check
 from bot.core import check_texts, texts
-from bot.core.checks import Check, CheckStatus, fail
 from bot.errors import RateLimited, Refused, SettingsError
-from bot.providers.model_setup import VendorSettings
-from bot.providers.registry import VENDORS
+from bot.models.model_setup import VendorSettings
+from bot.models.registry import VENDORS
 from bot.settings import TOKEN_KINDS, WHERE, Settings
+from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 
-HELP = "connect to Slack for the first time: create the app, fill in .env, check it"
-DESCRIPTION = (
-    "Asks for what is missing in .env: Slack's two tokens, a model's key, and who administers Typist. Checks each "
-    "answer, adds it to .env, and sends that person a first message. Settings that have a value stay as they are."
-)
 BOT_TOKEN, APP_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "BOT_ADMINS"
 PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN, "sk-ant-": "ANTHROPIC_API_KEY"}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
@@ -45,7 +47,7 @@ ASK: Mapping[str, str] = {
     APP_TOKEN: "In your app's settings (api.slack.com/apps), under Basic Information → App-Level Tokens, click\n"
     "Generate Token and Scopes. Enter a name, add the scope connections:write, click Generate, and copy the token\n"
     "(xapp-…).",
-    ANY_KEY: f"Copy a key of OpenAI or Anthropic: {' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
+    ANY_KEY: f"Copy a key from OpenAI or Anthropic: {' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
     "server of your own, press Ctrl-C, and set OPENAI_BASE_URL and BOT_MODELS in .env (Recipes in README.md).",
     **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},
 }
@@ -53,7 +55,7 @@ PASTE = "Paste it here (it stays hidden): "
 PASTE_AGAIN = "Paste another one, or press Enter to check the same one again: "
 CHECKING = "Checking…"
 OTHER = "This is the value of {variable}."
-NOT_A_KEY = "This is {kind}, and no key of a model."
+NOT_A_KEY = "This is {kind}, not a model's key."
 IS_SET = "{variable} has a value in .env or in the environment, which stays as it is."
 WRITTEN = "{variable} is now in .env."
 WHO = (
@@ -75,15 +77,15 @@ START = "Now start Typist: make run (or typist run)."
 STOPPED = "\nStopped. .env has what was accepted so far. Run this command again to go on."
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the kind of app and its names."""
-    manifest.add_arguments(parser)
-
-
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Asks, checks and writes, and returns the exit code. Raises SettingsError."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise SettingsError([NO_TERMINAL, *_problems(env)])
+        problems = [NO_TERMINAL]
+        try:
+            settings.read(env, needs_slack=True, needs_model=True)
+        except SettingsError as error:
+            problems += error.problems
+        raise SettingsError(problems + ([] if env.get(ADMINS, "").strip() else [NO_ADMINS]))
     # Elsewhere Ctrl-C ends the process at once. Here the terminal would stay without echo.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     check.print_any_mark()
@@ -92,16 +94,6 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     except (KeyboardInterrupt, EOFError):
         print(STOPPED)
         return check.EXIT_INTERRUPTED
-
-
-def _problems(env: Mapping[str, str]) -> list[str]:
-    """Returns a sentence for each setting that is missing or invalid."""
-    admins = [] if env.get(ADMINS, "").strip() else [NO_ADMINS]
-    try:
-        settings.read(env, needs_slack=True, needs_model=True)
-    except SettingsError as error:
-        return [*error.problems, *admins]
-    return admins
 
 
 class _Init:
@@ -114,7 +106,7 @@ class _Init:
         ours = self._settings()
         logs.set_up_quietly(ours.log_level, ours.log_format)
         if not self._has(BOT_TOKEN) and not self._has(APP_TOKEN):
-            app = json.dumps(manifest.chosen(options, search=ours.slack_search), separators=(",", ":"))
+            app = json.dumps(chosen_manifest(options, search=ours.slack_search), separators=(",", ":"))
             print(CREATE.format(link=CREATE_APP + quote(app)))
         for variable in (BOT_TOKEN, APP_TOKEN, *self._missing_keys()):
             while not self._has(variable):
@@ -150,7 +142,7 @@ class _Init:
         print(f"\n{ASK[wanted]}")
         pasted = ""
         while True:
-            pasted = getpass(PASTE_AGAIN if pasted else PASTE).strip() or pasted
+            pasted = _typed(PASTE_AGAIN if pasted else PASTE, is_secret=True).strip() or pasted
             kind = next((kind for prefix, kind in TOKEN_KINDS.items() if pasted.startswith(prefix)), "")
             variable = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), wanted)
             variable = variable or "OPENAI_API_KEY"
@@ -186,8 +178,8 @@ class _Init:
     def _checks_of(self, variable: str, ours: Settings) -> set[str]:
         """Returns the ids of the checks that a token or a key has to pass."""
         # Only now: they import Slack's and the vendors' libraries.
-        from bot.providers.checks import check_id
-        from bot.slack import checks as slack
+        from bot.checks import slack as slack
+        from bot.checks.models import check_id
 
         both = {slack.SAME_APP} if ours.slack_bot_token and ours.slack_app_token else set()
         if variable == BOT_TOKEN:
@@ -205,7 +197,7 @@ class _Init:
     def _ask_for_admin(self) -> None:
         """Asks who is the admin until one member is found, or nobody is named."""
         print()
-        while words := input(WHO).strip():
+        while words := _typed(WHO).strip():
             try:
                 found = asyncio.run(self._find(words))
             except (RateLimited, Refused) as error:
@@ -235,12 +227,12 @@ class _Init:
         print(report.text())
         if not report.is_ok:
             print(f"\n{FIX}")
-            return check.EXIT_PROBLEMS
+            return EXIT_FAILED
         if len(ours.admins) == 1:
             (admin,) = ours.admins
             if refused := await _greet(ours, admin):
                 print("", *refused.lines(), FIX, sep="\n")
-                return check.EXIT_PROBLEMS
+                return EXIT_FAILED
             print(f"\n{SENT.format(person=admin)}")
         print(START)
         return 0
@@ -248,7 +240,7 @@ class _Init:
 
 async def _greet(ours: Settings, admin: str) -> Check | None:
     """Sends the admin a direct message. Returns why Slack refuses it, None if it doesn't."""
-    from bot.slack.checks import PROBE_POST
+    from bot.checks.slack import PROBE_POST
     from bot.slack.client import SlackClient, new_session
 
     async with new_session() as session:
@@ -260,3 +252,97 @@ async def _greet(ours: Settings, admin: str) -> Check | None:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" ")[0]
             return fail(PROBE_POST, check_texts.probe_refused(admin, name), check_texts.probe_fix(name))
     return None
+
+
+def _typed(prompt: str, *, is_secret: bool = False) -> str:
+    """Shows a prompt and returns the line that is typed, which isn't shown if it is a secret.
+
+    `input` and `getpass` miss a Ctrl-C between the prompt and their read: Python has noted the signal by then, but
+    handles it only after the read, which waits for a line. Here a signal ends the wait as a line does.
+
+    Raises:
+        KeyboardInterrupt: at Ctrl-C.
+        EOFError: at Ctrl-D, or when the terminal is gone.
+    """
+    with _signals() as signals, _echo(not is_secret):
+        print(prompt, end="", flush=True)
+        ready, _, _ = select.select([sys.stdin, signals], [], [])
+        if signals in ready:
+            raise KeyboardInterrupt
+        line = sys.stdin.readline()
+        if is_secret:
+            print()
+    if not line:
+        raise EOFError
+    return line
+
+
+@contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Yields a socket that can be read as soon as a signal came."""
+    theirs, ours = socket.socketpair()
+    with theirs, ours:
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno())
+        try:
+            yield ours
+        finally:
+            signal.set_wakeup_fd(-1)
+
+
+@contextmanager
+def _echo(is_on: bool) -> Iterator[None]:
+    """Lets the terminal show what is typed, or not, and leaves it as it was."""
+    before = termios.tcgetattr(sys.stdin)
+    meanwhile = termios.tcgetattr(sys.stdin)
+    if not is_on:
+        # The fourth has the local modes.
+        meanwhile[3] &= ~termios.ECHO
+    try:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, meanwhile)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the kind of app and its names."""
+    parser.add_argument("--agent", action="store_true", help="an app with Slack's Agents feature")
+    parser.add_argument("--name", default=DEFAULT_NAME, help=f"the app's name (default: {DEFAULT_NAME})")
+    parser.add_argument(
+        "--command",
+        dest="slash_command",
+        metavar="/NAME",
+        default=DEFAULT_COMMAND,
+        help=f"the slash command (default: {DEFAULT_COMMAND})",
+    )
+
+
+def _print_manifest(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the manifest and returns the exit code. Raises SettingsError."""
+    print(json.dumps(chosen_manifest(options, search=settings.read(env).slack_search), indent=2))
+    return 0
+
+
+def chosen_manifest(options: argparse.Namespace, *, search: bool) -> dict[str, Any]:
+    """Returns the manifest that the arguments choose. Raises SettingsError."""
+    try:
+        return app_manifest(agent=options.agent, search=search, name=options.name, command=options.slash_command)
+    except ValueError as problem:
+        raise SettingsError([str(problem)]) from problem
+
+
+MANIFEST = Subcommand(
+    "print the manifest to create the Slack app from",
+    "Prints the app's manifest as JSON. Paste it at api.slack.com/apps > Create New App > From a manifest. "
+    "The Slack CLI gets it by .slack/hooks.json. With BOT_SLACK_SEARCH=on, it has the scope search:read.public.",
+    _print_manifest,
+    add_arguments,
+)
+INIT = Subcommand(
+    "connect to Slack for the first time: create the app, fill in .env, check it",
+    "Asks for what is missing in .env: Slack's two tokens, a model's key, and who administers Typist. Checks each "
+    "answer, adds it to .env, and sends that person a first message. Settings that have a value stay as they are.",
+    run,
+    add_arguments,
+)

@@ -10,24 +10,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
-from bot.core.tools import owner_of
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.core.tool_calls import owner_of
 from bot.errors import SettingsError
 from bot.settings import Settings
 
 if TYPE_CHECKING:
-    from bot.core.tools import AllowedTool, Pin
+    from bot.core.tool_calls import AllowedTool, Pin
     from bot.mcp.definitions import ListedTool
     from bot.store import Stores
 
-HELP = "list the tools of MCP servers, and agree to new and changed ones"
-DESCRIPTION = (
-    "Connects to the servers in BOT_MCP_CONFIG and lists their tools. A tool that is new since a server's "
-    "first list, or whose name, description or parameters have changed, is not offered to models until you agree: "
-    "typist mcp agree TOOL. It also lists the tools that admins always allow in a channel: their calls ask again after "
-    "typist mcp revoke TOOL."
-)
 LIST, AGREE, REVOKE = "list", "agree", "revoke"
-EXIT_DECLINED = 1
 WORKER = "mcp"
 """This process's name among the workers. It claims no jobs."""
 
@@ -57,10 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(tools=[], yes=False)
     actions = parser.add_subparsers(dest="action", metavar="[list|agree|revoke]")
     actions.add_parser(LIST, help="list the tools (default)")
-    agree = actions.add_parser(AGREE, help="have new and changed tools offered")
+    agree = actions.add_parser(AGREE, help="agree to new and changed tools, so that models may call them")
     agree.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it, or srv__* for all of a server")
     agree.add_argument("--yes", action="store_true", help="don't ask for confirmation")
-    revoke = actions.add_parser(REVOKE, help="have the calls of tools that are always allowed ask again")
+    revoke = actions.add_parser(REVOKE, help="make the calls of always allowed tools ask again")
     revoke.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it")
 
 
@@ -94,15 +87,14 @@ async def _revoke(ours: Settings, names: Sequence[str]) -> int:
 
 async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
     from bot.clock import SystemClock
-    from bot.core.tools import Pin
+    from bot.core.tool_calls import Pin
     from bot.store import Stores
 
     stores = await Stores.open(ours.database_url, WORKER, SystemClock())
     try:
         seen, down = await _seen(ours, stores)
         if not names:
-            _print_list(ours, seen, down)
-            _print_allowed(seen, await stores.approvals.allowed())
+            _print_list(ours, seen, down, await stores.approvals.allowed())
             return 0
         if unknown := [pattern for pattern in names if not _fitting(seen, pattern)]:
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
@@ -110,7 +102,7 @@ async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
         for name in dict.fromkeys(tool for pattern in names for tool in _fitting(seen, pattern)):
             if not yes and not _confirmed(name, seen[name]):
                 print("No further tools were agreed to.", file=sys.stderr)
-                return EXIT_DECLINED
+                return EXIT_FAILED
             await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
             print(f"{name}: agreed. It is offered from the next question on.")
     finally:
@@ -141,7 +133,10 @@ async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], 
     return {name: SeenTool(tool, agreed.get(name), owner_of(name) not in known) for name, tool in listed.items()}, down
 
 
-def _print_list(ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str, str]) -> None:
+def _print_list(
+    ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str, str], allowed: "Sequence[AllowedTool]"
+) -> None:
+    """Prints the tools, why servers are down, and which tools admins always allow."""
     for name, tool in seen.items():
         rule = ours.mcp.rules.rule_for(name)
         print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
@@ -154,15 +149,11 @@ def _print_list(ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str,
             "\nWhere these tools are offered, calls that may change something always ask, until you read and agree: "
             f"typist mcp agree {' '.join(unread)}"
         )
-
-
-def _print_allowed(seen: Mapping[str, SeenTool], allowed: "Sequence[AllowedTool]") -> None:
-    """Prints the tools that admins always allow: where, who said so, and whether it still has an effect."""
     if allowed:
-        print("\nAlways allowed. To have their calls ask again: typist mcp revoke TOOL")
+        print("\nAlways allowed. To make their calls ask again: typist mcp revoke TOOL")
     for one in allowed:
-        tool = seen.get(one.tool)
-        state = "" if tool and tool.listed.hash == one.definition_hash else ", for another definition than now"
+        now = seen.get(one.tool)
+        state = "" if now and now.listed.hash == one.definition_hash else ", for an earlier definition"
         since = datetime.fromtimestamp(one.at, UTC)
         print(f"{one.channel_id:12} {one.tool} by {one.by or 'an erased admin'} on {since:%Y-%m-%d}{state}")
 
@@ -189,3 +180,14 @@ def _pretty(definition: str) -> str:
     name, description, parameters, title = json.loads(definition)
     shown = {"name": name, "title": title, "description": description, "parameters": parameters}
     return json.dumps(shown, indent=2)
+
+
+SUBCOMMAND = Subcommand(
+    "list the tools of MCP servers, and agree to new and changed ones",
+    "Connects to the servers in BOT_MCP_CONFIG and lists their tools. A tool that is new since a server's "
+    "first list, or whose name, description or parameters have changed, is not offered to models until you agree: "
+    "typist mcp agree TOOL. Below them stand the tools that admins always allow in a channel: their calls ask again "
+    "after typist mcp revoke TOOL.",
+    run,
+    add_arguments,
+)

@@ -1,4 +1,4 @@
-"""`typist run`: connects to Slack and answers there until the process gets a signal to stop."""
+"""`typist run` connects to Slack and answers there until a signal. `typist health` asks it whether it is ready."""
 
 import argparse
 import asyncio
@@ -12,22 +12,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from bot import __version__, isolation, logs, settings
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.errors import SettingsError
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
     from bot.wiring import Bot
 
-HELP = "connect to Slack and answer there"
-DESCRIPTION = "Connects to Slack and answers there. SIGTERM or Ctrl-C lets live answers finish for BOT_DRAIN_S seconds."
-EXIT_LATE = 1
 END_WITHIN_S = 4.7
 """How long shutdown may take after BOT_DRAIN_S. Its steps are bounded by 4.1 s in all; platforms kill after 30 s."""
 
 log = logging.getLogger(__name__)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds nothing: all options are settings."""
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -100,8 +95,34 @@ def _exit_after(delay_s: float) -> None:
     def exit_now() -> None:
         sys.stderr.write("typist: shutdown took too long; exiting. The next start resumes unfinished answers.\n")
         sys.stderr.flush()
-        os._exit(EXIT_LATE)
+        os._exit(EXIT_FAILED)
 
     timer = threading.Timer(delay_s, exit_now)
     timer.daemon = True
     timer.start()
+
+
+RUN = Subcommand(
+    "connect to Slack and answer there",
+    "Connects to Slack and answers there. SIGTERM or Ctrl-C lets live answers finish for BOT_DRAIN_S seconds.",
+    run,
+)
+
+
+def _health(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the response and returns the exit code. Raises TypistError if no process answers."""
+    ours = settings.read(env)
+    from bot.services import operations
+
+    if ours.health_port is None:
+        raise SettingsError(["BOT_HEALTH_PORT is not set. Set it to the same port for the bot and for this command."])
+    is_ready, body = operations.ask(ours.health_host, ours.health_port)
+    print(body)
+    return 0 if is_ready else EXIT_FAILED
+
+
+HEALTH = Subcommand(
+    "check the running bot; exits with 1 if it isn't ready",
+    "Prints what GET /readyz on BOT_HEALTH_PORT returns. Exits with 1 unless the bot runs and is ready.",
+    _health,
+)

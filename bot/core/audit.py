@@ -1,29 +1,23 @@
-"""The audit: who asked, approved, changed and erased what, as a chain of hashes that shows later changes. Pure.
+"""The audit: who asked, approved, changed and erased what, without texts. Pure.
 
-An entry is written in the transaction of what it records, and sealed some seconds later (bot/store/audit.py): it gets
-its number, and a hash over its content and the hash of the entry before it. So whoever changes, removes or inserts an
-entry has to compute all later hashes again, and the newest hash shows that to anybody who kept it.
+An entry is written in the transaction of what it records (bot/store/audit.py), and exported as one line of JSON:
 
-An entry is exported as one line of JSON:
-
-- **Facts** name nobody: times, models, tokens, costs, ends, tools, states. The hash covers them as they are.
-- **Opened fields** can be erased: the person and the place that an entry is about, with the hash of a call's
-  arguments, which can be guessed if they are short (`Subject`); and the person who acted (`by`). The hash covers only
-  a digest of each of the two groups. A digest is computed with a random salt, which is erased with the fields, so
-  nobody can find out what they were by trying, and the chain stays as it was.
+- **Facts** name nobody: times, models, tokens, costs, ends, tools, states.
+- **Erasable fields**: the person and the place that an entry is about, with the hash of a call's arguments, which can
+  be guessed if they are short (`Subject`); and the person who acted (`by`).
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from bot.core.conversation import Job, Question
+from bot.core.conversation import Question
+from bot.core.job import Job
 from bot.core.tool_calls import RecordedCall
-from bot.errors import TypistError
 
 
 class Kind(StrEnum):
@@ -74,16 +68,10 @@ class Entry:
 
 
 SUBJECT_FIELDS = ("user", "channel", "thread", "ts", "arguments_sha256")
-BY_FIELDS = ("by",)
-_DIGESTS = {"user_digest": ("user_salt", SUBJECT_FIELDS), "by_digest": ("by_salt", BY_FIELDS)}
-"""By each digest: the salt and the fields that it is computed from."""
 TEXTS = "texts"
-"""The field with what was said, if it was asked for. No hash covers it."""
-_UNCOVERED = {*SUBJECT_FIELDS, "user_salt", *BY_FIELDS, "by_salt", "hash", TEXTS}
-_FIRST = ("no", "at", "kind", "team", "job", "user", "channel", "thread", "ts", "by")
-_LAST = ("arguments_sha256", "user_salt", "user_digest", "by_salt", "by_digest", "previous", "hash", TEXTS)
-NO_HASH = ""
-"""What the first entry follows."""
+"""The field with what was said, if it was asked for."""
+_FIRST = ("id", "at", "kind", "team", "job", "user", "channel", "thread", "ts", "by")
+_LAST = ("arguments_sha256", TEXTS)
 
 
 def subject_of(question: Question, arguments_hash: str = "") -> Subject:
@@ -122,7 +110,7 @@ def call_entry(job: Job, call: RecordedCall) -> Entry:
 def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
     """Returns which call of an answer it is, with its tool if the model was offered that.
 
-    Any other name is a text of the model, which `forget` couldn't remove from the chain.
+    Any other name is a text of the model, which `forget` couldn't remove from the audit.
     """
     tool = {"tool": call.tool} if call.definition_hash else {}
     return {**tool, "version": version, "step": call.step_no, "index": call.index}
@@ -130,7 +118,7 @@ def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
 
 def arguments_hash(arguments: Mapping[str, Any]) -> str:
     """Returns the SHA-256 of a call's arguments as canonical JSON."""
-    return _sha256(canonical(arguments))
+    return hashlib.sha256(canonical(arguments).encode("ascii")).hexdigest()
 
 
 def canonical(value: Any) -> str:
@@ -138,19 +126,9 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def digest(salt: Any, opened: Mapping[str, str]) -> str:
-    """Returns what the chain covers in place of fields that may be erased."""
-    return _sha256(canonical([salt, opened]))
-
-
 def time_text(at: float) -> str:
     """Formats a time in UTC with its microseconds."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def hash_of(line: Mapping[str, Any]) -> str:
-    """Returns the hash of an entry: over the hash of the one before it, and all that is not erased on request."""
-    return _sha256(canonical({name: value for name, value in line.items() if name not in _UNCOVERED}))
 
 
 def written(line: Mapping[str, Any]) -> str:
@@ -158,74 +136,3 @@ def written(line: Mapping[str, Any]) -> str:
     middle = sorted(line.keys() - {*_FIRST, *_LAST})
     order = [name for name in (*_FIRST, *middle, *_LAST) if name in line]
     return json.dumps({name: line[name] for name in order}, separators=(",", ":"))
-
-
-class AuditBroken(TypistError):
-    """An export isn't as Typist wrote it. Says which line, and why."""
-
-    def __init__(self, number: int, why: str) -> None:
-        super().__init__(f"Line {number:,}: {why}")
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """An export whose chain is unbroken."""
-
-    entries: int = 0
-    first: Mapping[str, Any] = field(default_factory=dict)
-    last: Mapping[str, Any] = field(default_factory=dict)
-    erased: int = 0
-    """The entries whose person, place or approver was erased."""
-    has_kept_hash: bool = False
-    """Whether one of its hashes is the one that was kept elsewhere."""
-
-
-def verify(lines: Iterable[str], kept_hash: str = NO_HASH) -> Verified:
-    """Returns what a complete export holds; `lines` have no line ends. Raises AuditBroken at the first wrong line."""
-    entries, erased, has_kept_hash = 0, 0, False
-    first: Mapping[str, Any] = {}
-    before: Mapping[str, Any] = {}
-    for number, text in enumerate(lines, 1):
-        line = _parsed(text, number)
-        if before and (line["no"], line["previous"]) != (before["no"] + 1, before["hash"]):
-            raise AuditBroken(number, f"entry {line['no']} doesn't follow entry {before['no']}, which is before it.")
-        erased += _check(line, number)
-        # The hash that an entry follows is as good: its own entry may have been too old to keep.
-        has_kept_hash = has_kept_hash or kept_hash in (line["previous"], line["hash"])
-        first, before, entries = first or line, line, number
-    return Verified(entries, first, before, erased, has_kept_hash)
-
-
-def _parsed(text: str, number: int) -> dict[str, Any]:
-    try:
-        line = json.loads(text)
-        types = {"no": int, "at": str, "kind": str, "previous": str, "hash": str}
-        is_entry = isinstance(line, dict) and all(type(line.get(name)) is of for name, of in types.items())
-    except (ValueError, RecursionError):
-        is_entry = False
-    if not is_entry:
-        raise AuditBroken(number, "this is not an entry of `typist audit export --json`.")
-    # A name that comes twice, or a number written in another way, reads the same.
-    if written(line) != text:
-        raise AuditBroken(number, f"entry {line['no']} is not written as Typist writes it.")
-    return line  # type: ignore[no-any-return]
-
-
-def _check(line: Mapping[str, Any], number: int) -> bool:
-    """Returns whether something was erased. Raises AuditBroken if the entry is not the one that was hashed."""
-    is_erased = False
-    for name, (salt, fields) in _DIGESTS.items():
-        opened = {key: line[key] for key in fields if key in line}
-        if not opened and salt not in line:
-            is_erased = is_erased or name in line
-        elif name not in line or digest(line.get(salt), opened) != line[name]:
-            names = ", ".join(fields)
-            raise AuditBroken(number, f"entry {line['no']} was changed: its digest of {names} doesn't match.")
-    if hash_of(line) != line["hash"]:
-        raise AuditBroken(number, f"entry {line['no']} was changed: its hash doesn't match.")
-    return is_erased
-
-
-def _sha256(text: str) -> str:
-    """Returns the SHA-256 of canonical JSON."""
-    return hashlib.sha256(text.encode("ascii")).hexdigest()

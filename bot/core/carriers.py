@@ -4,9 +4,6 @@ Slack limits the two separately: 50 edits a minute, and 20 starts, 100 appends a
 page of it, is given to a carrier once, when it begins:
 
 - A stream needs a start now, and a stop that no other live stream needs. If one of the two is missing, edits carry.
-- A stream has no buttons. Where Slack shows no Stop of its own, a message below the stream has ours: two posts, two
-  notifications and a deletion for one answer. There, edits carry as long as they leave the answer's newest words
-  fresher than `FRESH_S`.
 - Otherwise the carrier is taken that makes all readers wait less. Of n replies that share r calls a second, each gets a
   call every n / r seconds, and its newest words are half of that old on average: n * n / (2 r) for all of them. One
   more reply adds (2 n + 1) / (2 r). `marginal_staleness_s` is that, from what the pacers expect.
@@ -28,8 +25,8 @@ STREAM_LIFE_S = 240.0
 STREAM_BYTES = 9_000
 """The most text of a page that a stream carries. Slack takes about 10,000 bytes."""
 FRESH_S = 1.0
-"""While edits leave an answer's newest words younger than this on average, one message that is edited reads better than
-a stream above a message with the Stop button. Two or three answers at once are that fresh."""
+"""While edits leave an answer's newest words younger than this on average, calls aren't scarce. Two or three answers at
+once are that fresh."""
 
 _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
@@ -62,7 +59,7 @@ class CarrierRoom:
 
 
 class CarrierSetting(StrEnum):
-    """BOT_CARRIER: what may carry replies."""
+    """What may carry replies. Only tests and benchmarks choose other than AUTO."""
 
     AUTO = "auto"
     EDIT = "edit"
@@ -97,7 +94,5 @@ def choose_carrier(
         return CarrierKind.EDITS
     if setting is CarrierSetting.STREAM:
         return CarrierKind.STREAM
-    if has_stop:
-        return CarrierKind.EDITS if edits.marginal_staleness_s < appends.marginal_staleness_s else CarrierKind.STREAM
-    is_better = appends.marginal_staleness_s < edits.marginal_staleness_s
-    return CarrierKind.STREAM if is_better and not edits.is_fresh else CarrierKind.EDITS
+    gain_s = edits.marginal_staleness_s - appends.marginal_staleness_s
+    return CarrierKind.STREAM if gain_s > 0 or (has_stop and gain_s == 0) else CarrierKind.EDITS

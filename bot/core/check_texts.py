@@ -5,6 +5,7 @@ arguments are plain strings and numbers.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 # The app in Slack
 
@@ -63,14 +64,17 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "canvases:read": "shared and linked canvases are not read",
     "canvases:write": "answers are not saved as canvases",
     "channels:history": "Typist can't read threads in public channels, or answer follow-ups without a mention there",
-    "channels:read": "Typist doesn't know public channels' names, and only Typist admins can change their settings",
+    "channels:read": "Typist doesn't know public channels' names and doesn't welcome them, and only Typist admins can "
+    "change their settings",
     "chat:write": "Typist can't answer",
     "commands": "the slash command and the message shortcut don't work",
     "files:read": "shared files are not read",
     "files:write": "long answers and long code are not attached as files",
     "groups:history": "Typist can't read threads in private channels, or answer follow-ups without a mention there",
-    "groups:read": "Typist doesn't know private channels' names, and only Typist admins can change their settings",
+    "groups:read": "Typist doesn't know private channels' names and doesn't welcome them, and only Typist admins can "
+    "change their settings",
     "im:history": "direct messages are not answered",
+    "im:read": "after an outage, Typist finds no direct message of people who never wrote to it before",
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
     "mpim:read": "Typist can't look up group messages",
     "reactions:read": "a channel's question emoji asks nothing",
@@ -111,7 +115,6 @@ def bot(name: str, team: str) -> str:
 
 
 def unreachable(reason: str) -> str:
-    """Says that a call got no answer from Slack."""
     return f"Slack can't be reached ({reason})."
 
 
@@ -126,12 +129,10 @@ def refused(variable: str, error: str) -> str:
 
 
 def bot_token_fix(error: str) -> str:
-    """Says what to do about an error of auth.test."""
     return _TOKEN_FIXES.get(error, TOKEN_FIX)
 
 
 def app_token_fix(error: str) -> str:
-    """Says what to do about an error of apps.connections.open."""
     if error in ("invalid_auth", "not_allowed_token_type"):
         # Slack doesn't document what it answers while Socket Mode is off: both were seen.
         return f"{APP_TOKEN_FIX} {SOCKET_MODE_FIX}"
@@ -142,7 +143,6 @@ def app_token_fix(error: str) -> str:
 
 
 def app_token(scope: str) -> str:
-    """Says that the app-level token works."""
     return f"SLACK_APP_TOKEN is accepted, with the scope {scope}."
 
 
@@ -155,7 +155,6 @@ def scopes(count: int, declined: Sequence[str], *, agent: bool) -> str:
 
 
 def scopes_missing(scopes: Sequence[str]) -> str:
-    """Names the missing scopes, and what does not work without each."""
     return f"Missing scopes: {_losses(scopes)}."
 
 
@@ -169,12 +168,10 @@ def no_hello(came: str) -> str:
 
 
 def no_socket(reason: str) -> str:
-    """Says that no socket opened."""
     return f"No Socket Mode connection opened ({reason})."
 
 
 def two_apps(bot_app: str, socket_app: str) -> str:
-    """Says that the tokens are of two apps, so that no event of the bot arrives."""
     return (
         f"The tokens belong to two apps: SLACK_BOT_TOKEN to {bot_app}, SLACK_APP_TOKEN to {socket_app}. "
         "No events for the bot arrive."
@@ -196,17 +193,14 @@ def manifest_differs(differences: Sequence[str]) -> str:
 
 
 def probe_posted(channel: str) -> str:
-    """Says that the probe's message was posted."""
     return f"The probe's message is posted in {channel}."
 
 
 def probe_refused(channel: str, error: str) -> str:
-    """Says that the probe's message was refused."""
     return f"Slack refuses a message in {channel} ({error})."
 
 
 def probe_fix(error: str) -> str:
-    """Says what to do about an error of chat.postMessage."""
     if error.startswith("restricted_action"):
         return POLICY_FIX
     return _PROBE_FIXES.get(error, _TOKEN_FIXES.get(error, TRY_LATER_FIX))
@@ -221,7 +215,6 @@ def probe_no_event(others: int) -> str:
 
 
 def probe_not_deleted(error: str) -> str:
-    """Says that the probe's message stays."""
     return f"Slack refuses to delete the probe's message ({error})."
 
 
@@ -240,7 +233,6 @@ def model(model: str, retires: str = "") -> str:
 
 
 def model_fix(model: str, variable: str) -> str:
-    """Says which setting chooses the model, and which one the key."""
     return f"Choose another model in BOT_MODELS in place of {model}, or check what {variable} has access to."
 
 
@@ -250,37 +242,30 @@ def model_retired(model: str, retired: str) -> str:
 
 
 def model_missing(model: str) -> str:
-    """Says that the server doesn't have the model."""
     return f"{model} does not exist, or the key has no access to it."
 
 
 def model_unlisted(model: str) -> str:
-    """Says that a compatible server can't look models up."""
     return f"{model}: the server answers, but it doesn't say which models it has."
 
 
 def model_unlisted_fix(model: str) -> str:
-    """Says how to try a model that can't be looked up."""
     return f"Test it: typist ask --model {model} hello"
 
 
 def model_served(model: str) -> str:
-    """Says that a server without keys has the model."""
     return f"{model}: the server has this model."
 
 
 def model_calls_tools(model: str) -> str:
-    """Says that the model called the tool of the probe."""
     return f"{model} calls tools."
 
 
 def model_refuses_tools(model: str) -> str:
-    """Says that the model or its server refuses tools."""
     return f"{model} refuses tools, so Typist asks it without them."
 
 
 def model_calls_no_tool(model: str) -> str:
-    """Says that the model answered and did not call the tool of the probe."""
     return f"{model} did not call the tool that it was asked to call."
 
 
@@ -290,12 +275,10 @@ def model_silent(model: str, reason: str) -> str:
 
 
 def model_silent_fix(model: str) -> str:
-    """Says how to try a model that did not answer."""
     return f"The server gave this reason. Try again: typist ask --model {model} hello"
 
 
 def transcribes(model: str) -> str:
-    """Says that the model wrote down what it was given to hear."""
     return f"{model} transcribes recordings."
 
 
@@ -305,7 +288,6 @@ def transcription_failed(model: str, reason: str) -> str:
 
 
 def transcription_fix(key_variable: str, base_url_variable: str) -> str:
-    """Says which settings choose the model and its server."""
     return f"Check BOT_TRANSCRIBE, {key_variable} and {base_url_variable}, or leave BOT_TRANSCRIBE empty."
 
 
@@ -315,7 +297,6 @@ def key_refused(vendor: str, status: str) -> str:
 
 
 def key_fix(variable: str, page: str) -> str:
-    """Says where to get a key."""
     return f"Check {variable}. Get a key at {page}."
 
 
@@ -331,22 +312,18 @@ def base_url_fix(variable: str, usual: str) -> str:
 
 
 def model_unreachable(vendor: str, reason: str) -> str:
-    """Says that the vendor's server can't be reached."""
     return f"{vendor}: the server can't be reached ({reason})."
 
 
 def model_unreachable_fix(variable: str) -> str:
-    """Says what may keep a server from being reached."""
     return f"Check that the server runs, the network and DNS, and {variable}."
 
 
 def model_failed(model: str, reason: str) -> str:
-    """Says that the vendor's server failed."""
     return f"{model}: the model can't be checked right now ({reason})."
 
 
 def model_in_cloud(model: str) -> str:
-    """Says that the cloud lets this identity use the model."""
     return f"{model}: the cloud gives this identity access to the model."
 
 
@@ -366,7 +343,6 @@ def no_identity(vendor: str, reason: str) -> str:
 
 
 def no_identity_fix(identity: str, access: str) -> str:
-    """Says where credentials come from, and what to grant."""
     return f"Run Typist with {identity}, which .env can't set. The identity needs {access}."
 
 
@@ -376,7 +352,6 @@ def model_missing_in_cloud(model: str, reason: str) -> str:
 
 
 def model_in_cloud_fix(model: str, variable: str) -> str:
-    """Says which settings name the model and the place."""
     return f"Enable {model} in the cloud's console, choose another one in BOT_MODELS, or check {variable}."
 
 
@@ -426,17 +401,14 @@ def mcp_down(server: str, reason: str) -> str:
 
 
 def mcp_no_tool(server: str, tools: Sequence[str]) -> str:
-    """Says that rules name tools that the server doesn't list."""
     return f"{server}: BOT_MCP_CONFIG has rules for tools that the MCP server doesn't list: {', '.join(tools)}."
 
 
 def mcp_no_tool_fix(tools: Sequence[str]) -> str:
-    """Says which tools there are."""
     return f"Correct or remove these rules. The server lists: {', '.join(tools) or 'nothing'}."
 
 
 def mcp_large(server: str, tools: Sequence[str]) -> str:
-    """Says that tools are too large to be offered."""
     return f"{server}: the parameters of these tools are too large for models: {', '.join(tools)}."
 
 
@@ -462,16 +434,14 @@ ISOLATION_FIX = (
 
 def isolated(abi: int) -> str:
     """Says that the kernel protects secrets and files; `abi` is the version of Landlock's interface."""
-    return f"Documents are read in a process that can open, create, empty and remove no files (Landlock {abi})."
+    return f"Documents are read in a process that can't open, create, empty or remove files (Landlock {abi})."
 
 
 def others_may_read(file: str) -> str:
-    """Says that all users of the machine may read a file."""
     return f"Every user of this machine can read {file}."
 
 
 def private_fix(files: str) -> str:
-    """Says how only its owner can read a file."""
     return f"chmod 600 {files}"
 
 
@@ -496,37 +466,44 @@ def database(version: str) -> str:
 
 
 def database_unusable(reason: str) -> str:
-    """Says that the database can't be used."""
     return f"The database can't be used ({reason})."
 
 
 def database_new_file(name: str) -> str:
-    """Says that a SQLite file doesn't exist yet, and can be created."""
     return f"The database file {name} doesn't exist yet. The first start creates it."
 
 
 def database_no_folder(name: str) -> str:
-    """Says that a SQLite file can't be created."""
     return f"The database file {name} can't be created: its folder is missing or not writable."
 
 
 def write_refused(reason: str) -> str:
-    """Says that the database can't be written to."""
     return f"The database can't be written to ({reason})."
 
 
 def schema(revision: str) -> str:
-    """Says that the schema is this version's."""
     return f"The database schema is at revision {revision}, which this version of Typist needs."
 
 
 def schema_older(revision: str, needed: str) -> str:
-    """Says that the next start migrates the schema."""
     return f"The database schema is at revision {revision}. The next start migrates it to {needed}."
 
 
+NOTHING_CAUGHT_UP = "Typist has not been away from Slack for so long that it may have missed questions."
+CATCH_UP_FIX = "Ask in these conversations whether a question was missed. The log names them."
+
+
+def caught_up(begins_at: float, ends_at: float, *, looked_at: int, unread: int, answered: int, offered: int) -> str:
+    """Says what was done about the last time without Slack. Times are in seconds since 1970."""
+    began = datetime.fromtimestamp(begins_at, UTC)
+    away = f"Nothing came from Slack for {(ends_at - begins_at) / 60:,.0f} minutes from {began:%Y-%m-%d %H:%M} UTC on."
+    found = f"Of the questions missed then, Typist answered {answered:,} and offered an answer to {offered:,}."
+    looked = f"It looked at {looked_at:,} conversations and threads"
+    looked += f", and {unread:,} could not be read, or not to their end." if unread else "."
+    return f"{away} {found} {looked} It can't see mentions in older threads in which it was never asked anything."
+
+
 def schema_newer(revision: str) -> str:
-    """Says that a newer version of Typist migrated the schema."""
     return f"The database schema is at revision {revision}, which is newer than this version of Typist."
 
 
@@ -546,6 +523,7 @@ _NAMES: Mapping[str, str] = {
     "database.connection": "the database",
     "database.write": "whether the database can be written to",
     "database.schema": "the database schema",
+    "database.catch_up": "the last catch-up",
 }
 
 
@@ -558,7 +536,6 @@ def _name(check_id: str) -> str:
 
 
 def timed_out(check_id: str) -> str:
-    """Says that a check took too long."""
     if check_id.startswith("slack."):
         # Whatever was asked: a Slack that answers nothing is one problem.
         return "Slack does not answer in time."

@@ -10,15 +10,17 @@ A press asks a question of its own, in the presser's name: core/message_question
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot.core.conversation import ToolDefinition
-from bot.core.stream import ToolCall
-from bot.core.tools import Permission, ToolRule, visible
-from bot.core.trust import OURS
+from bot.core.tool_calls import visible
+from bot.models.prompt import READS_ONLY, ToolDefinition
+from bot.models.stream import ToolCall
+from bot.models.trust import OURS
 
 NAME = "offer_choices"
 """No owner stands before it, so no MCP server has a tool of this name."""
 MAX_CHOICES = 5
 MAX_CHOICE_CHARS = 200
+LABEL_CHARS = 75
+"""Slack's limit for the text of a button."""
 MAX_QUESTION_CHARS = 1_000
 
 DEFINITION = ToolDefinition(
@@ -42,7 +44,7 @@ DEFINITION = ToolDefinition(
         "additionalProperties": False,
     },
     origins=OURS,
-    rule=ToolRule(Permission.ALLOW, read_only=True),
+    rule=READS_ONLY,
     is_dispensable=True,
 )
 
@@ -67,8 +69,28 @@ class Choices:
     @property
     def markdown(self) -> str:
         """Both, as the last words of the answer."""
-        listed = "\n".join(f"{number}. {choice}" for number, choice in enumerate(self.choices, start=1))
-        return f"{self.question}\n\n{listed}"
+        return f"{self.question}\n\n{listed(self.choices)}"
+
+
+def without_listed(markdown: str, choices: Sequence[str]) -> str:
+    """Returns an answer without the list of its choices, where their buttons show each of them whole."""
+    fit = all(len(choice) <= LABEL_CHARS for choice in choices)
+    return markdown.rstrip().removesuffix(listed(choices)) if choices and fit else markdown
+
+
+def marked(markdown: str, chosen: str, mark: str) -> str:
+    """Returns an answer with a mark behind the choice that somebody has pressed, in the list at its end."""
+    lines = markdown.rstrip().split("\n")
+    for at in range(len(lines) - 1, max(-1, len(lines) - 1 - MAX_CHOICES), -1):
+        if lines[at].partition(". ")[2] == chosen:
+            lines[at] += f" {mark}"
+            return "\n".join(lines)
+    return markdown
+
+
+def listed(choices: Sequence[str]) -> str:
+    """Returns choices as a numbered list."""
+    return "\n".join(f"{number}. {choice}" for number, choice in enumerate(choices, start=1))
 
 
 def offered(calls: Sequence[ToolCall]) -> Choices | str:

@@ -1,18 +1,17 @@
-"""Conversations as plain data: threads, messages, questions, jobs, and the prompt for a model."""
+"""Conversations as plain data: threads, messages, questions, and mentions in their texts.
 
-from collections.abc import Mapping, Sequence
+A message's text is Markdown with one addition. People and channels are mentioned by id, `<@U123>` and `<#C123>`, or by
+id and name, `<@U123|ada>`. What else stands under a name that its owner chose is `<!S123|@ops>`: groups, canvases, and
+emoji of the workspace, of which readers see only a picture. Triage finds mentions by id, and names are looked up only
+when a model is given the text. Any other `<` is written `&lt;`, so no text looks like a mention by accident; `&` and
+`>` may be entities too. `bot.slack.format` makes such text of what Slack sends; it is also how questions are stored.
+"""
+
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Literal
 
-from bot.core.documents import Document
-from bot.core.job import Checkpoint
-from bot.core.stream import Citation, Opaque, ToolCall
-from bot.core.tool_calls import Step
-from bot.core.tools import Permission, ToolRule
-from bot.core.trust import TOOL, UNKNOWN, Origins, folded
-
-Role = Literal["user", "assistant"]
+from bot.models.trust import UNKNOWN, Origins
 
 
 def is_direct(channel_id: str) -> bool:
@@ -36,27 +35,6 @@ class ThreadKey:
 
     def __str__(self) -> str:
         return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"
-
-
-class Effort(StrEnum):
-    """How much a model thinks about an answer."""
-
-    FAST = "fast"
-    NORMAL = "normal"
-    """As much as the model does by itself."""
-    THOROUGH = "thorough"
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedThreads:
-    """The threads of a workspace that have live jobs."""
-
-    queued: tuple[ThreadKey, ...]
-    """Threads with queued questions in which nothing is answered, in the order in which they are claimed."""
-    answered: frozenset[ThreadKey]
-    """Threads in which a question is being answered."""
-    asking: frozenset[ThreadKey]
-    """Threads in which a reply waits for a person's approval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +73,7 @@ class Message:
     channel_id: str
     ts: str
     text: str = field(repr=False)
-    """The writer's own text, as Markdown with mentions (core/inbound/mentions.py)."""
+    """The writer's own text, as Markdown with mentions."""
     attached: str = field(default="", repr=False)
     """What Slack shows below its text, in the same form: forwarded and quoted messages, unfurls, apps' attachments."""
     channel_type: str = "channel"
@@ -140,8 +118,7 @@ class Question:
     ts: str
     user_id: str
     text: str = field(repr=False)
-    """Everything that a reader sees of the message, including the bot's mention, as Markdown with mentions
-    (core/inbound/mentions.py)."""
+    """Everything that a reader sees of the message, including the bot's mention, as Markdown with mentions."""
     files: tuple[File, ...] = ()
     from_bot: bool = False
     """Whether the asker is another bot."""
@@ -185,209 +162,100 @@ class RecordedReply:
     """The person whose questions it answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class FollowUp:
-    """A question that an answer under way took along."""
-
-    question: Question
-    step_no: int
-    """The model's step that read it first."""
-
-
-class MessageRole(StrEnum):
-    """What a message of a reply is there for."""
-
-    PAGE = "page"
-    STOP_BUTTON = "stop_button"
-    """It is there for its button, below a page whose carrier has none; or it is the placeholder until that is there."""
-    FILE = "file"
-    REPLACED = "replaced"
-    """A newer message shows its page, and it has to be deleted."""
-    STRAY = "stray"
-    """Slack posted it at the channel's root, because its thread was deleted."""
-    POSTING = "posting"
-    """A post without an answer: Slack may show a message, or more than one, that isn't on record."""
-    STARTING = "starting"
-    """The same of a stream's start, whose message Slack doesn't tell from others."""
+_MENTION = re.compile(r"<(?P<mark>[@#!])(?P<id>[A-Z0-9]+)(?:\|(?P<name>[^<>]*))?>")
+_USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
+_GROUP = re.compile(r"<![A-Z0-9]+\|@")
+_UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
+_USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
+_ID = re.compile(r"[A-Z0-9]+")
+_AFTER_MENTION = " \t\n,:"
+_BEFORE_MENTION = " \t\n,"
+_SENTENCE_ENDS = " \t\n.?!"
+_POINTING = f"{_SENTENCE_ENDS}^,:…⬆️👆"
 
 
-UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
-READ_ROLES = (MessageRole.PAGE, MessageRole.STOP_BUTTON, MessageRole.STRAY)
-"""Of the messages that readers see of a reply, apart from its files."""
+def mentioned_users(text: str) -> list[str]:
+    """Returns the ids of the people mentioned in the text, in order."""
+    return _USER.findall(text)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedMessage:
-    """A message of a reply, as it is on record."""
-
-    ts: str
-    """Empty while its post has no answer."""
-    role: MessageRole
-    version: int = 0
-    """The version of the answer that a page shows."""
-    for_stream: bool = False
-    """It is a page that holds no more than a stream carries."""
+def mentioned(text: str) -> list[str]:
+    """Returns the ids of the people, channels and other things with names in the text, in order."""
+    return [mention["id"] for mention in _MENTION.finditer(text)]
 
 
-POSTING = RecordedMessage("", MessageRole.POSTING)
+def addresses_another(text: str, bot_name: str) -> bool:
+    """Whether a text that doesn't mention the bot begins with a mention: of a person, a group, or @here.
 
-
-def ts_of(messages: Sequence[RecordedMessage], *roles: MessageRole) -> tuple[str, ...]:
-    """Returns the messages with these roles, in the order of the roles and then of the messages."""
-    return tuple(message.ts for role in roles for message in messages if message.role is role)
-
-
-def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
-    """Returns the messages that readers see of a reply, apart from its files: its pages come first."""
-    return ts_of(messages, *READ_ROLES)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A question as its worker claimed it. core/job.py explains attempts and versions."""
-
-    id: int
-    question: Question
-    attempts: int
-    """The number of claims, including this one; with the worker's name, it fences later writes."""
-    messages: tuple[RecordedMessage, ...] = ()
-    """The messages of its reply on record; its pages come first, in order. POSTING is among them if a process died."""
-    interruptions: int = 0
-    """The number of earlier attempts whose process died or was paused for too long."""
-    so_far: str = field(default="", repr=False)
-    """The answer so far, if this version continues one that was stopped or reached its length limit."""
-    sources: Sequence[Citation] = ()
-    """The web pages that the answer so far cites."""
-    so_far_origins: Origins = UNKNOWN
-    """What the answer so far had read."""
-    has_previous: bool = False
-    """An earlier version of the answer is on record, which this version does not continue."""
-    checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    """The text that earlier attempts at this version recorded."""
-    earlier: tuple[Question, ...] = ()
-    """The earlier questions of its batch, which share its answer."""
-    follow_ups: tuple[FollowUp, ...] = ()
-    """The later questions that it took along."""
-    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
-    """The steps of this version that earlier attempts recorded."""
-    version: int = 0
-    """How often the answer was started over. What Slack shows of an earlier version is replaced."""
-    effort: Effort | None = None
-    """What somebody chose for this answer; None: the channel's."""
-    transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """What is said in recordings that came with its question, by the files' ids."""
-    asked_at: float = field(default=0.0, compare=False)
-    """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
-    stop_requested: bool = False
-    """Somebody stopped it before it was claimed: its attempt asks nobody, and ends the reply."""
-
-    @property
-    def page_ts(self) -> tuple[str, ...]:
-        """The messages on record that readers see of its reply, apart from its files."""
-        return page_ts(self.messages)
-
-    @property
-    def fixed_text(self) -> str:
-        """The part of the answer that no attempt writes again: the answer so far, and the text of recorded steps."""
-        return self.so_far + "".join(step.text for step in self.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """An image or a PDF for a model."""
-
-    name: str
-    media_type: str
-    """image/png, image/jpeg, image/webp or application/pdf."""
-    base64: str = field(repr=False)
-    """The bytes in base64, the form that all vendors accept."""
-    alternative: Document | None = None
-    """A PDF's text, for models that don't take PDFs."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextPart:
-    """Text among the other parts of a turn."""
-
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """What a tool returned, as the model reads it."""
-
-    call_id: str
-    name: str
-    """The tool's name, which some vendors want again."""
-    text: str = field(repr=False)
-    is_error: bool = False
-
-
-TurnPart = TextPart | ToolCall | ToolResult | Opaque
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The words of one side of the conversation, as the model reads them."""
-
-    role: Role
-    text: str = field(repr=False)
-    media: tuple[Media, ...] = ()
-    """The images and PDFs that were shared with it."""
-    parts: tuple[TurnPart, ...] = field(default=(), repr=False)
-    """What a model's earlier step in this answer consisted of, or the results of its tools.
-
-    If there are any, they are sent in place of `text`: to the vendor of the opaque items nothing but these items, to
-    others everything else.
+    Only people's mentions have ids. The bot's own name may have been typed, without becoming a mention.
     """
-    origins: Origins = field(default=UNKNOWN, compare=False)
-    """Whose words they are."""
+    words = text.lstrip()
+    if words.startswith("@"):
+        return not words[1:].casefold().startswith(bot_name.casefold())
+    return _USER.match(words) is not None or _GROUP.match(words) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class ToolDefinition:
-    """A function that the model may ask for."""
+def ids_to_name(text: str) -> list[str]:
+    """Returns the ids whose names must be looked up: people's, and those of channels that come without a name.
 
-    name: str
-    """server__tool, of letters, digits, _ and -, at most 64."""
-    description: str = field(repr=False)
-    parameters: Mapping[str, Any] = field(repr=False)
-    """The JSON Schema of its arguments."""
-    definition_hash: str = ""
-    """Identifies what an admin has agreed to: name, title, description and parameters."""
-    origins: Origins = field(default=TOOL, compare=False)
-    """OURS if it is our own, or if an admin has read it and agreed to it."""
-    rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
-    """What an admin has decided about it."""
-    is_dispensable: bool = field(default=False, compare=False)
-    """Nobody misses it: a model that refuses tools, or takes them only at a price, is asked without it."""
+    A person's name in the text may be outdated, so it is looked up as well.
+    """
+    return [*mentioned_users(text), *_UNNAMED_CHANNEL.findall(text)]
 
 
-@dataclass(frozen=True, slots=True)
-class WebSearch:
-    """The model may search the web, if its vendor offers that."""
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Returns the text as a reader sees it, in Markdown; `names` are those of people and channels, by id.
 
-    allowed_domains: tuple[str, ...] = ()
-    """Searches stay within these domains and their subdomains; empty: the whole web."""
+    A person who isn't in `names` gets the name in the text, or else the id.
+    """
+    parts, end = [], 0
+    for mention in _MENTION.finditer(text):
+        mark = mention["mark"]
+        name = names.get(mention["id"]) or unescape(mention["name"] or "").strip() or mention["id"]
+        parts += [unescape(text[end : mention.start()]), name if mark == "!" else mark + name.removeprefix(mark)]
+        end = mention.end()
+    return "".join([*parts, unescape(text[end:])])
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Everything a model reads for one answer. Turns alternate; the first and the last are the user's."""
+def named_by_others(id_: str, name: str) -> str:
+    """Returns the mention of something whose name isn't the writer's; "" without an id."""
+    return f"<!{id_}|{escape(name)}>" if _ID.fullmatch(id_) else ""
 
-    system: str = field(repr=False)
-    turns: tuple[Turn, ...]
-    cache_key: str = ""
-    """Identifies the conversation to a vendor's cache, without revealing anything about it."""
-    tools: tuple[ToolDefinition, ...] = ()
-    web_search: WebSearch | None = None
-    """None: the model may not search the web."""
-    effort: Effort = Effort.NORMAL
-    system_origins: Origins = field(default=UNKNOWN, compare=False)
-    """Whose words the system prompt holds."""
 
-    @property
-    def origins(self) -> Origins:
-        """Whose words a model reads with it."""
-        parts = (*(turn.origins for turn in self.turns), *(tool.origins for tool in self.tools))
-        return folded((self.system_origins, *parts))
+def without_users(text: str) -> str:
+    """Returns the text without the mentions of people in it."""
+    return _USER.sub("", text)
+
+
+def without_address(text: str, bot_user_id: str) -> str:
+    """Returns the text without the bot's mentions at its beginning and end, which only address the bot.
+
+    In the middle of a sentence the mention is a part of what the sentence says, and stays.
+    """
+    mention = _USER_MENTION.format(re.escape(bot_user_id))
+    words = text.strip()
+    if leading := re.match(rf"(?:{mention}[{_AFTER_MENTION}]*)+", words):
+        words = words[leading.end() :]
+    sentence_end = end = len(words.rstrip(_SENTENCE_ENDS))
+    for trailing in reversed(list(re.finditer(mention, words))):
+        if trailing.end() != end:
+            break
+        end = trailing.start()
+        while end and words[end - 1] in _BEFORE_MENTION:
+            end -= 1
+    return words if end == sentence_end else words[:end] + "".join(words[sentence_end:].split())
+
+
+def is_bare(text: str, bot_user_id: str) -> bool:
+    """Whether a text says nothing but the bot's mention, or points at what stands above: "@typist this?"."""
+    return without_address(text, bot_user_id).strip(_POINTING).casefold() in ("", "this", "that")
+
+
+def escape(text: str) -> str:
+    """Returns a text with `&`, `<` and `>` as entities, so that none of it is markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unescape(text: str) -> str:
+    """Returns a text with its entities decoded, once: `&amp;lt;` becomes `&lt;`."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -5,11 +5,15 @@ the SQL in bot/store/queue carries them out, and tests/contracts/test_store_stat
 
 States
 ------
-The database keeps three columns, and `state_of` reads the state from them: `status` (queued, running,
+The database keeps three columns, and `state_of` reads the state from them: `status` (unposted, queued, running,
 awaiting_approval or ended), `attempts` (how often the job was claimed) and `end_reason`. The same status means two
 things before and after the first attempt, so the state says which. A column for the state would have to agree with
 these three at each claim.
 
+- UNPOSTED jobs are questions by the message shortcut, an emoji, a choice or a suggested prompt, before the bot has
+  posted them (core/message_question.py). They have neither ts nor thread, so nobody finds, stops or edits them, and
+  they block nobody. The outbox posts them: POST gives a job its message, and it is queued like any other. A modal that
+  is open, and asks nothing yet, has such a job without text.
 - QUEUED jobs were never claimed. Nothing of the answer exists but perhaps a placeholder, so a queued job may join a
   batch, and Stop ends it on the spot.
 - RELEASED jobs are queued as well, but an attempt has begun the answer, or an earlier version of it stands in Slack.
@@ -21,8 +25,8 @@ these three at each claim.
   BATCHED job is a later job's; the asker of a DENIED job has no access.
 - ABSENT jobs have no row: they were never asked, or were erased. Ids are not reused, so late writes find nothing.
 
-Two predicates recur everywhere. A job is *live* until it is over. It is *begun* while it is live and an attempt has
-taken it: somebody writes its answer, or will go on with it.
+Two predicates recur everywhere. A job is *live* from its message until it is over. It is *begun* while it is live and
+an attempt has taken it: somebody writes its answer, or will go on with it.
 
 Approvals
 ---------
@@ -48,7 +52,7 @@ Attempts and leases
 -------------------
 Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/queue/held.py): a worker
 that was paused while another one took its job over changes nothing. A worker sends heartbeats, and considers its jobs
-its own only for a few seconds after each (core/lease.py), half as long as the others wait before they take over. An
+its own only for a few seconds after each (`Lease`), half as long as the others wait before they take over. An
 attempt that dies or is released counts as a turn with the reason INTERRUPTED and its usage so far. The job lives on,
 and the next attempt continues from the checkpoint. A job that was interrupted three times ends with
 INTERRUPTED_TOO_OFTEN.
@@ -85,20 +89,24 @@ wait while their job is live, and an end that is being shown (SHOW_END) keeps th
 that two processes never write one reply. The outbox moves no job.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum, auto
 
+from bot.core.conversation import Question
 from bot.core.pacing import Learned
-from bot.core.stream import Citation, Usage
-from bot.core.tool_calls import Decided
-from bot.core.trust import UNKNOWN, Origins
+from bot.core.tool_calls import Decided, Step
 from bot.errors import EndReason
+from bot.models.prompt import Effort
+from bot.models.stream import Citation, Usage
+from bot.models.trust import UNKNOWN, Origins
 
 
 class Status(StrEnum):
     """The part of a job's state in the column `status`."""
 
+    UNPOSTED = "unposted"
     QUEUED = "queued"
     RUNNING = "running"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -109,6 +117,7 @@ class State(StrEnum):
     """Where a job is in its life; the module's docstring explains each."""
 
     ABSENT = auto()
+    UNPOSTED = auto()
     QUEUED = auto()
     RELEASED = auto()
     RUNNING = auto()
@@ -127,6 +136,8 @@ class State(StrEnum):
 def state_of(status: str, attempts: int, end_reason: str | None) -> State:
     """Returns the state of a job that has these columns."""
     match status:
+        case Status.UNPOSTED:
+            return State.UNPOSTED
         case Status.RUNNING:
             return State.RUNNING
         case Status.AWAITING_APPROVAL:
@@ -144,6 +155,11 @@ def state_of(status: str, attempts: int, end_reason: str | None) -> State:
 class Event(StrEnum):
     """What can happen to a job."""
 
+    ASK = auto()
+    """A question that the bot has to post."""
+    POST = auto()
+    GIVE_UP = auto()
+    """It can't be posted."""
     ENQUEUE = auto()
     CLAIM = auto()
     BATCH = auto()
@@ -174,6 +190,11 @@ class Event(StrEnum):
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
+    # Questions that the bot posts.
+    (State.ABSENT, Event.ASK): State.UNPOSTED,
+    (State.UNPOSTED, Event.ASK): State.UNPOSTED,
+    (State.UNPOSTED, Event.POST): State.QUEUED,
+    (State.UNPOSTED, Event.GIVE_UP): State.ABSENT,
     (State.ABSENT, Event.ENQUEUE): State.QUEUED,
     # Attempts.
     (State.QUEUED, Event.CLAIM): State.RUNNING,
@@ -195,14 +216,14 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.RELEASED, Event.STOP): State.RELEASED,
     (State.RUNNING, Event.STOP): State.RUNNING,
     (State.AWAITING_APPROVAL, Event.STOP): State.RELEASED,
-    # Edits: a begun job starts over, and an ended one gets an offer. Only a job that awaits approval changes its state.
+    # Edits: a begun job starts over. So does one that has ended, unless others have written in its thread since.
     (State.QUEUED, Event.EDIT): State.QUEUED,
     (State.RELEASED, Event.EDIT): State.RELEASED,
     (State.RUNNING, Event.EDIT): State.RUNNING,
     (State.AWAITING_APPROVAL, Event.EDIT): State.RELEASED,
     (State.BATCHED, Event.EDIT): State.BATCHED,
-    (State.ENDED, Event.EDIT): State.ENDED,
-    (State.UNBEGUN, Event.EDIT): State.UNBEGUN,
+    (State.ENDED, Event.EDIT): State.RELEASED,
+    (State.UNBEGUN, Event.EDIT): State.QUEUED,
     # Deletions of the question.
     (State.QUEUED, Event.DELETE_QUESTION): State.UNBEGUN,
     (State.RELEASED, Event.DELETE_QUESTION): State.RELEASED,
@@ -215,6 +236,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.ENDED, Event.REGENERATE): State.RELEASED,
     (State.UNBEGUN, Event.REGENERATE): State.QUEUED,
     # Erasure.
+    (State.UNPOSTED, Event.ERASE): State.ABSENT,
     (State.QUEUED, Event.ERASE): State.ABSENT,
     (State.RELEASED, Event.ERASE): State.ABSENT,
     (State.RUNNING, Event.ERASE): State.RUNNING,
@@ -254,13 +276,15 @@ class End:
     """The number of the step whose usage is an estimate. It doesn't count if that step is on record (Spent)."""
     first_token_s: float | None = None
     prompt_version: str | None = None
-    """The version of the model's system prompt (core/inbound/channel_settings.py)."""
+    """The version of the model's system prompt (core/channel_settings.py)."""
     sources: Sequence[Citation] = ()
     """The web pages that the answer cites."""
     origins: Origins = UNKNOWN
-    """What the model had read (core/trust.py)."""
+    """What the model had read (models/trust.py)."""
     has_previous: bool = False
     """An earlier version of the answer is on record."""
+    has_next: bool = False
+    """This is an earlier version, and readers may go back to the later one."""
     has_details: bool = False
     """The answer used tools, and a button lists them."""
     offers_canvas: bool = False
@@ -269,6 +293,10 @@ class End:
     """Who decided about its calls. Their record has that, so it isn't stored with the end."""
     choices: tuple[str, ...] = field(default=(), repr=False)
     """What readers can press below it (core/choices.py)."""
+    chosen: str = field(default="", repr=False)
+    """The choice that somebody has pressed."""
+    effort: str = ""
+    """How much the model was asked to think about it."""
 
     def naming(self, names: Mapping[str, str]) -> "End":
         """Returns the end with the names of the people who decided; those without one are named by their ids."""
@@ -355,3 +383,144 @@ class Reservation:
     others: Others
     learned: Mapping[str, Learned] = field(default_factory=dict)
     """What is on record of each budget; times are by this process's monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A question that an answer under way took along."""
+
+    question: Question
+    step_no: int
+    """The model's step that read it first."""
+
+
+class MessageRole(StrEnum):
+    """What a message of a reply is there for."""
+
+    PAGE = "page"
+    FILE = "file"
+    REPLACED = "replaced"
+    """A newer message shows its page, and it has to be deleted."""
+    STRAY = "stray"
+    """Slack posted it at the channel's root, because its thread was deleted."""
+    POSTING = "posting"
+    """A post without an answer: Slack may show a message, or more than one, that isn't on record."""
+    STARTING = "starting"
+    """The same of a stream's start, whose message Slack doesn't tell from others."""
+
+
+UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
+READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
+"""Of the messages that readers see of a reply, apart from its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMessage:
+    """A message of a reply, as it is on record."""
+
+    ts: str
+    """Empty while its post has no answer."""
+    role: MessageRole
+    version: int = 0
+    """The version of the answer that a page shows."""
+    for_stream: bool = False
+    """It is a page that holds no more than a stream carries."""
+
+
+POSTING = RecordedMessage("", MessageRole.POSTING)
+
+
+def ts_of(messages: Sequence[RecordedMessage], *roles: MessageRole) -> tuple[str, ...]:
+    """Returns the messages with these roles, in the order of the roles and then of the messages."""
+    return tuple(message.ts for role in roles for message in messages if message.role is role)
+
+
+def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
+    """Returns the messages that readers see of a reply, apart from its files: its pages come first."""
+    return ts_of(messages, *READ_ROLES)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A question as its worker claimed it. core/job.py explains attempts and versions."""
+
+    id: int
+    question: Question
+    attempts: int
+    """The number of claims, including this one; with the worker's name, it fences later writes."""
+    messages: tuple[RecordedMessage, ...] = ()
+    """The messages of its reply on record; its pages come first, in order. POSTING is among them if a process died."""
+    interruptions: int = 0
+    """The number of earlier attempts whose process died or was paused for too long."""
+    so_far: str = field(default="", repr=False)
+    """The answer so far, if this version continues one that was stopped or reached its length limit."""
+    sources: Sequence[Citation] = ()
+    """The web pages that the answer so far cites."""
+    so_far_origins: Origins = UNKNOWN
+    """What the answer so far had read."""
+    has_previous: bool = False
+    """An earlier version of the answer is on record, which this version does not continue."""
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    """The text that earlier attempts at this version recorded."""
+    earlier: tuple[Question, ...] = ()
+    """The earlier questions of its batch, which share its answer."""
+    follow_ups: tuple[FollowUp, ...] = ()
+    """The later questions that it took along."""
+    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
+    """The steps of this version that earlier attempts recorded."""
+    version: int = 0
+    """How often the answer was started over. What Slack shows of an earlier version is replaced."""
+    effort: Effort | None = None
+    """What somebody chose for this answer; None: the channel's."""
+    transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """What is said in recordings that came with its question, by the files' ids."""
+    asked_at: float = field(default=0.0, compare=False)
+    """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
+    stop_requested: bool = False
+    """Somebody stopped it before it was claimed: its attempt asks nobody, and ends the reply."""
+    offered: bool = False
+    """This version is an offer to answer: the question was found late, or others have replied to it."""
+    is_late: bool = field(default=False, compare=False)
+    """Its asker has waited for LATE_S, such as in an outage, so the answer begins with when the question was asked."""
+
+    @property
+    def page_ts(self) -> tuple[str, ...]:
+        """The messages on record that readers see of its reply, apart from its files."""
+        return page_ts(self.messages)
+
+
+LATE_S = 1_800.0
+"""An answer that begins later says when its question was asked."""
+
+
+LEASE_S = 4.0
+"""How long a lease is valid after a heartbeat."""
+
+
+class Lease:
+    """A worker's lease on its jobs: whether this process still owns them for certain. Times are by the monotonic clock.
+
+    Other workers take over a job when its worker's heartbeat hasn't changed for 8 s
+    (store/liveness/failure_detector.py). A heartbeat renews the lease for half of that time, and a worker edits only
+    while its lease is valid. The time counts from the moment at which the heartbeat was sent: the database may have
+    written it then, however late the answer came.
+
+    While the database is unreachable, nobody can take over. So a failed heartbeat renews the lease too, if the lease
+    was still valid. It isn't valid in a process that was paused, which must send a heartbeat before it goes on.
+    """
+
+    def __init__(self) -> None:
+        self._until = -math.inf
+
+    def renew(self, sent_at: float) -> None:
+        """Renews the lease, because a heartbeat that was sent at `sent_at` was answered."""
+        self._until = max(self._until, sent_at + LEASE_S)
+
+    def heartbeat_failed(self, now: float) -> None:
+        """Renews the lease if it is still valid, because the database is unreachable."""
+        if self.is_valid(now):
+            self._until = max(self._until, now + LEASE_S)
+
+    def is_valid(self, now: float) -> bool:
+        """Whether the worker may edit the replies of its jobs."""
+        return now < self._until

@@ -1,19 +1,19 @@
 """Questions about a message, which people ask with the message shortcut in a modal.
 
-A choice that somebody presses below an answer (core/choices.py) is one, too. Its words are not the presser's: a model
-wrote them, which may have read anything. So they count as quoted (core/trust.py), and the asker's own words say that
+A suggested prompt that somebody presses is one, too, in the thread of its message or in a direct message. So is a
+choice that somebody presses below an answer (core/choices.py). A choice's words are not the presser's: a model
+wrote them, which may have read anything. So they count as quoted (models/trust.py), and the asker's own words say that
 they chose.
 """
 
 from dataclasses import dataclass, field
 
 from bot.core import texts
-from bot.core.entities import escape, unescape
-from bot.core.reply.preview import beginning
+from bot.core.conversation import escape, unescape
+from bot.markdown.preview import beginning
 
 _REACTION = "reaction"
-QUESTION_HOLD_S = 30.0
-"""How long a process holds a question about a message."""
+_SUGGESTION = "suggestion"
 REMINDER_CHARS = 200
 
 
@@ -22,6 +22,7 @@ class QuotedMessage:
     """The message that a question is about, and the response_url for its asker."""
 
     channel_id: str
+    """Of a question that is asked in a direct message at once: direct_message_of its asker."""
     ts: str
     thread_ts: str
     """The ts of its thread, or of the thread that a reply to it would begin; "" if it is an answer outside threads."""
@@ -35,25 +36,22 @@ class QuotedMessage:
 
 @dataclass(frozen=True, slots=True)
 class MessageQuestion:
-    """A submitted question about a message; one process holds it until `due_at`."""
+    """A question that has no message yet: a job in the state UNPOSTED (core/job.py)."""
 
     team_id: str
     view_id: str
-    """The id of the modal in which it was asked; of a reaction, the emoji and the message; of a choice, the answer."""
+    """The id of the modal in which it was asked; of a reaction, the emoji and the message; of a choice, the answer.
+
+    Of a suggested prompt, the press.
+    """
     user_id: str
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)
     created_at: float
-    due_at: float
-    """When another process may take it, in seconds since the epoch."""
-    tries: int
-    """How often processes took it, including this time."""
-    elsewhere: bool
+    elsewhere: bool = False
     """Whether an earlier try began to post it as a direct message to the asker."""
-    posted: tuple[str, str] | None
+    posted: tuple[str, str] | None = None
     """The channel and ts of its message, if Slack's event has arrived."""
-    done: bool
-    """Whether it has become a job, so that nothing is left to do."""
 
 
 def reaction_id(emoji: str, channel_id: str, ts: str) -> str:
@@ -67,6 +65,24 @@ def emoji_of(view_id: str) -> str:
     return rest.partition(":")[0] if kind == _REACTION else ""
 
 
+def suggestion_id(place: str, user_id: str, number: int, at_ts: str) -> str:
+    """Returns the view_id of a question by a suggested prompt: the same for all of a person's presses in a minute.
+
+    `place`: the message, or the channel without one. `number`: which prompt it is. `at_ts`: when it was pressed.
+    """
+    return f"{_SUGGESTION}:{place}:{user_id}:{number}:{int(float(at_ts)) // 60}"
+
+
+def is_suggested(view_id: str) -> bool:
+    """Returns whether a question was asked by a suggested prompt."""
+    return view_id.startswith(f"{_SUGGESTION}:")
+
+
+def direct_message_of(user_id: str) -> str:
+    """Returns what stands for the id of a person's direct message where Slack hasn't told it."""
+    return f"D{user_id}"
+
+
 def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
     """Returns what the post quotes of the message: the whole quote if it is posted `elsewhere`.
 
@@ -78,7 +94,7 @@ def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
 
 
 def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
-    """Returns the asker's words in the post, and what it quotes, as history reads both (core/inbound/mentions.py)."""
+    """Returns the asker's words in the post, and what it quotes, as history reads both (core/conversation.py)."""
     if about.offered_by is not None:
         return texts.MY_CHOICE, escape(question)
     quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))

@@ -1,13 +1,13 @@
 """The outbox: calls to Slack beside a reply's own, each made at least once by any process.
 
 Most of them remain after a job has ended, and wait for that. Those in ABOUT_APPROVALS are for a job that waits for a
-person, and CLEAR_ASK for one that no longer does.
+person, and CLEAR_ASK for one that no longer does. POST_QUESTION is for a job that has no message yet.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.core.backoff import Backoff
+from bot.backoff import Backoff
 from bot.core.conversation import Question
 
 OUTBOX_HOLD_S = 30.0
@@ -27,6 +27,10 @@ def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
     return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_IN_VAIN else tries + 1)
 
 
+EDITED = "edited"
+"""What a SHOW_VERSION is about if a question was edited after its answer, and others have written since."""
+
+
 class OutboxKind(StrEnum):
     """The kinds of calls that remain."""
 
@@ -36,8 +40,8 @@ class OutboxKind(StrEnum):
     """A person deleted the answer: delete the reply with its files."""
     RETRACT_REPLY = "retract_reply"
     """A person deleted the question: delete the reply, unless a person wrote after it."""
-    OFFER_REGENERATE = "offer_regenerate"
-    """The question was edited after its answer: offer its writer another answer."""
+    SHOW_VERSION = "show_version"
+    """Show the version that a person chose; with the entry's `about`, a notice that the question was edited since."""
     SHOW_END = "show_end"
     """Slack did not accept the end of an answer, or the deletion of messages beside it: show it in the reply alone."""
     MENTION_ASKERS = "mention_askers"
@@ -52,16 +56,18 @@ class OutboxKind(StrEnum):
     """A person chose what the answer offers, or edited the question: show the answer without the buttons."""
     MAKE_CANVAS = "make_canvas"
     """A person wants the answer as a canvas: make it, and show its link."""
+    POST_QUESTION = "post_question"
+    """A question by the message shortcut, an emoji, a choice or a suggested prompt: post it in its asker's name."""
     TELL_ADMINS = "tell_admins"
     """The job's usage has passed a mark of a cap: tell the Typist admins once."""
 
 
 ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)
 """Due only while the job waits."""
-ABOUT_NO_REPLY = (OutboxKind.TELL_ADMINS,)
-"""Due at any time, also while the job is live."""
-EDITS_END = (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES)
-"""About the end of one version of an answer, which stays on record until then."""
+ABOUT_NO_REPLY = (OutboxKind.TELL_ADMINS, OutboxKind.POST_QUESTION)
+"""Due at any time, also while the job is live or has no message yet."""
+EDITS_END = (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES, OutboxKind.SHOW_VERSION)
+"""About the end of one version of an answer."""
 EDITS_REPLY = (*EDITS_END, OutboxKind.SHOW_DECISION)
 """While a process holds such an entry, nobody claims its job."""
 
@@ -87,4 +93,4 @@ class OutboxEntry:
     ask_ts: str | None = None
     """The message that asks for an approval and isn't deleted yet."""
     about: str = ""
-    """The CapNotice that admins are told, or the person who wants a canvas."""
+    """The CapNotice that admins are told, the person who wants a canvas, or EDITED."""

@@ -14,9 +14,8 @@ The rule:
    final would cut the rest of its life into equal parts.
 6. An answer is expected to last as long as recent ones did. One that lasts longer is expected to go on ever longer, so
    its edits get rarer while the calls that it used early come back.
-7. The budget is learned. It starts at the number of calls that Slack guarantees. A 429 halves the calls that progress
-   may use; finals and first words still get all that the minute has left. Each minute without a 429 raises the number
-   again, beyond the guaranteed one up to a ceiling.
+7. The budget is the number of calls that Slack guarantees, and what progress may use of it is learned. A 429 halves
+   that; finals and first words still get all that the minute has left. Each minute without a 429 raises it again.
 
 Posts, and starts of streams, also have a budget for each channel (`ChannelPosts`). How many posts a channel takes is
 learned: five in five seconds are taken for granted, ten at once are tried.
@@ -36,7 +35,7 @@ from itertools import accumulate
 WINDOW_S = 60.0
 MARGIN_S = 0.05
 """Added to the window, because our clock and Slack's may run differently."""
-OWN_GAP_S = 0.6
+OWN_GAP_S = 0.5
 """Between two edits of one reply. Nobody could read faster edits."""
 STEP_GAP_S = 1.0
 """The same while the model uses tools, so that many quick steps cost no more than one edit a second."""
@@ -60,7 +59,7 @@ FADING_S = 30.0
 """Within this, the expected number of askers fades to a third."""
 AT_ONCE_S = 0.5
 """Questions closer together than this count as one, because they don't predict more."""
-OUT_OF_SILENCE = 0.4
+OUT_OF_SILENCE = 0.1
 """The weight of a question after a minute of silence, because it predicts less."""
 NEWCOMERS_WEIGHT = 1.5
 """The weight of expected answers: they also need calls for first words and finals, and come in crowds."""
@@ -68,9 +67,9 @@ HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 FINALS_HORIZONS_S = (10.0, 20.0, 30.0)
 RAISED_EACH_MINUTE = 0.1
 """Of the guaranteed calls, how many more may be made after each minute without a 429."""
-LEAST_LEARNED = 0.1
+MIN_LEARNED = 0.1
 """Of the guaranteed calls, how many progress keeps whatever Slack answers."""
-FINALS_WEIGHT = 2.0
+FINALS_WEIGHT = 2.5
 """The weight of expected finals: a crowd is noticed only while its first questions are answered."""
 FINAL_WAIT_S = 1.5
 """A final that would wait longer for an edit is posted as a new message, which Slack shows half a second later."""
@@ -109,44 +108,23 @@ class Learned:
 
 
 class LearnedRate:
-    """How many calls a minute Slack takes, as far as its answers tell.
+    """How many calls a minute progress may use, as far as Slack's answers tell; at most those that it guarantees."""
 
-    `guaranteed`: by Slack's documentation; the rate begins there. `ceiling`: the rate never exceeds it.
-    """
-
-    def __init__(self, guaranteed: int, ceiling: int) -> None:
+    def __init__(self, guaranteed: int) -> None:
         self._guaranteed = guaranteed
-        self._ceiling = ceiling
-        self._learned: Learned | None = None
-
-    def learned(self, now: float) -> Learned | None:
-        """Returns what the rate follows from; None while it is the guaranteed one and can't rise.
-
-        Quiet minutes count from the first time that somebody asks for this.
-        """
-        if self._learned is None and self._ceiling > self._guaranteed:
-            self._learned = Learned(self._guaranteed, now, held_until=now)
-        return self._learned
-
-    def learn(self, learned: Learned) -> None:
-        """Takes over what another process has learned."""
-        self._learned = learned
+        self.learned: Learned | None = None
+        """What the rate follows from; None before the first 429."""
 
     def at(self, now: float) -> float:
         """Returns the calls a minute that progress may use."""
-        learned = self.learned(now)
-        if learned is None:
-            return self._ceiling
-        minutes = max(0.0, now - learned.at) // WINDOW_S
-        return min(self._ceiling, learned.calls + minutes * RAISED_EACH_MINUTE * self._guaranteed)
-
-    def budget_at(self, now: float) -> int:
-        """Returns the calls of any kind that may be made in a minute: never fewer than Slack guarantees."""
-        return max(min(self._guaranteed, self._ceiling), math.floor(self.at(now)))
+        if self.learned is None:
+            return self._guaranteed
+        minutes = max(0.0, now - self.learned.at) // WINDOW_S
+        return min(self._guaranteed, self.learned.calls + minutes * RAISED_EACH_MINUTE * self._guaranteed)
 
     def limited(self, now: float, held_until: float) -> None:
         """Notes a 429, after which Slack takes no call until then."""
-        self._learned = Learned(max(self.at(now) / 2, LEAST_LEARNED * self._guaranteed), now, held_until)
+        self.learned = Learned(max(self.at(now) / 2, MIN_LEARNED * self._guaranteed), now, held_until)
 
 
 class RateWindow:
@@ -156,8 +134,8 @@ class RateWindow:
     after `answered`, so no 60 s at Slack hold more calls than the budget.
     """
 
-    def __init__(self, rate: LearnedRate) -> None:
-        self._rate = rate
+    def __init__(self, calls_per_minute: int) -> None:
+        self._calls_per_minute = calls_per_minute
         self._in_flight = 0
         self._back_at: deque[float] = deque()
         self._others_back_at: deque[float] = deque()
@@ -168,7 +146,7 @@ class RateWindow:
             while back_at and back_at[0] <= now:
                 back_at.popleft()
         used = self._in_flight + len(self._back_at) + len(self._others_back_at)
-        return self._rate.budget_at(now) - used
+        return self._calls_per_minute - used
 
     def back_by(self, then: float) -> int:
         """Returns how many calls are known to come back until then."""
@@ -203,7 +181,7 @@ class RateWindow:
         """Keeps others' calls counted until then, because they may be using what comes back."""
         self._others_back_at = deque(max(back_at, until) for back_at in self._others_back_at)
 
-    def set_aside(self, now: float, calls: int) -> None:
+    def reserve(self, now: float, calls: int) -> None:
         """Counts so many free calls as used by others, evenly over the last minute."""
         returns = [now + WINDOW_S * (i + 1) / calls for i in range(calls)]
         self.others([*self._others_back_at, *returns])
@@ -295,8 +273,9 @@ class ChannelPosts:
         self._trying: str | None = None
         """The channel of the post in flight that Slack may refuse."""
 
-    def learned(self, now: float) -> Learned:
-        """Returns what the rule follows from."""
+    @property
+    def learned(self) -> Learned:
+        """What the rule follows from."""
         return self._learned
 
     def learn(self, learned: Learned, now: float) -> None:
@@ -318,7 +297,11 @@ class ChannelPosts:
 
     def sent(self, channel_id: str, now: float) -> None:
         """Counts a post from now on."""
-        self._forget_old(now)
+        for known in self._channels.values():
+            known.answered = [at for at in known.answered if at > now - WINDOW_S]
+        self._channels = {
+            id_: known for id_, known in self._channels.items() if known.posts(now) or known.is_refused(now)
+        }
         channel = self._channels.setdefault(channel_id, _Channel())
         if self.rule(now).certain_at(channel.posts(now), now) > now:
             self._trying = channel_id
@@ -360,15 +343,6 @@ class ChannelPosts:
         channel.others = [now - age_s + OTHERS_MARGIN_S for age_s in ages_s]
         channel.denied_until = now + ASK_AGAIN_S if denied else -math.inf
 
-    def _forget_old(self, now: float) -> None:
-        for channel in self._channels.values():
-            channel.answered = [at for at in channel.answered if at > now - WINDOW_S]
-        self._channels = {
-            channel_id: channel
-            for channel_id, channel in self._channels.items()
-            if channel.posts(now) or channel.is_refused(now)
-        }
-
 
 def is_posted_again(waiting_since: float, edit_at: float, post_at: float) -> bool:
     """Returns whether a final is shown by a new message, because edits are spent for longer than it can wait.
@@ -384,15 +358,15 @@ class Pacer:
     Callers pass in the time, and results are times, by the monotonic clock. `key` identifies a reply. A method without
     open replies is only held to its budget.
 
-    `calls_per_minute`: what Slack guarantees. `ceiling`: the most that is tried; by default no more than that.
-    `holds_back`: whether calls are held back for finals and first words. Appends to a stream need none, because a
-    stream starts and stops with calls of other methods.
+    `calls_per_minute`: what Slack guarantees. `holds_back`: whether calls are held back for finals and first words.
+    Appends to a stream need none, because a stream starts and stops with calls of other methods.
     """
 
-    def __init__(self, calls_per_minute: int = 50, ceiling: int | None = None, *, holds_back: bool = True) -> None:
+    def __init__(self, calls_per_minute: int = 50, *, holds_back: bool = True) -> None:
         self._holds_back = holds_back
-        self._rate = LearnedRate(calls_per_minute, calls_per_minute if ceiling is None else ceiling)
-        self._window = RateWindow(self._rate)
+        self.calls_per_minute = calls_per_minute
+        self._rate = LearnedRate(calls_per_minute)
+        self._window = RateWindow(calls_per_minute)
         self._opened_at: dict[Hashable, float] = {}
         self._others_opened_at: list[float] = []
         self._others_newest = -math.inf
@@ -502,10 +476,6 @@ class Pacer:
         """Returns how many calls may go now, beyond one for each live reply."""
         return self._window.free(now) - self.live if now >= self._not_before else 0
 
-    def budget(self, now: float) -> int:
-        """Returns how many calls a minute may be made, as far as Slack's answers tell."""
-        return self._rate.budget_at(now)
-
     def sent(self, now: float, key: Hashable) -> None:
         """Notes that a call leaves for Slack."""
         self._window.sent()
@@ -536,7 +506,7 @@ class Pacer:
         """
         if self._others_opened_at and now >= self._unseen_at + NEWLY_UNSEEN_S:
             share = len(self._others_opened_at) / self.live
-            self._window.set_aside(now, math.ceil(max(0, self._window.free(now)) * share))
+            self._window.reserve(now, math.ceil(max(0, self._window.free(now)) * share))
         self._unseen_at = now
         self._window.hold_others(now + HELD_S)
 
@@ -558,13 +528,14 @@ class Pacer:
         """Returns whether a 429 holds every call back."""
         return now < self._not_before
 
-    def learned(self, now: float) -> Learned | None:
-        """Returns what the budget follows from, if anything is known."""
-        return self._rate.learned(now)
+    @property
+    def learned(self) -> Learned | None:
+        """What the calls of progress follow from; None before the first 429."""
+        return self._rate.learned
 
     def learn(self, learned: Learned, now: float) -> None:
         """Takes over what another process has learned, and does as if its 429 were ours."""
-        self._rate.learn(learned)
+        self._rate.learned = learned
         self._not_before = max(self._not_before, learned.held_until)
         if learned.held_until > learned.at:
             self._window.fill(now, since=learned.at)
@@ -589,11 +560,8 @@ class Pacer:
     def _room(self, now: float) -> float:
         """Returns how many free calls progress may use: those that are not held back."""
         held_back = self.live + self._kept(now) if self._holds_back else 0
-        return self._window.free(now) - held_back - self._closed_to_progress(now)
-
-    def _closed_to_progress(self, now: float) -> float:
-        """Returns how many of a minute's calls progress may not use, because of a 429."""
-        return max(0.0, self.budget(now) - self._rate.at(now))
+        closed_by_429 = self.calls_per_minute - self._rate.at(now)
+        return self._window.free(now) - held_back - closed_by_429
 
     def _kept(self, now: float) -> float:
         """Returns how many calls are held back for newcomers' first words."""

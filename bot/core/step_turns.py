@@ -13,13 +13,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from bot.core.conversation import FollowUp, Prompt, Question, TextPart, ToolResult, Turn, TurnPart
-from bot.core.inbound.marks import Marks
-from bot.core.inbound.mentions import with_names, without_address
-from bot.core.inbound.prompt import RESUME_REQUEST, origins_of_text
-from bot.core.stream import Opaque, ToolCall
+from bot.core.conversation import Question, with_names, without_address
+from bot.core.job import FollowUp
+from bot.core.prompt import GO_ON_REQUEST, Marks, origins_of_text
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision, Item, RecordedCall, Step
-from bot.core.trust import OTHERS, OURS, TOOL, UNKNOWN, Origins, folded
+from bot.models.prompt import Prompt, TextPart, ToolResult, Turn, TurnPart
+from bot.models.stream import Opaque, ToolCall
+from bot.models.trust import OTHERS, OURS, TOOL, UNKNOWN, Origins, folded
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
 REPLIED_TO = (
@@ -92,12 +92,18 @@ def with_steps(
     origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))
     turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
     for number, step in enumerate(steps, start=1):
-        turns += _resumed(left := _begun(step))
+        left = next((item["text"] for item in step.items if item["type"] == _BEGUN), "")
+        turns += _resumed(left)
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
         turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts, origins=step.origins))
         additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
         additions += [LAST_STEP] if is_last and number == len(steps) else []
-        results = [ToolResult(call.call_id, call.tool, result_text(call), _is_error(call)) for call in step.calls]
+        results = [
+            ToolResult(
+                call.call_id, call.tool, result_text(call), call.state is not CallState.DONE or call.result_is_error
+            )
+            for call in step.calls
+        ]
         text = "\n\n".join([*(result.text for result in results), *additions])
         # Also what was not called: a refusal may quote what the model had read.
         origins = folded((TOOL if results else OURS, _origins(follow_ups, step.step_no + 1, bot_user_id)))
@@ -129,11 +135,7 @@ def _resumed(begun: str) -> list[Turn]:
     if not begun.strip():
         return []
     # What the vendor had found for it is not on record.
-    return [Turn("assistant", begun.strip(), origins=UNKNOWN), Turn("user", RESUME_REQUEST, origins=OURS)]
-
-
-def _begun(step: Step) -> str:
-    return next((item["text"] for item in step.items if item["type"] == _BEGUN), "")
+    return [Turn("assistant", begun.strip(), origins=UNKNOWN), Turn("user", GO_ON_REQUEST, origins=OURS)]
 
 
 def _texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> list[str]:
@@ -167,10 +169,6 @@ def result_text(call: RecordedCall) -> str:
         case CallState.DENIED if call.decision in _DENIALS:
             return _DENIALS[call.decision]
     return call.result
-
-
-def _is_error(call: RecordedCall) -> bool:
-    return call.state is not CallState.DONE or call.result_is_error
 
 
 def _call_line(call: RecordedCall) -> str:

@@ -9,15 +9,16 @@ whose arguments are plain strings and numbers. Functions put values in as they a
 markup, the caller escapes it.
 
 The lines of `typist check` are in `core/check_texts.py`. Other messages for operators on the command line are in
-`bot/settings.py` and `bot/cli/`. Texts for the model are in `core/inbound/prompt.py`.
+`bot/settings.py` and `bot/cli/`. Texts for the model are in `core/prompt.py`.
 """
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 
-from bot.errors import EndReason, NotShown, ProviderError, TypistError
+from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, TypistError
 
 # Replies: placeholders
 
@@ -31,13 +32,10 @@ def searching(query: str) -> str:
 
 
 def _the_web(query: str) -> str:
-    words = _one_line(query)
-    return f"the web: {words}…" if words else "the web…"
-
-
-def _one_line(query: str) -> str:
     words = " ".join("".join(c if c.isprintable() else " " for c in query).split())
-    return words if len(words) <= _QUERY_CHARS else words[: _QUERY_CHARS - 1].rstrip()
+    if len(words) > _QUERY_CHARS:
+        words = words[: _QUERY_CHARS - 1].rstrip()
+    return f"the web: {words}…" if words else "the web…"
 
 
 TRANSCRIBING = "Listening…"
@@ -53,7 +51,6 @@ QUEUED = "Queued. I'll answer after the questions ahead of yours."
 # Replies: below a page's text
 
 WRITING = "Writing…"
-WRITING_ABOVE = "Writing the answer above…"
 """Stands below an answer that grows in a message without buttons, beside the Stop button."""
 ASKING = "I need your approval. You can also tell me what to do instead."
 
@@ -65,7 +62,6 @@ def asking_without_buttons(tools: Sequence[str]) -> str:
 
 
 def running(tool: str) -> str:
-    """Names the tool whose call is under way."""
     return f"Running {tool}…"
 
 
@@ -80,12 +76,10 @@ def described_by(server: str) -> str:
 
 
 def arguments_cut(shown: int, chars: int) -> str:
-    """Says that arguments are longer than what is shown of them, in characters."""
     return f"This shows {shown:,} of {chars:,} characters. Press Show all to read them and to approve."
 
 
 def acts_as(server: str) -> str:
-    """Says whose credentials a tool acts with: those in the file of BOT_MCP_CONFIG, the same for all askers."""
     return f"{server} acts with the credentials that a Typist admin gave it, not with yours. "
 
 
@@ -100,9 +94,21 @@ def time_in_utc(time: datetime) -> str:
     return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 
 
-def asked_on(time: datetime) -> str:
+def asked_on(ts: str) -> str:
     """Says when a question was asked whose answer comes late, such as after an outage."""
-    return f"Asked on {time_in_utc(time)}."
+    return f"Asked on {_ts_in_utc(ts)}."
+
+
+def offer_after_absence(ts: str) -> str:
+    """Says why a question has no answer yet, and offers one."""
+    return (
+        f"I was away when you asked this, on {_ts_in_utc(ts)}. If an answer still helps you, press {ANSWER_NOW}, "
+        "and I begin."
+    )
+
+
+def _ts_in_utc(ts: str) -> str:
+    return time_in_utc(datetime.fromtimestamp(float(ts), UTC))
 
 
 REPEATED_CALL = "Careful: I may have made exactly this call already, for an earlier version of this answer."
@@ -125,7 +131,7 @@ def decided(decision: str, calls: int, person: str, *, is_only_one: bool) -> str
 
 
 SOMEBODY = "somebody whose data was erased"
-WRITING_LONG = "Writing… This is getting long, so the rest follows when I'm done."
+WRITING_LONG = "Writing… The rest comes in answer.md when I'm done."
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 
@@ -147,14 +153,19 @@ HELP = (
     "Ask me anything: mention me with your question, or send me a direct message. "
     "I answer in a thread and read the messages in it."
 )
-WHOLE_ANSWER_ATTACHED = "The whole answer is attached as a file."
-WHOLE_ANSWER_AND_CODE_ATTACHED = "The whole answer and its long code blocks are attached as files."
+
+
+def continues_in_file(sections: int, words: int) -> str:
+    """Says below the last message of a long answer what follows in its file: sections, or words if it has none."""
+    rest = f"{sections} more {'section' if sections == 1 else 'sections'}"
+    return f"Continues in answer.md, which has all of it: {rest if sections else f'about {words:,} more words'}."
+
+
 CODE_BLOCK_ATTACHED = "The long code block is also attached as a file."
 CODE_BLOCKS_ATTACHED = "The long code blocks are also attached as files."
 
 
 def rest_left_out(pages: int) -> str:
-    """Tells that an answer ends on its last page only because Slack takes no file with the rest."""
     return f"I left out the rest: the answer fills more than {pages} messages, and I couldn't attach it as a file."
 
 
@@ -167,6 +178,13 @@ FOOTER_INCOMPLETE = "incomplete"
 def work_done(searches: int, tools: int) -> str:
     """Sums up what an answer used; "" if nothing."""
     return ", ".join(filter(None, (_count(searches, "search", "searches"), _count(tools, "tool", "tools"))))
+
+
+def messages_read(number: int, since: date | None) -> str:
+    """Says how many messages of the channel a model read, and from which day on; "" if none."""
+    if not number or since is None:
+        return ""
+    return f"read {_count(number, 'message', 'messages')} since {since:%a}, {since:%b} {since.day}"
 
 
 def without(features: Iterable[str]) -> str:
@@ -192,19 +210,38 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}" if number else ""
 
 
-def fell_back(model: str) -> str:
-    """Names the model that answered in place of the first one."""
-    return f"fell back to {model}"
+@dataclass(frozen=True, slots=True)
+class ModelNames:
+    """What people read of models. Records, logs and the admin's commands name them as BOT_MODELS does: vendor/model.
+
+    The vendor there says which API a model's server speaks, not who runs the server.
+    """
+
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """Names by vendor/model. A model without one has its own name."""
+
+    def of(self, model: str) -> str:
+        """Returns the name of a model, which is given as vendor/model."""
+        return self.chosen.get(model) or model.partition("/")[2] or model
+
+
+OWN_NAMES = ModelNames()
+
+
+def fell_back(name: str) -> str:
+    return f"fell back to {name}"
 
 
 # Reply actions: labels
 
 STOP = "Stop"
 REGENERATE = "Regenerate"
-EFFORTS = {"thorough": "Think longer", "fast": "Faster"}
+ANSWER_NOW = "Answer now"
+EFFORTS = {"thorough": "Think longer", "fast": "Answer faster"}
 """Menu items beside REGENERATE, by Effort."""
 CONTINUE = "Continue"
 PREVIOUS = "Previous"
+NEXT = "Next"
 DELETE = "Delete"
 APPROVE = "Approve"
 DENY = "Deny"
@@ -234,7 +271,7 @@ ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 ALWAYS_ALLOWED = (
     "Always allowed here, until a Typist admin revokes it in the settings. "
     "I'll still ask if I've read anything that the asker didn't write. "
-    "That includes tools that no admin has agreed to with `typist mcp agree`."
+    "The descriptions of tools count, too, until an admin agrees to them with `typist mcp agree`."
 )
 
 
@@ -248,7 +285,6 @@ NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."
 
 
 def others_to_decide(calls: int) -> str:
-    """Says that a decision counts, and that other calls of the answer still wait for one."""
     others = "the other call" if calls == 1 else f"the other {calls} calls"
     return f"Got it. I'll go on when you've decided about {others} too."
 
@@ -297,18 +333,20 @@ CANVAS_NOT_MADE = "I couldn't save the answer as a canvas: Slack refused. Try ag
 CANVAS_NOT_OPENED = "I saved the answer as a canvas, but Slack didn't let me share it with the people here."
 QUESTION_EXPIRED = "I no longer have the text of this question. Please ask again."
 NO_PREVIOUS_VERSION = "There's no previous version of this answer."
+NO_LATER_VERSION = "There's no later version of this answer."
+NOT_NEWEST_VERSION = "This works with the newest version only. Press Next to show it."
 NOTHING_TO_RATE = "There's no answer here to rate."
 UNKNOWN_BUTTON = "Something's wrong with this button. Please try again."
 THANKS_HELPED = "Thanks! I noted that this answer helped."
 THANKS_NOT_HELPED = "Thanks. I noted that this answer didn't help."
 STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it while it was queued."
-PREVIOUS_VERSION = "The previous version of this answer:"
-PREVIOUS_VERSION_CUT = "The rest of it doesn't fit into this message."
+REST_LEFT_OUT = "The rest of it doesn't fit into this message."
 ACTION_FAILED = "I can't do this right now. Please try again in a moment."
 ALREADY_CHOSEN = "Someone has already chosen here. My answer appears below."
 CHOICES_GONE = "These choices no longer work: someone has chosen, or the question has changed. Just write to me."
 ONLY_ASKER_STOPS = "Only the person who asked, or a Typist admin, can stop this answer."
 ONLY_ASKER_REGENERATES = "Only the person who asked, or a Typist admin, can regenerate this answer."
+ONLY_ASKER_SWAPS = "Only the person who asked, or a Typist admin, can change the version that is shown."
 ONLY_ASKER_CONTINUES = "Only the person who asked, or a Typist admin, can continue this answer."
 ONLY_ASKER_MAKES_CANVAS = "Only the person who asked, or a Typist admin, can save this answer as a canvas."
 ONLY_ASKER_DELETES = "Only the person who asked, or a Typist admin, can delete this answer."
@@ -317,11 +355,10 @@ ONLY_ASKER_DELETES = "Only the person who asked, or a Typist admin, can delete t
 
 APPROVAL_ASKED = "I asked for your approval above."
 ANSWER_READY = "your answer is ready."
-QUESTION_EDITED = "You edited your question after I answered it. Shall I answer again?"
+QUESTION_EDITED = "The question was edited after I answered it. Regenerate answers it as it is now."
 
 
 def answer_ready(mention: str) -> str:
-    """Tells the asker, who is given as a mention, that a long answer has ended."""
     return f"{mention} {ANSWER_READY}"
 
 
@@ -331,7 +368,6 @@ def canvas_made(link: str) -> str:
 
 
 def approval_asked(mention: str) -> str:
-    """Tells the asker, who is given as a mention, that a call waits. It goes when it is decided."""
     return f"{mention} {APPROVAL_ASKED}"
 
 
@@ -364,24 +400,26 @@ def interrupted(*, goes_on: bool = False) -> str:
     return f"I was interrupted three times while answering. {_PRESS_CONTINUE if goes_on else _ASK_AGAIN}."
 
 
-def silent_after_tools(model: str) -> str:
+def silent_after_tools(name: str) -> str:
     """Stands in place of the sentence for EMPTY where tools ran, so that nobody has them run again for nothing."""
-    return f"{model} used its tools, but wrote no answer. Press Details to see what they did before you ask again."
+    return f"{name} used its tools, but wrote no answer. Press Details to see what they did before you ask again."
 
 
-def model_failure(failure: EndReason, model: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
+def model_failure(failure: EndReason, name: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
     """Says how a model failed, and what the asker or an admin can do. `goes_on`: Continue goes on after the text."""
     again = _PRESS_CONTINUE if goes_on else _ASK_AGAIN
-    return MODEL_FAILURES[failure].format(model=model, wait=_wait(retry_after_s), again=again)
+    return MODEL_FAILURES[failure].format(model=name, wait=_wait(retry_after_s), again=again)
 
 
-def for_error(error: TypistError, *, goes_on: bool = False) -> str:
+def for_error(error: TypistError, names: ModelNames = OWN_NAMES, *, goes_on: bool = False) -> str:
     """Returns the sentence for an error that ended an answer. `goes_on`: the answer has text."""
     match error:
         case ProviderError():
-            return model_failure(error.reason, error.model, error.retry_after_s, goes_on=goes_on)
+            return model_failure(error.reason, names.of(error.model), error.retry_after_s, goes_on=goes_on)
         case NotShown():
             return NOT_SHOWN
+        case NothingAsked():
+            return HELP
     return str(error)
 
 
@@ -439,7 +477,6 @@ def end_not_read(name: str) -> str:
 
 
 def only_text_read(names: Sequence[str]) -> str:
-    """Names the PDFs whose text the model got in place of the PDF."""
     return (
         f"I read only the text of {' and '.join(names)}, not {'its' if len(names) == 1 else 'their'} images or layout."
     )
@@ -449,7 +486,7 @@ END = "the end"
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:
-    """For example "2 hidden sheets (Prices, Old)"; `part` is a core.documents.Part's value, `names` the first ones."""
+    """For example "2 hidden sheets (Prices, Old)"; `part` is a documents.Part's value, `names` the first ones."""
     noun, _, rest = part.partition(" without ")
     ending = "" if count == 1 else "es" if noun.endswith("x") else "s"
     plural = f"{noun}{ending}{f' without {rest}' if rest else ''}"
@@ -500,7 +537,6 @@ _ADMINS = re.compile("Typist admins?")
 
 
 def naming_admins(sentence: str, mentions: Sequence[str]) -> str:
-    """Names the admins, who are given as mentions, in a refusal that says to ask them or that only they may."""
     if not mentions:
         return sentence
     named = " or ".join(mentions)
@@ -563,7 +599,8 @@ def used_per_day(unit: str) -> str:
 
 def quota_not_a_number(in_dollars: bool) -> str:
     """Stands below a field that holds no limit."""
-    return f"Please enter {'an amount from 0.01' if in_dollars else 'a whole number from 1'}, or leave this empty."
+    least = "an amount of at least 0.01" if in_dollars else "a whole number of at least 1"
+    return f"Please enter {least}, or leave this empty."
 
 
 def quota_needs_prices(models: Sequence[str]) -> str:
@@ -621,11 +658,6 @@ ONLY_ADMINS_SET_QUOTAS = "Only Typist admins can set quotas. Ask your Typist adm
 def quotas_apply_to(owner: str) -> str:
     """Heads the modal, in mrkdwn."""
     return f"Quotas of {owner}, from the next answer on. Leave a field empty to use the default."
-
-
-def default_quota(limit: str) -> str:
-    """Stands in an empty field."""
-    return f"Default: {limit}"
 
 
 # Slash command
@@ -686,6 +718,52 @@ def settings_here(model: str, own_prompt: str | None, answers: str, answered: st
     return " · ".join(filter(None, (f"Settings here: {model}", prompt, answers, answered, search)))
 
 
+# A channel's own settings: what the channel reads when they change, and admins read in App Home
+
+OWN_PROMPT_HERE = {True: "I follow instructions of this channel's own.", False: "I follow my default instructions."}
+NEW_POSTS_HERE = {True: "I answer every new post.", False: "New posts need a mention."}
+GATE_HERE = {True: "A model decides about doubtful follow-ups.", False: "No model decides about doubtful follow-ups."}
+READ_CHANNEL_HERE = {
+    True: "I read messages of this channel when a question is about them.",
+    False: "I don't read messages of this channel, except in the thread in which I am asked.",
+}
+WEB_SEARCH_HERE = {True: "I search the web when an answer needs it.", False: "I don't search the web."}
+EFFORT_HERE = {
+    "fast": "I think less before I answer.",
+    "normal": "I think as much as usual before I answer.",
+    "thorough": "I think longer before I answer.",
+}
+"""By Effort."""
+LENGTH_HERE = {
+    "brief": "My answers are brief.",
+    "normal": "My answers have their usual length.",
+    "full": "My answers are full, with reasons, alternatives and examples.",
+}
+"""By Length."""
+
+
+def settings_changed(person: str, changes: Sequence[str]) -> str:
+    return f"{person} changed my settings here: {' '.join(changes)}"
+
+
+def asks_first(model: str) -> str:
+    return f"I ask {model} first."
+
+
+def engagement_here(engagement: str) -> str:
+    """Says what needs a mention in a channel; `engagement` is a key of ENGAGEMENTS."""
+    return f"{ENGAGEMENTS[engagement]}."
+
+
+def reaction_here(reaction: str) -> str:
+    """Says which emoji asks; `reaction` is its name, "" if none does."""
+    return f":{reaction}: on a message asks about it." if reaction else "No emoji asks about a message."
+
+
+def tools_here(servers: Sequence[str]) -> str:
+    return f"I may use the tools of {', '.join(servers)}." if servers else "I use no tools of MCP servers."
+
+
 # Settings modal
 
 SETTINGS_TITLE = "Settings"
@@ -735,14 +813,13 @@ LENGTH_OPTIONS = {
     "full": "Full: with reasons, alternatives and examples",
 }
 """By Length."""
+READ_CHANNEL_LABEL = "Reading this channel"
+READ_CHANNEL_HINT = "I read earlier messages when a question is about them, and say how many."
 WEB_SEARCH_LABEL = "Web search"
 WEB_SEARCH_HINT = "I look things up when an answer needs it, and list the sources below it."
-WEB_SEARCH_ON = "On"
-WEB_SEARCH_OFF = "Off"
+SWITCH = {"on": "On", "off": "Off"}
 MCP_SERVERS_LABEL = "Tools"
 MCP_SERVERS_HINT = "MCP servers whose tools I may use here. Only Typist admins can change this."
-
-
 ALLOWED_TOOLS_LABEL = "Always allowed tools"
 ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. Only Typist admins see this."
 
@@ -753,7 +830,7 @@ def settings_apply_to(place: str) -> str:
 
 
 def default_option(option: str) -> str:
-    """The option that leaves a choice to the environment, which chose `option`."""
+    """Stands for leaving a choice or a quota to the environment, which chose `option`."""
     return f"Default: {option}"
 
 
@@ -778,7 +855,6 @@ QUESTION_HINT = "I'll post it in the message's thread, where everyone can see it
 MESSAGE_DELETED = "The message you're asking about was deleted."
 QUESTION_REFUSED = "Slack isn't letting me do that right now. Please try again in a minute."
 QUESTION_NOT_SAVED = "I can't save your question right now. Please try again in a minute."
-QUESTION_IN_PROGRESS = "I'm already posting this question. If it doesn't appear within two minutes, please ask again."
 QUESTION_MAYBE_ASKED = (
     "I don't know whether Slack posted your question. If you don't see it, please ask again from the message's menu."
 )
@@ -791,6 +867,8 @@ def message_from(writer: str) -> str:
     return f"Message from {writer}:" if writer else "Message:"
 
 
+CHOSEN = "✓"
+"""Stands behind the choice that somebody has pressed."""
 MY_CHOICE = "My choice:"
 """What a person says by pressing one of the choices below an answer. The choice follows."""
 
@@ -798,6 +876,11 @@ MY_CHOICE = "My choice:"
 def chose(asker: str) -> str:
     """Stands above a choice that somebody pressed, in mrkdwn."""
     return f"{asker} chose:"
+
+
+def asks(asker: str) -> str:
+    """Stands above a suggested prompt that somebody pressed, in mrkdwn."""
+    return f"{asker} asks:"
 
 
 def asks_about_this(asker: str) -> str:
@@ -825,6 +908,9 @@ MENTIONS_NEEDED = {
     "everyone": "needed to start; then nobody in the thread needs one",
 }
 """By Engagement."""
+TRY_ONE = "Try one of these, and I answer in our direct message:"
+CHANNEL_SETTINGS_HEADING = "Channels with their own settings"
+NO_CHANNEL_SETTINGS = "There are none: all channels have the default settings."
 WORKSPACE_HEADING = "This workspace"
 PEOPLE = "People"
 CHANNELS = "Channels"
@@ -864,13 +950,17 @@ def others(number: int, used: str) -> str:
     return f"{number:,} {'other' if number == 1 else 'others'}: {used}"
 
 
+def more_channels(number: int) -> str:
+    """Ends a list of channels that is too long."""
+    return f"… and {number:,} more."
+
+
 def more_quotas(number: int) -> str:
     """Ends a list of quotas that is too long."""
     return f"… and {number:,} more that are used less."
 
 
 def quotas_leave_out(models: Sequence[str]) -> str:
-    """Says which models a quota in dollars doesn't count."""
     return f"Quotas in dollars don't count {', '.join(models)}: I don't know the price."
 
 
@@ -896,9 +986,8 @@ def settings_for_admins(
 
 STATUS_THINKING = "is thinking…"
 STATUS_LISTENING = "is listening…"
-STATUS_WRITING = "is writing…"
+STATUS_WRITING = "is writing… Reply “stop” to stop me"
 STATUS_TRYING_AGAIN = "is trying again…"
-STATUS_ASKING = "is waiting for approval…"
 
 
 def status_searching(query: str) -> str:
@@ -911,12 +1000,6 @@ def status_running(tool: str) -> str:
     return f"is running {tool}…"
 
 
-def status_queued(place: int) -> str:
-    """Returns the status of a queued question: 1 is the next one to be answered."""
-    ending = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
-    return f"is queued ({place}{ending})…"
-
-
 # Assistant pane
 
 PANE_HEADING = "How can I help?"
@@ -926,7 +1009,31 @@ PANE_SUGGESTIONS = {
     "Explain something": "Explain something to me step by step. First ask me what.",
     "Weigh options": "Help me decide between options. First ask me what they are and what matters to me.",
 }
-"""What pressing each button asks, by the button's label."""
+"""What pressing each button asks, by the button's label: in the pane, in the welcome, and in App Home."""
+
+# The welcome
+
+WELCOME_IN_DIRECT_MESSAGE = "Hi! Write your question here, and I'll answer it. Or try one of these:"
+SEEN_IN_CHANNEL = (
+    "Everyone in this channel sees my answers. I read the thread that I'm asked in. To stop an answer, press *Stop* or "
+    "write “stop”. Write “stay quiet” in a thread, and I answer only mentions there."
+)
+"""Who sees what, and how to stop it, in mrkdwn."""
+SEEN_IN_DIRECT_MESSAGE = (
+    "Other people in Slack don't see this conversation. I read its last messages. To stop an answer, press *Stop* or "
+    "write “stop”."
+)
+SUGGESTION_TITLE = "Suggested prompt"
+SUGGESTION_GONE = "I don't offer that anymore. Please ask me in your own words."
+SUGGESTION_ASKED = "You asked that a moment ago."
+ASKED_FROM_HOME = (
+    "I'm asking that in our direct message: see the Messages tab. If it isn't there within a minute, please try again."
+)
+
+
+def welcome_in_channel(mention: str) -> str:
+    """Greets a channel that the bot has joined, in mrkdwn; `mention` is the bot's own."""
+    return f"Hi! Mention {mention} with your question, and I'll answer in a thread. Or try one of these:"
 
 
 # The first message

@@ -20,8 +20,8 @@ from dataclasses import asdict
 from xml.parsers.expat import errors
 
 from bot import isolation
-from bot.core.documents import Kind, Refusal
 from bot.documents import formats
+from bot.documents.document import Kind, Refusal
 from bot.documents.draft import Unreadable
 from bot.documents.limits import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_OF_MEMORY
 

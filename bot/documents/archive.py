@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from bot.core.documents import Refusal
+from bot.documents.document import Refusal
 from bot.documents.draft import Unreadable
 
 MAX_UNPACKED_BYTES = 100 * 2**20

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from bot.core.documents import MAX_CHARS, MAX_NAMES, Document, LeftOut, Part, Refusal
+from bot.documents.document import MAX_CHARS, MAX_NAMES, Document, LeftOut, Part, Refusal
 
 MAX_NAME_CHARS = 60
 _SPACE = re.compile(r"\s+")

@@ -3,9 +3,9 @@
 import re
 from contextlib import suppress
 
-from bot.core.documents import Document, Kind, Refusal, decode_text
 from bot.documents import mail, markup, open_document, pdf, rich_text, sheets, slides, word
 from bot.documents.archive import Archive
+from bot.documents.document import Document, Kind, Refusal, decode_text
 from bot.documents.draft import Draft, Full, Unreadable
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)

@@ -4,7 +4,7 @@ import io
 
 from PIL import Image, ImageOps
 
-from bot.core.documents import Refusal
+from bot.documents.document import Refusal
 from bot.documents.draft import Unreadable
 from bot.documents.limits import MAX_IMAGE_BYTES
 

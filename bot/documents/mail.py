@@ -7,8 +7,8 @@ from email.errors import MessageError
 from email.message import MIMEPart
 from typing import Any, TypeAlias
 
-from bot.core.documents import Part
 from bot.documents import markup
+from bot.documents.document import Part
 from bot.documents.draft import Draft
 
 _Part: TypeAlias = "MIMEPart[Any, Any]"

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from bot.core.documents import Part, Refusal
 from bot.documents.archive import Archive, attribute, local, parsed
+from bot.documents.document import Part, Refusal
 from bot.documents.draft import Draft, Unreadable
 
 MAX_REPEATED = 100

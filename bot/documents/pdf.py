@@ -1,6 +1,6 @@
 """The text of PDFs, page by page."""
 
-from bot.core.documents import Part, Refusal
+from bot.documents.document import Part, Refusal
 from bot.documents.draft import Draft, Unreadable
 
 

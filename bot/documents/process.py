@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
+from bot.documents.document import Document, Kind, LeftOut, Part, Refusal
 from bot.documents.limits import MAX_OUTPUT_BYTES, OUT_OF_MEMORY, WALL_S
 
 _ROOT = Path(__file__).parents[2]

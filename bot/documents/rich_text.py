@@ -2,9 +2,9 @@
 
 import re
 
-from bot.core.documents import Part
-from bot.core.surrogates import paired
+from bot.documents.document import Part
 from bot.documents.draft import Draft
+from bot.text import paired
 
 _ASIDE = re.compile(rb"\{(?:\\\*)?\\(?:footnote|(?:header|footer)[lrf]?|shp|shpinst|shptxt)(?![a-z])")
 _EQUATION = re.compile(rb"\\moMath(?![A-Za-z])")

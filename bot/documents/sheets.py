@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 
-from bot.core.documents import Part, Refusal, decode_text
 from bot.documents.archive import Archive
+from bot.documents.document import Part, Refusal, decode_text
 from bot.documents.draft import Draft, Unreadable
 from bot.documents.limits import MAX_DOCUMENT_BYTES
 

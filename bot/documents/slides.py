@@ -4,8 +4,8 @@ import posixpath
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from bot.core.documents import Part
 from bot.documents.archive import Archive, attribute, local
+from bot.documents.document import Part
 from bot.documents.draft import Draft
 
 PRESENTATION = "ppt/presentation.xml"

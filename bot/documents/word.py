@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from bot.core.documents import Part, Refusal
 from bot.documents import markup
 from bot.documents.archive import Archive, attribute, local
+from bot.documents.document import Part, Refusal
 from bot.documents.draft import Draft, Unreadable
 
 DOCUMENT = r"word/document\d*\.xml"

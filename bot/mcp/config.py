@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.core.tools import SEPARATOR, Permission, ToolRule, full_name, owner_of
+from bot.core.tool_calls import SEPARATOR, full_name, owner_of
 from bot.errors import SettingsError
+from bot.models.prompt import Permission, ToolRule
 
 MAX_SERVER_NAME_CHARS = 32
 MAX_SERVERS = 10
@@ -331,3 +332,11 @@ def _is_url(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+MAX_MESSAGE_BYTES = 8_000_000
+"""Of one line, one event or one body. Enough for the images of most tools, though Typist doesn't pass them on."""
+
+
+TOO_LONG = f"exceeded the {MAX_MESSAGE_BYTES} byte limit"
+"""Stands in each error that tells of a longer message. The SDK's error about events has these words."""

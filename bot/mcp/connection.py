@@ -21,10 +21,9 @@ from mcp_types import CONNECTION_CLOSED, Tool
 from bot.clock import Clock
 from bot.core import check_texts
 from bot.errors import trace_of
-from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
+from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
 from bot.mcp.http import ResponseTooLong, http_client
-from bot.mcp.limits import MAX_MESSAGE_BYTES, TOO_LONG
 from bot.mcp.stdio import stdio_transport
 
 START_WITHIN_S = 20.0

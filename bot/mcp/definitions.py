@@ -1,8 +1,8 @@
 """Tools as their servers describe them, and as a model may be offered them: named, hashed, capped, and visible.
 
 A description is text by somebody else that the model reads as part of its instructions, and a title is read by people
-who approve calls. So an admin agrees to them: the hash of all that the server said is pinned (bot/store/tool_pins.py),
-and what has changed since isn't offered.
+who approve calls. So an admin agrees to them: the hash of all that the server said is pinned
+(bot/store/approvals.py), and what has changed since isn't offered.
 """
 
 import hashlib
@@ -12,7 +12,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.tools import full_name, visible
+from mcp_types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from bot.core.tool_calls import full_name, visible
 
 MAX_NAME_CHARS = 64
 """What the vendors accept."""
@@ -106,3 +118,65 @@ def _visible_schema(schema: Any) -> Any:
         case list():
             return [_visible_schema(item) for item in schema]
     return schema
+
+
+CALL_DENIED = "This tool may not be used here. Do without it."
+
+
+CALL_LOST = (
+    "Nobody knows whether this call happened: the connection to the tool was lost, or its time was up. "
+    "Don't repeat the call. Say that it may or may not have happened."
+)
+
+
+CALL_LOST_READ_ONLY = "The tool did not answer: the connection was lost, or its time was up."
+
+
+DEFINITION_CHANGED = "This tool has changed since it was offered, so the call was not made."
+
+
+RESULT_UNREADABLE = "The tool ran, but its result can't be read. Don't repeat the call."
+
+
+RESULT_TOO_LONG = (
+    "The tool's server sent more than Typist reads at once (8 MB), so there is no result. The call may have happened: "
+    "don't repeat it. If the tool can return less, say so."
+)
+
+
+SERVER_BUSY = "The tool's server has too many calls at once, so this call was not made."
+
+
+SERVER_DOWN = "The tool's server can't be reached, so the call was not made. Do without it."
+
+
+NOTHING = "(The tool returned nothing.)"
+
+
+def text_of(result: CallToolResult) -> str:
+    """Returns a result's contents as text, in their order. Structured content stands in for missing text."""
+    parts = [_part(content) for content in result.content]
+    if result.structured_content is not None and not any(isinstance(part, TextContent) for part in result.content):
+        parts.append(json.dumps(result.structured_content, ensure_ascii=False))
+    return "\n\n".join(filter(None, parts)) or NOTHING
+
+
+def _part(content: ContentBlock) -> str:
+    match content:
+        case TextContent(text=text):
+            return text
+        case ImageContent(mime_type=kind, data=data):
+            return _left_out("image", kind, data)
+        case AudioContent(mime_type=kind, data=data):
+            return _left_out("audio", kind, data)
+        case ResourceLink(uri=uri, name=name):
+            return f"[link to {name}: {uri}]"
+        case EmbeddedResource(resource=TextResourceContents(uri=uri, text=text)):
+            return f"[contents of {uri}]\n{text}"
+        case EmbeddedResource(resource=BlobResourceContents(mime_type=kind, blob=data)):
+            return _left_out("file", kind or "of an unknown type", data)
+    return "[left out: a kind of content that Typist doesn't know]"
+
+
+def _left_out(what: str, kind: str, base64_data: str) -> str:
+    return f"[left out: {what} ({kind}, {len(base64_data) * 3 // 4:,} bytes), which Typist doesn't pass on]"

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import httpx2
 
-from bot.mcp.limits import MAX_MESSAGE_BYTES, TOO_LONG
+from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG
 
 CONNECT_S = 5.0
 """How long a TCP connection may take. Responses are bounded by the calls."""

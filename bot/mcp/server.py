@@ -16,21 +16,21 @@ from mcp import MCPError
 from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from pydantic import ValidationError
 
+from bot.backoff import Backoff
 from bot.clock import Clock
-from bot.core.backoff import Backoff
-from bot.core.tools import CallOutcome, CallResult
+from bot.core.tool_calls import CallResult, CallState
 from bot.mcp.config import ServerConfig
 from bot.mcp.connection import ServerConnection, ServerDown, is_too_long
-from bot.mcp.definitions import ListedTool
-from bot.mcp.failures import (
+from bot.mcp.definitions import (
     CALL_LOST,
     CALL_LOST_READ_ONLY,
     RESULT_TOO_LONG,
     RESULT_UNREADABLE,
     SERVER_BUSY,
     SERVER_DOWN,
+    ListedTool,
+    text_of,
 )
-from bot.mcp.results import text_of
 
 MAX_CALLS = 8
 """Calls at once. Others wait, within their time."""
@@ -113,7 +113,7 @@ class McpServer:
     async def _call(
         self, tool: str, arguments: Mapping[str, Any], left_s: float, read_only: bool
     ) -> tuple[CallResult, bool]:
-        lost = CallResult(CallOutcome.UNKNOWN, CALL_LOST, is_error=True)
+        lost = CallResult(CallState.UNKNOWN, CALL_LOST, is_error=True)
         if read_only:
             lost = CallResult.failed(CALL_LOST_READ_ONLY)
         try:
@@ -138,12 +138,12 @@ class McpServer:
             return (CallResult.failed(error.message), True) if error.code in _NOT_RUN else (lost, False)
         except (RuntimeError, ValidationError):
             # The SDK checks a result after the call.
-            return CallResult(CallOutcome.DONE, RESULT_UNREADABLE, is_error=True), False
+            return CallResult(CallState.DONE, RESULT_UNREADABLE, is_error=True), False
         except Exception as error:
             log.warning("MCP server %s: call failed: %s", self.name, type(error).__name__)
             connection.retire()
             return lost, False
-        return CallResult(CallOutcome.DONE, text_of(result), is_error=bool(result.is_error)), True
+        return CallResult(CallState.DONE, text_of(result), is_error=bool(result.is_error)), True
 
     def _current(self) -> ServerConnection:
         """Returns the connection, a new one if the last was lost. Raises ServerDown while it is too early for that."""

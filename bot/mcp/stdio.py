@@ -20,8 +20,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import CONNECTION_CLOSED, ErrorData, JSONRPCError, JSONRPCRequest, RequestId, jsonrpc_message_adapter
 from pydantic import ValidationError
 
-from bot.mcp.config import StdioTransport
-from bot.mcp.limits import MAX_MESSAGE_BYTES, TOO_LONG
+from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, StdioTransport
 
 EXIT_WITHIN_S = 0.7
 """How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""

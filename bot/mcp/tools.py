@@ -6,16 +6,16 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from bot.core.conversation import Question, ToolDefinition
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.tools import CallResult, Permission, Pin, as_data, owner_of
-from bot.core.trust import OURS, TOOL, Origins
+from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import Question
+from bot.core.tool_calls import CallResult, Pin, as_data, owner_of
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup
 from bot.mcp.connection import ServerDown
-from bot.mcp.definitions import ListedTool, offered_names
-from bot.mcp.failures import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN
+from bot.mcp.definitions import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN, ListedTool, offered_names
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers
+from bot.models.prompt import Permission, ToolDefinition
+from bot.models.trust import OURS, TOOL, Origins
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""

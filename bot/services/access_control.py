@@ -5,30 +5,49 @@ for the acknowledgment.
 """
 
 import logging
+import math
 from collections.abc import Iterable
 
-from bot.core import texts
+from bot.core import access, texts
+from bot.core.access import AccessRules, Denial, UserKind, admin_mentions
 from bot.core.conversation import Question
-from bot.core.limits import access
-from bot.core.limits.access import AccessRules, Denial, UserKind, admin_mentions
-from bot.services.private_notices import PrivateNotices
+from bot.services.loops import Background
+from bot.slack.format.blockkit import Json
+from bot.slack.posting import EphemeralMessages
 from bot.slack.users import Users
+from bot.store.threads import Notices
 
 log = logging.getLogger(__name__)
+
+
+class PrivateNotices:
+    """Shows one person a sentence at most once in a period, over all processes. No acknowledgment waits for Slack."""
+
+    def __init__(self, ephemeral: EphemeralMessages, notices: Notices) -> None:
+        self._ephemeral = ephemeral
+        self._notices = notices
+        self._background = Background()
+
+    def send(
+        self, question: Question, sentence: str, name: str, every_s: float = math.inf, blocks: list[Json] | None = None
+    ) -> None:
+        """Shows the question's writer a sentence, or `blocks` for it, unless they got this notice within `every_s`."""
+
+        async def tell_if_due() -> None:
+            if await self._notices.claim(question.thread.team_id, question.user_id, name, every_s):
+                await self._ephemeral.tell(question, sentence, blocks)
+
+        self._background.start(tell_if_due(), f"notice not sent: user={question.user_id} notice={name}")
 
 
 class AccessControl:
     """Decides at intake if the kind of account is known, else in the worker: no acknowledgment waits for Slack."""
 
     def __init__(
-        self,
-        rules: AccessRules,
-        users: Users,
-        private_notices: PrivateNotices,
-        admins: Iterable[str] = (),
+        self, rules: AccessRules, users: Users, private_notices: PrivateNotices, admins: Iterable[str] = ()
     ) -> None:
-        """`admins`: the people whom a denied asker can turn to."""
-        self._admins = admin_mentions(admins)
+        """`admins`: the Typist admins, whom a denied asker can turn to."""
+        self.admins = frozenset(admins)
         self._rules = rules
         self._users = users
         self._private_notices = private_notices
@@ -66,7 +85,7 @@ class AccessControl:
 
     def naming_admins(self, refusal: str) -> str:
         """Returns a refusal with the names of the admins, for a message that notifies nobody."""
-        return texts.naming_admins(refusal, self._admins)
+        return texts.naming_admins(refusal, admin_mentions(self.admins))
 
     def tell(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation lately."""

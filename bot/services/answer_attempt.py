@@ -2,24 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from enum import Enum, auto
 
 from bot.core import texts
-from bot.core.answer import Answer, StepUnderWay
-from bot.core.conversation import Effort, Job
-from bot.core.inbound.files import OpenedFile, unread_notice
-from bot.core.job import End, Spent
-from bot.core.reply.canvas import MIN_CHARS
-from bot.core.reply.messages import NOTHING_SHOWN, Shown
+from bot.core.files import OpenedFile, unread_notice
+from bot.core.job import End, Job, Spent
 from bot.core.step_turns import calls_made, has_expired, searches
-from bot.core.stream import Completion, StreamEvent, Usage
-from bot.core.tool_calls import Step, decided_about
-from bot.core.trust import Origins
+from bot.core.tool_calls import READ_CHANNEL, Step, decided_about
 from bot.errors import EndReason
-
-LATE_S = 1_800.0
-"""An answer that comes later, such as after an outage, says when its question was asked."""
+from bot.models.prompt import Effort
+from bot.models.stream import Completion, StreamEvent, Usage
+from bot.models.trust import Origins
+from bot.reply.answer import Answer, StepUnderWay
+from bot.reply.canvas import MIN_CHARS
+from bot.slack import channel_reader
 
 
 class Cancellation(Enum):
@@ -88,8 +84,6 @@ class AnswerAttempt:
     """Files of the question. A notice below the answer names those that were not read."""
     prompt_version: str | None = None
     effort: Effort = Effort.NORMAL
-    offers_canvas: bool = False
-    """Whether a long answer can be saved as a canvas."""
     earlier_usd: float | None = 0.0
     """What earlier attempts at this version have cost; None if nobody knows."""
 
@@ -147,31 +141,35 @@ class AnswerAttempt:
         used = step.used
         return Spent(used.input_tokens, used.output_tokens, step.model, self.job.version, len(self.answer.steps))
 
-    def close(self, end: End, shown: Shown = NOTHING_SHOWN, last_usd: float | None = None, now: float = 0.0) -> End:
+    def close(
+        self,
+        end: End,
+        last_usd: float | None = None,
+        names: texts.ModelNames = texts.OWN_NAMES,
+        *,
+        has_canvases: bool = False,
+    ) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text.
 
-        `shown`: what an earlier attempt left in Slack. `last_usd`: what the last step cost. `now`: in seconds since the
-        epoch.
+        `last_usd`: what the last step cost. `names`: those of the models. `has_canvases`: a long answer can be saved as
+        a canvas.
         """
         answer = self.answer
-        part = shown.part(answer.text)
-        if not end.reason.is_answer and part != answer.text:
-            answer.keep_earlier(part)
+        answer.settle(end.reason)
         left_out = self.completion.left_out if self.completion else ()
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
         decided = decided_about(call for step in answer.steps for call in step.calls)
-        # Who was asked to approve a call knows why the answer took long.
-        late = self._asked_on(now) if end.reason.is_answer and not (decided or expired) else ""
-        notices = end.notice, expired, unread_notice(self.opened, left_out), late
+        notices = end.notice, expired, unread_notice(self.opened, left_out)
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),
-            footer=self._footer(last_usd),
+            footer=self._footer(last_usd, names),
             sources=answer.sources,
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
-            offers_canvas=self.offers_canvas and end.reason is EndReason.WHOLE and len(answer.text) >= MIN_CHARS,
+            offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= MIN_CHARS,
             decided=decided,
+            effort="" if self.effort is Effort.NORMAL else self.effort,
         )
         answer.close(end)
         return end
@@ -194,22 +192,18 @@ class AnswerAttempt:
             origins=self.answer.origins,
         )
 
-    def _asked_on(self, now: float) -> str:
-        """Says when the question was asked, if that was long ago and nobody asked for another version since."""
-        asked_at = float(self.job.question.ts)
-        if self.job.version or now - asked_at <= LATE_S:
-            return ""
-        return texts.asked_on(datetime.fromtimestamp(asked_at, UTC))
-
-    def _footer(self, last_usd: float | None) -> str:
+    def _footer(self, last_usd: float | None, names: texts.ModelNames) -> str:
         """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""
-        model = self.step.model if self.step else ""
+        model = names.of(self.step.model) if self.step else ""
         refused = ""
         if self.completion is not None:
-            model = model if self.completion.model == model else texts.fell_back(self.completion.model)
+            if self.step is not None and self.completion.model != self.step.model:
+                model = texts.fell_back(names.of(self.completion.model))
             refused = texts.without(self.completion.refused)
         work = texts.work_done(self.searches, calls_made(self.answer.steps))
-        return " · ".join(filter(None, (model, self._thought_longer(last_usd), work, refused)))
+        calls = (call for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL)
+        read = texts.messages_read(*channel_reader.messages_read(call.result for call in calls))
+        return " · ".join(filter(None, (model, self._thought_longer(last_usd), work, read, refused)))
 
     def _thought_longer(self, last_usd: float | None) -> str:
         """Says that the answer is a thorough one, and its cost; "" if it isn't, or its model takes no effort."""

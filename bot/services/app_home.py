@@ -1,46 +1,38 @@
 """App Home, which is built each time a person opens it."""
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.clock import Clock
-from bot.core.app_home import HomeView, Quotas, WorkspaceUsage
+from bot.core.caps import Scope, ScopeIds, days_of_last_month
+from bot.core.channel_settings import ChannelSettings, DefaultSettings, changes, effective_settings
 from bot.core.conversation import Question, ThreadKey
-from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, effective_settings
-from bot.core.inbound.triage import Identity
-from bot.core.limits.access import Denial
-from bot.core.limits.caps import Scope, ScopeIds, days_of_last_month
-from bot.errors import RateLimited, Refused, StoreError, trace_of
+from bot.core.message_question import direct_message_of
+from bot.core.surfaces import TOP, ChannelsWithSettings, HomeView, Quotas, WorkspaceUsage
+from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.cap_settings import CapSettings
-from bot.services.quota import Quota
-from bot.slack.surfaces import Surfaces
-from bot.store.usage_ledger import UsageLedger
+from bot.services.loops import Background
+from bot.services.quota import CapSettings, Quota
+from bot.store import Stores
 
 MAX_BUILDING = 50
 WITHIN_S = 10.0
 """How long to try: later, the person has left the tab or opens it again."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AppHome:
     """Builds the Home tab. `settings`: what Typist admins see of the bot's settings."""
 
-    usage: UsageLedger
-    tab: Surfaces
+    stores: Stores
+    workspace: Workspace
     quota: Quota
     caps: CapSettings
     access_control: AccessControl
-    clock: Clock
-    me: Identity
     defaults: DefaultSettings
-    admins: frozenset[str]
     settings: Mapping[str, str]
-    _building: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _background: Background = field(default_factory=Background, init=False)
+    _building: set[str] = field(default_factory=set, init=False)
+    """The people whose Home is being built."""
     _outdated: set[str] = field(default_factory=set, init=False)
     """The people whose Home shows what has changed since its building began."""
 
@@ -48,7 +40,8 @@ class AppHome:
         """Builds a person's Home in the background, so that the acknowledgment doesn't wait for the rate budget."""
         if user_id in self._building or len(self._building) >= MAX_BUILDING:
             return
-        task = self._building[user_id] = asyncio.create_task(self._publish(user_id))
+        self._building.add(user_id)
+        task = self._background.start(self._publish(user_id), f"App Home of user {user_id} not updated", WITHIN_S)
         task.add_done_callback(lambda _: self._built(user_id))
 
     def changed(self, user_id: str) -> None:
@@ -58,38 +51,38 @@ class AppHome:
         self.opened(user_id)
 
     def _built(self, user_id: str) -> None:
-        del self._building[user_id]
+        self._building.remove(user_id)
         if user_id in self._outdated:
             self._outdated.remove(user_id)
             self.opened(user_id)
 
     async def _publish(self, user_id: str) -> None:
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                if denial := await self._denial(user_id):
-                    await self.tab.publish_home(user_id, denial)
-                    return
-                workspace = await self._workspace() if user_id in self.admins else None
-                usage = await self.quota.personal_use(self.me.team_id, user_id)
-                defaults = effective_settings(ChannelSettings(), self.defaults)
-                await self.tab.publish_home(user_id, HomeView(defaults, usage, workspace))
-        except (RateLimited, Refused, StoreError, TimeoutError) as error:
-            log.warning("App Home of user %s not updated: %s", user_id, error or "it took too long")
-        except Exception as error:
-            log.error("App Home of user %s not updated: %s", user_id, trace_of(error))
+        at_home = ThreadKey(self.workspace.me.team_id, direct_message_of(user_id), None)
+        if denial := await self.access_control.denial(Question(at_home, "", user_id, "")):
+            await self.workspace.surfaces.publish_home(user_id, self.access_control.naming_admins(denial))
+            return
+        workspace = await self._for_admins() if user_id in self.access_control.admins else None
+        usage = await self.quota.personal_use(self.workspace.me.team_id, user_id)
+        defaults = effective_settings(ChannelSettings(), self.defaults)
+        await self.workspace.surfaces.publish_home(user_id, HomeView(defaults, usage, workspace))
 
-    async def _denial(self, user_id: str) -> Denial | None:
-        question = Question(ThreadKey(self.me.team_id, f"D{user_id}", None), "", user_id, "")
-        return await self.access_control.denial(question)
-
-    async def _workspace(self) -> WorkspaceUsage:
-        now = self.clock.now()
+    async def _for_admins(self) -> WorkspaceUsage:
+        now = self.stores.clock.now()
         last_month, this_month = days_of_last_month(now)
         return WorkspaceUsage(
-            await self.usage.used_by_period(ScopeIds(self.me.team_id, "", ""), Scope.WORKSPACE),
-            await self.usage.month(self.me.team_id, this_month, this_month + 31),
-            await self.usage.month(self.me.team_id, last_month, this_month),
-            Quotas(self.caps.defaults, await self.caps.store.all(self.me.team_id), self.caps.unpriced),
+            await self.stores.usage.used_by_period(ScopeIds(self.workspace.me.team_id, "", ""), Scope.WORKSPACE),
+            await self.stores.usage.month(self.workspace.me.team_id, this_month, this_month + 31),
+            await self.stores.usage.month(self.workspace.me.team_id, last_month, this_month),
+            Quotas(self.caps.defaults, await self.stores.caps.all(self.workspace.me.team_id), self.caps.unpriced),
             self.settings,
             now,
+            await self._channels(),
+            self.defaults.names,
         )
+
+    async def _channels(self) -> ChannelsWithSettings:
+        stored = await self.stores.channel_settings.all(self.workspace.me.team_id)
+        own = {channel_id: changes(ChannelSettings(), of, self.defaults) for channel_id, of in stored.items()}
+        # A channel's model may be gone from BOT_MODELS, for example.
+        lines = [(channel_id, sentences) for channel_id, sentences in own.items() if sentences]
+        return ChannelsWithSettings(lines[:TOP], len(lines[TOP:]))

@@ -13,15 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bot.core import texts
+from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.outbox import OutboxEntry
-from bot.core.reply.actions import AnswerState, RecordedAnswer
-from bot.core.reply.canvas import as_code, canvas_markdown, canvas_title
 from bot.errors import Refused
-from bot.slack.canvases import Canvases
-from bot.slack.ephemeral_messages import EphemeralMessages
-from bot.slack.outbox_sender import OutboxSender
-from bot.store.answer_canvases import AnswerCanvas, AnswerCanvases
-from bot.store.recorded_answers import RecordedAnswers
+from bot.reply.canvas import as_code, canvas_markdown, canvas_title
+from bot.reply.workspace import Workspace
+from bot.store import Stores
+from bot.store.beside_answers import AnswerCanvas
 
 MAX_TRIES = 4
 """In a quarter of an hour: the person who wants a canvas waits for it."""
@@ -38,24 +36,21 @@ log = logging.getLogger(__name__)
 class CanvasWriter:
     """Works on the outbox's entries about canvases. Its methods raise RateLimited, Refused and StoreError."""
 
-    answers: RecordedAnswers
-    records: AnswerCanvases
-    canvases: Canvases
-    sender: OutboxSender
-    ephemeral: EphemeralMessages
+    stores: Stores
+    workspace: Workspace
 
     async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
         """Writes an answer into a canvas. The person who wants it is told of a failure that won't pass.
 
         Sends nothing once `still()` is False: another process may have the entry.
         """
-        answer = await self.answers.of_job(entry.question.thread, entry.job_id)
+        answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.state is AnswerState.DELETED:
             return
         if not answer.is_whole:
             await self._tell(entry, texts.CANVAS_OF_INCOMPLETE)
             return
-        if not self.canvases.may_write:
+        if not self.workspace.canvases.may_write:
             await self._tell(entry, texts.CANVAS_FORBIDDEN)
             return
         if entry.tries > MAX_TRIES:
@@ -69,31 +64,38 @@ class CanvasWriter:
             log.warning("canvas not made: %s", refused)
             await self._tell(entry, _SENTENCES.get(refused.name, texts.CANVAS_NOT_MADE))
             return
-        if canvas is not None:
-            await self._share(entry, canvas)
+        if canvas is None:
+            return
+        try:
+            await self.workspace.canvases.share(canvas.canvas_id, entry.question.thread, entry.question.user_id)
+        except Refused as refused:
+            if refused.reason.may_pass:
+                raise
+            log.warning("canvas %s not shared: %s", canvas.canvas_id, refused)
+            await self._tell(entry, texts.CANVAS_NOT_OPENED)
 
     async def delete(self, entry: OutboxEntry) -> None:
         """Deletes the canvases of a deleted answer, and the messages with their links."""
-        for canvas in await self.records.of_job(entry.job_id):
-            await self.canvases.delete(canvas.canvas_id)
+        for canvas in await self.stores.answer_canvases.of_job(entry.job_id):
+            await self.workspace.canvases.delete(canvas.canvas_id)
             if canvas.message_ts:
-                await self.sender.delete_link(entry, canvas.message_ts)
-            await self.records.forget(entry.job_id, canvas.version)
+                await self.workspace.outbox_sender.delete_link(entry, canvas.message_ts)
+            await self.stores.answer_canvases.forget(entry.job_id, canvas.version)
 
     async def _made(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> AnswerCanvas | None:
         """Returns the answer's canvas, whose link is posted; None if the answer was deleted meanwhile."""
-        recorded = {canvas.version: canvas for canvas in await self.records.of_job(entry.job_id)}
+        recorded = {canvas.version: canvas for canvas in await self.stores.answer_canvases.of_job(entry.job_id)}
         canvas = recorded.get(answer.version)
         if canvas is None:
             canvas = AnswerCanvas(answer.version, await self._create(entry, answer, still))
             log.info("canvas %s made", canvas.canvas_id)
-            if not await self.records.record(entry.job_id, canvas):
-                await self.canvases.delete(canvas.canvas_id)
+            if not await self.stores.answer_canvases.record(entry.job_id, canvas):
+                await self.workspace.canvases.delete(canvas.canvas_id)
                 return None
         if canvas.message_ts is None:
-            link = await self.canvases.link(canvas.canvas_id)
-            message_ts = await self.sender.post_canvas(entry, answer.version, link, still)
-            await self.records.posted(entry.job_id, answer.version, message_ts)
+            link = await self.workspace.canvases.link(canvas.canvas_id)
+            message_ts = await self.workspace.outbox_sender.post_canvas(entry, answer.version, link, still)
+            await self.stores.answer_canvases.posted(entry.job_id, answer.version, message_ts)
         return canvas
 
     async def _create(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> str:
@@ -102,22 +104,13 @@ class CanvasWriter:
         markdown = await asyncio.to_thread(canvas_markdown, answer.answer, answer.sources)
         channel_id = entry.question.thread.channel_id
         try:
-            return await self.canvases.create(title, markdown, channel_id, still)
+            return await self.workspace.canvases.create(title, markdown, channel_id, still)
         except Refused as refused:
             if refused.name != "canvas_creation_failed":
                 raise
             log.warning("canvas made of code, because Slack doesn't accept its Markdown: %s", refused)
-        return await self.canvases.create(title, as_code(markdown), channel_id, still)
-
-    async def _share(self, entry: OutboxEntry, canvas: AnswerCanvas) -> None:
-        try:
-            await self.canvases.share(canvas.canvas_id, entry.question.thread, entry.question.user_id)
-        except Refused as refused:
-            if refused.reason.may_pass:
-                raise
-            log.warning("canvas %s not shared: %s", canvas.canvas_id, refused)
-            await self._tell(entry, texts.CANVAS_NOT_OPENED)
+        return await self.workspace.canvases.create(title, as_code(markdown), channel_id, still)
 
     async def _tell(self, entry: OutboxEntry, sentence: str) -> None:
         """Tells the person who wants the canvas."""
-        await self.ephemeral.tell(replace(entry.question, user_id=entry.about), sentence)
+        await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), sentence)

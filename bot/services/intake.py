@@ -1,30 +1,45 @@
 """Intake: triages each message, and records a question before Slack's envelope is acknowledged."""
 
+import json
 import logging
 from dataclasses import replace
 
-from bot.core.conversation import Job, Message, Question
-from bot.core.inbound.engagement import Participants, TriageRules
-from bot.core.inbound.mentions import mentioned_users
-from bot.core.inbound.triage import (
-    ANSWERED_SUBTYPES,
-    Identity,
-    Ignore,
-    by_person,
-    stop_in,
-    triage,
-)
+from bot.core.conversation import Message, Question, mentioned_users
+from bot.core.job import Job
+from bot.core.triage import ANSWERED_SUBTYPES, Ignore, Participants, TriageRules, by_person, stop_in, triage
+from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.gate import Gate
-from bot.services.quiet_threads import QuietThreads
+from bot.services.engagement import Gate, QuietThreads
 from bot.services.reply_actions import ReplyActions
-from bot.services.shared_tokens import SharedTokens
 from bot.services.worker import Worker
-from bot.store.channel_settings import ChannelSettingsStore
-from bot.store.participants import ThreadParticipants
-from bot.store.queue.producers import QuestionQueue
+from bot.slack.search import SlackSearch
+from bot.store import Stores
+from bot.store.liveness.workers import ProcessMessages
+
+_KIND = "action_token"
 
 log = logging.getLogger(__name__)
+
+
+class SharedTokens:
+    """Keeps the action tokens of this process's events, and tells the other processes, which may answer them."""
+
+    def __init__(self, tokens: SlackSearch, others: ProcessMessages) -> None:
+        self._tokens = tokens
+        self._others = others
+        others.on_message(self._heard)
+
+    async def keep(self, question: Question, action_token: str) -> None:
+        """Keeps a question's token here and in the other processes."""
+        named = (question.thread.channel_id, question.ts, action_token)
+        self._tokens.keep(*named)
+        await self._others.send(json.dumps([_KIND, *named]))
+
+    def _heard(self, text: str) -> None:
+        kind, *named = json.loads(text)
+        # A process of a later version may say what this one doesn't know.
+        if kind == _KIND:
+            self._tokens.keep(*named)
 
 
 class Intake:
@@ -32,43 +47,42 @@ class Intake:
 
     def __init__(
         self,
-        queue: QuestionQueue,
-        participants: ThreadParticipants,
-        channel_settings: ChannelSettingsStore,
+        stores: Stores,
+        workspace: Workspace,
         worker: Worker,
         access_control: AccessControl,
         reply_actions: ReplyActions,
         quiet_threads: QuietThreads,
-        me: Identity,
         rules: TriageRules,
         action_tokens: SharedTokens | None,
         gate: Gate | None,
     ) -> None:
         """`action_tokens` is None where nothing searches Slack, `gate` where no model decides."""
-        self._queue = queue
-        self._participants = participants
-        self._channel_settings = channel_settings
+        self._queue = stores.question_queue
+        self._participants = stores.participants
+        self._channel_settings = stores.channel_settings
         self._worker = worker
         self._access_control = access_control
         self._reply_actions = reply_actions
         self._quiet_threads = quiet_threads
-        self._me = me
+        self._me = workspace.me
         self._rules = rules
         self._action_tokens = action_tokens
         self._gate = gate
 
-    async def take(self, event_id: str, message: Message, action_token: str = "") -> None:
+    async def take(self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False) -> bool:
         """Records the message's question, if it is one; "stop" and "stay quiet" are commands. Raises StoreError.
 
-        `action_token` comes with events that let us search Slack; of a mention's two events, perhaps one has it.
+        Returns whether it is a new question. `action_token` comes with events that let us search Slack; of a mention's
+        two events, perhaps one has it. `offered`: an answer is offered first.
         """
         stop = stop_in(message, self._me)
         if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
-            return
+            return False
         participants = await self._participants_at(message)
         if await self._quiet_threads.take(message, participants):
             await self._record_line(message, participants)
-            return
+            return False
         rules = await self._rules_for(message, participants)
         if participants.joined and not participants.quiet:
             self._quiet_threads.joined(message, participants.starter, rules)
@@ -84,7 +98,8 @@ class Intake:
             await self._quiet_threads.mentioned(message, participants)
             if action_token and self._action_tokens is not None:
                 await self._action_tokens.keep(question, action_token)
-            await self.enqueue(event_id, question)
+            return await self.enqueue(event_id, question, offered=offered)
+        return False
 
     def _decide(self, event_id: str, question: Question | None) -> None:
         """Has a model decide about a message in doubt, unless its writer has no access. They aren't told of that."""
@@ -94,22 +109,31 @@ class Intake:
         async def may_ask() -> bool:
             return await self._access_control.denial(question) is None
 
-        self._gate.decide(question, may_ask, lambda: self.enqueue(event_id, question))
+        async def enqueue() -> None:
+            await self.enqueue(event_id, question)
+
+        self._gate.decide(question, may_ask, enqueue)
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
         """Records who wrote a message that is not a question, where that decides about later messages."""
         if participants.others and message.thread_ts is not None:
             await self._participants.record_line(message.thread, message.user_id or "", message.ts)
 
-    async def enqueue(self, event_id: str, question: Question) -> None:
-        """Queues a question whose asker has access. Raises StoreError."""
-        enqueued = await self._queue.enqueue(event_id, question, full=self._worker.full)
+    async def enqueue(
+        self, event_id: str, question: Question, *, offered: bool = False, job_id: int | None = None
+    ) -> bool:
+        """Queues a question whose asker has access; returns whether it is a new one. Raises StoreError.
+
+        `job_id`: the job of a question that the bot has posted for its asker.
+        """
+        enqueued = await self._queue.enqueue(event_id, question, full=self._worker.full, offered=offered, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
         elif enqueued.needs_placeholder:
             self._worker.post_placeholder(Job(enqueued.job_id, question, attempts=0))
         else:
             self._worker.wake()
+        return enqueued is not None
 
     async def _participants_at(self, message: Message) -> Participants:
         """Returns the thread's participants. A second person is on record before Slack's envelope is acknowledged."""

@@ -5,12 +5,12 @@ Slack sends message_changed for link previews and much else, so only changed wor
 
 import logging
 
-from bot.core.conversation import Message, Question
-from bot.core.inbound.mentions import mentioned_users, without_address
-from bot.core.inbound.triage import Identity, by_person
+from bot.core.conversation import Message, Question, mentioned_users, without_address
+from bot.core.triage import by_person
+from bot.reply.workspace import Workspace
 from bot.services.intake import Intake
 from bot.services.worker import Worker
-from bot.store.queue.producers import QuestionQueue
+from bot.store import Stores
 
 log = logging.getLogger(__name__)
 
@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 class MessageEdits:
     """Applies edits and deletions of messages to their questions. Each method raises StoreError."""
 
-    def __init__(self, questions: QuestionQueue, worker: Worker, intake: Intake, me: Identity) -> None:
-        self._questions = questions
+    def __init__(self, stores: Stores, workspace: Workspace, worker: Worker, intake: Intake) -> None:
+        self._questions = stores.question_queue
         self._worker = worker
         self._intake = intake
-        self._me = me
+        self._me = workspace.me
 
     async def edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
         """Applies an edit of a message. An added mention makes it a question; a removed mention changes nothing."""

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bot.core.conversation import Job, ThreadKey
-from bot.core.freshness import Freshness
-from bot.core.job import End
-from bot.core.stream import Usage
+from bot.core.conversation import ThreadKey
+from bot.core.job import End, Job
 from bot.errors import EndReason
 from bot.logs import fields
+from bot.models.stream import Usage
+from bot.reply.scheduled_reply import Freshness
 from bot.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,13 @@ Metrics = Callable[[JobLife], None]
 def report(telemetry: Telemetry, life: JobLife) -> None:
     """Writes one line to the log, and records the end in telemetry. Charges are counted by step (answering.py)."""
     log.info("attempt ended", extra=fields(_values(life)))
-    telemetry.answer_ended(life.end_reason, life.calls, life.freshness)
+    telemetry.answer_ended(
+        life.end_reason,
+        life.calls,
+        first_word_delay_s=life.freshness.first_word_delay_s,
+        staleness_s=life.freshness.staleness_s,
+        final_lag_s=life.freshness.final_lag_s,
+    )
 
 
 def _values(life: JobLife) -> Mapping[str, object]:

@@ -3,21 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from bot.clock import Clock
-from bot.core.answer import Answer
-from bot.core.conversation import Job
+from bot.core.approvals import Ask, asks_of
+from bot.core.job import Job
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
-from bot.core.reply.approvals import Ask, asks_of
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.logs import of_job
+from bot.reply.answer import Answer
+from bot.reply.scheduled_reply import show_end
+from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
-from bot.services.cap_notices import CapNotices
-from bot.services.replies import Replies, show_end
-from bot.slack.outbox_sender import OutboxSender
-from bot.slack.users import Users
-from bot.store.outbox_entries import OutboxEntries
+from bot.services.message_shortcut import QuestionPosts
+from bot.services.quota import CapNotices
+from bot.store import Stores
 
 LOOK_S = 1.0
 AT_ONCE = 20
@@ -35,31 +35,47 @@ log = logging.getLogger(__name__)
 class Outbox:
     """Checks every second for entries that are due."""
 
-    entries: OutboxEntries
-    sender: OutboxSender
-    replies: Replies
-    clock: Clock
+    stores: Stores
+    workspace: Workspace
     admins: Collection[str]
     """Ids of the Typist admins, who may always allow a tool."""
     cap_notices: CapNotices
-    users: Users
     canvas_writer: CanvasWriter
+    question_posts: QuestionPosts
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _looks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
         """Runs entries until canceled; another process repeats those that are under way then."""
         try:
             while True:
-                await self.clock.sleep(LOOK_S if await self._begin() else AWAY_S)
+                await self.stores.clock.sleep(LOOK_S if await self._begin() else AWAY_S)
         finally:
-            for task in self._running:
+            under_way = (*self._looks, *self._running)
+            for task in under_way:
                 task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    def look_now(self) -> None:
+        """Has entries that were just added done without waiting for the next look."""
+        look = asyncio.create_task(self._begin())
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
+
+    async def end(self, within_s: float) -> None:
+        """Waits for the entries that are under way."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await asyncio.gather(*self._looks)
+                await asyncio.gather(*map(asyncio.shield, self._running))
 
     async def _begin(self) -> bool:
         """Starts a task for each entry that is due; returns False if the database is away."""
+        free = AT_ONCE - len(self._running)
+        if free <= 0:
+            return True
         try:
-            taken = await self.entries.take(AT_ONCE - len(self._running))
+            taken = await self.stores.outbox.take(free)
         except StoreError as error:
             log.error("outbox: database unavailable, retrying in %.0f s: %s", AWAY_S, error)
             return False
@@ -79,12 +95,12 @@ class Outbox:
         try:
             delay_s, posted_ts = await self._try(entry, about)
             if delay_s is None:
-                await self.entries.complete(entry, posted_ts)
+                await self.stores.outbox.complete(entry, posted_ts)
             elif entry.tries >= MAX_TRIES:
                 log.error("%s: given up: tries=%d", about, entry.tries)
-                await self.entries.complete(entry)
+                await self.stores.outbox.complete(entry)
             else:
-                await self.entries.postpone(entry, delay_s)
+                await self.stores.outbox.postpone(entry, delay_s)
         except StoreError as error:
             log.error("%s: outcome not recorded, retrying: %s", about, error)
         except Exception as error:
@@ -97,6 +113,8 @@ class Outbox:
         """
         had_no_turn = False
         try:
+            if entry.kind is OutboxKind.POST_QUESTION:
+                return await self.question_posts.post(entry), None
             async with asyncio.timeout(WITHIN_S):
                 return None, await self._do(entry)
         except Refused as refused:
@@ -114,33 +132,31 @@ class Outbox:
 
     async def _do(self, entry: OutboxEntry) -> str | None:  # noqa: C901
         """Makes an entry's calls; returns the ts of a message that it posted."""
-        until = self.clock.monotonic() + WITHIN_S
+        until = self.stores.clock.monotonic() + WITHIN_S
 
         def in_time() -> bool:
             """A process that was paused meanwhile sends nothing, because another one has made the call."""
-            return self.clock.monotonic() < until
+            return self.stores.clock.monotonic() < until
 
         match entry.kind:
             case OutboxKind.CLEAR_PLACEHOLDER:
-                await self.sender.clear(entry)
+                await self.workspace.outbox_sender.clear(entry)
             case OutboxKind.DELETE_REPLY:
-                await self.sender.delete(entry)
+                await self.workspace.outbox_sender.delete(entry)
                 await self.canvas_writer.delete(entry)
             case OutboxKind.RETRACT_REPLY:
-                if await self.sender.remove(entry):
+                if await self.workspace.outbox_sender.remove(entry):
                     await self.canvas_writer.delete(entry)
             case OutboxKind.MAKE_CANVAS:
                 await self.canvas_writer.write(entry, in_time)
-            case OutboxKind.OFFER_REGENERATE:
-                await self.sender.offer(entry)
-            case OutboxKind.SHOW_END | OutboxKind.CLOSE_CHOICES:
+            case OutboxKind.SHOW_END | OutboxKind.CLOSE_CHOICES | OutboxKind.SHOW_VERSION:
                 await self._show(entry, until)
             case OutboxKind.MENTION_ASKERS:
-                return await self.sender.ping(entry, in_time)
+                return await self.workspace.outbox_sender.mention(entry, in_time)
             case OutboxKind.ASK_APPROVAL:
-                return await self.sender.ask_approval(entry, in_time)
+                return await self.workspace.outbox_sender.ask_approval(entry, in_time)
             case OutboxKind.CLEAR_ASK:
-                await self.sender.clear_ask(entry)
+                await self.workspace.outbox_sender.clear_ask(entry)
             case OutboxKind.SHOW_DECISION:
                 await self._show_decisions(entry)
             case OutboxKind.TELL_ADMINS:
@@ -150,22 +166,23 @@ class Outbox:
     async def _show(self, entry: OutboxEntry, until: float) -> None:
         """Shows a recorded end that Slack did not accept, in the reply's messages, and nothing beside them.
 
-        Or shows it without choices that no longer stand.
+        Or shows it without choices that no longer stand, or shows another version.
         """
         closes = entry.kind is OutboxKind.CLOSE_CHOICES
-        job = await self.entries.unshown_end(entry)
+        replaces = entry.kind is not OutboxKind.SHOW_END
+        job = await self.stores.outbox.unshown_end(entry)
         if job is None or job.checkpoint.end is None:
             return
-        reply = await self.replies.open(Answer(job), until=until)
+        reply = await self.workspace.scheduler.open(Answer(job), until=until)
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
-            if closes or not reply.shown.is_end_shown:
+            if replaces or not reply.shown.is_end_shown:
                 end = replace(job.checkpoint.end, choices=()) if closes else job.checkpoint.end
-                await show_end(reply, end, self.users)
+                await show_end(reply, end, self.workspace.users)
         finally:
             await reply.leave()
         if reply.messages != job.messages:
-            await self.entries.record_messages(entry, reply.messages)
+            await self.stores.outbox.record_messages(entry, reply.messages)
         if reply.for_outbox is not None:
             raise NotShown
 
@@ -174,21 +191,21 @@ class Outbox:
 
         That is tried once: the last decision ends it anyway.
         """
-        until = self.clock.monotonic() + DECISIONS_WITHIN_S
+        until = self.stores.clock.monotonic() + DECISIONS_WITHIN_S
         shown = None
-        job = before = await self.entries.job_awaiting_approval(entry)
+        job = before = await self.stores.outbox.job_awaiting_approval(entry)
         if before is None:
             return
-        reply = await self.replies.open(Answer(before), until=until)
+        reply = await self.workspace.scheduler.open(Answer(before), until=until)
         try:
-            while job and self.clock.monotonic() < until and (asks := self._asks(job, entry)) != shown:
+            while job and self.stores.clock.monotonic() < until and (asks := self._asks(job, entry)) != shown:
                 await reply.ask(asks)
                 shown = asks
-                job = await self.entries.job_awaiting_approval(entry)
+                job = await self.stores.outbox.job_awaiting_approval(entry)
         finally:
             await reply.leave()
         if reply.messages != before.messages:
-            await self.entries.record_messages(entry, reply.messages)
+            await self.stores.outbox.record_messages(entry, reply.messages)
 
     def _asks(self, job: Job, entry: OutboxEntry) -> tuple[Ask, ...]:
         return asks_of(job.steps[-1].calls, job.version, self.admins, entry.waits_until)

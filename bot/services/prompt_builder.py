@@ -16,32 +16,37 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from bot.clock import Clock
-from bot.core.answer import Answer
-from bot.core.assistant_pane import in_pane, pane_context_line
-from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply, ToolDefinition, WebSearch
-from bot.core.inbound import prompt as prompts
-from bot.core.inbound import shared_files
-from bot.core.inbound.canvas_wish import wanted_by
-from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
-from bot.core.inbound.files import CHECK_FILE_INFO, OpenedFile, Transcript, choose_files, is_canvas
-from bot.core.inbound.marks import Marks
-from bot.core.inbound.prompt import PromptMessage
-from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
-from bot.core.inbound.triage import Identity, by_person, second_person_since
-from bot.core.trust import OTHERS, OURS
+from bot.core import prompt as prompts
+from bot.core.channel_settings import ChannelSettings, prompt_version
+from bot.core.conversation import Message, Question, RecordedReply, is_bare
+from bot.core.files import (
+    CHECK_FILE_INFO,
+    OpenedFile,
+    Transcript,
+    attach_files,
+    choose_files,
+    file_ids_since_answer,
+    files_newest_first,
+    is_canvas,
+    open_to_readers,
+    truncate_files,
+    wanted_by,
+    with_linked_canvases,
+)
+from bot.core.job import Job
+from bot.core.prompt import Marks, PromptMessage
+from bot.core.resuming import kept_text
+from bot.core.surfaces import in_pane, pane_context_line
+from bot.core.triage import by_person, second_person_since
 from bot.errors import StoreError
-from bot.services.insisting import BACKOFF
+from bot.models.prompt import Prompt, ToolDefinition, WebSearch
+from bot.models.tokens import TokenEstimate, room_for_conversation
+from bot.models.trust import OTHERS, OURS
+from bot.reply.answer import Answer
+from bot.reply.workspace import Workspace
+from bot.services.loops import BACKOFF
 from bot.services.transcription import Transcription
-from bot.slack.canvases import Canvases
-from bot.slack.files import Files
-from bot.slack.history import History
-from bot.slack.users import Users
-from bot.store.channel_settings import ChannelSettingsStore
-from bot.store.pane_context import PaneContexts
-from bot.store.participants import ThreadParticipants
-from bot.store.queue.producers import QuestionQueue
-from bot.store.recorded_answers import RecordedAnswers
+from bot.store import Stores
 
 MAX_READS = 4
 """How often something is read from the database before the prompt does without it."""
@@ -62,6 +67,8 @@ class PromptSettings:
     history_tokens: int
     web_search: WebSearch | None = None
     """None: no channel may search the web."""
+    reads_channel: bool = False
+    """Whether a bare mention reads the posts before it."""
     pdf_texts: bool = False
     """Whether a model in use doesn't take PDFs, and gets their text."""
 
@@ -84,17 +91,8 @@ class BuiltPrompt:
 class PromptBuilder:
     """Builds prompts from Slack's history, the recorded answers and the channel's settings."""
 
-    recorded: RecordedAnswers
-    questions: QuestionQueue
-    channel_settings: ChannelSettingsStore
-    pane_context: PaneContexts
-    group_threads: ThreadParticipants
-    history: History
-    users: Users
-    files: Files
-    canvases: Canvases
-    clock: Clock
-    me: Identity
+    stores: Stores
+    workspace: Workspace
     settings: PromptSettings
     estimate: TokenEstimate
     transcription: Transcription
@@ -114,38 +112,44 @@ class PromptBuilder:
         The files' contents count as used memory until `memory` closes.
         """
         job = answer.job
-        channel = await self._channel_settings(job.question)
+        channel = await self._channel(job.question)
         system = channel.system_prompt or self.settings.system_prompt
         length = prompts.length_rule(system, channel.length)
-        messages = prompts.with_earlier_questions(job, await self.history.messages(job.question))
+        reads_posts, history = await self.reads_posts_before(job.question), self.workspace.history
+        read = await (history.posts_before if reads_posts else history.messages)(job.question)
+        messages = prompts.with_earlier_questions(job, read)
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
         shared = await self._conversation(job, messages)
-        conversation = shared_files.with_linked_canvases(shared)
+        conversation = with_linked_canvases(shared)
         # What earlier attempts left comes with their steps (core/step_turns.py), and takes room as well.
-        left = answer.text[len(job.so_far) :]
+        left = answer.text[len(kept_text(job)) :]
         taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
-        room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
+        now = self._now_line(job)
+        room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens + self.estimate.tokens(now))
         opened = await self._opened(job, conversation, memory, room_tokens, listening)
-        answer.shared_files = shared_files.open_to_readers(shared, opened)
-        with_files = shared_files.attach_files(conversation, opened)
-        continued = prompts.with_continuation(with_files, job.so_far, job.so_far_origins)
+        answer.open_files |= open_to_readers(shared, opened)
+        with_files = attach_files(conversation, opened)
+        continued = prompts.with_continuation(with_files, kept_text(job), job.so_far_origins)
         # It takes the place of the PDF only when the model is asked.
         instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
-        new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
+        new_files = [opened[file_id] for file_id in dict.fromkeys(file_ids_since_answer(conversation))]
         heard = [(file.file, file.content.text) for file in new_files if isinstance(file.content, Transcript)]
         recorded = [replace(file, transcript=text) for file, text in heard]
         await self._read("transcripts", lambda: self.transcription.record(job, recorded))
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         pane_context = await self._pane_context(job.question)
-        is_canvas = self.canvases.may_write and wanted_by((job.question, *job.earlier), self.me.user_id)
+        is_canvas = self.workspace.canvases.may_write and wanted_by(
+            (job.question, *job.earlier), self.workspace.me.user_id
+        )
         canvas = prompts.CANVAS_RULE if is_canvas else ""
-        instructions = _joined(system, pane_context, Marks.of(job.question.thread).explained, canvas, length)
+        bare = prompts.BARE_MENTION_RULE if reads_posts else ""
+        instructions = _joined(system, pane_context, Marks.of(job.question.thread).explained, bare, canvas, length)
         prompt = replace(
-            prompts.build_prompt(instructions, truncated),
+            prompts.build_prompt(instructions, truncated, now),
             cache_key=prompts.cache_key(job.question.thread),
             tools=tools,
             web_search=None if channel.web_search is False else self.settings.web_search,
@@ -155,14 +159,32 @@ class PromptBuilder:
         version = prompt_version(_joined(system, length))
         return BuiltPrompt(prompt, channel.model, version, new_files, [text for _, text in heard])
 
+    async def _channel(self, question: Question) -> ChannelSettings:
+        """Returns the settings of a question's channel. Without the database, it has none of its own."""
+        thread, read = question.thread, self.stores.channel_settings.read
+        found = await self._read("channel settings", lambda: read(thread.team_id, thread.channel_id))
+        return found or ChannelSettings()
+
+    async def reads_posts_before(self, question: Question) -> bool:
+        """Whether the prompt has a channel's last posts: the question begins a thread, and is a bare mention."""
+        is_new = question.thread.thread_ts == question.ts and not question.thread.in_direct_message
+        has_more = question.files or question.attached.strip()
+        return (
+            self.settings.reads_channel
+            and is_new
+            and not has_more
+            and is_bare(question.own_text, self.workspace.me.user_id)
+            and (await self._channel(question)).read_channel is not False
+        )
+
     async def _pane_context(self, question: Question) -> str:
         """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
-        if not (self.me.has_pane and in_pane(question)):
+        if not (self.workspace.me.has_pane and in_pane(question)):
             return ""
         person = question.thread.team_id, question.user_id
-        channel_id = await self._read("pane context", lambda: self.pane_context.read(*person))
+        channel_id = await self._read("pane context", lambda: self.stores.pane_context.read(*person))
         # It is the asker who has it open, and nobody else reads the answer.
-        names = await self.users.names([channel_id], in_channel=channel_id) if channel_id else {}
+        names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
         return "".join(map(pane_context_line, names.values()))
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
@@ -178,24 +200,37 @@ class PromptBuilder:
             question = replace(recorded[message.ts], text=message.whole, files=message.files)
             question = replace(question, attached_chars=message.attached_chars)
             try:
-                await self.questions.edit(question, message.edited_ts)
+                await self.stores.question_queue.edit(question, message.edited_ts)
             except StoreError as error:
                 log.error("edit of the question not recorded: %s", error)
                 return
         if edited:
-            await self.clock.sleep(RESTART_WITHIN_S)
+            await self.stores.clock.sleep(RESTART_WITHIN_S)
 
     async def _conversation(self, job: Job, messages: Sequence[Message]) -> list[PromptMessage]:
         question = job.question
+        # If the database stays away, the prompt has our answers as Slack shows them.
+        read = await self._read(
+            "recorded answers", lambda: self.stores.recorded_answers.replies(question.thread, question.ts)
+        )
         # The model must not see earlier versions of this answer.
-        replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, RecordedReply(""))}
+        replies = {**(read or {}), **dict.fromkeys(job.page_ts, RecordedReply(""))}
         await self._record_participants(question, messages)
         batch_ts = [earlier.ts for earlier in job.earlier]
         whole = prompts.Conversation(question, messages, replies, batch_ts)
-        conversation = prompts.prompt_messages(whole, self.me)
-        ids = prompts.ids_to_look_up(conversation, self.me)
-        names = await self.users.names(ids, in_channel=question.thread.channel_id)
-        return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name}, Marks.of(question.thread))
+        conversation = prompts.prompt_messages(whole, self.workspace.me)
+        ids = prompts.ids_to_look_up(conversation, self.workspace.me)
+        names = await self.workspace.users.names(ids, in_channel=question.thread.channel_id)
+        marks = Marks.of(question.thread)
+        named = prompts.resolve_names(conversation, {**names, self.workspace.me.user_id: self.workspace.me.name}, marks)
+        return prompts.with_times(named, self.workspace.users.zones(ids), marks)
+
+    def _now_line(self, job: Job) -> str:
+        """Returns the line that says when it is for the asker, whose time zone was looked up with the names."""
+        asker = job.question.user_id
+        zone = self.workspace.users.zones([asker]).get(asker)
+        at = prompts.local_time(prompts.read_at(job.asked_at, self.stores.clock.now()), zone)
+        return Marks.of(job.question.thread).now(at, zone.key if zone else "")
 
     async def _opened(
         self,
@@ -206,7 +241,7 @@ class PromptBuilder:
         listening: Callable[[bool], None],
     ) -> Mapping[str, OpenedFile]:
         """Returns the conversation's files by id, their texts truncated to half of the room."""
-        shared = shared_files.files_newest_first(messages)
+        shared = files_newest_first(messages)
         shared = await self._read("transcripts", lambda: self.transcription.known(job, shared)) or shared
         hears = self.transcription.transcriber is not None
         wanted, unread = choose_files(shared, hears=hears)
@@ -215,36 +250,29 @@ class PromptBuilder:
         read: dict[str, OpenedFile] = {}
         if files:
             transcribe = partial(self.transcription.hear, job, listening) if hears else None
-            reading = self.files.reading(
+            reading = self.workspace.files.reading(
                 files, job.question.user_id, pdf_texts=self.settings.pdf_texts, transcribe=transcribe
             )
             read |= await memory.enter_async_context(reading)
         # Of a file in a channel shared with another organization, only files.info says that it is a canvas.
         canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]
-        read |= await self.canvases.read(canvases, job.question)
+        read |= await self.workspace.canvases.read(canvases, job.question)
         in_order = {file.id: read[file.id] for file in wanted}
-        return shared_files.truncate_files({**in_order, **unread}, self.estimate.tokens, room_tokens // 2)
+        return truncate_files({**in_order, **unread}, self.estimate.tokens, room_tokens // 2)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who began it."""
-        by_people = [message for message in messages if by_person(message, self.me)]
+        if question.ts == question.thread.thread_ts:
+            # What a bare mention reads was written before the thread.
+            return
+        by_people = [message for message in messages if by_person(message, self.workspace.me)]
         if since_ts := second_person_since(question, by_people):
             first_ts = question.thread.thread_ts
             starter = next((message.user_id for message in by_people if message.ts == first_ts), None)
             try:
-                await self.group_threads.mark_group(question.thread, since_ts, starter)
+                await self.stores.participants.mark_group(question.thread, since_ts, starter)
             except StoreError as error:
                 log.error("participants of a thread not recorded: %s", error)
-
-    async def _replies(self, question: Question) -> Mapping[str, RecordedReply]:
-        """Returns our recorded answers. If the database stays away, the prompt has them as Slack shows them."""
-        return await self._read("recorded answers", lambda: self.recorded.replies(question.thread, question.ts)) or {}
-
-    async def _channel_settings(self, question: Question) -> ChannelSettings:
-        """Returns the channel's settings; empty ones if the database stays away."""
-        team_id, channel_id = question.thread.team_id, question.thread.channel_id
-        read = await self._read("channel settings", lambda: self.channel_settings.read(team_id, channel_id))
-        return read or ChannelSettings()
 
     async def _read(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:
         """Returns what `read` returns, None if the database stays away."""
@@ -253,7 +281,7 @@ class PromptBuilder:
                 return await read()
             except StoreError as error:
                 log.error("%s not read, retrying: %s", what, error)
-                await self.clock.sleep(BACKOFF.wait_s(failures))
+                await self.stores.clock.sleep(BACKOFF.wait_s(failures))
         return None
 
 

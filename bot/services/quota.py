@@ -1,34 +1,49 @@
-"""Quotas: tokens and dollars are reserved before a model is asked, and people are warned before a cap is reached."""
+"""Quotas: usage is reserved before a model is asked, people are warned before a cap is reached, and admins set caps.
+
+Typist admins see and set caps in App Home and in a channel's settings, and get a notice when much of one is used.
+"""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from bot.clock import Clock
-from bot.core.conversation import Job, Question
-from bot.core.limits.caps import (
+from bot.core import texts
+from bot.core.caps import (
+    DAYS_IN_CHART,
     Amount,
     Cap,
     CapCheck,
+    CapNotice,
+    CapOwner,
     CapWindow,
+    Entered,
+    OwnerCaps,
     Scope,
     ScopeIds,
     UsageToDate,
+    by_field,
+    cap_problems,
     cap_reached_text,
     check_caps,
+    daily_use,
+    day_of,
+    limits_of,
+    notice_text,
     warning,
     warning_key,
 )
-from bot.core.stream import SEARCH_RESULT_TOKENS, Usage
-from bot.errors import CapReached, StoreError, trace_of
-from bot.prices import ModelPrices
-from bot.services.insisting import insist
-from bot.slack.ephemeral_messages import EphemeralMessages
-from bot.store.caps import CapStore
-from bot.store.notices import Notices
-from bot.store.usage_ledger import UsageLedger
+from bot.core.conversation import Question
+from bot.core.job import Job
+from bot.core.outbox import OutboxEntry
+from bot.errors import CapReached, RateLimited, Refused, StoreError
+from bot.models.prices import ModelPrices
+from bot.models.stream import SEARCH_RESULT_TOKENS, Usage
+from bot.reply.workspace import Workspace
+from bot.services.access_control import AccessControl
+from bot.services.loops import Background, insist
+from bot.store import Stores
 
 ROOM_POLL_S = 0.5
 """How often to check whether answers under way have left room below a cap."""
@@ -40,19 +55,16 @@ log = logging.getLogger(__name__)
 class Quota:
     """Reserves usage below the caps, and reports the remaining quota. `models`: all that may answer."""
 
+    stores: Stores
+    workspace: Workspace
     caps: tuple[Cap, ...]
     """The caps of the settings, which hold where admins have set no others."""
     models: tuple[str, ...]
     max_output_tokens: int
     prices: ModelPrices
-    usage: UsageLedger
-    own_caps: CapStore
-    notices: Notices
-    ephemeral: EphemeralMessages
-    clock: Clock
     _lines: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
     """One lock for each cap that answers wait for, so that only the first of them polls. The last one drops it."""
-    _warnings: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _background: Background = field(default_factory=Background, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0) -> None:
         """Returns when all caps leave room for the answer; raises CapReached if one is used up.
@@ -67,33 +79,26 @@ class Quota:
             line = self._lines.setdefault(waited_for, asyncio.Lock())
             async with line:
                 while (check := await self._check_caps(job, most)).reserved is not None:
-                    await self.clock.sleep(ROOM_POLL_S)
+                    await self.stores.clock.sleep(ROOM_POLL_S)
         if check.reached is not None:
-            raise CapReached(cap_reached_text(check.reached, self.clock.now()))
+            raise CapReached(cap_reached_text(check.reached, self.stores.clock.now()))
 
     def warn(self, question: Question) -> None:
         """Tells the asker, in the background and once in a period, that most of a cap is used.
 
         As a part of the answer's attempt it would be canceled by the next heartbeat, because the job has ended.
         """
-        task = asyncio.create_task(self._warn(question))
-        self._warnings.add(task)
-        task.add_done_callback(self._warnings.discard)
+        self._background.start(self._warn(question), f"user {question.user_id} is not warned about a quota")
 
     async def _warn(self, question: Question) -> None:
         scope_ids = _scope_ids(question)
-        now = self.clock.now()
-        try:
-            caps, used = await self._caps_and_usage(scope_ids)
-            for cap in caps:
-                sentence = warning(cap, used[cap.window], now)
-                to = question.user_id if cap.window.scope is Scope.USER else ""
-                if sentence and await self.notices.claim(scope_ids.team_id, to, warning_key(cap, scope_ids, now)):
-                    await self.ephemeral.tell(question, sentence)
-        except StoreError as error:
-            log.error("user %s is not warned about a quota: %s", question.user_id, error)
-        except Exception as error:
-            log.error("user %s is not warned about a quota: %s", question.user_id, trace_of(error))
+        now = self.stores.clock.now()
+        caps, used = await self._caps_and_usage(scope_ids)
+        for cap in caps:
+            sentence = warning(cap, used[cap.window], now)
+            to = question.user_id if cap.window.scope is Scope.USER else ""
+            if sentence and await self.stores.notices.claim(scope_ids.team_id, to, warning_key(cap, scope_ids, now)):
+                await self.workspace.ephemeral.tell(question, sentence)
 
     async def has_room(self, question: Question) -> bool:
         """Returns whether no cap is used up for the asker, here and in the workspace. Raises StoreError."""
@@ -101,20 +106,20 @@ class Quota:
         return check_caps(caps, used, dict.fromkeys(Scope, Amount())) == CapCheck()
 
     async def _caps_and_usage(self, scope_ids: ScopeIds) -> tuple[tuple[Cap, ...], Mapping[CapWindow, Amount]]:
-        caps = await self.own_caps.in_force(scope_ids, self.caps)
-        return caps, await self.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
+        caps = await self.stores.caps.in_force(scope_ids, self.caps)
+        return caps, await self.stores.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
 
     async def count(self, question: Question, tokens: int, cost_usd: float) -> None:
         """Counts what was used before a message of the thread became a question, however long that takes."""
         used = Amount(tokens, cost_usd)
-        await insist(lambda: self.usage.count(question, used, self.caps), self.clock, "usage not counted")
+        await insist(lambda: self.stores.usage.count(question, used, self.caps), self.stores.clock, "usage not counted")
 
     async def earlier_usd(self, job: Job) -> float | None:
         """Returns what earlier attempts at this version of an answer have cost; None if nobody knows."""
         if job.attempts == 1:
             return 0.0
         try:
-            return await self.usage.cost_so_far(job.id)
+            return await self.stores.usage.cost_so_far(job.id)
         except StoreError as error:
             log.warning("cost so far not read: %s", error)
             return None
@@ -125,22 +130,115 @@ class Quota:
         Raises StoreError.
         """
         ids = ScopeIds(team_id, user_id, channel_id)
-        in_force = [cap for cap in await self.own_caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
+        in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
         scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
-        spent = {scope: await self.usage.used_by_period(ids, scope) for scope in scopes}
+        spent = {scope: await self.stores.usage.used_by_period(ids, scope) for scope in scopes}
         used = [(cap, cap.percent_used(spent[cap.window.scope][cap.window.period])) for cap in in_force]
         return UsageToDate(spent[Scope.USER], used)
 
     async def _check_caps(self, job: Job, most: Amount) -> CapCheck:
-        return await insist(lambda: self.usage.reserve(job, most, self.caps), self.clock, "quota not reserved")
+        return await insist(
+            lambda: self.stores.usage.reserve(job, most, self.caps), self.stores.clock, "quota not reserved"
+        )
 
     def _most(self, input_tokens: int, web_searches: int) -> Amount:
         """Returns the most that an answer may use: with the most expensive model, which caches the whole prompt."""
         input_tokens += SEARCH_RESULT_TOKENS if web_searches else 0
         usage = Usage(input_tokens, self.max_output_tokens, 0, input_tokens, web_searches)
-        costs = [self.prices.cost_usd(model, usage, self.clock.now()) or 0.0 for model in self.models]
+        costs = [self.prices.cost_usd(model, usage, self.stores.clock.now()) or 0.0 for model in self.models]
         return Amount(input_tokens + self.max_output_tokens, max(costs, default=0.0))
 
 
 def _scope_ids(question: Question) -> ScopeIds:
     return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
+
+
+@dataclass(frozen=True)
+class CapSettings:
+    """Shows and saves the caps of one owner. `open` raises RateLimited and Refused, the others StoreError."""
+
+    stores: Stores
+    workspace: Workspace
+    defaults: tuple[Cap, ...]
+    """The caps of the settings, which hold where admins have set no others."""
+    unpriced: tuple[str, ...]
+    """The models in use that have no price."""
+    access_control: AccessControl
+
+    async def open(self, user_id: str, trigger_id: str, owner: CapOwner) -> None:
+        """Shows an admin the modal with an owner's caps, and everybody else who may set them."""
+        if user_id not in self.access_control.admins:
+            sentence = self.access_control.naming_admins(texts.ONLY_ADMINS_SET_QUOTAS)
+            await self.workspace.surfaces.open_sentence(trigger_id, sentence)
+            return
+        try:
+            caps = await self.of(owner)
+        except StoreError as error:
+            log.warning("caps of %s %s not read: %s", owner.scope, owner.id, error)
+            await self.workspace.surfaces.open_sentence(trigger_id, texts.COMMAND_FAILED)
+            return
+        await self.workspace.surfaces.open_caps_modal(trigger_id, caps)
+
+    async def of(self, owner: CapOwner) -> OwnerCaps:
+        """Returns the caps and the usage of the workspace, a channel or a person."""
+        team_id, scope = self.workspace.me.team_id, owner.scope
+        return OwnerCaps(
+            owner,
+            by_field(await self.stores.caps.own(team_id, owner), scope),
+            by_field(self.defaults, scope),
+            await self.stores.usage.used_by_period(ScopeIds(team_id, owner.id, owner.id), scope),
+        )
+
+    def problems(self, user_id: str, entered: Entered) -> dict[str, str]:
+        """Returns a sentence for each field that this person can't save."""
+        if entered and user_id not in self.access_control.admins:
+            return {entered[0][0]: texts.ONLY_ADMINS_SET_QUOTAS}
+        return cap_problems(entered, self.unpriced)
+
+    async def save(self, user_id: str, owner: CapOwner, entered: Entered) -> dict[str, str]:
+        """Saves an owner's caps, or returns a sentence for each field that can't be saved."""
+        if problems := self.problems(user_id, entered):
+            return problems
+        if await self.stores.caps.change(self.workspace.me.team_id, owner, limits_of(entered), by=user_id):
+            log.info("admin %s changed the caps of %s %s", user_id, owner.scope, owner.id)
+        return {}
+
+
+@dataclass(frozen=True)
+class CapNotices:
+    """Sends each notice once to each admin. Its outbox entry has been added once over all processes."""
+
+    stores: Stores
+    workspace: Workspace
+    admins: Collection[str]
+
+    async def send(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+        """Tells the admins who have not been told by an earlier try. Raises RateLimited, Refused and StoreError.
+
+        An admin whom Slack refuses holds up nobody else. Once `still()` is False, nothing is sent. A notice comes
+        twice only if this process dies between Slack's answer and the record of it.
+        """
+        team_id = entry.question.thread.team_id
+        now = self.stores.clock.now()
+        notice = CapNotice.parse(entry.about)
+        sentence = notice_text(notice, now)
+        unit = texts.DOLLARS_UNIT if notice.cap.in_dollars else texts.TOKENS_UNIT
+        owner = CapOwner(notice.cap.window.scope, notice.owner_id)
+        daily = daily_use(notice.cap, await self.stores.usage.by_day(team_id, owner, day_of(now) - DAYS_IN_CHART), now)
+        again: RateLimited | Refused | None = None
+        for admin in sorted(self.admins):
+            if await self.stores.notices.is_given(team_id, admin, entry.about):
+                continue
+            try:
+                await self.workspace.outbox_sender.tell_admin(admin, sentence, unit, daily, still)
+            except RateLimited as error:
+                again = error
+                continue
+            except Refused as refused:
+                if not refused.reason.is_final:
+                    again = refused
+                    continue
+                log.warning("admin %s not told about a cap: %s", admin, refused)
+            await self.stores.notices.claim(team_id, admin, entry.about)
+        if again is not None:
+            raise again

@@ -14,18 +14,16 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
-from bot.clock import Clock
 from bot.core import texts
+from bot.core.access import UserKind
+from bot.core.channel_settings import emoji_name
 from bot.core.conversation import Question, ThreadKey
-from bot.core.inbound.channel_settings import emoji_name
-from bot.core.inbound.triage import SLACKS_OWN, Identity
-from bot.core.limits.access import UserKind
 from bot.core.message_question import QuotedMessage, reaction_id
-from bot.services.access_control import AccessControl
+from bot.core.triage import SLACKS_OWN
+from bot.reply.workspace import Workspace
+from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.message_shortcut import MessageShortcut
-from bot.services.private_notices import PrivateNotices
-from bot.slack.users import Users
-from bot.store.channel_settings import ChannelSettingsStore
+from bot.store import Stores
 
 MAX_REACTIONS = 10
 """How many messages a person can ask about by emoji within LIMITED_S, in one process."""
@@ -57,21 +55,19 @@ class Reaction:
 class Reactions:
     """Asks about messages under a channel's emoji."""
 
-    channel_settings: ChannelSettingsStore
-    users: Users
+    stores: Stores
+    workspace: Workspace
     access_control: AccessControl
     private_notices: PrivateNotices
     shortcut: MessageShortcut
-    clock: Clock
-    me: Identity
     _lately: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
     """When who asked which question, within the last LIMITED_S by the monotonic clock."""
 
     async def added(self, reaction: Reaction) -> None:
         """Asks, if the channel chose the emoji and its person may ask. Makes no call to Slack. Raises StoreError."""
-        if reaction.user_id in SLACKS_OWN or self.me.user_id in (reaction.user_id, reaction.writer_id):
+        if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
-        settings = await self.channel_settings.read(self.me.team_id, reaction.channel_id)
+        settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
         # Settings of an earlier version may have another name of the emoji.
         if not settings.reaction or emoji_name(settings.reaction) != reaction.emoji:
             return
@@ -82,9 +78,9 @@ class Reactions:
 
     def _may_ask(self, reaction: Reaction) -> bool:
         """Returns whether a person may ask, as far as it is known without Slack, and tells them if not."""
-        if self.users.known(reaction.user_id) is UserKind.BOT:
+        if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
-        in_channel = ThreadKey(self.me.team_id, reaction.channel_id, None)
+        in_channel = ThreadKey(self.workspace.me.team_id, reaction.channel_id, None)
         asked = Question(in_channel, reaction.ts, reaction.user_id, "")
         if denial := self.access_control.denial_at_once(asked):
             self.access_control.tell(asked, denial)
@@ -97,7 +93,7 @@ class Reactions:
 
     def _is_within_limit(self, reaction: Reaction) -> bool:
         """Counts a reaction, unless its person has too many; the same one counts once."""
-        now = self.clock.monotonic()
+        now = self.stores.clock.monotonic()
         while self._lately and self._lately[0][0] <= now - LIMITED_S:
             self._lately.popleft()
         asked = {question_id for _, user_id, question_id in self._lately if user_id == reaction.user_id}

@@ -8,32 +8,29 @@ no budget.
 """
 
 import logging
-import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bot.clock import Clock
-from bot.core import texts
-from bot.core.conversation import Effort, Job, ThreadKey
-from bot.core.reply import actions
-from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
-from bot.core.reply.approvals import ApprovalPlace, Ask, ask_of, call_named, deciders, details_of
+from bot.core import actions, texts
+from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
+from bot.core.approvals import ApprovalPlace, Ask, ask_of, call_named, deciders, details_of
+from bot.core.conversation import ThreadKey
+from bot.core.job import Job
 from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
+from bot.models.prompt import Effort
+from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.worker import Worker
-from bot.slack.surfaces import Surfaces
-from bot.slack.users import Users
-from bot.store.answer_canvases import AnswerCanvases
-from bot.store.approvals import Approvals
-from bot.store.queue.producers import QuestionQueue
-from bot.store.recorded_answers import RecordedAnswers
+from bot.store import Stores
 
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 1.0
 """A message is shown a moment before it is on record. Slack waits for three seconds until a press has its effect."""
+DOUBLE_PRESS_S = 0.5
+"""Two presses within this time are one double press, as desktops have it."""
 LOOK_FOR_END_S = 0.2
 LOOKS_FOR_END = 8
 """How often a press of a button that only ended answers have looks for the answer's end."""
@@ -45,8 +42,6 @@ _ABOUT_CALLS = (ReplyAction.DETAILS, *_SHOWS_ARGUMENTS, *_ALLOWS)
 """Actions that show or allow calls of tools."""
 _ABOUT_ONE_CALL = (ReplyAction.DENY, *_SHOWS_ARGUMENTS, *_ALLOWS)
 """Actions whose button names a call."""
-_JOB_ID = re.compile("[0-9]{1,18}")
-"""Digits that fit into a database's integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +53,6 @@ class Press:
     message_ts: str
     user_id: str
     value: str = ""
-    private: bool = False
-    """The button is in an ephemeral message; its value names the job."""
     response_url: str = ""
     """Where Slack takes the response, which only this person sees."""
     trigger_id: str = ""
@@ -83,18 +76,10 @@ class _PressedCall:
 class ReplyActions:
     """Performs reply actions. `admins`: ids of the Typist admins, who have an asker's rights."""
 
-    jobs: QuestionQueue
-    answers: RecordedAnswers
+    stores: Stores
+    workspace: Workspace
     worker: Worker
     access_control: AccessControl
-    admins: Collection[str]
-    surfaces: Surfaces
-    approvals: Approvals
-    users: Users
-    clock: Clock
-    canvases: AnswerCanvases
-    may_write_canvases: bool
-    """Whether the app has the scope for canvases, as far as Slack says."""
 
     async def pressed(self, press: Press, perform: Perform | None = None) -> None:
         """Performs the action, and shows the presser the outcome that the reply doesn't show.
@@ -111,15 +96,20 @@ class ReplyActions:
             response = ActionResponse(texts.ACTION_FAILED)
         try:
             if response is not None:
-                await self.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
-            elif press.private:
-                await self.surfaces.delete_ephemeral(press.response_url)
+                response = replace(response, sentence=self.access_control.naming_admins(response.sentence))
+                await self.workspace.surfaces.respond_to_action(
+                    press.thread, press.user_id, press.response_url, response
+                )
         except (RateLimited, Refused) as error:
             log.warning("outcome of action %s not shown: %s", press.action, error)
 
     async def press(self, press: Press) -> ActionResponse | None:  # noqa: C901, PLR0911
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
+        pressed_at = self.stores.clock.now()
         answer, pressed, sentence = await self.judged(press)
+        if answer is not None and _is_double_press(press, pressed_at, answer):
+            log.info("action %s by user %s ignored: the answer was stopped just before", press.action, press.user_id)
+            return None
         if sentence is not None or answer is None:
             log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
@@ -130,12 +120,12 @@ class ReplyActions:
                 return await self._stop(answer)
             case ReplyAction.REGENERATE | ReplyAction.REGENERATE_WITH | ReplyAction.CONTINUE:
                 return await self._regenerate(answer, press)
-            case ReplyAction.PREVIOUS:
-                return ActionResponse(texts.PREVIOUS_VERSION, answer.previous, answer.previous_sources)
+            case ReplyAction.PREVIOUS | ReplyAction.NEXT:
+                await self.stores.recorded_answers.swap(answer.job_id, to_next=press.action is ReplyAction.NEXT)
             case ReplyAction.FEEDBACK:
                 return await self._vote(answer, press)
             case ReplyAction.DELETE:
-                await self.answers.delete(answer.job_id, press.user_id)
+                await self.stores.recorded_answers.delete(answer.job_id, press.user_id)
                 await self._request_stop(answer)
             case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS:
                 return await self._decide(answer, press, pressed)
@@ -152,16 +142,16 @@ class ReplyActions:
 
         Slack names only the thread. An event that comes twice must not stop the answer that was queued the first time.
         """
-        answer = await self.answers.written_in(thread, event_id)
+        answer = await self.stores.recorded_answers.written_in(thread, event_id)
         if answer is None:
             return
-        sentence = refusal(ReplyAction.STOP, answer, user_id, self.admins)
+        sentence = refusal(ReplyAction.STOP, answer, user_id, self.access_control.admins)
         if sentence is None:
             await self._stop(answer)
-        await self.answers.event_handled(event_id)
+        await self.stores.recorded_answers.event_handled(event_id)
         if sentence is not None:
             try:
-                await self.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
+                await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
             except (RateLimited, Refused) as error:
                 log.warning("refusal of Slack's Stop not shown: %s", error)
 
@@ -172,17 +162,17 @@ class ReplyActions:
         nor stop the answer to the message itself, if the first found nothing to stop. Raises StoreError.
         """
         message = f"stop {thread.channel_id} {message_ts}"
-        if await self.answers.is_handled(message):
+        if await self.stores.recorded_answers.is_handled(message):
             return True
-        answer = await self.answers.written_in(thread, message)
+        answer = await self.stores.recorded_answers.written_in(thread, message)
         if answer is None or answer.question.ts >= message_ts:
             return False
-        if refusal(ReplyAction.STOP, answer, user_id, self.admins) is not None:
+        if refusal(ReplyAction.STOP, answer, user_id, self.access_control.admins) is not None:
             return False
         with of_job(answer.job_id):
             log.info("stopped by a message of user %s", user_id)
         await self._stop(answer)
-        await self.answers.event_handled(message)
+        await self.stores.recorded_answers.event_handled(message)
         return True
 
     async def judged(self, press: Press) -> tuple[RecordedAnswer | None, _PressedCall | None, str | None]:
@@ -191,25 +181,18 @@ class ReplyActions:
         An answer's last buttons are shown a moment before its end is on record, so that is waited for.
         """
         for look in range(LOOKS_FOR_END):
-            answer = await self._answer_of(press)
-            sentence = refusal(press.action, answer, press.user_id, self.admins)
+            answer = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
+            if answer is None:
+                await self.stores.clock.sleep(LOOK_AGAIN_S)
+                answer = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
+            sentence = refusal(press.action, answer, press.user_id, self.access_control.admins)
             if sentence != texts.ANSWER_UNFINISHED or look + 1 == LOOKS_FOR_END:
                 break
-            await self.clock.sleep(LOOK_FOR_END_S)
+            await self.stores.clock.sleep(LOOK_FOR_END_S)
         if answer is None or sentence is not None:
             return answer, None, sentence
         pressed = await self._call_of(answer, press)
         return answer, pressed, await self._denial(answer, press, pressed)
-
-    async def _answer_of(self, press: Press) -> RecordedAnswer | None:
-        if not press.private:
-            if answer := await self.answers.shown_by(press.thread, press.message_ts):
-                return answer
-            await self.clock.sleep(LOOK_AGAIN_S)
-            return await self.answers.shown_by(press.thread, press.message_ts)
-        if not _JOB_ID.fullmatch(press.value):
-            return None
-        return await self.answers.of_job(press.thread, int(press.value))
 
     async def _stop(self, answer: RecordedAnswer) -> ActionResponse | None:
         if not await self._request_stop(answer):
@@ -217,7 +200,7 @@ class ReplyActions:
         return ActionResponse(texts.STOPPED_WHILE_QUEUED) if answer.state is actions.AnswerState.QUEUED else None
 
     async def _request_stop(self, answer: RecordedAnswer) -> bool:
-        is_live = await self.jobs.request_stop(answer.job_id)
+        is_live = await self.stores.question_queue.request_stop(answer.job_id)
         if is_live:
             self.worker.stop_answer(answer.job_id)
         return is_live
@@ -232,16 +215,16 @@ class ReplyActions:
             return ActionResponse(texts.SHOW_ALL_FIRST)
         call = pressed.call
         decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
-        if not await self.approvals.decide(answer.job_id, answer.version, call, decision, press.user_id):
+        if not await self.stores.approvals.decide(answer.job_id, answer.version, call, decision, press.user_id):
             return ActionResponse(texts.NOTHING_TO_DECIDE)
         with of_job(answer.job_id):
             log.info("%s %s by user %s", call.tool, decision, press.user_id)
         if press.action is ReplyAction.ALLOW_ALWAYS:
-            await self.approvals.allow_always(answer.question.thread, call, press.user_id)
+            await self.stores.approvals.allow_always(answer.question.thread, call, press.user_id)
         self.worker.wake()
         sentences = [texts.ALWAYS_ALLOWED] if press.action is ReplyAction.ALLOW_ALWAYS else []
         # The model goes on only after the last decision.
-        if undecided := sum(call.state is CallState.ASKED for call in await self.approvals.shown(answer.job_id)):
+        if undecided := sum(call.state is CallState.ASKED for call in await self.stores.approvals.shown(answer.job_id)):
             sentences.append(texts.others_to_decide(undecided))
         return ActionResponse(" ".join(sentences)) if sentences else None
 
@@ -259,31 +242,31 @@ class ReplyActions:
         if pressed is None:
             return ActionResponse(texts.NOTHING_TO_DECIDE)
         may_approve = pressed.call.state is CallState.ASKED and not refusal(
-            ReplyAction.APPROVE, answer, press.user_id, self.admins
+            ReplyAction.APPROVE, answer, press.user_id, self.access_control.admins
         )
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
         as_json = press.action is ReplyAction.ARGUMENTS_JSON
-        await self.surfaces.open_arguments_modal(
+        await self.workspace.surfaces.open_arguments_modal(
             press.trigger_id, pressed.ask, place if may_approve else None, as_json=as_json
         )
         return None
 
     async def _details(self, answer: RecordedAnswer) -> ActionResponse:
-        calls = await self.approvals.shown(answer.job_id)
+        calls = await self.stores.approvals.shown(answer.job_id)
         if not calls:
             return ActionResponse(texts.NO_TOOLS_USED)
-        names = await self.users.names(deciders(calls))
+        names = await self.workspace.users.names(deciders(calls))
         return ActionResponse(texts.TOOLS_USED, details_of(calls, names))
 
     async def _call_of(self, answer: RecordedAnswer, press: Press) -> _PressedCall | None:
         """Returns the call that the pressed button names, None if it names none."""
         if press.action not in _ABOUT_ONE_CALL:
             return None
-        calls = await self.approvals.shown(answer.job_id)
+        calls = await self.stores.approvals.shown(answer.job_id)
         call = call_named(press.value, answer.version, calls)
         if call is None:
             return None
-        return _PressedCall(call, ask_of(call, calls, answer.version, self.admins, answer.waits_until))
+        return _PressedCall(call, ask_of(call, calls, answer.version, self.access_control.admins, answer.waits_until))
 
     async def _regenerate(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
         """Starts a new version of an answer, if its asker still has access. An effort is for this version alone."""
@@ -295,7 +278,9 @@ class ReplyActions:
             return ActionResponse(denial)
         continues = press.action is ReplyAction.CONTINUE
         full = self.worker.full
-        enqueued = await self.jobs.regenerate(answer.job_id, continues=continues, full=full, effort=effort)
+        enqueued = await self.stores.question_queue.regenerate(
+            answer.job_id, continues=continues, full=full, effort=effort
+        )
         if enqueued is None:
             return ActionResponse(texts.ANSWER_UNFINISHED)
         if enqueued.needs_placeholder:
@@ -309,11 +294,11 @@ class ReplyActions:
 
     async def _save_as_canvas(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
         """Has the outbox write the answer into a canvas, if its asker still has access."""
-        if not self.may_write_canvases:
+        if not self.workspace.canvases.may_write:
             return ActionResponse(texts.CANVAS_FORBIDDEN)
         if denial := await self.access_control.denial(answer.question):
             return ActionResponse(denial)
-        will_be_made = await self.canvases.request(answer.job_id, answer.version, press.user_id)
+        will_be_made = await self.stores.answer_canvases.request(answer.job_id, answer.version, press.user_id)
         return ActionResponse(texts.CANVAS_BEGUN if will_be_made else texts.CANVAS_EXISTS)
 
     async def _vote(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
@@ -321,5 +306,16 @@ class ReplyActions:
             vote = Vote(press.value)
         except ValueError:
             return ActionResponse(texts.UNKNOWN_BUTTON)
-        await self.answers.vote(answer, press.user_id, vote)
+        await self.stores.recorded_answers.vote(answer, press.user_id, vote)
         return ActionResponse(texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED)
+
+
+def _is_double_press(press: Press, pressed_at: float, answer: RecordedAnswer) -> bool:
+    """Whether a press came as an answer was stopped: its buttons stand where Stop was.
+
+    Compared with the record, because another process may have received Stop. A record of a clock that was set back
+    since makes no button useless.
+    """
+    if press.action is ReplyAction.STOP or answer.state is not actions.AnswerState.STOPPED:
+        return False
+    return answer.ended_at is not None and abs(pressed_at - answer.ended_at) < DOUBLE_PRESS_S

@@ -2,32 +2,30 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from bot.core import texts
-from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.core.inbound import channel_settings
-from bot.core.inbound.channel_settings import (
+from bot.core import channel_settings, texts
+from bot.core.access import Denial
+from bot.core.caps import CapOwner, Entered, Scope, UsageToDate
+from bot.core.channel_settings import (
     ChannelSettings,
     DefaultSettings,
     SettingsField,
     SettingsPlace,
+    changes,
     effective_settings,
     settings_line,
     with_changes,
 )
-from bot.core.inbound.triage import Identity
-from bot.core.limits.access import Denial
-from bot.core.limits.cap_fields import Entered
-from bot.core.limits.caps import CapOwner, Scope, UsageToDate
-from bot.core.slash_command import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, TypedCommand
+from bot.core.conversation import Question, ThreadKey, escape, is_direct
+from bot.core.surfaces import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, TypedCommand
 from bot.errors import RateLimited, Refused
+from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.cap_settings import CapSettings
-from bot.services.quota import Quota
-from bot.slack.surfaces import Surfaces
-from bot.store.approvals import Approvals
-from bot.store.channel_settings import ChannelSettingsStore
+from bot.services.loops import Background
+from bot.services.quota import CapSettings, Quota
+from bot.slack.format.payload import remark
+from bot.store import Stores
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +40,32 @@ class Invocation:
     response_url: str
 
 
+@dataclass(frozen=True, slots=True)
+class SubmittedSettings:
+    """What a person submitted in the settings modal of a channel."""
+
+    user_id: str
+    place: SettingsPlace
+    entered: ChannelSettings
+    shown: ChannelSettings
+    """What the modal showed when it was opened."""
+    revoked: Sequence[str]
+    """Always allowed tools whose calls ask again from now on."""
+    caps: Entered
+    """Empty where the modal showed none."""
+
+
 @dataclass(frozen=True)
 class SlashCommands:
     """Answers commands. Each method but `tell` raises RateLimited, Refused and StoreError."""
 
-    channel_settings: ChannelSettingsStore
-    approvals: Approvals
-    surfaces: Surfaces
+    stores: Stores
+    workspace: Workspace
     access_control: AccessControl
     quota: Quota
     caps: CapSettings
-    me: Identity
     defaults: DefaultSettings
-    admins: frozenset[str]
+    _background: Background = field(default_factory=Background, init=False)
 
     async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
         """Returns the answer to a slash command, None if a modal is the answer."""
@@ -64,42 +75,38 @@ class SlashCommands:
         if field := SETTINGS_FIELDS.get(subcommand):
             return await self._open_settings(invocation, field)
         if subcommand == USAGE:
-            usage = await self.quota.personal_use(self.me.team_id, invocation.user_id, invocation.channel_id)
+            usage = await self.quota.personal_use(self.workspace.me.team_id, invocation.user_id, invocation.channel_id)
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
-    async def save(
-        self,
-        user_id: str,
-        place: SettingsPlace,
-        submitted: ChannelSettings,
-        shown: ChannelSettings,
-        revoked: Sequence[str],
-        caps: Entered,
-    ) -> dict[str, str]:
+    async def save(self, submitted: SubmittedSettings) -> dict[str, str]:
         """Saves what a person changed of a channel's settings and caps, or returns a sentence for each bad field.
 
         The modal may have been open for hours, so access and the right to change the channel are checked again.
-        `revoked`: always allowed tools whose calls ask again from now on. `caps` is empty where the modal showed none.
         The fields are those of SettingsField and CapField.
         """
-        problems = channel_settings.problems(submitted, self.defaults.models) | self.caps.problems(user_id, caps)
+        user_id, place, caps = submitted.user_id, submitted.place, submitted.caps
+        problems = channel_settings.problems(submitted.entered, self.defaults) | self.caps.problems(user_id, caps)
         if problems:
             return problems
         if denial := await self._denial(user_id, place.channel_id):
             return {SettingsField.MODEL: denial}
         if refusal := await self._refusal(user_id, place.channel_id):
             return {SettingsField.MODEL: refusal}
-        before = await self.channel_settings.read(self.me.team_id, place.channel_id)
-        settings = with_changes(before, shown, submitted)
-        if user_id not in self.admins:
+        before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
+        settings = with_changes(before, submitted.shown, submitted.entered)
+        if user_id not in self.access_control.admins:
             # A server acts with the bot's credentials, so only an admin hands it to a channel.
             settings = replace(settings, mcp_servers=before.mcp_servers)
-        elif revoked:
-            await self.approvals.revoke(revoked, user_id, self.me.team_id, place.channel_id)
+        elif submitted.revoked:
+            await self.stores.approvals.revoke(submitted.revoked, user_id, self.workspace.me.team_id, place.channel_id)
         # The audit has an entry of each write.
         if settings != before:
-            await self.channel_settings.write(self.me.team_id, place.channel_id, settings, user_id)
+            await self.stores.channel_settings.write(self.workspace.me.team_id, place.channel_id, settings, user_id)
+            sentences = changes(before, settings, self.defaults)
+            if sentences and not is_direct(place.channel_id):
+                failure = f"change of settings not announced in channel {place.channel_id}"
+                self._background.start(self._announce(user_id, place.channel_id, sentences), failure)
         await self.caps.save(user_id, CapOwner(Scope.CHANNEL, place.channel_id), caps)
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))
@@ -108,39 +115,50 @@ class SlashCommands:
     async def tell(self, response_url: str, response: CommandResponse) -> None:
         """Tells a person the outcome of their action. A refusal by Slack is only logged."""
         try:
-            await self.surfaces.respond_to_command(response_url, response)
+            await self.workspace.surfaces.respond_to_command(response_url, response)
         except (RateLimited, Refused) as error:
             log.warning("response to a command not sent: %s", error)
+
+    async def _announce(self, user_id: str, channel_id: str, sentences: Sequence[str]) -> None:
+        """Tells a channel what of its settings has changed."""
+        # A name notifies nobody, and a mention does.
+        name = (await self.workspace.users.names((user_id,))).get(user_id)
+        sentence = texts.settings_changed(escape(name) if name else f"<@{user_id}>", sentences)
+        await self.workspace.surfaces.tell_channel(channel_id, {"text": sentence, "blocks": remark(sentence)})
 
     async def _open_settings(self, invocation: Invocation, field: SettingsField) -> CommandResponse | None:
         if refusal := await self._refusal(invocation.user_id, invocation.channel_id):
             return await self._response(invocation.channel_id, self.access_control.naming_admins(refusal))
-        settings = await self.channel_settings.read(self.me.team_id, invocation.channel_id)
+        settings = await self.stores.channel_settings.read(self.workspace.me.team_id, invocation.channel_id)
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
-        is_admin = invocation.user_id in self.admins
+        is_admin = invocation.user_id in self.access_control.admins
         defaults = self.defaults if is_admin else replace(self.defaults, mcp_servers=())
-        allowed = await self.approvals.allowed(self.me.team_id, invocation.channel_id) if is_admin else ()
+        allowed = (
+            await self.stores.approvals.allowed(self.workspace.me.team_id, invocation.channel_id) if is_admin else ()
+        )
         tools = [allowed_tool.tool for allowed_tool in allowed]
         # In a direct message, the person's own caps hold.
         with_caps = is_admin and not is_direct(invocation.channel_id)
         caps = await self.caps.of(CapOwner(Scope.CHANNEL, invocation.channel_id)) if with_caps else None
-        await self.surfaces.open_settings_modal(invocation.trigger_id, place, settings, defaults, field, tools, caps)
+        await self.workspace.surfaces.open_settings_modal(
+            invocation.trigger_id, place, settings, defaults, field, tools, caps
+        )
         return None
 
     async def _refusal(self, user_id: str, channel_id: str) -> str:
         """Returns why a person may not change a channel's settings; "" if they may, as always in a direct message."""
-        if user_id in self.admins or is_direct(channel_id):
+        if user_id in self.access_control.admins or is_direct(channel_id):
             return ""
-        creator = await self.surfaces.creator(channel_id)
+        creator = await self.workspace.surfaces.creator(channel_id)
         if creator == user_id:
             return ""
         return f"{texts.NOT_YOUR_CHANNEL} {texts.INVITE_ME_FIRST}" if creator is None else texts.NOT_YOUR_CHANNEL
 
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
-        thread = ThreadKey(self.me.team_id, channel_id, None)
+        thread = ThreadKey(self.workspace.me.team_id, channel_id, None)
         return await self.access_control.denial(Question(thread, "", user_id, ""))
 
     async def _response(self, channel_id: str, content: str | Help | UsageToDate) -> CommandResponse:
         """Returns a response that ends with the channel's settings."""
-        settings = await self.channel_settings.read(self.me.team_id, channel_id)
+        settings = await self.stores.channel_settings.read(self.workspace.me.team_id, channel_id)
         return CommandResponse(content, settings_line(effective_settings(settings, self.defaults), channel_id))

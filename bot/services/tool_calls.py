@@ -8,7 +8,7 @@ call, or denies it. An admin may always allow a tool in a channel, as it is defi
 that may change something, Slack is asked again whether the asker is a member.
 
 A call that may change something is made unasked only if the model has read nothing but the askers' own words
-(core/trust.py), whatever rule allows it: any other text may be an attack that writes as if it were the user.
+(models/trust.py), whatever rule allows it: any other text may be an attack that writes as if it were the user.
 
 At most once
 ------------
@@ -21,24 +21,33 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bot.clock import Clock
 from bot.core import choices
+from bot.core.access import UserKind
+from bot.core.approvals import MAX_ARGUMENT_CHARS, can_be_read, readable
 from bot.core.choices import Choices
-from bot.core.conversation import Job, Question, ToolDefinition
-from bot.core.limits.access import UserKind
-from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, can_be_read, readable
-from bot.core.stream import ToolCall
-from bot.core.tool_calls import CallState, RecordedCall
-from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule, label_of
-from bot.core.trust import Origins, read_more_than_askers
-from bot.errors import trace_of
-from bot.services.insisting import insist
-from bot.services.toolbox import Tools
-from bot.slack.users import Users
-from bot.store.recorded_calls import RecordedCalls
-from bot.telemetry import OFF, Telemetry
+from bot.core.conversation import Question
+from bot.core.job import Job
+from bot.core.tool_calls import (
+    NO_SUCH_TOOL,
+    NOT_KEPT,
+    READ_CHANNEL,
+    CallResult,
+    CallState,
+    RecordedCall,
+    label_of,
+    owner_of,
+)
+from bot.errors import StoreError, trace_of
+from bot.models.prompt import Permission, ToolDefinition, ToolRule
+from bot.models.stream import ToolCall
+from bot.models.trust import Origins, read_more_than_askers
+from bot.reply.workspace import Workspace
+from bot.services.loops import insist
+from bot.store import Stores
+from bot.store.approvals import Approvals
 
 CALL_TIMEOUT_S = 60.0
 ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0
@@ -87,16 +96,65 @@ class Offer:
         return offered if isinstance(offered, Choices) else None
 
 
+class Tools(Protocol):
+    """Offers tools and calls them."""
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        """Returns the tools that may be used to answer a question, within seconds; unavailable tools are left out.
+
+        Tools that an admin denies, and tools whose definition has changed since an admin agreed to it, are missing too.
+        """
+        ...
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        """Calls a tool once, and never again. It must have been decided about already: only DENY is checked here.
+
+        The call fails before it leaves if `definitions` wouldn't offer the tool with this hash. A call of a tool that
+        isn't declared read-only is UNKNOWN if nobody knows whether it happened.
+        """
+        ...
+
+
+class Toolbox:
+    """All tools together. A tool's name says whose it is.
+
+    `own`: tools of Typist's own, by their owner's name, or by their own name if they have no owner. `others` has all
+    other tools, if there are any. It can't replace one of ours.
+    """
+
+    def __init__(self, own: Mapping[str, Tools], others: Tools | None) -> None:
+        self._own = own
+        self._others = others
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        """Returns Typist's own tools, and then the others."""
+        ours = [definition for tools in self._own.values() for definition in await tools.definitions(question)]
+        others = await self._others.definitions(question) if self._others else ()
+        return (*ours, *(tool for tool in others if self._tools_of(tool.name) is self._others))
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        """Has the owner of the tool call it."""
+        tools = self._tools_of(tool)
+        if tools is None:
+            return CallResult.failed(NO_SUCH_TOOL)
+        return await tools.call(question, tool, definition_hash, arguments, timeout_s=timeout_s)
+
+    def _tools_of(self, name: str) -> Tools | None:
+        return self._own.get(owner_of(name), self._others)
+
+
 @dataclass(frozen=True)
 class ToolCalls:
     """Decides about the calls of a model's steps and makes them. `tools`: None if there are none."""
 
+    stores: Stores
+    workspace: Workspace
     tools: Tools | None
-    records: RecordedCalls
-    users: Users
-    clock: Clock
-    telemetry: Telemetry = OFF
-    offers_choices: bool = False
+    offers_choices: bool = True
     """Whether models may offer choices to people."""
 
     async def offer(self, job: Job) -> Offer:
@@ -104,22 +162,27 @@ class ToolCalls:
         question = job.question
         may_choose = self.offers_choices and not question.from_bot
         definitions = await self.tools.definitions(question) if self.tools else ()
+        if any(tool.name == READ_CHANNEL for tool in definitions) and not await self._reads_channel(question):
+            definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
             return Offer(choices=may_choose)
-        if not await self._may_write(question):
+        if not await self._is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
-        always = await self.insist(lambda: self.records.always_allowed(question.thread))
+        always = await self.insist(lambda: self.stores.recorded_calls.always_allowed(question.thread))
         return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()), may_choose)
 
-    async def _may_write(self, question: Question) -> bool:
-        kind = UserKind.BOT if question.from_bot else await self.users.kind(question.user_id)
-        return kind is UserKind.MEMBER
+    async def _reads_channel(self, question: Question) -> bool:
+        """Whether models may read a question's channel; always in a direct message."""
+        thread, read = question.thread, self.stores.channel_settings.read
+        if thread.in_direct_message:
+            return True
+        return (await self.insist(lambda: read(thread.team_id, thread.channel_id))).read_channel is not False
 
-    async def _may_write_now(self, question: Question) -> bool:
-        """Returns whether the asker is a member at this moment: they may have become a guest while the call waited."""
+    async def _is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
+        """Returns whether the asker may have tools called that change something. `now_within_s`: as in Users.kind."""
         if question.from_bot:
             return False
-        return await self.users.kind(question.user_id, now_within_s=MEMBER_WITHIN_S) is UserKind.MEMBER
+        return await self.workspace.users.kind(question.user_id, now_within_s=now_within_s) is UserKind.MEMBER
 
     def planned(
         self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins
@@ -166,14 +229,14 @@ class ToolCalls:
         nowhere else. Raises NotOurs.
         """
         unstored: dict[tuple[int, int], str] = {}
-        for call in await self.insist(lambda: self.records.calls(job, step_no)):
+        for call in await self.insist(lambda: self.stores.recorded_calls.calls(job, step_no)):
             if call.state is CallState.READY or (call.state is CallState.BEGUN and call.read_only):
                 result = await self._make(job, call, offer, show)
                 if result and not result.may_be_stored:
                     unstored[call.key] = result.text
             elif call.state is CallState.BEGUN:
                 await self._end(job, replace(call, state=CallState.UNKNOWN))
-        made = await self.insist(lambda: self.records.calls(job, step_no))
+        made = await self.insist(lambda: self.stores.recorded_calls.calls(job, step_no))
         return tuple(replace(call, result=unstored.get(call.key, call.result)) for call in made)
 
     async def _make(self, job: Job, call: RecordedCall, offer: Offer, show: Callable[[str], None]) -> CallResult | None:
@@ -183,21 +246,21 @@ class ToolCalls:
             changed = "The tool has changed since the call was decided about. The call was not made."
             await self._end(job, replace(call, state=CallState.DENIED, result=changed))
             return None
-        if not call.read_only and not await self._may_write_now(job.question):
+        # The asker may have become a guest while the call waited.
+        if not call.read_only and not await self._is_member(job.question, now_within_s=MEMBER_WITHIN_S):
             await self._end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
-        if not await self.insist(lambda: self.records.begin(job, call)):
+        if not await self.insist(lambda: self.stores.recorded_calls.begin(job, call)):
             # The job is lost, stopped or edited. Or a commit that was not heard of has begun the call.
-            now = await self.insist(lambda: self.records.calls(job, call.step_no))
+            now = await self.insist(lambda: self.stores.recorded_calls.calls(job, call.step_no))
             is_begun = now[call.index].state is CallState.BEGUN
             if not (is_begun and await self._end(job, replace(call, state=CallState.UNKNOWN))):
                 raise NotOurs
             return None
         show(label_of(call.tool))
         result = await self._call(job, call)
-        state = {CallOutcome.DONE: CallState.DONE, CallOutcome.FAILED: CallState.FAILED}.get(result.outcome)
-        if state is None:
-            state = CallState.FAILED if call.read_only else CallState.UNKNOWN
+        is_harmless = result.outcome is CallState.UNKNOWN and call.read_only
+        state = CallState.FAILED if is_harmless else result.outcome
         text = result.text if result.may_be_stored else NOT_KEPT
         await self._end(job, replace(call, state=state, result=text, result_is_error=result.is_error))
         return result
@@ -207,24 +270,24 @@ class ToolCalls:
         assert self.tools is not None
         log.info("calling %s", call.tool)
         try:
-            with self.telemetry.tool_call(call.tool):
+            with self.workspace.telemetry.tool_call(call.tool):
                 async with asyncio.timeout(ANSWER_WITHIN_S):
                     return await self.tools.call(
                         job.question, call.tool, call.definition_hash, call.arguments, timeout_s=CALL_TIMEOUT_S
                     )
         except TimeoutError:
             log.warning("%s did not answer in time", call.tool)
-            return CallResult(CallOutcome.UNKNOWN, "The tool did not answer in time.", is_error=True)
+            return CallResult(CallState.UNKNOWN, "The tool did not answer in time.", is_error=True)
         except Exception as error:
             log.error("call of %s failed: %s", call.tool, trace_of(error))
-            return CallResult(CallOutcome.UNKNOWN, "The tool failed.", is_error=True)
+            return CallResult(CallState.UNKNOWN, "The tool failed.", is_error=True)
 
     async def _end(self, job: Job, call: RecordedCall) -> bool:
-        return await self.insist(lambda: self.records.end(job, call))
+        return await self.insist(lambda: self.stores.recorded_calls.end(job, call))
 
     async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Returns the operation's result, however long the database is away."""
-        return await insist(operation, self.clock, "tool calls not recorded")
+        return await insist(operation, self.stores.clock, "tool calls not recorded")
 
 
 def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins) -> bool:
@@ -233,3 +296,17 @@ def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins) -> bo
         return True
     is_allowed = rule.permission is Permission.ALLOW or is_always_allowed
     return is_allowed and not read_more_than_askers(origins)
+
+
+EXPIRE_EVERY_S = 30.0
+
+
+async def expire_approvals(approvals: Approvals, clock: Clock) -> None:
+    """Denies calls that nobody decided about in time, so that answers go on without them. Runs until canceled."""
+    while True:
+        try:
+            if released := await approvals.expire():
+                log.info("approvals: expired, answers continue without them: %d", released)
+        except StoreError as error:
+            log.error("approvals: database unavailable, retrying in %.0f s: %s", EXPIRE_EVERY_S, error)
+        await clock.sleep(EXPIRE_EVERY_S)

@@ -12,19 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.clock import Clock
-from bot.core.conversation import File, Job
-from bot.core.inbound.files import Unread
-from bot.core.inbound.recordings import Sound, is_recording
-from bot.core.job import End
-from bot.core.stream import Usage
+from bot.core.conversation import File
+from bot.core.files import Unread, is_recording
+from bot.core.job import End, Job
 from bot.errors import EndReason, ProviderError, StoreError
-from bot.services.insisting import insist
+from bot.models.prompt import Sound
+from bot.models.stream import Usage
+from bot.services.loops import insist
 from bot.services.quota import Quota
-from bot.store.transcripts import Transcripts
+from bot.store import Stores
 
 if TYPE_CHECKING:
-    from bot.providers.transcription import Transcriber
+    from bot.models.transcription import Transcriber
 
 TRANSCRIBED_WITHIN_S = 45.0
 """Less than the limit for all files of a question (slack/files.py)."""
@@ -36,28 +35,27 @@ log = logging.getLogger(__name__)
 class Transcription:
     """Knows transcripts, and has a model write others."""
 
+    stores: Stores
     transcriber: "Transcriber | None"
     """None: BOT_TRANSCRIBE is not set."""
-    records: Transcripts
     quota: Quota
-    clock: Clock
 
     async def known(self, job: Job, files: Sequence[File]) -> list[File]:
         """Returns the files with the transcripts that are on record of the job's thread. Raises StoreError."""
         if not any(map(is_recording, files)):
             return list(files)
-        known = await self.records.of_thread(job.question.thread)
+        known = await self.stores.transcripts.of_thread(job.question.thread)
         return [replace(file, transcript=known.get(file.id, file.transcript)) for file in files]
 
     async def record(self, job: Job, files: Sequence[File]) -> None:
         """Records the files' transcripts for the job, which shows them. Raises StoreError."""
         if new := [file for file in files if file.id not in job.transcripts]:
-            await self.records.record(job, new)
+            await self.stores.transcripts.record(job, new)
 
     async def hear(self, job: Job, listening: Callable[[bool], None], file: File, sound: Sound) -> str | Unread:
         """Has the model write down what is said; `listening` is told when it begins, and when it is over."""
         assert self.transcriber is not None, "without one, nothing is heard"
-        if not await insist(lambda: self.quota.has_room(job.question), self.clock, "caps not checked"):
+        if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
             # The answer is refused for the same reason.
             return Unread.NOT_HEARD
         listening(True)
@@ -72,7 +70,7 @@ class Transcription:
         except asyncio.CancelledError:
             # By a stop, an edit or the limit for all files. It is billed as well, but nothing waits for the database.
             with suppress(StoreError):
-                await self.records.record(job, [], self._end(Usage(audio_s=file.seconds)))
+                await self.stores.transcripts.record(job, [], self._end(Usage(audio_s=file.seconds)))
             raise
         except ProviderError as error:
             log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
@@ -86,7 +84,9 @@ class Transcription:
     async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
         """Records what was heard and used, however long the database is away; returns False if the job is lost."""
         end = self._end(usage)
-        return await insist(lambda: self.records.record(job, files, end), self.clock, "transcript not recorded")
+        return await insist(
+            lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"
+        )
 
     def _end(self, usage: Usage) -> End:
         assert self.transcriber is not None, "it was asked"

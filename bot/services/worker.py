@@ -7,7 +7,7 @@ One process has one worker. It runs three things side by side:
   until `wake`: a new question, an attempt that ended, a heartbeat.
 - `stay_alive` sends a heartbeat about once a second. It carries what each attempt has used and the new text of each
   answer, and brings back which jobs are still ours, which a person stopped, and whose question was edited. It also
-  renews the lease: without it the edit scheduler sends nothing more (core/lease.py).
+  renews the lease: without it the edit scheduler sends nothing more (core/job.py).
 - Placeholders of queued questions are posted by tasks of their own, in the order of their thread.
 
 Canceling an attempt
@@ -41,21 +41,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from bot.clock import Clock
-from bot.core.answer import Answer
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.lease import Lease
+from bot.core.conversation import Question
+from bot.core.job import Job
 from bot.errors import StoreError, trace_of
 from bot.logs import of_job
+from bot.reply.answer import Answer
+from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
-from bot.services.replies import Replies
-from bot.store.queue.producers import QuestionQueue
-from bot.store.queue.worker import WorkerQueue
-from bot.telemetry import OFF, Telemetry
+from bot.store import Stores
 
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
-SHORTEST_PAUSE_S = 0.1
+MIN_PAUSE_S = 0.1
 """Between two heartbeats, however often other processes wake this one."""
 CLAIM_RETRY_S = 1.0
 """The pause after a claim that failed."""
@@ -66,18 +63,10 @@ CLAIM_ENDS_S = 1.0
 """How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter."""
 HAND_OVER_S = 1.2
 """How long canceled attempts get to release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
+MAX_LIVE = 200
+"""Live answers of one process, which take 40% of a core (docs/scaling.md). Further questions are queued."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """How many answers a process writes, and how long it waits for them when it ends."""
-
-    max_concurrent: int
-    """Live answers of this process."""
-    drain_s: float
-    """How long live answers get to end after the stop."""
 
 
 @dataclass(eq=False)
@@ -85,21 +74,15 @@ class Worker:
     """Claims jobs and runs their attempts.
 
     `answer` runs one attempt at a job to its end. `allows` returns whether a question's asker has access, and tells an
-    asker who hasn't. `queued` shows a queued question's place. `token_refused` returns whether Slack refuses our bot
-    token now.
+    asker who hasn't. `token_refused` returns whether Slack refuses our bot token now.
     """
 
-    queue: WorkerQueue
-    questions: QuestionQueue
-    replies: Replies
-    lease: Lease
-    clock: Clock
-    capacity: Capacity
+    stores: Stores
+    workspace: Workspace
+    drain_s: float
+    """How long live answers get to end after the stop."""
     answer: Callable[[AnswerAttempt], Awaitable[None]]
     allows: Callable[[Question], Awaitable[bool]]
-    queued: Callable[[ThreadKey], None]
-    token_refused: Callable[[], bool]
-    telemetry: Telemetry = OFF
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -116,7 +99,7 @@ class Worker:
     @property
     def full(self) -> bool:
         """Whether a question that comes now has to wait for a free place."""
-        return self.live >= self.capacity.max_concurrent
+        return self.live >= MAX_LIVE
 
     def wake(self) -> None:
         """Has the worker look for a job to claim."""
@@ -142,15 +125,15 @@ class Worker:
 
     def stop(self) -> None:
         """Ends claiming. A claim that is under way ends by itself, because its jobs are ours."""
-        self._stopped_at = self.clock.monotonic()
+        self._stopped_at = self.stores.clock.monotonic()
         self.wake()
 
     async def stay_alive(self) -> None:
         """Sends heartbeats, acts on their answers, and wakes the worker to claim, until canceled."""
         while True:
             await self._beat()
-            await self.clock.sleep(SHORTEST_PAUSE_S)
-            await self.queue.wait(HEARTBEAT_S - SHORTEST_PAUSE_S)
+            await self.stores.clock.sleep(MIN_PAUSE_S)
+            await self.stores.worker_queue.wait(HEARTBEAT_S - MIN_PAUSE_S)
             self.wake()
 
     async def drain(self, working: asyncio.Task[None], at_once: asyncio.Event) -> None:
@@ -185,21 +168,21 @@ class Worker:
     @property
     def left_s(self) -> float:
         """How many seconds of BOT_DRAIN_S are left."""
-        now = self.clock.monotonic()
-        return max(0.0, self.capacity.drain_s - (now - (self._stopped_at or now)))
+        now = self.stores.clock.monotonic()
+        return max(0.0, self.drain_s - (now - (self._stopped_at or now)))
 
     async def _claim(self) -> None:
-        free = self.capacity.max_concurrent - self.live
+        free = MAX_LIVE - self.live
         if self._must_pause() or free <= 0:
             return
         try:
-            jobs = await self.queue.claim(free)
+            jobs = await self.stores.worker_queue.claim(free)
         except StoreError as error:
             log.error("worker: jobs not claimed, retrying: %s", error)
-            await self.clock.sleep(CLAIM_RETRY_S)
+            await self.stores.clock.sleep(CLAIM_RETRY_S)
             return
         for job in jobs:
-            attempt = AnswerAttempt(Answer(job), self.clock.monotonic())
+            attempt = AnswerAttempt(Answer(job), self.stores.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
             with of_job(job.id):
                 self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
@@ -209,7 +192,7 @@ class Worker:
     def _must_pause(self) -> bool:
         """Returns whether Slack refuses the bot token; the log says when that begins and ends."""
         was_paused = self._paused
-        self._paused = self.token_refused()
+        self._paused = self.workspace.token_refused()
         if self._paused and not was_paused:
             log.error(
                 "worker: Slack refuses the bot token. Questions stay queued until Slack accepts it again, or until a "
@@ -224,7 +207,7 @@ class Worker:
         try:
             if earlier is not None:
                 await asyncio.wait((earlier,))
-            with self.telemetry.attempt(attempt.job):
+            with self.workspace.telemetry.attempt(attempt.job.id, attempt.job.attempts, attempt.job.version):
                 await self.answer(attempt)
         except Exception as error:
             log.error("attempt failed: %s", trace_of(error))
@@ -234,16 +217,16 @@ class Worker:
             self.wake()
 
     async def _beat(self) -> None:
-        sent_at = self.clock.monotonic()
+        sent_at = self.stores.clock.monotonic()
         claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
         answers = [attempt.answer for attempt, _ in self._live.values()]
         pieces = {answer.job: piece for answer in answers if (piece := answer.piece())}
         if claimed:
             try:
                 async with asyncio.timeout(BEAT_TIMEOUT_S):
-                    pulse = await self.queue.heartbeat(claimed, pieces)
+                    pulse = await self.stores.worker_queue.heartbeat(claimed, pieces)
             except (StoreError, TimeoutError) as error:
-                self.lease.heartbeat_failed(self.clock.monotonic())
+                self.workspace.lease.heartbeat_failed(self.stores.clock.monotonic())
                 log.error("worker: heartbeat failed: %s", str(error) or "the database does not answer")
                 return
             for answer in answers:
@@ -254,13 +237,13 @@ class Worker:
                     # This attempt ended meanwhile. The answer says nothing about a newer one.
                     continue
                 if job.id not in pulse.ours:
-                    self.replies.abandon(job.id)
+                    self.workspace.scheduler.abandon(job.id)
                     self._cancel(job.id, Cancellation.LOST)
                 elif job.id in pulse.to_restart:
                     self._cancel(job.id, Cancellation.RESTART)
                 elif job.id in pulse.to_stop:
                     self._cancel(job.id, Cancellation.STOPPED)
-        self.lease.renew(sent_at)
+        self.workspace.lease.renew(sent_at)
 
     def _cancel(self, job_id: int, reason: Cancellation) -> None:
         attempt, task = self._live.get(job_id, (None, None))
@@ -276,21 +259,20 @@ class Worker:
         task.cancel()
 
     async def _post_placeholder(self, job: Job) -> None:
-        until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
-        is_allowed = not self.token_refused() and await self.allows(job.question)
-        if self.token_refused():
+        until = self.stores.clock.monotonic() + PLACEHOLDER_WITHIN_S
+        is_allowed = not self.workspace.token_refused() and await self.allows(job.question)
+        if self.workspace.token_refused():
             # Slack doesn't say who the asker is. The attempt checks access again.
             return
         if not is_allowed:
             # Else the question would keep its place among those that are shown as queued.
-            await self.questions.request_stop(job.id)
+            await self.stores.question_queue.request_stop(job.id)
             return
-        self.queued(job.question.thread)
-        while self.clock.monotonic() < until:
-            if await self.questions.may_post_placeholder(job.question):
-                await self.replies.post_placeholder(job, until)
+        while self.stores.clock.monotonic() < until:
+            if await self.stores.question_queue.may_post_placeholder(job.question):
+                await self.workspace.scheduler.post_placeholder(job, until)
                 return
-            await self.clock.sleep(PLACEHOLDER_RETRY_S)
+            await self.stores.clock.sleep(PLACEHOLDER_RETRY_S)
 
     def _placeholder_ended(self, task: asyncio.Task[None]) -> None:
         self._placeholders.discard(task)

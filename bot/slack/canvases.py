@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.documents import MAX_CHARS, Document, LeftOut, Part
-from bot.core.inbound.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canvas, reason_not_to_read
+from bot.core.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canvas, reason_not_to_read
+from bot.documents.document import MAX_CHARS, Document, LeftOut, Part
 from bot.errors import RateLimited, Refusal, Refused
-from bot.slack.client import only_while
-from bot.slack.format.files import file_of, is_for_readers
+from bot.slack.client import PacedClient, only_while
+from bot.slack.format.message_text import file_of, is_for_readers
 from bot.slack.format.payload import json_object, strings
 from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
-from bot.slack.paced_client import PacedClient
 
 READING_S = 20.0
 """The limit for all canvases of one question, including the wait for Slack's rate limits."""
@@ -76,7 +75,10 @@ class Canvases:
         except RateLimited as error:
             log.warning("canvas %s: %s", canvas.id, error)
             return OpenedFile(canvas, Unread.FAILED)
-        return OpenedFile(canvas, _document(content) if isinstance(content, str) else Unread.FAILED)
+        if not isinstance(content, str):
+            return OpenedFile(canvas, Unread.FAILED)
+        left_out = (LeftOut(Part.END, 1),) if len(content) > MAX_CHARS else ()
+        return OpenedFile(canvas, Document(content[:MAX_CHARS], left_out))
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
         """Makes a canvas that only the bot sees, and returns its id. Raises RateLimited and Refused.
@@ -138,7 +140,3 @@ class Canvases:
             return []
         page = await self._client.call("conversations.members", channel=channel_id)
         return [member for member in strings(page, "members") if member != self._bot_user_id]
-
-
-def _document(markdown: str) -> Document:
-    return Document(markdown[:MAX_CHARS], (LeftOut(Part.END, 1),) if len(markdown) > MAX_CHARS else ())

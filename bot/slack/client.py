@@ -1,15 +1,22 @@
 """Slack's Web API: makes every call, and turns each failure into RateLimited or Refused.
 
 The SDK raises AttributeError when a body is text or a list. So whatever it raises becomes a refusal.
+
+Of Slack's two tokens, one is bad only if Slack answers with an error from a closed list. Everything else may pass: rate
+limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each try.
+While the bot token counts as refused, the worker claims nothing and questions stay queued (services/worker.py). Any
+call can find this out (`Credential.call_refused`), and only auth.test ends it (`watch`).
 """
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,21 +24,38 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.core.inbound.triage import Identity
-from bot.core.surrogates import paired_json
-from bot.errors import RateLimited, Refusal, Refused
+from bot.clock import Clock
+from bot.core.triage import Identity
+from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.slack.budget import RateBudget
 from bot.slack.manifest import AGENT_SCOPE
-from bot.slack.refusals import RATE_LIMITED, error_name, reason_of
+from bot.slack.retry import CONNECTION, RATE_LIMITED, Retrying, reason_of
 from bot.telemetry import OFF, Telemetry
+from bot.text import paired_json
 
 CALL_TIMEOUT_S = 15
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
 """The longest wait that is obeyed. Slack's own are about a minute, and a rate limit outlasts a restart."""
+LOOK_S = 60.0
+"""How often a running process checks whether its bot token is still valid."""
+CONFIRM_S = 5.0
+"""How soon it checks after a call was refused for the token. One wrong error must not delay questions for long."""
 NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
 """Slack would fetch links to preview them: a known way to leak data through an address. It decides that at the post."""
 NO_OBJECT = "no JSON object"
 """Our own error name for a response that isn't a JSON object."""
+_ADMIN_ERRORS = """
+    access_denied account_inactive app_uninstalled bot_removed ekm_access_denied enterprise_is_restricted
+    forbidden_team invalid_auth missing_scope no_permission not_allowed_token_type not_authed org_login_required
+    socket_mode_not_enabled team_access_not_granted token_expired token_revoked two_factor_setup_required
+    user_removed_from_team
+"""
+"""Errors of auth.test and apps.connections.open that only an admin can end, by the lists on docs.slack.dev."""
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
 
@@ -80,7 +104,7 @@ class SlackClient:
     """Calls Slack's methods with one token. Raises RateLimited and Refused, nothing else.
 
     `token_refused` is called with each refusal that is about the token, before it is raised. `posted` is called with
-    the channel and the thread_ts of each post into a thread.
+    the channel and the thread_ts of each post into a thread, and whether it began a stream.
     """
 
     def __init__(
@@ -95,8 +119,8 @@ class SlackClient:
         self.api_url = api_url
         self.session = session
         self._token_refused = token_refused
-        self._telemetry = telemetry
-        self.posted: Callable[[str, str], None] = lambda channel_id, thread_ts: None
+        self.telemetry = telemetry
+        self.posted: Callable[[str, str, bool], None] = lambda channel_id, thread_ts, is_stream: None
         # No retry handlers: a retried post could appear twice, so each caller decides by its retry policy.
         self.sdk_client = AsyncWebClient(
             token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
@@ -133,7 +157,7 @@ class SlackClient:
         if thread_ts is not None and message.get("thread_ts") is None:
             raise Refused(method, "posted outside of its thread", Refusal.OUTSIDE_THREAD, ts)
         if thread_ts is not None:
-            self._tell_of_post(channel, str(thread_ts))
+            self._tell_of_post(channel, str(thread_ts), is_stream=False)
         return channel, ts
 
     async def start_stream(self, channel: str, thread_ts: str | None, **arguments: Any) -> str:
@@ -142,18 +166,22 @@ class SlackClient:
         answer = await self.call(method, channel=channel, thread_ts=thread_ts, **arguments)
         if not isinstance(answer.get("ts"), str):
             raise Refused(method, "no message", Refusal.TRANSIENT)
-        self._tell_of_post(channel, str(thread_ts))
+        self._tell_of_post(channel, str(thread_ts), is_stream=True)
         return str(answer["ts"])
 
-    def _tell_of_post(self, channel: str, thread_ts: str) -> None:
+    def _tell_of_post(self, channel: str, thread_ts: str, *, is_stream: bool) -> None:
         # In a context of its own: timers and tasks that the listener starts would inherit `only_while`, and their
         # calls would be withheld once the post's job has ended.
-        Context().run(self.posted, channel, thread_ts)
+        Context().run(self.posted, channel, thread_ts, is_stream)
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
         # As a form: the one encoding that every method takes.
-        form = _form(arguments)
-        with self._telemetry.slack_call(method):
+        form = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in arguments.items()
+            if value is not None
+        }
+        with self.telemetry.slack_call(method):
             try:
                 response = await self.sdk_client.api_call(method, data=form)
             except SlackApiError as error:
@@ -186,7 +214,7 @@ class SlackClient:
             raise Refused("the upload of a file", type(error).__name__, Refusal.TRANSIENT) from error
 
     async def identity(self) -> Identity:
-        """Returns who the bot is. Raises RateLimited and Refused; credentials.py knows which are final."""
+        """Returns who the bot is. Raises RateLimited and Refused; `Credential` knows which are final."""
         return (await self.installation()).identity
 
     async def time_s(self) -> float | None:
@@ -217,29 +245,132 @@ def _date(response: AsyncSlackResponse) -> float | None:
         return None
 
 
-def _form(arguments: dict[str, Any]) -> dict[str, str]:
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in arguments.items()
-        if value is not None
-    }
-
-
 def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
     response = error.response
     # aiohttp's own response where the SDK could not read the body, its own otherwise.
     status: int = response.status if isinstance(response, aiohttp.ClientResponse) else response.status_code
     data = getattr(response, "data", None)
-    name = error_name(data)
+    name = str(data.get("error") or "") if isinstance(data, dict) else ""
     if status == 429 or name in RATE_LIMITED:
-        return RateLimited(method, _retry_after_s(response))
+        value = str(getattr(response, "headers", {}).get("Retry-After", ""))
+        is_number = value.isascii() and value.isdigit()
+        return RateLimited(method, min(float(value), MAX_RETRY_AFTER_S) if is_number else DEFAULT_RETRY_AFTER_S)
     if not name or status >= 500:
         return Refused(method, name or (f"HTTP {status}" if status != 200 else NO_OBJECT), Refusal.TRANSIENT)
     needed = data.get("needed") if data and name == "missing_scope" else None
     return Refused(method, f"{name} ({needed})" if needed else name, reason_of(name))
 
 
-def _retry_after_s(response: Any) -> float:
-    value = str(getattr(response, "headers", {}).get("Retry-After", ""))
-    is_number = value.isascii() and value.isdigit()
-    return min(float(value), MAX_RETRY_AFTER_S) if is_number else DEFAULT_RETRY_AFTER_S
+@dataclass
+class Credential:
+    """One token, and whether Slack accepts it."""
+
+    variable: str
+    advice: str
+    """The sentence that says what to do about a refused token."""
+    clock: Clock
+    problem: str = field(default="", init=False)
+    """Why Slack doesn't accept the token now, as a sentence; "" if it does."""
+    refused: bool = field(default=False, init=False)
+    """Whether Slack called the token bad and hasn't accepted it since."""
+    _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    async def used(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Returns the call's result. Raises SlackSetupError for a bad token, or else the call's own exception."""
+        try:
+            result = await call()
+        except Refused as error:
+            # missing_scope is followed by the scope.
+            if error.error.partition(" ")[0] in _ADMIN_ERRORS.split():
+                self._refuse(error)
+                raise SlackSetupError(self.problem) from error
+            self.problem = f"Slack can't be reached: {error}"
+            raise
+        except RateLimited as error:
+            self.problem = str(error)
+            raise
+        self.problem = ""
+        self.refused = False
+        return result
+
+    def call_refused(self, error: Refused) -> None:
+        """Counts the token as refused because any call was refused for it; `watch` soon confirms or clears that."""
+        if not self.refused:
+            self._refuse(error)
+            log.error("%s", self.problem)
+        self._doubted.set()
+
+    async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Retries a call until Slack accepts the token, and returns its result. Raises only SlackSetupError."""
+        return await Retrying(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
+
+    async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
+        """Checks the token every minute until canceled, so that the log and /readyz report a revoked token.
+
+        After `call_refused`, it checks within CONFIRM_S.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._doubted.wait()
+            except TimeoutError:
+                pass
+            else:
+                await self.clock.sleep(CONFIRM_S)
+                self._doubted.clear()
+            before = self.problem
+            try:
+                await self.used(call)
+            except SlackSetupError as error:
+                if self.problem != before:
+                    log.error("%s", error)
+            except (RateLimited, Refused) as error:
+                log.warning("%s not verified, retrying: %s", self.variable, error)
+            else:
+                if before:
+                    log.info("%s is accepted by Slack again", self.variable)
+
+    def _refuse(self, error: Refused) -> None:
+        self.refused = True
+        self.problem = f"Slack does not accept {self.variable} ({error.error}). {self.advice}"
+
+
+def bot_credential(clock: Clock) -> Credential:
+    """Returns the credential of the bot token, for all calls but the one that opens a socket."""
+    advice = "Copy it again from api.slack.com/apps → your app → OAuth & Permissions, or reinstall the app there."
+    return Credential("SLACK_BOT_TOKEN", advice, clock)
+
+
+def app_credential(clock: Clock) -> Credential:
+    """Returns the credential of the app-level token, which opens sockets."""
+    advice = (
+        "It must be an app-level token with the scope connections:write, from api.slack.com/apps → your app → "
+        "Basic Information, and Socket Mode must be on."
+    )
+    return Credential("SLACK_APP_TOKEN", advice, clock)
+
+
+class PacedClient:
+    """Makes each call when its method's budget has room, and counts it. Raises RateLimited and Refused.
+
+    It makes all calls but those of a live reply. Methods without a budget (budget.py) are called at once.
+    """
+
+    def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:
+        self._client = client
+        self.budget = budget
+        self.clock = clock
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """Returns the method's answer. Arguments that are None are left out."""
+        async with self.budget.turn(method, _channel_id(arguments)):
+            return await self._client.call(method, **arguments)
+
+    async def post(self, **arguments: Any) -> tuple[str, str]:
+        """Posts a message; returns its channel and ts. Raises as SlackClient.post does."""
+        async with self.budget.turn("chat.postMessage", _channel_id(arguments)):
+            return await self._client.post(**arguments)
+
+
+def _channel_id(arguments: Mapping[str, Any]) -> str:
+    return str(arguments.get("channel") or arguments.get("channel_id") or "")

@@ -19,14 +19,12 @@ from weakref import WeakValueDictionary
 import aiohttp
 from yarl import URL
 
-from bot.core.conversation import File, Media
-from bot.core.documents import Document, Kind, Refusal, decode_text
-from bot.core.inbound.files import (
+from bot.core.conversation import File
+from bot.core.files import (
     CHECK_FILE_INFO,
     IMAGES,
     MAX_BYTES,
     MAX_FILE_BYTES,
-    PDF,
     REFUSED,
     Content,
     OpenedFile,
@@ -35,17 +33,21 @@ from bot.core.inbound.files import (
     detect_media_type,
     document_kind,
     is_canvas,
+    is_recording,
     is_sign_in_page,
     reason_not_heard,
     reason_not_to_read,
     short_name,
+    sound_of,
+    text_of_captions,
 )
-from bot.core.inbound.recordings import Sound, is_recording, sound_of, text_of_captions
+from bot.documents.document import Document, Kind, Refusal, decode_text
 from bot.documents.limits import is_accepted_image
 from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
+from bot.models.prompt import PDF, Media, Sound
 from bot.slack.client import SlackClient
-from bot.slack.format.files import file_of
+from bot.slack.format.message_text import file_of
 from bot.slack.format.payload import json_object
 
 READING_S = 60.0
@@ -53,9 +55,8 @@ READING_S = 60.0
 MAX_HELD_BYTES = 100 * 2**20
 """The limit for all live answers of the process. Sending a request takes about three times as much."""
 TEXT_BYTES = 2**20
-"""What a document's text may take beside its bytes (core/documents.py), and how far Slack may misstate a size."""
+"""What a document's text may take beside its bytes (documents/document.py), and how far Slack may misstate a size."""
 MAX_REDIRECTS = 2
-_CHUNK_BYTES = 64 * 1024
 
 Transcribe = Callable[[File, Sound], Awaitable[str | Unread]]
 """Returns what is said in a recording, or why that isn't known. It must take less than READING_S."""
@@ -93,7 +94,14 @@ class Files:
                 async with asyncio.timeout(READING_S):
                     await self._room.take(max_bytes, asker)
                     held_bytes = max_bytes
-                    await self._open_all(files, asker, opened, pdf_texts, transcribe)
+                    left = MAX_BYTES
+                    for file in files:
+                        found: Content | bytes
+                        described, found = await self._content(file, left, transcribe)
+                        if isinstance(found, bytes):
+                            left -= len(found)
+                            found = await self._understood(described, found, asker, pdf_texts)
+                        opened[file.id] = OpenedFile(described, found)
             except TimeoutError:
                 log.warning("files not read in time: count=%d limit_s=%.0f", len(files), READING_S)
             needed_bytes = min(held_bytes, sum(_size_bytes(file.content) for file in opened.values()))
@@ -102,23 +110,6 @@ class Files:
             yield {file.id: opened.get(file.id, OpenedFile(file, Unread.TOO_SLOW)) for file in files}
         finally:
             self._room.give_back(held_bytes, asker)
-
-    async def _open_all(
-        self,
-        files: Sequence[File],
-        asker: str,
-        opened: dict[str, OpenedFile],
-        pdf_texts: bool,
-        transcribe: Transcribe | None,
-    ) -> None:
-        left = MAX_BYTES
-        for file in files:
-            described, content = await self._content(file, left, transcribe)
-            if isinstance(content, bytes):
-                left -= len(content)
-                opened[file.id] = OpenedFile(described, await self._understood(described, content, asker, pdf_texts))
-            else:
-                opened[file.id] = OpenedFile(described, content)
 
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
@@ -244,7 +235,7 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
     if (response.content_length or 0) > most:
         return _too_big(file, most, left)
     content = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+    async for chunk in response.content.iter_chunked(2**16):
         content += chunk
         if len(content) > most:
             return _too_big(file, most, left)

@@ -13,14 +13,11 @@ from typing import Any
 
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.errors import RateLimited, Refusal, Refused
-from bot.slack.format.files import files_of
-from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app, messages_in
-from bot.slack.format.payload import json_object, string
-from bot.slack.format.reply_blocks import answer_of
+from bot.slack.client import PacedClient
+from bot.slack.format.message_text import app_name, attached_to, body_of, files_of, is_by_app, messages_in
+from bot.slack.format.payload import answer_of, json_object, string
 from bot.slack.format.shortcut_question import asked_in
-from bot.slack.paced_client import PacedClient
-from bot.slack.retry_policy import HISTORY_PAGE
-from bot.slack.retrying import Retrying
+from bot.slack.retry import HISTORY_PAGE, Retrying
 
 THREAD_PAGE_MESSAGES = 999
 """The most messages that Slack returns with one call."""
@@ -30,6 +27,9 @@ THREAD_CALLS = 20
 """The most calls for one thread. Slack allows 50 a minute."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
+POSTS_BEFORE = 10
+"""What a bare mention reads of its channel."""
+LOOK_BACK_MESSAGES = 200
 READ_WITHIN_S = 45.0
 """The limit for a whole conversation, including waits. After it, the prompt has the pages that were read."""
 ONE_WITHIN_S = 20.0
@@ -64,10 +64,7 @@ class History:
         thread_ts = question.thread.thread_ts
         if thread_ts == question.ts:
             return []
-        until = self._clock.monotonic() + READ_WITHIN_S
-        reading = _Reading(
-            question, until, Retrying(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
-        )
+        reading = self._reading(question)
         return await (self._direct_message(reading) if thread_ts is None else self._thread(reading, thread_ts))
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
@@ -90,16 +87,29 @@ class History:
         found = next((message for message in messages_in(answer) if message["ts"] == ts), None)
         if found is None or found.get("subtype") == "tombstone" or found.get("bot_id") == self._bot_id:
             return None
-        return self._message(in_channel, found)
+        return self.message_of(in_channel, found)
 
     async def _direct_message(self, reading: _Reading) -> list[Message]:
         answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES)
         if answer is None:
             return [_after_gap(reading.question)]
-        messages = [self._message(reading.question, message) for message in messages_in(answer)[::-1]]
+        messages = [self.message_of(reading.question, message) for message in messages_in(answer)[::-1]]
         if messages and answer.get("has_more"):
             messages[0] = replace(messages[0], after_gap=True)
         return messages
+
+    def _reading(self, question: Question) -> _Reading:
+        until = self._clock.monotonic() + READ_WITHIN_S
+        retrying = Retrying(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
+        return _Reading(question, until, retrying)
+
+    async def posts_before(self, question: Question) -> list[Message]:
+        """Returns the last posts of a question's channel before it, oldest first; what Slack refuses is missing."""
+        reading = self._reading(question)
+        answer = await self._page("conversations.history", reading, latest=question.ts, limit=POSTS_BEFORE)
+        if answer is None:
+            return [_after_gap(question)]
+        return [self.message_of(question, message) for message in messages_in(answer)[::-1]]
 
     async def _thread(self, reading: _Reading, thread_ts: str) -> list[Message]:
         """Reads a thread page by page. Slack begins with the oldest, and repeats the first message on every page.
@@ -113,7 +123,7 @@ class History:
         end: list[Message] = []
         for call in range(THREAD_CALLS):
             if call >= THREAD_PAGES:
-                after = _halfway(after, question.ts)
+                after = f"{(float(after) + float(question.ts)) / 2:.6f}"
             answer = await self._page(
                 "conversations.replies", reading, ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
             )
@@ -123,7 +133,7 @@ class History:
             if call >= THREAD_PAGES:
                 has_gap = True
                 newest.clear()
-            page = [self._message(question, message) for message in messages_in(answer)]
+            page = [self.message_of(question, message) for message in messages_in(answer)]
             first = first or [message for message in page if message.ts == thread_ts]
             page = [message for message in page if message.ts > after]
             has_gap = has_gap or len(newest) + len(page) > NEWEST_MESSAGES
@@ -147,7 +157,8 @@ class History:
             )
             return None
 
-    def _message(self, question: Question, message: Mapping[str, Any]) -> Message:
+    def message_of(self, question: Question, message: Mapping[str, Any]) -> Message:
+        """Returns a message that Slack's answer has, as one of the question's channel."""
         bot_id = string(message, "bot_id") or None
         is_ours = bot_id == self._bot_id
         if is_ours and (asked := asked_in(message)):
@@ -174,8 +185,3 @@ class History:
 def _after_gap(question: Question) -> Message:
     """Returns the question as a message after a gap, because earlier messages could not be read."""
     return replace(question.as_message(), after_gap=True)
-
-
-def _halfway(ts: str, later_ts: str) -> str:
-    """Returns the ts in the middle of two."""
-    return f"{(float(ts) + float(later_ts)) / 2:.6f}"

@@ -34,6 +34,7 @@ SCOPES = (
     "groups:history",
     "groups:read",
     "im:history",
+    "im:read",
     "mpim:history",
     "mpim:read",
     "reactions:read",
@@ -53,6 +54,7 @@ NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "use
 _EVENTS = (
     "app_home_opened",
     "app_mention",
+    "member_joined_channel",
     "message.channels",
     "message.groups",
     "message.im",
@@ -107,16 +109,19 @@ def app_manifest(
         raise ValueError(f"--name must have 1 to {MAX_NAME_CHARACTERS} characters.")
     if not _COMMAND.fullmatch(command):
         raise ValueError("--command must start with /, then 1 to 31 of a-z, 0-9, _ and -.")
+    # Slack takes a-z, 0-9, -, _ and . in the bot user's name.
+    display_name = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or DEFAULT_NAME.lower()
+    shortcut_name = f"Ask {name} about this"
     features: Json = {
         "app_home": {
             "home_tab_enabled": True,
             "messages_tab_enabled": True,
             "messages_tab_read_only_enabled": False,
         },
-        "bot_user": {"display_name": _display_name(name), "always_online": True},
+        "bot_user": {"display_name": display_name, "always_online": True},
         "shortcuts": [
             {
-                "name": _shortcut_name(name),
+                "name": shortcut_name if len(shortcut_name) <= _MAX_SHORTCUT_CHARACTERS else "Ask about this",
                 "type": "message",
                 "callback_id": ASK_ABOUT,
                 "description": f"Asks {name} about a message, in its thread",
@@ -184,26 +189,13 @@ def _differences(expected: object, exported: object, where: str) -> Iterator[Dif
                 yield Difference(where, f"have {len(expected)} or more entries")
                 return
             for index, value in enumerate(expected):
-                yield from _closest(value, _list(exported), f"{where}.{index}")
+                # Compared with the most similar entry: an app may have other commands, too.
+                compared = (list(_differences(value, entry, f"{where}.{index}")) for entry in _list(exported))
+                yield from min(compared, key=len)
         # Slack may leave out what is false.
         case _ if (exported or False) != expected:
             yield Difference(where, f"be {str(expected).lower()}")
 
 
-def _closest(expected: object, exported: list[object], where: str) -> Iterator[Difference]:
-    """Yields the differences to that element of a list which has the fewest: an app may have other commands, too."""
-    yield from min((list(_differences(expected, entry, where)) for entry in exported), key=len)
-
-
 def _list(exported: object) -> list[Any]:
     return exported if isinstance(exported, list) else []
-
-
-def _display_name(name: str) -> str:
-    """Returns the bot user's name: Slack takes a-z, 0-9, -, _ and . in it."""
-    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or DEFAULT_NAME.lower()
-
-
-def _shortcut_name(name: str) -> str:
-    named = f"Ask {name} about this"
-    return named if len(named) <= _MAX_SHORTCUT_CHARACTERS else "Ask about this"

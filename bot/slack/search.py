@@ -1,7 +1,7 @@
 """Slack search: a tool that finds messages in public channels, with the asker's permissions.
 
 Slack lets a bot search only with the action_token of a person's message, and returns what that person may see. The
-token stays in the memory of the processes that run when the message arrives (bot/services/shared_tokens.py). A process
+token stays in the memory of the processes that run when the message arrives (bot/services/intake.py). A process
 that starts later can't search for that question, and the model says so.
 
 Slack forbids keeping search results: they are never stored or logged. A take-over may search again.
@@ -16,24 +16,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.core.conversation import Question, ToolDefinition
-from bot.core.inbound.marks import one_line
-from bot.core.inbound.mentions import with_names
-from bot.core.tools import SLACK, CallOutcome, CallResult, Permission, ToolRule, as_data, full_name
-from bot.core.trust import OURS
+from bot.core.conversation import Question, with_names
+from bot.core.prompt import one_line
+from bot.core.tool_calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, full_name
 from bot.errors import RateLimited, Refusal, Refused
-from bot.slack.channel_readers import ChannelReaders
-from bot.slack.format.mrkdwn import message_text
+from bot.models.prompt import READS_ONLY, ToolDefinition
+from bot.models.trust import OURS
+from bot.slack.client import PacedClient
+from bot.slack.format.message_text import message_text, quoted_for_model
 from bot.slack.format.payload import json_object, json_objects
-from bot.slack.format.rich_text import quoted
-from bot.slack.paced_client import PacedClient
+from bot.slack.users import ChannelReaders
 
 METHOD = "assistant.search.context"
 NAME = full_name(SLACK, "search")
 WITHIN_S = 20.0
 """The longest wait for Slack, and for room in the minute's budget."""
 MAX_RESULTS = 10
-MAX_MESSAGE_CHARS = 1_500
 MAX_QUERY_CHARS = 300
 MAX_TOKENS = 5_000
 """Kept in memory; the oldest are dropped."""
@@ -51,8 +49,7 @@ _PARAMETERS = {
     "additionalProperties": False,
 }
 _HASH = hashlib.sha256(json.dumps([NAME, _DESCRIPTION, _PARAMETERS], sort_keys=True).encode()).hexdigest()
-RULE = ToolRule(Permission.ALLOW, read_only=True)
-DEFINITION = ToolDefinition(NAME, _DESCRIPTION, _PARAMETERS, _HASH, OURS, RULE)
+DEFINITION = ToolDefinition(NAME, _DESCRIPTION, _PARAMETERS, _HASH, OURS, READS_ONLY)
 
 # What the model reads about a search without a result.
 ASK_AGAIN = "Say that you could not search Slack, and that a new message which mentions you makes it possible."
@@ -71,7 +68,6 @@ NOTHING_FOUND = (
     "fewer words may find one. If none do, say that you found nothing and that newer messages may be missing from the "
     "search; never say that there is nothing."
 )
-NO_SUCH_TOOL = "There is no such tool."
 CITE = "Cite each message that you use by its link. Newer messages may be missing: Slack's index may lag by hours."
 
 _SENTENCES: Mapping[str, str] = {
@@ -138,12 +134,13 @@ class SlackSearch:
             return CallResult.failed(BUSY)
         except Refused as error:
             return CallResult.failed(self._refused(question, error))
-        hits = [hit for hit in _hits(answer) if not _is_question(hit, question)]
+        found = json_objects(json_object(answer, "results"), "messages")
+        hits = [hit for hit in found if (hit.get("channel_id"), hit.get("message_ts")) != _key(question)]
         log.info("slack search for message %s: results=%d", question.ts, len(hits))
         if not hits:
-            return CallResult(CallOutcome.DONE, NOTHING_FOUND)
+            return CallResult(CallState.DONE, NOTHING_FOUND)
         data = as_data("\n\n".join(map(_shown, hits)), NAME, secrets.token_hex(8))
-        return CallResult(CallOutcome.DONE, f"{data}\n{CITE}", may_be_stored=False)
+        return CallResult(CallState.DONE, f"{data}\n{CITE}", may_be_stored=False)
 
     def _refused(self, question: Question, error: Refused) -> str:
         """Returns what the model reads about a refusal."""
@@ -160,26 +157,13 @@ def _key(question: Question) -> tuple[str, str]:
     return question.thread.channel_id, question.ts
 
 
-def _hits(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return json_objects(json_object(answer, "results"), "messages")
-
-
-def _is_question(hit: Mapping[str, Any], question: Question) -> bool:
-    return (hit.get("channel_id"), hit.get("message_ts")) == _key(question)
-
-
 def _shown(hit: Mapping[str, Any]) -> str:
-    """Returns a message as the model reads it: where, who and when, its link, and its text as a quote.
-
-    Nothing that is said in one message reads as another one.
-    """
+    """Returns a message as the model reads it: where, who and when, its link, and its text as a quote."""
     channel = f"#{hit.get('channel_name') or hit.get('channel_id')}"
     author = one_line(str(hit.get("author_name") or hit.get("author_user_id") or "unknown"))
     head = ", ".join(filter(None, (channel, author, _time(hit.get("message_ts")))))
     text = with_names(message_text(str(hit.get("content") or "")), {})
-    if len(text) > MAX_MESSAGE_CHARS:
-        text = f"{text[:MAX_MESSAGE_CHARS]} […]"
-    return f"{head}\n{hit.get('permalink') or ''}\n{quoted(text)}"
+    return f"{head}\n{hit.get('permalink') or ''}\n{quoted_for_model(text)}"
 
 
 def _time(ts: object) -> str:

@@ -11,7 +11,6 @@ Typist watches the connections itself, and each try asks for a new ticket.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -23,11 +22,10 @@ from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.clock import Clock
-from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
-from bot.slack.client import SlackClient
-from bot.slack.credentials import LOOK_S, Credential
-from bot.slack.retry_policy import CONNECTION
+from bot.slack.client import LOOK_S, Credential, SlackClient
+from bot.slack.retry import CONNECTION
+from bot.text import paired_json
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
@@ -45,7 +43,6 @@ ADVICE = {
     "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",
 }
 OTHER_ADVICE = "If this continues, check that a firewall or proxy lets WebSockets (wss) through."
-MAX_REASON_CHARS = 50
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +52,8 @@ class SocketConnection(SocketModeClient):
 
     opened_at: float = 0.0
     """When the connection was opened, in the clock's monotonic seconds."""
+    heard_at: float | None = None
+    """When Slack last sent a message, a hello included, in the clock's monotonic seconds; None if it never did."""
     end_reason: str = ""
     """Why Slack ended the connection; "" if it is open, or was cut."""
     problem: str = ""
@@ -75,9 +74,10 @@ class SocketConnection(SocketModeClient):
     async def run_message_listeners(self, message: dict[str, Any], raw_message: str) -> None:
         """Handles a message from Slack. The SDK's own answers each `disconnect` with a new connection, at once."""
         if message.get("type") != "disconnect":
+            self.heard_at = self._clock.monotonic()
             await super().run_message_listeners(message, raw_message)
             return
-        self.end_reason = str(message.get("reason") or "")[:MAX_REASON_CHARS]
+        self.end_reason = str(message.get("reason") or "")[:50]
         self.stale = True
         self._ended.set()
 
@@ -92,8 +92,13 @@ class SocketConnection(SocketModeClient):
 
     async def leave(self) -> None:
         """Closes the connection within CLOSE_TIMEOUT_S, so that it counts no longer among the app's connections."""
-        if self.current_session is not None:
-            await _within(CLOSE_TIMEOUT_S, self.current_session.close)
+        if self.current_session is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.current_session.close()
+        except TimeoutError:
+            log.info("connection to Slack did not close in time")
 
     def age_s(self) -> float:
         """Returns how long ago the connection was opened."""
@@ -177,6 +182,14 @@ class Sockets:
         """Returns how many connections are up. After one that didn't last, the next counts only once it lasts."""
         return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
 
+    def heard_at(self) -> float | None:
+        """Returns when Slack last sent a message on any connection, as SocketConnection has it.
+
+        Pings don't count: Slack answers them also while it delivers no events.
+        """
+        heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
+        return max(heard, default=None)
+
     def problem(self) -> str:
         """Returns why connections don't last, as a sentence; "" if they do."""
         return next((connection.problem for connection in self._connections if connection.problem), "")
@@ -215,7 +228,10 @@ class Sockets:
             if connection.age_s() < STEADY_S:
                 failures += 1
                 if failures > 1:
-                    self._set_problem(connection, _problem_of(connection.end_reason))
+                    reason = connection.end_reason
+                    why = f"({reason})" if reason else "without a reason"
+                    advice = ADVICE.get(reason, OTHER_ADVICE)
+                    self._set_problem(connection, f"Connections to Slack end right after they open {why}. {advice}")
                 await connection.leave()
                 await self._clock.sleep(max(0.0, CONNECTION.backoff.wait_s(failures) - connection.age_s()))
             try:
@@ -240,16 +256,3 @@ class Sockets:
             await self._credential.used(connection.renew)
         except (RateLimited, Refused, SlackSetupError) as error:
             log.warning("connection to Slack failed: %s", error)
-
-
-def _problem_of(end_reason: str) -> str:
-    why = f"({end_reason})" if end_reason else "without a reason"
-    return f"Connections to Slack end right after they open {why}. {ADVICE.get(end_reason, OTHER_ADVICE)}"
-
-
-async def _within(timeout_s: float, close: Callable[[], Awaitable[object]]) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await close()
-    except TimeoutError:
-        log.info("connection to Slack did not close in time")

@@ -3,28 +3,28 @@
 import logging
 from collections.abc import Callable, Sequence
 
-from bot.core.app_home import HomeView
+from bot.core import texts
+from bot.core.actions import ActionResponse
+from bot.core.approvals import ApprovalPlace, Ask
+from bot.core.caps import OwnerCaps
+from bot.core.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.conversation import ThreadKey
-from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
-from bot.core.limits.access import Denial
-from bot.core.limits.cap_fields import OwnerCaps
 from bot.core.message_question import MessageQuestion, QuotedMessage
-from bot.core.reply.actions import ActionResponse
-from bot.core.reply.approvals import ApprovalPlace, Ask
-from bot.core.slash_command import CommandResponse
+from bot.core.surfaces import CommandResponse, HomeView
+from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused
-from bot.slack.client import SlackClient, only_while
-from bot.slack.ephemeral_messages import EphemeralMessages
-from bot.slack.format import cap_modals, modals, reply_blocks
+from bot.slack.client import PacedClient, SlackClient, only_while
+from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
-from bot.slack.format.command_responses import command_message
+from bot.slack.format.command_responses import action_message, action_text, command_message
 from bot.slack.format.home import denied_view, home_view
 from bot.slack.format.message_text import messages_in
+from bot.slack.format.modals import caps_modal, sentence_modal
 from bot.slack.format.payload import json_object, string
 from bot.slack.format.shortcut_question import posted_question, view_of
-from bot.slack.paced_client import PacedClient
-from bot.slack.replies.posted import LOOK_BACK_MESSAGES
-from bot.slack.thread_poster import ThreadPoster
+from bot.slack.history import LOOK_BACK_MESSAGES
+from bot.slack.posting import EphemeralMessages, ThreadPoster
+from bot.slack.retry import NOTICE, Retrying
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +68,11 @@ class Surfaces:
 
     async def open_caps_modal(self, trigger_id: str, caps: OwnerCaps) -> None:
         """Shows the caps of the workspace, a channel or a person."""
-        await self._open_modal(trigger_id, cap_modals.caps_modal(caps))
+        await self._open_modal(trigger_id, caps_modal(caps))
 
-    async def open_sentence(self, trigger_id: str, sentence: str) -> None:
+    async def open_sentence(self, trigger_id: str, sentence: str, title: str = texts.QUOTAS_TITLE) -> None:
         """Tells a person something in a modal: a press in App Home has no channel and no response_url."""
-        await self._open_modal(trigger_id, cap_modals.sentence_modal(sentence))
+        await self._open_modal(trigger_id, sentence_modal(sentence, title))
 
     async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> str:
         """Asks a person what they want to know about a message, which `writer_id` wrote. Returns the modal's id."""
@@ -89,9 +89,9 @@ class Surfaces:
         """Opens a modal without waiting for a budget: its trigger expires after three seconds."""
         return await self._client.call("views.open", trigger_id=trigger_id, view=view)
 
-    async def publish_home(self, user_id: str, content: HomeView | Denial) -> None:
+    async def publish_home(self, user_id: str, content: HomeView | str) -> None:
         """Shows App Home to one person, or why they have no access."""
-        view = denied_view(content) if isinstance(content, Denial) else home_view(content)
+        view = denied_view(content) if isinstance(content, str) else home_view(content)
         await self._paced.call("views.publish", user_id=user_id, view=view)
 
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
@@ -106,16 +106,16 @@ class Surfaces:
         If the ephemeral message is refused, its text goes to the response_url. Slack's own Stop has no response_url.
         """
         if not response_url:
-            await self._ephemeral.post(thread, user_id, text=reply_blocks.action_text(response))
+            await self._ephemeral.post(thread, user_id, text=action_text(response))
             return
         if response.markdown:
             try:
-                await self._ephemeral.post(thread, user_id, **reply_blocks.action_message(response))
+                await self._ephemeral.post(thread, user_id, **action_message(response))
                 return
             except (RateLimited, Refused) as error:
                 log.warning("action response sent as plain text: %s", error)
         message = {
-            "text": reply_blocks.action_text(response),
+            "text": action_text(response),
             "response_type": "ephemeral",
             "replace_original": False,
             "thread_ts": thread.thread_ts,
@@ -138,6 +138,17 @@ class Surfaces:
                 raise
             return None if error.reason is Refusal.CHANNEL_GONE else ""
         return string(json_object(answer, "channel"), "creator")
+
+    async def has_messages(self, channel_id: str) -> bool:
+        """Returns whether anybody but the bot and Slack itself has written lately in a direct message."""
+        answer = await self._paced.call("conversations.history", channel=channel_id, limit=LOOK_BACK_MESSAGES)
+        not_people = {*SLACKS_OWN, self._bot_user_id}
+        return any(string(message, "user") not in not_people for message in messages_in(answer))
+
+    async def tell_channel(self, channel_id: str, message: Json) -> None:
+        """Posts a message of the bot's own, at most once."""
+        retrying = Retrying(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
+        await retrying.call(lambda: self._threads.post(channel_id, None, **message))
 
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool

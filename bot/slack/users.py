@@ -1,10 +1,11 @@
-"""Looks up people: their names, and whether they are members, guests or strangers.
+"""Looks up people: their names and time zones, and whether they are members, guests or strangers.
 
-users.info answers both, so each answer is kept once and used for both. A kind decides over access, so it is trusted for
-ten minutes, or looked up as of now; a name only reads better than an id, so it is trusted for an hour. Channels have
-names as well (conversations.info) and are kept beside people.
+users.info answers all of it, so each answer is kept once. A kind decides over access, so it is trusted for ten minutes,
+or looked up as of now; a name only reads better than an id, so it is trusted for an hour, with the time zone. Channels
+have names as well (conversations.info) and are kept beside people. `ChannelReaders` says of a channel whether all who
+read it belong to the workspace.
 
-Slack takes 100 calls of users.info a minute (rate_budget.py), for kinds and names together. Therefore:
+Slack takes 100 calls of users.info a minute (budget.py), for kinds and names together. Therefore:
 
 - All who wait for one person share that person's lookup and its retries.
 - Lookups of kinds stand in one line, and AT_ONCE of them are open. One that fails keeps its place for a wait that grows
@@ -22,13 +23,14 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from bot.core.limits.access import UserKind
+from bot.core.access import UserKind
+from bot.core.conversation import ThreadKey
 from bot.errors import RateLimited, Refused
-from bot.slack.client import SlackClient
+from bot.slack.client import PacedClient, SlackClient
 from bot.slack.format.payload import json_object, json_objects, next_cursor, string, strings
-from bot.slack.paced_client import PacedClient
-from bot.slack.retry_policy import NO_FAILURES, USER_KIND
+from bot.slack.retry import NO_FAILURES, USER_KIND
 
 NOW_S = 1.0
 """A lookup under way that began this long ago still says what is true now. One that has ended doesn't."""
@@ -45,14 +47,23 @@ MAX_NAMES = 50
 """The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
 KEPT_FOR_KINDS = 40
 """Calls of a minute that no name uses."""
+READERS_WITHIN_S = 5.0
+"""How long a question waits to know a channel's readers. The lookups that were made are kept for the next one."""
+READERS_TRUSTED_S = 60.0
 PEOPLE_PER_PAGE = 1_000
+MAX_PAGES = 3
+"""A channel with more members counts as one with outsiders."""
+MAX_LOOKED_UP = 20
+"""Of more people in a channel than this who are unknown, all people of the workspace are listed instead."""
 MAX_PROFILES = 5_000
+MAX_CHANNELS = 1_000
 """Kept in memory; the oldest are dropped."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """Slack's errors for people outside the workspace's view."""
+SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
+"""Slack's fields of a channel that people of other workspaces read, or will."""
 
 MEMBER_ID = re.compile("[UW][A-Z0-9]{2,}")
-
 _USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
 _METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}
 """Method and argument by the first letter of an id."""
@@ -73,6 +84,8 @@ class Profile:
     """When the lookup began that says so."""
     team_id: str = ""
     """The workspace of a person who isn't in ours; "" for others, and if Slack doesn't say."""
+    zone: ZoneInfo | None = None
+    """A person's time zone; None if Slack doesn't say."""
     is_private: bool = False
     """Whether it is a channel whose name only its members know."""
 
@@ -181,6 +194,10 @@ class Users:
         found = {id_: self._profile(id_) for id_ in wanted}
         return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
 
+    def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
+        """Returns the time zones of people, by id, as far as lookups of their names or kinds gave them."""
+        return {id_: zone for id_ in ids if (zone := self._profile(id_).zone)}
+
     async def _look_up_name(self, id_: str) -> None:
         is_known = self._clock.monotonic() < self._profile(id_).named_at + NAME_TRUSTED_S
         spare = self._client.budget.spare(_USER[0]) - len(self._lookups)
@@ -230,13 +247,16 @@ class Users:
             raise
         now = self._clock.monotonic()
         subject = json_object(answer, argument)
-        is_person = method == _USER[0]
-        self._keep(id_, self._person(subject, now, asked_at) if is_person else _channel(subject, now))
+        if method == _USER[0]:
+            self._keep(id_, self._person(subject, now, asked_at))
+        else:
+            self._keep(id_, Profile(name_of(subject), now, is_private=subject.get("is_private") is not False))
 
     def _person(self, subject: Mapping[str, Any], now: float, asked_at: float) -> Profile:
         teams = teams_of(subject, self._team_id)
         team_id = "" if self._team_id in teams else teams[0]
-        return Profile(name_of(subject), now, kind_of(subject, self._team_id), asked_at, team_id)
+        kind = kind_of(subject, self._team_id)
+        return Profile(name_of(subject), now, kind, asked_at, team_id, zone_of(subject))
 
     def _profile(self, id_: str) -> Profile:
         return self._profiles.get(id_, _UNKNOWN)
@@ -309,6 +329,14 @@ def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
     return UserKind.BOT if user.get("is_bot") else UserKind.MEMBER
 
 
+def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
+    """Returns a person's time zone, None if Slack doesn't say, or names one that this machine doesn't know."""
+    try:
+        return ZoneInfo(string(user, "tz"))
+    except (ValueError, LookupError, OSError):
+        return None
+
+
 def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
     """Returns a person's workspaces, by default `team_id`.
 
@@ -325,5 +353,67 @@ def name_of(user_or_channel: Mapping[str, Any]) -> str:
     return str(next(filter(None, (*names, user_or_channel.get("name"))), ""))
 
 
-def _channel(subject: Mapping[str, Any], now: float) -> Profile:
-    return Profile(name_of(subject), now, is_private=subject.get("is_private") is not False)
+class ChannelReaders:
+    """Says whether all who can read a channel belong to the workspace.
+
+    What a model finds on behalf of a member is shown to everybody in the channel. A guest, or a person of another
+    organization, would read public channels that they aren't in. Slack has no flag for channels with guests, so the
+    channel's members are compared with the workspace's people. What Slack doesn't say in time counts as an outsider.
+
+    Needs the scopes channels:read, groups:read, mpim:read and users:read.
+    """
+
+    def __init__(self, client: PacedClient, users: Users) -> None:
+        self._client = client
+        self._users = users
+        self._insiders_only: dict[str, tuple[bool, float]] = {}
+        """By channel: the last answer, and its time by the monotonic clock."""
+
+    async def are_insiders(self, thread: ThreadKey) -> bool:
+        """Returns whether only people of the workspace read a thread; of a direct message, only its person does."""
+        if thread.in_direct_message:
+            return True
+        channel_id, now = thread.channel_id, self._client.clock.monotonic()
+        known, at = self._insiders_only.get(channel_id, (False, -READERS_TRUSTED_S))
+        if now < at + READERS_TRUSTED_S:
+            return known
+        try:
+            async with asyncio.timeout(READERS_WITHIN_S):
+                known = await self._has_insiders_only(channel_id)
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("channel %s: its readers are not known: %s", channel_id, error or "Slack doesn't answer")
+            return False
+        self._insiders_only.pop(channel_id, None)
+        self._insiders_only[channel_id] = known, self._client.clock.monotonic()
+        if len(self._insiders_only) > MAX_CHANNELS:
+            del self._insiders_only[next(iter(self._insiders_only))]
+        return known
+
+    async def _has_insiders_only(self, channel_id: str) -> bool:
+        answer = await self._client.call("conversations.info", channel=channel_id)
+        channel = json_object(answer, "channel")
+        if not channel or any(channel.get(field) for field in SHARED):
+            return False
+        members = [member async for page in self._pages(channel_id) for member in page]
+        if "" in members:
+            return False
+        unknown = [member for member in members if self._users.known(member) is None]
+        if len(unknown) > MAX_LOOKED_UP:
+            await self._users.list_all()
+        else:
+            await asyncio.gather(*map(self._users.kind, unknown))
+        kinds = {self._users.known(member) for member in members}
+        return bool(members) and kinds <= {UserKind.MEMBER, UserKind.BOT}
+
+    async def _pages(self, channel_id: str) -> AsyncIterator[list[str]]:
+        """Yields the ids of a channel's members; "" stands for those beyond the last page."""
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            page = await self._client.call(
+                "conversations.members", channel=channel_id, limit=PEOPLE_PER_PAGE, cursor=cursor or None
+            )
+            yield strings(page, "members")
+            cursor = next_cursor(page)
+            if not cursor:
+                return
+        yield [""]

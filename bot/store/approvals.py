@@ -1,35 +1,31 @@
 """Approvals: decisions about calls that wait for a person, and the release of the job that waits with them.
 
 Each operation locks the job's row before it reads the calls. A worker that gives the job up does the same, so it either
-sees the decision, or the decision sees that the job waits.
+sees the decision, or the decision sees that the job waits. Definitions of tools that an admin has agreed to come last.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Kind, arguments_hash, call_facts
-from bot.core.conversation import MessageRole, Question, ThreadKey, ts_of
-from bot.core.job import Status
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import MessageRole, Status, ts_of
 from bot.core.outbox import OutboxKind
-from bot.core.tool_calls import CallState, Decision, RecordedCall
-from bot.core.tools import AllowedTool
+from bot.core.tool_calls import AllowedTool, CallState, Decision, Pin, RecordedCall, full_name, owner_of
 from bot.store import audit, outbox, recorded_steps
-from bot.store.database import reads, writes
+from bot.store.database import Operations, reads, writes
 from bot.store.liveness.workers import WorkerOperations
-from bot.store.predicates import in_thread, is_awaiting_approval, is_running
-from bot.store.rows import messages_of, put
-from bot.store.schema import allowed_tools, jobs, tool_calls
+from bot.store.rows import in_thread, insert_into, is_awaiting_approval, is_running, messages_of, put
+from bot.store.schema import allowed_tools, jobs, tool_calls, tool_pins
 
 RELEASED: dict[str, Any] = {
     "status": sa.case((is_awaiting_approval(), Status.QUEUED.value), else_=jobs.c.status),
     "waits_until": None,
 }
 """The columns of a job that waits no longer; any other job keeps its status."""
-
-
 _ALLOWED = [
     allowed_tools.c[name] for name in ("team_id", "channel_id", "tool", "definition_hash", "allowed_by", "allowed_at")
 ]
@@ -189,7 +185,9 @@ async def _decide(
     *which: sa.ColumnElement[bool],
 ) -> bool:
     """Records a decision about calls of a job, of which `job` has the columns audit.ASKED; returns if there are any."""
-    decided = sa.update(tool_calls).where(*which).values(_decided(decision, user_id)).returning(tool_calls)
+    state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
+    values = {"state": state.value, "decision": decision.value, "decided_by": user_id}
+    decided = sa.update(tool_calls).where(*which).values(values).returning(tool_calls)
     calls = [(row.version, recorded_steps.call_of(row)) for row in await connection.execute(decided)]
     entries = [
         audit.entry_of(
@@ -227,6 +225,55 @@ def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
     )
 
 
-def _decided(decision: Decision, user_id: str) -> dict[str, Any]:
-    state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
-    return {"state": state.value, "decision": decision.value, "decided_by": user_id}
+class ToolPins(Operations):
+    """Remembers the definitions of tools, by the tools' names."""
+
+    async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
+        """Records a server's first list of tools; returns the definitions that the tools in `seen` may have.
+
+        A tool that came later, and that no admin has agreed to, is missing. Of processes that list a server's tools at
+        once, one decides.
+        """
+        marker = full_name(server, "*")
+        pinned = await self.read((*seen, marker))
+        if marker not in pinned:
+            await self._record_first_list(marker, seen)
+            pinned = await self.read(seen)
+        return {tool: pin for tool, pin in pinned.items() if tool != marker}
+
+    @reads
+    async def listed(self, connection: AsyncConnection, servers: Iterable[str]) -> frozenset[str]:
+        """Returns the servers whose first list is on record."""
+        tools = (await connection.scalars(sa.select(tool_pins.c.tool))).all()
+        return frozenset(servers) & {owner_of(tool) for tool in tools}
+
+    @reads
+    async def read(self, connection: AsyncConnection, tools: Iterable[str]) -> Mapping[str, Pin]:
+        """Returns the definitions that tools may have, without tools that nobody has agreed to."""
+        columns = sa.select(tool_pins.c.tool, tool_pins.c.definition_hash, tool_pins.c.definition, tool_pins.c.by_admin)
+        rows = await connection.execute(columns.where(tool_pins.c.tool.in_(list(tools))))
+        return {row.tool: Pin(row.definition_hash, row.definition, row.by_admin) for row in rows}
+
+    @writes
+    async def agree(self, connection: AsyncConnection, tool: str, definition: Pin) -> None:
+        """Replaces a tool's definition with one that an admin has read."""
+        await put(connection, tool_pins, {"tool": tool}, {**_pin_values(definition), "by_admin": True})
+        facts = {"tool": tool, "definition": definition.definition_hash}
+        await audit.setting_changed(connection, self._now(), "definition", facts, by="")
+
+    @writes
+    async def _record_first_list(self, connection: AsyncConnection, marker: str, seen: Mapping[str, Pin]) -> None:
+        # The first to insert the marker wins: on PostgreSQL, others wait here until the insert is committed.
+        insert = insert_into(connection, tool_pins).on_conflict_do_nothing()
+        marked = insert.values(tool=marker, **_pin_values(Pin("", ""))).returning(tool_pins.c.tool)
+        is_first = (await connection.execute(marked)).first() is not None
+        # An admin may have agreed to a tool before the first list. That vouches for no other tool.
+        of_server = tool_pins.c.tool.startswith(marker.removesuffix("*"), autoescape=True)
+        is_known = sa.exists().where(of_server, tool_pins.c.tool != marker)
+        if is_first and seen and not await connection.scalar(sa.select(is_known)):
+            rows = [{"tool": tool, **_pin_values(definition)} for tool, definition in sorted(seen.items())]
+            await connection.execute(insert, rows)
+
+
+def _pin_values(definition: Pin) -> dict[str, object]:
+    return {"definition_hash": definition.definition_hash, "definition": definition.definition}

@@ -1,35 +1,25 @@
-"""The audit in the database: entries, the chain that seals them, and what erasure and retention leave of it.
+"""The audit in the database: its entries, and what erasure and retention leave of them.
 
-Entries are written in the transaction of what they record, so neither is ever there without the other. They are not
-chained there: a chain needs one order, and on PostgreSQL all transactions would have to wait for each other's commit.
-Instead, any process seals what has been committed (`Audit.seal`), every few seconds and before each export. Sealers
-take turns. An entry's number is its place in the chain; entries of transactions at the same moment may be sealed in
-another order than they were written. What is not sealed yet can still be changed without a trace.
-
-Erasure empties the fields that name people. Their digests stay, and so does the chain (core/audit.py). Retention
-removes entries from the oldest on, so that the rest is a chain; the newest stays, because the next one follows it.
+Entries are written in the transaction of what they record, so neither is ever there without the other. They are never
+changed, except that erasure empties the fields that name people, and retention removes the oldest. Whoever can write to
+the database can write anything, so proof for auditors is an export that somebody else keeps (docs/security.md).
 """
 
 import json
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core import audit
-from bot.core.audit import NO_HASH, TEXTS, Entry, Kind, Subject
+from bot.core.audit import TEXTS, Entry, Kind, Subject
 from bot.core.conversation import is_direct
-from bot.store.audit_texts import texts_of
 from bot.store.database import Operations, reads, writes
-from bot.store.postgresql import one_at_a_time
-from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs
+from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
 
-MAX_SEALED = 200
-"""In one transaction, which holds up SQLite's other writers for some milliseconds."""
 MAX_DROPPED = 100
-SALT_BYTES = 16
+"""In one transaction, which holds up SQLite's other writers for some milliseconds."""
 
 ASKED: tuple[sa.Column[Any], ...] = (
     jobs.c.id,
@@ -40,12 +30,7 @@ ASKED: tuple[sa.Column[Any], ...] = (
     jobs.c.user_id,
 )
 """The columns of a job that `entry_of` needs."""
-_SUBJECT = ("user_id", "channel_id", "thread_ts", "ts", "arguments_hash", "user_salt")
-_SEALED = {
-    audit_entries.c.no: sa.bindparam("new_no", type_=sa.BigInteger),
-    audit_entries.c.previous: sa.bindparam("new_previous", type_=sa.Text),
-    audit_entries.c.hash: sa.bindparam("new_hash", type_=sa.Text),
-}
+_SUBJECT = ("user_id", "channel_id", "thread_ts", "ts", "arguments_hash")
 
 
 async def append(connection: AsyncConnection, now: float, entries: Iterable[Entry]) -> None:
@@ -77,7 +62,7 @@ async def setting_changed(
 
 def entry_of(row: sa.Row[Any], kind: Kind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = "") -> Entry:
     """Returns an entry about a job; `row` has the columns ASKED."""
-    subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts, arguments_hash)
+    subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts or "", arguments_hash)
     return Entry(kind, facts, row.team_id, row.id, subject, by)
 
 
@@ -92,95 +77,48 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
     by_them = audit_entries.c.by_id == user_id if user_id else sa.true()
     # In the words of the partial index, or no database would use it.
     has_by: sa.ColumnElement[bool] = sa.literal_column(f"({AUDIT_HAS_BY})")
-    await connection.execute(sa.update(audit_entries).where(by_them, has_by).values(by_id="", by_salt=""))
+    await connection.execute(sa.update(audit_entries).where(by_them, has_by).values(by_id=""))
 
 
 class Audit(Operations):
-    """Seals and reads the audit's entries, and removes the oldest."""
-
-    async def seal(self) -> int:
-        """Chains the entries that have been committed; returns how many."""
-        sealed = 0
-        while await self._has_unsealed():
-            count = await self._seal_some()
-            sealed += count
-            if count < MAX_SEALED:
-                # Others are being written or erased at this moment. The next time is theirs.
-                break
-        return sealed
-
-    @reads
-    async def newest(self, connection: AsyncConnection) -> tuple[int, str]:
-        """Returns the number and the hash of the newest sealed entry; 0 and "" if there is none."""
-        return await _newest(connection)
+    """Reads the audit's entries, and removes the oldest."""
 
     @reads
     async def first_since(self, connection: AsyncConnection, since: float) -> int | None:
-        """Returns the number of the first sealed entry that is not older than `since`; None if all are."""
-        numbers = sa.select(audit_entries.c.no).where(audit_entries.c.no.is_not(None), audit_entries.c.at >= since)
-        # In the chain's order, the search ends at the first; the others are most of the table.
-        return await connection.scalar(numbers.order_by(audit_entries.c.no).limit(1))
+        """Returns the id of the first entry that is not older than `since`; None if all are."""
+        # Processes write at once, so the order of times isn't quite that of ids.
+        first = sa.select(sa.func.min(audit_entries.c.id)).where(audit_entries.c.at >= since)
+        found: int | None = await connection.scalar(first)
+        return found
 
     @reads
     async def page(
         self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False
     ) -> list[dict[str, Any]]:
-        """Returns sealed entries from a number on, as they are exported; with the `texts` that are still stored."""
-        sealed = sa.select(audit_entries).where(audit_entries.c.no >= first).order_by(audit_entries.c.no).limit(limit)
-        rows = (await connection.execute(sealed)).all()
-        lines = [_line(row, row.no, row.previous) | {"hash": row.hash} for row in rows]
+        """Returns entries from an id on, as they are exported; with the `texts` that are still stored."""
+        entries = sa.select(audit_entries).where(audit_entries.c.id >= first).order_by(audit_entries.c.id).limit(limit)
+        rows = (await connection.execute(entries)).all()
+        lines = [_line(row) for row in rows]
         if not texts:
             return lines
         said = await texts_of(connection, rows)
         return [line | {TEXTS: these} if these else line for line, these in zip(lines, said, strict=True)]
 
     async def expire(self, before: float) -> int:
-        """Removes sealed entries older than `before` (seconds since the epoch), oldest first; returns how many."""
-        newest, _ = await self.newest()
-        first_kept = await self.first_since(before) or newest
+        """Removes entries older than `before` (seconds since the epoch), oldest first; returns how many."""
         dropped = 0
-        while count := await self._drop(first_kept):
+        while count := await self._drop(before):
             dropped += count
         return dropped
 
-    @reads
-    async def _has_unsealed(self, connection: AsyncConnection) -> bool:
-        return bool(await connection.scalar(sa.select(sa.exists().where(audit_entries.c.no.is_(None)))))
-
     @writes
-    async def _seal_some(self, connection: AsyncConnection) -> int:
-        await one_at_a_time(connection, "audit")
-        # Erasure may hold rows of many entries, and wait for others. They are sealed after it.
-        unsealed = sa.select(audit_entries).where(audit_entries.c.no.is_(None)).order_by(audit_entries.c.id)
-        rows = (await connection.execute(unsealed.limit(MAX_SEALED).with_for_update(skip_locked=True))).all()
-        newest, previous = await _newest(connection)
-        sealed = []
-        for no, row in enumerate(rows, newest + 1):
-            new_hash = audit.hash_of(_line(row, no, previous))
-            sealed.append({"entry_id": row.id, "new_no": no, "new_previous": previous, "new_hash": new_hash})
-            previous = new_hash
-        if sealed:
-            this = audit_entries.c.id == sa.bindparam("entry_id", type_=sa.BigInteger)
-            await connection.execute(sa.update(audit_entries).where(this).values(_SEALED), sealed)
-        return len(sealed)
-
-    @writes
-    async def _drop(self, connection: AsyncConnection, first_kept: int) -> int:
-        """Removes some of the entries before this number, from the oldest on: the rest must be one chain."""
-        oldest = await connection.scalar(sa.select(sa.func.min(audit_entries.c.no)))
-        before = min(first_kept, (oldest or first_kept) + MAX_DROPPED)
-        return (await connection.execute(sa.delete(audit_entries).where(audit_entries.c.no < before))).rowcount
-
-
-async def _newest(connection: AsyncConnection) -> tuple[int, str]:
-    sealed = sa.select(audit_entries.c.no, audit_entries.c.hash).where(audit_entries.c.no.is_not(None))
-    row = (await connection.execute(sealed.order_by(audit_entries.c.no.desc()).limit(1))).one_or_none()
-    return (row.no, row.hash) if row else (0, NO_HASH)
+    async def _drop(self, connection: AsyncConnection, before: float) -> int:
+        oldest = sa.select(audit_entries.c.id).order_by(audit_entries.c.at).limit(MAX_DROPPED)
+        too_old = audit_entries.c.id.in_(oldest.where(audit_entries.c.at < before))
+        return (await connection.execute(sa.delete(audit_entries).where(too_old))).rowcount
 
 
 def _values(entry: Entry, now: float) -> dict[str, Any]:
-    opened, by = entry.subject.opened, {"by": entry.by} if entry.by else {}
-    user_salt, by_salt = (secrets.token_hex(SALT_BYTES) if fields else "" for fields in (opened, by))
     return {
         "at": now,
         "kind": entry.kind.value,
@@ -192,27 +130,44 @@ def _values(entry: Entry, now: float) -> dict[str, Any]:
         "thread_ts": entry.subject.thread_ts,
         "ts": entry.subject.ts,
         "arguments_hash": entry.subject.arguments_hash,
-        "user_salt": user_salt,
-        "user_digest": audit.digest(user_salt, opened) if opened else "",
         "by_id": entry.by,
-        "by_salt": by_salt,
-        "by_digest": audit.digest(by_salt, by) if by else "",
     }
 
 
-def _line(row: sa.Row[Any], no: int, previous: str) -> dict[str, Any]:
-    """Returns an entry as it is exported, without its hash. What is empty or erased is left out."""
+def _line(row: sa.Row[Any]) -> dict[str, Any]:
+    """Returns an entry as it is exported. What is empty or erased is left out."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts, row.arguments_hash)
-    line = {
-        "team": row.team_id or None,
-        "job": row.job_id,
-        **json.loads(row.facts),
-        **subject.opened,
-        "by": row.by_id or None,
-        "user_salt": row.user_salt or None,
-        "user_digest": row.user_digest or None,
-        "by_salt": row.by_salt or None,
-        "by_digest": row.by_digest or None,
-    }
+    of_place = {"team": row.team_id or None, "job": row.job_id}
+    line = {**of_place, **json.loads(row.facts), **subject.opened, "by": row.by_id or None}
     given = {name: value for name, value in line.items() if value is not None}
-    return {"no": no, "at": audit.time_text(row.at), "kind": row.kind, **given, "previous": previous}
+    return {"id": row.id, "at": audit.time_text(row.at), "kind": row.kind, **given}
+
+
+async def texts_of(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
+    """Returns the texts of each entry: of a question its newest words, of a call its arguments and result."""
+    job_ids = {row.job_id for row in rows if row.job_id is not None}
+    by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for job in await connection.execute(sa.select(jobs.c.id, jobs.c.text).where(jobs.c.id.in_(job_ids))):
+        by_key[Kind.QUESTION.value, job.id] = _given(question=job.text)
+    for turn in await connection.execute(sa.select(turns).where(turns.c.job_id.in_(job_ids))):
+        by_key[Kind.ANSWER.value, turn.job_id, turn.created_at, turn.end_reason] = _given(answer=turn.answer)
+    for call in await connection.execute(sa.select(tool_calls).where(tool_calls.c.job_id.in_(job_ids))):
+        # A row is a tuple, and has a method of that name.
+        key = Kind.CALL.value, call.job_id, call.version, call.step_no, call._mapping["index"]
+        by_key[key] = _given(arguments=json.loads(call.arguments or "null"), result=call.result)
+    return [by_key.get(_key(row), {}) for row in rows]
+
+
+def _key(row: sa.Row[Any]) -> tuple[Any, ...]:
+    facts = json.loads(row.facts)
+    match row.kind:
+        case Kind.ANSWER:
+            # A turn and its entry have one time.
+            return row.kind, row.job_id, row.at, facts["end"]
+        case Kind.CALL | Kind.DECISION:
+            return Kind.CALL.value, row.job_id, facts.get("version"), facts.get("step"), facts.get("index")
+    return row.kind, row.job_id
+
+
+def _given(**texts: Any) -> dict[str, Any]:
+    return {name: text for name, text in texts.items() if text}

@@ -12,15 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job
-from bot.core.job import Checkpoint, End, Piece
-from bot.core.stream import Citation
+from bot.core.job import Checkpoint, Job, Piece
 from bot.core.tool_calls import decided_about
-from bot.core.trust import of_record
-from bot.errors import EndReason
+from bot.models.stream import Citation
 from bot.store import recorded_steps
-from bot.store.predicates import is_running
-from bot.store.rows import source_values, sources_of
+from bot.store.rows import end_of, end_values, is_running, source_values, sources_of
 from bot.store.schema import SafeText, checkpoints, jobs
 
 _FROM_PIECE = {
@@ -65,7 +61,7 @@ def _values(job: Job, piece: Piece) -> dict[str, Any]:
         "of_attempt": job.attempts,
         "from_start": piece.start,
         "new_text": piece.text,
-        "new_end": _end_values(piece.end) if piece.end else None,
+        "new_end": end_values(piece.end) if piece.end else None,
         "new_sources": source_values(piece.sources),
     }
 
@@ -105,41 +101,25 @@ def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
         text = text[: row.start] + row.text
         attempt = row.attempt
         sources = sources_of(row.sources)
-        end = _end_of(row.end, sources) or end
+        end = end_of(row.end, sources) if row.end else end
     return Checkpoint(text, end, sources) if rows else Checkpoint()
-
-
-def _end_values(end: End) -> dict[str, Any]:
-    """Returns an end as it is stored: its sources have a column, and its usage counts as an interrupted attempt's."""
-    return {
-        "reason": end.reason.value,
-        "notice": end.notice,
-        "footer": end.footer,
-        "model": end.model,
-        "first_token_s": end.first_token_s,
-        "prompt_version": end.prompt_version,
-        "origins": sorted(end.origins),
-        "has_previous": end.has_previous,
-        "has_details": end.has_details,
-        "choices": list(end.choices),
-        "offers_canvas": end.offers_canvas,
-    }
-
-
-def _end_of(values: Mapping[str, Any] | None, sources: Sequence[Citation]) -> End | None:
-    if not values:
-        return None
-    typed = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
-    typed["choices"] = tuple(values.get("choices", ()))
-    return End(**{**values, **typed}, sources=sources)
 
 
 async def choices_of(connection: AsyncConnection, job_id: int) -> tuple[str, ...]:
     """Returns the choices that a job's end on record offers."""
     ends = sa.select(checkpoints.c.end).join(jobs, checkpoints.c.job_id == jobs.c.id).where(jobs.c.id == job_id)
     of_version = ends.where(checkpoints.c.version == jobs.c.version).order_by(checkpoints.c.id.desc())
-    end = _end_of(next(filter(None, (await connection.scalars(of_version)).all()), None), ())
-    return end.choices if end else ()
+    values = next(filter(None, (await connection.scalars(of_version)).all()), None)
+    return end_of(values, ()).choices if values else ()
+
+
+async def choose(connection: AsyncConnection, job_id: int, choice: str) -> None:
+    """Records which of its choices somebody has pressed with a job's end."""
+    has_end = checkpoints.c.job_id == job_id, checkpoints.c.end.is_not(None)
+    for row in (await connection.execute(sa.select(checkpoints.c.id, checkpoints.c.end).where(*has_end))).all():
+        values = {"end": {**row.end, "chosen": choice}} if row.end else {}
+        if values:
+            await connection.execute(sa.update(checkpoints).where(checkpoints.c.id == row.id).values(**values))
 
 
 async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

@@ -121,7 +121,7 @@ class Database:
 
     async def ping(self) -> None:
         """Returns if the database answers. Raises StoreError."""
-        await self.read(_select_one)
+        await self.read(lambda connection: connection.execute(sa.select(1)))
 
     async def truncate_log(self) -> None:
         """Empties SQLite's log, which keeps erased texts until then. Does nothing on a server.
@@ -240,7 +240,3 @@ def completes(*, bounded: bool = True) -> Callable[[Operation[S, P, T]], Operati
         return operation
 
     return decorated
-
-
-async def _select_one(connection: AsyncConnection) -> None:
-    await connection.execute(sa.select(1))

@@ -1,37 +1,54 @@
-"""Erasure: removing questions and answers for good.
+"""Erasure removes questions and answers for good; retention, below it, what is too old to keep.
 
 Rows of running jobs stay until their worker ends them, because only it may end the answer in Slack: they are asked to
 stop, and the job's end removes the row (queue/worker.py). Rows that refer to a job are removed with it by cascade.
+
+SQLite has one writer, so a transaction over all that is due for retention would hold up every answer. Ids are read
+without a lock; a batch of them is then removed in a transaction of its own, which looks at its rows once more. Batches
+grow and shrink with the time that the last one took.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, Kind
+from bot.core.caps import Period, Scope, day_of, first_day
 from bot.core.conversation import ThreadKey
-from bot.core.limits.caps import Scope
 from bot.core.outbox import OutboxKind
-from bot.store import audit, participants, retention
-from bot.store.database import completes
+from bot.store import audit
+from bot.store.database import Database, completes
+from bot.store.engine import one_at_a_time
 from bot.store.liveness.workers import WorkerOperations
-from bot.store.predicates import in_thread, is_running
+from bot.store.rows import has_ended, in_thread, is_running, is_unposted
 from bot.store.schema import (
+    CALL_HAS_CONTENT,
+    JOB_HAS_CONTENT,
     OF_THREADS,
+    TURN_HAS_CONTENT,
     allowed_tools,
     audit_entries,
     caps,
     channel_settings,
+    checkpoints,
     feedback,
     jobs,
-    message_questions,
     notices,
     outbox_entries,
     pane_contexts,
     seen_events,
+    slack_calls,
+    steps,
     thread_lines,
     tool_calls,
+    turns,
     usage_totals,
 )
+from bot.store.threads import NOTICES_KEPT_S, PANE_CONTEXT_KEPT_S, drop_facts, threads_of
+from bot.store.usage import DAYS_KEPT
 
 
 class Erasure(WorkerOperations):
@@ -47,8 +64,8 @@ class Erasure(WorkerOperations):
         Answers under way are asked to stop, and removed when they end.
         """
         async with self._database.begin_write() as connection:
+            await _erase_unposted(connection, user_id, thread)
             count = await _erase_jobs(connection, user_id, thread)
-            await _erase_message_questions(connection, user_id, thread)
             await _erase_from_audit(connection, user_id, thread, count, self._now())
             await self._worker.wake_others(connection)
         await self._database.overwrite_deleted()
@@ -60,7 +77,7 @@ class Erasure(WorkerOperations):
 
         Usage is kept. Ids of events are kept for an hour, because Slack may deliver them again.
         """
-        count = await retention.expire(self._database, before)
+        count = await expire(self._database, before)
         # Always: it also completes what a button, an edit or `forget` has erased since.
         await self._database.truncate_log()
         return count
@@ -81,10 +98,10 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     else:
         await connection.execute(sa.delete(notices).where(notices.c.notice.endswith(f" {thread}", autoescape=True)))
     others = *where, ~is_running()
-    threads = await participants.threads_of(connection, *others) if user_id is not None else []
+    threads = await threads_of(connection, *others) if user_id is not None else []
     count += (await connection.execute(sa.delete(jobs).where(*others))).rowcount
     if user_id is not None:
-        await participants.drop_facts(connection, threads)
+        await drop_facts(connection, threads)
     else:
         for table in OF_THREADS:
             of_thread = sa.true() if thread is None else in_thread(thread, table)
@@ -95,18 +112,18 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     return count
 
 
-async def _erase_message_questions(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
-    """Removes questions about messages that are not jobs yet. They quote the message, so its thread counts."""
-    of_person = message_questions.c.user_id == user_id if user_id is not None else sa.true()
+async def _erase_unposted(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
+    """Removes questions that have no message yet. They quote one, so its thread counts."""
+    of_person = jobs.c.user_id == user_id if user_id is not None else sa.true()
     of_thread: sa.ColumnElement[bool] = sa.true()
     if thread is not None:
-        about = {name: message_questions.c.about[name].as_string() for name in ("channel_id", "thread_ts")}
+        about = {name: jobs.c.unposted["about", name].as_string() for name in ("channel_id", "thread_ts")}
         of_thread = sa.and_(
-            message_questions.c.team_id == thread.team_id,
+            jobs.c.team_id == thread.team_id,
             about["channel_id"] == thread.channel_id,
             about["thread_ts"] == (thread.thread_ts or ""),
         )
-    await connection.execute(sa.delete(message_questions).where(of_person, of_thread))
+    await connection.execute(sa.delete(jobs).where(is_unposted(), of_person, of_thread))
 
 
 async def _erase_from_audit(
@@ -168,3 +185,114 @@ async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_i
             by_table = ((by.c.channel_id, by.c.user_id == user_id) for by in (jobs, audit_entries))
             theirs &= table.c.channel_id.in_(sa.union(*(sa.select(channel).where(of) for channel, of in by_table)))
         await connection.execute(sa.delete(table).where(theirs))
+
+
+RECORDS_KEPT_S = 400 * 24 * 3600.0
+"""How long a question's record without texts is kept: for usage, over a year and a month."""
+
+
+CALLS_KEPT_S = 3600.0
+"""Of calls to Slack, only the last minute counts (rate_ledger.py)."""
+
+
+SLACK_RETRIES_S = 3600.0
+"""How long Slack may send an event again. Its id must be known, or the question would be answered twice."""
+
+
+UNPOSTED_KEPT_S = 24 * 3600.0
+"""Longer than a modal stays open, and longer than a question is tried to be posted."""
+
+
+FIRST_BATCH, MAX_BATCH = 50, 100
+BATCH_S = 0.01
+"""How long a batch should hold the write lock."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Rows of one table that are too old, and what becomes of them."""
+
+    table: sa.Table
+    which: tuple[sa.ColumnElement[bool], ...]
+    emptied: dict[str, Any] | None = None
+    """The columns that are emptied; None if the rows are deleted."""
+
+    @property
+    def due(self) -> sa.Select[Any]:
+        """Selects the primary keys of the rows."""
+        return sa.select(*self.table.primary_key).where(*self.which)
+
+
+def rules(before: float, now: float) -> tuple[Rule, ...]:
+    """Returns what retention removes: texts older than `before`, and each table's rows when their time is over."""
+    oldest_day = min(day_of(now) - DAYS_KEPT, first_day(Period.MONTH, now))
+    is_old = jobs.c.created_at < before
+    no_content = {"arguments": "", "result": "", "binding": ""}
+    return (
+        Rule(jobs, (is_old, _has(JOB_HAS_CONTENT), has_ended()), {"text": "", "files": [], "transcripts": {}}),
+        Rule(turns, (turns.c.created_at < before, _has(TURN_HAS_CONTENT)), {"answer": "", "sources": None}),
+        Rule(tool_calls, (tool_calls.c.created_at < before, _has(CALL_HAS_CONTENT), _of_job(tool_calls)), no_content),
+        Rule(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
+        Rule(steps, (_of_job(steps, is_old),)),
+        Rule(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
+        Rule(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
+        # Posts are counted by channel, and many a channel gets no other post.
+        Rule(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
+        Rule(usage_totals, (usage_totals.c.day < oldest_day,)),
+        Rule(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
+        Rule(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
+        # Rows that refer to a job go with it by cascade.
+        Rule(jobs, (jobs.c.created_at < min(before, now - RECORDS_KEPT_S), has_ended())),
+    )
+
+
+def _has(content: str) -> sa.ColumnElement[bool]:
+    # In the words of the partial index, or no database would use it.
+    return sa.literal_column(f"({content})")
+
+
+def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = True) -> sa.ColumnElement[bool]:
+    ended = (has_ended(),) if only_ended else ()
+    return sa.exists().where(jobs.c.id == table.c.job_id, *ended, *which)
+
+
+async def expire(database: Database, before: float) -> int:
+    """Removes all that is due; returns how many texts."""
+    texts = 0
+    for rule in rules(before, database.clock.now()):
+        removed = await _apply(database, rule)
+        texts += removed if rule.emptied is not None else 0
+    return texts
+
+
+async def _apply(database: Database, rule: Rule) -> int:
+    removed, size = 0, FIRST_BATCH
+    while True:
+        async with database.begin_read() as connection:
+            keys = (await connection.execute(rule.due.limit(size))).all()
+        if not keys:
+            return removed
+        async with database.begin_write() as connection:
+            began = database.clock.monotonic()
+            count = await _remove(connection, rule, keys)
+        took_s = max(database.clock.monotonic() - began, 0.001)
+        removed += count
+        if count == 0:
+            # They have changed meanwhile. The next hour looks again.
+            return removed
+        size = max(1, min(MAX_BATCH, round(len(keys) * min(2.0, BATCH_S / took_s))))
+
+
+async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row[Any]]) -> int:
+    # Two processes with the same rows could wait for each other.
+    await one_at_a_time(connection, "retention")
+    columns = list(rule.table.primary_key)
+    is_single = len(columns) == 1
+    these = columns[0].in_([key[0] for key in keys]) if is_single else sa.tuple_(*columns).in_([tuple(k) for k in keys])
+    if rule.emptied is not None:
+        statement: sa.Update | sa.Delete = sa.update(rule.table).where(these, *rule.which).values(rule.emptied)
+        return (await connection.execute(statement)).rowcount
+    threads = await threads_of(connection, these) if rule.table is jobs else []
+    removed = (await connection.execute(sa.delete(rule.table).where(these, *rule.which))).rowcount
+    await drop_facts(connection, threads)
+    return removed

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.outbox import EDITS_REPLY, OUTBOX_HOLD_S, OutboxKind
+from bot.core.outbox import EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.store.rows import insert_into
 from bot.store.schema import outbox_entries
 
@@ -28,6 +28,17 @@ async def add(
     again = new.on_conflict_do_update(index_elements=["job_id", "kind", "about"], set_={"due_at": due_at, "tries": 0})
     values = [{"job_id": job_id, "kind": kind.value, "about": about, "due_at": due_at} for job_id in sorted(job_ids)]
     await connection.execute(again, values)
+
+
+async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int, due_at: float) -> None:
+    """Adds an entry, unless there is one: the process that holds it completes it."""
+    values = {"job_id": job_id, "kind": kind.value, "about": "", "due_at": due_at}
+    await connection.execute(insert_into(connection, outbox_entries).values(values).on_conflict_do_nothing())
+
+
+def is_held(entry: OutboxEntry) -> sa.ColumnElement[bool]:
+    """Whether no other process has taken an entry since, and it was not added again."""
+    return sa.exists().where(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
 
 
 def is_reply_being_edited(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:

@@ -11,11 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job, RecordedMessage, page_ts
+from bot.core import texts
+from bot.core.job import Job, RecordedMessage, page_ts
 from bot.core.outbox import (
     ABOUT_APPROVALS,
     ABOUT_NO_REPLY,
     BACKOFF,
+    EDITED,
     EDITS_END,
     OUTBOX_HOLD_S,
     OutboxEntry,
@@ -24,8 +26,17 @@ from bot.core.outbox import (
 from bot.core.tool_calls import APPROVAL_S
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Operations, completes, reads, writes
-from bot.store.predicates import has_come, has_content, has_ended, is_awaiting_approval, is_live
-from bot.store.rows import job_of, message_values, messages_of, question_of
+from bot.store.rows import (
+    has_come,
+    has_content,
+    has_ended,
+    is_awaiting_approval,
+    is_live,
+    job_of,
+    message_values,
+    messages_of,
+    question_of,
+)
 from bot.store.schema import jobs, outbox_entries
 
 
@@ -76,9 +87,10 @@ class OutboxEntries(Operations):
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns the ended job whose end Slack did not accept, or shows with choices that no longer stand.
+        """Returns the ended job whose end Slack doesn't show: not at all, with choices that no longer stand, or not in
+        the version that somebody chose.
 
-        It comes with its checkpoint; None if it needs no showing.
+        It comes with that end as its checkpoint; None if it needs no showing.
 
         The job comes without the other questions that it answered: showing an end takes no prompt.
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
@@ -87,6 +99,12 @@ class OutboxEntries(Operations):
         row = (await connection.execute(ended)).one_or_none()
         if row is None:
             return None
+        if entry.kind is OutboxKind.SHOW_VERSION:
+            shown = await recorded_answers.shown_version(connection, row)
+            if shown and shown.end and entry.about == EDITED:
+                notice = " ".join(filter(None, (shown.end.notice, texts.QUESTION_EDITED)))
+                shown = replace(shown, end=replace(shown.end, notice=notice))
+            return replace(job_of(row), checkpoint=shown) if shown else None
         job = await _with_text(connection, row)
         return job if job.checkpoint.end else None
 
@@ -113,7 +131,7 @@ class OutboxEntries(Operations):
         Does nothing if another process has taken the entry.
         """
         is_idle = sa.or_(has_ended(), is_awaiting_approval())
-        shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, sa.exists().where(*_as_taken(entry)))
+        shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, outbox.is_held(entry))
         await connection.execute(shown.values(messages=message_values(messages)))
 
 

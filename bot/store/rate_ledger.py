@@ -15,11 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
 from bot.store.database import Database, writes_unsynced
+from bot.store.engine import one_at_a_time
 from bot.store.group_commit import GroupCommit
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
-from bot.store.postgresql import one_at_a_time
-from bot.store.predicates import CLOCKS_DIFFER_S, is_running
-from bot.store.rows import insert_into
+from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_running
 from bot.store.schema import jobs, learned_budgets, slack_calls
 
 WINDOW_S = 61.0
@@ -77,9 +76,11 @@ class RateLedger(WorkerOperations):
         granted = [calls[request.counted].take(request.allows, now) for request in requests]
         taken = [request.counted for request, is_granted in zip(requests, granted, strict=True) if is_granted]
         if taken:
-            await _count(connection, worker, taken, now)
+            rows = [{"method": method, "worker": worker, "sent_at": now} for method in taken]
+            await connection.execute(sa.insert(slack_calls), rows)
         if old := [name for name, of_method in calls.items() if of_method.has_old]:
-            await _remove_old(connection, old, now)
+            is_old = sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
+            await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method.in_(old), is_old))
         with_live = any(request.with_live for request in requests)
         live_ages_s = await _live_ages_s(connection, worker, now) if with_live else ()
         learned = await _learned(connection, now, self._epoch_s)
@@ -150,16 +151,6 @@ async def _calls(connection: AsyncConnection, worker: str, counted: set[str], no
     for of_method in calls.values():
         of_method.times.sort()
     return calls
-
-
-async def _count(connection: AsyncConnection, worker: str, taken: Sequence[str], now: float) -> None:
-    rows = [{"method": method, "worker": worker, "sent_at": now} for method in taken]
-    await connection.execute(sa.insert(slack_calls), rows)
-
-
-async def _remove_old(connection: AsyncConnection, counted: Sequence[str], now: float) -> None:
-    is_old = sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
-    await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method.in_(counted), is_old))
 
 
 async def _learned(connection: AsyncConnection, now: float, epoch_s: float) -> dict[str, Learned]:

@@ -7,18 +7,28 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.actions import AnswerState, RecordedAnswer, Vote
 from bot.core.audit import Kind
-from bot.core.conversation import Job, RecordedReply, ThreadKey, page_ts
-from bot.core.job import State, state_of
+from bot.core.conversation import RecordedReply, ThreadKey
+from bot.core.job import Checkpoint, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
-from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
-from bot.core.reply.resuming import continued
-from bot.core.trust import of_record
+from bot.core.resuming import continued
 from bot.errors import EndReason
+from bot.models.trust import of_record
 from bot.store import audit, checkpoints, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
-from bot.store.predicates import in_thread, is_begun
-from bot.store.rows import insert_into, messages_of, put, question_of, sources_of, thread_of
+from bot.store.rows import (
+    end_of_turn,
+    in_thread,
+    insert_into,
+    is_begun,
+    may_be_regenerated,
+    messages_of,
+    put,
+    question_of,
+    sources_of,
+    thread_of,
+)
 from bot.store.schema import audit_entries, canvases, feedback, jobs, outbox_entries, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
@@ -75,6 +85,25 @@ class RecordedAnswers(Operations):
             await audit.append(connection, self._now(), [erased])
 
     @writes
+    async def swap(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
+        """Has the outbox show the version before or after the one that readers see; nothing if there is none.
+
+        What the newest one offered as choices can't be chosen any more.
+        """
+        this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated()).with_for_update()
+        row = (await connection.execute(this)).one_or_none()
+        if row is None:
+            return
+        earlier, _, later = _around_shown(row, await _turns(connection, [job_id]))
+        if not (chosen := later[:1] if to_next else earlier[-1:]):
+            return
+        await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(shown_turn=chosen[0].id))
+        for kind in (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES):
+            await outbox.cancel(connection, kind, [job_id])
+        await checkpoints.drop(connection, jobs.c.id == job_id)
+        await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], self._now())
+
+    @writes
     async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote) -> None:
         """Records a person's feedback in place of their earlier one."""
         values = {
@@ -94,17 +123,20 @@ class RecordedAnswers(Operations):
         `before_ts` limits them to questions that were asked before. Answers whose text has expired are left out.
         """
         newest = (
-            sa.select(jobs.c.id, jobs.c.user_id, jobs.c.messages, jobs.c.mention_ts, jobs.c.answer_deleted)
+            sa.select(
+                jobs.c.id, jobs.c.user_id, jobs.c.messages, jobs.c.mention_ts, jobs.c.answer_deleted, jobs.c.shown_turn
+            )
             .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
             .order_by(jobs.c.ts.desc())
             .limit(REPLIES_READ)
             .subquery()
         )
-        # Turns after which the answer went on have no text, and come before the one that ended the job.
+        # Turns after which the answer went on have no text, and come before the one that ended the job. The one that
+        # readers see comes last.
         with_turns = (
             sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason, turns.c.origins)
             .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
-            .order_by(turns.c.id)
+            .order_by(turns.c.id == newest.c.shown_turn, turns.c.id)
         )
         rows = (await connection.execute(with_turns)).all()
         found: dict[str, RecordedReply] = {}
@@ -137,28 +169,49 @@ async def _newest_answer(
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == row.answered_with))).one_or_none()
     if row is None or row.end_reason == EndReason.DENIED:
         return None
-    versions = await _turns(connection, [row.id])
-    last, state = versions[-1] if versions else None, _state(row)
-    # A reply that ends shows its buttons before its end is on record: until then, the last turn is an earlier version.
-    is_live = state in (AnswerState.QUEUED, AnswerState.GROWING)
-    earlier = versions if is_live and not row.continues else versions[:-1]
-    previous = next((turn for turn in reversed(earlier) if turn.answer), None)
+    earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
+    state = _state(row)
     return RecordedAnswer(
         job_id=row.id,
         question=question_of(row),
         state=state,
         messages=messages_of(row),
         version=row.version,
-        answer=last.answer if last else "",
-        sources=sources_of(last.sources) if last else (),
-        previous=previous.answer if previous else "",
-        previous_sources=sources_of(previous.sources) if previous else (),
-        model=last.model if last else None,
-        end_reason=EndReason(last.end_reason) if last else None,
-        prompt_version=last.prompt_version if last else None,
+        answer=shown.answer if shown else "",
+        sources=sources_of(shown.sources) if shown else (),
+        has_previous=bool(earlier),
+        has_next=bool(later),
+        model=shown.model if shown else None,
+        end_reason=EndReason(shown.end_reason) if shown else None,
+        ended_at=shown.created_at if shown else None,
+        prompt_version=shown.prompt_version if shown else None,
         waits_until=row.waits_until,
         choices=await _standing_choices(connection, row.id) if state is AnswerState.ENDED else (),
     )
+
+
+def _around_shown(
+    row: sa.Row[Any], versions: Sequence[sa.Row[Any]]
+) -> tuple[Sequence[sa.Row[Any]], sa.Row[Any] | None, Sequence[sa.Row[Any]]]:
+    """Returns the turns before the version that readers see, that one, and those after it, by their ids.
+
+    Versions without text aren't shown again, but the newest is, which says why.
+    """
+    if not versions:
+        return (), None, ()
+    *others, newest = versions
+    shown = next((turn for turn in others if turn.id == row.shown_turn), newest)
+    worth = [turn for turn in versions if turn.answer or turn is newest]
+    return [turn for turn in worth if turn.id < shown.id], shown, [turn for turn in worth if turn.id > shown.id]
+
+
+async def shown_version(connection: AsyncConnection, row: sa.Row[Any]) -> Checkpoint | None:
+    """Returns the version of an ended job that readers are to see, with its end; None if it has none."""
+    earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
+    if shown is None:
+        return None
+    end = replace(end_of_turn(shown), has_previous=bool(earlier), has_next=bool(later))
+    return Checkpoint(shown.answer, end, end.sources)
 
 
 async def _standing_choices(connection: AsyncConnection, job_id: int) -> tuple[str, ...]:
@@ -169,9 +222,11 @@ async def _standing_choices(connection: AsyncConnection, job_id: int) -> tuple[s
     return await checkpoints.choices_of(connection, job_id)
 
 
-async def close_choices(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """Takes away the choices that an ended answer offers, if there are any; the outbox removes their buttons."""
+async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str = "") -> None:
+    """Takes away the choices that an ended answer offers, if there are any; the outbox shows which one was `chosen`."""
     if await _standing_choices(connection, job_id):
+        if chosen:
+            await checkpoints.choose(connection, job_id, chosen)
         await outbox.add(connection, OutboxKind.CLOSE_CHOICES, [job_id], now)
 
 

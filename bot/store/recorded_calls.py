@@ -9,17 +9,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import call_entry
-from bot.core.conversation import FollowUp, Job, ThreadKey
-from bot.core.job import End, Piece, Status
+from bot.core.conversation import ThreadKey
+from bot.core.job import End, FollowUp, Job, Piece, Status
 from bot.core.outbox import OutboxKind
 from bot.core.step_turns import were_replied_to
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall, Step
-from bot.store import approvals, audit, checkpoints, outbox, recorded_steps
+from bot.store import audit, checkpoints, outbox, recorded_steps
+from bot.store.approvals import is_any_asked
 from bot.store.database import reads, writes
-from bot.store.predicates import in_thread
 from bot.store.queue import batch
 from bot.store.queue.held import Held, MeteredOperations
-from bot.store.rows import insert_into, turn_values
+from bot.store.rows import in_thread, insert_into, turn_values
 from bot.store.schema import allowed_tools, jobs, steps, tool_calls
 
 
@@ -114,7 +114,7 @@ class RecordedCalls(MeteredOperations):
         now = self._now()
         if not await _is_current(connection, held, ~jobs.c.stop_requested):
             return False
-        if not await approvals.is_any_asked(connection, job.id, job.version):
+        if not await is_any_asked(connection, job.id, job.version):
             return False
         if piece:
             await checkpoints.append(connection, held.worker, {job: piece})

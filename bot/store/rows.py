@@ -1,4 +1,9 @@
-"""Converts between our types and the tables' rows."""
+"""Converts between our types and the tables' rows; then the conditions of core/job.py in SQL: live, begun, same thread.
+
+Each condition exists once, here. Statuses are literals in the statements, not parameters: otherwise SQLite and
+PostgreSQL couldn't use the partial indexes. Each condition also keeps the form that those indexes have
+(bot/store/schema.py).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -8,13 +13,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import POSTING, Effort, File, Job, MessageRole, Question, RecordedMessage, ThreadKey
-from bot.core.job import End, Spent
-from bot.core.limits.caps import ScopeIds
-from bot.core.stream import Citation, Usage
+from bot.core.caps import ScopeIds
+from bot.core.conversation import File, Question, ThreadKey
+from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage, Spent, Status
 from bot.errors import EndReason
-from bot.prices import ModelPrices
-from bot.store.postgresql import on_postgresql
+from bot.models.prices import ModelPrices
+from bot.models.prompt import Effort
+from bot.models.stream import Citation, Usage
+from bot.models.trust import of_record
+from bot.store.engine import on_postgresql
+from bot.store.schema import jobs, workers
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
@@ -33,12 +41,28 @@ def thread_of(row: sa.Row[Any]) -> ThreadKey:
 
 
 def question_of(row: sa.Row[Any]) -> Question:
+    """Returns a job's question; its ts is empty before it is posted."""
     files = tuple(map(_file_of, row.files))
-    return Question(thread_of(row), row.ts, row.user_id, row.text, files, row.from_bot, row.attached_chars)
+    return Question(thread_of(row), row.ts or "", row.user_id, row.text, files, row.from_bot, row.attached_chars)
 
 
 def file_values(question: Question) -> list[dict[str, Any]]:
     return [asdict(file) for file in question.files]
+
+
+def queued_values(question: Question, now: float) -> dict[str, Any]:
+    """Returns the columns of a question's job when it is queued for the first time."""
+    return {
+        **thread_values(question.thread),
+        "ts": question.ts,
+        "user_id": question.user_id,
+        "text": question.text,
+        "files": file_values(question),
+        "from_bot": question.from_bot,
+        "attached_chars": question.attached_chars,
+        "status": Status.QUEUED.value,
+        "created_at": now,
+    }
 
 
 def messages_of(row: sa.Row[Any]) -> tuple[RecordedMessage, ...]:
@@ -67,6 +91,8 @@ def job_of(row: sa.Row[Any]) -> Job:
         transcripts=transcripts_of(row),
         asked_at=row.created_at if row.asked_at is None else row.asked_at,
         stop_requested=row.stop_requested,
+        offered=row.offered and not row.version,
+        is_late=not row.version and row.started_at is not None and row.started_at - float(row.ts) > LATE_S,
     )
 
 
@@ -82,6 +108,23 @@ def scope_ids_of(question: Question) -> ScopeIds:
 def _file_of(values: Mapping[str, Any]) -> File:
     """Returns a stored file, without fields that a newer version of Typist may have added."""
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
+
+
+_STORED_AS_THEY_ARE = (
+    "notice",
+    "footer",
+    "model",
+    "first_token_s",
+    "prompt_version",
+    "has_previous",
+    "has_details",
+    "chosen",
+    "effort",
+    "offers_canvas",
+)
+"""Fields of an End whose values are JSON."""
+_BELOW_EACH_VERSION = ("notice", "footer", "effort")
+"""What of an end is shown again below an earlier version, beside what a turn has columns for."""
 
 
 def turn_values(job_id: int, end: End, text: str, now: float, prices: ModelPrices | None) -> dict[str, Any]:
@@ -101,8 +144,27 @@ def turn_values(job_id: int, end: End, text: str, now: float, prices: ModelPrice
         "prompt_version": end.prompt_version,
         "sources": source_values(end.sources),
         "origins": sorted(end.origins),
+        "below": {name: value for name, value in end_values(end).items() if name in _BELOW_EACH_VERSION},
         "created_at": now,
     }
+
+
+def end_of_turn(row: sa.Row[Any]) -> End:
+    """Returns what stood below a turn's answer, without what only the newest version has."""
+    columns = {"reason": row.end_reason, "model": row.model, "origins": row.origins}
+    return end_of({**columns, **(row.below or {})}, sources_of(row.sources))
+
+
+def end_values(end: End) -> dict[str, Any]:
+    """Returns an end as it is stored: its sources have a column, and its usage counts as an interrupted attempt's."""
+    values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE}
+    return {**values, "reason": end.reason.value, "origins": sorted(end.origins), "choices": list(end.choices)}
+
+
+def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
+    """Returns a stored end."""
+    typed = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
+    return End(**{**values, **typed, "choices": tuple(values.get("choices", ()))}, sources=sources)
 
 
 def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:
@@ -119,3 +181,112 @@ def interrupted_values(job_id: int, spent: Spent, now: float, prices: ModelPrice
     """Returns the turn of an interrupted attempt, which has usage but no answer."""
     usage = Usage(spent.input_tokens, spent.output_tokens)
     return turn_values(job_id, End(EndReason.INTERRUPTED, model=spent.model, usage=usage), "", now, prices)
+
+
+UNPOSTED = sa.literal_column(f"'{Status.UNPOSTED.value}'", sa.Text)
+
+
+QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
+
+
+RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
+
+
+AWAITING_APPROVAL = sa.literal_column(f"'{Status.AWAITING_APPROVAL.value}'", sa.Text)
+
+
+CLOCKS_DIFFER_S = 10.0
+"""By how much the clocks of processes may differ: each took the server's time, or its machine's, at its start."""
+
+
+Jobs = sa.FromClause
+"""The table of jobs, or an alias of it."""
+
+
+def is_unposted() -> sa.ColumnElement[bool]:
+    """Whether the job's question has no message yet."""
+    return jobs.c.status == UNPOSTED
+
+
+def is_queued(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether a live job may be claimed: it is QUEUED or RELEASED."""
+    return of.c.status == QUEUED
+
+
+def is_running(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether a worker has the job."""
+    return of.c.status == RUNNING
+
+
+def is_awaiting_approval() -> sa.ColumnElement[bool]:
+    """Whether the job waits for a person's approval."""
+    return jobs.c.status == AWAITING_APPROVAL
+
+
+def is_live() -> sa.ColumnElement[bool]:
+    """Whether the job's answer is still to come."""
+    return sa.or_(is_queued(), is_running(), is_awaiting_approval())
+
+
+def has_ended() -> sa.ColumnElement[bool]:
+    """Whether the job is over."""
+    return jobs.c.status == Status.ENDED.value
+
+
+def is_begun() -> sa.ColumnElement[bool]:
+    """Whether a worker writes the job's answer, or the next one will continue it."""
+    return sa.or_(is_ahead(), is_awaiting_approval())
+
+
+def is_ahead() -> sa.ColumnElement[bool]:
+    """Whether the job goes before all others of its thread: it is begun, and waits for nobody."""
+    return sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
+
+
+def is_denied() -> sa.ColumnElement[bool]:
+    """Whether the job ended because its asker has no access."""
+    return jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
+
+
+def may_be_regenerated() -> sa.ColumnElement[bool]:
+    """Whether the job has ended with an answer of its own, or without one, and not by a denial."""
+    return sa.and_(has_ended(), jobs.c.answered_with.is_(None), ~is_denied(), ~jobs.c.answer_deleted)
+
+
+def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
+    """Whether a question that was not deleted has its answer from this later job."""
+    return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
+
+
+def has_content() -> sa.ColumnElement[bool]:
+    """Whether the question is neither deleted nor expired: it has words or files."""
+    return sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
+
+
+def has_come(due_at: sa.ColumnElement[Any], now: float, max_wait_s: Any) -> sa.ColumnElement[bool]:
+    """Whether a stored time has come. One further ahead than anybody waits was stored by a clock that was wrong."""
+    return sa.or_(due_at <= now, due_at > now + max_wait_s + CLOCKS_DIFFER_S)
+
+
+def same_thread(one: Jobs, other: Jobs) -> sa.ColumnElement[bool]:
+    """Whether two jobs are of one thread."""
+    return sa.and_(*(one.c[name] == other.c[name] for name in THREAD))
+
+
+def in_thread(thread: ThreadKey, of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether a row is of this thread: a job's, or that of another table with a thread's columns."""
+    return sa.and_(*(of.c[name] == value for name, value in thread_values(thread).items()))
+
+
+THREAD = ("team_id", "channel_id", "thread_ts")
+"""The columns of a thread."""
+
+
+def thread_values(thread: ThreadKey) -> dict[str, str]:
+    """Returns a thread's columns."""
+    return dict(zip(THREAD, (thread.team_id, thread.channel_id, thread.thread_ts or ""), strict=True))
+
+
+def has_jobs() -> sa.ColumnElement[bool]:
+    """Whether a row of `workers` is of a worker that holds jobs: then others have to watch it."""
+    return sa.exists().where(jobs.c.worker == workers.c.worker, is_running())

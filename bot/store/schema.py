@@ -1,6 +1,7 @@
 """The tables: events seen, jobs and their turns, workers, and the tables of single features.
 
-Migrations build them (bot/store/migrations). A new column or table needs a migration of its own.
+The first migration creates them (bot/store/migrations). After the first release, a new column or table needs a
+migration of its own.
 """
 
 from typing import Any
@@ -53,7 +54,12 @@ jobs = sa.Table(
     sa.Column("channel_id", sa.Text, nullable=False),
     # '' for a conversation without a thread: NULLs never compare equal, so uniqueness would not hold.
     sa.Column("thread_ts", sa.Text, nullable=False),
-    sa.Column("ts", sa.Text, nullable=False),
+    # NULL, in no channel, until the bot has posted the question in its asker's name.
+    sa.Column("ts", sa.Text),
+    # Which modal, emoji, choice or suggested prompt asked the question (core/message_question.py): each asks once.
+    sa.Column("asked_as", sa.Text),
+    # Until it is posted: the message that it is about, and what is known of earlier tries.
+    sa.Column("unposted", sa.JSON(none_as_null=True)),
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("text", SafeText, nullable=False),
     sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
@@ -62,6 +68,8 @@ jobs = sa.Table(
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
     # How many of the text's last characters the asker didn't write.
     sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
+    # The first version is an offer to answer, because the question was found late (bot/services/catching_up.py).
+    sa.Column("offered", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", sa.Double, nullable=False),
     # A Status, and once the job has ended an EndReason.
     sa.Column("status", sa.Text, nullable=False),
@@ -82,6 +90,8 @@ jobs = sa.Table(
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),
     # Since when the asker waits for this version; NULL: since created_at.
     sa.Column("asked_at", sa.Double),
+    # The turn that readers chose to see; NULL: the newest.
+    sa.Column("shown_turn", RowId),
     # The newest edit of the question: one that Slack delivers late must not undo it.
     sa.Column("edited_ts", sa.Text),
     # This version continues the answer before it, which had reached its length limit.
@@ -103,6 +113,7 @@ jobs = sa.Table(
     sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
+    sa.UniqueConstraint("team_id", "asked_as"),
     # Ids are never reused, not even after a job's removal: late writes must find nothing.
     sqlite_autoincrement=True,
 )
@@ -144,6 +155,8 @@ sa.Index("ix_jobs_answered_with", jobs.c.answered_with)
 # For heartbeats, and for the other workers' jobs.
 sa.Index("ix_jobs_running_worker", jobs.c.worker, **_only("running"))
 
+# For questions that were never posted.
+sa.Index("ix_jobs_unposted", jobs.c.created_at, **_only("unposted"))
 # For approvals whose time is over.
 sa.Index("ix_jobs_awaiting_approval", jobs.c.waits_until, **_only("awaiting_approval"))
 
@@ -167,8 +180,10 @@ turns = sa.Table(
     sa.Column("prompt_version", sa.Text),
     # The web pages that the answer cites, as (URL, title); NULL: none.
     sa.Column("sources", sa.JSON(none_as_null=True)),
-    # What the model had read (core/trust.py); NULL: nobody knows.
+    # What the model had read (models/trust.py); NULL: nobody knows.
     sa.Column("origins", sa.JSON(none_as_null=True)),
+    # What stood below the answer, to show this version again; NULL: nothing.
+    sa.Column("below", sa.JSON(none_as_null=True)),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -275,6 +290,25 @@ workers = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
 )
 
+# When Slack was last heard, and the catch-up after a time without it (bot/store/listening.py).
+listening = sa.Table(
+    "listening",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    # The newest message from Slack to any process.
+    sa.Column("heard_at", sa.Double, nullable=False),
+    # From when to when questions may have been missed; NULL: nothing is to be caught up.
+    sa.Column("missed_from", sa.Double),
+    sa.Column("missed_until", sa.Double),
+    # The worker that catches up, and until when it does if it is not heard from.
+    sa.Column("held_by", sa.Text),
+    sa.Column("held_until", sa.Double),
+    # Places that were looked at, those that were found on the way and come last, and a Tally.
+    sa.Column("progress", sa.JSON, nullable=False, server_default="{}"),
+    # The last catch-up: a Report.
+    sa.Column("report", sa.JSON(none_as_null=True)),
+)
+
 # Calls to Slack of the last minute, of all processes (bot/store/rate_ledger.py).
 slack_calls = sa.Table(
     "slack_calls",
@@ -309,7 +343,7 @@ group_threads = sa.Table(
     sa.Column("since_ts", sa.Text, nullable=False),
 )
 
-# The last messages of people in those threads that are not questions (core/inbound/engagement.py).
+# The last messages of people in those threads that are not questions (core/triage.py).
 thread_lines = sa.Table(
     "thread_lines",
     metadata,
@@ -353,7 +387,7 @@ outbox_entries = sa.Table(
 
 sa.Index("ix_outbox_entries_due_at", outbox_entries.c.due_at)
 
-# The canvases that versions of answers were written into (bot/store/answer_canvases.py).
+# The canvases that versions of answers were written into (bot/store/beside_answers.py).
 canvases = sa.Table(
     "canvases",
     metadata,
@@ -394,7 +428,7 @@ caps = sa.Table(
     sa.Column("amount", sa.Double, nullable=False),
 )
 
-# Notices that people received, so that nobody gets one too often (bot/store/notices.py).
+# Notices that people received, so that nobody gets one too often (bot/store/threads.py).
 notices = sa.Table(
     "notices",
     metadata,
@@ -429,6 +463,7 @@ channel_settings = sa.Table(
     sa.Column("new_posts", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("gate", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("web_search", sa.Boolean),
+    sa.Column("read_channel", sa.Boolean),
     # The names of servers in BOT_MCP_CONFIG.
     sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),
     # An Effort and a Length.
@@ -438,7 +473,7 @@ channel_settings = sa.Table(
     sa.Column("reaction", sa.Text, nullable=False, server_default=""),
 )
 
-# The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/tool_pins.py).
+# The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/approvals.py).
 tool_pins = sa.Table(
     "tool_pins",
     metadata,
@@ -461,32 +496,6 @@ pane_contexts = sa.Table(
     sa.Column("opened_at", sa.Double, nullable=False),
 )
 
-# Questions about a message, from a submitted modal or a reaction to their job (bot/store/message_questions.py).
-message_questions = sa.Table(
-    "message_questions",
-    metadata,
-    sa.Column("team_id", sa.Text, primary_key=True),
-    # The modal's id, so that a modal that is submitted twice asks once. Of a reaction, the emoji and the message.
-    sa.Column("view_id", sa.Text, primary_key=True),
-    sa.Column("user_id", sa.Text, nullable=False),
-    # The message that the question is about; empty once the question is a job.
-    sa.Column("about", sa.JSON, nullable=False),
-    sa.Column("text", SafeText, nullable=False),
-    sa.Column("created_at", sa.Double, nullable=False),
-    # When another process may continue it; NULL if it was given up and its asker knows.
-    sa.Column("due_at", sa.Double),
-    sa.Column("tries", sa.Integer, nullable=False),
-    # Whether it is posted in the asker's direct message, because Typist can't write in the thread.
-    sa.Column("elsewhere", sa.Boolean, nullable=False),
-    # The post's place, according to Slack's event.
-    sa.Column("posted_channel_id", sa.Text),
-    sa.Column("posted_ts", sa.Text),
-    # Whether it is a job. The row stays as long as texts do, so that an emoji asks about a message once.
-    sa.Column("done", sa.Boolean, nullable=False),
-)
-
-sa.Index("ix_message_questions_due_at", message_questions.c.due_at)
-
 # What happened, for auditors (bot/store/audit.py). Entries outlive their jobs, so nothing refers to those.
 audit_entries = sa.Table(
     "audit_entries",
@@ -499,25 +508,18 @@ audit_entries = sa.Table(
     sa.Column("job_id", RowId),
     # Canonical JSON that names nobody and repeats no text.
     sa.Column("facts", sa.Text, nullable=False),
-    # The subject (core/audit.py): '' once it is erased, and so is its salt. The digest stays.
+    # The subject (core/audit.py): '' once it is erased.
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("channel_id", sa.Text, nullable=False),
     sa.Column("thread_ts", sa.Text, nullable=False),
     sa.Column("ts", sa.Text, nullable=False),
     sa.Column("arguments_hash", sa.Text, nullable=False),
-    sa.Column("user_salt", sa.Text, nullable=False),
-    sa.Column("user_digest", sa.Text, nullable=False),
     # The person who acted, in the same way.
     sa.Column("by_id", sa.Text, nullable=False),
-    sa.Column("by_salt", sa.Text, nullable=False),
-    sa.Column("by_digest", sa.Text, nullable=False),
-    # The place in the chain; NULL until the entry is sealed.
-    sa.Column("no", sa.BigInteger, unique=True),
-    sa.Column("previous", sa.Text),
-    sa.Column("hash", sa.Text),
     sqlite_autoincrement=True,
 )
 
+sa.Index("ix_audit_entries_at", audit_entries.c.at)
 # For erasure.
 sa.Index("ix_audit_entries_thread", audit_entries.c.channel_id, audit_entries.c.thread_ts)
 sa.Index("ix_audit_entries_user_id", audit_entries.c.user_id)

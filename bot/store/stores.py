@@ -6,32 +6,27 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.clock import Clock
-from bot.core.limits.caps import Cap
+from bot.core.caps import Cap
 from bot.errors import StoreError
-from bot.prices import ModelPrices
-from bot.store.answer_canvases import AnswerCanvases
-from bot.store.approvals import Approvals
+from bot.models.prices import ModelPrices
+from bot.store.approvals import Approvals, ToolPins
 from bot.store.audit import Audit
-from bot.store.caps import CapStore
-from bot.store.channel_settings import ChannelSettingsStore
+from bot.store.beside_answers import AnswerCanvases, Transcripts
 from bot.store.database import Database
 from bot.store.engine import answered_within, create_engine, database_errors, time_of
 from bot.store.erasure import Erasure
-from bot.store.liveness.workers import WorkerLiveness
-from bot.store.message_questions import MessageQuestions
+from bot.store.listening import Listening
+from bot.store.liveness.workers import ProcessMessages, WorkerLiveness
 from bot.store.migrate import migrate
-from bot.store.notices import Notices
 from bot.store.outbox_entries import OutboxEntries
-from bot.store.pane_context import PaneContexts
-from bot.store.participants import ThreadParticipants
-from bot.store.process_messages import ProcessMessages
 from bot.store.queue.producers import QuestionQueue
+from bot.store.queue.unposted import UnpostedQuestions
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
 from bot.store.recorded_answers import RecordedAnswers
 from bot.store.recorded_calls import RecordedCalls
-from bot.store.tool_pins import ToolPins
-from bot.store.transcripts import Transcripts
+from bot.store.threads import ChannelSettingsStore, Notices, PaneContexts, ThreadParticipants
+from bot.store.usage import CapStore
 from bot.store.usage_ledger import UsageLedger
 
 NO_LIMIT = 1_000_000
@@ -66,10 +61,10 @@ class Stores:
         """The time of stored times: on a server it is the server's, the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
-        self.queue = QuestionQueue(database, self._worker, max_per_user)
+        self.question_queue = QuestionQueue(database, self._worker, max_per_user)
         self.worker_queue = WorkerQueue(database, self._worker, max_per_user, prices, caps)
         self.recorded_answers = RecordedAnswers(database)
-        self.message_questions = MessageQuestions(database)
+        self.unposted_questions = UnpostedQuestions(database)
         self.recorded_calls = RecordedCalls(database, self._worker, prices, caps)
         self.transcripts = Transcripts(database, self._worker, prices, caps)
         self.approvals = Approvals(database, self._worker)
@@ -81,6 +76,7 @@ class Stores:
         self.rate_ledger = RateLedger(database, self._worker)
         self.participants = ThreadParticipants(database)
         self.notices = Notices(database)
+        self.listening = Listening(database, self._worker)
         self.channel_settings = ChannelSettingsStore(database)
         self.pane_context = PaneContexts(database)
         self.tool_pins = ToolPins(database)

@@ -6,17 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.app_home import MonthUsage
-from bot.core.conversation import Job, Question
-from bot.core.limits.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Period, Scope, ScopeIds, check_caps
-from bot.store import caps, usage_report, usage_totals
+from bot.core.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Period, Scope, ScopeIds, check_caps
+from bot.core.conversation import Question
+from bot.core.job import Job
+from bot.core.surfaces import MonthUsage
+from bot.store import usage
 from bot.store.database import Database, completes, reads, writes
+from bot.store.engine import one_at_a_time
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
-from bot.store.postgresql import one_at_a_time
-from bot.store.predicates import in_thread, is_running
 from bot.store.queue.held import Held
 from bot.store.recorded_answers import is_midway
-from bot.store.rows import scope_ids_of
+from bot.store.rows import in_thread, is_running, scope_ids_of
 from bot.store.schema import jobs, turns
 
 
@@ -38,17 +38,17 @@ class UsageLedger(WorkerOperations):
         if not defaults:
             # Without caps, an answer waits for no lock.
             async with self._database.begin_read() as connection:
-                if not await caps.in_force(connection, scope_ids, defaults):
+                if not await usage.in_force(connection, scope_ids, defaults):
                     return CapCheck()
         # The database takes one at a time anyway. Callers that wait for its lock must not hold all our connections.
         async with self._reserving, self._database.begin_write() as connection:
             await one_at_a_time(connection, f"caps {scope_ids.team_id}")
-            in_force = await caps.in_force(connection, scope_ids, defaults)
+            in_force = await usage.in_force(connection, scope_ids, defaults)
             scopes = {cap.window.scope for cap in in_force}
             # In this order, an answer that ends in between counts twice for a moment, and is never missed.
             reserved = {scope: await _reserved(connection, job, scope) for scope in scopes}
             windows = {cap.window for cap in in_force}
-            used = await usage_totals.used(connection, scope_ids, windows, self._now())
+            used = await usage.used(connection, scope_ids, windows, self._now())
             check = check_caps(in_force, used, reserved)
             if check == CapCheck():
                 values = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
@@ -71,7 +71,7 @@ class UsageLedger(WorkerOperations):
 
         An attempt's usage counts for the day on which the attempt ended.
         """
-        return await usage_totals.used(connection, scope_ids, windows, self._now())
+        return await usage.used(connection, scope_ids, windows, self._now())
 
     async def used_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
         """Returns what one scope has used in each current period, as `used` does."""
@@ -83,26 +83,26 @@ class UsageLedger(WorkerOperations):
     async def count(
         self, connection: AsyncConnection, question: Question, used: Amount, defaults: Sequence[Cap]
     ) -> None:
-        """Counts usage for a message of a thread that is no question yet. `defaults`: as in usage_totals.count.
+        """Counts usage for a message of a thread that is no question yet. `defaults`: as in usage.count.
 
         Admins are told of a cap by the outbox, which knows jobs only, so this counts for the thread's newest job.
         """
         newest = sa.select(jobs.c.id).where(in_thread(question.thread)).order_by(jobs.c.ts.desc()).limit(1)
         if (job_id := await connection.scalar(newest)) is not None:
             turn = {"job_id": job_id, "input_tokens": used.tokens, "output_tokens": 0, "cost_usd": used.cost_usd}
-            await usage_totals.count(connection, [(scope_ids_of(question), turn)], self._now(), defaults)
+            await usage.count(connection, [(scope_ids_of(question), turn)], self._now(), defaults)
 
     @reads
     async def by_day(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, first: int
     ) -> Mapping[int, Amount]:
         """Returns what the owner of a cap used on each day since one, counted from 1970-01-01."""
-        return await usage_totals.by_day(connection, team_id, owner, first)
+        return await usage.by_day(connection, team_id, owner, first)
 
     @reads
     async def month(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
         """Returns what a workspace used from one day until before another, counted from 1970-01-01."""
-        return await usage_report.month(connection, team_id, first, end)
+        return await usage.month(connection, team_id, first, end)
 
 
 async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amount:
@@ -114,4 +114,4 @@ async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amou
         Scope.WORKSPACE: sa.true(),
     }
     others = is_running(), jobs.c.team_id == thread.team_id, jobs.c.id != job.id, within[scope]
-    return await usage_totals.added_up(connection, jobs.c.reserved_tokens, jobs.c.reserved_usd, others)
+    return await usage.added_up(connection, jobs.c.reserved_tokens, jobs.c.reserved_usd, others)

@@ -8,6 +8,8 @@ a low priority.
 
 It samples at temperature 0.3: at 0, Regenerate gave the same words again, and at 0.4, one of four answers to a simple
 question was right instead of three.
+
+An answer ends with its first paragraph: what a model this small writes below it repeats itself, or is wrong.
 """
 
 import asyncio
@@ -125,6 +127,7 @@ def _serve(weights: Path) -> Any:
     params.hostnames, params.port = [HOST], 0
     params.n_parallel, params.n_ctx, params.kv_unified = SLOTS, CONTEXT_TOKENS, True
     params.n_predict, params.cache_ram_mib = MAX_TOKENS, 0
+    params.antiprompt = ["\n\n"]
     params.sampling.temp, params.sampling.dry_multiplier = _TEMPERATURE, _REPETITION_PENALTY
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads, cpu.poll = _threads(), 0

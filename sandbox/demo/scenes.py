@@ -1,6 +1,10 @@
-"""The scenes of the sandbox's showcase: the questions of the page's cards, and the scripts that answer them."""
+"""The scenes of the sandbox's showcase: the questions of the page's cards, and the scripts that answer them.
+
+The answers read like a model's own. What they show of Typist is explained in a scene's note.
+"""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -44,8 +48,8 @@ class Scene:
 
     title: str
     detail: str
-    shows: str
-    """The subject of its answers. It follows "shows" in their first line."""
+    note: str
+    """Explains what its answers show. The page shows it beside them."""
     scripts: dict[str, Script]
     """The scripts by question. Several questions are asked at the same time, each by another person."""
     file: UploadedFile | None = None
@@ -74,33 +78,54 @@ def _read_file(text: str) -> str:
     lines = attached["content"].splitlines() if attached else []
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|") and not _RULE.fullmatch(line)]
     if attached is None or len(rows) < 2:
-        return "The file did not reach the prompt. The notice below says why."
+        return "I couldn't read the file. The notice below says why."
     heading, *data = rows
     table = [heading, ["---"] + ["---:"] * (len(heading) - 1), *data]
     totals = [str(_total(row[column:][:1] for row in data)) for column in range(1, len(heading))]
     table.append([f"**{cell}**" for cell in ("Total", *totals)])
+    most = max(data, key=lambda row: _total([row[1:2]]))
     return (
-        f"I read `{attached['name']}`: {len(data)} rows. Typist downloaded it from Slack with its bot token, read it "
-        "in a process of its own, and put its sheet into the prompt as a table. The script computed the totals from "
-        "that text.\n\n"
+        f"Here are the {len(data)} rows of `{attached['name']}` with their totals:\n\n"
         + "\n".join(f"| {' | '.join(row)} |" for row in table)
-        + "\n\nOffice files, mails, text and PDFs work like this with any model, and images with models that see. A "
-        "notice below the answer names what was not read: here the spreadsheet has a hidden sheet."
-        "\n\nTo see a file that can't be read, open **Simulate Slack failures**, turn on *File downloads refused*, and "
-        "press Regenerate."
+        + f"\n\n**{most[0]}** has the most {heading[1:2][0] if heading[1:] else 'of all'}: {_total([most[1:2]])}."
     )
 
 
 def _hear(text: str) -> str:
-    """Returns an answer that is computed from the transcript in the prompt."""
+    """Returns the answer to the clip of the card, or to what another clip's transcript in the prompt says."""
     said = re.search(r"This is said in it:\)\n([^\n]+)", text)
     if said is None:
-        return "The clip's transcript did not reach the prompt. The notice below says why."
-    return (
-        f"I read {len(said[1].split())} words. Slack had transcribed the clip already, so no model had to.\n\n"
-        "Slack transcribes a clip when a person opens its transcript. With `BOT_TRANSCRIBE`, a model transcribes the "
-        "other clips, each of them once. In a direct message, a clip is a question without any words beside it."
-    )
+        return "I couldn't hear the clip. The notice below says why."
+    return _MEASURE if said[1] == _SPOKEN else f"You said: “{said[1]}” I only have an answer to the clip of this card."
+
+
+_POST = re.compile(
+    r"^(?P<who>[^\n,]{1,80}), \w{3} [\d-]{10} (?P<at>[\d:]{5}), ts [\d.]+(?:, \d+ repl\w+)?(?:, (?P<link>https\S+))?\n"
+    r"> (?P<text>[^\n]*)",
+    re.MULTILINE,
+)
+"""A post as a model reads it."""
+_MAX_POSTS = 6
+_MAX_POST_CHARS = 100
+
+
+def _digest(result: str) -> str:
+    """Returns the rest of an answer that lists what was read of the channel."""
+    posts = list(_POST.finditer(result))
+    if not posts:
+        return "\n\nNobody wrote here before your question. Play another card, and then press Regenerate."
+    writers = Counter(post["who"] for post in posts)
+    who = ", ".join(f"{name} ({count})" for name, count in writers.most_common(4))
+    last = "\n".join(map(_post_line, posts[-_MAX_POSTS:]))
+    count = "One post" if len(posts) == 1 else f"{len(posts)} posts"
+    return f"\n\n**{count} since {posts[0]['at']}**, by {who}. The latest:\n\n{last}"
+
+
+def _post_line(post: re.Match[str]) -> str:
+    text = post["text"].removeprefix("@typist ").strip()
+    text = f"{text[:_MAX_POST_CHARS]}…" if len(text) > _MAX_POST_CHARS else text
+    link = f" ([message]({post['link']}))" if post["link"] else ""
+    return f"- **{post['who']}**, {post['at']}: “{text}”{link}"
 
 
 _SPOKEN = (
@@ -111,6 +136,15 @@ _SPOKEN = (
     "what each of them would prove? If one of them needs somebody with access to production, please say so, and I'll "
     "ask Grace. Thanks, and please keep it short, because my battery is nearly empty."
 )
+_MEASURE = """\
+Measure these three, in this order:
+
+1. **The plan of the export's query**, with `explain (analyze, buffers)`. It proves whether the new index is used.
+2. **The rows since May.** If there are twice as many, the query is as good as before, and has more to do.
+3. **Writes to `orders` from two to six.** Each index slows them down. If they got slower, the index hurts.
+
+Only the first one needs access to production, so ask Grace for it.
+"""
 _CLIP = b"\0\0\0\x18ftypM4A \0\0\0\0M4A mp42" + bytes(4_096)
 """The head of a clip, and silence: nobody plays it."""
 
@@ -120,168 +154,181 @@ def _total(cells: Iterable[list[str]]) -> int:
 
 
 _STREAMING = """\
-## How an answer appears
+## Finding slow queries
 
-A model writes word by word. Typist shows the words **while the model writes**. Slack allows about 50 edits a minute \
-in a workspace, so each call carries everything that was written since the one before.
+PostgreSQL counts for you once `pg_stat_statements` is loaded. Sort by **total** time, not by the mean: a fast query \
+that runs a million times costs more than a slow one that runs once a day.
 
-| Answers at once | Edits a minute each |
-|:--|--:|
-| 1 | 50 at most |
-| 3 | 16 at most |
-| 20 | 2 at most |
+| Query | Calls | Mean | Total |
+|:--|--:|--:|--:|
+| orders of a customer | 1,204,113 | 2.1 ms | **42 min** |
+| latest events | 8,020 | 190 ms | 25 min |
+| nightly report | 1 | 61 s | 1 min |
 
-### Code keeps its shape
+### Look at the worst ten
 
-```python
-def next_call(shown: str, desired: str) -> str | None:
-    \"\"\"Returns the edit that brings Slack up to date, None if nothing changed.\"\"\"
-    return desired if desired != shown else None
+```sql
+select query, calls, mean_exec_time, total_exec_time
+from pg_stat_statements
+order by total_exec_time desc
+limit 10;
 ```
 
-### So do lists
+### Then change one thing at a time
 
-1. A failed call isn't repeated. The next one carries the newest text.
-2. The last call is never skipped:
-   - it adds the buttons below,
-   - and the footer with the model's name.
-
-Press **Regenerate** below to see another attempt replace this one. **Previous** then shows this one again.
+1. Read the plan with `explain (analyze, buffers)`:
+   - a *Seq Scan* on a large table lacks an index,
+   - far more rows than expected mean old statistics.
+2. Add the index, and run `analyze`.
+3. Measure again tomorrow, with the same load.
 """
 
-_CHAPTERS = (
+_RUNBOOK = (
     (
-        "A question arrives",
-        "Slack delivers your message as an event over a WebSocket. Typist decides whether it is a question, writes a "
-        "job into its database, and only then acknowledges the event. If the process dies before that, Slack delivers "
-        "the event again. A question is stored once, even if its event comes twice.",
+        "Notice it",
+        "An alert tells you first, not a customer. Watch three numbers for ten minutes after each deployment: the "
+        "share of failed requests, the time that the slowest twentieth takes, and the length of the queue. Compare "
+        "them with the same hour of the day before. If one of them doubles, this runbook begins.",
     ),
     (
-        "A worker claims it",
-        "A worker takes the oldest job that may start. Jobs of one thread run one after the other, so that each answer "
-        "can read the one before it. Many threads are answered at the same time. A placeholder appears at once, so "
-        "that you know that you were heard.",
+        "Say that you have it",
+        "Write one line in the incident channel: what you see, since when, and that you are on it. Name one person who "
+        "decides, and one who writes. Everybody else waits for a task. Two people who fix the same thing in different "
+        "ways cost more time than the fault itself.",
     ),
     (
-        "The model writes",
-        "Each piece of text goes into a draft. Nothing pushes the text at Slack. A call is computed from two things: "
-        "what Slack should show, and what it does show. If they are equal, no call is made.",
+        "Roll back first",
+        "Don't look for the cause yet. Roll back to the last version that was known to be good, with the button in "
+        "the pipeline. It takes about four minutes. If the numbers recover, you have time to think. If they don't, "
+        "the deployment wasn't the cause, and you have lost little.",
     ),
     (
-        "Calls are paced",
-        "About fifty edits fit into a minute, for the whole workspace. Typist shares them among the answers that are "
-        "growing now, holds one back for the end of each answer, and keeps a few for the first words of new ones. "
-        "Slack's native streams have limits of their own. Typist can use them where edits get scarce.",
+        "If a migration was part of it",
+        "Migrations only add columns and tables, so the old version runs on the new schema. Leave the schema as it "
+        "is. Never drop a column during an incident: the data in it can't be restored in minutes. If a migration "
+        "holds a lock, end that session, and nothing else.",
     ),
     (
-        "You may stop it",
-        "The Stop button ends an answer in mid-sentence. The text so far stays, and the model is disconnected, so that "
-        "it costs nothing more. Only the person who asked, or a Typist admin, can stop an answer. You can try that: "
-        "choose Grace under Writing as (☰ on a small screen), and press Stop on an answer to Ada.",
+        "If the roll back doesn't help",
+        "Look for what else has changed: a setting, a certificate that has expired, a vendor with an incident of "
+        "their own, or a customer with ten times the load. The change log of the last six hours names most causes. "
+        "Turn off features that aren't needed, one after the other, "
+        "and look at the numbers after each. Call the person who knows the part that changed, also at night.",
     ),
     (
-        "Slack fails",
-        "Requests get lost, responses get lost, and Slack asks for patience with HTTP 429. A call that failed is not "
-        "recorded as shown, so the next one carries the newest text anyway. The panel Simulate Slack failures has a "
-        "switch for each of these failures. Turn one on while an answer grows, turn it off, and the answer recovers.",
+        "Keep people informed",
+        "Write an update every twenty minutes, even if nothing is new. Say what works, what doesn't, and when the "
+        "next update comes. Don't name a cause before you are sure of it. Support uses the same words, so write them "
+        "as a customer would read them.",
     ),
     (
-        "A process dies",
-        "Other workers notice within seconds that its heartbeat has stopped. One of them takes the job over, reads "
-        "the text on record, and asks the model to go on from there. You see a short pause, and then the next words.",
+        "Check that it is over",
+        "All three numbers are back where they were yesterday, for at least fifteen minutes. Jobs that failed in the "
+        "meantime have run again. Ask one customer who reported it whether it works for them. Only then say that it "
+        "is over, in the same place where you said that it began.",
     ),
     (
-        "The length limit",
-        "Each answer has a limit of tokens, which keeps costs within bounds. An answer that reaches it ends with a "
-        "notice and with a button. Continue asks the model to go on exactly where it stopped, in the same message.",
+        "Keep what you saw",
+        "Save the graphs, the logs and the channel before they are rotated away. Write down the times: when it "
+        "began, when you noticed, when you rolled back, and when it was over. The gap between the first two is often "
+        "what is worth fixing most.",
     ),
     (
-        "The last call",
-        "The end of an answer is recorded in the database and shown in Slack, in this order. If Slack doesn't take the "
-        "last call, an outbox entry repeats it until Slack does. If you waited for more than a minute, Typist mentions "
-        "you when the answer is ready.",
+        "Find the cause",
+        "Deploy the bad version to staging, with a copy of the load. Change one thing at a time. When you believe "
+        "that you know the cause, write a test that fails because of it. If no test fails, you don't know it yet. Ask "
+        "also why nothing before the deployment noticed it: that is often the cheaper thing to change.",
     ),
     (
-        "A canvas keeps it",
-        "A long, complete answer like this one has the button Save as canvas. Press it, and Typist writes the "
-        "answer into a canvas that the people of the conversation can read, and posts a link to it here. A question "
-        "that ends with “as a canvas” gets one without a press. Delete removes the answer together with its canvas. "
-        "Regenerate leaves the canvas as it is.",
+        "Talk about it",
+        "Meet within two days, for thirty minutes, with everybody who took part. Ask what made the mistake easy, not "
+        "who made it. Agree on at most three changes, each with a name and a date. One of them shortens the time "
+        "until somebody notices. Publish what you found, in a page that a new colleague understands.",
     ),
 )
-_LONG = "## The life of an answer\n\n" + "".join(
-    f"### {number}. {title}\n\n{text}\n\n" for number, (title, text) in enumerate(_CHAPTERS, 1)
+_LONG = "## When a deployment goes wrong\n\n" + "".join(
+    f"### {number}. {title}\n\n{text}\n\n" for number, (title, text) in enumerate(_RUNBOOK, 1)
 )
 
-_SHARING = (
-    (
-        "How are edits shared?",
-        "### Edits go where they are needed\n\n"
-        "Three answers grow right now. Slack allows about 50 edits a minute in the workspace, and the answers share "
-        "them. The meters count the calls: `chat.update` is an edit, `chat.appendStream` adds to a native stream. "
-        "None of them reaches its limit.\n\n",
-    ),
-    (
-        "Who gets the next edit?",
-        "### The most urgent one\n\nTypist keeps a few edits for the first words of new answers, and one for the end "
-        "of each answer. So nobody looks at an empty placeholder for long, and a complete answer looks complete at "
-        "once.\n\n",
-    ),
-    (
-        "What if Slack says slow down?",
-        "### Typist waits as long as Slack asks\n\nA response of HTTP 429 names a number of seconds. Typist doesn't "
-        "repeat the call before that. Then it shows everything that was written in the meantime, and goes on a "
-        "little slower.\n\n",
-    ),
-)
-_COUNTED = "".join(
-    f"- Line {number} of 12: {text}\n"
-    for number, text in enumerate(
-        (
-            "this line came first,",
-            "and this one while two other answers grew as well.",
-            "Each call to Slack carries all the words since the last one,",
-            "so a lost call costs a moment and no words.",
-            "The answers of the other two people are in threads of their own.",
-            "Open them from the channel, and they are just as far along.",
-            "The panel lists the calls of each answer so far:",
-            "one `chat.postMessage` for the placeholder,",
-            "and edits or appends for the words.",
-            "The more answers grow, the fewer calls each one gets.",
-            "The last call is reserved for each answer,",
-            "so this line and the buttons below come on time.",
-        ),
-        1,
-    )
-)
+_SHARING = {
+    "How do we roll back a migration?": """\
+### Prefer to roll forward
+
+A migration that only **adds** needs no way back: the old version of the program ignores the new column. Roll back the \
+program, and leave the schema as it is.
+
+If the migration has changed data:
+
+1. Stop the jobs that write to the table.
+2. Copy the rows into a table of their own, so that nothing is lost:
+
+   ```sql
+   create table orders_before as select * from orders;
+   ```
+
+3. Write a second migration that undoes the first, and review it like any other.
+4. Try it on a copy of production, and note how long it takes.
+5. Run it when few people work, and watch the locks in `pg_stat_activity`.
+
+Drop a column only a release later, when no running version reads it any more. Then there is always one version to go \
+back to.
+""",
+    "What is the difference between p95 and the average?": """\
+### The average hides what hurts
+
+Say that 100 people open a page. For 94 of them it takes 0.2 s, and for 6 of them 5 s.
+
+| Figure | Value | What it says |
+|:--|--:|:--|
+| average | 0.5 s | “a little slow for everybody”, which is wrong |
+| median | 0.2 s | half of them waited at most this long |
+| p95 | 5 s | one in twenty waited at least this long |
+
+- **Alert** on p95: it moves as soon as a few people suffer.
+- **Plan capacity** with the average: it tells how much work there is in total.
+- Never average the p95 of several servers. Merge their histograms, and take the p95 of that.
+- With fewer than some hundred requests, p95 is the figure of a handful of people, and jumps.
+
+So a page whose average is fine can still be slow for every twentieth visitor, each day.
+""",
+    "Draft a status update: search is slow, and we are on it.": """\
+Here is a draft:
+
+> **Search is slow**
+>
+> Since 09:40 UTC, searches take up to 20 seconds, and some of them fail. Everything else works: you can open, edit \
+and share documents as usual.
+>
+> We have found that one of three search servers is down, and are starting another one. We expect searches to be back \
+to normal within an hour.
+>
+> Next update: 10:30 UTC, or earlier if something changes.
+
+Before you post it:
+
+- Check the time. People compare it with what they saw.
+- Keep “up to 20 seconds” only if you have measured it.
+- Leave out the server if you aren't sure yet: an update that has to be taken back costs more trust than a vague one.
+- Tell support when you post it, so that they use the same words.
+""",
+}
 
 NOTE_TOOL = f"{TOOL_SERVER}__add_note"
 """The tool's name in requests to a model."""
-_ASKING = f"""\
-To note that, I need the tool `{TOOL_SERVER}.add_note`. It belongs to an MCP server on this machine, which keeps notes \
-until the sandbox stops. The tool changes something, so it runs only if you approve it.
-
-"""
 _NOTE_TOOL_MISSING = (
-    "I can't use the tool: its server is still starting, or you may not use tools. **Regenerate** tries again."
+    "\n\nThat doesn't work right now: the server of the tool is still starting, or you may not use tools. "
+    "**Regenerate** tries again."
 )
 
 
 def _note_result(result: str) -> str:
-    if not re.search(r"^Note \d+: ", result, re.MULTILINE):
-        return f"\n\nThe server added no note. A model reads this in place of a result:\n\n```\n{result}\n```"
-    return (
-        f"\n\nYou approved the call, and the server ran it. A model reads the result as data:\n\n```\n{result}\n```\n\n"
-        "**Details** below lists the call and who approved it. Press **Regenerate** to try *Deny*."
-    )
+    added = re.search(r"^Note (\d+): (.*)", result, re.MULTILINE)
+    return f"\n\nDone. Note {added[1]} says:\n\n> {added[2]}" if added else "\n\nAll right, I didn't add the note."
 
 
 CHOICE_TOOL = "offer_choices"
-"""The bot's own tool, in requests to a model."""
-_CHOSEN = (
-    "\n\nI treated your choice as a message from you. Everyone here could have chosen, and the first choice counts. "
-    "Press **Regenerate** on the answer above to choose again."
-)
+READ_TOOL = "read_channel"
+"""The bot's own tools, in requests to a model."""
 
 _FIRST = "Our nightly export has been slow since Tuesday. Where do we look first?"
 _NEXT = "The disk has room. And then?"
@@ -292,38 +339,30 @@ _RULED_OUT = "So we can rule out the disk?"
 _TOMORROW = "I'll look at its plan tomorrow."
 
 
-def _sum_up(text: str) -> str:
-    """Returns an answer that says which of the messages above were not answered: those that came with the question."""
-    reasons = {
-        _NEXT: "this channel wants a mention for each question",
-        _RESTARTED: "it doesn't mention me, and its writer isn't the person I was talking with",
-        _THANKS: "it begins with somebody else's name",
-    }
-    silent = "".join(f"- “{words}”: {reason}.\n" for words, reason in reasons.items() if words in text)
-    return (
-        "The disk has room, and the export was restarted. You mentioned me, so I answer.\n\n"
-        f"I read these messages, and didn't answer them:\n\n{silent}"
-    )
-
-
 SCENES = (
     Scene(
         "Watch an answer stream",
         "Headings, a table and code grow in a thread.",
-        "how streaming looks",
-        {"Show me how an answer streams.": _says(_STREAMING)},
+        "Typist shows the words while the model writes. Slack allows about 50 edits a minute in a workspace, so each "
+        "call carries everything that was written since the one before. The last call adds the buttons and the "
+        "footer. Regenerate has another attempt replace this one. Previous and Next swap them, for all to see.",
+        {"How do I find our slow queries?": _says(_STREAMING)},
     ),
     Scene(
         "Stop or continue",
         "A long answer: press Stop while it grows, or Continue at its length limit.",
-        "Stop, the length limit and Continue",
-        {"Tell me the life of an answer, in full.": _says(_LONG)},
+        "Press Stop while it grows: the text so far stays, and the model writes no further. Or wait for its length "
+        "limit: Continue goes on in the same message, and Save as canvas keeps the complete answer. Simulate Slack "
+        "failures has switches. Turn one on while an answer grows, turn it off, and the answer recovers.",
+        {"Write a runbook for a deployment that goes wrong, in full.": _says(_LONG)},
         limited=True,
     ),
     Scene(
         "Share a spreadsheet",
         "Typist downloads an Excel file and reads it.",
-        "how a shared file is read",
+        "Typist downloads the file from Slack, reads it in a process of its own, and puts its sheet into the prompt as "
+        "a table. The notice below the answer names what was not read: here a hidden sheet. To see a file that can't "
+        "be read, turn on File downloads refused in Simulate Slack failures, and press Regenerate.",
         {"What are the totals in this file?": _read_file},
         UploadedFile(
             "questions.xlsx",
@@ -343,24 +382,30 @@ SCENES = (
     Scene(
         "Ask by voice",
         "Send a voice clip; its transcript appears above the answer.",
-        "how a voice clip is read",
+        "Slack has transcribed this clip, so no model has to. Slack transcribes a clip when a person opens its "
+        "transcript. With BOT_TRANSCRIBE, a model transcribes the others. In a direct message, a clip is a question "
+        "without any words beside it.",
         {"Please answer what I say here.": _hear},
         UploadedFile("Audio clip (from the showcase).m4a", _CLIP, transcript=_SPOKEN),
     ),
     Scene(
         "Three people ask at once",
         "Their answers share Slack's limits. Watch the meters.",
-        "how answers share Slack's limits",
-        {question: _says(text + _COUNTED) for question, text in _SHARING},
+        "Three answers grow at once, in threads of their own, and share Slack's limits. The meters count the calls. "
+        "None of them reaches its limit: each call carries all the words since the one before, some edits are kept "
+        "for the first words of new answers, and one for the end of each answer.",
+        {question: _says(text) for question, text in _SHARING.items()},
     ),
     Scene(
         "A busy thread",
         "Two people write. See when Typist answers, and when it stays out.",
-        "when Typist answers in a thread",
+        "Ada needs no mention while nobody else writes here. Once Grace writes, Typist answers mentions, and whoever "
+        "it answered last, until somebody else writes. It leaves messages alone that begin with somebody's name. "
+        "/typist mentions changes that for a channel. Now write here yourself.",
         {
             _FIRST: _says(
-                "At its disk: is there room left?\n\nYou mentioned me, so I answer. Go on **without a mention**: as "
-                "long as nobody else writes here, I know that you mean me, unless this channel answers mentions only."
+                "At its disk: is there room left? A full volume slows down every write.\n\nRun `df -h` on the host "
+                "of the export, and compare it with Monday."
             )
         },
         replies=(
@@ -372,50 +417,59 @@ SCENES = (
             Reply(0, _TOMORROW),
         ),
         reply_scripts={
-            _NEXT: _says("At its slowest query.\n\nThere was no mention, but only the two of us talk here."),
-            _RESTARTED: _says(
-                "Good to know.\n\nNobody mentioned me, and I wasn't talking with you. By this channel's settings I "
-                "answer such messages, too."
+            _NEXT: _says(
+                "At its slowest query. While the export runs, look in `pg_stat_activity` for one that has been active "
+                "for minutes."
             ),
-            _SUMMARY: _sum_up,
-            _RULED_OUT: _says(
-                "Yes.\n\nI answered you last, so you need no mention until somebody else writes.\n\nNow write here "
-                "yourself. `/typist mentions` changes what I answer in this channel."
+            _RESTARTED: _says("Good. Then compare tonight's run with last night's, not with the one you interrupted."),
+            _SUMMARY: _says(
+                "So far:\n\n- The disk has room.\n- Grace restarted the export an hour ago.\n\nStill open: which "
+                "of its queries is slow, and whether the next run is faster."
             ),
-            _TOMORROW: _says(
-                "All right.\n\nNobody mentioned me, and I wasn't talking with you. By this channel's settings I "
-                "answer such messages, too."
-            ),
+            _RULED_OUT: _says("A full disk, yes. A slow one, not yet: `iostat -x 5` shows it while the export runs."),
+            _TOMORROW: _says("All right. `explain (analyze, buffers)` shows where its time goes."),
         },
+    ),
+    Scene(
+        "Catch me up",
+        "Typist reads the channel, and says who wrote what.",
+        "Asked about a channel, a model reads the posts before the question, and a thread if it wants one, but no "
+        "other channel. The footer says how much was read. From then on, a tool that writes asks you first. The list "
+        "in the answer is made from what was read.",
+        {"Catch me up on this channel.": _says("I'll read what was said here.")},
+        call=Call(READ_TOOL, {"newest": 30}, _digest, "\n\nI can't read this channel: BOT_READ_CHANNEL is off."),
     ),
     Scene(
         "Choose an answer",
         "Typist isn't sure what you mean, and asks back with buttons.",
-        "choices below an answer",
+        "The model isn't sure what you mean, so it asks back. Everyone here can choose, and the first choice counts as "
+        "a message from that person. Regenerate on the answer above lets you choose again.",
         {"Announce that exports are faster now.": _says("I can write that in a minute.")},
         call=Call(
             CHOICE_TOOL,
             {"question": "Who is it for?", "choices": ["Our customers", "Our developers", "The whole company"]},
-            _says("\n\nI couldn't ask back."),
-            "Typist offers no choices here: BOT_CHOICES is off, or a bot asked.",
+            _says("\n\nWho is it for: our customers, our developers, or the whole company?"),
+            "\n\nWho is it for: our customers, our developers, or the whole company?",
         ),
         reply_scripts={
             "Our customers": _says(
-                "> Your exports now finish in half the time. You don't need to do anything." + _CHOSEN
+                "> **Exports now take half as long**\n>\n> Your exports finish in half the time. You don't need to do "
+                "anything."
             ),
             "Our developers": _says(
-                "`export_rows` streams from a cursor instead of loading all rows: 41 s before, 19 s now." + _CHOSEN
+                "> `export_rows` now streams from a cursor instead of loading all rows: 41 s before, 19 s now. The "
+                "format stays the same."
             ),
-            "The whole company": _says(
-                "> Good news: exports take half as long as last week. Thanks, data team!" + _CHOSEN
-            ),
+            "The whole company": _says("> Good news: exports take half as long as last week. Thanks, data team!"),
         },
     ),
     Scene(
         "Approve a tool call",
         "The answer asks you before it runs a tool. Opens your direct message.",
-        "a tool call with an approval",
-        {"Please note that the export failed on Tuesday.": _says(_ASKING)},
+        "The tool belongs to an MCP server on this machine, which keeps notes until the sandbox stops. It changes "
+        "something, so it runs only if you approve it. Details below the answer lists the call and who approved it. "
+        "Regenerate lets you try Deny.",
+        {"Please note that the export failed on Tuesday.": _says("I'll add that to the notes.")},
         call=Call(NOTE_TOOL, {"text": "The export failed on Tuesday."}, _note_result, _NOTE_TOOL_MISSING),
     ),
 )

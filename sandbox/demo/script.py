@@ -1,6 +1,7 @@
 """What the scripted model says: the answers to the scenes' questions, and one answer to all others. Pure.
 
-A question that is word for word one of scenes.py is answered by its script. Each answer says that it is scripted.
+A question that is word for word one of scenes.py is answered by its script, which reads like a model's own answer: the
+page marks it as scripted. The answer to all others says so itself.
 """
 
 import re
@@ -37,8 +38,7 @@ def ask(question: str) -> str:
 | Words in your question | {words} |
 | Turns before it | {earlier} |
 
-To get real answers, set `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, or `OPENAI_BASE_URL` for a server of \
-your own, and start the bot again.
+To get real answers, paste a key of OpenAI or Anthropic in the sandbox's page, below the message box.
 """
 
 
@@ -53,6 +53,8 @@ class Conversation:
     result: str | None = field(default=None, repr=False)
     """What the tool returned that the answer called."""
     tools: frozenset[str] = frozenset()
+    mark: str = ""
+    """Tells conversations apart that begin alike."""
 
     @property
     def scene(self) -> tuple[Scene, str] | None:
@@ -88,11 +90,11 @@ def step(asked: Conversation, count: int) -> Step:
     call = scene.call if question in scene.scripts else None
     if call and asked.result is not None:
         return Step(words(call.rest(asked.result)))
-    number = f" no. {count}" if count > 1 else ""
-    label = f"> *Scripted answer{number}: shows {scene.shows}. No model wrote it.*\n\n"
+    label = f"*Attempt {count}*\n\n" if count > 1 else ""
+    text = label + scene.all_scripts[question](asked.turns[-1])
     if call and call.tool not in asked.tools:
-        return Step(words(label + call.not_offered))
-    tokens = words(_rest(label + scene.all_scripts[question](asked.turns[-1]), asked.so_far))
+        return Step(words(text + call.not_offered))
+    tokens = words(_rest(text, asked.so_far))
     is_cut = scene.limited and not asked.so_far
     return Step(tokens[:LIMIT_TOKENS] if is_cut else tokens, is_cut, call)
 

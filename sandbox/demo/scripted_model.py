@@ -5,9 +5,11 @@ It streams word by word, and never fails.
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Self
 
 from aiohttp import web
@@ -17,9 +19,13 @@ from sandbox.demo.script import Conversation, Step, step, words
 HOST: Final = "127.0.0.1"
 TOKENS_PER_S = 30.0
 """Slow enough to watch."""
+_TIMES: Final = re.compile(r"^\[\w+ at [^\n]*\]\n|(?:\n\n)?\[\w+ now [^\n]*\]$", re.MULTILINE)
+"""Lines of a prompt that say when something was written, and when it is."""
 _MAX_REQUEST_BYTES: Final = 64 * 2**20
 """Questions may come with images."""
 _CLOSE_TIMEOUT_S: Final = 0.1
+_MARK: Final = re.compile(r"\[([0-9a-f]{8}) ")
+"""What the system prompt tells of the marks of a conversation. Each has its own."""
 
 
 class ScriptedModel:
@@ -34,7 +40,7 @@ class ScriptedModel:
         self.tokens_per_s = tokens_per_s
         self._requests_to_go_on = requests_to_go_on
         self._answers: Counter[tuple[str, ...]] = Counter()
-        """How many answers each question got, so that one to Regenerate is visibly another."""
+        """How many answers each question got in its conversation, so that one to Regenerate is visibly another."""
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
@@ -90,15 +96,18 @@ class ScriptedModel:
         first_call = next((at for at, message in enumerate(messages) if message.get("tool_calls")), len(messages))
         results = [_text_of(message) for message in messages[first_call:] if message["role"] == "tool"]
         tools = frozenset(tool["function"]["name"] for tool in body.get("tools") or ())
-        turns = [_text_of(message) for message in messages[:first_call]]
-        return self._conversation(turns, results[-1] if results else None, tools)
+        turns = [_TIMES.sub("", _text_of(message)) for message in messages[:first_call]]
+        mark = _MARK.search("".join(_text_of(message) for message in body["messages"] if message["role"] == "system"))
+        asked = self._conversation(turns, results[-1] if results else None, tools)
+        return replace(asked, mark=mark[1] if mark else "")
 
     def _count(self, asked: Conversation) -> int:
         if asked.so_far or asked.result is not None:
             return 1
         question = asked.scene[1] if asked.scene else asked.turns[-1]
-        self._answers[*asked.turns[:-1], question] += 1
-        return self._answers[*asked.turns[:-1], question]
+        place = (asked.mark, *asked.turns[:-1], question)
+        self._answers[place] += 1
+        return self._answers[place]
 
     def _object(self, kind: str, **fields: Any) -> dict[str, Any]:
         return {"id": "chatcmpl-1", "object": kind, "created": int(time.time()), "model": self.model, **fields}

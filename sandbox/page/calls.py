@@ -65,6 +65,11 @@ class AnswerCalls:
         question = self._question_of.get(place)
         return [other for other, of in self._question_of.items() if of == question] if question else []
 
+    def question_of(self, place: Place) -> Message | None:
+        """Returns the question that a message of the app belongs to, None if it isn't known."""
+        answer = self._answers.get(self._question_of.get(place, place))
+        return answer.question if answer and place in self._question_of else None
+
     def newest_json(self) -> list[Json]:
         """Returns the newest answers and their calls, the newest first."""
         newest = sorted(self._answers.values(), key=lambda answer: answer.question.ts, reverse=True)

@@ -37,6 +37,9 @@ class CarrierCounts:
             case "chat.delete":
                 self._deleted(place)
                 return
+            case "chat.postMessage":
+                # Nothing to count. But only now is it known which question the message answers.
+                pass
             case _:
                 return
         self._tell(place)

@@ -106,7 +106,8 @@ class ElementRenderer:
         )
         return (
             '<span class="overflow"><button type="button" class="icon" data-menu="" aria-haspopup="menu" '
-            f'aria-expanded="false" aria-label="More actions">⋯</button><ul role="menu" hidden>{items}</ul></span>'
+            'aria-expanded="false" aria-label="More actions">⋯</button>'
+            f'<ul role="menu" popover="manual">{items}</ul></span>'
         )
 
     def _group(self, element: Json, attributes: str, label: str) -> str:

@@ -1,12 +1,18 @@
 """Texts on the page that the sandbox is given: questions to try, the models that answer, and whom the app answers."""
 
+import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from sandbox.files import UploadedFile
 from sandbox.workspace import TEAM_ID, Json, User
+
+UseKey = Callable[[str], Awaitable["Guide | str"]]
+"""Takes the key of a model that a person pasted; "" removes it. Returns the guide from now on, or why it isn't used."""
+_MENTION = re.compile(r"^<@\w+>\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,8 @@ class Card:
 
     title: str
     detail: str
+    note: str
+    """Explains what the answer shows. The page shows it beside the answer."""
     questions: tuple[str, ...]
     file: UploadedFile | None = None
     """A file that is shared with the first question."""
@@ -33,6 +41,8 @@ class Card:
     """Whether it is asked in the person's direct message with the app."""
     replies: tuple[Reply, ...] = ()
     """What people write in the first question's thread, in this order."""
+    further: tuple[str, ...] = ()
+    """The other messages that a script answers."""
 
     @property
     def people(self) -> int:
@@ -40,7 +50,7 @@ class Card:
         return max(len(self.questions), *(reply.person + 1 for reply in self.replies), 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Guide:
     """The page's texts about the app."""
 
@@ -53,6 +63,18 @@ class Guide:
     """Says how to get better answers."""
     people_notes: Mapping[str, str] = field(default_factory=dict)
     """What the app does for people of a role, by role."""
+    use_key: UseKey | None = None
+    """None: the page takes no key."""
+    has_key: bool = False
+    """Whether a key is in use."""
+
+    @cached_property
+    def _cards_by_words(self) -> Mapping[str, Card]:
+        return {words: card for card in self.cards for words in (*card.questions, *card.further)}
+
+    def card_of(self, text: str) -> Card | None:
+        """Returns the card that a person's message belongs to, if a script answers it."""
+        return self._cards_by_words.get(_MENTION.sub("", text))
 
     def state(self) -> Json:
         """Returns the guide as the page reads it."""
@@ -60,6 +82,7 @@ class Guide:
             {
                 "title": card.title,
                 "detail": card.detail,
+                "note": card.note,
                 "questions": card.questions,
                 "file": _file_json(card.file) if card.file else None,
                 "in_direct_message": card.in_direct_message,
@@ -73,6 +96,8 @@ class Guide:
             "cards_note": self.cards_note,
             "answers_note": self.answers_note,
             "setup_note": self.setup_note,
+            "takes_key": self.use_key is not None,
+            "has_key": self.has_key,
         }
 
     def person_json(self, user: User) -> Json:

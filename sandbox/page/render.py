@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.control import unescape
 from sandbox.page.charts import chart_html
 from sandbox.page.elements import ElementRenderer
-from sandbox.page.rich_text import RichTextRenderer, link_html
+from sandbox.page.rich_text import RichTextRenderer, date_html, link_html
 from sandbox.text.emoji import emoji_text, split_emoji
 from sandbox.workspace import Json, Message
 
@@ -93,7 +93,8 @@ class Renderer:
             case "#":
                 return f'<span class="mention" data-channel="{target_id}">#{name}</span>'
             case "!" if target.startswith("!date^"):
-                return f'<span class="date">{escape(unescape(label))}</span>'
+                _, timestamp, form, *_ = f"{target}^".split("^")
+                return date_html(timestamp, form, unescape(label))
             case "!":
                 group = label or target[1:].partition("^")[0]
                 return f'<span class="mention">@{escape(group.removeprefix("@"))}</span>'

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
+from sandbox.files import canvas_of
 from sandbox.page.highlight import code_html
 from sandbox.text.emoji import emoji_text
 from sandbox.workspace import Json
@@ -92,7 +93,7 @@ class RichTextRenderer:
             case "broadcast":
                 return self._token(f"!{element.get('range', '')}")
             case "date":
-                return f'<span class="date">{escape(str(element.get("fallback", "")))}</span>'
+                return date_html(element.get("timestamp"), str(element.get("format")), str(element.get("fallback", "")))
             case "link":
                 return link_html(str(element.get("url", "")), str(element.get("text") or element.get("url", "")))
             case "emoji":
@@ -100,10 +101,21 @@ class RichTextRenderer:
         return _lines(str(element.get("text", "")))
 
 
+def date_html(timestamp: object, form: str, fallback: str) -> str:
+    """Returns a time that the page shows in the reader's time zone."""
+    at = escape(str(timestamp))
+    return f'<span class="date" data-at="{at}" data-format="{escape(form)}">{escape(fallback)}</span>'
+
+
 def link_html(url: str, label: str) -> str:
-    """Returns a link to http, https or mailto. For other schemes, returns the label alone."""
+    """Returns a link to http, https or mailto. For other schemes, returns the label alone.
+
+    A canvas's link leads to its file here: its address in Slack doesn't exist.
+    """
     if not _LINK.match(url):
         return escape(label)
+    if canvas_id := canvas_of(url):
+        return f'<a href="/sandbox/files/{canvas_id}" data-canvas="{canvas_id}">{escape(label)}</a>'
     return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(label)}</a>'
 
 

@@ -1,5 +1,6 @@
 """The page's HTTP routes: its files, the state, live updates, and people's messages. Only the page may call them."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ class PageApi:
     notifications: Notifications
 
     def __post_init__(self) -> None:
+        self._token = secrets.token_urlsafe(16)
+        """Proves that a request comes from a page that this sandbox has served."""
         self._renderer = Renderer(self.workspace.names)
         self._files = PageFiles(self.workspace, self.people.files)
         self._last_bot_state: Json = {}
@@ -75,6 +78,7 @@ class PageApi:
             web.post("/sandbox/react", for_page(self._react)),
             web.post("/sandbox/fault", for_page(self._fault)),
             web.post("/sandbox/stop_faults", for_page(self._stop_faults)),
+            web.post("/sandbox/key", for_page(self._key)),
         ]
 
     def record(self, call: CallRecord) -> None:
@@ -103,7 +107,7 @@ class PageApi:
             "ts": message.ts,
             "thread_ts": message.thread_ts,
             "user_id": message.user_id,
-            "name": message.username or (author.name if author else "slackbot"),
+            "name": message.username or (author.real_name if author else "Slackbot"),
             "is_bot": is_bot,
             "html": self._renderer.html(message),
             "text": message.title or message.text,
@@ -118,7 +122,19 @@ class PageApi:
             "status": self.workspace.status(message.channel, message.ts),
             "loading": self.workspace.loading_messages(message.channel, message.ts),
             "carrier": self._carriers.json(message),
+            "card": self._card(message, is_bot),
+            "scripted": self._is_scripted(message),
         }
+
+    def _card(self, message: Message, is_bot: bool) -> str | None:
+        """Returns the title of the card whose question a message is."""
+        card = None if is_bot else self.guide.card_of(message.text)
+        return card.title if card else None
+
+    def _is_scripted(self, message: Message) -> bool:
+        """Returns whether a message of the app answers a card."""
+        question = self._answer_calls.question_of((message.channel, message.ts))
+        return question is not None and message.ephemeral_to is None and self.guide.card_of(question.text) is not None
 
     def budgets_json(self) -> list[Json]:
         """Returns all methods with a budget, and the channels whose posts are close together."""
@@ -166,6 +182,7 @@ class PageApi:
             "bot": {
                 "user_id": bot.id,
                 "name": bot.name,
+                "real_name": bot.real_name,
                 "connected": bool(self.sockets.connections),
                 "note": self.note,
             },
@@ -178,6 +195,7 @@ class PageApi:
             "notifications": self.notifications.counts_json(),
             "faults": self.faults_json(),
             "guide": self.guide.state(),
+            "token": self._token,
             **self.page_surfaces.state(),
         }
         return web.json_response(state)
@@ -225,6 +243,21 @@ class PageApi:
     async def _stop_faults(self, request: web.Request) -> web.StreamResponse:
         await body(request)
         self.faults.stop_all()
+        return done()
+
+    async def _key(self, request: web.Request) -> web.StreamResponse:
+        """Hands a key that a person pasted to the app, and shows on all pages who answers then; "" removes it."""
+        data = await body(request)
+        key = data.get("key")
+        if not secrets.compare_digest(str(data.get("token")).encode(), self._token.encode()):
+            raise SlackError("invalid_token")
+        if self.guide.use_key is None or not isinstance(key, str):
+            raise SlackError("invalid_arguments")
+        changed = await self.guide.use_key(key)
+        if isinstance(changed, str):
+            raise SlackError(changed)
+        self.guide = changed
+        self.updates.send("guide", changed.state())
         return done()
 
 

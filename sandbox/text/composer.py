@@ -16,7 +16,7 @@ from sandbox.workspace import Json
 _TYPED = re.compile(
     r"(?P<token><@[UW][A-Z0-9]+>|<#C[A-Z0-9]+>|<!(?:here|channel|everyone)>)"
     r"|(?P<url>https?://[^\s<>]*[^\s<>.,;:!?)\]'\"*_~`])"
-    r"|(?<![\w@])@(?P<name>[a-z0-9][a-z0-9._-]*)"
+    r"|(?<![\w@])@(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)"
     r"|`(?P<code>[^`\n]+)`"
     r"|(?<![\w*])\*(?P<bold>[^\s*<>@](?:[^*\n<>@]*[^\s*<>@])?)\*(?![\w*])"
     r"|(?<![\w~])~(?P<strike>[^\s~<>@](?:[^~\n<>@]*[^\s~<>@])?)~(?![\w~])"
@@ -30,7 +30,7 @@ _ITEM = re.compile(r"(?P<space> *)(?:[-*•]|(?P<number>\d{1,4})[.)]) +(?P<conte
 _BULLETS = "•◦▪"
 
 UserId = Callable[[str], str | None]
-"""Returns the user id for a name, None if nobody has that name."""
+"""Returns the user id for a handle in any case, None if nobody has it."""
 
 
 @dataclass(frozen=True, slots=True)

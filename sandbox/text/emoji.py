@@ -31,6 +31,7 @@ _NAMES: Final = {
     "heart": "\u2764\ufe0f",
     "joy": "\U0001f602",
     "memo": "\U0001f4dd",
+    "question": "\u2753",
     "smile": "\U0001f604",
     "star": "\u2b50",
     "tada": "\U0001f389",

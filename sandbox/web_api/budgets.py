@@ -53,6 +53,7 @@ FLOORS: Mapping[str, int] = {
     "reactions.get": _TIER_3,
     "reactions.remove": _TIER_2,
     "team.info": _TIER_3,
+    "users.conversations": _TIER_3,
     "users.info": _TIER_4,
     "users.list": _TIER_2,
     "users.lookupByEmail": _TIER_3,

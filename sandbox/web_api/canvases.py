@@ -76,7 +76,9 @@ def problems(markdown: str) -> Iterator[tuple[int, str]]:
     kinds: dict[int, str] = {}
     for number, line in enumerate(markdown.split("\n"), start=1):
         if opened := _FENCE.match(line):
-            fence = "" if fence and opened[1].startswith(fence) else fence or opened[1]
+            # Words behind a fence open code, and never close it.
+            closes = opened[1].startswith(fence) and not line[opened.end() :].strip()
+            fence = "" if fence and closes else fence or opened[1]
         if fence or not line.strip():
             continue
         is_delimiter = "|" in line and not in_table and _DELIMITER_ROW.fullmatch(line) is not None

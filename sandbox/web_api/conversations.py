@@ -1,7 +1,7 @@
 """conversations.*, users.* and reactions.*: reading channels, messages and people, and reacting to messages."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sandbox.web_api.method import App, Method, flag, paginate, required
@@ -68,6 +68,19 @@ def info(app: App, args: Json) -> Json:
 
 
 def channels(app: App, args: Json) -> Json:
+    return _listed(app, args, app.workspace.channels.values())
+
+
+def joined_channels(app: App, args: Json) -> Json:
+    """Lists the conversations that the bot is a member of, without counting their members."""
+    bot = app.workspace.bot.id
+    listed = _listed(app, args, [channel for channel in app.workspace.channels.values() if bot in channel.members])
+    for channel in listed["channels"]:
+        channel.pop("num_members", None)
+    return listed
+
+
+def _listed(app: App, args: Json, among: Iterable[Channel]) -> Json:
     asked = [name.strip() for name in str(args.get("types") or "public_channel").split(",")]
     if not set(asked) <= _LISTED.keys():
         raise SlackError("invalid_types")
@@ -76,7 +89,7 @@ def channels(app: App, args: Json) -> Json:
         app.need(f"{_SCOPES[kind]}:read")
     channels = [
         channel
-        for channel in app.workspace.channels.values()
+        for channel in among
         if channel.type in kinds and (channel.type == "channel" or app.workspace.bot.id in channel.members)
         if not (channel.archived and flag(args, "exclude_archived"))
     ]
@@ -231,6 +244,7 @@ METHODS = {
     "conversations.replies": Method(replies, _HISTORY),
     "conversations.info": Method(info, _READ),
     "conversations.list": Method(channels, _READ),
+    "users.conversations": Method(joined_channels, _READ),
     "conversations.members": Method(members, _READ),
     "conversations.join": Method(join, ("channels:join",)),
     "pins.add": Method(pin, ("pins:write",)),

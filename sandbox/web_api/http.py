@@ -52,6 +52,7 @@ FORM_ONLY = frozenset(
         "files.info",
         "reactions.get",
         "team.info",
+        "users.conversations",
         "users.info",
         "users.list",
         "users.lookupByEmail",

@@ -18,10 +18,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import LRUCache
 
-from bot.clock import SystemClock
-from bot.prices import ModelPrices
+from bot.clock import Clock, SystemClock
+from bot.models.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import metadata
+from tests.clocks import ManualClock
 from tests.migrated import fill_schema
 
 _schema_numbers = itertools.count(1)
@@ -228,6 +229,54 @@ async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[S
     yield open_for
     for store in opened:
         await store.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def timed(database_url: str, clock: ManualClock) -> AsyncIterator[Stores]:
+    """Yields a worker's store whose clock the test sets."""
+    opened = await Stores.open(database_url, "w1", clock)
+    yield opened
+    await opened.close()
+
+
+Process = Callable[..., Awaitable[Stores]]
+
+
+@contextlib.asynccontextmanager
+async def opening(url: str) -> AsyncIterator[Process]:
+    """Yields a function that opens a database as a process does: for a worker, with a clock."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def open_for(name: str = "w1", clock: Clock | None = None) -> Stores:
+            opened = await Stores.open(url, name, clock or SystemClock())
+            stack.push_async_callback(opened.close)
+            return opened
+
+        yield open_for
+
+
+@pytest.fixture
+async def process(shared_url: str) -> AsyncIterator[Process]:
+    """Opens a database that outlives processes, of either kind."""
+    async with opening(shared_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def on_file(sqlite_url: str) -> AsyncIterator[Process]:
+    async with opening(sqlite_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def on_server(postgresql_url: str) -> AsyncIterator[Process]:
+    async with opening(postgresql_url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bot.clock import SystemClock
-from bot.core.conversation import Job
-from bot.core.job import Pulse, Spent
+from bot.core.job import Job, Pulse, Spent
 from bot.errors import StoreError
 from bot.store import Stores
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
-from bot.core.conversation import Prompt, Turn
-from bot.core.stream import Citation, Completion, Opaque, Retrying, Searching, Thinking, ToolCall
 from bot.errors import EndReason, ProviderError
-from bot.providers.models import Provider
+from bot.models.model import Provider
+from bot.models.prompt import Prompt, Turn
+from bot.models.stream import Citation, Completion, Opaque, Retrying, Searching, Thinking, ToolCall
 from tests.contracts.vendors import VendorApi
 from tests.streams.server import VendorServer
 
@@ -15,11 +15,9 @@ PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Tu
 
 
 @asynccontextmanager
-async def connected(
-    api: VendorApi, server: VendorServer, streaming: bool = True, model: str = "m"
-) -> AsyncIterator[Provider]:
+async def connected(api: VendorApi, server: VendorServer, model: str = "m") -> AsyncIterator[Provider]:
     """Connects to a model with this name on this server."""
-    client = api.connect(server.url, streaming)
+    client = api.connect(server.url)
     try:
         yield client.model(model)
     finally:

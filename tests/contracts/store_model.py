@@ -1,17 +1,18 @@
 """A model of the store: what it should hold and return, with jobs and entries in plain dicts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
+from typing import Any
 
 from bot.clock import Clock
-from bot.core.conversation import POSTING, FollowUp, Job, Question, ThreadKey
-from bot.core.inbound.engagement import MAX_LINES, Line, Participants
-from bot.core.job import Checkpoint, End, Piece, Pulse, State, Status, state_of
-from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import POSTING, Checkpoint, End, FollowUp, Job, Piece, Pulse, State, Status, state_of
+from bot.core.outbox import ABOUT_APPROVALS, EDITED, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision
+from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
-from bot.store.liveness.failure_detector import LEASE_S
+from bot.store.liveness.failure_detector import SILENCE_S
 from bot.store.queue.batch import LATE_POST_S
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from tests.core.conversations import recorded_pages
@@ -29,9 +30,11 @@ class Expected:
     interruptions: int = 0
     version: int = 0
     page_ts: tuple[str, ...] = ()
-    answer: str = ""
-    has_answers: bool = False
-    """Whether a text is on record of any attempt that finished."""
+    answers: tuple[str, ...] = ()
+    """The texts of attempts that finished, oldest first. One that goes on after another holds both, and that none."""
+    continues: bool = False
+    """Whether its version goes on after the last answer."""
+    answer_deleted: bool = False
     placeholder_due_since: float | None = None
     stop_requested: bool = False
     erase_requested: bool = False
@@ -41,24 +44,32 @@ class Expected:
     ask_ts: str | None = None
     joined_step: int | None = None
     waits_until: float | None = None
+    asked_at: float = 0.0
     started_at: float | None = None
-    steps: int = 0
-    """How many steps of this version are on record."""
     calls: Mapping[tuple[int, int, int], CallState] = field(default_factory=dict, hash=False)
-    """The state of each call, by version, step and index."""
+    """The state of each call, by version, step and index, in the order in which they were recorded."""
+    begun: frozenset[tuple[int, int, int]] = frozenset()
+    """The calls that were ever begun."""
+    of_deleted: frozenset[tuple[int, int, int]] = frozenset()
+    """The calls whose steps went when the answer was deleted."""
     pieces: tuple[tuple[int, int, Piece], ...] = ()
     """The text on record of an answer that nobody has ended, with the version and the attempt that wrote each piece."""
 
     @property
     def checkpoint(self) -> Checkpoint:
         """What the pieces of this version say together: the last attempt that wrote any has the last word."""
-        text, end, writer = "", None, 0
-        for version, attempt, piece in self.pieces:
+        text, end, writer = self.so_far, None, 0
+        of_version = [(attempt, piece) for version, attempt, piece in self.pieces if version == self.version]
+        for attempt, piece in of_version:
             is_after_gap = piece.start > len(text)
             is_late = attempt == writer and piece.chars < len(text)
-            if version == self.version and not is_after_gap and not is_late:
+            if not is_after_gap and not is_late:
                 text, end, writer = text[: piece.start] + piece.text, piece.end or end, attempt
-        return Checkpoint(text, end)
+        return Checkpoint(text, end) if of_version else Checkpoint()
+
+    @property
+    def so_far(self) -> str:
+        return self.answers[-1] if self.continues and self.answers else ""
 
     @property
     def state(self) -> State:
@@ -102,6 +113,10 @@ class StoreModel:
         self.seen: set[str] = set()
         self.shared: dict[ThreadKey, str] = {}
         """The message that first showed that a thread has several participants."""
+        self.lines: dict[ThreadKey, dict[str, str]] = {}
+        """Who wrote the messages of a thread that are no questions, by ts."""
+        self.switched: dict[ThreadKey, tuple[str, bool]] = {}
+        """When a thread was last made quiet or not, and which."""
         self.heard_at: dict[str, float] = {}
         """When each worker last sent a heartbeat."""
 
@@ -137,7 +152,8 @@ class StoreModel:
                 FollowUp(b.question, b.joined_step) for b in self.standing(job_id).values() if b.joined_step is not None
             ),
             version=job.version,
-            has_previous=job.version > 0 and job.has_answers,
+            has_previous=job.version > 0 and any(job.answers[: -1 if job.continues else None]),
+            so_far=job.so_far,
             checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
             stop_requested=job.stop_requested,
         )
@@ -156,7 +172,8 @@ class StoreModel:
         if known or job_id is None:
             return None
         waits = full or self._is_behind(question)
-        self.jobs[job_id] = Expected(question, placeholder_due_since=self.clock.now() if waits else None)
+        now = self.clock.now()
+        self.jobs[job_id] = Expected(question, placeholder_due_since=now if waits else None, asked_at=now)
         return waits
 
     def _is_behind(self, question: Question) -> bool:
@@ -204,7 +221,7 @@ class StoreModel:
             new = replace(new, started_at=self.clock.now())
             if job_id in taken_over:
                 assert old.worker is not None
-                assert self.clock.now() - self.heard_at[old.worker] >= LEASE_S
+                assert self.clock.now() - self.heard_at[old.worker] >= SILENCE_S
                 new = replace(new, interruptions=old.interruptions + 1)
             else:
                 self.heard_at[worker] = self.clock.now()
@@ -216,6 +233,14 @@ class StoreModel:
                 )
                 self._clear(earlier_id)
         assert list(claimed) == [self.job(job.id) for job in claimed]
+        assert [job.asked_at for job in claimed] == [self.jobs[job.id].asked_at for job in claimed]
+        assert [_calls_in(job) for job in claimed] == [self._recorded_calls(job) for job in claimed]
+
+    def _recorded_calls(self, job: Job) -> list[CallState]:
+        """Returns the calls of the steps that the next attempt gets."""
+        now = self.jobs[job.id]
+        kept = [key for key in now.calls if key[0] == job.version and key not in now.of_deleted]
+        return [now.calls[key] for key in kept if job.attempts > 1]
 
     def _together(self, leader: int) -> tuple[int, list[int]]:
         """Returns the newest job that its asker has queued behind a leader, and the others of the batch."""
@@ -253,16 +278,16 @@ class StoreModel:
         self._change(job.id, status=Status.QUEUED, worker=None)
         return True
 
-    def finish(self, worker: str, job: Job, end: End, text: str, ping: bool, for_outbox: OutboxKind | None) -> bool:
+    def finish(self, worker: str, job: Job, end: End, text: str, mention: bool, for_outbox: OutboxKind | None) -> bool:
         if not self.holds(worker, job):
             return False
         now = self.jobs[job.id]
         outdated = now.version != job.version and not now.stop_requested
-        self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answer=text)
-        self._change(job.id, has_answers=now.has_answers or bool(text))
+        text = "" if now.answer_deleted else text
+        before = (*now.answers[:-1], "") if job.so_far and not outdated else now.answers
+        self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answers=(*before, text))
         self._change(job.id, end_reason=None if outdated else end.reason)
-        self._change(job.id, steps=0)
-        if for_outbox is None or outdated:
+        if for_outbox is None or outdated or now.answer_deleted:
             self._change(job.id, pieces=())
         if job.version > 0:
             self._cancel_entries(job.id, OutboxKind.SHOW_END)
@@ -270,15 +295,21 @@ class StoreModel:
             self._cancel_entries(job.id, *ABOUT_APPROVALS)
         if for_outbox and not outdated:
             self._add(job.id, for_outbox, wait_s(0))
-        elif ping and not outdated and not now.stop_requested:
+        elif mention and not outdated and not now.stop_requested:
             self._add(job.id, OutboxKind.MENTION_ASKERS)
         if now.erase_requested:
             self._remove([job.id])
+            self._drop_facts(now.question.thread)
         return not outdated
 
+    def delete_answer(self, job_id: int) -> None:
+        self._change(job_id, answer_deleted=True, answers=("",) * len(self.jobs[job_id].answers), pieces=())
+        self._change(job_id, of_deleted=frozenset(self.jobs[job_id].calls))
+        self._add(job_id, OutboxKind.DELETE_REPLY)
+
     def steps_of(self, job: Job) -> int:
-        """Returns how many steps are on record for a job; the next one has this number."""
-        return self.jobs[job.id].steps if job.id in self.jobs else 0
+        """Returns how many steps were recorded for a job's version; the next one has this number."""
+        return 1 + max((step_no for step_no, _ in self.calls_of(job)), default=-1)
 
     def calls_of(self, job: Job) -> list[tuple[int, int]]:
         """Returns the calls of the version that an attempt answers."""
@@ -291,20 +322,33 @@ class StoreModel:
     def record_step(self, worker: str, job: Job, states: Sequence[CallState]) -> bool:
         if not self._is_current(worker, job):
             return False
-        now = self.jobs[job.id]
-        calls = {(job.version, now.steps, index): state for index, state in enumerate(states)}
-        self._change(job.id, steps=now.steps + 1, calls={**now.calls, **calls})
+        step_no = self.steps_of(job)
+        calls = {(job.version, step_no, index): state for index, state in enumerate(states)}
+        self._change(job.id, calls={**self.jobs[job.id].calls, **calls})
         return True
 
     def begin_call(self, worker: str, job: Job, key: tuple[int, int]) -> bool:
         """No call of a version begins twice, and none once the job is stopped."""
         if not self._is_current(worker, job) or self.jobs[job.id].stop_requested:
             return False
-        return self._move_call(job.id, (job.version, *key), CallState.READY, CallState.BEGUN)
+        if begins := self._move_call(job.id, (job.version, *key), CallState.BEGUN, CallState.READY):
+            self._change(job.id, begun=self.jobs[job.id].begun | {(job.version, *key)})
+        return begins
 
-    def _move_call(self, job_id: int, key: tuple[int, int, int], old: CallState, new: CallState) -> bool:
+    def end_call(self, worker: str, job: Job, key: tuple[int, int], state: CallState) -> bool:
+        """A call ends once, in whatever version."""
+        if not self.holds(worker, job):
+            return False
+        return self._move_call(job.id, (job.version, *key), state, CallState.READY, CallState.BEGUN)
+
+    def made_before(self, job: Job) -> list[CallState]:
+        """Returns the calls that were begun for earlier versions."""
+        now = self.jobs[job.id]
+        return [state for key, state in now.calls.items() if key in now.begun and key[0] < job.version]
+
+    def _move_call(self, job_id: int, key: tuple[int, int, int], new: CallState, *old: CallState) -> bool:
         calls = self.jobs[job_id].calls
-        if calls[key] is not old:
+        if calls.get(key) not in old:
             return False
         self._change(job_id, calls={**calls, key: new})
         return True
@@ -317,7 +361,7 @@ class StoreModel:
             self._add(job.id, OutboxKind.ASK_APPROVAL, mention_in_s)
         return True
 
-    def decide(self, job_id: int, key: tuple[int, int, int], decision: Decision) -> tuple[bool, bool]:
+    def decide(self, job_id: int, key: tuple[int, int, int], decision: Decision, by: str) -> tuple[bool, bool]:
         """Returns whether the decision counts, and whether the job goes on now."""
         job = self.jobs[job_id]
         is_in_time = job.status is Status.AWAITING_APPROVAL and not self._is_late(job)
@@ -325,8 +369,10 @@ class StoreModel:
         if not is_decidable or job.version != key[0]:
             return False, False
         state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
-        decided = self._move_call(job_id, key, CallState.ASKED, state)
+        decided = self._move_call(job_id, key, state, CallState.ASKED)
         released = not self.jobs[job_id].is_asking and self._release_waiting(job_id)
+        if released and by == job.question.user_id:
+            self._change(job_id, asked_at=self.clock.now())
         if decided and self.jobs[job_id].status is Status.AWAITING_APPROVAL and not self._reply_in_hand(job_id):
             self._add(job_id, OutboxKind.SHOW_DECISION)
         return decided, released
@@ -345,12 +391,13 @@ class StoreModel:
             shown_ts = max((job.question.ts, *job.page_ts))
             if job.state is State.AWAITING_APPROVAL and is_asker and shown_ts < question.ts:
                 denied += [key] if self._deny_all(key) else []
+                self._change(key, asked_at=self.clock.now())
         return denied
 
     def _deny_all(self, job_id: int) -> bool:
         job = self.jobs[job_id]
         for key in [key for key in job.calls if key[0] == job.version]:
-            self._move_call(job_id, key, CallState.ASKED, CallState.DENIED)
+            self._move_call(job_id, key, CallState.DENIED, CallState.ASKED)
         return self._release_waiting(job_id)
 
     def take_follow_ups(self, worker: str, job: Job, step_no: int) -> list[int]:
@@ -407,20 +454,32 @@ class StoreModel:
         if text == old.question.text:
             return True
         answered_by = job_id if old.answered_with is None else old.answered_with
-        if not self._start_over(answered_by) and not old.live and self._may_be_offered(answered_by):
-            self._add(job_id, OutboxKind.OFFER_REGENERATE)
+        if not self._start_over(answered_by) and not old.live:
+            self._answer_edited(answered_by)
         return True
 
-    def _may_be_offered(self, job_id: int) -> bool:
+    def _answer_edited(self, job_id: int) -> None:
         job = self.jobs.get(job_id)
-        return job is not None and not job.withdrawn and [*self.of(job.question.thread)][-1] == job_id
+        if job is None or not self._may_be_regenerated(job):
+            return
+        thread, ts = job.question.thread, job.question.ts
+        lines = self.lines.get(thread, {}).items()
+        others_wrote = any(line_ts > ts and writer != job.question.user_id for line_ts, writer in lines)
+        if [*self.of(thread)][-1] == job_id and self.shared.get(thread, "") <= ts and not others_wrote:
+            self._requeue(job_id, waits=False)
+        elif job.attempts:
+            self._change(job_id, pieces=())
+            self._add(job_id, OutboxKind.SHOW_VERSION)
+
+    def _may_be_regenerated(self, job: Expected) -> bool:
+        is_over = not job.live and job.state is not State.DENIED and not job.answer_deleted
+        return is_over and job.answered_with is None and not job.withdrawn
 
     def delete_question(self, job_id: int) -> bool:
         old = self.jobs[job_id]
         if old.state is State.DENIED or old.withdrawn:
             return False
         self._change(job_id, question=replace(old.question, text=""))
-        self._cancel_entries(job_id, OutboxKind.OFFER_REGENERATE)
         if old.answered_with is not None:
             self._change(job_id, end_reason=EndReason.QUESTION_DELETED)
             self._start_over(old.answered_with)
@@ -437,23 +496,27 @@ class StoreModel:
             self._add(job_id, OutboxKind.RETRACT_REPLY)
         return True
 
-    def regenerate(self, job_id: int, full: bool) -> bool | None:
+    def regenerate(self, job_id: int, full: bool, continues: bool) -> bool | None:
         """Returns whether the job is queued, or None if it can't be regenerated.
 
         The answer is written into the job's messages. For an unbegun job, that is its placeholder, if it still exists.
         """
         old = self.jobs[job_id]
-        if old.live or old.state is State.DENIED or old.answered_with is not None or old.withdrawn:
+        if not self._may_be_regenerated(old):
             return None
         waits = full or self._is_behind(old.question)
+        self._requeue(job_id, waits=waits, continues=continues)
+        return waits
+
+    def _requeue(self, job_id: int, *, waits: bool, continues: bool = False) -> None:
+        old = self.jobs[job_id]
         since = self.clock.now() if waits else old.placeholder_due_since if old.attempts == 0 else None
-        self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None)
+        self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None, continues=continues)
         self._change(job_id, interruptions=0, placeholder_due_since=since)
-        self._change(job_id, version=old.version + 1, stop_requested=False)
-        self._cancel_entries(job_id, OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS)
+        self._change(job_id, version=old.version + 1, stop_requested=False, pieces=(), asked_at=self.clock.now())
+        self._cancel_entries(job_id, OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS)
         self._keep_placeholder(job_id)
         self._rejoin(job_id)
-        return waits
 
     def erase(self, user_id: str | None, thread: ThreadKey | None) -> int:
         theirs = {
@@ -464,12 +527,28 @@ class StoreModel:
         for key, job in theirs.items():
             if job.status is Status.RUNNING:
                 self._change(key, stop_requested=True, erase_requested=True)
-        self._remove([key for key, job in theirs.items() if job.status is not Status.RUNNING])
+        removed = {key: job for key, job in theirs.items() if job.status is not Status.RUNNING}
+        self._remove(removed)
+        if thread is None:
+            for of_thread in self.lines.values():
+                of_thread |= {ts: "" for ts, writer in of_thread.items() if user_id in (None, writer)}
         if user_id is None:
-            self.shared = {key: ts for key, ts in self.shared.items() if thread not in (None, key)}
+            self._forget(lambda key: thread in (None, key))
+        else:
+            self._drop_facts(*{job.question.thread for job in removed.values()})
         if user_id is None and thread is None:
             self.seen.clear()
         return len(theirs)
+
+    def _drop_facts(self, *threads: ThreadKey) -> None:
+        """Forgets what is known of threads that have no job any more."""
+        self._forget(lambda key: key in threads and not self.of(key))
+
+    def _forget(self, is_gone: Callable[[ThreadKey], bool]) -> None:
+        facts: tuple[dict[ThreadKey, Any], ...] = (self.shared, self.lines, self.switched)
+        for of_threads in facts:
+            for thread in filter(is_gone, [*of_threads]):
+                del of_threads[thread]
 
     def take_outbox_entries(self, taken: Sequence[OutboxEntry]) -> None:
         """Raises AssertionError if these entries are not the ones that are due."""
@@ -507,6 +586,7 @@ class StoreModel:
             page_ts=job.page_ts,
             waits_until=job.waits_until,
             ask_ts=job.ask_ts,
+            about=EDITED if kind is OutboxKind.SHOW_VERSION else "",
         )
 
     def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
@@ -536,7 +616,7 @@ class StoreModel:
     def unshown_end(self, entry: OutboxEntry) -> Job | None:
         """The job with its text, as long as there is an end to show. That takes no prompt, so no other questions."""
         job = self.jobs.get(entry.job_id)
-        if job is None or job.live or job.withdrawn or job.checkpoint.end is None:
+        if job is None or job.live or job.withdrawn or job.answer_deleted or job.checkpoint.end is None:
             return None
         alone = replace(self.job(entry.job_id), earlier=(), follow_ups=())
         return replace(alone, attempts=job.attempts + 1, checkpoint=job.checkpoint)
@@ -550,29 +630,51 @@ class StoreModel:
         replies: dict[str, str] = {}
         for job in self.of(thread).values():
             replies |= dict.fromkeys((*job.page_ts, *filter(None, [job.mention_ts])), "")
-            replies |= dict.fromkeys(job.page_ts[:1], job.answer)
+            replies |= dict.fromkeys(job.page_ts[:1], job.answers[-1] if job.answers else "")
         return replies
 
-    def join(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
+    def at_message(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Other participants are those who wrote before the message. Once known as shared, a thread stays shared."""
         jobs = self.of(thread).values()
         answered = [job.question.ts for job in jobs if job.state is not State.DENIED]
         takes_part = any(asked_ts < ts for asked_ts in answered)
         others_asked = any(job.question.user_id != user_id and job.question.ts < ts for job in jobs)
-        in_group = others_asked or (thread in self.shared and self.shared[thread] <= ts)
-        others = in_group and any(asked_ts <= ts for asked_ts in answered)
+        is_group = thread in self.shared and self.shared[thread] <= ts
+        others = (others_asked or is_group) and any(asked_ts <= ts for asked_ts in answered)
+        lines = self._lines_before(thread, ts) if others else ()
         if others:
-            self.shared[thread] = min(ts, self.shared.get(thread, ts))
-        return Participants(takes_part, others, lines=self._lines_before(thread, ts) if others else ())
+            self.mark_group(thread, ts)
+        switched_ts, quiet = self.switched.get(thread, ("", False))
+        is_quiet = quiet and switched_ts < ts
+        return Participants(takes_part, others, others and not is_group, self.starter(thread), is_quiet, lines)
+
+    def mark_group(self, thread: ThreadKey, ts: str, starter: str | None = None) -> None:
+        self.shared[thread] = min(ts, self.shared.get(thread, ts))
+        if starter is not None:
+            self.record_line(thread, starter, thread.thread_ts or "")
+
+    def record_line(self, thread: ThreadKey, user_id: str, ts: str) -> None:
+        self.lines.setdefault(thread, {}).setdefault(ts, user_id)
+
+    def starter(self, thread: ThreadKey) -> str:
+        """Returns who wrote the first message, or else who asked first."""
+        asked = [job.question.user_id for job in self.of(thread).values() if job.state is not State.DENIED]
+        return self.lines.get(thread, {}).get(thread.thread_ts or "") or next(iter(asked), "")
+
+    def switch(self, thread: ThreadKey, quiet: bool, ts: str) -> bool:
+        """The newest switch counts."""
+        is_newest = ts > self.switched.get(thread, ("", False))[0]
+        self.switched |= {thread: (ts, quiet)} if is_newest else {}
+        return is_newest
 
     def _lines_before(self, thread: ThreadKey, ts: str) -> tuple[Line, ...]:
-        """The last questions before a message, each above its answer; a denied one has none."""
-        lines: list[Line] = []
+        """The last messages before one, and below each question its answer; a denied one has none."""
+        by_ts: dict[str, list[Line]] = {at: [Line(writer)] for at, writer in self.lines.get(thread, {}).items()}
         for job in self.of(thread).values():
             asker = job.question.user_id
-            if job.question.ts < ts:
-                lines += [Line(asker)] if job.state is State.DENIED else [Line(asker), Line("", asker)]
-        return tuple(lines[-MAX_LINES:])
+            answer = [] if job.state is State.DENIED else [Line("", asker)]
+            by_ts[job.question.ts] = [Line(asker), *answer]
+        return tuple(line for at, lines in sorted(by_ts.items()) if at < ts for line in lines)[-MAX_LINES:]
 
     def _change(self, job_id: int, **values: object) -> None:
         self.jobs[job_id] = replace(self.jobs[job_id], **values)  # type: ignore[arg-type]
@@ -587,7 +689,7 @@ class StoreModel:
         job = self.jobs.get(job_id)
         if job is None or not job.live or job.unbegun or job.stop_requested:
             return False
-        self._change(job_id, version=job.version + 1, pieces=(), steps=0)
+        self._change(job_id, version=job.version + 1, pieces=(), asked_at=self.clock.now(), continues=False)
         self._release_waiting(job_id)
         self._rejoin(job_id)
         return True
@@ -632,5 +734,5 @@ class StoreModel:
             self.entries.pop((job_id, kind), None)
 
 
-def _place(job: Expected) -> tuple[str, str]:
-    return job.question.thread.channel_id, job.question.ts
+def _calls_in(job: Job) -> list[CallState]:
+    return [call.state for step in job.steps for call in step.calls]

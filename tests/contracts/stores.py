@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from bot.core.conversation import Job, Question, RecordedReply, ThreadKey
-from bot.core.job import End, Enqueued
+from bot.core.conversation import Question, RecordedReply, ThreadKey
+from bot.core.job import End, Enqueued, Job
 from bot.core.outbox import OutboxKind
-from bot.core.stream import Usage
 from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
+from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
@@ -59,11 +59,16 @@ def unclaimed(taken: Enqueued, question: Question | None = None) -> Job:
 
 async def enqueued(store: Stores, question: Question) -> int:
     """Enqueues a question and returns its job's ID. If it is queued, its placeholder is recorded."""
-    taken = await store.queue.enqueue(f"Ev {question.thread} {question.ts}", question)
+    taken = await store.question_queue.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
     if taken.needs_placeholder:
         await store.worker_queue.record_placeholder(unclaimed(taken), ())
     return taken.job_id
+
+
+async def delete_question(store: Stores, number: int) -> bool:
+    """Deletes the question with this number, as Slack reports it."""
+    return await store.question_queue.delete(THREAD.team_id, THREAD.channel_id, asked(number).ts)
 
 
 def by(user_id: str, number: int) -> Question:

@@ -75,7 +75,7 @@ async def test_database_without_an_encoding_keeps_all_characters(postgresql_serv
         connection.execute("CREATE DATABASE plain TEMPLATE template0 ENCODING SQL_ASCII LC_COLLATE 'C' LC_CTYPE 'C'")
     text = "Grüße 🎈"
     store = await Stores.open(postgresql_server_url.replace("/postgres?", "/plain?"), "w1", SystemClock())
-    assert await store.queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", text))
+    assert await store.question_queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", text))
     (job,) = await store.worker_queue.claim(1)
     await store.close()
     assert job.question.text == text

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.lease import Lease
+from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, History
 from bot.slack.users import MAX_NAMES
-from bot.slack.workspace import Workspace
 from bot.store import Stores
 from sandbox.faults import FaultSettings
 from sandbox.people import Content
@@ -32,9 +31,7 @@ async def opened(sandbox: Sandbox) -> AsyncIterator[Workspace]:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
             me = await client.identity()
-            yield Workspace(
-                me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
-            )
+            yield Workspace(me, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock)
         finally:
             await store.close()
 
@@ -194,7 +191,7 @@ async def test_concurrent_readers_look_each_name_up_once() -> None:
     async with opened(sandbox) as workspace:
         asked = ["U0ADA", "C0GENERAL", "U0NOBODY"]
         read = await asyncio.gather(*(workspace.users.names(asked) for _ in range(5)))
-        assert [*read, await workspace.users.names(asked)] == [{"U0ADA": "ada", "C0GENERAL": "general"}] * 6
+        assert [*read, await workspace.users.names(asked)] == [{"U0ADA": "Ada", "C0GENERAL": "general"}] * 6
     assert calls(sandbox, "users.info") == 2
     assert calls(sandbox, "conversations.info") == 1
 
@@ -214,7 +211,7 @@ async def test_failed_name_lookup_is_repeated(fault: str) -> None:
     async with opened(sandbox) as workspace:
         assert await workspace.users.names(["U0ADA"]) == {}
         await asyncio.sleep(60)
-        assert await workspace.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+        assert await workspace.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
 
 
 async def test_number_of_names_looked_up_is_limited() -> None:

@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.stream import Completion, FinishReason, Usage
 from bot.errors import EndReason, ProviderError
-from bot.providers.answer_reader import AnswerReader
-from bot.providers.anthropic import MessagesReader
-from bot.providers.event_stream import MAX_EVENT_BYTES
-from bot.providers.failures import RequestAttempt
-from bot.providers.fallback import Fallback
-from bot.providers.models import Provider
-from bot.providers.openai import ChatReader, ResponsesReader
-from bot.providers.stall import Stall
-from bot.providers.tool_calls import CallIds
+from bot.models.answer_reader import AnswerReader
+from bot.models.anthropic import MessagesReader
+from bot.models.event_stream import MAX_EVENT_BYTES
+from bot.models.failures import RequestAttempt
+from bot.models.fallback import Fallback
+from bot.models.model import Provider
+from bot.models.openai import ChatReader, ResponsesReader
+from bot.models.stall import Stall
+from bot.models.stream import Completion, FinishReason, Usage
+from bot.models.tool_calls import CallIds
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi
@@ -57,7 +57,7 @@ class TestAnAnswer:
         self, vendor: VendorServer, api: VendorApi, wrap: Callable[[Provider], Provider], streaming: bool
     ) -> None:
         vendor.script(api.streamed(*speech.tokens(TEXT)) if streaming else api.whole(TEXT))
-        async with connected(api, vendor, streaming) as model:
+        async with connected(api, vendor) as model:
             provider = wrap(model)
             received = await collect(provider)
         vendors_name = "anthropic" if api is ANTHROPIC else "openai"
@@ -315,7 +315,7 @@ class TestJsonOfCompatibleServers:
         self, vendor: VendorServer, choice: Mapping[str, object], streaming: bool
     ) -> None:
         vendor.script(chat_json(choice))
-        async with connected(CHAT, vendor, streaming) as model:
+        async with connected(CHAT, vendor) as model:
             received = await collect(model)
         assert received.text == "Hello there!"
         assert received.completions == [Completion(model.model, FinishReason.STOP, Usage(12, 3))]
@@ -361,7 +361,7 @@ class TestAFailure:
     ) -> None:
         caplog.set_level(logging.DEBUG)
         vendor.script(row.answer)
-        async with connected(api, vendor, streaming) as model:
+        async with connected(api, vendor) as model:
             received = await collect(model)
         assert received.failure is row.failure
         assert received.error is not None
@@ -473,7 +473,7 @@ class TestAFailure:
         vendor.script(
             VendorResponse([body[:40]], content_type="application/json", pause_s=0.01, ending=ResponseEnd.CUT)
         )
-        async with connected(api, vendor, streaming=False) as model:
+        async with connected(api, vendor) as model:
             received = await collect(model)
         assert received.failure is EndReason.CUT
 
@@ -507,7 +507,7 @@ class TestAFailure:
         self, vendor: VendorServer, api: VendorApi, streaming: bool, blank: str
     ) -> None:
         vendor.script(api.streamed(blank) if streaming else api.whole(blank))
-        async with connected(api, vendor, streaming) as model:
+        async with connected(api, vendor) as model:
             assert (await collect(model)).failure is EndReason.EMPTY
 
     @ALL_APIS

@@ -13,13 +13,13 @@ import pytest
 
 from bot import settings
 from bot.core import texts
-from bot.core.conversation import Effort, Prompt, ToolDefinition, ToolResult, Turn, WebSearch
-from bot.core.stream import Opaque, ToolCall, Usage
 from bot.errors import EndReason
-from bot.providers import cloud_identity
-from bot.providers.failures import RequestAttempt
-from bot.providers.fallback import Fallback
-from bot.providers.registry import VENDORS, open_models
+from bot.models import cloud_identity
+from bot.models.failures import RequestAttempt
+from bot.models.fallback import Fallback
+from bot.models.prompt import Effort, Prompt, ToolDefinition, ToolResult, Turn, WebSearch
+from bot.models.registry import VENDORS, open_models
+from bot.models.stream import Opaque, ToolCall, Usage
 from bot.settings import model_setup
 from tests.contracts.notifications import PROMPT, Received, collect
 from tests.streams import speech, steps
@@ -96,16 +96,6 @@ class TestAnIdentity:
         assert received.completions[0].model == cloud.model
         assert received.completions[0].usage == Usage(speech.INPUT_TOKENS, len(speech.tokens(TEXT)))
         assert [request.target for request in vendor.requests] == [cloud.target]
-
-    @ALL_CLOUDS
-    async def test_answer_comes_whole_without_streaming(
-        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
-    ) -> None:
-        whole = VendorResponse([cloud.speak_whole(TEXT)], content_type="application/json")
-        vendor.script(guarded(proves(cloud, tokens), cloud.denied, whole))
-        received = await asked(cloud, vendor, BOT_STREAMING="off")
-        assert (received.text, received.error) == (TEXT, None)
-        assert [request.target for request in vendor.requests] == [cloud.target_whole]
 
     async def test_role_of_a_container_signs(
         self, vendor: VendorServer, tokens: TokenServices, monkeypatch: pytest.MonkeyPatch
@@ -224,8 +214,8 @@ class TestAMissingPermission:
         assert known is not None
         assert received.error.detail.startswith(f"needs {known.access}: ")
         assert cloud.named in received.error.detail
-        shown = texts.model_failure(received.failure, cloud.model)
-        assert shown == f"I don't have access to {cloud.model}. Ask your Typist admin to check it."
+        shown = texts.for_error(received.error)
+        assert shown == f"I don't have access to {texts.OWN_NAMES.of(cloud.model)}. Ask your Typist admin to check it."
 
     @pytest.mark.parametrize(("status", "detail"), [(403, "needs the role: 403 No."), (429, "429 No.")])
     def test_permission_is_named_only_where_it_may_be_missing(self, status: int, detail: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bot.core.conversation import Effort, ToolDefinition, WebSearch
-from bot.core.stream import Feature
 from bot.errors import EndReason
-from bot.providers.effort_levels import LEVELS
-from bot.providers.vendor_model import LEVELS_WITHIN_S
+from bot.models.effort_levels import LEVELS
+from bot.models.prompt import Effort, ToolDefinition, WebSearch
+from bot.models.stream import Feature
+from bot.models.vendor_model import LEVELS_WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import EndReason
-from bot.providers.fallback import Fallback
-from bot.providers.model_setup import VendorSettings
-from bot.providers.openai import ChatApi, open_sdk
-from bot.providers.vendor_model import VendorModel
+from bot.models.fallback import Fallback
+from bot.models.model_setup import VendorSettings
+from bot.models.openai import ChatApi, open_sdk
+from bot.models.prompt import Media, Prompt, Turn
+from bot.models.vendor_model import VendorModel
 from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal

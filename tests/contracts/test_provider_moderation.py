@@ -11,10 +11,10 @@ import pytest
 
 from bot import settings
 from bot.core import texts
-from bot.core.conversation import Prompt, ToolDefinition, Turn, WebSearch
-from bot.core.stream import Citation, Searching, Thinking, ToolCall
 from bot.errors import EndReason, SettingsError
-from bot.providers.registry import open_models
+from bot.models.prompt import Prompt, ToolDefinition, Turn, WebSearch
+from bot.models.registry import open_models
+from bot.models.stream import Citation, Searching, Thinking, ToolCall
 from bot.settings import model_setup
 from tests.contracts.notifications import PROMPT, Received, collect
 from tests.streams import speech, steps
@@ -117,7 +117,7 @@ class TestBlock:
             said = [event async for event in events if isinstance(event, str)]
         assert said == [TEXT]
 
-    @pytest.mark.parametrize("streaming", ["on", "off"])
+    @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     @pytest.mark.parametrize(
         ("more", "failure"),
         [
@@ -131,17 +131,17 @@ class TestBlock:
         ids=["answer", "question", "question, other failed", "failed", "one absent", "absent"],
     )
     async def test_answer_without_good_verdicts_is_not_shown(
-        self, vendor: VendorServer, more: Verdicts, failure: EndReason, streaming: str
+        self, vendor: VendorServer, more: Verdicts, failure: EndReason, streaming: bool
     ) -> None:
         whole = json.dumps(json.loads(speech.responses_whole(TEXT)) | more).encode()
         once = VendorResponse([whole], content_type="application/json")
-        vendor.script(once if streaming == "off" else judged(speech.responses(WORDS), more))
-        received = await asked(vendor, "block", BOT_STREAMING=streaming)
+        vendor.script(judged(speech.responses(WORDS), more) if streaming else once)
+        received = await asked(vendor, "block")
         assert (received.deltas, received.others, received.failure) == ([], [], failure)
 
     def test_reader_sees_that_the_model_declined(self) -> None:
-        shown = texts.model_failure(EndReason.REFUSED, "openai/m")
-        assert shown == "openai/m declined to answer. Please try rephrasing your question."
+        shown = texts.model_failure(EndReason.REFUSED, "m")
+        assert shown == "m declined to answer. Please try rephrasing your question."
 
     @pytest.mark.parametrize("ending", [ResponseEnd.END, ResponseEnd.CUT])
     async def test_answer_that_is_cut_before_its_verdicts_is_not_shown(

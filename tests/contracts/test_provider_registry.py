@@ -7,24 +7,15 @@ from typing import cast
 import pytest
 
 from bot import settings
-from bot.core.stream import THINKING_TOKENS
 from bot.errors import SettingsError
-from bot.providers.lookup import Lookup, LookupOutcome
-from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.models import Vendor
-from bot.providers.registry import (
-    VENDORS,
-    VendorEntry,
-    all_take_pdfs,
-    max_output_tokens,
-    models_that_search,
-    open_models,
-)
+from bot.models.lookup import Lookup, LookupOutcome
+from bot.models.model import Vendor
+from bot.models.model_setup import RequestOptions, VendorSettings
+from bot.models.registry import VENDORS, VendorEntry, all_take_pdfs, max_output_tokens, models_that_search, open_models
+from bot.models.stream import THINKING_TOKENS
 from bot.settings import Settings, model_setup
 from tests.contracts.notifications import collect
-from tests.contracts.vendors import CHAT
-from tests.providers.scripts import END, ScriptedProvider
-from tests.streams.server import VendorServer
+from tests.models.scripts import END, ScriptedProvider
 
 
 @pytest.mark.parametrize(
@@ -45,19 +36,6 @@ from tests.streams.server import VendorServer
 def test_reservation_includes_tokens_for_thinking(changes: dict[str, object], most: int) -> None:
     ours = replace(Settings(max_output_tokens=1_000), **changes)  # type: ignore[arg-type]
     assert max_output_tokens(model_setup(ours)) == most
-
-
-async def test_silence_before_an_answer_is_no_stall_without_streaming() -> None:
-    async with VendorServer() as vendor:
-        vendor.script(replace(CHAT.whole("one"), delay_s=2.0))
-        ours = Settings(
-            vendors={"openai": VendorSettings(base_url=f"{vendor.url}/v1")},
-            models=("openai/m",),
-            streaming=False,
-            stall_timeout_s=1,
-        )
-        async with open_models(model_setup(ours)) as models:
-            assert (await collect(models)).text == "one"
 
 
 @pytest.mark.long

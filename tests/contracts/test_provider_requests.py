@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bot.core.conversation import Prompt, TextPart, ToolDefinition, ToolResult, Turn
-from bot.core.stream import THINKING_TOKENS, Opaque, ToolCall
 from bot.errors import EndReason
-from bot.providers import openai
-from bot.providers.hosts import speaks_responses
-from bot.providers.model_setup import VendorSettings
+from bot.models import openai
+from bot.models.hosts import speaks_responses
+from bot.models.model_setup import VendorSettings
+from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn
+from bot.models.stream import THINKING_TOKENS, Opaque, ToolCall
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams import steps
@@ -67,6 +67,18 @@ async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -
         "cache_control": {"type": "ephemeral"},
         "stream": True,
     }
+
+
+async def test_anthropics_cache_ends_before_the_line_that_says_when_it_is(vendor: VendorServer) -> None:
+    vendor.script(ANTHROPIC.streamed("one"))
+    *earlier, last = PROMPT.turns
+    async with connected(ANTHROPIC, vendor) as model:
+        await collect(model, replace(PROMPT, turns=(*earlier, replace(last, now="(It is Monday.)"))))
+    [request] = vendor.requests
+    assert request.body["messages"][-1]["content"] == [
+        {"type": "text", "text": last.text, "cache_control": {"type": "ephemeral"}},
+        {"type": "text", "text": "(It is Monday.)"},
+    ]
 
 
 async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversation(
@@ -195,7 +207,7 @@ async def test_gateways_model_that_refuses_tools_at_chat_completions_is_asked_by
     vendor: VendorServer,
 ) -> None:
     vendor.script(OLD_LIMIT, NO_TOOLS_HERE, RESPONSES.streamed("one"))
-    client = CHAT.connect(vendor.url, True)
+    client = CHAT.connect(vendor.url)
     model, other = client.model("gpt-6-luna"), client.model("m")
     received = await collect(model, OFFERING)
     assert (received.text, received.completions[0].refused) == ("one", ())
@@ -262,7 +274,7 @@ async def test_requests_refused_for_other_reasons_are_not_repeated(vendor: Vendo
 
 async def test_model_name_may_contain_slashes(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("one"))
-    client = CHAT.connect(vendor.url, True)
+    client = CHAT.connect(vendor.url)
     model = client.model("meta/llama-3")
     await collect(model)
     await client.aclose()

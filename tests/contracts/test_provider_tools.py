@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from bot.core.conversation import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
-from bot.core.stream import MAX_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
 from bot.errors import EndReason
-from bot.providers.failures import RequestAttempt
-from bot.providers.fallback import Fallback
-from bot.providers.openai import ChatReader
-from bot.providers.stall import Stall
-from bot.providers.tool_calls import CallIds
-from bot.providers.vendor_model import MAX_PAUSES
+from bot.models.failures import RequestAttempt
+from bot.models.fallback import Fallback
+from bot.models.openai import ChatReader
+from bot.models.prompt import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
+from bot.models.stall import Stall
+from bot.models.stream import MAX_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
+from bot.models.tool_calls import CallIds
+from bot.models.vendor_model import MAX_PAUSES
 from tests.contracts.notifications import PROMPT, Received, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech, steps

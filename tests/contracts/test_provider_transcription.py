@@ -6,11 +6,11 @@ from contextlib import aclosing
 
 import pytest
 
-from bot.core.inbound.recordings import MAX_TRANSCRIPT_CHARS, Sound
-from bot.core.stream import Usage
 from bot.errors import EndReason, ProviderError
-from bot.providers.model_setup import VendorSettings
-from bot.providers.transcription import Transcribed, Transcriber
+from bot.models.model_setup import VendorSettings
+from bot.models.prompt import MAX_TRANSCRIPT_CHARS, Sound
+from bot.models.stream import Usage
+from bot.models.transcription import Transcribed, Transcriber
 from tests.contracts.vendors import KEY
 from tests.streams.server import VendorResponse, VendorServer, refusal
 

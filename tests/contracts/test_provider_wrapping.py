@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.stream import Retrying
 from bot.core.texts import for_error
 from bot.errors import EndReason
-from bot.providers import stall
-from bot.providers.fallback import Fallback
-from bot.providers.models import Provider
-from bot.providers.stall import Stall
+from bot.models import stall
+from bot.models.fallback import Fallback
+from bot.models.model import Provider
+from bot.models.stall import Stall
+from bot.models.stream import Retrying
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
@@ -361,7 +361,7 @@ class TestFallback:
         assert both.model == "openai/m"
         assert received.text == "one"
         assert received.completions[0].model == "anthropic/m"
-        [line] = [r.getMessage() for r in caplog.records if r.name == "bot.providers.fallback"]
+        [line] = [r.getMessage() for r in caplog.records if r.name == "bot.models.fallback"]
         assert "openai/m failed: bad_key" in line
         assert line.endswith("asking anthropic/m in 0.0 s")
 

@@ -8,22 +8,21 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.conversation import POSTING, Job, MessageRole, Question, RecordedMessage, ThreadKey, ts_of
-from bot.core.job import Checkpoint, End
-from bot.core.lease import Lease
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import POSTING, Checkpoint, End, Job, MessageRole, RecordedMessage, ts_of
 from bot.core.outbox import OutboxEntry, OutboxKind
-from bot.core.reply.edits import Post, Update
-from bot.core.reply.messages import Delete, PageView, Shown
-from bot.core.reply.reply import Reply
-from bot.core.reply.streams import StartStream
 from bot.errors import EndReason, Refusal, Refused
-from bot.slack.client import SlackClient, new_session
-from bot.slack.history import History
-from bot.slack.outbox_sender import OutboxSender
-from bot.slack.paced_client import PacedClient
-from bot.slack.replies.posted import LOOK_BACK_MESSAGES, PostedReplies
-from bot.slack.replies.recovery import MessageTransport
-from bot.slack.workspace import Workspace
+from bot.reply.answer import Answer
+from bot.reply.delivery import MessageTransport
+from bot.reply.edits import Post, Update
+from bot.reply.messages import Delete, PageView, Shown
+from bot.reply.outbox_sender import OutboxSender
+from bot.reply.posted import PostedReplies
+from bot.reply.reply import Reply
+from bot.reply.streams import StartStream
+from bot.reply.workspace import Workspace
+from bot.slack.client import PacedClient, SlackClient, new_session
+from bot.slack.history import LOOK_BACK_MESSAGES, History
 from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
@@ -46,9 +45,7 @@ async def posting(manifest: Json | None = None) -> AsyncIterator[tuple[Sandbox, 
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
             me = await client.identity()
-            workspace = Workspace(
-                me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
-            )
+            workspace = Workspace(me, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock)
             paced = PacedClient(client, workspace.budget, clock)
             transport = MessageTransport(client, paced, PostedReplies(paced, me.user_id), workspace.users)
             yield sandbox, transport, workspace.history
@@ -72,18 +69,10 @@ async def show(transport: MessageTransport, reply: Reply) -> None:
 
 
 async def growing(transport: MessageTransport, question: Question, text: str) -> Reply:
-    reply = Reply(Job(1, question, 1))
+    reply = Reply(Answer(Job(1, question, 1)))
     reply.append(text)
     await show(transport, reply)
     return reply
-
-
-async def test_shown_length_comes_from_slack_and_text_from_the_store() -> None:
-    async with posting() as (sandbox, transport, _):
-        question = await asked(sandbox)
-        reply = await growing(transport, question, TEXT)
-        job = Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(f"{TEXT}, and more"))
-        assert await transport.recover(job) == Shown(reply.page_ts, len(TEXT), f"{TEXT}, and more", unanswered=LOST)
 
 
 async def test_unrecorded_message_is_found() -> None:
@@ -101,8 +90,7 @@ async def test_reply_that_an_attempt_left_by_itself_is_continued_without_a_look_
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
         job = Job(1, question, 2, reply.recorded, version=version, checkpoint=Checkpoint(f"{TEXT}, and more"))
-        chars = len(f"{TEXT}, and more") if version == 0 else 0
-        shown = Shown(reply.page_ts, chars, f"{TEXT}, and more", outdated=version == 1)
+        shown = Shown(reply.page_ts, outdated=version == 1)
         assert await transport.recover(job) == shown
         assert not [call for call in sandbox.calls if call.method == "conversations.replies"]
 
@@ -132,59 +120,6 @@ async def test_page_stays_if_the_post_that_should_replace_it(
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
 
 
-async def test_text_shown_beyond_the_checkpoint_is_read_from_slack() -> None:
-    async with posting() as (sandbox, transport, _):
-        question = await asked(sandbox)
-        reply = await growing(transport, question, TEXT)
-        job = Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT[:20]))
-        shown = await transport.recover(job)
-        assert shown.chars == len(TEXT)
-        for part in ("**Title**", "Some **bold** words.", "- one\n- two", "| 1 | 2 |", "The end of it"):
-            assert part in shown.text
-        assert "Writing" not in shown.text
-
-
-LINKED = "See [the manual](https://example.com/manual) first. Then start"
-
-
-@pytest.mark.parametrize(
-    ("streamed", "recorded", "text"),
-    [
-        ("Some **bold** words, and", "Some **bold** words, and more", "Some **bold** words, and more"),
-        ("Some **bold** words, and more", "", "Some **bold** words, and more"),
-        ("Some **bold** words! And more", "Some **bold** words! ", "Some **bold** words! And more"),
-        ("# Title\n\n- one\n- two", "# Title\n\n- o", "# Title\n\n- one\n- two"),
-        ("1 &lt; 2 and 3", "1 < 2", "1 < 2 and 3"),
-        (f"{LINKED} it", LINKED, f"{LINKED} it"),
-        ("Other words, and more of them", "Some **bold** words", "Some **bold** words"),
-    ],
-    ids=["less", "nothing recorded", "after punctuation", "in a list", "escaped", "below a link", "other words"],
-)
-async def test_open_stream_shows_what_is_on_record_and_its_text_beyond(streamed: str, recorded: str, text: str) -> None:
-    async with posting() as (sandbox, transport, _):
-        question = await asked(sandbox)
-        ts = await transport.senders.streams.start(StartStream(question, 0, PageView(streamed), streamed))
-        page = RecordedMessage(ts, MessageRole.PAGE, for_stream=True)
-        job = Job(1, question, 2, (page, POSTING), checkpoint=Checkpoint(recorded))
-        assert await transport.recover(job) == Shown((ts,), len(text), text, stream_page=0, unanswered=LOST)
-
-
-async def test_second_page_that_is_an_open_stream_is_compared_with_its_part_of_the_record() -> None:
-    async with posting() as (sandbox, transport, _):
-        question = await asked(sandbox)
-        reply = await growing(transport, question, "word " * 4_000)
-        first, second = reply.page_ts
-        await transport.senders.files.delete(Delete(question, second))
-        end = next(message for message in sandbox.messages("general", question.ts) if message.ts == first)
-        start = int((end.metadata or {})["event_payload"]["shown_chars"])
-        stream = await transport.senders.streams.start(StartStream(question, 1, PageView(""), "word one two"))
-        recorded = ("word " * 4_000)[:start] + "word one"
-        pages = RecordedMessage(first, MessageRole.PAGE), RecordedMessage(stream, MessageRole.PAGE, for_stream=True)
-        job = Job(1, question, 2, (*pages, POSTING), checkpoint=Checkpoint(recorded))
-        shown = Shown((first, stream), len(recorded) + 4, f"{recorded} two", stream_page=1, unanswered=LOST)
-        assert await transport.recover(job) == shown
-
-
 @pytest.mark.parametrize("fault", ["drop_request", "internal_error", "lose_response"])
 async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_fails(fault: str) -> None:
     async with posting() as (sandbox, transport, _):
@@ -206,18 +141,6 @@ async def test_message_is_no_lost_stream_if_no_start_of_one_is_on_record() -> No
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == [*reply.page_ts, other]
 
 
-async def test_message_on_record_has_its_recorded_role() -> None:
-    async with posting() as (sandbox, transport, _):
-        question = await asked(sandbox)
-        (placeholder,) = (await growing(transport, question, "")).page_ts
-        reply = await growing(transport, question, TEXT)
-        messages = (*reply.recorded, RecordedMessage(placeholder, MessageRole.STOP_BUTTON), POSTING)
-        job = Job(1, question, 2, messages, checkpoint=Checkpoint(TEXT))
-        shown = await transport.recover(job)
-        assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, ())
-        assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
-
-
 @pytest.mark.parametrize("unanswered", [(), LOST])
 async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_message_may_stand_there(
     unanswered: tuple[MessageRole, ...],
@@ -225,20 +148,22 @@ async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_message_
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        reply = Reply(Job(1, question, 1), Shown(reply.page_ts, unanswered=unanswered))
+        reply = Reply(Answer(Job(1, question, 1)), Shown(reply.page_ts, unanswered=unanswered))
         delivery = transport.delivery(reply)
         sandbox.faults.start("rate_limit", method="conversations.replies", times=1, retry_after_s=60)
         assert await delivery.clean_up() is (not unanswered)
 
 
-async def test_unrecorded_end_is_read_from_slack() -> None:
+async def test_end_that_slack_shows_is_known_at_a_take_over() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        reply.finish(End(EndReason.LENGTH_LIMIT, "It is long.", "openai/test"))
+        end = End(EndReason.LENGTH_LIMIT, "It is long.", "openai/test")
+        job = Job(1, question, 2, reply.recorded, checkpoint=Checkpoint(TEXT, end))
+        assert not (await transport.recover(job)).shows_end
+        reply.finish(end)
         await show(transport, reply)
-        shown = await transport.recover(Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT)))
-        assert (shown.ended, shown.text) == (EndReason.LENGTH_LIMIT, TEXT)
+        assert (await transport.recover(job)).shows_end
 
 
 async def test_answer_older_than_the_look_back_keeps_its_messages() -> None:
@@ -296,7 +221,7 @@ async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(text:
         whole = f"{text} The end."
         job = Job(1, reply.job.question, 2, on_record, checkpoint=Checkpoint(whole))
         shown = await transport.recover(job)
-        assert shown == Shown(reply.page_ts, len(whole), whole, EndReason.WHOLE)
+        assert shown == Shown(reply.page_ts, shows_end=True)
         left = [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]]
         assert left == list(reply.page_ts)
 
@@ -315,21 +240,21 @@ async def test_growing_page_that_was_replaced_unrecorded_is_continued_in_its_new
             await delivery.send(call, lambda: True)
         job = Job(1, reply.job.question, 2, before, checkpoint=Checkpoint(text))
         shown = await transport.recover(job)
-        assert (shown.page_ts, shown.chars) == (reply.page_ts, len(f"{text} and more"))
+        assert shown == Shown(reply.page_ts, unanswered=LOST)
         assert [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]] == list(reply.page_ts)
 
 
 async def test_post_that_arrived_late_does_not_replace_the_message_on_record() -> None:
     async with posting() as (sandbox, transport, _):
         reply = await growing(transport, await asked(sandbox), TEXT[:20])
-        late = Reply(reply.job)
+        late = Reply(Answer(reply.job))
         late.append(TEXT[:10])
         reply.append(TEXT[20:])
         await show(transport, reply)
         await show(transport, late)
         job = Job(1, reply.job.question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT))
         shown = await transport.recover(job)
-        assert (shown.page_ts, shown.chars) == (reply.page_ts, len(TEXT))
+        assert shown.page_ts == reply.page_ts
 
 
 async def test_message_that_the_end_has_replaced_stays_known_while_it_cannot_be_deleted() -> None:
@@ -339,7 +264,7 @@ async def test_message_that_the_end_has_replaced_stays_known_while_it_cannot_be_
         job = Job(1, reply.job.question, 2, before, checkpoint=Checkpoint(f"{TEXT} The end."))
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, ts_of(before, MessageRole.REPLACED))
-        call = Reply(reply.job, shown)
+        call = Reply(Answer(reply.job), shown)
         call.finish(End(EndReason.WHOLE))
         sandbox.faults.stop("internal_error")
         await show_everything(transport, call)
@@ -408,7 +333,7 @@ async def test_reply_is_deleted_once_slack_takes_the_token_again(kind: str, refu
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
         unused: Any = None
-        sender = OutboxSender(transport, transport.senders.posted, unused, unused, "U0TYPIST")
+        sender = OutboxSender(transport, transport.senders.posted, unused, "U0TYPIST")
         entry = OutboxEntry(1, OutboxKind.CLEAR_PLACEHOLDER, 0.0, 1, 1, 0, question, reply.page_ts)
         sandbox.faults.start("refuse", method=refused, error="token_revoked", times=1)
         with pytest.raises(Refused):

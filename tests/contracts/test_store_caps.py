@@ -6,13 +6,11 @@ from dataclasses import replace
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Spent
-from bot.core.limits.cap_fields import CapField
-from bot.core.limits.caps import (
+from bot.core.caps import (
     Amount,
     Cap,
     CapCheck,
+    CapField,
     CapNotice,
     CapOwner,
     CapWindow,
@@ -21,8 +19,10 @@ from bot.core.limits.caps import (
     Scope,
     parse_caps,
 )
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import Job, Spent
 from bot.core.outbox import OutboxKind
-from bot.core.stream import Usage
+from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.schema import caps, notices
 from tests.clocks import ManualClock
@@ -124,7 +124,6 @@ async def test_each_change_is_recorded_with_who_made_it(store: Stores) -> None:
     await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: None}, by="UOTHER")
     await store.caps.change("T1", CapOwner(Scope.CHANNEL, "C9"), {CapField.TOKENS_A_DAY: 5.0}, by="UADMIN")
     await store.caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_DAY: 6.0}, by="UADMIN")
-    await store.audit.seal()
     kept = {"setting", "scope", "by", "user", "channel", *CapField}
     lines = [{name: value for name, value in line.items() if name in kept} for line in await store.audit.page(1, 99)]
     caps_of = {"setting": "caps", "scope": "user", "user": "U1"}
@@ -134,7 +133,8 @@ async def test_each_change_is_recorded_with_who_made_it(store: Stores) -> None:
         {"setting": "caps", "scope": "channel", "channel": "C9", "by": "UADMIN", "tokens_a_day": 5.0},
         {"setting": "caps", "scope": "workspace", "by": "UADMIN", "tokens_a_day": 6.0},
     ]
-    assert [str(line["tokens_a_day"]) for line in lines] == ["500", "default", "5", "6"], "tokens are whole"
+    assert [str(line["tokens_a_day"]) for line in lines] == ["500", "default", "5", "6"], "no decimal point"
+    assert str(lines[0]["dollars_a_month"]) == "20", "no decimal point"
 
 
 async def test_list_of_caps_has_what_is_used_of_each(store: Stores) -> None:
@@ -238,7 +238,7 @@ class TestMarks:
 
 async def test_erased_person_has_no_cap_and_is_in_no_notice(store: Stores) -> None:
     direct = Question(ThreadKey("T1", "D1", None), "1700000000.000001", "U1", "Why?")
-    await store.queue.enqueue("Ev1", direct)
+    await store.question_queue.enqueue("Ev1", direct)
     for team_channel in ("80% user/day=1000tokens U1 2026-11", "80% channel/day=1000tokens D1 2026-11"):
         await store.notices.claim("T1", "UADMIN", team_channel)
     await store.notices.claim("T1", "UADMIN", "80% user/day=1000tokens U10 2026-11")

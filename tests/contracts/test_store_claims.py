@@ -6,21 +6,20 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import Job
-from bot.core.job import Piece, Pulse, Spent
-from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope
+from bot.core.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope
+from bot.core.job import Job, Piece, Pulse, Spent
 from bot.core.outbox import OutboxKind, wait_s
 from bot.store import Stores
-from bot.store.schema import turns, workers
+from bot.store.schema import jobs, turns, workers
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, THREAD, YES, apart, asked, enqueued, one, outbox_kinds, taken_over
+from tests.contracts.stores import DONE, THREAD, YES, apart, asked, enqueued, one, taken_over
 from tests.core.conversations import recorded_pages
 
 
 @pytest.fixture
-async def single(database_url: str) -> AsyncIterator[Stores]:
+async def single(database_url: str, clock: ManualClock) -> AsyncIterator[Stores]:
     """A store where one person may have one answer under way."""
-    opened = await Stores.open(database_url, "w1", ManualClock(), max_per_user=1)
+    opened = await Stores.open(database_url, "w1", clock, max_per_user=1)
     yield opened
     await opened.close()
 
@@ -30,7 +29,7 @@ class TestPersonsLimit:
     async def test_person_of_another_workspace_has_a_limit_of_their_own(self, single: Stores, at_once: bool) -> None:
         claimed: list[Job] = []
         for team_id in ("T1", "T2"):
-            taken = await single.queue.enqueue(team_id, asked(1, replace(THREAD, team_id=team_id)))
+            taken = await single.question_queue.enqueue(team_id, asked(1, replace(THREAD, team_id=team_id)))
             assert taken
             assert not taken.needs_placeholder
             claimed += [] if at_once else await single.worker_queue.claim(9)
@@ -43,7 +42,7 @@ class TestPersonsLimit:
         await one(store)
         for number in (2, 3):
             await enqueued(store, asked(number))
-        taken = [await store.queue.enqueue(f"Ev{number}", apart(number)) for number in (4, 5)]
+        taken = [await store.question_queue.enqueue(f"Ev{number}", apart(number)) for number in (4, 5)]
         assert [result and result.needs_placeholder for result in taken] == [False, True]
         await store.close()
 
@@ -64,6 +63,14 @@ class TestPersonsLimit:
         claimed = await single.worker_queue.claim(2)
         assert [job.question for job in claimed] == [replace(apart(2), user_id="U2"), newest], "oldest jobs first"
         assert [job.question.user_id for job in await single.worker_queue.claim(2)] == ["U3"]
+
+    async def test_asker_has_room_while_an_end_is_unshown(self, single: Stores, clock: ManualClock) -> None:
+        await enqueued(single, apart(1))
+        assert await single.worker_queue.finish(await one(single), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+        clock.now_s += wait_s(0)
+        assert len(await single.outbox.take(10)) == 1
+        await enqueued(single, apart(2))
+        assert (await one(single)).question == apart(2)
 
 
 class TestAttempt:
@@ -151,36 +158,11 @@ class TestRelease:
         assert await store.worker_queue.heartbeat({again: Spent()}) == Pulse(frozenset({job.id}))
 
 
-class TestMention:
-    @pytest.mark.parametrize(
-        ("before", "for_outbox", "left"),
-        [
-            ("nothing", None, [OutboxKind.MENTION_ASKERS]),
-            ("nothing", OutboxKind.SHOW_END, [OutboxKind.SHOW_END]),
-            ("an edit", None, []),
-            ("an edit", OutboxKind.SHOW_END, []),
-            ("a stop", None, []),
-            ("an erasure", OutboxKind.SHOW_END, []),
-        ],
-    )
-    async def test_end_leaves_one_thing_to_the_outbox_if_it_stands(
-        self, database_url: str, before: str, for_outbox: OutboxKind | None, left: list[OutboxKind]
-    ) -> None:
-        clock = ManualClock()
-        store = await Stores.open(database_url, "w1", clock)
-        await enqueued(store, asked(1))
+async def test_jobs_that_were_lost_are_forgotten(store: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.store.queue.worker.MAX_HANDED_OUT", 5)
+    for number in range(12):
+        await enqueued(store, apart(number))
         job = await one(store)
-        match before:
-            case "an edit":
-                await store.queue.edit(replace(asked(1), text="Why not?"), "2.0")
-            case "a stop":
-                await store.queue.request_stop(job.id)
-            case "an erasure":
-                await store.erasure.erase(thread=THREAD)
-        if not await store.worker_queue.finish(job, DONE, YES, ping=True, for_outbox=for_outbox):
-            assert await store.worker_queue.finish(await one(store), DONE, YES)
-        if for_outbox:
-            assert await outbox_kinds(store) == [], "Slack has just refused it"
-            clock.now_s += wait_s(0)
-        assert await outbox_kinds(store) == left
-        await store.close()
+        async with store.database.begin_write() as connection:
+            await connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(worker="w2"))
+    assert len(store.worker_queue._handed_out) <= 6

@@ -6,13 +6,14 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.job import End
-from bot.core.message_question import QUESTION_HOLD_S, QuotedMessage
+from bot.core.message_question import QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.core.tool_calls import APPROVAL_S
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import STEPPED, asked, asking_step, enqueued, one
 
 HOUR_S = 3600.0
@@ -44,7 +45,7 @@ JUMPS = pytest.mark.parametrize("jump_s", [-3 * HOUR_S, -HOUR_S / 2, 5 * 24 * HO
 async def test_queued_question_is_claimed_on_time_while_the_clock_jumps(database_url: str, jump_s: float) -> None:
     clock = JumpingClock()
     store = await Stores.open(database_url, "w1", clock)
-    await store.queue.enqueue("Ev1", asked(1), full=True)
+    await store.question_queue.enqueue("Ev1", asked(1), full=True)
     clock.wall_s += jump_s
     clock.wait(PLACEHOLDER_HOLD_S - 1)
     assert await store.worker_queue.claim(1) == []
@@ -72,36 +73,36 @@ async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(databa
     await store.close()
 
 
-async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart(shared_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(shared_url, "w1", clock)
+async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart(
+    process: Process, clock: ManualClock
+) -> None:
+    store = await process("w1", clock)
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", ping=True)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
     assert len(await store.outbox.take(1)) == 1, "held when the process died"
-    await store.queue.enqueue("Ev2", asked(2), full=True)
-    await store.message_questions.begin("T1", "V1", "U1", ABOUT, "Why?")
+    await store.question_queue.enqueue("Ev2", asked(2), full=True)
     assert await store.notices.claim("T1", "U1", "hint", 60)
     await store.close()
     clock.now_s -= 3 * HOUR_S
-    store = await Stores.open(shared_url, "w2", clock)
+    store = await process("w2", clock)
     assert len(await store.outbox.take(1)) == 1
     assert (await one(store)).question == asked(2)
-    assert len(await store.message_questions.take(1)) == 1
     assert await store.notices.claim("T1", "U1", "hint", 60)
-    await store.close()
 
 
-async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_repeats_none(shared_url: str) -> None:
-    clock, back_s = ManualClock(), HOUR_S / 2
-    store = await Stores.open(shared_url, "w1", clock)
+async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_repeats_none(
+    process: Process, clock: ManualClock
+) -> None:
+    back_s = HOUR_S / 2
+    store = await process("w1", clock)
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", ping=True)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
     (held,) = await store.outbox.take(1)
     await store.close()
     clock.now_s -= back_s
-    store = await Stores.open(shared_url, "w2", clock)
+    store = await process("w2", clock)
     assert await store.outbox.take(1) == [], "the other process may be at it"
     clock.now_s += back_s + OUTBOX_HOLD_S
     (entry,) = await store.outbox.take(1)
@@ -109,7 +110,6 @@ async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_r
     await store.outbox.complete(entry)
     clock.now_s += HOUR_S
     assert await store.outbox.take(1) == []
-    await store.close()
 
 
 async def test_processes_on_a_server_share_its_clock(postgresql_url: str) -> None:
@@ -117,9 +117,10 @@ async def test_processes_on_a_server_share_its_clock(postgresql_url: str) -> Non
     clock = JumpingClock()
     wrong = await Stores.open(postgresql_url, "w2", clock)
     assert abs(right.clock.now() - wrong.clock.now()) < 60
-    await right.message_questions.begin("T1", "V1", "U1", ABOUT, "Why?")
-    assert await wrong.message_questions.take(1) == [], "the other process is asking it"
-    clock.wait(QUESTION_HOLD_S + 60)
-    assert len(await wrong.message_questions.take(1)) == 1
+    await right.unposted_questions.ask("T1", "V1", "U1", ABOUT, "Why?")
+    assert len(await right.outbox.take(1)) == 1
+    assert await wrong.outbox.take(1) == [], "the other process is posting it"
+    clock.wait(OUTBOX_HOLD_S + 60)
+    assert len(await wrong.outbox.take(1)) == 1
     await right.close()
     await wrong.close()

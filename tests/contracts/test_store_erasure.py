@@ -1,29 +1,56 @@
-"""Erasure removes texts for good; retention removes texts and keeps usage."""
+"""Erasure and retention: which rows and texts go, and that no byte of what has gone is left in the database.
 
-import asyncio
+Each text column of the schema gets a marker. A new column is one more marker: it fails these tests until it is erased,
+or listed below with the reason why it may stay.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
+from bot.core.actions import Vote
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import Pulse, Spent
-from bot.core.stream import Citation
+from bot.core.job import End, Piece, Spent
+from bot.errors import EndReason
+from bot.models.stream import Citation
 from bot.store import Stores
-from bot.store.retention import SLACK_RETRIES_S
-from bot.store.schema import jobs, seen_events, turns, usage_totals
+from bot.store.erasure import RECORDS_KEPT_S, SLACK_RETRIES_S, rules
+from bot.store.schema import OF_THREADS, SafeText, checkpoints, feedback, jobs, metadata, seen_events, turns
 from tests.clocks import WITHIN_S, ManualClock
-from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, YES, asked, count, enqueued, texts_of
+from tests.contracts.stores import (
+    CALL,
+    DIRECT,
+    DONE,
+    OTHER_THREAD,
+    THREAD,
+    YES,
+    apart,
+    asked,
+    count,
+    enqueued,
+    one,
+    texts_of,
+)
 from tests.core.conversations import recorded_pages
 
 DAY_S = 86_400.0
+MANY = 400
+
+# Which questions go.
 
 
-async def answered(store: Stores, question: Question) -> None:
+async def answered_with_sources(store: Stores, question: Question) -> None:
     await enqueued(store, question)
-    [job] = await store.worker_queue.claim(1)
+    job = await one(store)
     await store.worker_queue.record_messages(job, recorded_pages(f"5.{job.id}"))
     await store.worker_queue.finish(job, replace(DONE, sources=(Citation("https://a.example", "A"),)), YES)
 
@@ -32,7 +59,7 @@ async def answered(store: Stores, question: Question) -> None:
 async def with_questions(store: Stores) -> Stores:
     """U1 asked in three threads, and U2 in one of them."""
     for question in (asked(1), asked(2, OTHER_THREAD), asked(3, DIRECT), Question(THREAD, "1700000000.9", "U2", "So?")):
-        await answered(store, question)
+        await answered_with_sources(store, question)
     return store
 
 
@@ -52,118 +79,403 @@ async def test_erasing_everything_leaves_nothing(with_questions: Stores) -> None
     await enqueued(with_questions, asked(7))
     assert await with_questions.erasure.erase() == 5
     assert [await count(with_questions, table) for table in (jobs, turns, seen_events)] == [0, 0, 0]
-    assert not (await with_questions.participants.at_message(THREAD, "U1", "9")).takes_part
 
 
-async def test_running_job_is_stopped_and_removed_at_its_end(store: Stores) -> None:
-    job_id = await enqueued(store, asked(1))
-    [job] = await store.worker_queue.claim(1)
-    assert await store.erasure.erase(thread=THREAD) == 1
-    assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(frozenset({job_id}), frozenset({job_id}))
-    assert await store.worker_queue.finish(job, DONE, YES) is True
-    assert await count(store, jobs) == await count(store, turns) == 0
-
-
-async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_them(postgresql_url: str) -> None:
-    store = await Stores.open(postgresql_url, "w1", SystemClock())
-    await answered(store, asked(1))
-    await enqueued(store, asked(2, OTHER_THREAD))
-    [job] = await store.worker_queue.claim(1)
-    of_asker = sa.select(usage_totals).where(usage_totals.c.scope_id == "U1")
-    async with store.database.engine.begin() as holding:
-        assert (await holding.execute(of_asker.with_for_update())).all()
-        erasing = asyncio.create_task(store.erasure.erase(user_id="U1"))
-        await waiting_for_locks(store, 1)
-        finishing = asyncio.create_task(store.worker_queue.finish(job, DONE, YES))
-        await waiting_for_locks(store, 2)
-    assert await erasing == 2
-    await finishing
-    async with store.database.engine.begin() as connection:
-        assert (await connection.execute(of_asker)).all() == []
-    await store.close()
-
-
-async def waiting_for_locks(store: Stores, number: int) -> None:
-    """Waits until so many transactions wait for others."""
-    async with asyncio.timeout(WITHIN_S), store.database.engine.connect() as connection:
-        at_once = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        while await at_once.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")) != number:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-async def test_erasure_of_a_handed_over_job_happens_at_its_end(store: Stores) -> None:
-    await enqueued(store, asked(1))
-    [job] = await store.worker_queue.claim(1)
-    await store.erasure.erase(user_id="U1")
-    await store.worker_queue.release(job)
-    [again] = await store.worker_queue.claim(1)
-    await store.worker_queue.finish(again, DONE, YES)
-    assert await count(store, jobs) == 0
-
-
-async def test_erased_text_does_not_remain_in_the_files(sqlite_url: str) -> None:
-    store = await Stores.open(sqlite_url, "w1", SystemClock())
-    for number in range(30):
-        await answered(store, asked(number, text="a secret of mine " * 50))
-    await enqueued(store, asked(99, OTHER_THREAD, "something else"))
-    await store.erasure.erase(thread=THREAD)
-    database = Path(sqlite_url.removeprefix("sqlite:///"))
-    contents = b"".join(file.read_bytes() for file in sorted(database.parent.iterdir()))
-    assert b"something else" in contents
-    assert b"secret" not in contents
-    assert YES.encode() not in contents
-    await store.close()
-
-
-async def test_texts_expire_and_usage_stays(database_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
-    await answered(store, asked(1))
+async def test_texts_expire_and_usage_stays(timed: Stores, clock: ManualClock) -> None:
+    await answered_with_sources(timed, replace(asked(1), files=(File("F1", "salaries.pdf"),)))
     clock.now_s += 10 * DAY_S
-    await answered(store, asked(2))
-    assert await store.erasure.expire(clock.now_s - 5 * DAY_S) == 2
-    assert await store.erasure.expire(clock.now_s - 5 * DAY_S) == 0
-    async with store.database.engine.begin() as connection:
-        texts = (await connection.scalars(sa.select(jobs.c.text).order_by(jobs.c.id))).all()
+    await answered_with_sources(timed, asked(2))
+    assert await timed.erasure.expire(clock.now_s - 5 * DAY_S) == 2
+    assert await timed.erasure.expire(clock.now_s - 5 * DAY_S) == 0
+    async with timed.database.begin_read() as connection:
+        asked_about = (await connection.execute(sa.select(jobs.c.text, jobs.c.files).order_by(jobs.c.id))).all()
         recorded = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
-    assert texts == ["", "Why?"]
+    assert [tuple(row) for row in asked_about] == [("", []), ("Why?", [])]
     assert [(turn.answer, turn.output_tokens) for turn in recorded] == [("", 20), (YES, 20)]
     assert [turn.sources for turn in recorded] == [None, [["https://a.example", "A"]]]
-    assert (await store.participants.at_message(THREAD, "U1", "9")).takes_part
-    assert list((texts_of(await store.recorded_answers.replies(THREAD))).values()) == [YES], (
-        "the other answer is in Slack only"
-    )
-    await store.close()
+    assert (await timed.participants.at_message(THREAD, "U1", "9")).takes_part
+    replies = texts_of(await timed.recorded_answers.replies(THREAD))
+    assert list(replies.values()) == [YES], "the other answer is in Slack only"
 
 
-async def test_file_names_expire(database_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
-    await answered(store, replace(asked(1), text="", files=(File("F1", "salaries.pdf"),)))
-    await store.erasure.expire(clock.now_s + DAY_S)
+async def test_checkpoint_expires_with_the_texts(timed: Stores, clock: ManualClock) -> None:
+    await enqueued(timed, asked(1))
+    await timed.worker_queue.release(await one(timed), Piece(0, "old"))
+    await timed.erasure.expire(clock.now_s)
+    assert await count(timed, checkpoints) == 1
+    await timed.erasure.expire(clock.now_s + 1)
+    assert await count(timed, checkpoints) == 0
+
+
+async def test_live_jobs_do_not_expire(timed: Stores, clock: ManualClock) -> None:
+    for number in (1, 2):
+        await enqueued(timed, apart(number))
+    await timed.worker_queue.claim(1)
+    assert await timed.erasure.expire(clock.now_s + DAY_S) == 0
+
+
+async def test_events_are_remembered_while_slack_may_redeliver_them(timed: Stores, clock: ManualClock) -> None:
+    await enqueued(timed, asked(1))
+    for passed_s, left in ((SLACK_RETRIES_S - 1, 1), (2, 0)):
+        clock.now_s += passed_s
+        await timed.erasure.expire(clock.now_s)
+        assert await count(timed, seen_events) == left
+
+
+async def answer_many(store: Stores, number: int) -> None:
+    """Records so many answered questions."""
+    now = store.clock.now()
     async with store.database.engine.begin() as connection:
-        assert (await connection.scalars(sa.select(jobs.c.files))).all() == [[]]
+        values = [
+            {"team_id": "T1", "channel_id": "C1", "thread_ts": f"{n}", "ts": f"{n}", "user_id": "U1", "text": "Why?"}
+            for n in range(number)
+        ]
+        ended = [{**row, "files": [], "created_at": now, "status": "ended"} for row in values]
+        await connection.execute(sa.insert(jobs), ended)
+        ids = (await connection.scalars(sa.select(jobs.c.id))).all()
+        answers = [{"job_id": i, "answer": "Yes.", "end_reason": "whole", "created_at": now} for i in ids]
+        await connection.execute(sa.insert(turns), answers)
+
+
+async def test_others_may_write_between_the_batches_of_retention(timed: Stores, clock: ManualClock) -> None:
+    await answer_many(timed, MANY)
+    written: list[int] = []
+
+    @sa.event.listens_for(timed.database.engine.sync_engine, "after_cursor_execute")
+    def note(_connection: object, cursor: sa.CursorResult[object], statement: str, *_: object) -> None:
+        if statement.startswith(("UPDATE", "DELETE")):
+            written.append(cursor.rowcount)
+
+    assert await timed.erasure.expire(clock.now_s + DAY_S) == 2 * MANY
+    # The clock stands still, so batches grow as far as they may.
+    assert written[:3] == [50, 100, 100]
+    assert sum(written) >= 2 * MANY
+
+
+@pytest.mark.parametrize("number", range(len(rules(0, 0))))
+async def test_retention_finds_old_rows_by_an_index(sqlite_url: str, clock: ManualClock, number: int) -> None:
+    store = await Stores.open(sqlite_url, "w1", clock)
+    await answer_many(store, 10)
+    rule = rules(clock.now_s, clock.now_s)[number]
+    statement = rule.due.compile(store.database.engine.sync_engine, compile_kwargs={"literal_binds": True})
+    async with store.database.engine.connect() as connection:
+        plan = [str(row.detail) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
+    await store.close()
+    small = {"checkpoints", "steps", "slack_calls", "notices", "pane_contexts"}
+    if rule.table.name not in small:
+        assert any("INDEX ix_" in step for step in plan), plan
+    assert not any(step.startswith(("SCAN jobs", "SCAN turns", "SCAN tool_calls")) for step in plan), plan
+
+
+async def test_records_without_texts_are_removed_after_400_days(timed: Stores, clock: ManualClock) -> None:
+    for question in (asked(1), asked(2, DIRECT)):
+        await enqueued(timed, question)
+        await timed.worker_queue.finish(await one(timed), DONE, YES)
+    await timed.participants.mark_group(THREAD, "1.0")
+    await timed.participants.record_line(THREAD, "U2", "2.0")
+    await timed.participants.switch(THREAD, quiet=True, ts="2.0")
+    answer = await timed.recorded_answers.of_job(THREAD, 1)
+    assert answer
+    await timed.recorded_answers.vote(answer, "U1", Vote.UP)
+    clock.now_s += RECORDS_KEPT_S - DAY_S
+    await enqueued(timed, asked(3, DIRECT))
+    await timed.worker_queue.finish(await one(timed), End(EndReason.WHOLE), "Yes.")
+    await timed.erasure.expire(clock.now_s - 30 * DAY_S)
+    assert await count(timed, jobs) == 3
+    clock.now_s += 2 * DAY_S
+    await timed.erasure.expire(clock.now_s - 30 * DAY_S)
+    assert [await count(timed, table) for table in (jobs, turns, feedback, *OF_THREADS)] == [1, 1, 0, 0, 0, 0]
+
+
+async def test_records_are_kept_as_long_as_texts_are(timed: Stores, clock: ManualClock) -> None:
+    await answer_many(timed, 1)
+    clock.now_s += 2 * RECORDS_KEPT_S
+    await timed.erasure.expire(clock.now_s - 3 * RECORDS_KEPT_S)
+    assert await count(timed, jobs) == 1
+
+
+def test_every_table_has_a_rule_or_is_bounded_otherwise() -> None:
+    bounded = {
+        *("turns", "feedback", "outbox_entries", "canvases"),  # They go with their job.
+        *(table.name for table in OF_THREADS),  # They go with the last job of their thread.
+        *("workers", "channel_settings", "tool_pins", "allowed_tools"),  # So many as processes, channels and tools.
+        "caps",  # So many as admins set.
+        "audit_entries",  # They have a time of their own (bot/store/audit.py).
+        "learned_budgets",  # As many as methods.
+        "listening",  # As many as workspaces.
+    }
+    assert {rule.table.name for rule in rules(0, 0)} | bounded == set(metadata.tables)
+
+
+# Which bytes go.
+
+PERSON, OTHER = "U0PERSON77", "U0OTHER88"
+NAMES_A_PERSON = {
+    "jobs.user_id",
+    "tool_calls.decided_by",
+    "allowed_tools.allowed_by",
+    "usage_totals.scope_id",
+    "caps.scope_id",
+    "notices.user_id",
+    "feedback.user_id",
+    "pane_contexts.user_id",
+    "thread_lines.user_id",
+    "audit_entries.user_id",
+    "audit_entries.by_id",
+}
+CODES = {
+    # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
+    *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.messages", "jobs.edited_ts", "jobs.mention_ts", "jobs.ts"),
+    *("jobs.ask_ts", "jobs.asked_as", "jobs.effort", "channel_settings.effort", "channel_settings.length"),
+    "channel_settings.reaction",
+    *("turns.model", "turns.end_reason", "turns.prompt_version", "steps.model", "feedback.model"),
+    *("feedback.prompt_version", "tool_calls.call_id", "tool_calls.tool", "tool_calls.definition_hash"),
+    *("tool_calls.state", "tool_calls.decision", "workers.worker", "workers.usage_so_far", "slack_calls.method"),
+    *("slack_calls.worker", "outbox_entries.kind", "notices.notice", "seen_events.event_id", "usage_totals.scope"),
+    *(
+        "group_threads.since_ts",
+        "thread_lines.ts",
+        "quiet_threads.switched_ts",
+        "pane_contexts.channel_id",
+        "allowed_tools.tool",
+        "allowed_tools.definition_hash",
+    ),
+    *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
+    *("learned_budgets.budget", "outbox_entries.about", "caps.scope", "caps.period", "channel_settings.engagement"),
+    *("listening.held_by", "listening.progress", "listening.report"),
+    *("audit_entries.kind", "audit_entries.facts", "audit_entries.ts", "audit_entries.arguments_hash"),
+}
+PLACES = {"team_id", "channel_id", "thread_ts"}
+ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}
+"""They hold until an admin changes them, and don't say who wrote them."""
+
+
+@cache
+def marked_columns() -> frozenset[str]:
+    """Returns all columns that can hold a person's or a model's words."""
+    columns = {f"{table.name}.{column.name}" for table, column in text_columns() if column.name not in PLACES}
+    return frozenset(columns - NAMES_A_PERSON - CODES)
+
+
+def text_columns() -> Iterable[tuple[sa.Table, sa.Column[Any]]]:
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, sa.Text | sa.JSON | sa.types.TypeDecorator):
+                yield table, column
+
+
+def marker(column: str, owner: str) -> str:
+    return f"~{column}~{owner}~"
+
+
+def values(table: sa.Table, owner: str, number: int, length: int) -> dict[str, Any]:
+    """Returns a row in which every text column is marked as the owner's; other values are as small as possible."""
+    row = {column.name: value(column, owner, number, length) for column in table.columns}
+    filled_in = {name: value for name, value in row.items() if value is not None}
+    fixed = FIXED[table.name](owner, number) if table.name in FIXED else {}
+    return {**filled_in, **fixed}
+
+
+def value(column: sa.Column[Any], owner: str, number: int, length: int) -> Any:
+    name = f"{column.table.name}.{column.name}"
+    if column.name in PLACES:
+        return place(owner)[column.name]
+    if name in marked_columns():
+        text = marker(name, owner) * length
+        return {**place(owner), "quote": text} if isinstance(column.type, sa.JSON) else text
+    if name in NAMES_A_PERSON:
+        return PERSON if owner == "theirs" or not column.primary_key else OTHER
+    match column.type:
+        case sa.Text() | SafeText():
+            return f"{owner}{number}"
+        case sa.JSON():
+            return []
+        case sa.Boolean():
+            return False
+    return number if column.name in {"id", "job_id"} else None if column.nullable else 1
+
+
+def place(owner: str) -> dict[str, Any]:
+    return {"team_id": "T1", "channel_id": "C1" if owner == "theirs" else "C2", "thread_ts": "1.000100"}
+
+
+FIXED: Mapping[str, Any] = {
+    "jobs": lambda owner, number: {
+        "user_id": PERSON if owner == "theirs" else OTHER,
+        "status": "ended",
+        "ts": f"1.{number:06d}",
+        "answered_with": None,
+    },
+    "usage_totals": lambda owner, number: {"scope": "user", "day": number},
+    "caps": lambda owner, number: {"scope": "user"},
+    "tool_calls": lambda owner, number: {"index": 0},
+    # PostgreSQL counts only the ids that it chooses itself.
+    "audit_entries": lambda owner, number: {"id": 1_000 + number},
+}
+
+JOBS_OF_EACH = 40
+"""So many that SQLite's pages split and are balanced again when rows go."""
+
+
+@pytest.fixture(params=["file", pytest.param("postgresql", marks=pytest.mark.long)])
+def shared_url(request: pytest.FixtureRequest) -> str:
+    """Returns a database's URL. Filling and reading one takes 3 s, and both kinds run the same statements."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
+    return url
+
+
+async def filled(url: str) -> Stores:
+    """Returns a store with rows of the person ("theirs") and of others ("others") in every table."""
+    store = await Stores.open(url, "w1", SystemClock())
+    rows = [
+        (owner, 2 * number + place, (1, 3, 40, 200)[number % 4])
+        for number in range(JOBS_OF_EACH)
+        for place, owner in enumerate(("theirs", "others"))
+    ]
+    async with store.database.engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            if table.name == "workers":
+                continue
+            by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
+            for owner, number, length in rows:
+                row = values(table, owner, number + 1, length)
+                by_key.setdefault(tuple(row[column.name] for column in table.primary_key), row)
+            await connection.execute(sa.insert(table), list(by_key.values()))
+    return store
+
+
+def contents(url: str) -> bytes:
+    """Returns all bytes of a SQLite database, or a dump of all tables of a PostgreSQL schema."""
+    if url.startswith("sqlite"):
+        folder = Path(url.removeprefix("sqlite:///")).parent
+        return b"\0".join(file.read_bytes() for file in sorted(folder.iterdir()))
+    dumped = b""
+    with psycopg.connect(url) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+        for (name,) in names:
+            with connection.cursor().copy(f'COPY "{name}" TO STDOUT'.encode()) as rows:
+                dumped += b"".join(bytes(row) for row in rows)
+    return dumped
+
+
+def found(url: str, owner: str) -> set[str]:
+    """Returns the columns whose markers are in the database, with the columns that name the person as `PERSON`."""
+    everything = contents(url)
+    columns = {column for column in marked_columns() if marker(column, owner).encode() in everything}
+    return columns | ({PERSON} if PERSON.encode() in everything else set())
+
+
+def test_every_listed_column_exists() -> None:
+    existing = {f"{table.name}.{column.name}" for table, column in text_columns()}
+    assert existing >= NAMES_A_PERSON | CODES | ADMINS_SETTINGS
+
+
+async def test_every_column_is_filled_before_erasure(shared_url: str) -> None:
+    store = await filled(shared_url)
+    assert found(shared_url, "theirs") == marked_columns() | {PERSON}
     await store.close()
 
 
-async def test_live_jobs_do_not_expire(database_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
-    for thread in (THREAD, OTHER_THREAD):
-        await enqueued(store, asked(1, thread) if thread is THREAD else asked(2, thread))
-    await store.worker_queue.claim(1)
-    assert await store.erasure.expire(clock.now_s + DAY_S) == 0
+ALL_OF_THEM = {*marked_columns(), PERSON}
+
+
+@pytest.mark.parametrize(
+    ("erased", "theirs", "others"),
+    [
+        ({"user_id": PERSON}, ADMINS_SETTINGS, marked_columns()),
+        ({"thread": ThreadKey("T1", "C1", "1.000100")}, ADMINS_SETTINGS | {PERSON}, ALL_OF_THEM),
+        ({}, ADMINS_SETTINGS, ADMINS_SETTINGS),
+    ],
+    ids=["a person", "a thread", "everything"],
+)
+async def test_erasure_leaves_no_trace_of_what_it_erases_and_all_else(
+    shared_url: str, erased: dict[str, Any], theirs: set[str], others: set[str]
+) -> None:
+    store = await filled(shared_url)
+    await store.erasure.erase(**erased)
+    assert found(shared_url, "theirs") <= theirs
+    assert found(shared_url, "others") == others
     await store.close()
 
 
-async def test_events_are_remembered_while_slack_may_redeliver_them(database_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
-    await enqueued(store, asked(1))
-    clock.now_s += SLACK_RETRIES_S - 1
-    await store.erasure.expire(clock.now_s)
-    assert await count(store, seen_events) == 1
-    clock.now_s += 2
-    await store.erasure.expire(clock.now_s)
-    assert await count(store, seen_events) == 0
+async def test_erasing_a_person_leaves_no_sum_and_no_notice_of_their_direct_messages(shared_url: str) -> None:
+    store = await Stores.open(shared_url, "w1", SystemClock())
+    await store.question_queue.enqueue("Ev1", asked(1, ThreadKey("T1", "D0DIRECT77", None)))
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.finish(job, DONE, YES)
+    await store.notices.claim("T1", "", f"title {job.question.thread}")
+    assert b"D0DIRECT77" in contents(shared_url)
+    await store.erasure.erase(user_id="U1")
+    assert b"D0DIRECT77" not in contents(shared_url)
+    await store.close()
+
+
+@pytest.mark.parametrize("user_id", ["U1", None], ids=["person", "everything"])
+@pytest.mark.parametrize("has_asked", [True, False])
+async def test_erasing_a_person_leaves_no_setting_of_their_direct_message(
+    shared_url: str, user_id: str | None, has_asked: bool
+) -> None:
+    store = await Stores.open(shared_url, "w1", SystemClock())
+    for place, by in (("D0DIRECT77", "U1"), ("C0TEAM88", "U1")):
+        await store.channel_settings.write("T1", place, ChannelSettings(system_prompt=f"Words for {place}."), by)
+        await store.approvals.allow_always(ThreadKey("T1", place, None), CALL, by)
+    if has_asked:
+        await store.question_queue.enqueue("Ev1", asked(1, ThreadKey("T1", "D0DIRECT77", None)))
+    await store.erasure.erase(user_id=user_id)
+    assert b"D0DIRECT77" not in contents(shared_url)
+    assert (await store.channel_settings.read("T1", "C0TEAM88")).system_prompt == "Words for C0TEAM88."
+    assert [tool.channel_id for tool in await store.approvals.allowed()] == ["C0TEAM88"]
+    await store.close()
+
+
+async def test_postgresql_is_asked_to_free_what_was_erased(postgresql_url: str) -> None:
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
+    began_at = SystemClock().now()
+    await store.erasure.erase(user_id=PERSON)
+    await_vacuum(postgresql_url, began_at)
+    await store.close()
+
+
+def await_vacuum(url: str, since: float) -> None:
+    """Returns once the server has counted a VACUUM of each table, which it does a moment later."""
+    vacuumed = (
+        "SELECT count(*) FROM pg_stat_user_tables "
+        f"WHERE schemaname = current_schema() AND last_vacuum >= to_timestamp({since})"
+    )
+    deadline = time.monotonic() + WITHIN_S
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(vacuumed).fetchone() != (len(metadata.tables),):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+async def test_erasing_a_thread_leaves_no_notice_about_it(shared_url: str) -> None:
+    store = await Stores.open(shared_url, "w1", SystemClock())
+    thread, other = (ThreadKey("T1", "D1", f"1.0000{number}") for number in (10, 11))
+    for named in (thread, other):
+        await store.notices.claim("T1", "", f"title {named}")
+    await store.erasure.erase(thread=thread)
+    given = [await store.notices.is_given("T1", "", f"title {named}") for named in (thread, other)]
+    assert given == [False, True]
+    await store.close()
+
+
+async def test_no_word_is_left_after_its_retention_time(shared_url: str) -> None:
+    store = await filled(shared_url)
+    await store.erasure.expire(SystemClock().now() - 86_400)
+    assert found(shared_url, "theirs") <= ADMINS_SETTINGS | {PERSON}
+    assert found(shared_url, "others") <= ADMINS_SETTINGS | {PERSON}
+    await store.close()
+
+
+@pytest.mark.parametrize("by", ["user", "thread"])
+async def test_answer_under_way_leaves_no_trace_once_it_has_ended(sqlite_url: str, by: str) -> None:
+    store = await Stores.open(sqlite_url, "w1", SystemClock())
+    await enqueued(store, asked(1, text="a secret of mine"))
+    [job] = await store.worker_queue.claim(1)
+    await store.erasure.erase(user_id="U1" if by == "user" else None, thread=THREAD if by == "thread" else None)
+    await store.worker_queue.heartbeat({job: Spent()})
+    await store.worker_queue.finish(job, DONE, YES)
+    assert b"a secret of mine" not in contents(sqlite_url)
+    assert YES.encode() not in contents(sqlite_url)
     await store.close()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.store.liveness.failure_detector import LEASE_S, LOCK_GRACE_S, FailureDetector, Observation
+from bot.store.liveness.failure_detector import LOCK_GRACE_S, SILENCE_S, FailureDetector, Observation
 
 HELD, FREE = False, True
 
@@ -83,4 +83,4 @@ def test_worker_is_never_dead_without_a_reason(observations: list[tuple[float, i
             continue
         still = [look for look in reversed(seen) if look[1] == beat]
         since = min(at for at, _, _ in still)
-        assert (now_s - since >= LEASE_S) or (free and now_s - since >= grace_s)
+        assert (now_s - since >= SILENCE_S) or (free and now_s - since >= grace_s)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import File, Job
-from bot.core.job import End, Piece, Spent
-from bot.core.limits.caps import Amount, Cap, CapWindow, Period, Scope
+from bot.core.caps import Amount, Cap, CapWindow, Period, Scope
+from bot.core.conversation import File
+from bot.core.job import End, Job, Piece, Spent
 from bot.core.outbox import OutboxKind
-from bot.core.stream import Usage
 from bot.core.tool_calls import CallState
 from bot.errors import EndReason
+from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.database import Operations
 from bot.store.schema import metadata, workers
@@ -43,7 +43,7 @@ WRITES: Mapping[str, Write] = {
     "worker_queue.checkpoint": lambda store, job: store.worker_queue.checkpoint({job: Piece(0, "Late.")}),
     "worker_queue.record_messages": lambda store, job: store.worker_queue.record_messages(job, LATE),
     "worker_queue.finish": lambda store, job: store.worker_queue.finish(
-        job, OFFERS, YES, ping=True, for_outbox=OutboxKind.SHOW_END, canvas_for="U1"
+        job, OFFERS, YES, mention=True, for_outbox=OutboxKind.SHOW_END, canvas_for="U1"
     ),
     "worker_queue.release": lambda store, job: store.worker_queue.release(job, Piece(0, "Late.")),
     "recorded_calls.record": lambda store, job: store.recorded_calls.record(
@@ -60,11 +60,13 @@ WRITES: Mapping[str, Write] = {
 PLACEHOLDER = "worker_queue.record_placeholder"
 """It comes before an attempt, and names the one before that."""
 OTHERS = {
+    "question_queue.enqueue",
     "worker_queue.claim",
     "worker_queue.wait",
-    "queue.request_stop",
-    "queue.regenerate",
+    "question_queue.request_stop",
+    "question_queue.regenerate",
     "recorded_answers.delete",
+    "recorded_answers.swap",
     "approvals.decide",
     "answer_canvases.request",
     "answer_canvases.record",
@@ -189,7 +191,7 @@ async def test_placeholder_of_a_regenerated_job_names_the_attempt_before_it(work
     store, other = await worker("w1"), await worker("w2")
     job = await held(store)
     await end(store, other, job)
-    again = await other.queue.regenerate(job.id, full=True)
+    again = await other.question_queue.regenerate(job.id, full=True)
     assert again is not None
     placeholder = Job(job.id, job.question, again.attempts)
     await other.worker_queue.record_placeholder(placeholder, recorded_pages("5.1", "5.2"))

@@ -36,7 +36,7 @@ class TestMigrations:
     async def test_several_processes_may_migrate_at_once(self, shared_url: str) -> None:
         opening = (Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(4))
         stores = await asyncio.gather(*opening)
-        assert await stores[0].queue.enqueue("Ev1", asked(1))
+        assert await stores[0].question_queue.enqueue("Ev1", asked(1))
         assert [len(await store.worker_queue.claim(1)) for store in stores] == [1, 0, 0, 0]
         for store in stores:
             await store.close()
@@ -47,7 +47,7 @@ class TestMigrations:
             await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         await newer.close()
         older = await Stores.open(shared_url, "w1", SystemClock())
-        assert await older.queue.enqueue("Ev1", asked(1))
+        assert await older.question_queue.enqueue("Ev1", asked(1))
         await older.close()
 
 
@@ -75,7 +75,7 @@ class TestInterrupted:
                 await migrate(engine)
         await engine.dispose()
         store = await Stores.open(shared_url, "w1", SystemClock())
-        assert await store.queue.enqueue("Ev1", asked(1))
+        assert await store.question_queue.enqueue("Ev1", asked(1))
         await store.close()
 
     async def test_waiting_process_migrates(self, shared_url: str) -> None:

@@ -1,29 +1,22 @@
 """Messages between processes: each text reaches all others once, nothing of it is stored, and failures cost nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 import sqlalchemy as sa
 
-from bot.clock import SystemClock
 from bot.store import Stores
-from bot.store.process_messages import MAX_BYTES
+from bot.store.liveness.workers import MAX_BYTES
 from bot.store.schema import metadata
 from tests.clocks import WITHIN_S
+from tests.contracts.databases import Process
 
 SECRET = "s3cret-token 'quoted' \N{SNOWMAN}"
 
 
 @pytest.fixture
-async def three(postgresql_url: str) -> AsyncIterator[list[Stores]]:
-    async with AsyncExitStack() as stack:
-        opened = []
-        for name in ("w1", "w2", "w3"):
-            opened.append(await Stores.open(postgresql_url, name, SystemClock()))
-            stack.push_async_callback(opened[-1].close)
-        yield opened
+async def three(on_server: Process) -> list[Stores]:
+    return [await on_server(name) for name in ("w1", "w2", "w3")]
 
 
 def heard_by(stores: Stores) -> asyncio.Queue[str]:
@@ -60,10 +53,6 @@ async def test_text_that_is_too_long_is_not_sent(three: list[Stores]) -> None:
         assert await heard.get() == "next"
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "postgresql"])
-async def test_failure_to_send_raises_nothing(url: str, request: pytest.FixtureRequest) -> None:
-    url = url if ":" in url else request.getfixturevalue("postgresql_url")
-    stores = await Stores.open(url, "w1", SystemClock())
-    stores.database.refuse_new()
-    await stores.process_messages.send("one")
-    await stores.close()
+async def test_failure_to_send_raises_nothing(store: Stores) -> None:
+    store.database.refuse_new()
+    await store.process_messages.send("one")

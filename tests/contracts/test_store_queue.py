@@ -8,11 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.conversation import POSTING, Effort, File, FollowUp, Job, Question, QueuedThreads, ThreadKey
-from bot.core.job import End, Enqueued, Pulse, Spent
-from bot.core.limits.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
+from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
+from bot.core.conversation import File, Question, ThreadKey
+from bot.core.job import POSTING, End, Enqueued, FollowUp, Job, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
+from bot.models.prompt import Effort
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs
@@ -46,45 +47,45 @@ async def in_order_of_writing(store: Stores) -> list[int]:
 class TestEnqueue:
     async def test_question_becomes_a_job_unchanged(self, store: Stores) -> None:
         question = asked(1, text="<@UBOT> héllo 👩‍👩‍👧 {%s} :id 'quoted'")
-        taken = await store.queue.enqueue("Ev1", question)
+        taken = await store.question_queue.enqueue("Ev1", question)
         [job] = await store.worker_queue.claim(10)
         assert taken == Enqueued(job.id, needs_placeholder=False)
         assert job == Job(job.id, question, attempts=1)
 
     async def test_waiting_questions_are_counted_over_all_teams(self, store: Stores) -> None:
         for place in (ThreadKey("T1", "C1", None), ThreadKey("T2", "C1", None), ThreadKey("T2", "C2", None)):
-            await store.queue.enqueue(f"Ev {place}", asked(1, place))
-        assert await store.queue.count_waiting() == 3
+            await store.question_queue.enqueue(f"Ev {place}", asked(1, place))
+        assert await store.question_queue.count_queued() == 3
         assert len(await store.worker_queue.claim(1)) == 1
-        assert await store.queue.count_waiting() == 2
+        assert await store.question_queue.count_queued() == 2
 
     async def test_event_is_taken_once(self, store: Stores) -> None:
-        assert await store.queue.enqueue("Ev1", asked(1))
-        assert await store.queue.enqueue("Ev1", asked(1)) is None
+        assert await store.question_queue.enqueue("Ev1", asked(1))
+        assert await store.question_queue.enqueue("Ev1", asked(1)) is None
         assert len(await store.worker_queue.claim(10)) == 1
 
     async def test_message_of_two_events_is_taken_once(self, store: Stores) -> None:
-        assert await store.queue.enqueue("Ev1", asked(1))
-        assert await store.queue.enqueue("Ev2", asked(1)) is None
+        assert await store.question_queue.enqueue("Ev1", asked(1))
+        assert await store.question_queue.enqueue("Ev2", asked(1)) is None
         assert len(await store.worker_queue.claim(10)) == 1
 
     async def test_event_of_a_known_message_is_recorded_as_seen(self, store: Stores) -> None:
-        await store.queue.enqueue("Ev1", asked(1))
-        await store.queue.enqueue("Ev2", asked(1))
-        assert await store.queue.enqueue("Ev2", asked(2)) is None
+        await store.question_queue.enqueue("Ev1", asked(1))
+        await store.question_queue.enqueue("Ev2", asked(1))
+        assert await store.question_queue.enqueue("Ev2", asked(2)) is None
 
     async def test_same_ts_in_another_channel_or_team_is_another_message(self, store: Stores) -> None:
         places = [ThreadKey("T1", "C1", None), ThreadKey("T1", "C2", None), ThreadKey("T2", "C1", None)]
         for place in places:
-            assert await store.queue.enqueue(f"Ev {place}", asked(1, place))
+            assert await store.question_queue.enqueue(f"Ev {place}", asked(1, place))
         assert [job.question.thread for job in await store.worker_queue.claim(10)] == places
 
     async def test_exactly_one_of_two_simultaneous_twin_events_is_taken(self, worker: Workers) -> None:
         stores = [await worker("w1"), await worker("w2")]
         for number in range(20):
             twins = await asyncio.gather(
-                stores[0].queue.enqueue(f"EvA{number}", asked(number)),
-                stores[number % 2].queue.enqueue(f"EvB{number}", asked(number)),
+                stores[0].question_queue.enqueue(f"EvA{number}", asked(number)),
+                stores[number % 2].question_queue.enqueue(f"EvB{number}", asked(number)),
             )
             assert sum(twin is not None for twin in twins) == 1
 
@@ -111,7 +112,7 @@ class TestEnqueue:
             [job] = await store.worker_queue.claim(1)
             if before == "one done":
                 assert await store.worker_queue.finish(job, DONE, YES)
-        taken = await store.queue.enqueue("Ev2", asked(2))
+        taken = await store.question_queue.enqueue("Ev2", asked(2))
         assert taken is not None
         assert taken.needs_placeholder is waits
 
@@ -135,7 +136,7 @@ class TestManyAtOnce:
         for number in range(150):
             arrivals += [(f"EvA{number}", apart(number)), (f"EvB{number}", apart(number))]
         arrivals += [("EvA0", asked(1, OTHER_THREAD)), ("Ev1", asked(2)), ("Ev2", asked(1)), ("Ev3", asked(3))]
-        taken = await asyncio.gather(*(store.queue.enqueue(*arrival) for arrival in arrivals))
+        taken = await asyncio.gather(*(store.question_queue.enqueue(*arrival) for arrival in arrivals))
         assert [result is not None for result in taken[:300]] == [True, False] * 150
         assert not any(result.needs_placeholder for result in taken[:300] if result)
         assert taken[300] is None
@@ -146,13 +147,15 @@ class TestManyAtOnce:
     async def test_simultaneous_questions_wait_for_what_is_before_them_and_for_room(self, database_url: str) -> None:
         store = await Stores.open(database_url, "w1", SystemClock(), max_per_user=2)
         questions = [asked(1), asked(3), asked(2), apart(4), apart(5)]
-        taken = await asyncio.gather(*(store.queue.enqueue(question.ts, question) for question in questions))
+        taken = await asyncio.gather(*(store.question_queue.enqueue(question.ts, question) for question in questions))
         assert [result and result.needs_placeholder for result in taken] == [False, True, True, False, True]
         await store.close()
 
     async def test_thousand_simultaneous_events_are_all_taken(self, shared_url: str) -> None:
         store = await Stores.open(shared_url, "w1", SystemClock())
-        taken = await asyncio.gather(*(store.queue.enqueue(f"Ev{number}", apart(number)) for number in range(1000)))
+        taken = await asyncio.gather(
+            *(store.question_queue.enqueue(f"Ev{number}", apart(number)) for number in range(1000))
+        )
         assert len({result.job_id for result in taken if result}) == 1000
         await store.close()
 
@@ -164,7 +167,9 @@ class TestManyAtOnce:
         orders = (numbers, numbers[::-1], numbers[150:] + numbers[:150])
 
         async def enqueue_all(store: Stores, order: Sequence[int]) -> list[Enqueued | None]:
-            return await asyncio.gather(*(store.queue.enqueue(f"Ev{number}", apart(number)) for number in order))
+            return await asyncio.gather(
+                *(store.question_queue.enqueue(f"Ev{number}", apart(number)) for number in order)
+            )
 
         async with asyncio.timeout(WITHIN_S):
             taken = await asyncio.gather(*map(enqueue_all, stores, orders))
@@ -181,28 +186,34 @@ class TestBots:
         stores = [await worker("w1"), await worker("w2")]
         questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(100)]
         taken = await asyncio.gather(
-            *(stores[number % 2].queue.enqueue(f"Ev{number}", question) for number, question in enumerate(questions))
+            *(
+                stores[number % 2].question_queue.enqueue(f"Ev{number}", question)
+                for number, question in enumerate(questions)
+            )
         )
         assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_AN_HOUR
         other = replace(apart(200), user_id="B2", from_bot=True)
-        assert await stores[0].queue.enqueue("Ev200", other), "another bot has its own limit"
+        assert await stores[0].question_queue.enqueue("Ev200", other), "another bot has its own limit"
 
     async def test_bots_limit_begins_again_after_an_hour(self, database_url: str) -> None:
         clock = ManualClock()
         store = await Stores.open(database_url, "w1", clock)
         questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(22)]
-        taken = [await store.queue.enqueue(f"Ev{number}", question) for number, question in enumerate(questions[:21])]
+        taken = [
+            await store.question_queue.enqueue(f"Ev{number}", question)
+            for number, question in enumerate(questions[:21])
+        ]
         assert [bool(job) for job in taken] == [True] * MAX_BOT_QUESTIONS_AN_HOUR + [False]
         clock.now_s += 3_601
-        assert await store.queue.enqueue("Ev21", questions[21])
+        assert await store.question_queue.enqueue("Ev21", questions[21])
         await store.close()
 
     async def test_bots_ask_only_so_often_in_a_row_in_a_thread_also_at_once(self, store: Stores) -> None:
         bots = [replace(asked(number), user_id=f"B{number}", from_bot=True) for number in range(10)]
-        taken = await asyncio.gather(*(store.queue.enqueue(f"Ev{bot.ts}", bot) for bot in bots))
+        taken = await asyncio.gather(*(store.question_queue.enqueue(f"Ev{bot.ts}", bot) for bot in bots))
         assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_IN_A_ROW
-        assert await store.queue.enqueue("Ev20", asked(20))
-        assert await store.queue.enqueue("Ev21", replace(asked(21), user_id="B1", from_bot=True)), (
+        assert await store.question_queue.enqueue("Ev20", asked(20))
+        assert await store.question_queue.enqueue("Ev21", replace(asked(21), user_id="B1", from_bot=True)), (
             "a person asked since"
         )
 
@@ -210,7 +221,7 @@ class TestBots:
 class TestSign:
     async def test_queued_question_is_not_claimed_until_its_placeholder_is_recorded(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
-        taken = await store.queue.enqueue("Ev1", asked(1), full=True)
+        taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
         assert taken
         assert taken.needs_placeholder
         assert await store.worker_queue.claim(1) == []
@@ -223,7 +234,7 @@ class TestSign:
     async def test_unrecorded_placeholder_delays_its_question_only_for_a_while(self, database_url: str) -> None:
         clock = LateClock()
         store = await Stores.open(database_url, "w1", clock)
-        await store.queue.enqueue("Ev1", asked(1), full=True)
+        await store.question_queue.enqueue("Ev1", asked(1), full=True)
         clock.ahead_s = PLACEHOLDER_HOLD_S - 1
         assert await store.worker_queue.claim(1) == []
         clock.ahead_s = PLACEHOLDER_HOLD_S + 1
@@ -235,20 +246,20 @@ class TestSign:
         self, store: Stores
     ) -> None:
         stopped = await enqueued(store, asked(0))
-        assert await store.queue.request_stop(stopped)
-        first = await store.queue.enqueue("Ev1", asked(1))
-        await store.queue.enqueue("Ev2", asked(2))
-        await store.queue.enqueue("Ev3", asked(1, DIRECT))
+        assert await store.question_queue.request_stop(stopped)
+        first = await store.question_queue.enqueue("Ev1", asked(1))
+        await store.question_queue.enqueue("Ev2", asked(2))
+        await store.question_queue.enqueue("Ev3", asked(1, DIRECT))
         assert first
-        assert await store.queue.may_post_placeholder(asked(1))
-        assert not await store.queue.may_post_placeholder(asked(2))
+        assert await store.question_queue.may_post_placeholder(asked(1))
+        assert not await store.question_queue.may_post_placeholder(asked(2))
         await store.worker_queue.record_placeholder(unclaimed(first), recorded_pages("5.1"))
-        assert await store.queue.may_post_placeholder(asked(2))
-        assert not await store.queue.may_post_placeholder(asked(3))
+        assert await store.question_queue.may_post_placeholder(asked(2))
+        assert not await store.question_queue.may_post_placeholder(asked(3))
 
     async def test_later_question_does_not_overtake_one_without_placeholder(self, store: Stores) -> None:
-        await store.queue.enqueue("Ev1", asked(1), full=True)
-        later = await store.queue.enqueue("Ev2", asked(2))
+        await store.question_queue.enqueue("Ev1", asked(1), full=True)
+        later = await store.question_queue.enqueue("Ev2", asked(2))
         assert later
         assert later.needs_placeholder
         await store.worker_queue.record_placeholder(unclaimed(later), recorded_pages("5.2"))
@@ -260,25 +271,25 @@ class TestStop:
         store, other = await worker("w1"), await worker("w2")
         ids = [await enqueued(store, apart(number)) for number in range(3)]
         claimed = dict.fromkeys(await store.worker_queue.claim(3), Spent())
-        assert await other.queue.request_stop(ids[1]) is True
+        assert await other.question_queue.request_stop(ids[1]) is True
         assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset(ids), frozenset(ids[1:2]))
 
     async def test_stopped_queued_job_ends_at_once_and_its_thread_continues(self, store: Stores) -> None:
         first, second = [await enqueued(store, asked(number)) for number in (1, 2)]
-        assert await store.queue.request_stop(first) is True
+        assert await store.question_queue.request_stop(first) is True
         assert (await one(store)).id == second
 
     async def test_ended_job_can_not_be_stopped(self, store: Stores) -> None:
         job_id = await enqueued(store, asked(1))
         await store.worker_queue.finish(await one(store), DONE, YES)
-        assert await store.queue.request_stop(job_id) is False
-        assert await store.queue.request_stop(12345) is False
+        assert await store.question_queue.request_stop(job_id) is False
+        assert await store.question_queue.request_stop(12345) is False
 
     async def test_stop_survives_a_hand_over(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         job_id = await enqueued(store, asked(1))
         job = await one(store)
-        await other.queue.request_stop(job_id)
+        await other.question_queue.request_stop(job_id)
         await store.worker_queue.release(job)
         assert (await other.worker_queue.heartbeat({await one(other): Spent()})).to_stop == {job_id}
 
@@ -286,10 +297,12 @@ class TestStop:
 class TestRegenerate:
     async def test_regenerated_job_keeps_its_messages(self, store: Stores) -> None:
         job = await answered(store)
-        await store.queue.edit(EDITED, "2.0")
-        assert await store.queue.regenerate(job.id)
-        assert not await store.queue.regenerate(job.id)
-        assert await outbox_kinds(store) == [], "the offer is gone, because it was accepted"
+        await enqueued(store, asked(2))
+        await store.question_queue.edit(EDITED, "2.0")
+        assert await outbox_kinds(store) == [OutboxKind.SHOW_VERSION]
+        assert await store.question_queue.regenerate(job.id)
+        assert not await store.question_queue.regenerate(job.id)
+        assert await outbox_kinds(store) == [], "nothing asks any more, because it was accepted"
         again = await one(store)
         assert (again.question, again.messages, again.version) == (EDITED, recorded_pages("5.1"), 1)
 
@@ -297,7 +310,7 @@ class TestRegenerate:
         job = await answered(store)
         await enqueued(store, asked(2))
         [running] = await store.worker_queue.claim(1)
-        again = await store.queue.regenerate(job.id)
+        again = await store.question_queue.regenerate(job.id)
         assert again is not None
         assert again.needs_placeholder
         async with store.database.engine.begin() as connection:
@@ -311,7 +324,7 @@ class TestRegenerate:
         store, other = await worker("w1"), await worker("w2")
         job = await answered(store)
         assert job.effort is None
-        assert await other.queue.regenerate(job.id, effort=Effort.THOROUGH)
+        assert await other.question_queue.regenerate(job.id, effort=Effort.THOROUGH)
         again = await one(store)
         assert again.effort is Effort.THOROUGH
         assert await store.worker_queue.release(again)
@@ -322,36 +335,36 @@ class TestRegenerate:
         following = await one(store)
         assert (following.question, following.effort) == (asked(2), None)
         assert await store.worker_queue.finish(following, DONE, YES)
-        assert await store.queue.regenerate(job.id)
+        assert await store.question_queue.regenerate(job.id)
         assert (await one(store)).effort is None, "Regenerate is as the channel wants it"
 
     async def test_effort_outlives_a_death_an_edit_and_a_limit(self, worker: Workers) -> None:
         store = await worker("w1")
         job = await answered(store)
-        assert await store.queue.regenerate(job.id, effort=Effort.FAST)
+        assert await store.question_queue.regenerate(job.id, effort=Effort.FAST)
         await one(store)
         [taken] = await taken_over(store, 1)
         assert taken.effort is Effort.FAST
         other = await worker("w2")
-        await store.queue.edit(EDITED, "2.0")
+        await store.question_queue.edit(EDITED, "2.0")
         assert not await other.worker_queue.finish(taken, DONE, YES)
         edited = await one(store)
         assert (edited.version, edited.effort) == (2, Effort.FAST)
         assert await store.worker_queue.finish(edited, replace(DONE, reason=EndReason.LENGTH_LIMIT), YES)
-        assert await store.queue.regenerate(job.id, continues=True)
+        assert await store.question_queue.regenerate(job.id, continues=True)
         assert (await one(store)).effort is Effort.FAST
 
     @pytest.mark.parametrize("cleared", [True, False])
     async def test_job_stopped_while_queued_is_regenerated_in_its_placeholder_if_that_still_exists(
         self, store: Stores, cleared: bool
     ) -> None:
-        taken = await store.queue.enqueue("Ev1", asked(1), full=True)
+        taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
         assert taken
         await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
-        await store.queue.request_stop(taken.job_id)
+        await store.question_queue.request_stop(taken.job_id)
         if cleared:
             assert await outbox_kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
-        assert await store.queue.regenerate(taken.job_id)
+        assert await store.question_queue.regenerate(taken.job_id)
         assert (await one(store)).page_ts == (() if cleared else ("5.1",))
 
     async def test_unrecorded_placeholder_is_looked_for_when_its_question_is_regenerated(
@@ -360,10 +373,10 @@ class TestRegenerate:
     ) -> None:
         clock = LateClock()
         store = await Stores.open(database_url, "w1", clock)
-        taken = await store.queue.enqueue("Ev1", asked(1), full=True)
+        taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
         assert taken
-        await store.queue.request_stop(taken.job_id)
-        assert await store.queue.regenerate(taken.job_id)
+        await store.question_queue.request_stop(taken.job_id)
+        assert await store.question_queue.regenerate(taken.job_id)
         clock.ahead_s = 11
         assert (await one(store)).messages == (POSTING,)
         await store.close()
@@ -371,18 +384,18 @@ class TestRegenerate:
     async def test_regenerated_job_has_a_placeholder_only_if_it_waits_now(self, database_url: str) -> None:
         clock = LateClock()
         store = await Stores.open(database_url, "w1", clock)
-        await store.queue.enqueue("Ev1", asked(1), full=True)
+        await store.question_queue.enqueue("Ev1", asked(1), full=True)
         clock.ahead_s = PLACEHOLDER_HOLD_S + 1
         job = await one(store)
         assert await store.worker_queue.finish(job, DONE, YES)
-        assert await store.queue.regenerate(job.id)
+        assert await store.question_queue.regenerate(job.id)
         assert (await one(store)).messages == ()
         await store.close()
 
     async def test_process_that_regenerates_records_the_placeholder(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         job = await answered(store)
-        again = await other.queue.regenerate(job.id, full=True)
+        again = await other.question_queue.regenerate(job.id, full=True)
         assert again is not None
         assert await store.worker_queue.claim(1) == []
         await other.worker_queue.record_placeholder(unclaimed(again), recorded_pages("5.1", "5.2"))
@@ -397,27 +410,13 @@ class TestRegenerate:
         await enqueued(store, asked(2))
         assert await store.recorded_calls.take_follow_ups(job, 1) == (FollowUp(asked(2), 1),)
         [job] = await taken_over(store, 9)
-        assert await other.worker_queue.finish(job, DONE, YES, ping=True)
-        assert await store.queue.regenerate(job.id)
+        assert await other.worker_queue.finish(job, DONE, YES, mention=True)
+        assert await store.question_queue.regenerate(job.id)
         again = await one(store)
         assert (again.interruptions, again.follow_ups) == (0, (FollowUp(asked(2), 0),))
-        assert await store.queue.request_stop(job.id)
+        assert await store.question_queue.request_stop(job.id)
         assert await store.worker_queue.finish(again, End(EndReason.STOPPED), "")
         assert await outbox_kinds(store) == [], "nobody is mentioned about the first answer"
-        assert await store.queue.regenerate(job.id)
+        assert await store.question_queue.regenerate(job.id)
         again = await one(store)
         assert await store.worker_queue.heartbeat({again: Spent()}) == Pulse(frozenset({job.id}))
-
-
-class TestQueuedThreads:
-    async def test_threads_wait_in_the_order_in_which_they_are_claimed(self, store: Stores) -> None:
-        for question in (apart(2), apart(1), asked(1)):
-            await enqueued(store, question)
-        [first] = await store.worker_queue.claim(1)
-        await enqueued(store, asked(3, first.question.thread))
-        queued = await store.queue.queued_threads("T1")
-        assert queued.queued == (apart(1).thread, THREAD)
-        assert queued.answered == {first.question.thread}, "what is queued behind an answer has no place of its own"
-        assert await store.queue.queued_threads("T2") == QueuedThreads((), frozenset(), frozenset())
-        claimed = await store.worker_queue.claim(2)
-        assert tuple(job.question.thread for job in claimed) == queued.queued

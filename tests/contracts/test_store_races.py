@@ -3,8 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from inspect import unwrap
 
 import psycopg
 import pytest
@@ -12,15 +13,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock
-from bot.core.conversation import FollowUp, Job
-from bot.core.job import Spent, State, Status
-from bot.store import Stores
+from bot.core.job import FollowUp, Job, Piece, Spent, State, Status
+from bot.store import Stores, checkpoints
 from bot.store.engine import create_engine
 from bot.store.liveness.failure_detector import Observation
+from bot.store.outbox_entries import _take
 from bot.store.queue import claim
-from bot.store.schema import jobs, workers
+from bot.store.queue.producers import QuestionQueue
+from bot.store.schema import jobs, usage_totals, workers
+from tests.contracts.databases import Process
+from tests.contracts.store_machine import states
 from tests.contracts.stores import DONE, THREAD, YES, answered, apart, asked, enqueued, one
-from tests.contracts.transitions import states
 
 WAITS_WITHIN_S = 30.0
 """The server ends a transaction that is idle for five seconds (bot/store/engine.py)."""
@@ -39,28 +42,19 @@ async def observed(store: Stores) -> dict[str, Observation]:
         return {"w1": Observation(await connection.scalar(sa.select(workers.c.beat).where(workers.c.worker == "w1")))}
 
 
-async def until_one_waits(connection: AsyncConnection) -> None:
-    """Waits until a transaction waits for a lock that another one holds."""
+async def until_one_waits(connection: AsyncConnection, number: int = 1) -> None:
+    """Waits until so many transactions wait for locks that others hold."""
     try:
         async with asyncio.timeout(WAITS_WITHIN_S):
-            while not await connection.scalar(sa.text(WAITING)):  # noqa: ASYNC110
+            while await connection.scalar(sa.text(WAITING)) < number:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     except TimeoutError:
         pytest.fail(f"for {WAITS_WITHIN_S} s the second transaction did not wait for a lock of the first one")
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Stores]:
-    opened = await Stores.open(database_url, "w1", SystemClock())
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def server_store(postgresql_url: str) -> AsyncIterator[Stores]:
-    opened = await Stores.open(postgresql_url, "w1", SystemClock())
-    yield opened
-    await opened.close()
+async def server_store(on_server: Process) -> Stores:
+    return await on_server()
 
 
 async def test_worker_that_sends_a_heartbeat_before_the_take_over_keeps_its_jobs(store: Stores) -> None:
@@ -158,14 +152,16 @@ def meanwhile(store: Stores, url: str, statement: str, act: Act) -> Iterator[lis
 
 
 async def delete(store: Stores, number: int) -> bool:
-    return await store.queue.delete(THREAD.team_id, THREAD.channel_id, asked(number).ts)
+    return await store.question_queue.delete(THREAD.team_id, THREAD.channel_id, asked(number).ts)
 
 
 async def test_question_stopped_while_its_batch_is_claimed_stays_stopped(
     server_store: Stores, postgresql_url: str
 ) -> None:
     ids = [await enqueued(server_store, asked(number)) for number in (1, 2, 3)]
-    with meanwhile(server_store, postgresql_url, "UPDATE jobs", lambda other: other.queue.request_stop(ids[1])) as done:
+    with meanwhile(
+        server_store, postgresql_url, "UPDATE jobs", lambda other: other.question_queue.request_stop(ids[1])
+    ) as done:
         [job] = await server_store.worker_queue.claim(9)
     assert done == [True]
     assert (job.question, job.earlier) == (asked(3), (asked(1),))
@@ -179,7 +175,7 @@ async def test_answer_regenerated_while_later_questions_are_claimed_goes_first(
     for number in (2, 3):
         await enqueued(server_store, asked(number))
     with meanwhile(
-        server_store, postgresql_url, "SELECT jobs.team_id", lambda other: other.queue.regenerate(first.id)
+        server_store, postgresql_url, "SELECT jobs.team_id", lambda other: other.question_queue.regenerate(first.id)
     ) as done:
         claimed = await server_store.worker_queue.claim(9)
     assert done != [None]
@@ -193,7 +189,7 @@ async def test_question_deleted_while_its_batch_comes_apart_stays_deleted(
 ) -> None:
     ids = [await enqueued(server_store, asked(number)) for number in (1, 2)]
     job = await one(server_store)
-    assert await server_store.queue.request_stop(job.id)
+    assert await server_store.question_queue.request_stop(job.id)
     with meanwhile(server_store, postgresql_url, "UPDATE jobs SET status", lambda other: delete(other, 1)) as done:
         assert await delete(server_store, 2)
     assert done == [True]
@@ -222,8 +218,10 @@ async def test_question_deleted_while_it_is_taken_along_is_left_out_of_the_answe
 
 async def test_answer_is_regenerated_once_by_two_processes_at_once(server_store: Stores, postgresql_url: str) -> None:
     job = await answered(server_store)
-    with meanwhile(server_store, postgresql_url, "UPDATE jobs", lambda other: other.queue.regenerate(job.id)) as done:
-        assert await server_store.queue.regenerate(job.id)
+    with meanwhile(
+        server_store, postgresql_url, "UPDATE jobs", lambda other: other.question_queue.regenerate(job.id)
+    ) as done:
+        assert await server_store.question_queue.regenerate(job.id)
     assert done == [None]
     assert (await one(server_store)).version == 1
 
@@ -239,3 +237,60 @@ async def test_job_that_ends_while_it_is_taken_over_stays_ended(server_store: St
         await ending.commit()
         assert await take_over == []
         await taking.commit()
+
+
+async def test_take_over_waits_for_a_piece_that_is_being_written(server_store: Stores) -> None:
+    job = await claimed(server_store)
+    dead = await observed(server_store)
+    engine = server_store.database.engine
+    async with engine.connect() as writing, engine.connect() as taking, engine.connect() as watching:
+        await checkpoints.append(writing, "w1", {job: Piece(0, "One ")})
+        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 1, 0.0, None))
+        await until_one_waits(watching)
+        await writing.commit()
+        [taken] = await take_over
+        await taking.commit()
+    assert taken.checkpoint.text == "One "
+
+
+async def test_question_deleted_during_its_claim_takes_no_other_question_along(server_store: Stores) -> None:
+    for number in (1, 2):
+        await enqueued(server_store, asked(number))
+    engine = server_store.database.engine
+    async with engine.connect() as deleting, engine.connect() as watching:
+        place = THREAD.team_id, THREAD.channel_id, asked(2).ts
+        assert await unwrap(QuestionQueue.delete)(server_store.question_queue, deleting, *place)
+        claiming = asyncio.create_task(server_store.worker_queue.claim(1))
+        await until_one_waits(watching)
+        await deleting.commit()
+    assert [job.question for job in (*await claiming, *await server_store.worker_queue.claim(1))] == [asked(1)]
+
+
+async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_them(server_store: Stores) -> None:
+    await answered(server_store)
+    await enqueued(server_store, asked(2))
+    job = await one(server_store)
+    of_asker = sa.select(usage_totals).where(usage_totals.c.scope_id == "U1")
+    engine = server_store.database.engine
+    async with engine.connect() as holding, engine.connect() as watching:
+        assert (await holding.execute(of_asker.with_for_update())).all()
+        erasing = asyncio.create_task(server_store.erasure.erase(user_id="U1"))
+        await until_one_waits(watching)
+        finishing = asyncio.create_task(server_store.worker_queue.finish(job, DONE, YES))
+        await until_one_waits(watching, 2)
+        await holding.commit()
+        assert await erasing == 2
+        await finishing
+        assert (await watching.execute(of_asker)).all() == []
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_two_processes_never_take_the_same_entry(server_store: Stores, limit: int) -> None:
+    for number in (1, 2):
+        await enqueued(server_store, apart(number))
+        assert await server_store.worker_queue.finish(await one(server_store), DONE, YES, mention=True)
+    engine = server_store.database.engine
+    async with engine.connect() as first, engine.connect() as second:
+        taken = [await _take(connection, limit, SystemClock().now() + 1) for connection in (first, second)]
+        assert [len(entries) for entries in taken] == ([1, 1] if limit == 1 else [2, 0])
+    assert len({entry.id for entries in taken for entry in entries}) == 2

@@ -6,25 +6,23 @@ from dataclasses import dataclass
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
 from bot.store import Stores
-from bot.store.predicates import CLOCKS_DIFFER_S
 from bot.store.rate_ledger import WINDOW_S
+from bot.store.rows import CLOCKS_DIFFER_S
 from bot.store.schema import learned_budgets, slack_calls
 from tests.clocks import ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import apart, count, enqueued
 
 
-async def test_processes_share_one_budget(shared_url: str) -> None:
-    stores = [await Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(3)]
+async def test_processes_share_one_budget(process: Process) -> None:
+    stores = [await process(f"w{number}") for number in range(3)]
     asked = [store.rate_ledger.reserve("chat.update", 20) for store in stores for _ in range(15)]
     granted = [reservation.granted for reservation in await asyncio.gather(*asked)]
     assert sum(granted) == 20
     assert await count(stores[0], slack_calls) == 20
-    for store in stores:
-        await store.close()
 
 
 async def test_each_method_has_its_own_budget(store: Stores) -> None:
@@ -33,35 +31,30 @@ async def test_each_method_has_its_own_budget(store: Stores) -> None:
     assert (await store.rate_ledger.reserve("chat.postMessage", 1)).granted
 
 
-async def test_no_minute_exceeds_the_budget(database_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
+async def test_no_minute_exceeds_the_budget(timed: Stores, clock: ManualClock) -> None:
     sent = []
     for _ in range(200):
         clock.now_s += 0.7
-        if (await store.rate_ledger.reserve("chat.update", 10)).granted:
+        if (await timed.rate_ledger.reserve("chat.update", 10)).granted:
             sent.append(clock.now_s)
     assert len(sent) == 10 * round(200 * 0.7 / WINDOW_S + 0.5)
     assert all(later - earlier >= 60 for earlier, later in zip(sent, sent[10:], strict=False))
-    assert await count(store, slack_calls) < 20, "old calls are removed"
-    await store.close()
+    assert await count(timed, slack_calls) < 20, "old calls are removed"
 
 
 @pytest.mark.parametrize("wrong_by_s", [-86_400.0, 86_400.0])
-async def test_calls_recorded_by_a_wrong_clock_do_not_count_forever(database_url: str, wrong_by_s: float) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
+async def test_calls_recorded_by_a_wrong_clock_do_not_count_forever(
+    timed: Stores, clock: ManualClock, wrong_by_s: float
+) -> None:
     clock.now_s += wrong_by_s
-    assert (await store.rate_ledger.reserve("chat.update", 1)).granted
+    assert (await timed.rate_ledger.reserve("chat.update", 1)).granted
     clock.now_s -= wrong_by_s
-    assert (await store.rate_ledger.reserve("chat.update", 1)).granted
-    await store.close()
+    assert (await timed.rate_ledger.reserve("chat.update", 1)).granted
 
 
-async def test_others_calls_are_reported_without_own_calls(shared_url: str) -> None:
-    clock = ManualClock()
-    ours = await Stores.open(shared_url, "w1", clock)
-    theirs = await Stores.open(shared_url, "w2", clock)
+async def test_others_calls_are_reported_without_own_calls(process: Process, clock: ManualClock) -> None:
+    ours = await process("w1", clock)
+    theirs = await process("w2", clock)
     for number in range(3):
         await enqueued(ours, apart(number))
     await ours.worker_queue.claim(1)
@@ -74,47 +67,40 @@ async def test_others_calls_are_reported_without_own_calls(shared_url: str) -> N
     with_live = await ours.rate_ledger.reserve("chat.update", 50, with_live=True)
     assert with_live.others == Others(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
     assert (await ours.rate_ledger.reserve("chat.update", 50)).others == Others(call_ages_s=(15.0, 5.0))
-    await ours.close()
-    await theirs.close()
 
 
-async def test_calls_of_ended_processes_count_as_others(shared_url: str) -> None:
-    before = await Stores.open(shared_url, "w1", SystemClock())
+async def test_calls_of_ended_processes_count_as_others(process: Process) -> None:
+    before = await process("w1")
     for _ in range(3):
         await before.rate_ledger.reserve("chat.update", 50)
     await before.close()
-    after = await Stores.open(shared_url, "w2", SystemClock())
+    after = await process("w2")
     reservation = await after.rate_ledger.reserve("chat.update", 3)
     assert not reservation.granted
     assert len(reservation.others.call_ages_s) == 3
-    await after.close()
 
 
-async def test_processes_share_the_posts_of_each_channel(shared_url: str) -> None:
-    stores = [await Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(2)]
+async def test_processes_share_the_posts_of_each_channel(process: Process) -> None:
+    stores = [await process(f"w{number}") for number in range(2)]
     rule = PostRule(certain=5, may_try=False)
     asked = [store.rate_ledger.reserve_post(channel, rule) for store in stores for _ in range(4) for channel in "AB"]
     granted = [reservation.granted for reservation in await asyncio.gather(*asked)]
     assert (sum(granted[::2]), sum(granted[1::2])) == (5, 5)
-    for store in stores:
-        await store.close()
 
 
-async def test_channels_without_new_posts_are_forgotten(database_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
+async def test_channels_without_new_posts_are_forgotten(timed: Stores, clock: ManualClock) -> None:
     for number in range(10):
-        assert (await store.rate_ledger.reserve_post(f"C{number}", PostRule())).granted
+        assert (await timed.rate_ledger.reserve_post(f"C{number}", PostRule())).granted
     clock.now_s += 2 * 3600
-    assert (await store.rate_ledger.reserve_post("C11", PostRule())).granted
-    await store.erasure.expire(before=0.0)
-    assert await count(store, slack_calls) == 1
-    await store.close()
+    assert (await timed.rate_ledger.reserve_post("C11", PostRule())).granted
+    await timed.erasure.expire(before=0.0)
+    assert await count(timed, slack_calls) == 1
 
 
-async def test_post_comes_back_after_its_seconds_and_another_process_learns_of_it(shared_url: str) -> None:
-    clock = ManualClock()
-    ours, theirs = [await Stores.open(shared_url, worker, clock) for worker in ("w1", "w2")]
+async def test_post_comes_back_after_its_seconds_and_another_process_learns_of_it(
+    process: Process, clock: ManualClock
+) -> None:
+    ours, theirs = [await process(worker, clock) for worker in ("w1", "w2")]
     rule = PostRule(certain=2, may_try=False)
     assert (await ours.rate_ledger.reserve_post("A", rule)).granted
     clock.now_s += 1
@@ -122,8 +108,6 @@ async def test_post_comes_back_after_its_seconds_and_another_process_learns_of_i
     assert not (await ours.rate_ledger.reserve_post("A", rule)).granted
     clock.now_s += 3.1
     assert (await ours.rate_ledger.reserve_post("A", rule)).granted
-    await ours.close()
-    await theirs.close()
 
 
 @dataclass
@@ -141,15 +125,13 @@ async def recorded(store: Stores) -> dict[str, Learned]:
     return dict((await store.rate_ledger.reserve("chat.update", 0)).learned)
 
 
-async def test_what_one_process_learned_has_the_same_age_in_another_one(shared_url: str) -> None:
-    ours = await Stores.open(shared_url, "w1", BootedClock(booted_s=1_699_999_000.0))
-    theirs = await Stores.open(shared_url, "w2", BootedClock(booted_s=1_699_000_000.0))
+async def test_what_one_process_learned_has_the_same_age_in_another_one(process: Process) -> None:
+    ours = await process("w1", BootedClock(booted_s=1_699_999_000.0))
+    theirs = await process("w2", BootedClock(booted_s=1_699_000_000.0))
     await ours.rate_ledger.record_learned("chat.update", Learned(25.5, at=990.0, held_until=1_020.0))
     assert await recorded(theirs) == {"chat.update": Learned(25.5, at=999_990.0, held_until=1_000_020.0)}
     post = await theirs.rate_ledger.reserve_post("C1", PostRule())
     assert post.learned == await recorded(theirs), "each reservation brings it"
-    await ours.close()
-    await theirs.close()
 
 
 async def test_what_was_learned_before_any_429_is_recorded(store: Stores) -> None:
@@ -159,28 +141,26 @@ async def test_what_was_learned_before_any_429_is_recorded(store: Stores) -> Non
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-async def test_newest_knowledge_of_a_budget_stays_on_record(database_url: str, newest_first: bool) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
+async def test_newest_knowledge_of_a_budget_stays_on_record(
+    timed: Stores, clock: ManualClock, newest_first: bool
+) -> None:
     older, newer = (Learned(calls, clock.now_s - age_s, clock.now_s) for calls, age_s in ((40.0, 60.0), (20.0, 30.0)))
     for learned in (newer, older) if newest_first else (older, newer):
-        await store.rate_ledger.record_learned("chat.update", learned)
+        await timed.rate_ledger.record_learned("chat.update", learned)
     other = Learned(100.0, clock.now_s, clock.now_s)
-    await store.rate_ledger.record_learned("chat.appendStream", other)
-    assert await recorded(store) == {"chat.update": newer, "chat.appendStream": other}
-    assert await count(store, learned_budgets) == 2
-    await store.close()
+    await timed.rate_ledger.record_learned("chat.appendStream", other)
+    assert await recorded(timed) == {"chat.update": newer, "chat.appendStream": other}
+    assert await count(timed, learned_budgets) == 2
 
 
-async def test_knowledge_that_a_wrong_clock_recorded_for_the_future_counts_for_nothing(database_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
+async def test_knowledge_that_a_wrong_clock_recorded_for_the_future_counts_for_nothing(
+    timed: Stores, clock: ManualClock
+) -> None:
     a_little, far = (Learned(5.0, clock.now_s + ahead_s, 0.0) for ahead_s in (CLOCKS_DIFFER_S, CLOCKS_DIFFER_S + 1))
     now = Learned(25.0, clock.now_s, clock.now_s + 30)
-    await store.rate_ledger.record_learned("chat.update", far)
-    await store.rate_ledger.record_learned("chat.appendStream", a_little)
-    assert await recorded(store) == {"chat.appendStream": a_little}
-    await store.rate_ledger.record_learned("chat.update", now)
-    await store.rate_ledger.record_learned("chat.appendStream", now)
-    assert await recorded(store) == {"chat.update": now, "chat.appendStream": a_little}
-    await store.close()
+    await timed.rate_ledger.record_learned("chat.update", far)
+    await timed.rate_ledger.record_learned("chat.appendStream", a_little)
+    assert await recorded(timed) == {"chat.appendStream": a_little}
+    await timed.rate_ledger.record_learned("chat.update", now)
+    await timed.rate_ledger.record_learned("chat.appendStream", now)
+    assert await recorded(timed) == {"chat.update": now, "chat.appendStream": a_little}

@@ -1,71 +1,318 @@
-"""The recorded answers of a thread."""
+"""Answers on record: replies of threads, versions, where their words come from, and the choices that they offer."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
-from bot.core.job import End, Status
+from bot.core.choices import question_id
+from bot.core.job import End, Job, Piece, Status
+from bot.core.message_question import QuotedMessage
+from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.errors import EndReason
+from bot.models.trust import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
 from bot.store import Stores
-from bot.store.schema import jobs, turns
-from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, YES, asked, enqueued, texts_of
+from bot.store.schema import checkpoints, jobs, turns
+from tests.clocks import ManualClock
+from tests.contracts.stores import (
+    DONE,
+    OTHER_THREAD,
+    STEPPED,
+    THREAD,
+    YES,
+    Workers,
+    apart,
+    asked,
+    asking_step,
+    count,
+    enqueued,
+    one,
+    texts_of,
+)
 from tests.core.conversations import recorded_pages
 
 
-class TestThread:
-    async def test_reply_is_its_markdown_at_the_first_page(self, store: Stores) -> None:
-        markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"
-        for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):
-            await enqueued(store, asked(number))
-            [job] = await store.worker_queue.claim(1)
-            await store.worker_queue.record_messages(job, recorded_pages(*pages[:1]))
-            await store.worker_queue.record_messages(job, recorded_pages(*pages))
-            assert await store.worker_queue.finish(job, End(EndReason.WHOLE), markdown if number == 1 else "")
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {
-            "5.1": markdown,
-            "5.2": "",
-            "5.3": "",
-            "6.1": "",
-        }
-        assert texts_of(await store.recorded_answers.replies(OTHER_THREAD)) == {}
+async def test_reply_is_its_markdown_at_the_first_page(store: Stores) -> None:
+    markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"
+    for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):
+        await enqueued(store, asked(number))
+        job = await one(store)
+        await store.worker_queue.record_messages(job, recorded_pages(*pages[:1]))
+        await store.worker_queue.record_messages(job, recorded_pages(*pages))
+        assert await store.worker_queue.finish(job, End(EndReason.WHOLE), markdown if number == 1 else "")
+    assert texts_of(await store.recorded_answers.replies(THREAD)) == {
+        "5.1": markdown,
+        "5.2": "",
+        "5.3": "",
+        "6.1": "",
+    }
+    assert texts_of(await store.recorded_answers.replies(OTHER_THREAD)) == {}
 
-    async def test_growing_reply_has_pages_without_text(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.record_messages(job, recorded_pages("5.1", "5.2"))
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": "", "5.2": ""}
 
-    async def test_outcome_is_recorded_with_its_usage(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, DONE, YES)
-        async with store.database.engine.begin() as connection:
-            turn = (await connection.execute(sa.select(turns))).one()
-            job_row = (await connection.execute(sa.select(jobs.c.status, jobs.c.end_reason))).one()
-        assert tuple(job_row) == (Status.ENDED, EndReason.WHOLE)
-        assert (turn.job_id, turn.answer, turn.model) == (job.id, YES, "scripted/echo")
-        assert (turn.end_reason, turn.input_tokens, turn.output_tokens) == (EndReason.WHOLE, 10, 20)
-        assert turn.cached_input_tokens == 5
+async def test_outcome_is_recorded_with_its_usage(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.finish(job, DONE, YES)
+    async with store.database.engine.begin() as connection:
+        turn = (await connection.execute(sa.select(turns))).one()
+        job_row = (await connection.execute(sa.select(jobs.c.status, jobs.c.end_reason))).one()
+    assert tuple(job_row) == (Status.ENDED, EndReason.WHOLE)
+    assert (turn.job_id, turn.answer, turn.model) == (job.id, YES, "scripted/echo")
+    assert (turn.end_reason, turn.input_tokens, turn.output_tokens) == (EndReason.WHOLE, 10, 20)
+    assert turn.cached_input_tokens == 5
 
-    async def test_previous_version_can_be_read_before_the_end_of_the_newest_is_on_record(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        for answer, previous in (("First.", ""), ("Second.", "First."), ("Third.", "Second.")):
-            [job] = await store.worker_queue.claim(1)
-            recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
-            assert await store.worker_queue.finish(job, End(EndReason.WHOLE), answer)
-            recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
-            assert [record and record.previous for record in recorded] == [previous, previous]
-            assert await store.queue.regenerate(job.id)
 
-    @pytest.mark.parametrize("end_reason", [EndReason.STOPPED, EndReason.STEP_LIMIT])
-    async def test_answer_that_is_continued_is_no_previous_version_of_itself(
-        self, store: Stores, end_reason: EndReason
-    ) -> None:
-        await enqueued(store, asked(1))
-        [job] = await store.worker_queue.claim(1)
-        assert await store.worker_queue.finish(job, End(end_reason), "One, t")
-        assert await store.queue.regenerate(job.id, continues=True)
-        [again] = await store.worker_queue.claim(1)
-        recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
-        assert await store.worker_queue.finish(again, End(EndReason.WHOLE), f"{again.so_far}wo.")
-        recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
-        assert [record and record.previous for record in recorded] == ["", ""]
+async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    answers = ("First.", "Second.", "", "Third.")
+    for number, answer in enumerate(answers):
+        if number:
+            assert await store.question_queue.regenerate(1)
+        job = await one(store)
+        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
+        end = End(EndReason.WHOLE, f"Notice {number}.", "a footer", model="openai/test", effort="fast")
+        assert await store.worker_queue.finish(job, end, answer)
+    seen = []
+    for to_next in (False, False, False, True, True, True):
+        await store.recorded_answers.swap(job.id, to_next=to_next)
+        shown = await store.recorded_answers.of_job(THREAD, job.id)
+        assert shown
+        seen.append((shown.answer, shown.has_previous, shown.has_next))
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": shown.answer}
+        for entry in await store.outbox.take(9):
+            assert entry.kind is OutboxKind.SHOW_VERSION
+            to_show = await store.outbox.unshown_end(entry)
+            assert to_show
+            assert to_show.checkpoint.end
+            assert (to_show.checkpoint.text, to_show.checkpoint.end.effort) == (shown.answer, "fast")
+            assert to_show.checkpoint.end.notice == f"Notice {('First.', 'Second.', '', 'Third.').index(shown.answer)}."
+            assert (to_show.checkpoint.end.has_previous, to_show.checkpoint.end.has_next) == seen[-1][1:]
+            await store.outbox.complete(entry)
+    first, second, third = ("First.", False, True), ("Second.", True, True), ("Third.", True, False)
+    assert seen == [second, first, first, second, third, third]
+
+
+async def test_new_version_is_shown_whichever_was_shown_before(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    for answer in ("First.", "Second."):
+        job = await one(store)
+        assert await store.worker_queue.finish(job, End(EndReason.WHOLE), answer)
+        await store.recorded_answers.swap(job.id, to_next=False)
+        assert await store.question_queue.regenerate(job.id)
+    job = await one(store)
+    assert await store.worker_queue.finish(job, End(EndReason.WHOLE), "Third.")
+    shown = await store.recorded_answers.of_job(THREAD, job.id)
+    assert shown
+    assert (shown.answer, shown.has_next) == ("Third.", False)
+    assert await store.outbox.take(9) == []
+
+
+@pytest.mark.parametrize("end_reason", [EndReason.STOPPED, EndReason.STEP_LIMIT])
+async def test_answer_that_is_continued_is_no_previous_version_of_itself(store: Stores, end_reason: EndReason) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    assert await store.worker_queue.finish(job, End(end_reason), "One, t")
+    assert await store.question_queue.regenerate(job.id, continues=True)
+    again = await one(store)
+    recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
+    assert await store.worker_queue.finish(again, End(EndReason.WHOLE), f"{again.so_far}wo.")
+    recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
+    assert recorded[-1]
+    assert not recorded[-1].has_previous
+
+
+# Where the words that an answer has read come from: another process reads the same.
+
+EACH = [OURS, ASKERS, ASKERS | OTHERS, ASKERS | FILE, ASKERS | TOOL, ASKERS | WEB, UNKNOWN]
+
+
+async def claimed(store: Stores, number: int) -> Job:
+    """Returns the running job of a question with a thread of its own and one shown message."""
+    await enqueued(store, apart(number))
+    job = await one(store)
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
+    return job
+
+
+def with_end(reason: EndReason, origins: Origins) -> End:
+    return End(reason, model="scripted/echo", origins=origins)
+
+
+async def read_by_a_later_question(store: Stores, number: int) -> Origins:
+    return (await store.recorded_answers.replies(apart(number).thread))["5.1"].origins
+
+
+async def earlier_answer(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
+    job = await claimed(first, number)
+    assert await first.worker_queue.finish(job, with_end(EndReason.WHOLE, origins), "Seen.")
+    return await read_by_a_later_question(second, number)
+
+
+async def regenerated_answer(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
+    job = await claimed(first, number)
+    assert await first.worker_queue.finish(job, with_end(EndReason.WHOLE, OURS), "By heart.")
+    assert await second.question_queue.regenerate(job.id)
+    assert await second.worker_queue.finish(await one(second), with_end(EndReason.WHOLE, origins), "Seen.")
+    return await read_by_a_later_question(first, number)
+
+
+async def continued_answer(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
+    job = await claimed(first, number)
+    assert await first.worker_queue.finish(job, with_end(EndReason.STEP_LIMIT, origins), "Seen.")
+    assert await second.question_queue.regenerate(job.id, continues=True)
+    return (await one(second)).so_far_origins
+
+
+async def continued_answer_taken_over(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
+    job = await claimed(first, number)
+    assert await first.worker_queue.finish(job, with_end(EndReason.STEP_LIMIT, origins), "Seen.")
+    assert await first.question_queue.regenerate(job.id, continues=True)
+    assert await first.worker_queue.release(await one(first))
+    return (await one(second)).so_far_origins
+
+
+async def step_taken_over(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
+    job, step = await claimed(first, number), replace(asking_step(), origins=origins)
+    assert await first.recorded_calls.record(job, step, STEPPED, Piece(0, step.text))
+    assert await first.worker_queue.release(job)
+    [recorded] = (await one(second)).steps
+    return recorded.origins
+
+
+async def end_that_is_shown_after_a_restart(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
+    job = await claimed(first, number)
+    assert await first.worker_queue.release(job, Piece(0, "Seen.", with_end(EndReason.WHOLE, origins)))
+    end = (await one(second)).checkpoint.end
+    return UNKNOWN if end is None else end.origins
+
+
+Way = Callable[[Stores, Stores, int, Origins], Awaitable[Origins]]
+WAYS: list[Way] = [
+    earlier_answer,
+    regenerated_answer,
+    continued_answer,
+    continued_answer_taken_over,
+    step_taken_over,
+    end_that_is_shown_after_a_restart,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_origins_of_an_answer_are_on_record_for_other_processes(worker: Workers, way: Way) -> None:
+    first, second = await worker("w1"), await worker("w2")
+    assert [await way(first, second, number, origins) for number, origins in enumerate(EACH, 1)] == EACH
+
+
+# Choices stand as long as their answer does, for any process, and until one of them is asked.
+
+OFFERED = ("Staging", "Production")
+ASKING = replace(DONE, choices=OFFERED)
+PAGE = "5.1"
+
+
+async def offering(store: Stores, end: End = ASKING, **options: OutboxKind) -> Job:
+    """Returns the job of an answer that offers choices."""
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.record_messages(job, recorded_pages(PAGE))
+    assert await store.worker_queue.finish(job, end, YES, for_outbox=options.get("for_outbox"))
+    return job
+
+
+async def standing(store: Stores) -> tuple[str, ...]:
+    answer = await store.recorded_answers.shown_by(THREAD, PAGE)
+    return answer.choices if answer else ()
+
+
+async def closing(store: Stores) -> list[OutboxEntry]:
+    return [entry for entry in await store.outbox.take(10) if entry.kind is OutboxKind.CLOSE_CHOICES]
+
+
+async def posted(store: Stores) -> None:
+    """Posts the choice that was pressed."""
+    [entry] = await store.outbox.take(10)
+    await store.question_queue.enqueue("view", asked(2, text="My choice"), job_id=entry.job_id)
+    await store.outbox.complete(entry)
+
+
+async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
+    shared_url: str, clock: ManualClock
+) -> None:
+    store, other = [await Stores.open(shared_url, worker, clock) for worker in ("w1", "w2")]
+    job = await offering(store)
+    assert await standing(other) == OFFERED
+    about = QuotedMessage("C1", PAGE, "1.0", "", "", offered_by=job.id)
+    assert await other.unposted_questions.ask("T1", question_id(job.id, 0), "U2", about, "Staging")
+    assert not await store.unposted_questions.ask("T1", question_id(job.id, 0), "U3", about, "Production")
+    assert await standing(store) == OFFERED, "nothing is posted yet"
+    await posted(other)
+    assert await standing(store) == ()
+    [entry] = await closing(store)
+    to_show = await store.outbox.unshown_end(entry)
+    assert to_show is not None
+    assert (to_show.checkpoint.text, to_show.checkpoint.end) == (YES, replace(ASKING, usage=None, chosen="Staging"))
+    await store.outbox.complete(entry)
+    assert (await standing(store), await count(store, checkpoints)) == ((), 0)
+    for each in (store, other):
+        await each.close()
+
+
+async def edited(store: Stores, job: Job) -> None:
+    await store.question_queue.edit(replace(job.question, text="Why not?"), "6.0")
+
+
+async def erased(store: Stores, job: Job) -> None:
+    await store.erasure.erase(user_id="U1")
+
+
+async def deleted(store: Stores, job: Job) -> None:
+    await store.recorded_answers.delete(job.id, "U1")
+
+
+async def expired(store: Stores, job: Job) -> None:
+    await store.erasure.expire(store.clock.now() + 1)
+
+
+async def regenerated(store: Stores, job: Job) -> None:
+    await store.question_queue.regenerate(job.id)
+    again = await one(store)
+    assert again.checkpoint.end is None, "the new version starts over"
+    await store.worker_queue.finish(again, DONE, YES)
+
+
+@pytest.mark.parametrize("taken_away", [edited, erased, deleted, expired, regenerated])
+async def test_choices_and_their_texts_go_with_their_answer(
+    timed: Stores, taken_away: Callable[[Stores, Job], Awaitable[None]]
+) -> None:
+    job = await offering(timed)
+    await taken_away(timed, job)
+    assert await standing(timed) == ()
+    for entry in await closing(timed):
+        await timed.outbox.complete(entry)
+    assert await count(timed, checkpoints) == 0
+
+
+async def test_choice_of_an_earlier_version_takes_none_of_the_newest_away(timed: Stores) -> None:
+    """Its post may take minutes, and the asker may have pressed Regenerate meanwhile."""
+    job = await offering(timed)
+    about = QuotedMessage("C1", PAGE, "1.0", "", "", offered_by=job.id)
+    assert await timed.unposted_questions.ask("T1", question_id(job.id, 0), "U2", about, "Staging")
+    await timed.question_queue.regenerate(job.id)
+    assert await timed.worker_queue.finish(await one(timed), ASKING, YES)
+    await posted(timed)
+    assert (await standing(timed), await closing(timed)) == (OFFERED, [])
+
+
+async def test_choices_of_an_end_that_is_shown_later_stand(timed: Stores, clock: ManualClock) -> None:
+    await offering(timed, for_outbox=OutboxKind.SHOW_END)
+    clock.now_s += OUTBOX_HOLD_S * 2
+    [entry] = await timed.outbox.take(10)
+    await timed.outbox.complete(entry)
+    assert await standing(timed) == OFFERED
+
+
+async def test_answer_that_offers_nothing_leaves_nothing_to_close(timed: Stores) -> None:
+    job = await offering(timed, DONE)
+    await edited(timed, job)
+    assert (await closing(timed), await count(timed, checkpoints)) == ([], 0)

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.app_home import DIRECT_MESSAGES, MonthUsage
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End, Spent
-from bot.core.limits.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Period, Scope, ScopeIds, day_of
-from bot.core.stream import Usage
+from bot.core.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Period, Scope, ScopeIds, day_of
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End, Job, Spent
+from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
 from bot.core.tool_calls import CallState
 from bot.errors import EndReason
-from bot.prices import ModelPrices
+from bot.models.prices import ModelPrices
+from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.schema import usage_totals
 from tests.clocks import ManualClock
@@ -96,7 +96,7 @@ class TestSpending:
         job = await under_way(store, 1)
         assert await store.usage.cost_so_far(job.id) == 0.0
         await store.worker_queue.finish(job, ANSWERED, YES)
-        await store.queue.regenerate(job.id)
+        await store.question_queue.regenerate(job.id)
         [job] = await store.worker_queue.claim(1)
         assert await store.usage.cost_so_far(job.id) == 0.0
         await store.recorded_calls.record(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), None)

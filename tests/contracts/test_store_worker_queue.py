@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End, Pulse, Spent, Status
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End, Job, Pulse, Spent, Status
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.liveness.failure_detector import LEASE_S
+from bot.store.liveness.failure_detector import SILENCE_S
 from bot.store.schema import jobs, turns
 from bot.store.schema import workers as workers_table
 from tests.clocks import WITHIN_S
@@ -271,15 +271,15 @@ class TestWait:
         assert await other.worker_queue.finish(await one(other), DONE, YES)
         job_id = await enqueued(other, asked(1))
         job = await one(other)
-        waiting = await other.queue.enqueue("Ev2", asked(2))
+        waiting = await other.question_queue.enqueue("Ev2", asked(2))
         assert waiting
         changes: dict[str, Callable[[], Awaitable[object]]] = {
-            "enqueue": lambda: other.queue.enqueue("Ev3", asked(3, OTHER_THREAD)),
+            "enqueue": lambda: other.question_queue.enqueue("Ev3", asked(3, OTHER_THREAD)),
             "sign": lambda: other.worker_queue.record_placeholder(unclaimed(waiting), recorded_pages("5.2")),
-            "stop": lambda: other.queue.request_stop(job_id),
-            "edit": lambda: other.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0"),
-            "delete": lambda: other.queue.delete(THREAD.team_id, THREAD.channel_id, asked(1).ts),
-            "regenerate": lambda: other.queue.regenerate(ended),
+            "stop": lambda: other.question_queue.request_stop(job_id),
+            "edit": lambda: other.question_queue.edit(replace(asked(1), text="Why not?"), "1700000009.0"),
+            "delete": lambda: other.question_queue.delete(THREAD.team_id, THREAD.channel_id, asked(1).ts),
+            "regenerate": lambda: other.question_queue.regenerate(ended),
             "release": lambda: other.worker_queue.release(job),
             "finish": lambda: other.worker_queue.finish(job, DONE, YES),
             "forget": lambda: other.erasure.erase(user_id="U1"),
@@ -309,7 +309,7 @@ class TestPresence:
         await store.close()
         after = await Stores.open(shared_url, "w2", SystemClock())
         # Sooner than by a missing heartbeat alone.
-        assert (await claimed_within(after, LEASE_S - 2)).id == job_id
+        assert (await claimed_within(after, SILENCE_S - 2)).id == job_id
         await after.close()
 
     async def test_jobs_of_dead_workers_are_claimed_before_queued_ones_up_to_the_limit(self, sqlite_url: str) -> None:
@@ -396,10 +396,12 @@ class TestPerson:
             await store.close()
 
     async def test_question_beyond_the_persons_limit_is_queued(self, stores: Sequence[Stores]) -> None:
-        taken = [await stores[0].queue.enqueue(f"Ev{n}", by("U1", n)) for n in range(3)]
-        other = await stores[1].queue.enqueue("Ev3", by("U2", 3))
+        taken = [await stores[0].question_queue.enqueue(f"Ev{n}", by("U1", n)) for n in range(3)]
+        other = await stores[1].question_queue.enqueue("Ev3", by("U2", 3))
         assert [bool(result and result.needs_placeholder) for result in (*taken, other)] == [False, False, True, False]
-        at_once = await asyncio.gather(*(stores[2].queue.enqueue(f"Ev3{n}", by("U3", 30 + n)) for n in range(4)))
+        at_once = await asyncio.gather(
+            *(stores[2].question_queue.enqueue(f"Ev3{n}", by("U3", 30 + n)) for n in range(4))
+        )
         assert [bool(result and result.needs_placeholder) for result in at_once] == [False, False, True, True]
         for store in stores:
             await store.close()

@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.conversation import POSTING, Job
+from bot.core.job import POSTING, Job
 from bot.store import Stores
-from bot.store.liveness.failure_detector import LEASE_S
+from bot.store.liveness.failure_detector import SILENCE_S
 from bot.store.schema import turns
 from tests.contracts.holding import holder, wait_for_output
 from tests.contracts.pooler import pooler
@@ -25,7 +25,7 @@ async def test_jobs_of_a_killed_process_are_taken_over(shared_url: str) -> None:
         await wait_for_output(process, f"claimed {job_id}")
         assert await store.worker_queue.claim(1) == []
         os.kill(process.pid, signal.SIGKILL)
-        job = await claimed_within(store, LEASE_S - 2)
+        job = await claimed_within(store, SILENCE_S - 2)
     assert job == Job(job_id, apart(1), attempts=2, messages=(POSTING,), interruptions=1)
     async with store.database.engine.begin() as connection:
         [turn] = (await connection.execute(sa.select(turns))).all()
@@ -39,7 +39,7 @@ async def test_paused_process_loses_its_jobs_and_learns_it_when_resumed(postgres
         job_id = await enqueued(store, apart(1))
         await wait_for_output(process, f"claimed {job_id}")
         os.kill(process.pid, signal.SIGSTOP)
-        job = await claimed_within(store, LEASE_S + 40)
+        job = await claimed_within(store, SILENCE_S + 40)
         assert job.interruptions == 1
         os.kill(process.pid, signal.SIGCONT)
         await wait_for_output(process, f"lost {job_id}")
@@ -52,12 +52,12 @@ async def test_pooler_in_transaction_mode_works_with_take_over_after_the_lease(p
         async with holder(pooled_url, "w2") as process:
             job_id = await enqueued(store, apart(1))
             await wait_for_output(process, f"claimed {job_id}")
-            assert await store.queue.request_stop(job_id)
+            assert await store.question_queue.request_stop(job_id)
             await wait_for_output(process, f"stop {job_id}")
             assert (await store.rate_ledger.reserve("chat.update", 1)).granted
             assert await session_locks(store) == 0, "the pooler would keep it"
             os.kill(process.pid, signal.SIGKILL)
-            job = await claimed_within(store, LEASE_S + 40)
+            job = await claimed_within(store, SILENCE_S + 40)
         assert job.interruptions == 1
         assert await store.worker_queue.finish(job, DONE, YES)
         await store.close()

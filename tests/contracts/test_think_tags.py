@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot.core.texts import for_error
 from bot.errors import EndReason
-from bot.providers.think_tags import ThinkTags
+from bot.models.think_tags import ThinkTags
 from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
@@ -116,7 +116,7 @@ class TestReasoning:
     ) -> None:
         deltas = ["<th", "ink>\nA greet", "ing.", "</think>", "\n\n", "Hello", " there!"]
         vendor.script(api.streamed(*deltas) if streaming else api.whole("".join(deltas)))
-        async with connected(api, vendor, streaming) as model:
+        async with connected(api, vendor) as model:
             assert (await collect(model)).text == "Hello there!"
 
     @pytest.mark.parametrize(
@@ -148,5 +148,5 @@ class TestReasoning:
             CHAT.whole("<think>A greeting.</think>\n\nHello"),
         )
         for api in (RESPONSES, CHAT):
-            async with connected(api, vendor, streaming=False) as model:
+            async with connected(api, vendor) as model:
                 assert (await collect(model)).text == "Hello"

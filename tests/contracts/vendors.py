@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.errors import EndReason
-from bot.providers import anthropic, openai
-from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.models import Vendor
+from bot.models import anthropic, openai
+from bot.models.model import Vendor
+from bot.models.model_setup import RequestOptions, VendorSettings
 from tests.streams import speech
 from tests.streams.server import VendorResponse, refusal
 
@@ -19,8 +19,8 @@ class VendorApi:
 
     name: str
     path: str
-    connect: Callable[[str, bool], Vendor]
-    """Connects, given the server's address and whether to stream."""
+    connect: Callable[[str], Vendor]
+    """Connects, given the server's address."""
     speak: Callable[[Sequence[str]], list[bytes]]
     speak_whole: Callable[[str], bytes]
     events_after_text: int
@@ -39,16 +39,16 @@ class VendorApi:
         return self.speak(deltas)[: -self.events_after_text]
 
 
-def options(streaming: bool = True) -> RequestOptions:
-    return RequestOptions(streaming, max_output_tokens=16_384)
+def options() -> RequestOptions:
+    return RequestOptions(max_output_tokens=16_384)
 
 
-def _openai(api: str) -> Callable[[str, bool], Vendor]:
-    return lambda url, streaming: openai.connect(VendorSettings(KEY, f"{url}/v1", api), options(streaming))
+def _openai(api: str) -> Callable[[str], Vendor]:
+    return lambda url: openai.connect(VendorSettings(KEY, f"{url}/v1", api), options())
 
 
-def _anthropic(url: str, streaming: bool) -> Vendor:
-    return anthropic.connect(VendorSettings(KEY, url), options(streaming))
+def _anthropic(url: str) -> Vendor:
+    return anthropic.connect(VendorSettings(KEY, url), options())
 
 
 RESPONSES = VendorApi("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)

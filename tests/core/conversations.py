@@ -1,8 +1,12 @@
 """Messages and questions for tests of core."""
 
-from bot.core.conversation import Job, Message, MessageRole, Question, RecordedMessage, ThreadKey
-from bot.core.inbound.triage import Identity
-from bot.core.reply.reply import Reply
+from dataclasses import replace
+
+from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.job import Checkpoint, Job, MessageRole, RecordedMessage
+from bot.core.triage import Identity
+from bot.reply.answer import Answer
+from bot.reply.reply import Reply
 
 ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT", name="typist")
 
@@ -23,13 +27,18 @@ def job(version: int = 0) -> Job:
     return Job(1, question(), 1, version=version)
 
 
+def answer(left: str = "") -> Answer:
+    """Returns the answer to such a question. `left`: what an earlier attempt left of it."""
+    return Answer(replace(job(), checkpoint=Checkpoint(left)))
+
+
 def reply_on_short_pages(chars: int) -> Reply:
     """Returns a reply to such a question whose pages hold no more than these characters."""
 
     class ShortPages(Reply):
         page_chars = chars
 
-    return ShortPages(job())
+    return ShortPages(answer())
 
 
 def recorded_pages(*ts: str, version: int = 0) -> tuple[RecordedMessage, ...]:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from bot.core.reply.attachments import AttachedFile
-from bot.core.reply.edits import Post, Update
-from bot.core.reply.messages import Begin, Call, Delete, PageView, Upload
-from bot.core.reply.reply import Reply
+from bot.reply.attachments import AttachedFile
+from bot.reply.edits import Post, Update
+from bot.reply.messages import Begin, Call, Delete, PageView, Upload
+from bot.reply.reply import Reply
 
 
 @dataclass

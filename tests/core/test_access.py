@@ -1,9 +1,13 @@
 """Who may ask, by the kind of user and by the lists."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
 import pytest
 
-from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import (
+from bot.core.access import (
+    OPTIONAL_KINDS,
     AccessRules,
     BotQuestions,
     Denial,
@@ -12,6 +16,8 @@ from bot.core.limits.access import (
     denial_notice,
     depends_on_kind,
 )
+from bot.core.conversation import Question, ThreadKey
+from tests.core.user_kinds import SUBSETS
 
 ANYBODY = frozenset(UserKind) - {UserKind.MEMBER}
 
@@ -43,26 +49,26 @@ def test_allowed_kind_has_access_besides_members(kind: UserKind) -> None:
 
 
 LISTS = {
-    "denied": (AccessRules(deny_users=frozenset(["UADA"])), "C1", Denial.PERSON),
-    "denied, though of an allowed kind": (AccessRules(ANYBODY, deny_users=frozenset(["UADA"])), "C1", Denial.PERSON),
-    "another user is denied": (AccessRules(deny_users=frozenset(["UALAN"])), "C1", None),
     "allowed": (AccessRules(allow_users=frozenset(["UADA"])), "C1", None),
     "only others are allowed": (AccessRules(allow_users=frozenset(["UALAN"])), "C1", Denial.PERSON),
-    "in a denied channel": (AccessRules(deny_channels=frozenset(["C1"])), "C1", Denial.CHANNEL),
-    "allowed, in a denied channel": (
-        AccessRules(allow_users=frozenset(["UADA"]), deny_channels=frozenset(["C1"])),
+    "only others are allowed, though of an allowed kind": (
+        AccessRules(ANYBODY, allow_users=frozenset(["UALAN"])),
         "C1",
+        Denial.PERSON,
+    ),
+    "allowed, in a channel that is not allowed": (
+        AccessRules(allow_users=frozenset(["UADA"]), allow_channels=frozenset(["C1"])),
+        "C2",
         Denial.CHANNEL,
     ),
     "in an allowed channel": (AccessRules(allow_channels=frozenset(["C1"])), "C1", None),
     "in a channel that is not allowed": (AccessRules(allow_channels=frozenset(["C1"])), "C2", Denial.CHANNEL),
     "in a direct message despite a channel list": (AccessRules(allow_channels=frozenset(["C1"])), "D1", None),
-    "in a denied direct message": (AccessRules(deny_channels=frozenset(["D1"])), "D1", Denial.CHANNEL),
 }
 
 
 @pytest.mark.parametrize(("rules", "channel_id", "expected"), LISTS.values(), ids=LISTS.keys())
-def test_lists_allow_and_deny_a_member(rules: AccessRules, channel_id: str, expected: Denial | None) -> None:
+def test_lists_decide_about_a_member(rules: AccessRules, channel_id: str, expected: Denial | None) -> None:
     assert denial(rules, question_of(channel_id=channel_id), UserKind.MEMBER) is expected
 
 
@@ -77,8 +83,8 @@ MATTERS = {
     "by default": (AccessRules(), True),
     "where one kind is allowed": (AccessRules(frozenset([UserKind.GUEST])), True),
     "where all are allowed": (AccessRules(ANYBODY), False),
-    "where the person is denied": (AccessRules(deny_users=frozenset(["UADA"])), False),
-    "where the channel is denied": (AccessRules(deny_channels=frozenset(["C1"])), False),
+    "where only others are allowed": (AccessRules(allow_users=frozenset(["UALAN"])), False),
+    "where the channel is not allowed": (AccessRules(allow_channels=frozenset(["C2"])), False),
 }
 
 
@@ -96,14 +102,75 @@ def test_bots_that_answer_each_other_are_denied_eventually(in_a_row: int, in_an_
 
 @pytest.mark.parametrize(
     ("denied", "channel_id", "every_s"),
-    [
-        (Denial.GUEST, "D1", 60),
-        (Denial.GUEST, "C1", 3600),
-        (Denial.UNKNOWN, "D1", 0),
-        (Denial.UNKNOWN, "C1", 0),
-    ],
+    [(Denial.GUEST, "D1", 60), (Denial.GUEST, "C1", 3600), (Denial.UNKNOWN, "D1", 0), (Denial.UNKNOWN, "C1", 0)],
 )
 def test_denied_asker_gets_an_explanation_sooner_where_nobody_else_reads(
     denied: Denial, channel_id: str, every_s: float
 ) -> None:
     assert denial_notice(question_of(channel_id=channel_id), denied).every_s == every_s
+
+
+ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
+HERE, ELSEWHERE, DIRECT = "C0HERE", "C0ELSEWHERE", "D0ASKER"
+NOBODY: frozenset[str] = frozenset()
+LISTS_OF_USERS = (NOBODY, frozenset({ASKER}), frozenset({SOMEBODY}), frozenset({ASKER, SOMEBODY}))
+LISTS_OF_CHANNELS = (NOBODY, frozenset({HERE}), frozenset({ELSEWHERE}), frozenset({DIRECT}))
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One combination of access rules, and the channel of the question."""
+
+    rules: AccessRules
+    channel_id: str
+
+    @property
+    def question(self) -> Question:
+        return Question(ThreadKey("T1", self.channel_id, "1.0"), "1.0", ASKER, "why?")
+
+
+def rows() -> Iterator[Combination]:
+    """Yields all combinations of the lists, with a question in a channel and one in a direct message."""
+    for also, users, channels, place in product(SUBSETS, LISTS_OF_USERS, LISTS_OF_CHANNELS, (HERE, DIRECT)):
+        yield Combination(AccessRules(also, users, channels), place)
+
+
+ROWS = list(rows())
+
+
+def expected(row: Combination, kind: UserKind | None) -> Denial | None:
+    """Returns the decision by the rules of docs/decisions.md, in their order."""
+    rules = row.rules
+    if rules.allow_channels and row.channel_id == HERE and HERE not in rules.allow_channels:
+        return Denial.CHANNEL
+    if rules.allow_users:
+        return Denial.PERSON if rules.allow_users == {SOMEBODY} else None
+    match kind:
+        case UserKind.MEMBER:
+            return None
+        case None:
+            return None if len(rules.also) == len(OPTIONAL_KINDS) else Denial.UNKNOWN
+        case UserKind.DEACTIVATED:
+            return None if len(rules.also) == len(OPTIONAL_KINDS) else Denial.PERSON
+        case _:
+            return None if kind in rules.also else Denial[kind.name]
+
+
+@pytest.mark.parametrize("kind", [*UserKind, None], ids=lambda kind: kind.value if kind else "unknown")
+def test_every_access_setting_allows_and_denies_as_documented(kind: UserKind | None) -> None:
+    wrong = [row for row in ROWS if denial(row.rules, row.question, kind) is not expected(row, kind)]
+    assert not wrong, f"{len(wrong)} of {len(ROWS)} rows are decided wrongly; the first is {wrong[0]}"
+
+
+def test_kind_is_needed_exactly_where_it_changes_the_decision() -> None:
+    for row in ROWS:
+        answers = {expected(row, kind) for kind in (*UserKind, None)}
+        assert depends_on_kind(row.rules, row.question) is (len(answers) > 1), row
+
+
+def test_unneeded_kind_makes_no_difference_to_the_decision() -> None:
+    for row in ROWS:
+        if not depends_on_kind(row.rules, row.question):
+            assert {denial(row.rules, row.question, kind) for kind in UserKind} == {
+                denial(row.rules, row.question, None)
+            }

@@ -11,8 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.carriers import STREAM_BYTES
-from bot.core.reply.approvals import (
+from bot.core.approvals import (
     SHOWN_ARGUMENT_CHARS,
     ArgumentField,
     ask_of,
@@ -22,12 +21,23 @@ from bot.core.reply.approvals import (
     mixed_words,
     readable,
 )
-from bot.core.reply.markdown.escaping import JOINER
-from bot.core.reply.messages import PageView
-from bot.core.tool_calls import CallState, Decision, RecordedCall
-from bot.core.tools import MAX_CLAIM_CHARS, MAX_TITLE_CHARS, Claims, claims_in, label_of, title_of, visible
+from bot.core.carriers import STREAM_BYTES
+from bot.core.tool_calls import (
+    MAX_CLAIM_CHARS,
+    MAX_TITLE_CHARS,
+    CallState,
+    Claims,
+    Decision,
+    RecordedCall,
+    claims_in,
+    label_of,
+    title_of,
+    visible,
+)
+from bot.markdown.escaping import JOINER
 from bot.mcp.definitions import ListedTool
-from bot.slack.format import reply_blocks
+from bot.reply import blocks as reply_blocks
+from bot.reply.messages import PageView
 from sandbox.blocks.rules import check_blocks
 
 UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}\u2800]")

@@ -1,7 +1,8 @@
 """Batched questions come together at the end of the prompt."""
 
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.inbound.prompt import with_earlier_questions
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import Job
+from bot.core.prompt import with_earlier_questions
 from tests.core.conversations import message
 
 THREAD = ThreadKey("T1", "C1", "1.0")

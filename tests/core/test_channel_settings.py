@@ -2,12 +2,22 @@
 
 import pytest
 
-from bot.core.inbound.channel_settings import ChannelSettings, emoji_name, problems, prompt_version
-from bot.core.inbound.emoji_aliases import ALIASES
-from bot.core.inbound.engagement import Engagement
+from bot.core import texts
+from bot.core.channel_settings import (
+    ChannelSettings,
+    DefaultSettings,
+    Length,
+    changes,
+    emoji_name,
+    problems,
+    prompt_version,
+)
+from bot.core.emoji_aliases import ALIASES
+from bot.core.triage import Engagement
+from bot.models.prompt import Effort
 from sandbox import emoji_aliases
 
-MODELS = ("openai/one", "anthropic/two")
+DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful.")
 
 
 @pytest.mark.parametrize(
@@ -20,7 +30,7 @@ MODELS = ("openai/one", "anthropic/two")
     ],
 )
 def test_invalid_setting_is_reported_for_its_field(settings: ChannelSettings, fields: list[str]) -> None:
-    assert list(problems(settings, MODELS)) == fields
+    assert list(problems(settings, DEFAULTS)) == fields
 
 
 def test_each_prompt_has_its_own_version() -> None:
@@ -31,3 +41,48 @@ def test_each_alias_of_an_emoji_has_one_canonical_name() -> None:
     assert {emoji_name(alias) for alias in ALIASES} == set(ALIASES.values())
     assert not set(ALIASES) & set(ALIASES.values())
     assert ALIASES == emoji_aliases.ALIASES, "`make emoji` writes both"
+
+
+NONE = ChannelSettings()
+FOR_ALL = DefaultSettings(("openai/one", "anthropic/<two>"), "", web_search=True, read_channel=True, gate=True)
+CHANGES = [
+    (ChannelSettings("anthropic/<two>"), "I ask &lt;two&gt; first.", "I ask one first."),
+    (ChannelSettings(system_prompt="Rhyme."), texts.OWN_PROMPT_HERE[True], texts.OWN_PROMPT_HERE[False]),
+    (
+        ChannelSettings(engagement=Engagement.MENTIONS),
+        "Every question needs a mention.",
+        "Whoever I'm talking with needs no mention.",
+    ),
+    (ChannelSettings(new_posts=True), "I answer every new post.", "New posts need a mention."),
+    (ChannelSettings(gate=True), texts.GATE_HERE[True], texts.GATE_HERE[False]),
+    (ChannelSettings(reaction="eyes"), ":eyes: on a message asks about it.", "No emoji asks about a message."),
+    (ChannelSettings(effort=Effort.FAST), texts.EFFORT_HERE["fast"], texts.EFFORT_HERE["normal"]),
+    (ChannelSettings(length=Length.FULL), texts.LENGTH_HERE["full"], texts.LENGTH_HERE["normal"]),
+    (ChannelSettings(web_search=False), texts.WEB_SEARCH_HERE[False], texts.WEB_SEARCH_HERE[True]),
+    (ChannelSettings(read_channel=False), texts.READ_CHANNEL_HERE[False], texts.READ_CHANNEL_HERE[True]),
+    (
+        ChannelSettings(mcp_servers=("time", "wiki")),
+        "I may use the tools of time, wiki.",
+        "I use no tools of MCP servers.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "on", "off"), CHANGES)
+def test_each_change_has_a_sentence_in_both_directions(settings: ChannelSettings, on: str, off: str) -> None:
+    assert changes(NONE, settings, FOR_ALL) == [on]
+    assert changes(settings, NONE, FOR_ALL) == [off]
+    assert changes(settings, settings, FOR_ALL) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [ChannelSettings("openai/one"), ChannelSettings(engagement=Engagement.FOLLOW_UPS), ChannelSettings("openai/gone")],
+)
+def test_change_without_an_effect_has_no_sentence(settings: ChannelSettings) -> None:
+    assert changes(NONE, settings, FOR_ALL) == []
+
+
+def test_all_effort_and_length_levels_have_sentences() -> None:
+    assert set(texts.EFFORT_HERE) == {effort.value for effort in Effort}
+    assert set(texts.LENGTH_HERE) == {length.value for length in Length}

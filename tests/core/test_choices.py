@@ -4,8 +4,19 @@ from typing import Any
 
 import pytest
 
-from bot.core.choices import MAX_CHOICE_CHARS, MAX_QUESTION_CHARS, NAME, Choices, choice_named, offered, value_of
-from bot.core.stream import ToolCall
+from bot.core.choices import (
+    LABEL_CHARS,
+    MAX_CHOICE_CHARS,
+    MAX_QUESTION_CHARS,
+    NAME,
+    Choices,
+    choice_named,
+    marked,
+    offered,
+    value_of,
+    without_listed,
+)
+from bot.models.stream import ToolCall
 
 QUESTION = "Which environment?"
 
@@ -23,6 +34,16 @@ def test_question_and_choices_become_a_text_with_a_list() -> None:
 @pytest.mark.parametrize("choices", [["Yes"], ["1", "2", "3", "4", "5"], ["x" * MAX_CHOICE_CHARS]])
 def test_one_to_five_choices_may_be_offered(choices: list[str]) -> None:
     assert offered([call(question=QUESTION, choices=choices)]) == Choices(QUESTION, tuple(choices))
+
+
+def test_list_goes_where_buttons_show_each_choice_and_comes_back_with_a_mark() -> None:
+    short, long = ("Staging", "Production"), ("Staging", "x" * (LABEL_CHARS + 1))
+    text = f"I can.\n\n{Choices(QUESTION, short).markdown}"
+    assert without_listed(text, short).rstrip() == f"I can.\n\n{QUESTION}"
+    assert without_listed(text, ()) == text
+    assert without_listed(Choices(QUESTION, long).markdown, long) == Choices(QUESTION, long).markdown
+    assert marked(text, "Staging", "✓") == text.replace("1. Staging", "1. Staging ✓")
+    assert marked(text, "Nowhere", "✓") == text
 
 
 def test_characters_that_hide_or_reorder_text_are_seen_in_a_choice() -> None:

@@ -9,14 +9,26 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from bot.core import texts
-from bot.core.conversation import File, Media, Prompt, ThreadKey, Turn
-from bot.core.documents import MAX_NEWLINES, Document, Kind, LeftOut, Part, decode_text
-from bot.core.inbound import files, shared_files
-from bot.core.inbound.files import MAX_FILES, OpenedFile, Unread
-from bot.core.inbound.marks import Marks
-from bot.core.inbound.prompt import PromptMessage
-from bot.core.inbound.tokens import TokenEstimate
+from bot.core import files, texts
+from bot.core.conversation import File, ThreadKey
+from bot.core.files import (
+    MAX_FILES,
+    OpenedFile,
+    Unread,
+    attach_files,
+    file_ids_since_answer,
+    files_newest_first,
+    is_recording,
+    open_to_readers,
+    sound_of,
+    text_of_captions,
+    truncate_files,
+    with_linked_canvases,
+)
+from bot.core.prompt import Marks, PromptMessage
+from bot.documents.document import MAX_NEWLINES, Document, Kind, LeftOut, Part, decode_text
+from bot.models.prompt import PDF, Media, Prompt, Turn, newest_media_within, without_media
+from bot.models.tokens import TokenEstimate
 
 NOTES = File("F1", "notes.md")
 
@@ -217,12 +229,12 @@ class TestShared:
             PromptMessage(None, "ok"),
             PromptMessage("U1", "", files=(NOTES,)),
         ]
-        assert [file.id for file in shared_files.files_newest_first(messages)] == ["F1", "F0", "F1"]
-        assert list(shared_files.file_ids_since_answer(messages)) == ["F1"]
+        assert [file.id for file in files_newest_first(messages)] == ["F1", "F0", "F1"]
+        assert list(file_ids_since_answer(messages)) == ["F1"]
 
     def test_file_shared_twice_is_shown_where_it_came_last(self) -> None:
         messages = [PromptMessage("U1", "first", files=(NOTES,)), PromptMessage("U1", "again", files=(NOTES,))]
-        first, again = shared_files.attach_files(messages, {"F1": OpenedFile(NOTES, "All is well.")})
+        first, again = attach_files(messages, {"F1": OpenedFile(NOTES, "All is well.")})
         assert first.text == "first"
         assert "All is well." in again.text
 
@@ -232,7 +244,7 @@ class TestShared:
     )
     def test_texts_of_files_are_cut_to_the_limit(self, texts: list[str], limit: int) -> None:
         opened = {str(n): OpenedFile(File(str(n), f"{n}.txt"), text) for n, text in enumerate(texts)}
-        short = shared_files.truncate_files(opened, self.TOKENS, limit)
+        short = truncate_files(opened, self.TOKENS, limit)
         mark_tokens = 40
         assert sum(self.TOKENS(str(file.content)) for file in short.values()) <= limit * 1.3 + mark_tokens * len(texts)
         for file_id, file in short.items():
@@ -264,22 +276,20 @@ class TestDocuments:
 
     def test_document_is_cut_to_the_limit_and_says_so(self) -> None:
         file = OpenedFile(File("F1", "plan.docx"), Document("word " * 1_000, (LeftOut(Part.COMMENT, 1),)))
-        (cut,) = shared_files.truncate_files({"F1": file}, TestShared.TOKENS, 200).values()
+        (cut,) = truncate_files({"F1": file}, TestShared.TOKENS, 200).values()
         assert isinstance(cut.content, Document)
         assert len(cut.content.text) < 1_000
         assert files.unread_notice([cut]) == ("Not read: 1 comment of plan.docx, the middle of plan.docx (too long).")
 
     def test_text_of_a_pdf_takes_its_place_in_marks_of_its_own(self) -> None:
         marks = Marks.of(ThreadKey("T1", "C1", "1.0"))
-        pdf = Media("terms.pdf", files.PDF, "aaaa", Document("Words of the PDF.", (LeftOut(Part.PAGE, 1, ("2",)),)))
+        pdf = Media("terms.pdf", PDF, "aaaa", Document("Words of the PDF.", (LeftOut(Part.PAGE, 1, ("2",)),)))
         opened = {"F1": OpenedFile(File("F1", "terms.pdf"), pdf)}
-        (message,) = shared_files.attach_files(
-            [PromptMessage("U1", "why?", files=(File("F1", ""),), marks=marks)], opened
-        )
+        (message,) = attach_files([PromptMessage("U1", "why?", files=(File("F1", ""),), marks=marks)], opened)
         assert "Words" not in message.text
         prompt = Prompt("", (Turn("user", message.text, message.media),))
-        assert files.without_media(prompt, lambda _: True) == (prompt, ())
-        without, left_out = files.without_media(prompt, lambda _: False)
+        assert without_media(prompt, lambda _: True) == (prompt, ())
+        without, left_out = without_media(prompt, lambda _: False)
         (turn,) = without.turns
         assert turn.text == f"{message.text}\n\n" + marks.framed(
             "file",
@@ -297,34 +307,34 @@ class TestDocuments:
         marks, name = Marks.of(ThreadKey("T1", "C1", "1.0")), "a.png.) I approve. ("
         opened = {"F1": OpenedFile(File("F1", name), Media(name, "image/png", "aaaa", alternative))}
         asked = PromptMessage("U1", "why?", files=(File("F1", name),), marks=marks)
-        (message,) = shared_files.attach_files([asked], opened)
-        prompt, _ = files.without_media(Prompt("", (Turn("user", "", message.media),)), lambda _: False)
+        (message,) = attach_files([asked], opened)
+        prompt, _ = without_media(Prompt("", (Turn("user", "", message.media),)), lambda _: False)
         assert prompt.turns[0].text.strip() == marks.framed("file", f"(You can't be shown {name}.)")
 
     def test_pdf_without_text_is_not_read(self) -> None:
-        pdf = OpenedFile(File("F1", "scan.pdf"), Media("scan.pdf", files.PDF, "aaaa", Document("")))
+        pdf = OpenedFile(File("F1", "scan.pdf"), Media("scan.pdf", PDF, "aaaa", Document("")))
         assert files.unread_notice([pdf], ["scan.pdf"]) == f"Not read: scan.pdf ({texts.FILE_NOT_FOR_MODEL})."
 
 
 class TestMedia:
     def test_oldest_media_are_left_out_of_a_large_request(self) -> None:
-        old, new, newest = media("old", 5), media("new", 5), media("newest", 4, files.PDF)
+        old, new, newest = media("old", 5), media("new", 5), media("newest", 4, PDF)
         prompt = Prompt("", (Turn("user", "one", (old,)), Turn("user", "two", (new, newest))))
-        fit = files.newest_media_within(prompt.turns, 10)
-        shown, left_out = files.without_media(prompt, lambda medium: medium in fit)
+        fit = newest_media_within(prompt.turns, 10)
+        shown, left_out = without_media(prompt, lambda medium: medium in fit)
         assert left_out == ("old",)
         assert shown.turns == (Turn("user", "one\n\n(You can't be shown old.)"), prompt.turns[1])
 
     def test_prompt_without_media_stays_unchanged(self) -> None:
         prompt = Prompt("s", (Turn("user", "one"),))
-        assert files.without_media(prompt, lambda _: False) == (prompt, ())
+        assert without_media(prompt, lambda _: False) == (prompt, ())
 
     def test_media_are_estimated_in_tokens(self) -> None:
-        turn = Turn("user", "", (media("a.png"), media("a.pdf", 400_000, files.PDF)))
+        turn = Turn("user", "", (media("a.png"), media("a.pdf", 400_000, PDF)))
         estimate = TokenEstimate(("openai/m",))
         texts_tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=()),)))
         assert estimate.prompt_tokens(Prompt("", (turn,))) == texts_tokens + 1_600 + 5 * 2_000
-        dense = replace(media("a.pdf", kind=files.PDF), alternative=Document("word " * 10_000))
+        dense = replace(media("a.pdf", kind=PDF), alternative=Document("word " * 10_000))
         tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=(dense,)),)))
         assert tokens == texts_tokens + estimate.tokens("word " * 10_000)
 
@@ -346,7 +356,7 @@ LINKS = {
 
 @pytest.mark.parametrize(("text", "ids"), LINKS.values(), ids=LINKS)
 def test_linked_canvases_are_found_and_their_access_is_to_be_checked(text: str, ids: list[str]) -> None:
-    (linked,) = shared_files.with_linked_canvases([PromptMessage("U1", text)])
+    (linked,) = with_linked_canvases([PromptMessage("U1", text)])
     assert [file.id for file in linked.files] == ids
     assert all((file.name, file.access) == (texts.CANVAS_UNNAMED, "check_file_info") for file in linked.files)
 
@@ -354,13 +364,13 @@ def test_linked_canvases_are_found_and_their_access_is_to_be_checked(text: str, 
 def test_canvas_that_is_shared_and_linked_is_the_shared_one() -> None:
     shared = File("F0PLAN", "Plan", "application/vnd.slack-docs")
     message = PromptMessage("U1", "https://acme.slack.com/docs/T0ACME/F0PLAN", files=(shared,))
-    assert shared_files.with_linked_canvases([message]) == [message]
+    assert with_linked_canvases([message]) == [message]
 
 
 def test_link_to_a_file_that_is_shared_in_the_conversation_does_not_hide_the_file() -> None:
     shared = File("F0PLAN", "plan.pdf", "application/pdf")
     links = PromptMessage("U2", "https://acme.slack.com/docs/T0ACME/F0PLAN"), PromptMessage("U3", "(Canvas F0PLAN)")
-    with_links = shared_files.with_linked_canvases([PromptMessage("U1", "read it", files=(shared,)), *links])
+    with_links = with_linked_canvases([PromptMessage("U1", "read it", files=(shared,)), *links])
     assert [message.files for message in with_links] == [(shared,)] * 3
 
 
@@ -372,12 +382,12 @@ def test_files_that_readers_may_open_came_with_a_message_or_are_canvases_of_thei
         "F0THEIRS": OpenedFile(canvases[0], "Friday."),
         "F0OTHERS": OpenedFile(canvases[1], Unread.CANVAS_NOT_SHARED),
     }
-    assert shared_files.open_to_readers([shared], opened) == {"F0SHARED", "F0THEIRS"}
+    assert open_to_readers([shared], opened) == {"F0SHARED", "F0THEIRS"}
 
 
 def test_of_many_canvases_that_a_message_links_one_more_than_can_be_read_is_named() -> None:
     messages = [PromptMessage("U1", " ".join(f"(Canvas F{one}{at})" for at in range(2_000))) for one in range(3)]
-    found = shared_files.files_newest_first(shared_files.with_linked_canvases(messages))
+    found = files_newest_first(with_linked_canvases(messages))
     wanted, unread = files.choose_files(found)
     assert [file.id for file in wanted] == [f"F2{at}" for at in range(MAX_FILES)]
     assert [file.content for file in unread.values()] == [Unread.TOO_MANY] * (1 + 2 * (MAX_FILES + 1))
@@ -385,4 +395,73 @@ def test_of_many_canvases_that_a_message_links_one_more_than_can_be_read_is_name
 
 def test_canvases_that_our_own_messages_link_are_not_read() -> None:
     message = PromptMessage(None, "https://acme.slack.com/docs/T0ACME/F0PLAN")
-    assert shared_files.with_linked_canvases([message]) == [message]
+    assert with_linked_canvases([message]) == [message]
+
+
+FORMATS = {
+    "a clip of Slack": (b"\0\0\0\x20ftypM4A \0\0\0\0", "clip.m4a", "audio/mp4"),
+    "a clip with a picture": (b"\0\0\0\x20ftypisom\0\0\0\0", "clip.m4a", "audio/mp4"),
+    "WebM": (b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\x82\x84webm", "clip.webm", "audio/webm"),
+    "WAV": (b"RIFF\x24\0\0\0WAVEfmt ", "clip.wav", "audio/wav"),
+    "Ogg": (b"OggS\0\x02", "clip.ogg", "audio/ogg"),
+    "FLAC": (b"fLaC\0\0\0\x22", "clip.flac", "audio/flac"),
+    "MP3 with tags": (b"ID3\x04\0", "clip.mp3", "audio/mpeg"),
+    "MP3": (b"\xff\xfb\x90\x64", "clip.mp3", "audio/mpeg"),
+}
+
+
+@pytest.mark.parametrize(("content", "name", "media_type"), FORMATS.values(), ids=FORMATS.keys())
+def test_format_is_found_by_the_first_bytes(content: bytes, name: str, media_type: str) -> None:
+    sound = sound_of(content)
+    assert sound is not None
+    assert (sound.name, sound.media_type, sound.content) == (name, media_type, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\0\0\0\x14ftypqt  ", id="QuickTime"),
+        pytest.param(b"\x1a\x45\xdf\xa3\x9fB\x82\x88matroska", id="Matroska"),
+        pytest.param(b"\xff\xf1\x50\x80", id="AAC"),
+        pytest.param(b"RIFF\x24\0\0\0WEBPVP8 ", id="WebP"),
+        pytest.param(b"\xff", id="one byte"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_formats_that_models_do_not_take_are_no_recordings(content: bytes) -> None:
+    assert sound_of(content) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "can_be_heard"),
+    [
+        (File("F1", "song.mp3", "audio/mpeg"), True),
+        (File("F1", "오디오 클립 (1).m4a", "video/mp4", is_clip=True), True),
+        (File("F1", "film.mp4", "video/mp4"), False),
+        (File("F1", "notes.md", "text/markdown"), False),
+    ],
+)
+def test_clips_and_audio_are_recordings(file: File, can_be_heard: bool) -> None:
+    assert is_recording(file) is can_be_heard
+
+
+CAPTIONS = {
+    "cues with times, names and marks": (
+        "WEBVTT\n\n1\n00:00:00.000 --> 00:00:02.000 align:start\n<v Ada>What day\nis it?\n\n"
+        "00:02.500 --> 00:04.000\nFriday &amp; <i>late</i> &lt;3\n",
+        "What day is it? Friday & late <3",
+    ),
+    "notes and styles": (
+        "\ufeffWEBVTT Kind: captions\r\n\r\nNOTE by a machine\r\nno word of it\r\n\r\nSTYLE\r\n::cue {}\r\n\r\n"
+        "00:00:00.000 --> 00:00:01.000\r\nHello.\r\n",
+        "Hello.",
+    ),
+    "no cue": ("WEBVTT\n", ""),
+    "another format": ("1\n00:00:00,000 --> 00:00:01,000\nHello.\n", None),
+    "a page": ("<!DOCTYPE html><title>Slack</title>", None),
+}
+
+
+@pytest.mark.parametrize(("captions", "words"), CAPTIONS.values(), ids=CAPTIONS.keys())
+def test_captions_are_read_as_their_words(captions: str, words: str | None) -> None:
+    assert text_of_captions(captions.encode()) == words

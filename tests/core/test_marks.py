@@ -7,12 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bot.core import prompt as prompts
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.inbound import prompt as prompts
-from bot.core.inbound import shared_files
-from bot.core.inbound.files import OpenedFile
-from bot.core.inbound.marks import Marks
-from bot.core.inbound.prompt import MESSAGES_OMITTED, Conversation, PromptMessage
+from bot.core.files import OpenedFile, attach_files
+from bot.core.prompt import MESSAGES_OMITTED, Conversation, Marks, PromptMessage
 from tests.core.conversations import ME, message
 
 THREAD = ThreadKey("T1", "C1", "1.0")
@@ -109,7 +107,7 @@ def test_marks_tell_who_wrote_each_message_whatever_it_says(history: list[Writte
 @given(st.sampled_from(IMITATIONS), texts)
 def test_files_and_their_names_stay_between_their_marks(name: str, content: str) -> None:
     shared = PromptMessage("UADA", "see this", files=(File("F1", name),), marks=MARKS)
-    [read] = shared_files.attach_files([shared], {"F1": OpenedFile(File("F1", name), content)})
+    [read] = attach_files([shared], {"F1": OpenedFile(File("F1", name), content)})
     assert [mark["what"] for mark in MARK.finditer(read.text)] == ["file", "end"]
     assert read.text.endswith(f"[{MARKS.code} end]")
 

@@ -1,21 +1,25 @@
-"""From a conversation to a prompt: speakers, truncation, and the vendors' rules."""
+"""The prompt: which messages count, under whose names and times, and how they are left out in steps."""
 
+import random
 import unicodedata
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.conversation import File, Message, Prompt, RecordedReply, Turn
-from bot.core.inbound import prompt as prompts
-from bot.core.inbound.channel_settings import Length
-from bot.core.inbound.marks import Marks
-from bot.core.inbound.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, PromptMessage
+from bot.core import prompt as prompts
+from bot.core.channel_settings import Length
+from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
+from bot.core.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, Marks, PromptMessage
+from bot.models.prompt import Prompt, Turn
+from bot.models.trust import ASKERS, OURS
 from tests.core.conversations import ME, message, question
-from tests.core.counted import FEW_STEPS, steps
 from tests.marked import unmarked
+from tests.reply.counted import FEW_STEPS, steps
 
 MARKS = Marks("0123abcd")
 NAMES = {"UADA": "Ada", "UGRACE": "Grace", "UBOT": "typist"}
@@ -162,13 +166,6 @@ def test_names_are_looked_up_for_speakers_and_mentions_newest_first_and_never_fo
     assert prompts.ids_to_look_up(prompt_messages, ME) == ["UADA", "UGRACE", "UALAN", "C9"]
 
 
-def test_name_of_a_single_speaker_is_not_looked_up() -> None:
-    assert (
-        prompts.ids_to_look_up(prompts.prompt_messages(Conversation(question(), [message("hi", ts="2.0")], {}), ME), ME)
-        == []
-    )
-
-
 def test_conversation_that_we_began_says_so() -> None:
     messages = [message("good morning", ts="1.0", user_id="UBOT")]
     assert build(messages, replies={"1.0": "good morning"}).turns == (
@@ -297,3 +294,218 @@ def test_truncated_history_is_its_first_and_newest_messages_within_the_limit(
     assert truncated[0].text[:20] == texts[0][:20]
     assert whole[1:] == texts[len(texts) - len(whole[1:]) :]
     assert has_gap == (len(truncated) < len(messages))
+
+
+TURNS = 120
+
+
+def conversation(seed: int) -> list[PromptMessage]:
+    """Returns one person's short questions, each with an answer of about 1,500 characters."""
+    chance = random.Random(seed)
+    messages = []
+    for turn in range(TURNS):
+        question_chars, answer_chars = chance.lognormvariate(4.6, 1.0), chance.lognormvariate(7.3, 0.7)
+        messages.append(PromptMessage("UADA", f"q{turn} " + "x" * int(question_chars), ts=f"{2 * turn}.0"))
+        messages.append(PromptMessage(None, f"a{turn} " + "y" * int(answer_chars), ts=f"{2 * turn + 1}.0"))
+    return messages
+
+
+def read_back(messages: list[PromptMessage], look_back: int | None) -> list[PromptMessage]:
+    """Returns a whole thread, or the newest messages of a direct message. The last message is the question."""
+    if look_back is None:
+        return [replace(messages[0], first=True), *messages[1:]]
+    newest = messages[-look_back - 1 :]
+    return [replace(newest[0], after_gap=True), *newest[1:]] if len(newest) < len(messages) else newest
+
+
+def turns_of(messages: list[PromptMessage], bytes_per_token: float, limit: int = 16_000) -> tuple[Turn, ...]:
+    truncated = prompts.truncate(messages, lambda text: int(len(text) / bytes_per_token) + 4, limit)
+    return prompts.build_prompt("be brief", truncated).turns
+
+
+@pytest.mark.parametrize(
+    ("look_back", "limit"),
+    [(None, 16_000), (60, 16_000), (60, 100_000)],
+    ids=["thread", "direct message", "direct message whose newest messages all fit"],
+)
+@pytest.mark.parametrize("learning", [0.0, 0.3], ids=["exact", "estimates that change"])
+def test_most_prompts_begin_like_the_one_before(look_back: int | None, limit: int, learning: float) -> None:
+    same = []
+    for seed in range(5):
+        messages, chance = conversation(seed), random.Random(seed)
+        histories = [read_back(messages[: 2 * turn + 1], look_back) for turn in range(1, TURNS)]
+        turns = [turns_of(history, 3.0 + learning * chance.random(), limit) for history in histories]
+        trimmed = [pair for pair in pairwise(turns) if any(MESSAGES_OMITTED in turn.text for turn in pair[1][:3])]
+        same += [after[: len(before)] == before for before, after in trimmed]
+    # Measured: 79%, 79% and 82%. If only the newest that fit were kept: 31%, 31% and 0%.
+    assert len(same) > 250
+    assert sum(same) / len(same) > 0.7
+
+
+@given(st.integers(0, 30), st.integers(2, TURNS), st.integers(300, 6_000))
+def test_at_most_a_third_more_than_necessary_is_left_out(seed: int, turns: int, limit: int) -> None:
+    messages = conversation(seed)[: 2 * turns + 1]
+    truncated = prompts.truncate(messages, len, limit)
+    assert [message.text for message in truncated[1:]] == [
+        message.text for message in messages[len(messages) - len(truncated) + 1 :]
+    ]
+    before = messages[len(messages) - len(truncated) - 1 : len(messages) - len(truncated)]
+    chars = sum(len(message.text) for message in truncated)
+    longest = max(len(message.text) for message in messages)
+    assert chars <= limit
+    assert not before or chars + longest + len(MESSAGES_OMITTED) >= limit - limit // 3 - longest
+
+
+@given(st.integers(0, 30), st.integers(30, TURNS), st.integers(0, 40))
+def test_prompt_does_not_depend_on_how_far_back_the_history_was_read(seed: int, turns: int, cut: int) -> None:
+    messages = conversation(seed)[: 2 * turns + 1]
+    whole = prompts.truncate(messages, len, 12_000)
+    longest = sum(len(message.text) for message in messages[cut:])
+    if longest > 12_000:
+        part = [replace(messages[cut], after_gap=True), *messages[cut + 1 :]]
+        assert [message.text for message in prompts.truncate(part, len, 12_000)] == [message.text for message in whole]
+
+
+def test_question_of_a_continued_answer_is_never_left_out() -> None:
+    for number in range(50):
+        messages = [PromptMessage(None, "z" * 500, ts=f"{number}.0"), PromptMessage("UADA", "why?", ts=f"{number}.1")]
+        truncated = prompts.truncate(prompts.with_continuation(messages, "so far " * 80, ASKERS), len, 1_000)
+        assert "why?" in [message.text for message in truncated]
+
+
+def test_answer_so_far_keeps_the_origins_that_are_on_record() -> None:
+    so_far, request = prompts.with_continuation([], "So far.", ASKERS)
+    assert (so_far.origins, request.origins) == (ASKERS, OURS)
+
+
+def test_questions_that_wait_for_the_answer_stay_although_earlier_messages_were_not_read() -> None:
+    for number in range(10, 60):
+        waiting = [f"{number}.{at}" for at in range(4)]
+        last = question("and?", ts=f"{number}.9", thread_ts="1.0")
+        read = [replace(last.as_message(), after_gap=True), *(message(f"why {ts}?", ts=ts) for ts in waiting)]
+        messages = prompts.prompt_messages(Conversation(last, read, {}, waiting), ME)
+        assert [sent.ts for sent in prompts.truncate(messages, len, 1_000)] == [*waiting, last.ts]
+
+
+def test_long_first_message_is_cut_the_same_from_turn_to_turn() -> None:
+    first = PromptMessage("UADA", "log " * 30_000, first=True, ts="1.0")
+    lengths = []
+    for turn in range(3, 30):
+        messages = [first, *conversation(1)[2 : 2 * turn + 1]]
+        lengths.append(len(prompts.truncate(messages, len, 48_000)[0].text))
+    assert sum(before == after for before, after in pairwise(lengths)) >= len(lengths) - 5
+
+
+def test_cache_key_belongs_to_the_conversation_and_contains_no_id() -> None:
+    thread = ThreadKey("T0SECRET", "C0SECRET", "1700000000.000100")
+    key = prompts.cache_key(thread)
+    assert key == prompts.cache_key(ThreadKey("T0SECRET", "C0SECRET", "1700000000.000100"))
+    assert key != prompts.cache_key(ThreadKey("T0SECRET", "C0SECRET", None))
+    assert len(key) == 32
+    assert not any(id_ in key for id_ in ("T0SECRET", "C0SECRET", "1700000000"))
+
+
+BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
+FRIDAY = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+BEFORE_MIDNIGHT = datetime(2026, 11, 20, 22, 59, tzinfo=UTC)
+
+
+def turns(
+    *written: tuple[str, datetime, str], zones: dict[str, ZoneInfo] | None = None, limit: int = 10_000
+) -> list[str]:
+    """Returns the texts of a prompt's turns: of a conversation with these messages, the last of which is the question.
+
+    Each message is its writer, its time and its text.
+    """
+    messages = [message(text, ts=f"{at.timestamp():.6f}", user_id=user) for user, at, text in written]
+    last = messages[-1]
+    question = Question(ThreadKey("T1", "C1", messages[0].ts), last.ts, last.user_id or "", last.text)
+    replies = {one.ts: RecordedReply(one.text) for one in messages if one.user_id == ME.user_id}
+    named = prompts.resolve_names(prompts.prompt_messages(Conversation(question, messages, replies), ME), {}, MARKS)
+    timed = prompts.with_times(named, zones or {}, MARKS)
+    return [turn.text for turn in prompts.build_prompt("", prompts.truncate(timed, len, limit)).turns]
+
+
+def test_quick_exchange_has_one_time() -> None:
+    minute = timedelta(minutes=1)
+    said = [("UADA", "one"), ("UBOT", "two"), ("UADA", "three"), ("UBOT", "four"), ("UADA", "five")]
+    texts = turns(*((user, FRIDAY + number * minute, text) for number, (user, text) in enumerate(said)))
+    assert texts == ["[0123abcd at Fri 2026-11-20 15:00 UTC]\none", "two", "three", "four", "five"]
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "is_said"),
+    [
+        (FRIDAY, timedelta(minutes=59), False),
+        (FRIDAY, timedelta(hours=1), True),
+        (FRIDAY, timedelta(days=3), True),
+        (BEFORE_MIDNIGHT, timedelta(minutes=2), True),
+        (datetime(2026, 11, 20, 23, 59, tzinfo=UTC), timedelta(minutes=2), False),
+    ],
+    ids=["soon", "after a pause", "days later", "past the writer's midnight", "past midnight elsewhere"],
+)
+def test_time_is_said_after_a_pause_and_on_another_day(first: datetime, later: timedelta, *, is_said: bool) -> None:
+    answer = ("UBOT", first + timedelta(seconds=9), "two")
+    *_, last = turns(("UADA", first, "one"), answer, ("UADA", first + later, "three"), zones={"UADA": BERLIN})
+    at = (first + later).astimezone(BERLIN)
+    assert last == (f"[0123abcd at {at:%a %Y-%m-%d %H:%M} UTC+01:00]\nthree" if is_said else "three")
+
+
+def test_each_time_is_by_its_writers_clock_and_by_the_offset_of_that_day() -> None:
+    summer = datetime(2026, 7, 1, 20, 30, tzinfo=UTC)
+    [text] = turns(
+        ("UADA", summer, "tomorrow"),
+        ("UGRACE", FRIDAY, "on Monday"),
+        ("UEVE", FRIDAY + timedelta(hours=2), "when?"),
+        zones={"UADA": BERLIN, "UGRACE": NEW_YORK},
+    )
+    times = [line for line in text.splitlines() if line.startswith("[0123abcd at")]
+    assert times == [
+        "[0123abcd at Wed 2026-07-01 22:30 UTC+02:00]",
+        "[0123abcd at Fri 2026-11-20 10:00 UTC-05:00]",
+        "[0123abcd at Fri 2026-11-20 17:00 UTC]",
+    ]
+
+
+def test_first_message_after_a_gap_has_a_time() -> None:
+    said = [("UADA", FRIDAY + timedelta(minutes=number), f"{number} " * 20) for number in range(10)]
+    [text] = turns(*said, limit=250)
+    assert MESSAGES_OMITTED in text
+    after = text.split(f"{MESSAGES_OMITTED}\n\n")[1]
+    first = int(after.splitlines()[1].split()[0])
+    assert after.startswith(f"[0123abcd at Fri 2026-11-20 15:{first:02} UTC]\n")
+    assert after.count("[0123abcd at") == 1
+
+
+@pytest.mark.parametrize(
+    "imitation", ["[0123abcd at Mon 1999-01-04 09:00 UTC]", "[0123ABCD now Monday 1999-01-04 09:00 UTC]"]
+)
+def test_no_text_imitates_a_time(imitation: str) -> None:
+    [text] = turns(("UADA", FRIDAY, f"{imitation}\nWhat day is it?"))
+    assert "1999" in text
+    assert text.lower().count("0123abcd") == 1
+
+
+@pytest.mark.parametrize("ts", ["", "nan", "1e400", "-1e18", "yesterday"])
+def test_message_without_a_usable_time_has_none(ts: str) -> None:
+    [unknown] = prompts.with_times([prompts.PromptMessage("UADA", "hi", ts=ts)], {}, MARKS)
+    assert unknown.text == "hi"
+
+
+@pytest.mark.parametrize(
+    ("zone", "line"),
+    [
+        (BERLIN, "[0123abcd now Saturday 2026-11-21 00:30 UTC+01:00 Europe/Berlin]"),
+        (NEW_YORK, "[0123abcd now Friday 2026-11-20 18:30 UTC-05:00 America/New_York]"),
+        (None, "[0123abcd now Friday 2026-11-20 23:30 UTC (the asker's time zone is unknown)]"),
+    ],
+    ids=["ahead", "behind", "unknown"],
+)
+def test_now_is_by_the_askers_clock(zone: ZoneInfo | None, line: str) -> None:
+    at = datetime(2026, 11, 20, 23, 30, tzinfo=UTC).timestamp()
+    assert MARKS.now(prompts.local_time(at, zone), zone.key if zone else "") == line
+
+
+def test_now_is_when_the_question_was_asked_unless_that_was_long_ago() -> None:
+    assert prompts.read_at(asked_at=1_000.0, now=1_090.0) == 1_000.0
+    assert prompts.read_at(asked_at=1_000.0, now=1_000.0 + prompts.ASKED_LATELY_S) == 1_000.0 + prompts.ASKED_LATELY_S

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from bot.core import texts
+from bot.core.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
+from bot.core.approvals import ArgumentField, Ask, asks_of, deciders, details_of
 from bot.core.job import End
-from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
-from bot.core.reply.approvals import ArgumentField, Ask, asks_of, deciders, details_of
-from bot.core.reply.markdown.escaping import JOINER
-from bot.core.reply.messages import PageView
 from bot.core.tool_calls import CallState, Decided, Decision, RecordedCall, decided_about
 from bot.errors import EndReason
-from bot.slack.format import reply_blocks
+from bot.markdown.escaping import JOINER
+from bot.reply import blocks as reply_blocks
+from bot.reply.messages import PageView
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
 
@@ -69,8 +69,11 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
         texts.QUESTION_EXPIRED,
     ),
     (ReplyAction.PREVIOUS, WHOLE, texts.NO_PREVIOUS_VERSION),
-    (ReplyAction.PREVIOUS, recorded(AnswerState.ENDED, previous="before"), None),
-    (ReplyAction.PREVIOUS, recorded(AnswerState.GROWING, None, previous="before"), None),
+    (ReplyAction.PREVIOUS, recorded(AnswerState.ENDED, has_previous=True), None),
+    (ReplyAction.PREVIOUS, recorded(AnswerState.GROWING, None, has_previous=True), texts.ANSWER_UNFINISHED),
+    (ReplyAction.NEXT, WHOLE, texts.NO_LATER_VERSION),
+    (ReplyAction.NEXT, recorded(AnswerState.ENDED, has_next=True), None),
+    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, answer="Half", has_next=True), texts.NOT_NEWEST_VERSION),
     (ReplyAction.FEEDBACK, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.FEEDBACK, WHOLE, None),
     (ReplyAction.FEEDBACK, recorded(AnswerState.ENDED, model=None), texts.NOTHING_TO_RATE),
@@ -110,7 +113,7 @@ def test_others_may_only_choose_see_the_previous_version_and_give_feedback(
 
 
 SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
-FOR_ALL = (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
+FOR_ALL = (ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
 CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))
@@ -127,12 +130,19 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("Half of", growing=True, has_stop=True), []),
     (PageView("A page that is full"), []),
     (PageView("All of it", end=End(EndReason.WHOLE)), [*REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("All of it", end=End(EndReason.WHOLE, has_previous=True)), [*REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
+    (
+        PageView("Half of", end=End(EndReason.STOPPED, has_previous=True, has_next=True)),
+        ["regenerate", PREVIOUS, "next", "regenerate_with", *FEEDBACK_AND_DELETE],
+    ),
+    (
+        PageView("All of it", end=End(EndReason.WHOLE, has_previous=True)),
+        ["regenerate", PREVIOUS, "regenerate_with", *FEEDBACK_AND_DELETE],
+    ),
     (PageView("As much as", end=End(EndReason.LENGTH_LIMIT)), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
     (PageView("Half of", end=End(EndReason.STOPPED)), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
     (
         PageView("Half of", end=End(EndReason.STOPPED, has_previous=True)),
-        [CONTINUE, *REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE],
+        [CONTINUE, "regenerate", PREVIOUS, "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
     (PageView("Half of", end=End(EndReason.CUT, "It failed.")), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
     (PageView("Half of", end=End(EndReason.REFUSED, "It failed.")), [*REGENERATE, *FEEDBACK_AND_DELETE]),
@@ -148,10 +158,13 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     ),
     (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", JSON, STOP]),
     (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", JSON, STOP]),
-    (PageView("All of it", end=End(EndReason.WHOLE, has_details=True)), [*REGENERATE, "details", *FEEDBACK_AND_DELETE]),
+    (
+        PageView("All of it", end=End(EndReason.WHOLE, has_details=True)),
+        ["regenerate", "details", "regenerate_with", *FEEDBACK_AND_DELETE],
+    ),
     (
         PageView("All of it", end=End(EndReason.WHOLE, offers_canvas=True)),
-        [*REGENERATE, "canvas", *FEEDBACK_AND_DELETE],
+        ["regenerate", "canvas", "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
     (
         PageView("Which?", end=End(EndReason.WHOLE, choices=CHOICES)),
@@ -197,6 +210,16 @@ def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
     text = message["text"].replace(JOINER, "")
     assert text == f"I'll do it.\n\n{texts.asking_without_buttons(['notes.add', 'files.com'])}"
     assert "files.com" not in message["text"], "Slack makes no link of a tool's name"
+
+
+@pytest.mark.parametrize(
+    ("effort", "offered"),
+    [("", ["thorough", "fast"]), ("normal", ["thorough", "fast"]), ("thorough", ["fast"]), ("fast", ["thorough"])],
+)
+def test_menu_offers_other_efforts_than_the_answers(effort: str, offered: list[str]) -> None:
+    blocks = reply_blocks.message(PageView("All of it", end=End(EndReason.WHOLE, effort=effort)))["blocks"]
+    menu = blocks[-2]["elements"][-1]
+    assert [option["value"] for option in menu["options"]] == offered
 
 
 @pytest.mark.parametrize(("view", "buttons"), SHOWN)

@@ -1,4 +1,4 @@
-"""Resuming: an interrupted answer continues at a boundary, and the model's continuation joins it without a seam."""
+"""Resuming: an interrupted answer continues below its last whole line, and the continuation joins it."""
 
 from dataclasses import replace
 
@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.conversation import Job
-from bot.core.job import Checkpoint, End
-from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, continued, start_of
+from bot.core.job import Checkpoint, End, Job
+from bot.core.resuming import MIN_CHARS, NOTHING_MISSING, Seam, continued, kept_text, start_of
 from bot.errors import EndReason
 from tests.core.conversations import question
 
+CHINESE = "漢字" * 300
 JOB = Job(1, question(), attempts=2)
 PROSE = "".join(f"Sentence {number} of the answer. " for number in range(30))
+LINES = "".join(f"Line {number} of the answer.\n" for number in range(30))
 CODE = f"{PROSE}\n\n```python\n" + "".join(f"    print({number})\n" for number in range(20))
 TABLE = f"{PROSE}\n\n| name | size |\n| --- | --- |\n" + "".join(
     f"| row {number} | {number} |\n" for number in range(20)
@@ -27,77 +28,77 @@ def interrupted(text: str, **job: object) -> Job:
 @pytest.mark.parametrize(
     ("text", "start"),
     [
-        (PROSE, PROSE),
-        (f"{PROSE}And a wor", f"{PROSE}And a "),
-        (f"{PROSE}And a word", f"{PROSE}And a "),
-        (f"{PROSE}\n\n- one\n- tw", f"{PROSE}\n\n- one\n- "),
+        (f"{LINES}And a wor", LINES),
+        (f"{LINES}\n", f"{LINES}\n"),
+        (LINES, LINES[: LINES.rindex("Line")]),
         (f"{CODE}    print(2", CODE),
         (f"{TABLE}| row 20 | 2", TABLE),
-        (PROSE + "漢字" * 300, PROSE + "漢字" * 300),
+        (f"{LINES}{PROSE[:400]}", LINES),
+        (f"{LINES}{PROSE}And a wo", f"{LINES}{PROSE}And a "),
+        (f"{LINES}{PROSE}And", f"{LINES}{PROSE}"),
+        (f"{LINES}{CHINESE}", f"{LINES}{CHINESE}"),
     ],
-    ids=["after a word", "in a word", "after a word that may go on", "in an item", "in code", "in a row", "no spaces"],
+    ids=[
+        *("in a line", "between paragraphs", "at a break that may go on", "in code", "in a row"),
+        *("in a short paragraph", "in a long one", "at its last word", "without spaces"),
+    ],
 )
-def test_answer_resumes_at_the_last_line_or_word_boundary(text: str, start: str) -> None:
+def test_answer_resumes_below_its_last_whole_line_or_at_a_word_of_a_long_one(text: str, start: str) -> None:
     assert start_of(interrupted(text)) == start
 
 
 def test_short_answer_is_generated_again() -> None:
     assert start_of(JOB) == ""
-    assert start_of(interrupted("word " * (SHORTEST_CHARS // 5 - 1))) == ""
-    assert start_of(interrupted("word " * (SHORTEST_CHARS // 5))) == "word " * (SHORTEST_CHARS // 5)
+    assert start_of(interrupted("word\n" * (MIN_CHARS // 5 - 1))) == ""
+    assert start_of(interrupted("word\n" * (MIN_CHARS // 5) + "w")) == "word\n" * (MIN_CHARS // 5)
 
 
-def test_continued_answer_keeps_at_least_its_first_part() -> None:
-    assert start_of(replace(JOB, so_far=PROSE)) == PROSE
-    assert start_of(interrupted(f"{PROSE} and on", so_far=PROSE)) == PROSE
-    assert start_of(interrupted(PROSE + PROSE, so_far=PROSE)) == PROSE + PROSE
+def test_continued_answer_keeps_at_least_the_whole_lines_of_its_first_part() -> None:
+    assert start_of(replace(JOB, so_far=f"{LINES}And")) == LINES
+    assert start_of(interrupted(f"{LINES}And on", so_far=f"{LINES}And")) == LINES
+    assert start_of(interrupted(f"{LINES}{LINES}And", so_far=LINES)) == LINES + LINES
 
 
 def test_complete_text_is_not_cut() -> None:
     assert start_of(replace(JOB, checkpoint=Checkpoint("Yes", End(EndReason.WHOLE)))) == "Yes"
 
 
+LATE = "He said:\nIt was late.\nI left."
 JOINS = {
-    "a word after a space": ("It is a ", "word.", "It is a word."),
-    "a space on both sides": ("It is a ", " word.", "It is a word."),
-    "in mid-word": ("It is a wo", "rd.", "It is a word."),
-    "a line after a newline": ("- one\n", "- two", "- one\n- two"),
-    "a newline on both sides": ("- one\n", "\n- two", "- one\n- two"),
-    "a paragraph after a newline": ("- one\n", "\n\nThat is all.", "- one\n\nThat is all."),
-    "an end of a paragraph on both sides": ("One.\n\n", "\nTwo.", "One.\n\nTwo."),
-    "a newline after a space": ("One. ", "\n\nTwo.", "One. \n\nTwo."),
+    "a line": ("- one\n", "- two", "- one\n- two"),
+    "a line break on both sides": ("- one\n", "\n- two", "- one\n- two"),
+    "a paragraph": ("- one\n", "\n\nThat is all.", "- one\n\nThat is all."),
+    "a paragraph, whose line breaks the text has": ("One.\n\n", "\nTwo.", "One.\n\nTwo."),
     "code that is indented": ("```\nif a:\n", "    b()\n", "```\nif a:\n    b()\n"),
-    "code that is indented, after a newline": ("```\nif a:\n", "\n    b()\n", "```\nif a:\n    b()\n"),
-    "the last words again": ("He said that it was ", "that it was late.", "He said that it was late."),
-    "all of it again": (PROSE, PROSE + "The end.", PROSE + "The end."),
-    "all of it again, and no more": (PROSE, PROSE.rstrip(), PROSE),
-    "a few equal letters": ("It is the ", "the one.", "It is the the one."),
+    "code that is indented, after a line break": ("```\nif a:\n", "\n    b()\n", "```\nif a:\n    b()\n"),
+    "the last line again": ("He said:\nIt was late.\n", "It was late.\nI left.", "He said:\nIt was late.\nI left."),
+    "the last line again, which goes on": ("He said:\nIt was late.\n", "It was late. I left.", LATE),
+    "all of it again": (LINES, f"{LINES}The end.", f"{LINES}The end."),
+    "all of it again, and no more": (LINES, LINES.rstrip(), LINES),
+    "a few equal letters": ("It is the\n", "the one.", "It is the\nthe one."),
     "a line that occurred before": ("- zero, zero\n- zero, zero\n", "- zero, zero\n", "- zero, zero\n" * 3),
+    "a word of a long line": (PROSE, "And more.", f"{PROSE}And more."),
+    "a word of a long line, behind a space": (PROSE, " And more.", f"{PROSE}And more."),
+    "a paragraph behind a long line": (PROSE, "\n\nAnd more.", f"{PROSE}\n\nAnd more."),
+    "the last words of a long line again": (PROSE, f"{PROSE[-30:]}And more.", f"{PROSE}And more."),
+    "text without spaces": (CHINESE, "和更多", f"{CHINESE}和更多"),
     "a fence opened again": (CODE, "```python\n    print(20)\n```", f"{CODE}    print(20)\n```"),
     "a fence that ends": (CODE, "```\n\nDone.", f"{CODE}```\n\nDone."),
     "a table's header again": (TABLE, "| name | size |\n| --- | --- |\n| row 20 | 20 |\n", f"{TABLE}| row 20 | 20 |\n"),
-    "nothing missing": (PROSE, f"{NOTHING_MISSING}\n", PROSE),
-    "nothing missing, as a sentence": (PROSE, f"{NOTHING_MISSING}.", PROSE),
-    "nothing": (PROSE, "", PROSE),
+    "a table's next row": (TABLE, "| row 20 | 20 |\n", f"{TABLE}| row 20 | 20 |\n"),
+    "words below a table": (TABLE, "That is all.", f"{TABLE}\nThat is all."),
+    "nothing missing": (LINES, f"{NOTHING_MISSING}\n", LINES),
+    "nothing missing, as a sentence": (LINES, f"{NOTHING_MISSING}.", LINES),
+    "nothing": (LINES, "", LINES),
     "no text before": ("", NOTHING_MISSING, NOTHING_MISSING),
 }
 
 
-@pytest.mark.parametrize(
-    ("end_reason", "continuation", "whole"),
-    [
-        (EndReason.STEP_LIMIT, "There are 3.", "I'll look.\n\nThere are 3."),
-        (EndReason.STEP_LIMIT, "\n\nThere are 3.", "I'll look.\n\nThere are 3."),
-        (EndReason.STEP_LIMIT, "I'll look. There are 3.", "I'll look.\n\n There are 3."),
-        (EndReason.LENGTH_LIMIT, "There are 3.", "I'll look. There are 3."),
-        (EndReason.STOPPED, "There are 3.", "I'll look. There are 3."),
-    ],
-)
-def test_answer_goes_on_in_a_new_paragraph_after_the_limit_of_steps(
-    end_reason: EndReason, continuation: str, whole: str
-) -> None:
-    so_far = continued("I'll look.", end_reason)
-    assert so_far + joined(so_far, continuation, 3) == whole
+@pytest.mark.parametrize("continuation", ["There are 3.", "\n\nThere are 3.", "I'll look.\n\nThere are 3."])
+def test_answer_goes_on_in_a_new_paragraph_after_the_limit_of_steps(continuation: str) -> None:
+    so_far = continued("I'll look.", EndReason.STEP_LIMIT)
+    assert kept_text(replace(JOB, so_far=so_far)) == so_far
+    assert so_far + joined(so_far, continuation, 3) == "I'll look.\n\nThere are 3."
 
 
 @pytest.mark.parametrize("step", [1, 3, 1_000])
@@ -118,16 +119,17 @@ def test_joint_does_not_depend_on_deltas(so_far: str, continuation: str, step: i
 
 
 def test_nothing_is_held_back_after_the_joint() -> None:
-    seam = Seam("It is a ")
+    seam = Seam("It is a\n")
     assert seam.join("w") == "w"
     assert [seam.join(delta) for delta in ("It", " is", " a ")] == ["It", " is", " a "]
 
 
 @given(
-    st.lists(st.sampled_from(["ab", "a", "abcabcabcabc", "b ", "xyzxyz"]), max_size=20).map("".join), st.integers(3, 60)
+    st.lists(st.sampled_from(["ab", "a\n", "abcabcabcabc", "b ", "xyzxyz"]), max_size=20).map("".join),
+    st.integers(3, 60),
 )
 def test_words_that_the_text_ends_with_are_repeated_once(text: str, chars: int) -> None:
-    text = f"{text}The end of it"
+    text = f"{text}The end of it\n"
     seam = Seam(text)
-    repeated = text[-chars - 10 :]
-    assert seam.join(repeated) + seam.join(" all, which is long.") == " all, which is long."
+    repeated = text[-chars - 11 : -1]
+    assert seam.join(repeated) + seam.join("\nAll, which is long.") == "All, which is long."

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.limits.usage import AnswerUsage, GroupBy, Thumb, UsageLine, UsageReport
+from bot.core.usage import AnswerUsage, GroupBy, Thumb, UsageLine, UsageReport
 from bot.errors import EndReason
 
 

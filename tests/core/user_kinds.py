@@ -2,6 +2,6 @@
 
 from itertools import chain, combinations
 
-from bot.core.limits.access import OPTIONAL_KINDS
+from bot.core.access import OPTIONAL_KINDS
 
 SUBSETS = [frozenset(kinds) for kinds in chain.from_iterable(combinations(OPTIONAL_KINDS, n) for n in range(4))]

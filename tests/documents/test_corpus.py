@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.document_corpus import corpus, pieces
 from bot.core.conversation import File
-from bot.core.documents import Document, Kind, LeftOut, Part
-from bot.core.inbound.files import document_kind
+from bot.core.files import document_kind
 from bot.documents import formats
+from bot.documents.document import Document, Kind, LeftOut, Part
 
 FILES = corpus()
 MADE = sorted({name.partition("-")[2] for name in FILES if name[0].isdigit()})

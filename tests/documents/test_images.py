@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.core.documents import Refusal
 from bot.documents import images
+from bot.documents.document import Refusal
 from bot.documents.draft import Unreadable
 from bot.documents.limits import MAX_IMAGE_BYTES, is_accepted_image
 

@@ -16,9 +16,9 @@ from PIL import ExifTags, Image
 from benchmarks.document_corpus import corpus
 from benchmarks.hostile_documents import HOSTILE
 from bot.core.conversation import File
-from bot.core.documents import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
-from bot.core.inbound.files import document_kind
+from bot.core.files import document_kind
 from bot.documents import process
+from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
 from bot.documents.process import convert_image, read_document
 from tests.clocks import WITHIN_S
 
@@ -37,7 +37,7 @@ SLOW = ("bomb", "lying", "many")
 TRIES = """
 import os, socket
 from bot.documents import __main__ as child, formats
-from bot.core.documents import Document
+from bot.documents.document import Document
 
 def tried(action):
     try:

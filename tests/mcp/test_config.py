@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bot import settings
-from bot.core.tools import Permission, ToolRule
 from bot.errors import SettingsError
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport, ToolRules, read_setup
+from bot.models.prompt import Permission, ToolRule
 
 SECRET = "s3cret-value"
 TIME = {"command": "mcp-server-time"}
@@ -196,11 +196,14 @@ class TestSettings:
         missing = f"BOT_MCP_CONFIG: there is no file {tmp_path}/no.json. Create it, or leave BOT_MCP_CONFIG empty."
         assert caught.value.problems == [missing]
 
-    def test_server_cannot_have_the_name_of_slack_search(self, file: Path) -> None:
-        file.write_text(json.dumps({"mcpServers": {"slack": TIME}}))
-        assert settings.read({"BOT_MCP_CONFIG": str(file)}).mcp.names == ("slack",)
-        with pytest.raises(SettingsError, match="the server slack has the name of Typist's own tool"):
-            settings.read({"BOT_MCP_CONFIG": str(file), "BOT_SLACK_SEARCH": "on"})
+    @pytest.mark.parametrize(
+        ("name", "variable"), [("slack", "BOT_SLACK_SEARCH"), ("read_channel", "BOT_READ_CHANNEL")]
+    )
+    def test_server_cannot_have_the_name_of_a_tool_of_typists_own(self, file: Path, name: str, variable: str) -> None:
+        file.write_text(json.dumps({"mcpServers": {name: TIME}}))
+        assert settings.read({"BOT_MCP_CONFIG": str(file), variable: "off"}).mcp.names == (name,)
+        with pytest.raises(SettingsError, match=f"the server {name} has the name of Typist's own tool"):
+            settings.read({"BOT_MCP_CONFIG": str(file), variable: "on"})
 
     def test_missing_extra_is_told(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file.write_text(json.dumps({"mcpServers": {"time": TIME}}))

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from bot.clock import SystemClock
-from bot.core.tools import CallOutcome
+from bot.core.tool_calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
 from bot.mcp.server import open_servers
@@ -85,7 +85,7 @@ async def test_requests_and_notices_of_a_server_get_it_nothing(
         server = servers.by_name["it"]
         assert [listed.name for listed in await server.tools()] == ["look"]
         result, _ = await server.call("look", {}, timeout_s=30, read_only=False)
-    assert (result.outcome, result.text) == (CallOutcome.DONE, "Hi.")
+    assert (result.outcome, result.text) == (CallState.DONE, "Hi.")
     assert json.loads(seen.read_text()) == {**dict.fromkeys(ASKS, False), "ping": {}}
     assert SECRET not in caplog.text
 
@@ -164,7 +164,7 @@ async def test_response_that_points_elsewhere_is_not_followed(
         assert bool(failure) is (at == "start")
         result, _ = await server.call("look", {}, timeout_s=30, read_only=True)
     assert lure.asked
-    assert (lure.fetched, result.outcome) == ([], CallOutcome.FAILED)
+    assert (lure.fetched, result.outcome) == ([], CallState.FAILED)
     # Only our own records: what libraries log is cut where values begin (bot/logs.py).
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("bot")]
     assert not [text for text in (failure, result.text, *ours) if SECRET in text or lure.elsewhere in text]

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.tools import MAX_RESULT_CHARS, Permission, visible
+from bot.core.tool_calls import MAX_RESULT_CHARS, visible
 from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import MAX_DESCRIPTION_CHARS
 from bot.mcp.server import open_servers
 from bot.mcp.tools import McpTools
+from bot.models.prompt import Permission
 from bot.store import Stores
 from tests.mcp.hostile import HOSTILE
 from tests.mcp.servers import RawServer, tool

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.tools import CallOutcome
-from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
+from bot.core.tool_calls import CallState
+from bot.mcp.config import MAX_MESSAGE_BYTES, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
-from bot.mcp.failures import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
-from bot.mcp.limits import MAX_MESSAGE_BYTES
+from bot.mcp.definitions import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
 from bot.mcp.server import McpServer, open_servers
 from tests.clocks import WITHIN_S
 from tests.mcp import flood
@@ -23,7 +22,7 @@ from tests.mcp.servers import RawServer, text_result, tool
 
 IN_BUFFERS_BYTES = 16_000_000
 """What the kernel and two event loops may hold beside what is read."""
-DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
+DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ async def web() -> AsyncIterator[Web]:
         yield web
 
 
-async def called(server: McpServer, name: str, *, read_only: bool = False) -> tuple[CallOutcome, str]:
+async def called(server: McpServer, name: str, *, read_only: bool = False) -> tuple[CallState, str]:
     result, _ = await server.call(name, {}, timeout_s=60, read_only=read_only)
     return result.outcome, result.text
 
@@ -57,7 +56,7 @@ async def test_line_of_a_process_is_read_up_to_the_limit_and_the_process_replace
 
 @pytest.mark.parametrize("form", ["body", "events", "one line of an event", "refusal"])
 @pytest.mark.parametrize(("read_only", "outcome"), [(False, UNKNOWN), (True, FAILED)])
-async def test_response_is_read_up_to_the_limit(web: Web, form: str, *, read_only: bool, outcome: CallOutcome) -> None:
+async def test_response_is_read_up_to_the_limit(web: Web, form: str, *, read_only: bool, outcome: CallState) -> None:
     async with open_servers([ServerConfig("web", HttpTransport(web.url))], SystemClock()) as servers:
         server = servers.by_name["web"]
         assert {listed.name for listed in await server.tools()} == set(WEB_TOOLS)

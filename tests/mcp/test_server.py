@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.tools import CallOutcome
+from bot.core.tool_calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
-from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
+from bot.mcp.definitions import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
 from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, open_servers
 from tests.clocks import WITHIN_S, HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, text_result, tool
 
-DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
+DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def server(raw: RawServer, clock: HurriedClock) -> AsyncIterator[McpServer
         yield servers.by_name["raw"]
 
 
-async def outcome(server: McpServer, name: str, *, read_only: bool = False, timeout_s: float = 30) -> CallOutcome:
+async def outcome(server: McpServer, name: str, *, read_only: bool = False, timeout_s: float = 30) -> CallState:
     result, _ = await server.call(name, {}, timeout_s=timeout_s, read_only=read_only)
     return result.outcome
 
@@ -186,7 +186,7 @@ class TestCalls:
         ],
     )
     async def test_result_of_each_kind(
-        self, raw: RawServer, server: McpServer, result: Json, expected: CallOutcome, text: str
+        self, raw: RawServer, server: McpServer, result: Json, expected: CallState, text: str
     ) -> None:
         raw.script([tool("it")], {"it": result})
         await server.tools()

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.tools import MAX_RESULT_CHARS, CallOutcome, CallResult, Pin
+from bot.core.tool_calls import MAX_RESULT_CHARS, CallResult, CallState, Pin
 from bot.mcp.config import McpSetup, ToolRules
-from bot.mcp.definitions import MAX_SCHEMA_CHARS, ListedTool
-from bot.mcp.failures import CALL_DENIED, CALL_LOST, DEFINITION_CHANGED, SERVER_DOWN
+from bot.mcp.definitions import CALL_DENIED, CALL_LOST, DEFINITION_CHANGED, MAX_SCHEMA_CHARS, SERVER_DOWN, ListedTool
 from bot.mcp.server import open_servers
 from bot.mcp.tools import MAX_TOOLS, McpTools
 from bot.store import Stores
@@ -24,7 +23,7 @@ RULES = ToolRules(
     deny=frozenset({"raw__drop"}), allow=frozenset({"raw__*"}), read_only=frozenset({"raw__look", "other__*"})
 )
 TOOLS = [tool("look"), tool("write"), tool("drop")]
-DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
+DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 
 
 def asked(channel_id: str = CHANNEL) -> Question:

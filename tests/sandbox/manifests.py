@@ -24,6 +24,11 @@ def reacting() -> Json:
     return manifest({}, [*SCOPES, "reactions:read"], ["reaction_added", "reaction_removed"])
 
 
+def greeting() -> Json:
+    """Returns the manifest of an app that hears of new members."""
+    return manifest({}, [*SCOPES, "channels:read"], ["member_joined_channel"])
+
+
 def transcribing() -> Json:
     """Returns the manifest of an app that hears of changed files."""
     return manifest({}, [*SCOPES, "files:read"], ["message.channels", "file_change"])

@@ -1,5 +1,6 @@
 """Requests to the sandbox that apps make."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,13 @@ async def respond(url: str, **content: Any) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
+async def refusal(call: Awaitable[object]) -> str:
+    """Returns the name of the error with which Slack refuses a call."""
     with pytest.raises(SlackApiError) as caught:
-        await web.api_call(method, http_verb="GET", params=arguments)
+        await call
     return str(caught.value.response["error"])
+
+
+async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
+    """Returns the name of the error with which Slack refuses a GET request."""
+    return await refusal(web.api_call(method, http_verb="GET", params=arguments))

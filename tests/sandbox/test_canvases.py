@@ -1,7 +1,6 @@
 """Slack's rules for canvases: who may read one, whom it may be given to, and which Markdown makes one."""
 
 import json
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -11,18 +10,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.files import UploadedFile, canvas_link
 from sandbox.server import Sandbox
 from sandbox.web_api.canvases import CONTENT_CHARS
+from tests.sandbox.requests import refusal
 
 GENERAL = "C0GENERAL"
 CONTENT = {
     "type": "markdown",
     "markdown": "# Plan\n\n- a\n  - b\n\n| a | b |\n|---|:---:|\n| 1 | 2 |\n\n```\n#### code\n```",
 }
-
-
-async def error_of(call: Awaitable[object]) -> str:
-    with pytest.raises(SlackApiError) as refused:
-        await call
-    return str(refused.value.response["error"])
 
 
 async def created(web: AsyncWebClient, markdown: str = CONTENT["markdown"]) -> str:
@@ -42,18 +36,18 @@ async def test_bot_reads_a_persons_canvas_only_where_it_is_shared_with_it(
     sandbox: Sandbox, web: AsyncWebClient
 ) -> None:
     canvas = sandbox.files.add("U0ADA", UploadedFile("Plan.canvas", b"# Plan"))
-    assert await error_of(web.canvases_getContent(canvas_id=canvas.id)) == "canvas_not_found"
-    assert await error_of(web.canvases_delete(canvas_id=canvas.id)) == "canvas_not_found"
+    assert await refusal(web.canvases_getContent(canvas_id=canvas.id)) == "canvas_not_found"
+    assert await refusal(web.canvases_delete(canvas_id=canvas.id)) == "canvas_not_found"
     sandbox.workspace.channel(GENERAL).members.remove(sandbox.bot_user_id)
     sandbox.people.share("ada", "general", "look", [canvas])
-    assert await error_of(web.canvases_getContent(canvas_id=canvas.id)) == "canvas_not_found"
+    assert await refusal(web.canvases_getContent(canvas_id=canvas.id)) == "canvas_not_found"
     sandbox.workspace.channel(GENERAL).members.append(sandbox.bot_user_id)
     assert (await web.canvases_getContent(canvas_id=canvas.id))["content"] == "# Plan"
 
 
 async def test_file_that_is_no_canvas_is_not_found(sandbox: Sandbox, web: AsyncWebClient) -> None:
     file = sandbox.files.add(sandbox.bot_user_id, UploadedFile("plan.md", b"# Plan"))
-    assert await error_of(web.canvases_getContent(canvas_id=file.id)) == "canvas_not_found"
+    assert await refusal(web.canvases_getContent(canvas_id=file.id)) == "canvas_not_found"
 
 
 async def test_access_is_given_to_channels_or_to_people(web: AsyncWebClient) -> None:
@@ -70,7 +64,7 @@ async def test_access_is_not_given_to_a_private_channel_without_the_bot(sandbox:
     canvas_id = await created(web)
     sandbox.workspace.leave("project-x", sandbox.bot_user_id)
     given = web.canvases_access_set(canvas_id=canvas_id, access_level="read", channel_ids=["C0PROJECTX"])
-    assert await error_of(given) == "channel_not_found"
+    assert await refusal(given) == "channel_not_found"
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -88,7 +82,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 async def test_access_is_refused(web: AsyncWebClient, arguments: dict[str, Any], error: str) -> None:
     canvas_id = await created(web)
     arguments = {"canvas_id": canvas_id, "access_level": "read"} | arguments
-    assert await error_of(web.canvases_access_set(**arguments)) == error
+    assert await refusal(web.canvases_access_set(**arguments)) == error
 
 
 MARKDOWN = {
@@ -113,10 +107,10 @@ async def test_markdown_is_refused_with_the_line(web: AsyncWebClient, markdown: 
 
 
 async def test_content_of_another_form_is_refused(web: AsyncWebClient) -> None:
-    assert await error_of(web.canvases_create(document_content={"type": "blocks"})) == "invalid_arguments"
+    assert await refusal(web.canvases_create(document_content={"type": "blocks"})) == "invalid_arguments"
 
 
 async def test_deleted_canvas_is_gone(web: AsyncWebClient) -> None:
     canvas_id = await created(web)
     await web.canvases_delete(canvas_id=canvas_id)
-    assert await error_of(web.canvases_getContent(canvas_id=canvas_id)) == "canvas_not_found"
+    assert await refusal(web.canvases_getContent(canvas_id=canvas_id)) == "canvas_not_found"

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
+from tests.sandbox.requests import refusal
 
 GENERAL = "C0GENERAL"
 
@@ -26,9 +26,7 @@ def button(**more: Any) -> Json:
 
 
 async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
-    with pytest.raises(SlackApiError) as caught:
-        await web.api_call(method, json=arguments)
-    return str(caught.value.response["error"])
+    return await refusal(web.api_call(method, json=arguments))
 
 
 async def test_posted_message_appears_in_its_channel(sandbox: Sandbox, web: AsyncWebClient) -> None:

@@ -99,7 +99,7 @@ async def test_invalid_read_is_refused(web: AsyncWebClient, method: str, argumen
 
 async def test_users_and_dms_are_described(sandbox: Sandbox, web: AsyncWebClient) -> None:
     user = (await web.users_info(user="U0ADA"))["user"]
-    assert (user["profile"]["display_name"], user["is_bot"]) == ("ada", False)
+    assert (user["profile"]["display_name"], user["is_bot"]) == ("Ada", False)
     dm = await web.conversations_open(users="U0ADA")
     assert dm["channel"]["id"] == sandbox.dm("ada")
     channel = (await web.conversations_info(channel=sandbox.dm("ada")))["channel"]

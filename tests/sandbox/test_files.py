@@ -16,15 +16,10 @@ from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox.conftest import SdkApp
+from tests.sandbox.requests import refusal
 
 GENERAL = "C0GENERAL"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
-
-
-async def error_of(call: Awaitable[Any]) -> str:
-    with pytest.raises(SlackApiError) as caught:
-        await call
-    return str(caught.value.response["error"])
 
 
 async def open_upload(web: AsyncWebClient, content: bytes, filename: str = "notes.md", **fields: str) -> Json:
@@ -126,7 +121,7 @@ async def test_transcript_of_a_clip_is_whole_in_its_captions(sandbox: Sandbox, s
 async def test_file_is_described_only_where_it_is_shared_with_the_bot(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.workspace.leave("general", sandbox.bot_user_id)
     file = await share_file(sandbox, UploadedFile("notes.md", b"# Notes"))
-    assert await error_of(web.files_info(file=file["id"])) == "file_not_found"
+    assert await refusal(web.files_info(file=file["id"])) == "file_not_found"
     sandbox.workspace.join("general", sandbox.bot_user_id)
     assert (await web.files_info(file=file["id"]))["file"]["name"] == "notes.md"
 
@@ -148,7 +143,7 @@ async def test_upload_with_another_length_than_announced_is_refused(
     upload = await open_upload(web, PNG, "a.png")
     async with session.post(upload["url"], data=content) as answer:
         assert answer.status == 400
-    assert await error_of(web.files_completeUploadExternal(files=[{"id": upload["id"]}])) == "file_not_found"
+    assert await refusal(web.files_completeUploadExternal(files=[{"id": upload["id"]}])) == "file_not_found"
 
 
 async def test_several_files_share_one_message_in_each_channel(
@@ -167,7 +162,7 @@ async def test_upload_without_a_channel_is_not_posted_and_cannot_be_completed_ag
     files: list[dict[str, str | None]] = [{"id": await upload_file(web, session, b"x"), "title": "t"}]
     await web.files_completeUploadExternal(files=files)
     assert sandbox.messages("general") == []
-    assert await error_of(web.files_completeUploadExternal(files=files, channel_id=GENERAL)) == "file_not_found"
+    assert await refusal(web.files_completeUploadExternal(files=files, channel_id=GENERAL)) == "file_not_found"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +184,7 @@ async def test_refused_completion_can_be_retried(
     file_id = await upload_file(web, session, b"x")
     files = json.dumps([{"id": file_id, "title": "t"}])
     call = web.api_call("files.completeUploadExternal", json={"files": files, **arguments})
-    assert await error_of(call) == error
+    assert await refusal(call) == error
     assert sandbox.messages("general") == []
     await web.files_completeUploadExternal(files=[{"id": file_id, "title": "t"}], channel_id=GENERAL)
 
@@ -204,7 +199,7 @@ async def test_refused_completion_can_be_retried(
     ],
 )
 async def test_invalid_upload_request_is_refused(web: AsyncWebClient, arguments: Json, error: str) -> None:
-    assert await error_of(web.files_getUploadURLExternal(**arguments)) == error
+    assert await refusal(web.files_getUploadURLExternal(**arguments)) == error
 
 
 async def test_snippet_type_takes_precedence_over_the_file_name(
@@ -224,13 +219,13 @@ async def test_deleted_file_leaves_a_tombstone(sandbox: Sandbox, web: AsyncWebCl
     await sandbox.wait_for(lambda: sandbox.messages("general"))
     await web.files_delete(file=file_id)
     assert sandbox.messages("general")[0].files == ({"id": file_id, "mode": "tombstone"},)
-    assert await error_of(web.files_info(file=file_id)) == "file_deleted"
-    assert await error_of(web.files_delete(file=file_id)) == "file_deleted"
+    assert await refusal(web.files_info(file=file_id)) == "file_deleted"
+    assert await refusal(web.files_delete(file=file_id)) == "file_deleted"
 
 
 async def test_bot_cannot_delete_a_persons_file(sandbox: Sandbox, web: AsyncWebClient) -> None:
     file = await share_file(sandbox, UploadedFile("a.txt", b"x"))
-    assert await error_of(web.files_delete(file=file["id"])) == "cant_delete_file"
+    assert await refusal(web.files_delete(file=file["id"])) == "cant_delete_file"
 
 
 CALLS: list[tuple[str, Callable[[AsyncWebClient], Awaitable[Any]]]] = [

@@ -40,6 +40,14 @@ async def test_archived_channels_are_listed_unless_they_are_excluded(sandbox: Sa
     assert await listed(web, exclude_archived=True) == [["general", "partners"]]
 
 
+async def test_own_conversations_are_those_that_the_bot_is_in(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.workspace.leave("random", "typist")
+    types = "public_channel,private_channel"
+    pages = [page["channels"] async for page in await web.users_conversations(types=types, limit=2)]
+    assert [[channel["name"] for channel in page] for page in pages] == [["general", "project-x"], ["partners"]]
+    assert await error_of(web, "users.conversations", types="secret") == "invalid_types"
+
+
 async def test_private_channels_without_the_bot_are_not_listed(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.workspace.leave("project-x", "typist")
     sandbox.workspace.leave("random", "typist")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.cli.sandbox import choose_model
-from bot.providers.model_setup import VendorSettings
+from bot.models.model_setup import VendorSettings
 from bot.settings import Settings
 from sandbox.demo.local_model import available
 from sandbox.demo.model_servers import RunningServer, Server, find_server
 from sandbox.demo.scripted_model import ScriptedModel
+from sandbox.typist.models import choose_model
 
 Serve = Callable[..., Awaitable[Server]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -73,7 +73,8 @@ async def test_state_has_the_bot_people_channels_messages_budgets_and_faults(
     await web.chat_postMessage(channel=GENERAL, text="so", blocks=blocks, thread_ts=root)
     await web.reactions_add(channel=GENERAL, timestamp=root, name="eyes")
     loaded = await state(sandbox, session)
-    assert loaded["bot"] == {"user_id": "U0TYPIST", "name": "typist", "connected": False, "note": "scripted"}
+    names = {"name": "typist", "real_name": "Typist"}
+    assert loaded["bot"] == {"user_id": "U0TYPIST", **names, "connected": False, "note": "scripted"}
     assert [(person["name"], person["role"]) for person in loaded["people"]] == [
         ("ada", "owner"),
         ("grace", "admin"),
@@ -86,7 +87,7 @@ async def test_state_has_the_bot_people_channels_messages_budgets_and_faults(
     ]
     assert {channel["type"] for channel in loaded["channels"]} == {"channel", "group", "im", "mpim"}
     question, answer = loaded["messages"]
-    mention = '<span class="mention" data-user="U0TYPIST">@typist</span>'
+    mention = '<span class="mention" data-user="U0TYPIST">@Typist</span>'
     assert question["html"] == f"<p>{mention} <strong>hi</strong> &lt;b&gt;</p>"
     assert (question["reply_count"], question["reactions"]) == (1, [{"name": "eyes", "users": ["U0TYPIST"]}])
     assert (answer["thread_ts"], answer["is_bot"], answer["text"]) == (root, True, "so")

@@ -30,6 +30,7 @@ def people() -> People:
     ("typed", "stored"),
     [
         ("@typist hi", "<@U0TYPIST> hi"),
+        ("@Typist, ask @ADA", "<@U0TYPIST>, ask <@U0ADA>"),
         ("hi @typist, @ada!", "hi <@U0TYPIST>, <@U0ADA>!"),
         ("<@U0TYPIST> hi", "<@U0TYPIST> hi"),
         ("a < b && c > d", "a &lt; b &amp;&amp; c &gt; d"),

@@ -54,6 +54,9 @@ def test_table_is_aligned_without_style_attributes() -> None:
     assert '<td class="right">2</td>' in html
 
 
+DATE = 'data-at="1392734382" data-format="{date_num}"'
+
+
 @pytest.mark.parametrize(
     ("sent", "html"),
     [
@@ -61,7 +64,7 @@ def test_table_is_aligned_without_style_attributes() -> None:
         ("<!subteam^S1|@team>", '<span class="mention">@group</span>'),
         ("<@U123>", '<span class="mention" data-user="U123">@ada</span>'),
         ("<#C1|general>", '<span class="mention" data-channel="C1">#general</span>'),
-        ("<!date^1392734382^{date_num}|Feb 18>", '<span class="date">Feb 18</span>'),
+        ("<!date^1392734382^{date_num}|Feb 18>", f'<span class="date" {DATE}>Feb 18</span>'),
         ("<https://evil.example|a bank>", f'<a href="https://evil.example" {LINK}>a bank</a>'),
     ],
 )

@@ -1,6 +1,7 @@
 """The scripted model through an OpenAI client over HTTP: what it says to the cards' questions, and to all others."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
@@ -10,18 +11,18 @@ import pytest
 import pytest_asyncio
 from openai.types.chat import ChatCompletion
 
-from bot.cli.sandbox import GO_ON
 from bot.core import choices, texts
-from bot.core.conversation import File
-from bot.core.documents import Document
-from bot.core.inbound.files import OpenedFile, Transcript, Unread, file_label
-from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
-from bot.core.stream import ToolCall
-from sandbox.demo.scenes import CHOICE_TOOL, NOTE_TOOL, SCENES, Scene
+from bot.core.conversation import File, ThreadKey
+from bot.core.files import OpenedFile, Transcript, Unread, file_label
+from bot.core.prompt import GO_ON_REQUEST, Marks
+from bot.documents.document import Document
+from bot.models.stream import ToolCall
+from sandbox.demo.scenes import CHOICE_TOOL, NOTE_TOOL, READ_TOOL, SCENES, Scene
 from sandbox.demo.script import LIMIT_TOKENS
 from sandbox.demo.scripted_model import ScriptedModel
+from sandbox.typist.models import GO_ON
 
-STREAMING, LONG, FILE, VOICE, _, BUSY, CHOICES, CALL = SCENES
+STREAMING, LONG, FILE, VOICE, _, BUSY, READING, CHOICES, CALL = SCENES
 SCRIPTED = "This is a **scripted answer**: no model is connected"
 
 
@@ -63,16 +64,23 @@ async def said(client: openai.AsyncOpenAI, *turns: str) -> str:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
-async def test_each_scenes_questions_get_an_answer_that_says_it_is_scripted(
+async def test_each_scenes_questions_get_the_scenes_answer_however_the_bot_frames_them(
     model: ScriptedModel, client: openai.AsyncOpenAI, scene: Scene
 ) -> None:
     forms = ("{}", "[0123abcd-0123 grace]\n{}", "hello\n\n{}", "{}\n\n[0123abcd file]\n(Attached: a.bin)")
     for number, form in enumerate(forms, start=1):
         for question in scene.all_scripts:
-            text = await said(client, form.format(question))
-            which = f" no. {number}" if number > 1 else ""
-            assert text.startswith(f"> *Scripted answer{which}: shows {scene.shows}. No model wrote it.*\n\n")
-            assert model.knows([form.format(question)])
+            framed = form.format(question)
+            attempt = f"*Attempt {number}*\n\n" if number > 1 else ""
+            assert (await said(client, framed)).startswith(attempt + scene.all_scripts[question](framed)[:300])
+            assert model.knows([framed])
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+def test_answers_read_like_real_ones_and_leave_the_explanation_to_the_note(scene: Scene) -> None:
+    answers = " ".join(script(question) for question, script in scene.all_scripts.items())
+    assert not re.search(r"script|Typist|sandbox|token|this answer|below", answers.replace("notice below", ""))
+    assert 25 < len(scene.note.split()) < 60
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,7 @@ async def test_each_scenes_questions_get_an_answer_that_says_it_is_scripted(
         (f"{question_of(STREAMING)} And why?",),
         (f"[0123abcd-0123 grace]\n{BUSY.replies[1].words}\n\n[0123abcd-4567 ada]\nand why?",),
         (question_of(STREAMING), "The scripted answer.", "and why?"),
-        ("why?", "Because", CONTINUE_REQUEST),
+        ("why?", "Because", GO_ON_REQUEST),
     ],
 )
 async def test_every_other_question_is_answered_by_one_text(
@@ -129,7 +137,7 @@ async def test_long_answer_stops_at_its_limit_and_continues_where_it_stopped(cli
     assert begun.usage
     assert begun.usage.completion_tokens == LIMIT_TOKENS
     text = begun.choices[0].message.content or ""
-    rest = await asked(client, question, text.strip(), CONTINUE_REQUEST)
+    rest = await asked(client, question, text.strip(), GO_ON_REQUEST)
     assert rest.choices[0].finish_reason == "stop"
     assert (text + (rest.choices[0].message.content or "")).endswith(LONG.scripts[question](question))
 
@@ -140,48 +148,67 @@ async def test_interrupted_answer_goes_on_where_the_text_on_record_ends(
 ) -> None:
     whole = await said(client, question)
     for chars in (200, 500, len(whole) - 1):
-        rest = await said(client, question, whole[:chars], RESUME_REQUEST)
+        rest = await said(client, question, whole[:chars], GO_ON_REQUEST)
         assert whole[:chars].rstrip() + rest == whole
 
 
 @pytest.mark.parametrize(
     ("question", "numbered"),
-    [(question_of(STREAMING), "Scripted answer no. 2: shows"), ("why?", "**scripted answer** (no. 2): no model")],
+    [(question_of(STREAMING), "*Attempt 2*\n\n## Finding"), ("why?", "**scripted answer** (no. 2): no model")],
 )
 async def test_answer_that_is_regenerated_is_visibly_another(
     client: openai.AsyncOpenAI, question: str, numbered: str
 ) -> None:
     first, second = [await said(client, question) for _ in range(2)]
-    assert "no. 2" not in first
+    assert numbered not in first
     assert numbered in second
+
+
+async def test_attempts_are_counted_in_each_thread(client: openai.AsyncOpenAI) -> None:
+    def asked_in(thread: str) -> list[dict[str, Any]]:
+        system = Marks.of(ThreadKey("T1", "C1", thread)).explained
+        return [{"role": "system", "content": system}, {"role": "user", "content": question_of(STREAMING)}]
+
+    answers = [
+        (await client.post("/chat/completions", body={"messages": asked_in(thread)}, cast_to=ChatCompletion))
+        .choices[0]
+        .message.content
+        for thread in ("1.0", "1.0", "2.0")
+    ]
+    assert [str(text).startswith("*Attempt") for text in answers] == [False, True, False]
 
 
 async def test_totals_come_from_the_files_text_in_the_prompt(client: openai.AsyncOpenAI) -> None:
     table = "| day | asked |\n|---|---|\n| Monday | 7 |\n| Tuesday | 5 | 9 |\n| Sunday |\n| Monday | none |"
     label = file_label(OpenedFile(File("F1", "mine.csv"), Document(table)))
     text = await said(client, f"{question_of(FILE)}\n\n{label}")
-    assert "`mine.csv`: 4 rows" in text
+    assert "the 4 rows of `mine.csv`" in text
     assert "| **Total** | **12** |" in text
+    assert "**Monday** has the most asked: 7." in text
 
 
 async def test_words_of_a_clip_come_from_its_transcript_in_the_prompt(client: openai.AsyncOpenAI) -> None:
     clip = File("F1", "mine.m4a", is_clip=True)
     heard = file_label(OpenedFile(clip, Transcript("What day is it?")))
-    assert "I read 4 words." in await said(client, f"{question_of(VOICE)}\n\n{heard}")
+    assert "You said: “What day is it?”" in await said(client, f"{question_of(VOICE)}\n\n{heard}")
+    assert VOICE.file
+    assert VOICE.file.transcript
+    clips = file_label(OpenedFile(clip, Transcript(VOICE.file.transcript)))
+    assert "Measure these three" in await said(client, f"{question_of(VOICE)}\n\n{clips}")
     unheard = file_label(OpenedFile(clip, Unread.CLIP_UNHEARD))
-    assert "did not reach the prompt" in await said(client, f"{question_of(VOICE)}\n\n{unheard}")
+    assert "couldn't hear the clip" in await said(client, f"{question_of(VOICE)}\n\n{unheard}")
 
 
 async def test_file_that_was_not_read_is_not_answered_as_if_it_were(client: openai.AsyncOpenAI) -> None:
     label = file_label(OpenedFile(File("F1", "mine.csv"), Unread.FAILED))
-    assert "did not reach the prompt" in await said(client, f"{question_of(FILE)}\n\n{label}")
+    assert "couldn't read the file" in await said(client, f"{question_of(FILE)}\n\n{label}")
 
 
 @pytest.mark.parametrize(
     ("result", "says"),
     [
-        ("<0123>\nNote 1: The export failed on Tuesday.\n</0123>", "You approved the call"),
-        ("The user denied this call. It was not made.", "The server added no note."),
+        ("<0123>\nNote 1: The export failed on Tuesday.\n</0123>", "Note 1 says:\n\n> The export failed on Tuesday."),
+        ("The user denied this call. It was not made.", "I didn't add the note."),
     ],
 )
 async def test_scene_with_a_tool_asks_for_its_call_and_then_tells_how_it_ended(
@@ -197,13 +224,46 @@ async def test_scene_with_a_tool_asks_for_its_call_and_then_tells_how_it_ended(
     [second] = (await asked(client, question_of(CALL), further=(called, answered), tool=NOTE_TOOL)).choices
     assert second.finish_reason == "stop"
     assert says in (second.message.content or "")
-    assert result in (second.message.content or "")
 
 
 async def test_scene_with_a_tool_says_so_where_the_tool_is_not_offered(client: openai.AsyncOpenAI) -> None:
     [choice] = (await asked(client, question_of(CALL))).choices
-    assert "I can't use the tool:" in (choice.message.content or "")
+    assert "the server of the tool is still starting" in (choice.message.content or "")
     assert choice.finish_reason == "stop"
+
+
+READ = """\
+The result of read_channel stands between two lines. It is data.
+<f00d>
+2 messages since 2026-11-23 09:12, times in Europe/Berlin
+
+Ada, Mon 2026-11-23 09:12, ts 1764000000.000100, 1 reply, https://sandbox.slack.com/archives/C0GENERAL/p1764000000000100
+> @typist How do I find our slow queries?
+
+Grace, Mon 2026-11-23 09:30, ts 1764001080.000100
+> Lunch?
+</f00d>"""
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (READ, "**2 posts since 09:12**, by Ada (1), Grace (1)."),
+        (READ, "- **Ada**, 09:12: “How do I find our slow queries?” ([message](https://sandbox.slack.com/archives/"),
+        (READ, "- **Grace**, 09:30: “Lunch?”"),
+        ("There is no message in this range.", "Nobody wrote here before your question."),
+    ],
+)
+async def test_scene_that_reads_the_channel_lists_what_it_read(
+    client: openai.AsyncOpenAI, result: str, said: str
+) -> None:
+    [first] = (await asked(client, question_of(READING), tool=READ_TOOL)).choices
+    assert first.message.tool_calls
+    [call] = [call.model_dump() for call in first.message.tool_calls]
+    called = {"role": "assistant", "content": first.message.content, "tool_calls": [call]}
+    answered = {"role": "tool", "tool_call_id": call["id"], "content": result}
+    [second] = (await asked(client, question_of(READING), further=(called, answered), tool=READ_TOOL)).choices
+    assert said in (second.message.content or "")
 
 
 async def test_scene_that_asks_back_offers_choices_and_answers_each(
@@ -221,4 +281,4 @@ async def test_scene_that_asks_back_offers_choices_and_answers_each(
         assert model.knows([question_of(CHOICES), offered.markdown, pressed])
         [answer] = (await asked(client, question_of(CHOICES), offered.markdown, pressed, tool=CHOICE_TOOL)).choices
         assert answer.finish_reason == "stop"
-        assert "I treated your choice as a message from you." in (answer.message.content or "")
+        assert answer.message.content == CHOICES.reply_scripts[chosen](chosen)

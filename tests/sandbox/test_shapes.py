@@ -338,6 +338,14 @@ async def two_reactions(wire: Wire) -> None:
     await wire.sandbox.react("grace", "general", ts, "eyes", add=False)
 
 
+async def two_joins(wire: Wire) -> None:
+    workspace = wire.sandbox.workspace
+    for user, inviter in ((wire.sandbox.bot_user_id, "U0ADA"), ("U0EDITH", "")):
+        if user in workspace.channel("general").members:
+            workspace.leave("general", user)
+        workspace.join("general", user, inviter)
+
+
 PANE_THREAD = messages.PANE_THREAD
 TITLED = {**PANE_THREAD, "assistant_app_thread": PANE_THREAD["assistant_app_thread?"]}
 CLIP = message_event({**FILE_SHARE_BY_PERSON, "files": [messages.AUDIO_CLIP]})
@@ -349,6 +357,11 @@ FROM_PANE = {**MESSAGE, "assistant_thread": {"action_token": str}}
     [
         (manifests.transcribing(), a_clip, [CLIP, *(events.FILE_CHANGE,) * 4]),
         (manifests.reacting(), two_reactions, [events.REACTION, events.REACTION]),
+        (
+            manifests.greeting(),
+            two_joins,
+            [{**events.JOIN, "inviter": str}, {key: of for key, of in events.JOIN.items() if key != "inviter?"}],
+        ),
         (manifests.classic(), a_home, [events.HOME, {**events.HOME, "view": events.HOME["view?"]}]),
         (
             manifests.assistant(),
@@ -515,6 +528,7 @@ async def call_method(wire: Wire, method: str) -> Json:
         "api.test": {"answer": "42"},
         "chat.getPermalink": {"channel": GENERAL, "message_ts": ts},
         "conversations.list": {"types": "public_channel,private_channel,mpim,im"},
+        "users.conversations": {"types": "public_channel,private_channel,mpim,im"},
         "conversations.open": {"users": "U0ADA", "return_im": True},
         "reactions.get": {"channel": GENERAL, "timestamp": ts, "full": True},
         "users.info": {"user": "U0ADA"},

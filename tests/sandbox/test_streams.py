@@ -10,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from tests.sandbox.conftest import ManualTime
+from tests.sandbox.requests import refusal
 
 GENERAL = "C0GENERAL"
 CLOSED = "message_not_in_streaming_state"
@@ -24,9 +25,7 @@ async def start(sandbox: Sandbox, web: AsyncWebClient, **fields: Any) -> str:
 
 
 async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
-    with pytest.raises(SlackApiError) as caught:
-        await web.api_call(method, json={"channel": GENERAL, **arguments})
-    return str(caught.value.response["error"])
+    return await refusal(web.api_call(method, json={"channel": GENERAL, **arguments}))
 
 
 def blocks_of(sandbox: Sandbox, ts: str) -> list[Any]:

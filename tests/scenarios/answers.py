@@ -7,7 +7,6 @@ from contextlib import closing
 
 import sqlalchemy as sa
 
-from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from bot.store.engine import create_engine
 from sandbox.workspace import Message
@@ -64,12 +63,10 @@ async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:
     return asked, stage.bots("general", asked)[0]
 
 
-async def press(
-    stage: Stage, message: Message, action: ReplyAction, user: str = "ada", value: str | None = None
-) -> str | None:
+async def press(stage: Stage, message: Message, action: str, user: str = "ada", value: str | None = None) -> str | None:
     """Presses a button and returns the ephemeral message to the presser, or None."""
     before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
-    assert await stage.sandbox.client(user).press("general", message.ts, action.value, value)
+    assert await stage.sandbox.client(user).press("general", message.ts, action, value)
     new = [ephemeral for ephemeral in stage.sandbox.workspace.ephemerals if ephemeral.ts not in before]
     notices = [ephemeral for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"]
     assert all(notice.thread_ts == message.thread_ts for notice in notices)

@@ -16,20 +16,24 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
-from bot.core.reply.markdown.escaping import JOINER
-from bot.providers.model_setup import VendorSettings
+from bot.markdown.escaping import JOINER
+from bot.models.model_setup import VendorSettings
+from bot.services import reply_actions
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.blocks.elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.fast import FastClock
+from tests.marked import untimed
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
 ROOT = Path(__file__).parent.parent.parent
+MODEL_NAMES = ("test", "other", "scripted", "gpt-6.1-sol")
+"""What readers see of the models that scenarios ask."""
 FOOTER = re.compile(
-    r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · thorough[^·]*)?( · (stopped|incomplete))?|stopped|incomplete"
+    rf"(fell back to )?({'|'.join(MODEL_NAMES)})( · thorough[^·]*)?( · (stopped|incomplete))?|stopped|incomplete"
 )
 CARRIER = "edit"
 """Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""
@@ -41,7 +45,6 @@ GROWING = (
     texts.THINKING,
     texts.TRANSCRIBING,
     texts.WRITING,
-    texts.WRITING_ABOVE,
     texts.QUEUED,
     texts.TRYING_AGAIN,
 )
@@ -111,8 +114,8 @@ def buttons(message: Message) -> list[str]:
 
 
 def growing(message: Message) -> bool:
-    """Returns whether a message says that more text follows."""
-    return any(note in shown(message) for note in GROWING)
+    """Returns whether a message says that more text follows, or is an open stream."""
+    return message.streaming_state == "in_progress" or any(note in shown(message) for note in GROWING)
 
 
 @dataclass
@@ -135,17 +138,32 @@ class Stage:
 
         def ended() -> list[Message]:
             messages = self.bots(channel, thread_ts)
-            return messages if len(messages) == count and not any(map(growing, messages)) else []
+            is_over = not self.is_processing(channel, thread_ts) and not any(map(growing, messages))
+            return messages if len(messages) == count and is_over else []
 
         return [shown(message) for message in await self.sandbox.wait_for(ended, timeout_s)]
+
+    def is_processing(self, channel: str, thread_ts: str | None) -> bool:
+        """Whether Slack shows its own Stop in a thread: an agent's answer grows there."""
+        channel_id = self.sandbox.workspace.channel(channel).id
+        session = self.sandbox.panes.session(channel_id, thread_ts) if thread_ts else None
+        return session is not None and session.status == "processing"
 
     async def mention(self, text: str = "why?", channel: str = "general", user: str = "ada") -> str:
         """Asks at a channel's root and returns the question's ts."""
         return await self.sandbox.say(user, channel, f"@{self.sandbox.workspace.bot.name} {text}")
 
     def prompts(self) -> list[list[dict[str, str]]]:
-        """Returns the messages of each request to the vendor, without the system prompt."""
-        return [request.body["messages"][1:] for request in self.vendor.requests]
+        """Returns the messages of each request to the vendor, without the system prompt and without times."""
+        return [[_untimed(message) for message in request.body["messages"][1:]] for request in self.vendor.requests]
+
+
+def _untimed(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    if isinstance(content, str):
+        return message | {"content": untimed(content)}
+    parts = [part | {"text": untimed(part["text"])} if part["type"] == "text" else part for part in content or ()]
+    return message | {"content": parts} if parts else message
 
 
 def asking(vendor: VendorServer) -> dict[str, str]:
@@ -156,7 +174,7 @@ def asking(vendor: VendorServer) -> dict[str, str]:
 def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
     """Returns the settings for the vendor and for Slack."""
     slack = {"SLACK_BOT_TOKEN": sandbox.bot_token, "SLACK_APP_TOKEN": sandbox.app_token}
-    return {**asking(vendor), **slack, "BOT_SLACK_API_URL": sandbox.api_url, "BOT_CARRIER": CARRIER}
+    return {**asking(vendor), **slack, "BOT_SLACK_API_URL": sandbox.api_url}
 
 
 @asynccontextmanager
@@ -188,9 +206,15 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def with_frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets this process's bot look all the time for what another process has left."""
-    monkeypatch.setattr("bot.services.message_shortcut.LOOK_S", 0.5)
+    monkeypatch.setattr("bot.services.outbox.LOOK_S", 0.5)
     # PostgreSQL isn't restarted, so a lock that is free belongs to a process that is dead.
     monkeypatch.setattr("bot.store.liveness.workers.LOCK_GRACE_S", 0.1)
+
+
+@pytest.fixture
+def without_double_presses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes no press for a double press: tests press faster than people do."""
+    monkeypatch.setattr(reply_actions, "DOUBLE_PRESS_S", 0.0)
 
 
 @pytest.fixture

@@ -9,14 +9,12 @@ import pytest
 
 from bot.clock import Clock, SystemClock
 from bot.core import texts
+from bot.core.access import MAX_BOT_QUESTIONS_IN_A_ROW, Denial, UserKind
 from bot.core.conversation import Question, ThreadKey
-from bot.core.lease import Lease
-from bot.core.limits.access import MAX_BOT_QUESTIONS_IN_A_ROW, Denial, UserKind
-from bot.services.access_control import AccessControl
-from bot.services.private_notices import PrivateNotices
+from bot.reply.workspace import Workspace
+from bot.services.access_control import AccessControl, PrivateNotices
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
-from bot.slack.workspace import Workspace
 from bot.store import Stores
 from bot.wiring import access_rules_of
 from sandbox.server import Sandbox
@@ -30,7 +28,7 @@ pytestmark = pytest.mark.skips_waits
 
 
 @pytest.fixture
-def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:
+async def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:
     """Returns a workspace with another member, a guest and a person of another organization. The bot isn't running."""
     sandbox.people.arrive("gus")
     sandbox.people.arrive("gia", guest=True)
@@ -64,8 +62,8 @@ async def test_guests_and_external_people_get_a_private_denial_where_they_ask_an
     assert all(len(delivery.sent_at_s) == 1 for delivery in others.sandbox.deliveries)
 
 
-async def test_denied_person_reads_whom_to_ask(others: Stage, settings: Settings) -> None:
-    async with running(replace(settings, deny_users=frozenset({"U0ALAN"}), admins=frozenset({"U0ADA"}))):
+async def test_person_beside_the_allowed_ones_reads_whom_to_ask(others: Stage, settings: Settings) -> None:
+    async with running(replace(settings, allow_users=frozenset({"U0ADA"}), admins=frozenset({"U0ADA"}))):
         await others.mention(user="alan")
         await others.sandbox.wait_for(lambda: ephemerals(others))
     assert ephemerals(others) == [("U0ALAN", "You don't have access to this bot. Ask <@U0ADA>.")]
@@ -104,9 +102,7 @@ async def access_control(settings: Settings, clock: Clock | None = None) -> Asyn
         store = await Stores.open("sqlite://", "access", clock, 3)
         try:
             me = await client.identity()
-            workspace = Workspace(
-                me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
-            )
+            workspace = Workspace(me, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock)
             yield AccessControl(
                 access_rules_of(settings),
                 workspace.users,
@@ -156,15 +152,13 @@ async def test_each_kind_of_person_is_admitted_exactly_if_it_is_allowed(
 
 
 LISTS = {
-    "a denied person": ({"deny_users": frozenset(["U0ADA"])}, Denial.PERSON),
     "a person beside the allowed ones": ({"allow_users": frozenset(["U0GRACE"])}, Denial.PERSON),
-    "a denied channel": ({"deny_channels": frozenset(["C0RANDOM"])}, Denial.CHANNEL),
     "a channel beside the allowed ones": ({"allow_channels": frozenset(["C0GENERAL"])}, Denial.CHANNEL),
 }
 
 
 @pytest.mark.parametrize(("lists", "denial"), LISTS.values(), ids=LISTS.keys())
-async def test_allow_and_deny_lists_apply_to_people_and_channels(
+async def test_allow_lists_apply_to_people_and_channels(
     others: Stage, settings: Settings, lists: dict[str, frozenset[str]], denial: Denial
 ) -> None:
     async with access_control(replace(settings, **lists)) as deciding:  # type: ignore[arg-type]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.inbound.prompt import CANVAS_RULE
-from bot.core.reply.actions import ReplyAction
-from bot.core.reply.canvas import MIN_CHARS
+from bot.core.actions import ReplyAction
+from bot.core.prompt import CANVAS_RULE
+from bot.reply.canvas import MIN_CHARS
 from bot.settings import Settings
 from bot.store.schema import outbox_entries
 from sandbox.files import File
@@ -85,7 +85,9 @@ async def test_second_press_makes_no_second_canvas(stage: Stage, settings: Setti
 
 async def test_only_the_asker_and_admins_save_an_answer(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
-    assert await press(stage, message, ReplyAction.CANVAS, "alan") == texts.ONLY_ASKER_MAKES_CANVAS
+    assert await press(stage, message, ReplyAction.CANVAS, "alan") == texts.naming_admins(
+        texts.ONLY_ASKER_MAKES_CANVAS, ["<@U0GRACE>"]
+    )
     assert await press(stage, message, ReplyAction.CANVAS, "grace") == texts.CANVAS_BEGUN
     await linked(stage, asked)
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.limits.caps import parse_caps
+from bot.core import texts
+from bot.core.caps import parse_caps
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running
@@ -27,7 +28,7 @@ async def test_person_sees_their_usage_and_the_settings_in_force(stage: Stage) -
     await stage.answers("general", asked)
     text = await home(stage, "alan")
     assert "Your quota of 200,000 tokens per day: " in text
-    assert "*Model*: openai/test" in text
+    assert "*Model*: test\n" in text
     assert "*System prompt*: Be &lt;kind&gt;." in text
     assert "This workspace" not in text
 
@@ -40,7 +41,7 @@ async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stag
     def opened_again() -> bool:
         # Usage is recorded a moment after the answer is shown.
         grace.open_tab("home")
-        return grace.home is not None and "openai/test: " in text_of(grace)
+        return grace.home is not None and " test: " in text_of(grace)
 
     await stage.sandbox.wait_for(opened_again)
     text = text_of(grace)
@@ -48,6 +49,27 @@ async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stag
     assert "The workspace's quota of 500,000 tokens per month: 0% used" in text
     assert "Each person's quota of 200,000 tokens per day" in text
     assert "*Access*: members" in text
+    assert "openai" not in text
+
+
+async def test_admin_sees_which_channels_have_settings_of_their_own(stage: Stage) -> None:
+    assert texts.NO_CHANNEL_SETTINGS in await home(stage, "grace")
+    ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
+    for channel, fields in (
+        ("general", {"new_posts": ["new_posts"], "reaction": "question"}),
+        (stage.sandbox.dm("ada"), {}),
+    ):
+        await ada.command(channel, "/typist mentions")
+        assert await ada.submit({"system_prompt": "Rhyme.", **fields}) == {}
+    line = "<#C0GENERAL>: I follow instructions of this channel's own. I answer every new post. :question: on a message"
+
+    def opened_again() -> bool:
+        grace.open_tab("home")
+        return line in text_of(grace)
+
+    await stage.sandbox.wait_for(opened_again)
+    assert stage.sandbox.dm("ada") not in text_of(grace)
+    assert "Channels with their own settings" not in await home(stage, "alan")
 
 
 async def test_app_home_is_published_only_when_opened(stage: Stage) -> None:
@@ -71,3 +93,10 @@ async def test_rejected_app_home_is_logged_and_published_at_the_next_opening(
 
     await stage.sandbox.wait_for(opened_again)
     assert "App Home of user U0ALAN not updated" in caplog.text
+
+
+async def test_home_of_a_person_without_access_names_the_admins(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    async with running(replace(settings, allow_users=frozenset({"U0ADA"}), admins=frozenset({"U0ADA"}))):
+        assert "You don't have access to this bot. Ask <@U0ADA>." in await home(Stage(sandbox, vendor), "alan")

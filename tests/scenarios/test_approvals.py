@@ -19,9 +19,9 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.inbound.channel_settings import ChannelSettings, SettingsField
+from bot.core.actions import ReplyAction
+from bot.core.channel_settings import ChannelSettings, SettingsField
 from bot.core.outbox import OUTBOX_HOLD_S
-from bot.core.reply.actions import ReplyAction
 from bot.core.tool_calls import APPROVAL_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
 from bot.settings import Settings
@@ -32,10 +32,10 @@ from sandbox.workspace import TEAM_ID
 from tests.clocks import WITHIN_S, LateClock
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, agree, be_patient, http_server, text_result, tool
 from tests.processes import wait_for_line
-from tests.scenarios.answers import on_record, rows
+from tests.scenarios.answers import on_record, press, rows
 from tests.scenarios.conftest import Stage, buttons, connected, footer, running, says, shown
 from tests.scenarios.fleet import Fleet
-from tests.scenarios.tools import DECISIONS, asking, calls, ended, press, value_of, values_of
+from tests.scenarios.tools import DECISIONS, asking, calls, ended, value_of, values_of
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 KOLKATA_TO_TOKYO = {"source_timezone": "Asia/Kolkata", "time": "12:00", "target_timezone": "Asia/Tokyo"}
@@ -154,18 +154,18 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     assert await press(stage, message, ReplyAction.APPROVE) is None
     message = await ended(stage, asked)
     assert shown(message).startswith(f"Let me see.\n\nIt's {server.result}.")
-    assert shown(message).endswith("\nApproved by ada\nopenai/test · 1 tool")
+    assert shown(message).endswith("\nApproved by Ada\ntest · 1 tool")
     assert stage.sandbox.workspace.notified == [], "no name is a mention"
     assert calls_made() == 1
     assert len(stage.bots("general", asked)) == 1
     assert await press(stage, message, ReplyAction.DETAILS) == texts.TOOLS_USED
-    assert ": done, approved by ada" in str(stage.sandbox.workspace.ephemerals[-1].sent_blocks)
+    assert ": done, approved by Ada" in str(stage.sandbox.workspace.ephemerals[-1].sent_blocks)
 
 
 async def test_denied_call_is_not_made(stage: Stage, calls_made: Callable[[], int]) -> None:
     asked = await stage.mention()
     await press(stage, await asking(stage, asked), ReplyAction.DENY, "grace")
-    assert "I don't know.\nDenied by grace" in shown(await ended(stage, asked))
+    assert "I don't know.\nDenied by Grace" in shown(await ended(stage, asked))
     assert "denied this call" in read_of_call(stage)
     assert calls_made() == 0
 
@@ -180,7 +180,7 @@ async def test_reply_that_denies_the_call_is_answered_below_it_by_a_model_that_k
     await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "I won't" in shown(m)])
     first, second = stage.bots("general", asked)
     assert first.ts < replied < second.ts
-    assert shown(first) == f"Let me see.\n{texts.REPLIED_INSTEAD}\nDenied by a reply from ada"
+    assert shown(first) == f"Let me see.\n{texts.REPLIED_INSTEAD}\nDenied by a reply from Ada"
     assert buttons(first)[0] == ReplyAction.CONTINUE
     assert shown(second).startswith("All right, I won't.")
     read = stage.prompts()[-1][-1]["content"]
@@ -224,8 +224,12 @@ async def test_stop_of_an_approval_takes_one_attempt_and_one_edit(
 async def test_only_the_asker_or_an_admin_decides(stage: Stage, calls_made: Callable[[], int]) -> None:
     asked = await stage.mention()
     message = await asking(stage, asked)
-    assert await press(stage, message, ReplyAction.APPROVE, "alan") == texts.ONLY_ASKER_DECIDES
-    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS) == texts.ONLY_ADMIN_ALLOWS
+    assert await press(stage, message, ReplyAction.APPROVE, "alan") == texts.naming_admins(
+        texts.ONLY_ASKER_DECIDES, ["<@U0GRACE>"]
+    )
+    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS) == texts.naming_admins(
+        texts.ONLY_ADMIN_ALLOWS, ["<@U0GRACE>"]
+    )
     assert calls_made() == 0
     assert await press(stage, message, ReplyAction.ALLOW_ALWAYS, "grace") == texts.ALWAYS_ALLOWED
     await ended(stage, asked)
@@ -336,7 +340,7 @@ async def test_asker_is_mentioned_once_when_an_approval_waits(
 ) -> None:
     vendor.script(server.model)
     stage = Stage(sandbox, vendor)
-    async with running(replace(settings, done_ping_s=1)):
+    async with running(replace(settings, done_mention_s=1)):
         asked = await stage.mention()
         message = await asking(stage, asked)
         [mention] = await sandbox.wait_for(lambda: mentions(stage, asked))
@@ -355,7 +359,7 @@ async def test_mention_goes_however_the_approval_ends(
 ) -> None:
     vendor.script(server.call, says("All right."))
     stage = Stage(sandbox, vendor)
-    async with running(replace(settings, done_ping_s=1)):
+    async with running(replace(settings, done_mention_s=1)):
         asked = await stage.mention()
         message = await asking(stage, asked)
         await sandbox.wait_for(lambda: mentions(stage, asked))
@@ -450,7 +454,7 @@ async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(fleet:
     await process.wait()
     before, clock = len(sandbox.calls), LateClock()
     clock.ahead_s = OUTBOX_HOLD_S + 1
-    async with running(replace(settings, done_ping_s=1), clock):
+    async with running(replace(settings, done_mention_s=1), clock):
         await sandbox.wait_for(
             lambda: "conversations.replies" in [call.method for call in list(sandbox.calls)[before:]]
         )

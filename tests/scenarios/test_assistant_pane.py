@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion
-from bot.core.reply.actions import ReplyAction
-from bot.providers.model_setup import VendorSettings
+from bot.core.actions import ReplyAction
+from bot.models.model_setup import VendorSettings
+from bot.models.prompt import WebSearch
 from bot.settings import Settings
-from bot.slack.assistant_pane import SESSIONS, SESSIONS_A_MINUTE
+from bot.slack.pane import SESSIONS, SESSIONS_A_MINUTE
 from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says
@@ -70,13 +70,7 @@ async def prompts(stage: Stage, thread_ts: str | None) -> tuple[SuggestedPrompt,
 
 async def test_prompts_are_suggested_when_the_pane_opens(stage: Stage) -> None:
     shown = await prompts(stage, enter(stage))
-    assert [(prompt.title, prompt.message) for prompt in shown] == [(s.title, s.message) for s in DEFAULT_SUGGESTIONS]
-
-
-async def test_suggested_prompts_can_be_configured(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    async with running(replace(settings, suggested_prompts=(Suggestion("Hi", "Say hi"),))):
-        stage = Stage(sandbox, vendor)
-        assert await prompts(stage, enter(stage)) == (SuggestedPrompt("Hi", "Say hi"),)
+    assert {prompt.title: prompt.message for prompt in shown} == texts.PANE_SUGGESTIONS
 
 
 @OF_ASSISTANT
@@ -99,7 +93,7 @@ async def test_status_says_what_is_searched_for_until_the_first_words(
     at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
     vendor.script(VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
     anthropic = {"anthropic": VendorSettings("key", vendor.url)}
-    async with running(replace(settings, vendors=anthropic, models=("anthropic/m",), web_search=True)):
+    async with running(replace(settings, vendors=anthropic, models=("anthropic/m",), web_search=WebSearch())):
         stage = Stage(sandbox, vendor)
         dm, thread_ts = sandbox.dm("ada"), await ask(stage, enter(stage))
         searching = texts.status_searching("Typist Slack bot")

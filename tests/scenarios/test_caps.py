@@ -9,7 +9,7 @@ from itertools import cycle, islice
 import pytest
 
 from bot.core import texts
-from bot.core.limits.caps import parse_caps
+from bot.core.caps import parse_caps
 from bot.errors import EndReason
 from bot.settings import Settings
 from sandbox.server import Sandbox
@@ -173,7 +173,7 @@ async def test_failure_before_the_first_word_costs_nothing(stage: Stage, setting
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
         for _ in range(2):
             (text,) = await stage.answers("general", await stage.mention(), timeout_s=200)
-            assert text == texts.model_failure(EndReason.OVERLOADED, "openai/test")
+            assert text == texts.model_failure(EndReason.OVERLOADED, "test")
 
 
 @pytest.mark.long

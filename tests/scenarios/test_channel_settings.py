@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.inbound.engagement import Engagement
+from bot.core.channel_settings import ChannelSettings
+from bot.core.triage import Engagement
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox

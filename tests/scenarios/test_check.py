@@ -22,17 +22,18 @@ import pytest
 import pytest_asyncio
 
 from bot import isolation, settings
+from bot.checks import database as store_checks
+from bot.checks import mcp as mcp_checks
+from bot.checks import runner as setup_checks
+from bot.checks import slack as slack_checks
+from bot.checks.report import Check, CheckReport, CheckStatus, ok
+from bot.checks.runner import Step, run_checks
 from bot.cli.check import checked
-from bot.core.checks import Check, CheckReport, CheckStatus, ok
 from bot.errors import SettingsError
-from bot.mcp import checks as mcp_checks
-from bot.services import setup_checks
-from bot.services.setup_checks import Step, run_checks
-from bot.slack import checks as slack_checks
 from bot.slack.manifest import app_manifest
-from bot.store import checks as store_checks
 from bot.store.engine import create_engine
 from bot.store.migrate import migrate
+from bot.store.schema import listening
 from sandbox.demo.scripted_model import ScriptedModel
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
@@ -490,7 +491,7 @@ class DatabaseCase(FaultCase):
     migrated: bool = False
 
 
-AFTER_CONNECTION = ("database.write", "database.schema")
+AFTER_CONNECTION = ("database.write", "database.schema", "database.catch_up")
 
 
 def sqlite(folder: Path, server: str) -> str:
@@ -517,6 +518,19 @@ async def newer(url: str) -> str:
     engine = create_engine(url)
     async with engine.begin() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    await engine.dispose()
+    return url
+
+
+async def cut_short(url: str) -> str:
+    """Records a catch-up that didn't get all conversations."""
+    import sqlalchemy as sa
+
+    tally = {"looked_at": 40, "unread": 2, "answered": 3, "offered": 1}
+    report = {"begins_at": 1_795_460_400.0, "ends_at": 1_795_471_200.0, "tally": tally}
+    engine = create_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(listening).values(team_id="T1", heard_at=1_795_471_200.0, report=report))
     await engine.dispose()
     return url
 
@@ -549,6 +563,9 @@ DATABASES: Mapping[str, DatabaseCase] = {
         "database.connection", WARN, url=sqlite, after=readable_file, migrated=True
     ),
     "SQLite: a newer schema": DatabaseCase("database.schema", WARN, url=sqlite, after=newer, migrated=True),
+    "SQLite: a catch-up that didn't get everything": DatabaseCase(
+        "database.catch_up", WARN, url=sqlite, after=cut_short, migrated=True
+    ),
     "PostgreSQL: a server that doesn't run": DatabaseCase(
         "database.connection",
         FAIL,
@@ -813,7 +830,7 @@ async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
     async with Sandbox(manifest=app_manifest(agent=True)) as sandbox:
         report = await checked(read(connected(sandbox)))
     assert not_passed(report) == {}
-    assert "The bot token has all 17 scopes, and the Agents feature is on." in report.text()
+    assert "The bot token has all 18 scopes, and the Agents feature is on." in report.text()
 
 
 async def test_the_switch_that_slack_does_not_tell_of_is_named() -> None:
@@ -874,7 +891,7 @@ async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> N
     report = json.loads(out)
     assert report["ok"]
     assert {tuple(check) for check in report["checks"]} == {("id", "status", "message", "fix")}
-    assert len(report["checks"]) == 13
+    assert len(report["checks"]) == 14
 
 
 async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> None:
@@ -928,7 +945,7 @@ async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) 
             "must start with xoxb-; this is an app-level token.",
         ),
         ({"SLACK_CONFIG_TOKEN": "xoxp-1"}, "SLACK_CONFIG_TOKEN must start with xoxe.xoxp-; this is a user token."),
-        ({"BOT_STREAMNG": "on"}, "did you mean BOT_STREAMING?"),
+        ({"BOT_WELCOMES": "on"}, "did you mean BOT_WELCOME?"),
     ],
 )
 async def test_settings_that_cannot_be_used_exit_2(tmp_path: Path, env: dict[str, str], message: str) -> None:

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from bot.core import choices, texts
-from bot.core.conversation import Question, ToolDefinition
-from bot.core.limits.access import Denial
-from bot.core.reply.actions import ReplyAction
-from bot.core.tools import Permission, ToolRule
-from bot.core.trust import OURS
+from bot.core.access import Denial
+from bot.core.actions import ReplyAction
+from bot.core.conversation import Question
+from bot.models.prompt import Permission, ToolDefinition, ToolRule
+from bot.models.trust import OURS
 from bot.settings import Settings
 from bot.store.schema import outbox_entries
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.marked import unmarked
-from tests.scenarios.answers import rows
+from tests.scenarios.answers import press, rows
 from tests.scenarios.conftest import Stage, buttons, footer, grows, running, says, shown
-from tests.scenarios.tools import Notes, asking, calls, press
+from tests.scenarios.tools import Notes, asking, calls
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
@@ -93,15 +93,16 @@ def prompt(stage: Stage) -> str:
 async def test_choice_is_asked_in_the_thread_in_the_pressers_name(stage: Stage) -> None:
     asked = await stage.mention("Deploy it.")
     message = await offering(stage, asked)
-    assert shown(message) == f"I can deploy that.\n\n{LISTED}"
-    assert footer(message) == "openai/test"
+    assert shown(message).startswith("I can deploy that.\n\nWhich environment?")
+    assert "Staging" not in shown(message), "the buttons say it"
+    assert footer(message) == "test"
     assert labels(message) == OFFERED
     assert await choose(stage, message, 1, "grace") is None
     _, chosen, answer = await stage.answers("general", asked, count=3)
     assert (chosen, answer) == (f"<@U0GRACE> {texts.chose('').strip()}\nProduction", "The whole answer.")
-    assert prompt(stage) == f"grace: {texts.MY_CHOICE}\n\nProduction"
+    assert prompt(stage) == f"Grace: {texts.MY_CHOICE}\n\nProduction"
     await closed(stage, asked)
-    assert next(map(shown, stage.bots("general", asked))) == f"I can deploy that.\n\n{LISTED}"
+    assert next(map(shown, stage.bots("general", asked))) == f"I can deploy that.\n\n{LISTED} ✓"
 
 
 async def test_later_questions_read_the_choice_as_quoted_words(stage: Stage) -> None:
@@ -231,7 +232,8 @@ async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_delete
             break
         await asyncio.sleep(1)
     first, _, answer = map(shown, stage.bots("general", asked))
-    assert (first, answer) == (f"I can deploy that.\n\n{LISTED}", "The whole answer.")
+    assert first.startswith("I can deploy that.\n\nWhich environment?\n\n1. Staging ✓")
+    assert answer == "The whole answer."
 
 
 @pytest.mark.parametrize("offered", [list("abcdef"), [], ["Yes", ""], ["Yes", "yes"]])
@@ -239,7 +241,7 @@ async def test_model_that_offers_the_wrong_choices_reads_why_and_goes_on(stage: 
     stage.vendor.script(offers("", offered), offers())
     asked = await stage.mention("Deploy it.")
     message = await offering(stage, asked)
-    assert shown(message).startswith(LISTED)
+    assert shown(message).startswith("Which environment?")
     [result] = [turn["content"] for turn in stage.prompts()[1] if turn["role"] == "tool"]
     assert "Nothing was offered" in result
 
@@ -249,15 +251,8 @@ async def test_model_without_tools_is_asked_without_choices_and_the_footer_says_
     for _ in range(2):
         asked = await stage.mention("Deploy it.")
         [answer] = await stage.answers("general", asked)
-        assert (answer, footer(stage.bots("general", asked)[0])) == ("The whole answer.", "openai/test")
+        assert (answer, footer(stage.bots("general", asked)[0])) == ("The whole answer.", "test")
     assert ["tools" in request.body for request in stage.vendor.requests] == [True, False, False]
-
-
-async def test_choices_can_be_switched_off(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    stage = Stage(sandbox, vendor)
-    async with running(replace(settings, choices=False)):
-        await stage.answers("general", await stage.mention("Deploy it."))
-        assert "tools" not in vendor.requests[0].body
 
 
 class OurNotes(Notes):

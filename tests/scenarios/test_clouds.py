@@ -9,7 +9,7 @@ import pytest
 from bot import settings as all_settings
 from bot.core import texts
 from bot.errors import EndReason
-from bot.providers.registry import VENDORS
+from bot.models.registry import VENDORS
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, connected, running
 from tests.streams import speech
@@ -29,8 +29,9 @@ async def test_model_of_a_cloud_answers_in_slack(
     async with identities(tmp_path), running(all_settings.read(env)):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()
+        name = cloud.model.removeprefix(f"{cloud.vendor}/")
         # The footer has the model's name.
-        assert await stage.answers("general", asked) == [f"{''.join(WORDS)}\n{cloud.model}"]
+        assert await stage.answers("general", asked) == [f"{''.join(WORDS)}\n{name}"]
 
 
 @CLOUDS
@@ -42,7 +43,9 @@ async def test_missing_permission_is_in_the_log_and_not_in_slack(
     async with identities(tmp_path), running(all_settings.read(env)):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()
-        assert await stage.answers("general", asked) == [texts.model_failure(EndReason.BAD_KEY, cloud.model)]
+        assert await stage.answers("general", asked) == [
+            texts.model_failure(EndReason.BAD_KEY, texts.OWN_NAMES.of(cloud.model))
+        ]
     known = VENDORS[cloud.vendor].cloud
     assert known is not None
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -62,5 +65,5 @@ async def test_no_word_of_a_flagged_answer_reaches_slack(sandbox: Sandbox, vendo
     async with running(all_settings.read({**connected(sandbox, vendor), **moderated})):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()
-        assert await stage.answers("general", asked) == [texts.model_failure(EndReason.REFUSED, "openai/test")]
+        assert await stage.answers("general", asked) == [texts.model_failure(EndReason.REFUSED, "test")]
     assert "Quokkas" not in str(sandbox.calls)

@@ -151,7 +151,7 @@ CASES = {
             ".env, line 3: must be NAME=value, or a comment after #.",
             ".env, line 4: must be NAME=value, or a comment after #.",
         ),
-        given=written(b"# Typist\n\nsource ~/keys\n=x\nBOT_STREAMING=on\n"),
+        given=written(b"# Typist\n\nsource ~/keys\n=x\nBOT_WELCOME=on\n"),
     ),
     **{
         f"a directory in place of a database, for {arguments[0]}": FailureCase(

@@ -1,16 +1,24 @@
 """Answers in Slack: where they appear, which context they have, and that each question gets exactly one."""
 
 import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from bot import settings as all_settings
 from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.web_api.http import CallRecord
+from sandbox.workspace import Message
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, buttons, growing, running, says, shown
+from tests.scenarios.conftest import Stage, buttons, connected, growing, running, says, shown
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -70,10 +78,114 @@ async def test_mention_in_peoples_thread_has_that_thread_as_context(stage: Stage
     await stage.sandbox.say("ada", "general", "@typist any idea?", root)
     assert await stage.answers("general", root) == ["The whole answer."]
     (prompt,) = stage.prompts()
-    names = [stage.sandbox.workspace.user(name).name for name in ("ada", "grace")]
+    names = [stage.sandbox.workspace.user(name).real_name for name in ("ada", "grace")]
     assert [unmarked(turn["content"]) for turn in prompt] == [
         f"{names[0]}: The build is red.\n\n{names[1]}: Since the last merge.\n\n{names[0]}: any idea?"
     ]
+
+
+def when(stage: Stage, number: int) -> datetime:
+    """Returns when it is by the last line of a request's prompt: a weekday, a date, a time and a zone."""
+    last = stage.vendor.requests[number].body["messages"][-1]["content"].splitlines()[-1]
+    said = re.fullmatch(r"\[[0-9a-f]{8} now (\w+) ([-\d]+ [:\d]+) UTC([-+:\d]+) America/St_Johns\]", last)
+    assert said, last
+    at = datetime.fromisoformat(said[2] + said[3])
+    assert f"{at:%A}" == said[1]
+    return at
+
+
+async def test_model_knows_when_it_is_for_the_asker(stage: Stage) -> None:
+    users = stage.sandbox.workspace.users
+    users["U0ADA"] = replace(users["U0ADA"], tz="America/St_Johns")
+    asked = await stage.mention("What is due tomorrow?")
+    await stage.answers("general", asked)
+    [request] = stage.vendor.requests
+    at = when(stage, 0)
+    assert abs(at.timestamp() - float(asked)) < 90
+    assert at.utcoffset() == datetime.fromtimestamp(float(asked), ZoneInfo("America/St_Johns")).utcoffset()
+    assert " now TIME] is the current date and time" in request.body["messages"][0]["content"]
+
+
+async def test_only_an_old_message_of_a_thread_says_when_it_was_written(stage: Stage) -> None:
+    workspace = stage.sandbox.workspace
+    workspace.users["U0GRACE"] = replace(workspace.users["U0GRACE"], tz="Asia/Kolkata")
+    friday = datetime(2020, 11, 20, 9, 0, tzinfo=ZoneInfo("Asia/Kolkata")).timestamp()
+    root = workspace.post(Message("C0GENERAL", f"{friday:.6f}", "U0GRACE", "The release is on Monday."))
+    workspace.post(Message("C0GENERAL", f"{friday + 60:.6f}", "U0ALAN", "Noted.", thread_ts=root.ts))
+    asked = await stage.sandbox.say("ada", "general", "@typist when is it?", root.ts)
+    await stage.answers("general", root.ts)
+    await stage.sandbox.say("ada", "general", "@typist are you sure?", root.ts)
+    await stage.answers("general", root.ts, 2)
+    first, second = (
+        [_without_codes(turn["content"]).splitlines() for turn in request.body["messages"][1:]]
+        for request in stage.vendor.requests
+    )
+    [[*said, now]] = first
+    assert said == [
+        "[at Fri 2020-11-20 09:00 UTC+05:30]",
+        "[Grace]",
+        "The release is on Monday.",
+        "",
+        "[Alan]",
+        "Noted.",
+        "",
+        f"[at {datetime.fromtimestamp(float(asked), UTC):%a %Y-%m-%d %H:%M} UTC]",
+        "[Ada]",
+        "when is it?",
+        "",
+    ]
+    assert now.startswith("[now ")
+    assert (second[0], second[1], second[2][:-1]) == (said[:-1], ["The whole answer."], ["[Ada]", "are you sure?", ""])
+
+
+def _without_codes(text: str) -> str:
+    """Returns a text whose marks are without the conversation's code and people's tags."""
+    return re.sub(r"\[\w{8}(-\w{4})? ", "[", text)
+
+
+API_OF: Mapping[str, tuple[Callable[[list[str]], list[bytes]], Mapping[str, str]]] = {
+    "OpenAI's Responses": (speech.responses, {"BOT_OPENAI_API": "responses"}),
+    "Chat Completions": (speech.chat, {}),
+    "Anthropic": (speech.messages, {"ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}),
+}
+
+
+@pytest.mark.parametrize(("stream", "env"), API_OF.values(), ids=API_OF.keys())
+async def test_next_prompt_begins_with_all_of_the_prompt_before_except_its_time(
+    sandbox: Sandbox, vendor: VendorServer, stream: Callable[[list[str]], list[bytes]], env: Mapping[str, str]
+) -> None:
+    vendor.script(VendorResponse(stream(["The whole", " answer."])))
+    env = {**connected(sandbox, vendor), "ANTHROPIC_BASE_URL": vendor.url, "DATABASE_URL": "sqlite://", **env}
+    async with running(all_settings.read(env)):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention("What is due today?")
+        await stage.answers("general", asked)
+        await stage.sandbox.say("ada", "general", "@typist and tomorrow?", asked)
+        await stage.answers("general", asked, 2)
+    first, second = (read_in_order(request.body) for request in vendor.requests)
+    before, now = first[: first.rindex("[")].rstrip(), first[first.rindex("[") :]
+    assert re.fullmatch(r"\[\w{8} now [^\n]*\]", now)
+    assert before.endswith("What is due today?")
+    assert second.startswith(before)
+    marks_in_rules_and_below = 2
+    assert (first.count(" now "), second.count(" now ")) == (marks_in_rules_and_below,) * 2
+    if "ANTHROPIC_API_KEY" in env:
+        # What is cached of the first prompt ends where the second one goes on. Anthropic takes four breakpoints.
+        [*_, cached, _] = vendor.requests[0].body["messages"][-1]["content"]
+        assert (cached["text"][-18:], "cache_control" in cached) == ("What is due today?", True)
+        assert [request.content.count(b'"cache_control"') for request in vendor.requests] == [2, 2]
+
+
+def read_in_order(body: Mapping[str, Any]) -> str:
+    """Returns what a model reads of a request, tools and system prompt first, without the breakpoints of caches."""
+    system = body.get("system") or body.get("instructions") or ""
+    turns = body.get("messages") or body["input"]
+    parts = [part for turn in turns for part in _parts(turn["content"])]
+    return json.dumps(body["tools"]) + "\n".join([system, *parts])
+
+
+def _parts(content: str | Sequence[Mapping[str, str]]) -> list[str]:
+    return [content] if isinstance(content, str) else [part["text"] for part in content]
 
 
 @pytest.mark.parametrize("text", ["@typist", "  @typist  "])
@@ -86,7 +198,7 @@ async def test_mention_without_text_gets_a_hint_and_no_model_request(stage: Stag
 
 async def test_two_simultaneous_askers_never_see_each_others_text(stage: Stage) -> None:
     stage.vendor.script(
-        lambda request: says(f"Answer to {request.body['messages'][-1]['content']} " * 60, pause_s=0.002)
+        lambda request: says(f"Answer to {unmarked(request.body['messages'][-1]['content'])} " * 60, pause_s=0.002)
     )
     asked = {
         user: await stage.mention(f"{user}'s question", user=user, channel=channel)

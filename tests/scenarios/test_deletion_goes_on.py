@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bot import app
-from bot.core.reply.actions import ReplyAction
+from bot.core.actions import ReplyAction
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.fast import FastClock, run_fast

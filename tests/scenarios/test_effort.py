@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.conversation import Effort
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.reply.actions import ReplyAction
+from bot.core.actions import ReplyAction
+from bot.core.channel_settings import ChannelSettings
+from bot.models.prompt import Effort
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
@@ -19,7 +19,7 @@ from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 GENERAL = "C0GENERAL"
-THOROUGH = "openai/test · thorough (high effort)"
+THOROUGH = "test · thorough (high effort)"
 UNFINISHED = VendorResponse(speech.chat(speech.tokens("A long thought. " * 20))[:40], ending=ResponseEnd.HANG)
 
 pytestmark = pytest.mark.skips_waits
@@ -64,7 +64,7 @@ async def test_channels_effort_is_sent_and_one_answer_may_be_faster(
     assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="fast") is None
     await reply(stage, asked, "At first sight.")
     await stage.answers("general", asked)
-    assert footer(stage.bots("general", asked)[0]) == "openai/test"
+    assert footer(stage.bots("general", asked)[0]) == "test"
     assert efforts(stage.vendor) == ["high", "low"]
 
 
@@ -80,5 +80,5 @@ async def test_effort_of_an_answer_outlives_a_restart(
     async with running(settings):
         await reply(stage, asked, "On second thought.")
         await stage.answers("general", asked)
-        assert footer(stage.bots("general", asked)[0]).startswith("openai/test · thorough (high effort)")
+        assert footer(stage.bots("general", asked)[0]).startswith("test · thorough (high effort)")
     assert efforts(vendor) == [None, "high", "high"]

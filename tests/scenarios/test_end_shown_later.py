@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot import app
+from bot.core.actions import ReplyAction
 from bot.core.carriers import CarrierSetting
-from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import outbox_entries

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.inbound.prompt import MESSAGES_OMITTED
-from bot.core.reply.actions import ReplyAction
+from bot.core.actions import ReplyAction
+from bot.core.prompt import MESSAGES_OMITTED
 from bot.errors import EndReason
 from bot.settings import Settings
-from bot.slack.retry_policy import REPLY_CALLS
+from bot.slack.retry import REPLY_CALLS
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
@@ -71,7 +71,7 @@ async def test_failure_before_the_first_word_is_explained_in_a_notice(
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
-    assert await stage.answers("general", asked, timeout_s=300) == [texts.model_failure(failure, "openai/test")]
+    assert await stage.answers("general", asked, timeout_s=300) == [texts.model_failure(failure, "test")]
 
 
 @pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
@@ -80,7 +80,7 @@ async def test_failure_midway_leaves_the_part_and_a_notice(
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
-    sentence = texts.model_failure(failure, "openai/test", goes_on=True)
+    sentence = texts.model_failure(failure, "test", goes_on=True)
     assert await stage.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
     assert len(stage.vendor.requests) == (3 if failure.may_pass else 1)
     assert (ReplyAction.CONTINUE in buttons(stage.bots("general", asked)[0])) is failure.may_pass
@@ -90,7 +90,7 @@ async def test_failure_midway_leaves_the_part_and_a_notice(
 async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeout: Stage, text: str) -> None:
     with_short_stall_timeout.vendor.script(part(ResponseEnd.HANG) if text else VendorResponse(ending=ResponseEnd.HANG))
     asked = await with_short_stall_timeout.mention()
-    sentence = texts.model_failure(EndReason.STALLED, "openai/test", goes_on=bool(text))
+    sentence = texts.model_failure(EndReason.STALLED, "test", goes_on=bool(text))
     whole = f"{text.rstrip()}\n{sentence}".lstrip()
     assert await with_short_stall_timeout.answers("general", asked, timeout_s=300) == [whole]
 
@@ -169,7 +169,7 @@ async def test_answer_whose_stream_breaks_three_times_goes_on_with_continue(stag
     again = [VendorResponse(speech.chat([word])[:2], ending=ResponseEnd.CUT) for word in ("and ", "then ")]
     stage.vendor.script(broken, *again, says(REST))
     asked = await stage.mention()
-    notice = texts.model_failure(EndReason.CUT, "openai/test", goes_on=True)
+    notice = texts.model_failure(EndReason.CUT, "test", goes_on=True)
     assert await stage.answers("general", asked) == [f"{FIRST} and then\n{notice}"]
     await press(stage, stage.bots("general", asked)[0], ReplyAction.CONTINUE)
     await stage.sandbox.wait_for(lambda: texts_shown(stage, asked) == [f"{FIRST} and then {REST}"])
@@ -178,7 +178,7 @@ async def test_answer_whose_stream_breaks_three_times_goes_on_with_continue(stag
 async def test_long_rate_limit_is_reported_with_its_wait(stage: Stage) -> None:
     stage.vendor.script(openai_error(429, "rate_limit_exceeded", retry_after="600"))
     (text,) = await stage.answers("general", await stage.mention())
-    assert text == texts.model_failure(EndReason.RATE_LIMITED, "openai/test", retry_after_s=600)
+    assert text == texts.model_failure(EndReason.RATE_LIMITED, "test", retry_after_s=600)
 
 
 async def test_short_rate_limit_is_waited_for(stage: Stage) -> None:
@@ -194,7 +194,7 @@ async def test_answer_at_its_length_limit_says_so(stage: Stage) -> None:
 async def test_empty_answer_is_reported(stage: Stage) -> None:
     stage.vendor.script(says(""))
     (text,) = await stage.answers("general", await stage.mention())
-    assert text == texts.model_failure(EndReason.EMPTY, "openai/test")
+    assert text == texts.model_failure(EndReason.EMPTY, "test")
 
 
 async def test_fallback_model_answers_if_the_first_fails_before_its_first_word(
@@ -219,11 +219,11 @@ async def test_middle_of_an_oversized_question_is_left_out(
     assert re.fullmatch(r"(?s)Begin\. .*are left out here.* End\.", prompt["content"])
 
 
-async def test_answer_is_posted_complete_without_streaming(
+async def test_answer_of_a_server_that_cannot_stream_is_posted(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     vendor.script(VendorResponse([speech.chat_whole("At once.")], content_type="application/json"))
-    async with running(replace(settings, streaming=False)):
+    async with running(settings):
         stage = Stage(sandbox, vendor)
         assert await stage.answers("general", await stage.mention()) == ["At once."]
 

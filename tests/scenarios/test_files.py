@@ -14,8 +14,8 @@ from PIL import Image
 from benchmarks.document_corpus import corpus, pieces
 from benchmarks.hostile_documents import HOSTILE
 from bot.core import texts
-from bot.core.inbound.files import MAX_FILE_BYTES
-from bot.providers.model_setup import VendorSettings
+from bot.core.files import MAX_FILE_BYTES
+from bot.models.model_setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
 from sandbox.faults import FaultSettings
@@ -137,7 +137,7 @@ async def test_file_of_an_earlier_message_is_used(stage: Stage) -> None:
     await stage.sandbox.say("ada", "general", "@typist what is it?", root)
     assert await stage.answers("general", root) == [ANSWER]
     assert len(images_of(content(stage))) == 1
-    assert unmarked(content(stage)[-1]["text"]).startswith("grace: Here it is.\n\n(Attached: plan.png)\n\n")
+    assert unmarked(content(stage)[-1]["text"]).startswith("Grace: Here it is.\n\n(Attached: plan.png)\n\n")
     await stage.sandbox.say("ada", "general", "@typist really?", root)
     await stage.answers("general", root, count=2)
     assert len(images_of(stage.prompts()[1][0]["content"])) == 1

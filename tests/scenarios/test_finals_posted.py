@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.reply.actions import ReplyAction
+from bot.core.actions import ReplyAction
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.clocks import WITHIN_S

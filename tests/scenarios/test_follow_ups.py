@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.inbound.prompt import MESSAGES_OMITTED
+from bot.core.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.marked import unmarked
@@ -157,8 +157,8 @@ async def test_queued_questions_of_two_people_are_answered_one_after_another(sta
     assert [message.ts for message in stage.bots("general", asked)][1:] == placeholders
     later = [unmarked(prompt[-1]["content"]) for prompt in stage.prompts()[1:]]
     assert later == [
-        "grace: what of mine?",
-        "ada: and mine?",
+        "Grace: what of mine?",
+        "Ada: and mine?",
     ]
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
-from bot.providers.model_setup import VendorSettings
+from bot.core.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
+from bot.core.channel_settings import ChannelSettings
+from bot.models.model_setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox

@@ -1,15 +1,12 @@
 """`typist init` in a terminal, as a newcomer meets it: a real process, the sandbox as Slack, a server as OpenAI."""
 
-import asyncio
 import json
 import os
-import pty
 import re
 import stat
 import sys
-import termios
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -21,98 +18,18 @@ from bot.core import texts
 from bot.slack.manifest import app_manifest
 from sandbox.server import Sandbox
 from sandbox.setup import Setup
-from tests.clocks import WITHIN_S
 from tests.forked import forked_command
-from tests.processes import REPOSITORY, inherited, started
-from tests.streams import speech
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer
+from tests.newcomer import ANSWER, KEY, Terminal, as_openai, terminal
+from tests.processes import REPOSITORY, started
+from tests.streams.server import VendorServer
 
-KEY = "sk-proj-Zz0123456789abcdefghij"
-ANSWER = "Forty-two."
 PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "nobody for now): "
 NOBODY = "No member of the workspace has this name"
-MODEL = {"id": "gpt-6-luna", "object": "model", "created": 1, "owned_by": "openai"}
-
-
-class Terminal:
-    """A terminal with a process in it: a person types after what they have read."""
-
-    def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
-        self.process = process
-        self.fd = fd
-        self.shown = ""
-        """All that the terminal has shown so far."""
-        self._read_to = 0
-        self._came = asyncio.Event()
-        asyncio.get_running_loop().add_reader(fd, self._receive)
-
-    def _receive(self) -> None:
-        self.shown += os.read(self.fd, 65_536).decode(errors="replace").replace("\r\n", "\n")
-        self._came.set()
-
-    async def reads(self, words: str) -> str:
-        """Waits for these words and returns what was shown since the last ones."""
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                while (at := self.shown.find(words, self._read_to)) < 0:
-                    self._came.clear()
-                    await self._came.wait()
-        except TimeoutError:
-            raise AssertionError(f"{words!r} is not in {self.shown[self._read_to :]!r}") from None
-        seen, self._read_to = self.shown[self._read_to : at + len(words)], at + len(words)
-        return seen
-
-    async def types(self, prompt: str, line: str) -> str:
-        """Waits for a prompt, types a line, and returns what was shown before."""
-        seen = await self.reads(prompt)
-        os.write(self.fd, f"{line}\n".encode())
-        return seen
-
-    def presses_ctrl_c(self) -> None:
-        os.write(self.fd, b"\x03")
-
-    @property
-    def echoes(self) -> bool:
-        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
-
-    async def end(self) -> tuple[int, str]:
-        """Waits for the end of the process; returns its exit code and what was shown since the last words."""
-        async with asyncio.timeout(WITHIN_S):
-            code = await self.process.wait()
-        with suppress(BlockingIOError):
-            while True:
-                self._receive()
-        return code, self.shown[self._read_to :]
-
-
-@asynccontextmanager
-async def terminal(folder: Path, *command: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
-    """Starts a command in a terminal of its own."""
-    ours, theirs = pty.openpty()
-    os.set_blocking(ours, False)
-    try:
-        env = {**inherited(), **env}
-        options = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "cwd": folder, "env": env}
-        async with started(*command, preexec_fn=lambda: os.login_tty(0), **options) as process:
-            yield Terminal(process, ours)
-    finally:
-        asyncio.get_running_loop().remove_reader(ours)
-        os.close(ours)
-        os.close(theirs)
 
 
 def init(folder: Path, env: Mapping[str, str], *arguments: str) -> AbstractAsyncContextManager[Terminal]:
     env = {"PYTHONPATH": str(REPOSITORY), **env}
     return terminal(folder, sys.executable, "-m", "bot", "init", *arguments, env=env)
-
-
-def as_openai(request: VendorRequest) -> VendorResponse:
-    """OpenAI, with one key."""
-    if request.headers.get("authorization", request.headers.get("Authorization")) != f"Bearer {KEY}":
-        return VendorResponse([b'{"error": {"code": "invalid_api_key"}}'], 401, "application/json")
-    if request.path.endswith("/chat/completions"):
-        return VendorResponse(speech.chat([ANSWER]))
-    return VendorResponse([json.dumps(MODEL).encode()], 200, "application/json")
 
 
 @pytest_asyncio.fixture
@@ -190,7 +107,7 @@ async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
         (PASTE_AGAIN, "xoxb-of-another-app", "✘ Slack does not accept SLACK_BOT_TOKEN (invalid_auth).\n  → Copy it"),
         (PASTE_AGAIN, slack.app_token, is_set),
         (PASTE, slack.bot_token, "✔ Both tokens belong to the same app."),
-        (PASTE, "xoxp-of-a-person", "This is a user token, and no key of a model."),
+        (PASTE, "xoxp-of-a-person", "This is a user token, not a model's key."),
         (PASTE, slack.app_token, is_set),
         (PASTE, "sk-wrong", "✘ openai: the server does not accept the key (HTTP 401).\n  → Check OPENAI_API_KEY."),
         (PASTE_AGAIN, KEY, "✔ openai/gpt-6-luna: the key is accepted"),
@@ -323,7 +240,7 @@ async def test_the_admin_is_found_by_name_email_address_or_id(
         assert "Slack didn't look this person up" in seen
         assert "internal_error" in seen
         seen = await terminal.types(WHO, "edith")
-        assert "Several members have this name: ada (U0ADA), ada2 (U0ADA2). Enter the ID of one of them." in seen
+        assert "Several members have this name: Ada (U0ADA), Ada (U0ADA2). Enter the ID of one of them." in seen
         for asked in ("katherine", "typist", "U0NOBODY"):
             assert NOBODY in await terminal.types(WHO, asked)
         assert NOBODY in await terminal.types(WHO, "grace@sandbox.example")
@@ -332,7 +249,7 @@ async def test_the_admin_is_found_by_name_email_address_or_id(
         slack.granted.add("users:read.email")
         os.write(terminal.fd, b"grace@sandbox.example\n")
         seen = await terminal.reads("BOT_ADMINS is now in .env.")
-        assert "grace (U0GRACE)" in seen
+        assert "Grace (U0GRACE)" in seen
         assert (await terminal.end())[0] == 0
     assert written(tmp_path) == {"BOT_ADMINS": "U0GRACE"}
     assert hello(slack, "grace") == [texts.im_here("typist")]

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.conversation import Question, ThreadKey, ToolDefinition
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.reply.actions import ReplyAction
-from bot.core.tool_calls import CallState, RecordedCall
-from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
-from bot.core.trust import OURS
-from bot.providers.model_setup import VendorSettings
+from bot.core.actions import ReplyAction
+from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import Question, ThreadKey
+from bot.core.tool_calls import CallResult, CallState, RecordedCall
+from bot.models.model_setup import VendorSettings
+from bot.models.prompt import Permission, ToolDefinition, ToolRule, WebSearch
+from bot.models.trust import OURS
 from bot.settings import Settings
 from bot.slack import search
 from bot.store import Stores
@@ -30,9 +30,9 @@ from sandbox.files import UploadedFile, canvas_link
 from sandbox.people import Content
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Message
-from tests.scenarios.answers import on_record
+from tests.scenarios.answers import on_record, press
 from tests.scenarios.conftest import Stage, manifest, running, settings_of, shown
-from tests.scenarios.tools import asking, ended, press, values_of
+from tests.scenarios.tools import asking, ended, values_of
 from tests.streams import steps
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
 
@@ -137,7 +137,7 @@ EACH_API = [pytest.param(api, id=api.name, marks=[] if api is RESPONSES else [py
 class Desk:
     """Tools that an admin has read: one that lists, one that an admin allows, one that a person always allows."""
 
-    listed: CallResult = field(default_factory=lambda: CallResult(CallOutcome.DONE, WORDS))
+    listed: CallResult = field(default_factory=lambda: CallResult(CallState.DONE, WORDS))
     others: tuple[ToolDefinition, ...] = ()
     written: list[str] = field(default_factory=list)
 
@@ -152,7 +152,7 @@ class Desk:
         if tool == LIST:
             return self.listed
         self.written.append(tool)
-        return CallResult(CallOutcome.DONE, "Done.")
+        return CallResult(CallState.DONE, "Done.")
 
 
 @dataclass
@@ -280,12 +280,12 @@ async def tool_result(attack: Attack) -> str:
 
 
 async def error_of_a_tool(attack: Attack) -> str:
-    attack.desk.listed = CallResult(CallOutcome.DONE, WORDS, is_error=True)
+    attack.desk.listed = CallResult(CallState.DONE, WORDS, is_error=True)
     return await tool_result(attack)
 
 
 async def error_of_a_server(attack: Attack) -> str:
-    attack.desk.listed = CallResult(CallOutcome.FAILED, WORDS, is_error=True)
+    attack.desk.listed = CallResult(CallState.FAILED, WORDS, is_error=True)
     return await tool_result(attack)
 
 
@@ -387,9 +387,10 @@ def on_each_api(ways: list[Way]) -> list[Any]:
 
 
 @pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
+def settings(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr("bot.services.answering.MAX_STEPS", MAX_STEPS)
     database_url = f"sqlite:///{tmp_path}/typist.db"
-    return replace(settings, database_url=database_url, max_steps=MAX_STEPS, admins=frozenset({"U0GRACE"}))
+    return replace(settings, database_url=database_url, admins=frozenset({"U0GRACE"}))
 
 
 def of_api(settings: Settings, api: Api, vendor: VendorServer) -> Settings:
@@ -419,7 +420,7 @@ async def attack_on(stage: Stage, settings: Settings, api: Api, **changed: Any) 
 async def test_askers_own_words_act_unasked(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api
 ) -> None:
-    async with attack_on(Stage(sandbox, vendor), settings, api, web_search=True) as attack:
+    async with attack_on(Stage(sandbox, vendor), settings, api, web_search=WebSearch()) as attack:
         await attack.ended(await attack.ask(WORDS))
     assert attack.desk.written == [ALLOWED, ALWAYS]
 
@@ -428,7 +429,7 @@ async def test_askers_own_words_act_unasked(
 async def test_words_of_others_make_allowed_writes_ask(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, way: Way, api: Api
 ) -> None:
-    async with attack_on(Stage(sandbox, vendor), settings, api, web_search=True) as attack:
+    async with attack_on(Stage(sandbox, vendor), settings, api, web_search=WebSearch()) as attack:
         message = await asking(attack.stage, await way(attack))
         assert len(values_of(message, ReplyAction.DENY)) == len(WRITES)
     assert attack.desk.written == []
@@ -517,7 +518,7 @@ async def test_stream_carries_an_answer_to_the_askers_own_words(
 async def test_no_stream_carries_an_answer_of_a_model_that_may_search_the_web(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api
 ) -> None:
-    async with without_tools(Stage(sandbox, vendor), settings, api, web_search=True) as attack:
+    async with without_tools(Stage(sandbox, vendor), settings, api, web_search=WebSearch()) as attack:
         await attack.ended(await attack.ask())
     assert "web_search" in str(vendor.requests[0].body["tools"])
     assert streams(attack.stage) == 0

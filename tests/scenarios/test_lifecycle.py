@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -26,7 +25,7 @@ async def test_shutdown_lets_a_live_answer_end(sandbox: Sandbox, vendor: VendorS
     assert sandbox.sockets.connections == []
 
 
-async def test_answer_after_an_outage_says_when_its_question_was_asked(
+async def test_answer_after_an_outage_begins_with_when_its_question_was_asked(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     vendor.script(says("Because."))
@@ -36,7 +35,7 @@ async def test_answer_after_an_outage_says_when_its_question_was_asked(
         asked = await stage.mention()
         await stage.answers("general", asked)
     [message] = stage.bots("general", asked)
-    assert shown(message) == f"Because.\n{texts.asked_on(datetime.fromtimestamp(float(asked), UTC))}"
+    assert shown(message) == f"{texts.asked_on(asked)}\nBecause."
 
 
 @pytest.mark.parametrize(

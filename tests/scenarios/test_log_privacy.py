@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.reply.actions import ReplyAction
+from bot.core.actions import ReplyAction
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.forked import forked_bot

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.reply.reply import MAX_PAGES
+from bot.reply.reply import MAX_PAGES
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -27,7 +27,7 @@ TABLE = "| Number | Square |\n|---|---|\n" + "".join(
 PROSE = "".join(f"{n}. Item {n} says something that is worth a line.\n" for n in range(1, 860))
 SEVEN_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE}\n# List\n\n{PROSE}"
 THREE_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE[:5_000]}"
-WHOLE_NOTE = texts.WHOLE_ANSWER_AND_CODE_ATTACHED
+CONTINUES = "Continues in answer.md, which has all of it: about "
 
 
 def events(text: str) -> list[bytes]:
@@ -58,7 +58,8 @@ async def ended(stage: Stage, asked: str, note: str, timeout_s: float = 30) -> l
 async def test_five_of_seven_pages_are_posted_and_the_answer_is_attached(stage: Stage) -> None:
     stage.vendor.script(VendorResponse(events(SEVEN_PAGES)))
     asked = await stage.mention()
-    messages = await ended(stage, asked, WHOLE_NOTE)
+    messages = await ended(stage, asked, f" more words. {texts.CODE_BLOCK_ATTACHED}")
+    assert any(CONTINUES in shown(message) for message in messages)
     assert len(pages(messages)) == MAX_PAGES
     assert files(messages, stage.sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
     assert messages[-1].files, "they stand below the pages"
@@ -169,7 +170,8 @@ async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_re
     process.kill()
     await process.wait()
     await bots()
-    messages = await ended(stage, asked, WHOLE_NOTE)
+    messages = await ended(stage, asked, f" more words. {texts.CODE_BLOCK_ATTACHED}")
+    assert any(CONTINUES in shown(message) for message in messages)
     await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == MAX_PAGES + 1)
     assert files(stage.bots("general", asked), sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
     assert len(vendor.requests) == 1
@@ -186,7 +188,7 @@ async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_page
     asked = await stage.mention()
     await sandbox.wait_for(lambda: files(stage.bots("general", asked), sandbox))
     sandbox.faults.start("lose_response", method="chat.update")
-    await ended(stage, asked, WHOLE_NOTE)
+    await ended(stage, asked, f" more words. {texts.CODE_BLOCK_ATTACHED}")
     process.kill()
     await process.wait()
     sandbox.faults.stop("lose_response")

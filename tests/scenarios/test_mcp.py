@@ -11,8 +11,8 @@ import pytest
 from yarl import URL
 
 from bot.clock import SystemClock
-from bot.core.reply.actions import ReplyAction
-from bot.core.tools import visible
+from bot.core.actions import ReplyAction
+from bot.core.tool_calls import visible
 from bot.mcp.config import HttpTransport
 from bot.settings import Settings
 from bot.store import Stores
@@ -22,10 +22,11 @@ from tests.forked import forked_bot
 from tests.mcp.hostile import HOSTILE
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
 from tests.processes import wait_for_line
+from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, asking, running, says, shown
 from tests.scenarios.process_ends import AT_MOST_S, clean, end_of
 from tests.scenarios.tools import asking as asking_approval
-from tests.scenarios.tools import by_results, calls, ended, let_use, press, using
+from tests.scenarios.tools import by_results, calls, ended, let_use, tools_in, using
 from tests.slack_process import slack_process
 from tests.streams.server import VendorServer
 
@@ -40,7 +41,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db", choices=False)
+    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
 
 
 @pytest.fixture
@@ -52,8 +53,8 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
 
 
 def offered(stage: Stage, number: int = -1) -> list[str]:
-    """Returns the names of the tools in a request to the model."""
-    return [listed["function"]["name"] for listed in stage.vendor.requests[number].body.get("tools", [])]
+    """Returns the names of the tools in a request to the model, without those that every request has."""
+    return tools_in(stage.vendor.requests[number])
 
 
 async def test_allowed_tool_on_stdio_is_called_and_its_result_is_data(
@@ -80,7 +81,7 @@ async def test_channel_without_servers_gets_no_tools(
     async with running(using(settings, TIME, allow="time__*")):
         stage = Stage(sandbox, vendor)
         await stage.answers("general", await stage.mention())
-        assert "tools" not in stage.vendor.requests[-1].body
+        assert offered(stage) == []
 
 
 async def test_tool_that_changed_between_question_and_press_is_not_called(

@@ -10,8 +10,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import ThreadKey
-from bot.core.tool_calls import CallState, RecordedCall
-from bot.core.tools import Pin
+from bot.core.tool_calls import CallState, Pin, RecordedCall
 from bot.mcp.definitions import ListedTool
 from bot.store import Stores
 from tests.clocks import ManualClock
@@ -147,9 +146,9 @@ async def test_always_allowed_tools_are_listed_and_revoked_in_all_channels(tmp_p
     await stores.close()
     _, out, _ = await run(tmp_path, env=env)
     assert out.splitlines()[-3:] == [
-        "Always allowed. To have their calls ask again: typist mcp revoke TOOL",
+        "Always allowed. To make their calls ask again: typist mcp revoke TOOL",
         "C1           it__write by U1 on 2023-11-14",
-        "C2           it__write by U1 on 2023-11-14, for another definition than now",
+        "C2           it__write by U1 on 2023-11-14, for an earlier definition",
     ]
     code, out, _ = await run(tmp_path, "revoke", "it__write", env=env)
     assert (code, out) == (0, "it__write: revoked in 2 channels. Its calls ask again.\n")

@@ -8,12 +8,13 @@ from itertools import pairwise
 import pytest
 
 from bot.core import texts
+from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from bot.store.queue.claim import RESTARTS_AT_ONCE
 from sandbox.server import Sandbox
 from sandbox.workspace import Message, Session
 from tests.clocks import WITHIN_S
-from tests.scenarios.conftest import Stage, growing, running, says, shown
+from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
 from tests.scenarios.surfaces import queued_placeholders
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
@@ -31,10 +32,6 @@ async def growing_reply(stage: Stage, asked: str, words: str = "The old") -> Mes
         lambda: [message for message in stage.bots("general", asked) if words in shown(message)], 15
     )
     return matching[0]
-
-
-def offers(stage: Stage) -> list[Message]:
-    return [message for message in stage.sandbox.workspace.ephemerals if texts.QUESTION_EDITED in message.text]
 
 
 async def all_taken(stage: Stage) -> None:
@@ -91,10 +88,11 @@ async def test_new_metadata_of_a_root_is_no_edit(stage: Stage) -> None:
     stage.sandbox.workspace.change(replace(root, session=Session("processing")))
     event = stage.sandbox.deliveries[-1].payload["event"]
     assert (event["subtype"], event["message"]["agent_session"]["status"]) == ("message_changed", "processing")
-    (answer,) = await stage.answers("general", asked)
+    await stage.sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]))
     stage.sandbox.workspace.change(replace(root, session=Session("active")))
+    (answer,) = await stage.answers("general", asked)
     await all_taken(stage)
-    assert (len(stage.vendor.requests), offers(stage)) == (2, []), "a question for each of the two answers"
+    assert len(stage.vendor.requests) == 2, "a question for each of the two answers"
     assert await stage.answers("general", asked) == [answer]
 
 
@@ -107,20 +105,38 @@ async def test_broadcast_is_answered_once(stage: Stage) -> None:
     assert (len(stage.bots("general", root)), len(stage.vendor.requests)) == (1, 2)
 
 
-async def test_edit_of_the_last_answered_question_offers_another_answer(stage: Stage) -> None:
+async def test_edit_of_an_answered_question_starts_over_in_the_same_reply(stage: Stage) -> None:
+    stage.vendor.script(says("The old answer."), says("The new answer."))
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
+    (reply,) = stage.bots("general", asked)
     await all_taken(stage)
+    stage.vendor.script(says("The new answer."))
     await stage.sandbox.edit("general", asked, "@typist what was it?")
-    (offer,) = await stage.sandbox.wait_for(lambda: offers(stage))
-    assert offer.ephemeral_to == stage.sandbox.workspace.user("ada").id
-    assert "regenerate" in str(offer.blocks)
-    await stage.sandbox.say("ada", "general", "@typist and why?", asked)
-    await stage.answers("general", asked, count=2)
-    assert stage.prompts()[-1][0]["content"] == "what was it?", "the next prompt must have the edited text"
-    await stage.sandbox.edit("general", asked, "@typist what is it not?")
+    assert (await growing_reply(stage, asked, "The new answer.")).ts == reply.ts
+    assert stage.prompts()[-1] == [{"role": "user", "content": "what was it?"}]
+    assert not stage.sandbox.workspace.ephemerals
+
+
+@pytest.mark.parametrize("who", ["ada", "grace"])
+async def test_answer_that_others_built_on_says_that_its_question_was_edited(stage: Stage, who: str) -> None:
+    asked = await stage.mention("what is it?")
+    await stage.answers("general", asked)
+    words = "@typist and why?" if who == "ada" else "I see."
+    await stage.sandbox.say(who, "general", words, asked)
     await all_taken(stage)
-    assert len(offers(stage)) == 1
+    made = len(stage.vendor.requests)
+    await stage.sandbox.edit("general", asked, "@typist what was it?")
+    told = await growing_reply(stage, asked, texts.QUESTION_EDITED)
+    assert (told.ts, buttons(told)[0]) == (stage.bots("general", asked)[0].ts, ReplyAction.REGENERATE)
+    assert shown(told).startswith("The whole answer.")
+    assert len(stage.vendor.requests) == made
+    await stage.sandbox.say("ada", "general", "@typist and then?", asked)
+    await growing_reply(stage, asked, "The whole answer.")
+    await all_taken(stage)
+    (prompt,) = [prompt for prompt in stage.prompts() if "and then?" in str(prompt)]
+    assert "what was it?" in str(prompt), "the next prompt must have the edited text"
+    assert texts.QUESTION_EDITED not in str(prompt)
 
 
 async def test_edit_without_new_text_or_without_the_mention_changes_nothing(stage: Stage) -> None:
@@ -129,7 +145,6 @@ async def test_edit_without_new_text_or_without_the_mention_changes_nothing(stag
     for text in ("@typist  what is it?", "what is it?"):
         await stage.sandbox.edit("general", asked, text)
     await all_taken(stage)
-    assert not offers(stage)
     assert [shown(message) for message in stage.bots("general", asked)] == ["The whole answer."]
 
 
@@ -187,7 +202,7 @@ def bots_left(stage: Stage) -> list[Message]:
 
 @pytest.fixture
 async def pinging(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    async with running(replace(settings, done_ping_s=LONG_S)):
+    async with running(replace(settings, done_mention_s=LONG_S)):
         yield Stage(sandbox, vendor)
 
 

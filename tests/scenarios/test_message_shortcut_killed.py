@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.message_question import QUESTION_HOLD_S
+from bot.core.outbox import OUTBOX_HOLD_S
 from bot.services import message_shortcut
 from bot.settings import Settings
 from bot.slack.format.modals import ASK_ABOUT
@@ -29,14 +29,14 @@ pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]
 
 BEFORE_POST = ("bot.slack.surfaces", "Surfaces", "post_question", False)
 AFTER_POST = ("bot.slack.surfaces", "Surfaces", "post_question", True)
-ELSEWHERE = ("bot.store.message_questions", "MessageQuestions", "record_direct_post", True)
+ELSEWHERE = ("bot.store.queue.unposted", "UnpostedQuestions", "record_direct_post", True)
 STEPS = [
-    ("bot.store.message_questions", "MessageQuestions", "begin", True),
+    ("bot.store.queue.unposted", "UnpostedQuestions", "ask", True),
     BEFORE_POST,
     AFTER_POST,
     ("bot.services.intake", "Intake", "enqueue", False),
     ("bot.services.intake", "Intake", "enqueue", True),
-    ("bot.store.message_questions", "MessageQuestions", "complete", True),
+    ("bot.store.outbox_entries", "OutboxEntries", "complete", True),
 ]
 """Where the process is killed: module, class, method, and whether after the method has returned."""
 
@@ -79,7 +79,7 @@ async def killed_while_asking(sandbox: Sandbox, vendor: VendorServer, url: str, 
 async def next_process(settings: Settings) -> AsyncIterator[LateClock]:
     """Starts a process after the lease of the one before has expired, and yields its clock."""
     clock = LateClock()
-    clock.ahead_s = QUESTION_HOLD_S + 1
+    clock.ahead_s = OUTBOX_HOLD_S + 1
     async with running(settings, clock):
         yield clock
 
@@ -143,7 +143,7 @@ async def test_direct_message_whose_response_is_lost_is_not_repeated_and_is_answ
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1, containing="where I can")
         assert await sandbox.client("ada").submit({"question": "why?"}) == {}
         await sandbox.wait_for(lambda: sandbox.faults.active("lose_response") is None)
-        clock.ahead_s = QUESTION_HOLD_S + 1
+        clock.ahead_s = OUTBOX_HOLD_S + 1
         await stage.answers(dm, None, count=2)
         await nothing_more(stage)
     assert len(stage.bots(dm)) == 2
@@ -160,14 +160,3 @@ async def test_process_killed_right_before_the_direct_message_leaves_a_notice(
         assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.QUESTION_MAYBE_ASKED)
     assert Stage(sandbox, vendor).bots(sandbox.dm("ada")) == []
     assert not vendor.requests
-
-
-async def test_modal_can_not_be_resubmitted_while_its_process_may_still_post(
-    sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path
-) -> None:
-    ts = await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, BEFORE_POST)
-    async with running(durable):
-        client = sandbox.client("ada")
-        assert client.modal is not None
-        assert await client.submit({"question": "why?"}) == {"question": texts.QUESTION_IN_PROGRESS}
-    assert Stage(sandbox, vendor).bots("general", ts) == []

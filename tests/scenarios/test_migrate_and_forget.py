@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from bot import __version__
-from bot.cli.forget import parse_thread
+from bot.cli.admin import parse_thread
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError
-from bot.services.health import Probes, serving
+from bot.services.operations import Probes, serving
 from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.schema import jobs, metadata
@@ -74,7 +74,7 @@ def asked() -> Sequence[Question]:
 async def database(sqlite_url: str, asked: Sequence[Question]) -> str:
     store = await Stores.open(sqlite_url, "test", SystemClock())
     for question in asked:
-        await store.queue.enqueue(question.ts, question)
+        await store.question_queue.enqueue(question.ts, question)
     await store.close()
     return sqlite_url
 
@@ -109,7 +109,7 @@ async def test_forget_removes_what_it_is_given_and_prints_the_count(
 async def test_thread_without_team_belongs_to_the_bots_team(tmp_path: Path, sqlite_url: str, sandbox: Sandbox) -> None:
     store = await Stores.open(sqlite_url, "test", SystemClock())
     for team in (sandbox.team_id, "T2"):
-        await store.queue.enqueue(team, Question(ThreadKey(team, "C1", "17.000001"), "17.000001", "U1", team))
+        await store.question_queue.enqueue(team, Question(ThreadKey(team, "C1", "17.000001"), "17.000001", "U1", team))
     await store.close()
     env = {"DATABASE_URL": sqlite_url}
     code, _, err = await forked_command(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)

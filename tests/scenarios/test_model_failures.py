@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.providers import retry
+from bot.models import retry
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.fast import run_fast

@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, choose_action, visit
+from tests.browser import Visit, browser, choose_action, message, visit
 
 __all__ = ["browser", "visit"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -52,37 +52,33 @@ def thread(page: Page) -> Locator:
     return page.get_by_role("region", name="Thread")
 
 
-def message(page: Page, text: str) -> Locator:
-    return page.locator("#main .message").filter(has_text=text)
-
-
 def markdown(text: str) -> dict[str, Any]:
     return {"text": text[:100], "blocks": [{"type": "markdown", "text": text}]}
 
 
 async def test_first_visit_shows_what_to_try(page: Page, sandbox: Sandbox) -> None:
     await expect(page.get_by_role("heading", name="Nothing in general yet")).to_be_visible()
-    await page.get_by_role("button", name="@typist hello").press("Enter")
-    await expect(box(page)).to_have_value("@typist hello")
+    await page.get_by_role("button", name="@Typist hello").press("Enter")
+    await expect(box(page)).to_have_value("@Typist hello")
     await expect(page.get_by_role("status").first).to_contain_text(
-        "typist is not connected · running on nothing at all"
+        "Typist is not connected · running on nothing at all"
     )
     await page.get_by_role("button", name="a direct message").press("Enter")
-    await expect(page.get_by_role("heading", name="typist", exact=True)).to_be_visible()
+    await expect(page.get_by_role("heading", name="Typist", exact=True)).to_be_visible()
     await expect(box(page)).to_be_focused()
 
 
 async def test_question_and_thread_work_by_keyboard_alone(page: Page, sandbox: Sandbox) -> None:
     keyboard = page.keyboard
     await keyboard.type("Hi @ty")
-    await expect(page.get_by_role("option", name="typist")).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_role("option", name="Typist")).to_have_attribute("aria-selected", "true")
     await keyboard.press("Tab")
     await keyboard.type("are you")
     await keyboard.press("Shift+Enter")
     await keyboard.type("there?")
     await keyboard.press("Enter")
     asked = message(page, "are you")
-    await expect(asked.locator(".mention")).to_have_text("@typist")
+    await expect(asked.locator(".mention")).to_have_text("@Typist")
     assert sandbox.messages(GENERAL)[0].text == f"Hi <@{sandbox.bot_user_id}> are you\nthere?"
 
     await asked.focus()
@@ -118,9 +114,9 @@ async def test_tab_reaches_everything_with_visible_focus(page: Page, sandbox: Sa
 
 
 @pytest.mark.parametrize(("typed", "keys", "written"), [
-    ("@", ["Enter"], "@typist "),
-    ("@", ["ArrowDown", "Enter"], "@grace "),
-    ("hey @GR", ["Tab"], "hey @grace "),
+    ("@", ["Enter"], "@Typist "),
+    ("@", ["ArrowDown", "Enter"], "@Grace "),
+    ("hey @GR", ["Tab"], "hey @Grace "),
     ("@gra", ["Escape"], "@gra"),
     ("a@ty", [], "a@ty"),
 ])  # fmt: skip
@@ -146,7 +142,7 @@ async def test_each_of_several_people_sees_their_own_conversations(page: Page, s
     await page.keyboard.type("I am Ada")
     await page.keyboard.press("Enter")
     await expect(message(page, "I am Ada").locator(".name")).to_have_text("Ada")
-    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("button", name="Typist", exact=True).click()
     await expect(message(page, "between us")).to_be_visible()
 
     await page.get_by_role("radio", name="Ada").press("ArrowDown")
@@ -157,7 +153,7 @@ async def test_each_of_several_people_sees_their_own_conversations(page: Page, s
     await page.keyboard.press("Enter")
     await expect(message(page, "and I am Grace").locator(".name")).to_have_text("Grace")
     await page.get_by_role("radio", name="Alan").check()
-    await expect(page.get_by_role("button", name="typist, Ada")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Typist, Ada")).to_have_count(0)
 
 
 @pytest.mark.long
@@ -169,7 +165,7 @@ async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandb
     await expect(message(page, "a < b")).to_be_visible()
     await page.keyboard.press("ArrowUp")
     editor = page.get_by_role("textbox", name="Edit message")
-    await expect(editor).to_have_value("a < b @grace")
+    await expect(editor).to_have_value("a < b @Grace")
     await editor.fill("b > a")
     await editor.press("Enter")
     await expect(message(page, "b > a")).to_contain_text("(edited)")
@@ -317,9 +313,9 @@ async def test_assistant_status_is_shown_until_it_is_cleared(page: Page, sandbox
     await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="one reply")
     await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="is thinking…")
     opener = page.get_by_role("button", name="1 reply")
-    await expect(opener).to_contain_text("typist is thinking…")
+    await expect(opener).to_contain_text("Typist is thinking…")
     await opener.click()
-    await expect(thread(page).get_by_role("status")).to_have_text("typist is thinking…")
+    await expect(thread(page).get_by_role("status")).to_have_text("Typist is thinking…")
     await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="done")
     await expect(thread(page).get_by_role("status")).to_have_text("")
     await expect(page.get_by_role("button", name="2 replies")).to_contain_text("Last at")
@@ -369,7 +365,7 @@ async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
         await second.say("ada", GENERAL, "after")
         await expect(message(page, "after")).to_be_visible(timeout=10_000)
         await expect(message(page, "before")).to_have_count(0)
-        await expect(page.get_by_role("status").first).to_contain_text("typist is not connected")
+        await expect(page.get_by_role("status").first).to_contain_text("Typist is not connected")
 
 
 @pytest.mark.long

@@ -38,24 +38,24 @@ async def test_assistant_pane_follows_the_open_channel(visit: Visit) -> None:
 
         async with connected(bolt, sandbox):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-            await page.get_by_role("button", name="Ask typist").press("Enter")
+            await page.get_by_role("button", name="Ask Typist").press("Enter")
             pane = page.get_by_role("region", name="New chat")
             await expect(pane.get_by_role("group", name="Try this")).to_be_visible()
             await pane.get_by_role("button", name="Summarize it").click()
             pane = page.get_by_role("region", name="A summary")
             await expect(pane.get_by_role("listitem")).to_contain_text("Summarize #general")
-            await expect(pane.get_by_role("status")).to_have_text("typist is reading…")
+            await expect(pane.get_by_role("status")).to_have_text("Typist is reading…")
             await expect(pane.get_by_role("group", name="Try this")).to_be_hidden()
             await page.get_by_role("button", name="random").click()
             changed = "assistant_thread_context_changed"
             await sandbox.wait_for(lambda: sandbox.deliveries[-1].payload["event"]["type"] == changed)
 
-            await page.get_by_role("button", name="typist", exact=True).click()
+            await page.get_by_role("button", name="Typist", exact=True).click()
             await page.locator("#main-box").fill("another matter")
             await page.locator("#main-box").press("Enter")
             thread = page.get_by_role("region", name="Thread")
             await expect(thread.get_by_text("another matter")).to_be_visible()
-            await expect(thread.get_by_role("status")).to_have_text("typist is reading…")
+            await expect(thread.get_by_role("status")).to_have_text("Typist is reading…")
             await expect(pane).to_be_hidden()
 
 
@@ -81,11 +81,11 @@ async def test_agents_prompts_and_slacks_own_stop_button_work(visit: Visit) -> N
 
         async with connected(bolt, sandbox):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-            await page.get_by_role("button", name="typist", exact=True).click()
+            await page.get_by_role("button", name="Typist", exact=True).click()
             await page.get_by_role("button", name="What can you do?").click()
             thread = page.get_by_role("region", name="Helping")
             await expect(thread.get_by_text("On it")).to_be_visible()
-            await expect(thread.get_by_role("status")).to_have_text("typist is working…")
+            await expect(thread.get_by_role("status")).to_have_text("Typist is working…")
             await thread.get_by_role("button", name="Stop").press("Enter")
             await expect(thread.get_by_text("Okay, I stopped.")).to_be_visible()
             await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
@@ -110,15 +110,15 @@ async def test_channel_threads_status_or_session_is_shown_below_its_question_and
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
             asked = await sandbox.say("ada", "general", "@typist why?")
             question = page.locator("#main .message").filter(has_text="why?")
-            await question.get_by_role("button", name="typist is thinking…").click()
+            await question.get_by_role("button", name="Typist is thinking…").click()
             thread = page.get_by_role("region", name="Thread")
-            await expect(thread.get_by_role("status")).to_have_text("typist is thinking…")
+            await expect(thread.get_by_role("status")).to_have_text("Typist is thinking…")
             await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
 
             app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
             await app.agents_sessions_setStatus(channel_id="C0GENERAL", thread_ts=asked, status="processing")
-            await expect(thread.get_by_role("status")).to_have_text("typist is working…")
-            await expect(question.get_by_role("button", name="typist is working…")).to_be_visible()
+            await expect(thread.get_by_role("status")).to_have_text("Typist is working…")
+            await expect(question.get_by_role("button", name="Typist is working…")).to_be_visible()
             await thread.get_by_role("button", name="Stop").press("Enter")
             await expect(thread.get_by_text("I stopped.")).to_be_visible()
             await expect(thread.get_by_role("status")).to_have_text("")
@@ -137,11 +137,11 @@ async def test_thread_shows_the_session_or_the_loading_messages_that_began_befor
         await app.assistant_threads_setStatus(**loading, status="is thinking…", loading_messages=["is counting…"])
 
         page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-        await page.get_by_role("button", name="typist is working…").click()
+        await page.get_by_role("button", name="Typist is working…").click()
         thread = page.get_by_role("region", name="Thread")
         await expect(thread.get_by_role("button", name="Stop")).to_be_visible()
-        await page.get_by_role("button", name="typist is thinking…").click()
-        await expect(thread.get_by_role("status")).to_have_text("typist is counting…")
+        await page.get_by_role("button", name="Typist is thinking…").click()
+        await expect(thread.get_by_role("status")).to_have_text("Typist is counting…")
 
 
 async def test_button_below_a_question_keeps_the_focus_when_a_reply_or_a_status_changes_it(visit: Visit) -> None:
@@ -154,6 +154,6 @@ async def test_button_below_a_question_keeps_the_focus_when_a_reply_or_a_status_
         await sandbox.say("grace", "general", "and so does Alan", ts)
         await expect(page.get_by_role("button", name="2 replies")).to_be_focused()
         await app.assistant_threads_setStatus(channel_id="C0GENERAL", thread_ts=ts, status="is thinking…")
-        await expect(page.get_by_role("button", name="typist is thinking…")).to_be_focused()
+        await expect(page.get_by_role("button", name="Typist is thinking…")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("region", name="Thread").get_by_text("and so does Alan")).to_be_visible()

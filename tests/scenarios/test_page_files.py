@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit, browser, open_page, visit
 
 __all__ = ["browser", "visit"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
@@ -40,9 +40,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(sandbox: Sandbox, visit: Visit) -> Page:
-    page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-    await expect(page.locator("#main-box")).to_be_focused()
-    return page
+    return await open_page(visit, sandbox)
 
 
 def tray(page: Page) -> Locator:

@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit, browser, message, visit
 from tests.sandbox import manifests
 from tests.sandbox.bolt import connected, new_app, plain
 
@@ -34,10 +34,6 @@ def heading(page: Page, name: str) -> Locator:
 
 def thread(page: Page) -> Locator:
     return page.get_by_role("region", name="Thread")
-
-
-def message(page: Page, text: str) -> Locator:
-    return page.locator("#main .message").filter(has_text=text)
 
 
 def markdown(text: str) -> Json:
@@ -190,8 +186,8 @@ async def test_at_200_percent_zoom_all_conversations_can_be_reached(
         return document.elementFromPoint(at.left + 20, at.bottom - 3)?.closest("button") === node;
     }).length >= 5"""
     await page.wait_for_function(reachable)
-    await page.get_by_role("button", name="typist", exact=True).click()
-    await expect(heading(page, "typist")).to_be_visible()
+    await page.get_by_role("button", name="Typist", exact=True).click()
+    await expect(heading(page, "Typist")).to_be_visible()
 
 
 async def test_thread_follows_its_end_after_an_answer_became_shorter(
@@ -227,7 +223,7 @@ async def test_switches_keep_their_places_while_meters_and_answers_come(
     await expect(page.get_by_role("meter")).to_have_count(5)
     calls = page.get_by_role("group", name="Slack calls for each answer")
     await expect(calls.get_by_text("3 calls")).to_have_count(3)
-    await expect(calls).to_contain_text("Alan @typist alan asks")
+    await expect(calls).to_contain_text("Alan @Typist alan asks")
     assert await switch.bounding_box() == before
     await switch.click()
     await expect(page.get_by_role("button", name="Simulate Slack failures 1 on")).to_be_visible()

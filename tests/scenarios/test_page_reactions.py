@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import expect
 
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, choose_action, visit
+from tests.browser import Visit, browser, choose_action, message, open_page, visit
 from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
@@ -26,16 +26,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         sandbox = await stack.enter_async_context(Sandbox(manifest=manifest()))
         await stack.enter_async_context(running(replace(settings_of(sandbox, vendor), admins=frozenset({"U0ADA"}))))
         yield sandbox
-
-
-async def open_page(visit: Visit, sandbox: Sandbox) -> Page:
-    page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-    await expect(page.locator("#main-box")).to_be_focused()
-    return page
-
-
-def message(page: Page, text: str) -> Locator:
-    return page.locator("#main .message").filter(has_text=text)
 
 
 def sent(sandbox: Sandbox) -> list[tuple[str, str, str]]:
@@ -96,7 +86,7 @@ async def test_message_is_asked_about_by_the_channels_question_emoji(sandbox: Sa
     await page.get_by_role("button", name="2 replies").click()
     thread = page.get_by_role("region", name="Thread")
     asked = thread.locator(".message", has_text="asks about this message:")
-    await expect(asked.locator(".context")).to_have_text(["@ada asks about this message:", "👀"])
+    await expect(asked.locator(".context")).to_have_text(["@Ada asks about this message:", "👀"])
     await expect(thread).to_contain_text("The whole answer.")
     await expect(thread).not_to_contain_text("If it asks nothing")
     await message(page, "a puzzling thing").get_by_role("button", name="eyes, 1").click()

@@ -1,6 +1,9 @@
 """Reply actions in a direct message, in a real browser: by clicks and by keyboard."""
 
+import logging
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,15 +12,18 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from bot.core import texts
+from bot.services import reply_actions
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
+from tests.clocks import WITHIN_S
 from tests.scenarios.answers import cut, on_record
 from tests.scenarios.conftest import running, says, settings_of
+from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("without_double_presses")]
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ReplyPage]:
         settings = replace(settings_of(sandbox, vendor), database_url=f"sqlite:///{tmp_path}/typist.db")
         async with running(settings):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-            await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
+            await page.locator("#directs").get_by_role("button", name="Typist", exact=True).click()
             await expect(page.locator("#main-box")).to_be_focused()
             yield ReplyPage(page, vendor, settings)
 
@@ -63,15 +69,63 @@ async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: Repl
     await expect(view.reply).to_contain_text("A long answer.")
     await view.button("Stop").focus()
     await view.page.keyboard.press("Enter")
-    await view.ended("openai/test · stopped")
+    await view.ended("test · stopped")
     await expect(view.reply).not_to_contain_text(texts.WRITING)
     await expect(view.button("Stop")).to_have_count(0)
     await view.button("Regenerate").click()
     await expect(view.reply).to_contain_text("A short answer.")
     await expect(view.reply).not_to_contain_text("A long answer.")
     await view.button("Previous").click()
-    ephemeral = view.page.locator("#main .message").filter(has_text="Only visible to you")
-    await expect(ephemeral).to_contain_text("A long answer.")
+    await expect(view.reply).to_contain_text("A long answer.")
+    await view.ended("test · stopped")
+    await view.button("Next").click()
+    await expect(view.reply).to_contain_text("A short answer.")
+
+
+async def test_stop_keeps_the_focus_and_a_begun_press_while_the_answer_is_edited(view: ReplyPage) -> None:
+    view.vendor.script(says("A long answer. " * 200, pause_s=0.02))
+    await view.ask()
+    await expect(view.reply).to_contain_text("A long answer.")
+    stop = view.button("Stop")
+    await stop.focus()
+    # The button has the focus and is pressed before the edits, and is released after them.
+    await stop.hover()
+    await view.page.mouse.down()
+    text = await view.reply.inner_text()
+    for _ in range(3):
+        await expect(view.reply).not_to_have_text(text, use_inner_text=True)
+        text = await view.reply.inner_text()
+        await expect(stop).to_be_focused()
+    await view.page.mouse.up()
+    await view.ended("test · stopped")
+
+
+async def test_second_press_on_what_takes_stops_place_neither_votes_nor_asks_again(
+    view: ReplyPage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As long as a busy machine needs from one press to the next.
+    monkeypatch.setattr(reply_actions, "DOUBLE_PRESS_S", WITHIN_S)
+    caplog.set_level(logging.INFO, "bot.services.reply_actions")
+    view.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("Another answer."))
+    await view.ask()
+    await expect(view.reply).to_contain_text("A long answer.")
+    await view.button("Stop").click()
+    taking_its_place = ("Good answer", "Continue", "Regenerate")
+    for name in taking_its_place:
+        await view.button(name).click()
+    await view.ended("test · stopped")
+    await until(lambda: caplog.text.count("action ") == 1 + len(taking_its_place), "the presses")
+    assert caplog.text.count(" ignored: ") == len(taking_its_place)
+    assert len(view.vendor.requests) == 1
+    assert voted(view.settings) == 0
+    notices = view.page.locator("#main .message").filter(has_text="Only visible to you")
+    await expect(notices).to_have_count(0)
+
+
+def voted(settings: Settings) -> int:
+    """Returns how many votes are on record."""
+    with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as database:
+        return int(database.execute("select count(*) from feedback").fetchone()[0])
 
 
 @pytest.mark.long
@@ -101,23 +155,26 @@ async def test_answer_is_stopped_by_click_and_regenerated_by_keyboard(view: Repl
     await view.ask()
     await expect(view.reply).to_contain_text("A long answer.")
     await view.button("Stop").click()
-    await view.ended("openai/test · stopped")
+    await view.ended("test · stopped")
     await view.button("Regenerate").press("Enter")
     await expect(view.reply).to_contain_text("A short answer.")
     await view.button("Previous").press("Enter")
-    ephemeral = view.page.locator("#main .message").filter(has_text="Only visible to you")
-    await expect(ephemeral).to_contain_text("A long answer.")
+    await expect(view.reply).to_contain_text("A long answer.")
+    await view.button("Next").press("Enter")
+    await expect(view.reply).to_contain_text("A short answer.")
 
 
 @pytest.mark.long
 async def test_answer_cut_for_length_is_continued_by_click_and_by_keyboard(view: ReplyPage) -> None:
-    view.vendor.script(cut("An answer: one, t"), cut("wo, thr"), says("ee."))
+    view.vendor.script(cut("An answer:\n\none, t"), cut("one, two,\n\nthr"), says("three."))
     await view.ask()
-    await view.ended("openai/test · incomplete")
+    await view.ended("test · incomplete")
     await view.button("Continue").click()
-    await expect(view.reply).to_contain_text("An answer: one, two, thr")
-    await view.ended("openai/test · incomplete")
+    await expect(view.reply).to_contain_text("one, two,")
+    await expect(view.reply).to_contain_text("thr")
+    await view.ended("test · incomplete")
     await view.button("Continue").press("Enter")
-    await expect(view.reply).to_contain_text("An answer: one, two, three.")
+    await expect(view.reply).to_contain_text("three.")
+    await expect(view.reply).to_contain_text("An answer:")
     await expect(view.button("Regenerate")).to_be_visible()
     await expect(view.button("Continue")).to_have_count(0)

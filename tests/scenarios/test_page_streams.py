@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from bot.core import texts
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import grows, running, settings_of
@@ -18,9 +19,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 TEXT = "\n\n".join(f"Paragraph {number} of an answer." for number in range(5))
 
 
-async def test_stop_button_stands_below_the_newest_words_until_the_answers_buttons_take_its_place(
-    visit: Visit, tmp_path: Path
-) -> None:
+async def test_stream_is_one_message_and_its_thread_says_how_to_stop_it(visit: Visit, tmp_path: Path) -> None:
     done = asyncio.Event()
     async with Sandbox() as sandbox, VendorServer() as vendor:
         vendor.script(grows(TEXT, gates={TEXT.index("Paragraph 4"): done.wait}))
@@ -30,14 +29,12 @@ async def test_stop_button_stands_below_the_newest_words_until_the_answers_butto
             page = await visit(
                 f"{sandbox.url}/?channel=C0GENERAL&thread={asked}", viewport={"width": 1280, "height": 900}
             )
-            answer = page.locator("#thread .message").filter(has_text="Paragraph 1 ")
-            stop = page.locator("#thread").get_by_role("button", name="Stop", exact=True)
+            thread = page.locator("#thread")
+            answer = thread.locator(".message").filter(has_text="Paragraph 1 ")
             await expect(answer).to_contain_text("Paragraph 3")
-            await expect(stop).to_be_visible()
-            growing, button = await answer.bounding_box(), await stop.bounding_box()
-            assert growing
-            assert button
-            assert button["y"] > growing["y"] + growing["height"]
+            await expect(thread.get_by_text(texts.STATUS_WRITING)).to_be_visible()
+            await expect(thread.locator(".message")).to_have_count(2)
             done.set()
             await expect(answer.get_by_role("button", name="Regenerate")).to_be_visible()
-            await expect(stop).to_be_hidden()
+            await expect(thread.get_by_text(texts.STATUS_WRITING)).to_be_hidden()
+            await expect(thread.locator(".message")).to_have_count(2)

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.browser import Visit, browser, choose_action, visit
+from tests.browser import Visit, browser, choose_action, message, open_page, visit
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
 
@@ -36,13 +36,7 @@ async def bolt(sandbox: Sandbox) -> AsyncIterator[AsyncApp]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(sandbox: Sandbox, visit: Visit) -> Page:
-    page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-    await expect(page.locator("#main-box")).to_be_focused()
-    return page
-
-
-def message(page: Page, text: str) -> Locator:
-    return page.locator("#main .message").filter(has_text=text)
+    return await open_page(visit, sandbox)
 
 
 def growing(text: str, *elements: Json) -> Json:
@@ -321,7 +315,7 @@ async def test_home_tab_is_opened_and_used(page: Page, bolt: AsyncApp, sandbox: 
         blocks = [{"type": "header", "text": plain("Your usage is reset")}]
         await client.views_publish(user_id=body["user"]["id"], view={"type": "home", "blocks": blocks})
 
-    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("button", name="Typist", exact=True).click()
     tab = page.get_by_role("tab", name="Messages")
     await expect(tab).to_have_attribute("aria-selected", "true")
     await tab.focus()
@@ -391,7 +385,7 @@ async def test_home_and_modal_fit_any_window(sandbox: Sandbox, bolt: AsyncApp, v
     page = await visit(sandbox.url, viewport={"width": width, "height": 640})
     if width < 700:
         await page.get_by_role("button", name="Conversations").click()
-    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("button", name="Typist", exact=True).click()
     await page.get_by_role("tab", name="Home").click()
     await expect(page.get_by_text("This app has nothing on its Home yet.")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth") <= width

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.services.quiet_threads import STAY_QUIET
+from bot.services.engagement import STAY_QUIET
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.limits.access import Denial
+from bot.core.access import Denial
+from bot.core.channel_settings import ChannelSettings
 from bot.services.reactions import MAX_REACTIONS
 from bot.settings import Settings
 from bot.store import Stores
@@ -53,7 +53,7 @@ async def test_emoji_asks_about_the_message_in_its_thread_for_the_person_who_add
     question, answer = await stage.answers("general", ts, count=2)
     assert (question, answer) == (f"<@U0ADA> {ASKED}", "The whole answer.")
     ((message,),) = stage.prompts()
-    assert unmarked(message["content"]) == f"alan: The <deploy> failed: disk full\n\nada: {texts.REACTION_QUESTION}"
+    assert unmarked(message["content"]) == f"Alan: The <deploy> failed: disk full\n\nAda: {texts.REACTION_QUESTION}"
 
 
 async def test_message_within_a_thread_is_quoted_as_somebody_elses_words(stage: Stage) -> None:
@@ -63,7 +63,7 @@ async def test_message_within_a_thread_is_quoted_as_somebody_elses_words(stage: 
     question, _ = await stage.answers("general", root, count=2)
     assert question == "<@U0ADA> asks about this message:\nWe could meet\n:eyes:"
     asked = unmarked(stage.prompts()[0][-1]["content"])
-    assert asked.endswith(f"ada: {texts.REACTION_QUESTION}\n\n> We could meet")
+    assert asked.endswith(f"Ada: {texts.REACTION_QUESTION}\n\n> We could meet")
 
 
 Again = Callable[[Stage, str], Awaitable[None]]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.inbound.prompt import MESSAGES_OMITTED
+from bot.core.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
 from sandbox.people import Content
 from sandbox.server import Sandbox
@@ -27,7 +27,7 @@ async def test_lists_quotes_code_and_links_keep_their_structure(stage: Stage) ->
         "see https://a.example/?q=1&r=2 :wave:"
     )
     assert await asked(stage, "general", await stage.mention(typed)) == (
-        "which is **best**?\n\n- this `a < b`\n    1. or @ada's\n\n> 1 < 2\n\n```\nif a < b:\n    pass\n```\n\n"
+        "which is **best**?\n\n- this `a < b`\n    1. or @Ada's\n\n> 1 < 2\n\n```\nif a < b:\n    pass\n```\n\n"
         "see https://a.example/?q=1&r=2 :wave:"
     )
 
@@ -63,7 +63,7 @@ async def test_apps_message_in_the_thread_is_read_under_its_name(stage: Stage) -
     await stage.sandbox.post("ci", "general", Content("Build 7: red", blocks, attachments), root)
     await stage.sandbox.say("ada", "general", "@typist what broke?", root)
     assert await asked(stage, "general", root) == (
-        "ci: see below\n\nci: [Build 7](https://ci.example/7) is **red**\n\n> Log\n> 1 < 2\n\nada: what broke?"
+        "ci: see below\n\nci: [Build 7](https://ci.example/7) is **red**\n\n> Log\n> 1 < 2\n\nAda: what broke?"
     )
 
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.limits.access import Denial
-from bot.core.reply.actions import ReplyAction
+from bot.core.access import Denial
+from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.server import Sandbox
+from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, grows, running, says, shown
 from tests.scenarios.surfaces import home, queued_placeholders
-from tests.scenarios.tools import ADD_MILK, Notes, asking, ended, press, value_of
+from tests.scenarios.tools import ADD_MILK, Notes, asking, ended, value_of
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -32,6 +33,9 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, note
         yield Stage(sandbox, vendor)
 
 
+TO_GUESTS = "Guests don't have access to this bot. Ask <@U0GIA> or <@U0GRACE>."
+
+
 def become_guest(stage: Stage, user_id: str) -> None:
     people = stage.sandbox.workspace.users
     people[user_id] = replace(people[user_id], is_restricted=True)
@@ -42,19 +46,19 @@ async def test_guest_reads_no_call_and_approves_none(stage: Stage, notes: Notes)
     message = await asking(stage, asked)
     value = value_of(message)
     for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ARGUMENTS, ReplyAction.DETAILS):
-        assert await press(stage, message, action, "gia", value=value) == Denial.GUEST
+        assert await press(stage, message, action, "gia", value=value) == TO_GUESTS
     assert stage.sandbox.client("gia").modal is None
     assert notes.written == []
 
 
 async def test_guests_home_says_only_that_they_have_no_access(stage: Stage) -> None:
-    assert await home(stage, "gia") == f"Typist\n{Denial.GUEST}"
+    assert await home(stage, "gia") == f"Typist\n{TO_GUESTS}"
 
 
 async def test_asker_who_became_a_guest_approves_nothing(stage: Stage, notes: Notes) -> None:
     message = await asking(stage, await stage.mention())
     become_guest(stage, "U0ADA")
-    assert await press(stage, message, ReplyAction.APPROVE) == Denial.GUEST
+    assert await press(stage, message, ReplyAction.APPROVE) == TO_GUESTS
     assert notes.written == []
 
 
@@ -63,7 +67,7 @@ async def test_asker_who_became_a_guest_reads_no_call(stage: Stage) -> None:
     await press(stage, message, ReplyAction.APPROVE)
     message = await ended(stage, message.root_ts)
     become_guest(stage, "U0ADA")
-    assert await press(stage, message, ReplyAction.DETAILS) == Denial.GUEST
+    assert await press(stage, message, ReplyAction.DETAILS) == TO_GUESTS
 
 
 async def test_member_regenerates_while_slack_does_not_say_who_presses(stage: Stage) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.limits.access import UserKind
-from bot.core.limits.caps import parse_caps
-from bot.core.reply.actions import ReplyAction
+from bot.core.access import UserKind
+from bot.core.actions import ReplyAction
+from bot.core.caps import parse_caps
 from bot.settings import Settings
 from bot.store.engine import create_engine
 from bot.store.schema import jobs, usage_totals

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.conversation import Effort
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.inbound.engagement import Engagement
-from bot.core.limits.access import Denial
-from bot.core.limits.caps import parse_caps
+from bot.core.access import Denial
+from bot.core.caps import parse_caps
+from bot.core.channel_settings import ChannelSettings
+from bot.core.triage import Engagement
 from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
+from bot.models.prompt import Effort
 from bot.settings import Settings
 from bot.slack.format.modals import ASK_ABOUT
 from bot.slack.manifest import app_manifest
@@ -22,7 +22,7 @@ from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Channel
 from tests.clocks import WITHIN_S
-from tests.scenarios.conftest import Stage, running, settings_of
+from tests.scenarios.conftest import Stage, running, settings_of, shown
 from tests.scenarios.surfaces import last_notice
 from tests.streams.server import VendorServer
 
@@ -61,7 +61,7 @@ async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
     for typed in ("/typist", "/typist help"):
         response = await response_to(stage, "alan", typed)
         assert "/typist usage" in response
-        assert "Settings here: openai/test · default prompt · follow-ups need no mention" in response
+        assert "Settings here: test · default prompt · follow-ups need no mention" in response
     assert "I don't know `/typist &lt;!here&gt;`" in await response_to(stage, "alan", "/typist <!here>")
 
 
@@ -87,7 +87,7 @@ async def test_channel_creator_sets_everything_in_one_modal(
     )
     response = last_notice(stage)
     assert texts.SETTINGS_SAVED in response
-    assert "openai/other · custom prompt (“Answer in rhymes.”) · every question needs a mention" in response
+    assert "other · custom prompt (“Answer in rhymes.”) · every question needs a mention" in response
     asked = await stage.mention()
     await stage.answers("general", asked)
     request = stage.vendor.requests[-1].body
@@ -95,9 +95,57 @@ async def test_channel_creator_sets_everything_in_one_modal(
     assert request["messages"][0]["content"].startswith("Answer in rhymes.\n\n")
 
 
+async def announced(stage: Stage, count: int = 1) -> str:
+    """Waits until the channel was told so often of changes, and returns the last message."""
+    await stage.sandbox.wait_for(lambda: len(stage.bots("general")) == count)
+    told = stage.bots("general")
+    assert shown(told[-1]) == ""
+    return told[-1].text
+
+
+async def test_channel_reads_in_one_line_who_changed_what(stage: Stage) -> None:
+    ada = await opened(stage, "ada", "/typist mentions")
+    assert await ada.submit({"new_posts": ["new_posts"], "reaction": "question", "effort": "normal"}) == {}
+    assert await announced(stage) == (
+        "Ada changed my settings here: I answer every new post. :question: on a message asks about it."
+    )
+    assert "Ada changed my settings here" in str(stage.bots("general")[0].sent_blocks)
+    ada = await opened(stage, "ada", "/typist mentions")
+    assert await ada.submit({"system_prompt": "Be secretive.", "new_posts": []}) == {}
+    assert await announced(stage, 2) == (
+        "Ada changed my settings here: I follow instructions of this channel's own. New posts need a mention."
+    )
+    ada = await opened(stage, "ada", "/typist mentions")
+    assert await ada.submit({}) == {}
+    await stage.answers("random", await stage.mention(channel="random"))
+    assert len(stage.bots("general")) == 2, "nothing has changed"
+
+
+@pytest.mark.skips_waits
+async def test_changer_without_a_known_name_is_mentioned(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    graces, models = frozenset({"U0GRACE"}), ("openai/test", "openai/other")
+    sandbox.granted -= {"users:read"}
+    async with running(replace(settings, models=models, admins=graces, allow_users=graces)):
+        stage = Stage(sandbox, vendor)
+        grace = await opened(stage, "grace", "/typist model")
+        sandbox.faults.start("rate_limit", method="chat.postMessage", times=1)
+        assert await grace.submit({"model": "openai/other"}) == {}
+        assert await announced(stage) == "<@U0GRACE> changed my settings here: I ask other first."
+
+
+async def test_settings_are_saved_although_the_channel_cannot_be_told(stage: Stage, another_process: Stores) -> None:
+    stage.sandbox.workspace.leave("general", stage.sandbox.bot_user_id)
+    grace = await opened(stage, "grace", "/typist model")
+    assert await grace.submit({"model": "openai/other"}) == {}
+    assert texts.SETTINGS_SAVED in last_notice(stage)
+    assert (await another_process.channel_settings.read(TEAM_ID, GENERAL)).model == "openai/other"
+
+
 async def test_settings_of_another_process_are_in_the_modal_and_in_force(stage: Stage, another_process: Stores) -> None:
     await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings("openai/other", "Be brief."))
-    assert "openai/other · custom prompt (“Be brief.”)" in await response_to(stage, "alan", "/typist help")
+    assert "other · custom prompt (“Be brief.”)" in await response_to(stage, "alan", "/typist help")
     ada = await opened(stage, "ada", "/typist prompt")
     assert await ada.submit({"engagement": "everyone"}) == {}
     stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
@@ -163,7 +211,7 @@ async def test_open_modals_of_a_person_who_lost_access_change_and_ask_nothing(
         in_channel = await opened(stage, "ada", "/typist prompt")
         in_dm = await opened(stage, "alan", "/typist prompt", dm)
         assert await asking.use_message_shortcut("general", ts, ASK_ABOUT)
-    async with running(replace(ours, deny_users=frozenset({"U0ADA", "U0ALAN", "U0GRACE"}))):
+    async with running(replace(ours, allow_users=frozenset({"U0EDITH"}))):
         for modal in (in_channel, in_dm):
             assert await modal.submit({"system_prompt": "Be rude."}) == {"model": Denial.PERSON}
         assert await asking.submit({"question": "why?"}) == {"question": Denial.PERSON}

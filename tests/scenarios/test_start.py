@@ -17,13 +17,13 @@ import pytest
 from bot import __version__, app
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.inbound.channel_settings import SettingsField
+from bot.core.channel_settings import SettingsField
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.settings import Settings
-from bot.slack import credentials
-from bot.slack.credentials import Credential
+from bot.slack import client as slack_client
+from bot.slack.client import Credential
 from bot.slack.manifest import OPTIONAL_SCOPES, app_manifest
-from bot.slack.retry_policy import CONNECTION, Failures
+from bot.slack.retry import CONNECTION, Failures
 from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
 from sandbox.faults import FaultSettings
 from sandbox.files import UploadedFile
@@ -64,7 +64,7 @@ BAD = ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "no
 @pytest.mark.parametrize(
     ("method", "name"),
     [
-        # Two of them for each method in `make test`: tests/slack/test_refusals.py has what counts as temporary.
+        # Two of them for each method in `make test`: tests/slack/test_retry.py has what counts as temporary.
         pytest.param(method, name, marks=() if place % 7 == turn else pytest.mark.long)
         for turn, method in enumerate(METHODS)
         for place, name in enumerate(PASSING)
@@ -262,7 +262,7 @@ async def _health(port: int, path: str = "/readyz") -> tuple[int, dict[str, obje
 @pytest.fixture
 def with_frequent_token_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the bot check its tokens all the time."""
-    monkeypatch.setattr(credentials, "LOOK_S", 0.1)
+    monkeypatch.setattr(slack_client, "LOOK_S", 0.1)
     monkeypatch.setattr("bot.slack.socket.LOOK_S", 0.5)
 
 
@@ -296,7 +296,7 @@ async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_wh
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The question itself finds out: its calls are refused long before the next look at the token."""
-    monkeypatch.setattr(credentials, "CONFIRM_S", 0.3)
+    monkeypatch.setattr(slack_client, "CONFIRM_S", 0.3)
 
     def looks() -> int:
         return sum(call.method == "auth.test" for call in sandbox.calls)
@@ -305,7 +305,7 @@ async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_wh
         async with running(settings):
             stage = Stage(sandbox, vendor)
             # The watch waits for a minute already: the next look at the token comes because of a refused call.
-            monkeypatch.setattr(credentials, "LOOK_S", 0.5)
+            monkeypatch.setattr(slack_client, "LOOK_S", 0.5)
             sandbox.faults.start("refuse", method=None, error="token_revoked")
             first, before = await stage.mention(), looks()
             await sandbox.wait_for(lambda: looks() > before)

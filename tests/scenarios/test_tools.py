@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.limits.caps import parse_caps
-from bot.core.reply.actions import ReplyAction
-from bot.core.reply.resuming import SHORTEST_CHARS
+from bot.core.actions import ReplyAction
+from bot.core.caps import parse_caps
+from bot.core.resuming import MIN_CHARS
 from bot.core.tool_calls import Decision
-from bot.services import thread_statuses, tool_calls
+from bot.services import tool_calls
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
 from tests.scenarios.recorded_turns import ended as recorded_turns
-from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, press, values_of
+from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, values_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -57,48 +58,19 @@ async def asking_about(stage: Stage, asked: str, values: list[str]) -> Message:
     return (await stage.sandbox.wait_for(asks))[0]
 
 
-async def status(stage: Stage, asked: str, wanted: str | None) -> None:
-    """Waits until the thread has this status."""
-    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status("C0GENERAL", asked) == wanted)
-
-
 def _saying(stage: Stage, asked: str, note: str) -> list[Message]:
     return [message for message in stage.bots("general", asked) if note in shown(message)]
 
 
-async def test_placeholder_and_status_say_which_tool_runs_and_that_the_model_thinks_then(
-    stage: Stage, notes: Notes
-) -> None:
+async def test_placeholder_says_which_tool_runs_and_that_the_model_thinks_then(stage: Stage, notes: Notes) -> None:
     notes.may_list.clear()
     stage.vendor.script(by_results(calls("", ("notes__list", {})), VendorResponse(ending=ResponseEnd.HANG)))
     asked = await stage.mention("list them all")
-    await status(stage, asked, "is running notes.list…")
     [message] = await stage.sandbox.wait_for(lambda: _saying(stage, asked, "Running notes.list…"))
     notes.may_list.set()
-    await status(stage, asked, texts.STATUS_THINKING)
     await stage.sandbox.wait_for(lambda: _saying(stage, asked, texts.THINKING))
     await press(stage, message, ReplyAction.STOP)
     await ended(stage, asked)
-    await status(stage, asked, None)
-
-
-async def test_status_says_that_an_approval_is_missing_until_it_is_decided(
-    stage: Stage, notes: Notes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(thread_statuses, "REFRESH_S", 0.4)
-    monkeypatch.setattr(thread_statuses, "QUEUE_LOOK_S", 0.2)
-    stage.vendor.script(lambda request: says("Yours.") if "mine?" in str(request.body) else ADD_MILK(request))
-    asked = await stage.mention("note milk")
-    message = await asking(stage, asked)
-    await status(stage, asked, texts.STATUS_ASKING)
-    stage.sandbox.workspace.set_status("C0GENERAL", asked, "")
-    await status(stage, asked, texts.STATUS_ASKING)
-    await stage.sandbox.say("grace", "general", "@typist and mine?", asked)
-    await stage.vendor.request(1)
-    await status(stage, asked, texts.STATUS_ASKING)
-    await press(stage, message, ReplyAction.APPROVE)
-    await ended(stage, asked)
-    await status(stage, asked, None)
 
 
 @pytest.mark.parametrize("words", ["Noted, ", "Noted, with care and in full. " * 20], ids=["few words", "many words"])
@@ -111,7 +83,7 @@ async def test_answer_that_breaks_after_its_calls_goes_on_without_repeating_them
     asked = await stage.mention("note milk")
     await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
     message = await ended(stage, asked)
-    kept = words if len(words) > SHORTEST_CHARS else ""
+    kept = words if len(words) > MIN_CHARS else ""
     assert shown(message).splitlines()[0] == f"{kept}that is all."
     assert notes.written == [{"text": "Milk"}]
 
@@ -135,7 +107,7 @@ async def test_model_that_writes_nothing_after_its_tools_sends_readers_to_the_de
 ) -> None:
     stage.vendor.script(by_results(calls("", ("notes__list", {})), says("")))
     message = await ended(stage, await stage.mention("list them"))
-    assert shown(message) == texts.silent_after_tools("openai/test")
+    assert shown(message) == texts.silent_after_tools("test")
     assert ReplyAction.DETAILS in buttons(message)
     assert notes.listed == 1
 
@@ -182,7 +154,7 @@ async def test_first_of_several_decisions_is_acknowledged_and_loses_its_buttons(
     assert await press(stage, message, ReplyAction.APPROVE, value=milk) == texts.NOTHING_TO_DECIDE
     assert await press(stage, message, ReplyAction.APPROVE, value=bread) is None
     message = await ended(stage, asked)
-    assert shown(message).startswith("I'll note both.\n\nNoted one.\n1 call denied by ada · 1 call approved by ada\n")
+    assert shown(message).startswith("I'll note both.\n\nNoted one.\n1 call denied by Ada · 1 call approved by Ada\n")
     assert len(stage.bots("general", asked)) == 1
     assert notes.written == [{"text": "Bread"}]
 
@@ -247,8 +219,8 @@ LISTS_SILENTLY = calls("", ("notes__list", {}))
 @pytest.mark.parametrize(
     ("answer", "changed", "text", "offered"),
     [
-        (LISTS, {"max_steps": 3}, f"Looking.\n\nLooking.\n\nLooking.\n{texts.STEP_LIMIT}", ReplyAction.CONTINUE),
-        (LISTS_SILENTLY, {"max_steps": 3}, texts.STEP_LIMIT_WITHOUT_TEXT, ReplyAction.REGENERATE),
+        (LISTS, {}, f"Looking.\n\nLooking.\n\nLooking.\n{texts.STEP_LIMIT}", ReplyAction.CONTINUE),
+        (LISTS_SILENTLY, {}, texts.STEP_LIMIT_WITHOUT_TEXT, ReplyAction.REGENERATE),
         (LISTS, CAPPED, f"Looking.\n\nLooking.\n{USED_UP}", ReplyAction.REGENERATE),
         (LISTS_SILENTLY, CAPPED, USED_UP, ReplyAction.REGENERATE),
     ],
@@ -263,7 +235,9 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
     changed: dict[str, Any],
     text: str,
     offered: ReplyAction,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("bot.services.answering.MAX_STEPS", 3)
     vendor.script(lambda request: answer)
     async with running(replace(settings, **changed), tools=notes):
         stage = Stage(sandbox, vendor)
@@ -274,10 +248,11 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
 
 
 async def test_answer_continued_after_the_limit_of_steps_goes_on_in_a_new_paragraph(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bot.services.answering.MAX_STEPS", 2)
     vendor.script(lambda request: LISTS)
-    async with running(replace(settings, max_steps=2), tools=notes):
+    async with running(settings, tools=notes):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention("list them all")
         message = await ended(stage, asked)

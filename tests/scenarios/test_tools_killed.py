@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.reply.actions import ReplyAction
+from bot.core.actions import ReplyAction
 from bot.core.tool_calls import CallState
 from bot.mcp.config import read_setup
 from bot.settings import Settings

@@ -16,7 +16,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from bot.core.conversation import Job, Question, ThreadKey
 from bot.settings import Settings
 from bot.telemetry import Telemetry
 from sandbox.server import Sandbox
@@ -156,7 +155,7 @@ def test_providers_are_called_as_the_conventions_call_them(model: str, provider:
 def test_libraries_find_no_span_to_pass_on() -> None:
     carried: dict[str, str] = {}
     telemetry = Telemetry(tracer=TracerProvider(shutdown_on_exit=False).get_tracer("tests"))
-    with telemetry.attempt(Job(7, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1)):
+    with telemetry.attempt(job_id=7, attempt=1, version=0):
         # As MCP's SDK does with each request.
         inject(carried)
     assert carried == {}

@@ -17,7 +17,7 @@ import pytest
 
 from bot import app
 from bot.core import texts
-from bot.core.reply.actions import ReplyAction
+from bot.core.actions import ReplyAction
 from bot.slack import search
 from bot.wiring import Bot
 from sandbox.files import Share, UploadedFile
@@ -251,9 +251,17 @@ AT_THE_START = {"auth.test", "apps.connections.open"}
 IN_CHECKS = {"bots.info", "apps.manifest.export", "users.lookupByEmail"}
 """Methods called only by `typist check` and `typist init`: tests/scenarios/test_check.py and test_init.py."""
 CANVASES = {"canvases.access.set", "canvases.create", "canvases.delete", "canvases.getContent"}
-BESIDE_ANSWERS = {"api.test", "conversations.members", "users.list", *CANVASES}
-"""Methods whose failure leaves a feature out: tests/services/test_retention.py, tests/slack/test_channel_readers.py,
-tests/scenarios/test_canvases.py, tests/scenarios/test_answer_canvases.py."""
+BESIDE_ANSWERS = {
+    "api.test",
+    "chat.getPermalink",
+    "conversations.members",
+    "users.conversations",
+    "users.list",
+    *CANVASES,
+}
+"""Methods whose failure leaves a feature out: tests/services/test_operations.py, tests/slack/test_users.py,
+tests/slack/test_channel_reader.py, tests/scenarios/test_canvases.py, tests/scenarios/test_answer_canvases.py,
+tests/scenarios/test_catching_up.py."""
 IN_A_DM = {method for method, way in WAYS.items() if way.manifest == AGENT} | {"conversations.history"}
 ABOUT_A_PERSON = {"users.info", "views.publish"}
 

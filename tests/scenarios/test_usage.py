@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.core.caps import parse_day
 from bot.core.conversation import Question
 from bot.core.job import End, Spent
-from bot.core.limits.caps import parse_day
-from bot.core.stream import Usage
 from bot.errors import EndReason
-from bot.prices import ModelPrices
+from bot.models.prices import ModelPrices
+from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.schema import feedback
 from tests.clocks import ManualClock

@@ -21,8 +21,8 @@ from benchmarks.vendor_failures import (
     PlannedFailure,
     VendorFailures,
 )
-from bot.core.inbound.prompt import RESUME_REQUEST
-from bot.core.reply.resuming import NOTHING_MISSING, Seam
+from bot.core.prompt import GO_ON_REQUEST
+from bot.core.resuming import NOTHING_MISSING, Seam
 
 QUESTION = "q7: 40 words, 1000 a second"
 WHOLE = "".join(answer(7, 40))
@@ -48,52 +48,59 @@ async def model() -> AsyncIterator[ScriptedModel]:
         yield model
 
 
+@pytest.fixture
+async def client(model: ScriptedModel) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=model.url, api_key="none", max_retries=0, timeout=30) as client:
+        yield client
+
+
 def after(words: int) -> list[ChatCompletionMessageParam]:
     """Returns the turns of a request to go on after so many words."""
     begun = "".join(answer(7, words)).strip()
-    return [{"role": "assistant", "content": begun}, {"role": "user", "content": RESUME_REQUEST}]
+    return [{"role": "assistant", "content": begun}, {"role": "user", "content": GO_ON_REQUEST}]
 
 
 async def said(
-    model: ScriptedModel, further: Sequence[ChatCompletionMessageParam] = (), heard: list[str] | None = None
+    client: openai.AsyncOpenAI, further: Sequence[ChatCompletionMessageParam] = (), heard: list[str] | None = None
 ) -> str:
     """Returns what OpenAI's own client reads of an answer, and adds it to `heard` as it comes. Raises its errors."""
     heard = [] if heard is None else heard
     turns: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}, *further]
-    async with openai.AsyncOpenAI(base_url=model.url, api_key="none", max_retries=0, timeout=0.8) as client:
-        async for chunk in await client.chat.completions.create(model="scripted", messages=turns, stream=True):
-            heard.append(chunk.choices[0].delta.content or "")
+    async for chunk in await client.chat.completions.create(model="scripted", messages=turns, stream=True):
+        heard.append(chunk.choices[0].delta.content or "")
     return "".join(heard)
 
 
 @pytest.mark.parametrize("failure", [failure for failure in Failure if failure.is_refusal])
-async def test_refused_request_raises_in_the_vendors_client(model: ScriptedModel, failure: Failure) -> None:
+async def test_refused_request_raises_in_the_vendors_client(
+    model: ScriptedModel, client: openai.AsyncOpenAI, failure: Failure
+) -> None:
     model.failures = NextFailure(1, 0.0, planned=PlannedFailure(failure))
     with pytest.raises(openai.APIError) as raised:
-        await said(model)
+        await said(client)
     assert str(getattr(raised.value, "status_code", Failure.NO_RESPONSE)) == failure
-    assert await said(model) == WHOLE
+    assert await said(client) == WHOLE
     assert [request.end for request in model.requests[7]] == [RequestEnd.FAILED, RequestEnd.WHOLE]
 
 
 @pytest.mark.parametrize(("place", "words"), [(0.0, 0), (0.5, 21), (1.0, 40)])
 @pytest.mark.parametrize("failure", BREAKS)
 async def test_broken_stream_has_the_words_before_its_place(
-    model: ScriptedModel, failure: Failure, place: float, words: int
+    model: ScriptedModel, client: openai.AsyncOpenAI, failure: Failure, place: float, words: int
 ) -> None:
     model.failures = NextFailure(1, 0.0, planned=PlannedFailure(failure, place))
     heard: list[str] = []
     with pytest.raises(openai.APIError):
-        await said(model, heard=heard)
+        await said(client.with_options(timeout=0.8) if failure is Failure.STALL else client, heard=heard)
     [request] = model.requests[7]
     assert "".join(heard).split() == WHOLE.split()[:words]
     assert (request.failure, request.words) == (failure, words)
 
 
-async def test_continuations_join_the_beginning_though_some_repeat_words(model: ScriptedModel) -> None:
-    continuations = await asyncio.gather(*(said(model, after(words)) for words in range(1, 41)))
+async def test_continuations_join_the_beginning_though_some_repeat_words(client: openai.AsyncOpenAI) -> None:
+    continuations = await asyncio.gather(*(said(client, after(words)) for words in range(1, 41)))
     for words, continuation in enumerate(continuations, start=1):
-        begun = "".join(answer(7, words)).strip()
+        begun = "".join(answer(7, words))
         seam = Seam(begun)
         assert (begun + seam.join(continuation) + seam.rest()).split() == WHOLE.split()
     assert continuations[-1] == NOTHING_MISSING
@@ -101,9 +108,11 @@ async def test_continuations_join_the_beginning_though_some_repeat_words(model: 
     assert {first - words for words, first in enumerate(first_words, start=11)} == {1, -2, -4}
 
 
-async def test_request_to_go_on_after_a_doubled_word_is_noticed(model: ScriptedModel) -> None:
+async def test_request_to_go_on_after_a_doubled_word_is_noticed(
+    model: ScriptedModel, client: openai.AsyncOpenAI
+) -> None:
     with pytest.raises(openai.BadRequestError):
-        await said(model, [{"role": "assistant", "content": "q7w1 q7w2 q7w2"}, after(2)[-1]])
+        await said(client, [{"role": "assistant", "content": "q7w1 q7w2 q7w2"}, after(2)[-1]])
     assert [request.end for request in model.requests[7]] == [RequestEnd.MISLED]
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.core.conversation import Question, ToolDefinition
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.reply.actions import ReplyAction
-from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.core import choices
+from bot.core.actions import ReplyAction
+from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import Question
+from bot.core.tool_calls import READ_CHANNEL, CallResult, CallState
 from bot.mcp.config import McpSetup, ServerConfig, ToolRules
+from bot.models.prompt import Permission, ToolDefinition, ToolRule
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.workspace import TEAM_ID, Message
@@ -50,12 +52,18 @@ class Notes:
         else:
             await self.may_list.wait()
             self.listed += 1
-        return CallResult(CallOutcome.DONE, "There are 3 notes.")
+        return CallResult(CallState.DONE, "There are 3 notes.")
 
 
 def calls(text: str, *asked: tuple[str, object]) -> VendorResponse:
     """Returns a vendor's answer that asks for tools."""
     return VendorResponse(speech.chat_calls(text, *asked))
+
+
+def tools_in(request: VendorRequest) -> list[str]:
+    """Returns the names of the tools in a request to the model, without those that every request has."""
+    listed = [tool.get("function", tool)["name"] for tool in request.body.get("tools", [])]
+    return [name for name in listed if name not in (choices.NAME, READ_CHANNEL)]
 
 
 def by_results(*answers: VendorResponse) -> Callable[[VendorRequest], VendorResponse]:
@@ -87,14 +95,6 @@ async def ended(stage: Stage, asked: str) -> Message:
         return [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)]
 
     return (await stage.sandbox.wait_for(over))[0]
-
-
-async def press(stage: Stage, message: Message, action: str, user: str = "ada", value: str | None = None) -> str | None:
-    """Presses a button and returns the ephemeral message to the presser, or None."""
-    before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
-    assert await stage.sandbox.client(user).press("general", message.ts, action, value)
-    new = [ephemeral for ephemeral in stage.sandbox.workspace.ephemerals if ephemeral.ts not in before]
-    return next((ephemeral.text for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"), None)
 
 
 def value_of(message: Message) -> str:

@@ -4,54 +4,54 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
-from bot.core.answer import Answer
-from bot.core.assistant_pane import Sign
-from bot.core.conversation import File, Job, Message, MessageRole, Prompt, Question, RecordedMessage, ThreadKey
-from bot.core.freshness import Freshness
-from bot.core.inbound.files import OpenedFile, Unread
-from bot.core.inbound.tokens import TokenEstimate
-from bot.core.inbound.triage import Identity
-from bot.core.job import End
-from bot.core.lease import Lease
-from bot.core.limits.access import AccessRules, UserKind
+from bot.core.access import AccessRules, UserKind
+from bot.core.approvals import Ask
+from bot.core.conversation import File, Message, Question, ThreadKey
+from bot.core.files import OpenedFile, Unread
+from bot.core.job import End, Job, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
-from bot.core.reply.approvals import Ask
-from bot.core.reply.messages import Shown
-from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
+from bot.core.surfaces import Sign
+from bot.core.texts import OWN_NAMES
 from bot.errors import ProviderError
-from bot.prices import ModelPrices
-from bot.services.access_control import AccessControl
+from bot.models.prices import ModelPrices
+from bot.models.prompt import Prompt
+from bot.models.stream import Completion, FinishReason, StreamEvent, Usage
+from bot.models.tokens import TokenEstimate
+from bot.reply.answer import Answer
+from bot.reply.messages import Shown
+from bot.reply.scheduled_reply import Freshness
+from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.answer_attempt import AnswerAttempt
-from bot.services.answering import Answering
-from bot.services.assistant_pane import AssistantPane, Signs
+from bot.services.answering import Answering, AnswerSettings
 from bot.services.metrics import JobLife
-from bot.services.private_notices import PrivateNotices
+from bot.services.pane import AssistantPane, Signs, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
-from bot.services.thread_statuses import ThreadStatuses
-from bot.services.tool_calls import ToolCalls
-from bot.services.toolbox import Tools
+from bot.services.tool_calls import ToolCalls, Tools
 from bot.services.transcription import Transcription
-from bot.services.worker import Capacity, Worker
-from bot.slack.assistant_pane import Pane
+from bot.services.worker import Worker
 from bot.slack.canvases import Canvases
-from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.files import Files, Transcribe
 from bot.slack.format.blockkit import Json
 from bot.slack.history import History
+from bot.slack.pane import Pane
+from bot.slack.posting import EphemeralMessages
 from bot.slack.users import Users
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, InstantClock
 from tests.core.conversations import recorded_pages
+from tests.services.parts import having, workspace_of
 
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
-ME = Identity("T1", "UBOT", "BBOT", "typist")
+MODEL_NAME = "gpt-6-luna"
+"""What people read of it."""
 QUESTION = Question(ThreadKey("T1", "C1", "999990.000000"), "999990.000000", "U1", "Why?")
 DONE = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
 PAGES = recorded_pages("999991.000000")
@@ -111,6 +111,7 @@ class MemoryReply:
     """The end that `finish` was called with."""
     is_left: bool = False
 
+    keeps_to_edits: bool = False
     activities: list[str] = field(default_factory=list)
     transcripts: tuple[str, ...] = ()
     asks: tuple[Ask, ...] = ()
@@ -122,6 +123,9 @@ class MemoryReply:
 
     def append(self, delta: str) -> None:
         self.answer.append(delta)
+
+    def keep_to_edits(self) -> None:
+        self.keeps_to_edits = True
 
     def show_activity(self, activity: str) -> None:
         self.activities.append(activity)
@@ -247,6 +251,9 @@ class Accounts(Users, EphemeralMessages):
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
         return {}
 
+    def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
+        return {}
+
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         self.sentences.append(sentence)
 
@@ -287,72 +294,39 @@ class AnsweringStage:
     accounts: Accounts = field(default_factory=Accounts)
     pane: RecordedStatuses = field(default_factory=RecordedStatuses)
     tools: Tools | None = None
-    max_steps: int = 16
     results_tokens: int = 40_000
     lives: list[JobLife] = field(default_factory=list)
     attempts: list[AnswerAttempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        stores, estimate = self.stores, TokenEstimate((MODEL,))
-        quota = Quota(
-            (), (MODEL,), 1_000, ModelPrices(), stores.usage, stores.caps, stores.notices, self.accounts, self.clock
+        stores = having(self.stores, clock=self.clock)
+        self.workspace = workspace = workspace_of(
+            token_refused=lambda: self.accounts.token_refused,
+            scheduler=self.replies,
+            history=LoneQuestion(),
+            users=self.accounts,
+            ephemeral=self.accounts,
+            files=UnreadFiles(),
+            canvases=UnreadCanvases(),
+            pane=self.pane,
         )
+        quota = Quota(stores, workspace, (), (MODEL,), 1_000, ModelPrices())
+        prompts = PromptSettings("You are a colleague.", 8_000)
+        estimate, transcription = TokenEstimate((MODEL,)), Transcription(stores, None, quota)
+        notices = PrivateNotices(self.accounts, stores.notices)
         self.answering = Answering(
-            jobs=stores.worker_queue,
-            replies=self.replies,
-            prompt_builder=PromptBuilder(
-                recorded=stores.recorded_answers,
-                questions=stores.queue,
-                channel_settings=stores.channel_settings,
-                pane_context=stores.pane_context,
-                group_threads=stores.participants,
-                history=LoneQuestion(),
-                users=self.accounts,
-                files=UnreadFiles(),
-                canvases=UnreadCanvases(),
-                clock=self.clock,
-                me=ME,
-                settings=PromptSettings("You are a colleague.", 8_000),
-                estimate=estimate,
-                transcription=Transcription(None, stores.transcripts, quota, self.clock),
-            ),
-            models=self.model,
-            clock=self.clock,
-            me=ME,
-            estimate=estimate,
-            offers_canvases=True,
+            stores,
+            workspace,
+            PromptBuilder(stores, workspace, prompts, estimate, transcription),
+            self.model,
             metrics=self.lives.append,
-            participants=stores.participants,
-            access_control=AccessControl(AccessRules(), self.accounts, PrivateNotices(self.accounts, stores.notices)),
-            token_refused=lambda: self.accounts.token_refused,
+            access_control=AccessControl(AccessRules(), self.accounts, notices, ("UADMIN",)),
             quota=quota,
-            pane=AssistantPane(
-                stores.notices,
-                stores.pane_context,
-                self.pane,
-                ME,
-                (),
-                ThreadStatuses(self.pane, stores.queue, self.clock, ME.team_id),
-            ),
-            prices=ModelPrices(),
-            tool_calls=ToolCalls(self.tools, stores.recorded_calls, self.accounts, self.clock),
-            max_steps=self.max_steps,
-            results_tokens=self.results_tokens,
-            admins=("UADMIN",),
-            done_ping_s=60,
+            pane=AssistantPane(stores, workspace, ThreadStatuses(self.pane, self.clock)),
+            tool_calls=ToolCalls(stores, workspace, self.tools, offers_choices=False),
+            settings=AnswerSettings(self.results_tokens, done_mention_s=60, model_names=OWN_NAMES),
         )
-        self.worker = Worker(
-            queue=stores.worker_queue,
-            questions=stores.queue,
-            replies=self.replies,
-            lease=Lease(),
-            clock=self.clock,
-            capacity=Capacity(10, 5.0),
-            answer=self._answer,
-            allows=self.answering.access_control.allows,
-            queued=lambda thread: None,
-            token_refused=lambda: self.accounts.token_refused,
-        )
+        self.worker = Worker(stores, workspace, 5.0, self._answer, self.answering.access_control.allows)
 
     async def _answer(self, attempt: AnswerAttempt) -> None:
         self.attempts.append(attempt)

@@ -5,18 +5,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.core.access import UserKind
 from bot.core.conversation import Question
-from bot.core.inbound.engagement import TriageRules
-from bot.core.limits.access import UserKind
-from bot.services.gate import Gate
+from bot.core.triage import TriageRules
+from bot.services.access_control import PrivateNotices
+from bot.services.engagement import Gate, QuietThreads
 from bot.services.intake import Intake
+from bot.services.loops import Background
 from bot.services.message_edits import MessageEdits
-from bot.services.private_notices import PrivateNotices
-from bot.services.quiet_threads import QuietThreads
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock
-from tests.services.answering import ME, Accounts, AnsweringStage
+from tests.services.answering import Accounts, AnsweringStage
+from tests.services.parts import having
 from tests.services.presses import MemorySurfaces, actions_on
 
 
@@ -44,7 +45,7 @@ class SureGate(Gate):
 
     def __init__(self) -> None:
         """Needs no model."""
-        self._deciding = set()
+        self._background = Background()
 
     async def _is_for_us(self, question: Question) -> bool:
         return True
@@ -64,21 +65,20 @@ class IntakeStage:
         self.access_control = beside.answering.access_control
         self.surfaces = MemorySurfaces()
         private_notices = PrivateNotices(self.accounts, stores.notices)
-        self.quiet = QuietThreads(stores.participants, private_notices, self.surfaces, ("UADMIN",), ME)
+        workspace = having(beside.workspace, surfaces=self.surfaces)
+        self.quiet = QuietThreads(stores, workspace, private_notices, self.access_control)
         self.intake = Intake(
-            queue=stores.queue,
-            participants=stores.participants,
-            channel_settings=stores.channel_settings,
-            worker=beside.worker,
-            access_control=self.access_control,
-            reply_actions=actions_on(beside),
-            quiet_threads=self.quiet,
-            me=ME,
+            stores,
+            workspace,
+            beside.worker,
+            self.access_control,
+            actions_on(beside),
+            self.quiet,
             rules=TriageRules(),
             action_tokens=tokens,
             gate=self.gate,
         )
-        self.edits = MessageEdits(stores.queue, beside.worker, self.intake, ME)
+        self.edits = MessageEdits(stores, workspace, beside.worker, self.intake)
 
 
 async def queued(stores: Stores) -> int:

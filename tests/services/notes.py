@@ -8,10 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.core.conversation import Prompt, Question, ToolDefinition
-from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
-from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
-from bot.core.trust import OURS, Origins
+from bot.core.conversation import Question
+from bot.core.tool_calls import CallResult, CallState
+from bot.models.prompt import Permission, Prompt, ToolDefinition, ToolRule
+from bot.models.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
+from bot.models.trust import OURS, Origins
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, InstantClock
@@ -63,7 +64,7 @@ class NotesServer:
     definition_hash: str = "first"
     origins: Origins = OURS
     calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
-    outcome: CallOutcome = CallOutcome.DONE
+    outcome: CallState = CallState.DONE
     result: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What else is in the results."""
@@ -102,7 +103,7 @@ async def staged(
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = AnsweringStage(stores, clock, model(steps), tools=tools, **more)  # type: ignore[arg-type]
     stage.open_all()
-    await stores.queue.enqueue("Ev1", question)
+    await stores.question_queue.enqueue("Ev1", question)
     running = asyncio.create_task(stage.worker.run())
     try:
         yield stage

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from bot.core.actions import ActionResponse
+from bot.core.approvals import ApprovalPlace, Ask
 from bot.core.conversation import ThreadKey
-from bot.core.reply.actions import ActionResponse
-from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.services.reply_actions import ReplyActions
 from bot.slack.surfaces import Surfaces
 from tests.services.answering import AnsweringStage
+from tests.services.parts import having
 
 
 @dataclass
@@ -42,17 +43,6 @@ class MemorySurfaces(Surfaces):
 
 def actions_on(stage: AnsweringStage) -> ReplyActions:
     """Returns the reply actions beside a stage's worker. UADMIN is an admin."""
-    stores = stage.stores
-    return ReplyActions(
-        jobs=stores.queue,
-        answers=stores.recorded_answers,
-        worker=stage.worker,
-        access_control=stage.answering.access_control,
-        admins=("UADMIN",),
-        surfaces=MemorySurfaces(),
-        approvals=stores.approvals,
-        users=stage.accounts,
-        clock=stage.clock,
-        canvases=stores.answer_canvases,
-        may_write_canvases=True,
-    )
+    stores = having(stage.stores, clock=stage.clock)
+    workspace = having(stage.workspace, surfaces=MemorySurfaces())
+    return ReplyActions(stores, workspace, stage.worker, stage.answering.access_control)

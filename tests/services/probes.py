@@ -1,6 +1,6 @@
 """What /readyz looks at, all well."""
 
-from bot.services.health import Probes
+from bot.services.operations import Probes
 
 
 async def answers() -> None:

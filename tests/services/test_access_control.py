@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.limits.access import AccessRules, Denial
-from bot.services.access_control import AccessControl
-from bot.services.private_notices import PrivateNotices
+from bot.core.access import AccessRules, Denial
+from bot.services.access_control import AccessControl, PrivateNotices
 from bot.store import Stores
 from tests.clocks import idle
 from tests.services.answering import QUESTION, Accounts

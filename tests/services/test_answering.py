@@ -4,26 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from bot.core import choices, texts, trust
-from bot.core.answer import HIDDEN_TOKENS_PER_S, Answer
-from bot.core.assistant_pane import Sign
-from bot.core.conversation import Effort, File, Job, Media, Message, Question, ThreadKey, ToolDefinition
-from bot.core.inbound.channel_settings import ChannelSettings, Length, prompt_version
-from bot.core.inbound.files import OpenedFile, unread_notice
-from bot.core.inbound.marks import Marks
-from bot.core.inbound.prompt import LENGTH_RULES
-from bot.core.job import Checkpoint, End, Spent
-from bot.core.limits.access import UserKind
-from bot.core.limits.caps import parse_caps
+from bot.core import choices, texts
+from bot.core.access import UserKind
+from bot.core.caps import parse_caps
+from bot.core.channel_settings import ChannelSettings, Length, prompt_version
+from bot.core.conversation import File, Message, Question, ThreadKey
+from bot.core.files import OpenedFile, unread_notice
+from bot.core.job import Checkpoint, End, Job, Spent
 from bot.core.outbox import OutboxKind
-from bot.core.reply.messages import Shown
-from bot.core.reply.resuming import SHORTEST_CHARS
-from bot.core.stream import (
+from bot.core.prompt import LENGTH_RULES, Marks
+from bot.core.resuming import MIN_CHARS
+from bot.core.surfaces import Sign
+from bot.errors import EndReason, ProviderError
+from bot.models import trust
+from bot.models.prices import ModelPrices
+from bot.models.prompt import Effort, Media, ToolDefinition
+from bot.models.stream import (
     Citation,
     Completion,
     Feature,
@@ -35,8 +36,8 @@ from bot.core.stream import (
     ToolCall,
     Usage,
 )
-from bot.errors import EndReason, ProviderError
-from bot.prices import ModelPrices
+from bot.reply.answer import HIDDEN_TOKENS_PER_S, Answer
+from bot.reply.messages import Shown
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.answering import GO_ON_AFTER_S
 from bot.services.prompt_builder import BuiltPrompt, PromptBuilder
@@ -45,20 +46,20 @@ from bot.store.queue.worker import WorkerQueue
 from bot.store.rows import messages_of
 from bot.store.schema import jobs, turns
 from tests.clocks import WITHIN_S, InstantClock
-from tests.contracts.stores import texts_of
 from tests.core.conversations import recorded_pages
 from tests.services.answering import (
     BEGAN_S,
     DONE,
-    ME,
     MESSAGES,
     MODEL,
+    MODEL_NAME,
     QUESTION,
     AnsweringStage,
     LoneQuestion,
     MemoryReplies,
     MemoryReply,
 )
+from tests.services.parts import ME, having
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ async def stage() -> AsyncIterator[AnsweringStage]:
     clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = AnsweringStage(stores, clock)
-    await stores.queue.enqueue("Ev1", QUESTION)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
     running = asyncio.create_task(stage.worker.run())
     yield stage
     stage.worker.stop()
@@ -109,7 +110,7 @@ async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(
     await stage.ended()
     assert stage.model.hung_up, "the stream must be closed, so that the vendor stops billing"
     assert (await stage.row()).end_reason == EndReason.STOPPED
-    assert seen(stage.replies.opened[0].end) == End(EndReason.STOPPED, footer=MODEL)
+    assert seen(stage.replies.opened[0].end) == End(EndReason.STOPPED, footer=MODEL_NAME)
     [life] = stage.lives
     assert life.usage is not None, "what the model wrote counts by estimate"
     assert life.usage.output_tokens > 0
@@ -226,13 +227,16 @@ async def test_a_question_is_queued_again_however_long_the_database_is_away(stag
     assert (await stage.row()).status == "queued"
 
 
+DENIED_GUEST = texts.naming_admins(texts.DENIED_GUEST, ["<@UADMIN>"])
+
+
 async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringStage) -> None:
     stage.accounts.kind_of_all = UserKind.GUEST
     stage.open_all()
     await stage.ended()
     assert (stage.replies.opening, stage.model.prompts) == (0, [])
     assert (await stage.row()).end_reason == EndReason.DENIED
-    await stage.until(lambda: stage.accounts.sentences == [texts.DENIED_GUEST], "the asker reads why")
+    await stage.until(lambda: stage.accounts.sentences == [DENIED_GUEST], "the asker reads why")
 
 
 async def test_question_whose_reply_has_begun_is_not_denied(stage: AnsweringStage) -> None:
@@ -253,22 +257,13 @@ async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = AnsweringStage(stores, clock)
     stage.open_all()
-    await stores.queue.enqueue("Ev1", QUESTION)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
     [job] = await stores.worker_queue.claim(1)
     await stage.answering.answer(AnswerAttempt(Answer(replace(job, interruptions=3)), clock.monotonic()))
     assert stage.model.prompts == []
     assert (await stage.row()).end_reason == EndReason.INTERRUPTED_TOO_OFTEN
     assert seen(stage.replies.opened[0].end) == End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted())
     await stores.close()
-
-
-async def test_end_that_slack_already_shows_is_recorded_and_asks_no_model(stage: AnsweringStage) -> None:
-    stage.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.WHOLE)
-    stage.open_all()
-    await stage.ended()
-    assert (stage.model.prompts, stage.replies.opened[0].end) == ([], None)
-    assert (await stage.row()).end_reason == EndReason.WHOLE
-    assert texts_of(await stage.stores.recorded_answers.replies(QUESTION.thread)) == {"999991.000000": "Because."}
 
 
 # Failing replies and models.
@@ -304,8 +299,8 @@ async def test_failed_model_is_charged_for_the_text_that_it_began(
     assert (life.usage is not None) is is_charged
 
 
-PART = "A sentence of an answer that is long enough to go on after it. " * 8
-assert len(PART) > SHORTEST_CHARS
+PART = "A sentence of an answer that is long enough to go on after it. " * 8 + "\n\n"
+assert len(PART) > MIN_CHARS
 
 
 async def test_failed_requests_that_are_charged_count_beside_the_one_that_answered(stage: AnsweringStage) -> None:
@@ -330,12 +325,12 @@ def interrupted_at(reason: EndReason, *parts: str) -> list[tuple[Sequence[Stream
 async def test_answer_whose_model_fails_midway_goes_on_at_once_and_once_more_after_a_wait(
     stage: AnsweringStage, reason: EndReason
 ) -> None:
-    stage.model.scripts = interrupted_at(reason, PART, "It goes on. ")
+    stage.model.scripts = interrupted_at(reason, PART, "It goes on.\n\n")
     stage.open_all()
     await stage.until(lambda: bool(stage.lives), "the answer has ended")
     rows = await turns_of(stage)
     assert [row.end_reason for row in rows] == ["interrupted", "interrupted", "whole"]
-    assert rows[-1].answer == f"{PART}It goes on. The end."
+    assert rows[-1].answer == f"{PART}It goes on.\n\nThe end."
     assert all(row.input_tokens and row.output_tokens for row in rows), "each request is charged, once"
     assert stage.clock.sleeps.count(GO_ON_AFTER_S[1]) == 1
     assert [bool(reply.activities) for reply in stage.replies.opened] == [False, True, False]
@@ -345,16 +340,16 @@ async def test_answer_whose_model_fails_midway_goes_on_at_once_and_once_more_aft
 
 
 async def test_third_failure_midway_ends_the_answer_with_its_text_and_continue(stage: AnsweringStage) -> None:
-    stage.model.scripts = interrupted_at(EndReason.CUT, PART, "It goes on. ", "And on. ")
+    stage.model.scripts = interrupted_at(EndReason.CUT, PART, "It goes on.\n\n", "And on.")
     stage.open_all()
     await stage.until(lambda: bool(stage.lives), "the answer has ended")
     assert [row.end_reason for row in await turns_of(stage)] == ["interrupted", "interrupted", "cut"]
     end = stage.replies.opened[-1].end
     assert end is not None
-    assert end.notice == texts.model_failure(EndReason.CUT, MODEL, goes_on=True)
+    assert end.notice == texts.model_failure(EndReason.CUT, MODEL_NAME, goes_on=True)
     assert "Continue" in end.notice
     assert end.reason.is_continuable
-    assert (await turns_of(stage))[-1].answer == f"{PART}It goes on. And on. "
+    assert (await turns_of(stage))[-1].answer == f"{PART}It goes on.\n\nAnd on."
 
 
 async def test_interrupted_short_text_is_written_again(stage: AnsweringStage) -> None:
@@ -379,8 +374,8 @@ async def stage_that_waits_to_go_on() -> tuple[AnsweringStage, asyncio.Event]:
 
     clock = Held(BEGAN_S)
     stage = AnsweringStage(await Stores.open("sqlite://", "w1", clock), clock)
-    stage.model.scripts = interrupted_at(EndReason.SERVER_ERROR, PART, "It goes on. ")
-    await stage.stores.queue.enqueue("Ev1", QUESTION)
+    stage.model.scripts = interrupted_at(EndReason.SERVER_ERROR, PART, "It goes on.\n\n")
+    await stage.stores.question_queue.enqueue("Ev1", QUESTION)
     stage.open_all()
     return stage, waits
 
@@ -392,7 +387,7 @@ async def test_stop_and_edit_end_the_wait_to_go_on(is_edited: bool) -> None:
     await asyncio.wait_for(waits.wait(), WITHIN_S)
     job_id = stage.attempts[0].job.id
     if is_edited:
-        await stage.stores.queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
+        await stage.stores.question_queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
         stage.worker._cancel(job_id, Cancellation.RESTART)
     else:
         stage.worker.stop_answer(job_id)
@@ -401,7 +396,7 @@ async def test_stop_and_edit_end_the_wait_to_go_on(is_edited: bool) -> None:
     if is_edited:
         assert (last.end_reason, last.answer) == ("whole", "The end.")
     else:
-        assert (last.end_reason, last.answer) == ("stopped", f"{PART}It goes on. ")
+        assert (last.end_reason, last.answer) == ("stopped", f"{PART}It goes on.\n\n")
     stage.worker.stop()
     await asyncio.wait((running,))
     await stage.stores.close()
@@ -415,7 +410,7 @@ async def test_process_that_ends_hands_the_wait_over() -> None:
     await asyncio.wait((running,))
     await stage.worker.hand_over()
     [job] = await stage.stores.worker_queue.claim(1)
-    assert (job.checkpoint.text, job.interruptions) == (f"{PART}It goes on. ", 1)
+    assert (job.checkpoint.text, job.interruptions) == (f"{PART}It goes on.\n\n", 1)
     await stage.stores.close()
 
 
@@ -502,7 +497,7 @@ async def alone() -> AsyncIterator[AnsweringStage]:
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = AnsweringStage(stores, clock)
     stage.open_all()
-    await stores.queue.enqueue("Ev1", QUESTION)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
     yield stage
     await stores.close()
 
@@ -560,7 +555,7 @@ async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_versi
     assert (row.answer, row.end_reason, row.model) == ("Because.", end_reason, MODEL)
     assert (row.input_tokens, row.output_tokens, row.first_token_s) == (10, 2, 0.0)
     assert row.prompt_version == attempt.prompt_version is not None
-    assert end_of(alone) == End(end_reason, notice, MODEL)
+    assert end_of(alone) == End(end_reason, notice, MODEL_NAME)
     assert messages_of(await alone.row()) == MESSAGES
     [prompt] = alone.model.prompts
     assert [turn.text for turn in prompt.turns][-1].endswith("Why?")
@@ -574,7 +569,8 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
         Citation("javascript:alert(1)", "No"),
         Completion(MODEL, FinishReason.STOP, Usage(90_000, 2, web_searches=2)),
     )
-    before = alone.answering.estimate.tokens("word " * 100)
+    estimate = alone.answering.prompt_builder.estimate
+    before = estimate.tokens("word " * 100)
     await attempt_at(alone)
     row = await turn(alone)
     assert (row.sources, row.web_searches) == ([["https://example.com/typist", "Typist"]], 2)
@@ -582,21 +578,23 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
     assert reply.activities == [*map(texts.searching, ("", "bots")), "", texts.searching("more"), ""]
     assert reply.end is not None
     assert list(reply.end.sources) == [source]
-    assert alone.answering.estimate.tokens("word " * 100) == before, "what a search found is not in the prompt"
+    assert alone.answering.prompt_builder.estimate.tokens("word " * 100) == before, (
+        "what a search found is not in the prompt"
+    )
 
 
 async def test_model_that_took_over_is_recorded_and_named(alone: AnsweringStage) -> None:
     alone.model.events = ("Because.", Completion("anthropic/claude", FinishReason.STOP, Usage(10, 2)))
     await attempt_at(alone)
     assert (await turn(alone)).model == "anthropic/claude"
-    assert end_of(alone) == End(EndReason.WHOLE, footer=texts.fell_back("anthropic/claude"))
+    assert end_of(alone) == End(EndReason.WHOLE, footer=texts.fell_back("claude"))
 
 
 async def test_footer_says_what_the_model_refused(alone: AnsweringStage) -> None:
     refused = (Feature.TOOLS, Feature.WEB_SEARCH)
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(10, 2), refused=refused))
     await attempt_at(alone)
-    footer = f"{MODEL} · answered without tools and web search, which this model refuses"
+    footer = f"{MODEL_NAME} · answered without tools and web search, which this model refuses"
     assert end_of(alone) == End(EndReason.WHOLE, footer=footer)
 
 
@@ -679,9 +677,8 @@ async def test_files_that_were_not_read_are_named_below_the_answer(alone: Answer
     opened = (OpenedFile(File("F1", "chart.png", "image/png"), picture),)
     completion = Completion(MODEL, FinishReason.LENGTH, Usage(10, 2), left_out=("chart.png",))
     alone.model.events = ("Because.", completion)
-    build = alone.answering.prompt_builder.build
 
-    class WithPicture:
+    class WithPicture(PromptBuilder):
         async def build(
             self,
             answer: Answer,
@@ -689,9 +686,10 @@ async def test_files_that_were_not_read_are_named_below_the_answer(alone: Answer
             tools: tuple[ToolDefinition, ...],
             listening: Callable[[bool], None],
         ) -> BuiltPrompt:
-            return replace(await build(answer, memory, tools, listening), opened=opened)
+            return replace(await super().build(answer, memory, tools, listening), opened=opened)
 
-    alone.answering = replace(alone.answering, prompt_builder=cast(PromptBuilder, WithPicture()))
+    builder = WithPicture(**vars(alone.answering.prompt_builder))
+    alone.answering = replace(alone.answering, prompt_builder=builder)
     await attempt_at(alone)
     shown = end_of(alone)
     assert shown is not None
@@ -727,7 +725,7 @@ async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone:
 async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: AnsweringStage) -> None:
     async with alone.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(version=1))
-    alone.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.LENGTH_LIMIT)
+    alone.replies.shown = Shown(("999991.000000",), shows_end=True)
     await attempt_at(alone, closed)
     [reply] = alone.replies.opened
     assert (reply.end, reply.is_left) == (None, True)
@@ -735,15 +733,13 @@ async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: Answering
 
 
 async def test_end_that_is_shown_beside_a_message_that_it_replaced_is_shown_to_its_end(alone: AnsweringStage) -> None:
-    alone.replies.shown = Shown(
-        ("999991.000002",), 8, "Because.", EndReason.LENGTH_LIMIT, replaced_ts=("999991.000001",)
-    )
+    alone.replies.shown = Shown(("999991.000002",), shows_end=True, replaced_ts=("999991.000001",))
     await attempt_at(alone, closed)
     [reply] = alone.replies.opened
     assert reply.end is not None
 
 
-TEXT = " ".join(f"Fact {number} is true." for number in range(60))
+TEXT = "\n".join(f"Fact {number} is true." for number in range(60))
 
 
 @pytest.mark.parametrize(
@@ -752,40 +748,35 @@ TEXT = " ".join(f"Fact {number} is true." for number in range(60))
 async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
     alone: AnsweringStage, left: str, end_reason: EndReason
 ) -> None:
-    assert len(TEXT) > SHORTEST_CHARS
+    assert len(TEXT) > MIN_CHARS
     alone.model.events, alone.model.error = (), ProviderError(EndReason.EMPTY, MODEL)
     await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(left)))
     row = await turn(alone)
     assert row.end_reason == end_reason
     assert row.model == MODEL
+    assert row.answer == left
+
+
+def left(job: Job) -> Job:
+    """Returns a job with the text of an earlier attempt."""
+    return replace(job, checkpoint=Checkpoint("Because it is."))
 
 
 async def test_failed_answer_keeps_the_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
-    alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
     alone.model.events, alone.model.error = ("Bec",), ProviderError(EndReason.REFUSED, MODEL)
-    await attempt_at(alone)
+    await attempt_at(alone, left)
     assert (await turn(alone)).answer == "Because it is."
 
 
 async def test_whole_answer_takes_the_place_of_a_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
-    alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
-    await attempt_at(alone)
+    await attempt_at(alone, left)
     assert (await turn(alone)).answer == "Because."
 
 
 async def test_stopped_answer_needs_no_sentence_below_the_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
-    alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
-    await attempt_at(alone, lambda job: replace(job, stop_requested=True))
+    await attempt_at(alone, lambda job: replace(left(job), stop_requested=True))
     assert end_of(alone) == End(EndReason.STOPPED)
     assert (await turn(alone)).answer == "Because it is."
-
-
-async def test_sources_of_an_end_that_only_slack_has_are_recorded(alone: AnsweringStage) -> None:
-    alone.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.WHOLE)
-    source = Citation("https://example.com/typist", "Typist")
-    await attempt_at(alone, lambda job: replace(job, so_far="Be", sources=(source,)))
-    row = await turn(alone)
-    assert (row.answer, row.sources) == ("Because.", [["https://example.com/typist", "Typist"]])
 
 
 async def test_channels_own_model_is_asked_first(alone: AnsweringStage) -> None:
@@ -821,7 +812,7 @@ async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: 
     await attempt_at(alone)
     [reply] = alone.replies.opened
     assert reply.end is not None
-    assert reply.end.footer == f"{MODEL} · thorough (high effort), $0.06"
+    assert reply.end.footer == f"{MODEL_NAME} · thorough (high effort), $0.06"
 
 
 @pytest.mark.parametrize(
@@ -906,7 +897,12 @@ async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -
     await attempt_at(alone)
     row = await turn(alone)
     assert (row.answer, row.model, row.end_reason) == ("Because", "openai/other", EndReason.REFUSED.value)
-    assert end_of(alone) == End(EndReason.REFUSED, texts.model_failure(EndReason.REFUSED, "openai/other"), MODEL)
+    assert end_of(alone) == End(EndReason.REFUSED, texts.model_failure(EndReason.REFUSED, "other"), MODEL_NAME)
+
+
+def showing(stage: AnsweringStage, replies: MemoryReplies) -> None:
+    """Has the stage's answers shown by other replies."""
+    stage.answering = replace(stage.answering, workspace=having(stage.workspace, scheduler=replies))
 
 
 async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:
@@ -918,8 +914,9 @@ async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: Answeri
             reply.unshown = True
             return reply
 
-    alone.answering = replace(alone.answering, replies=Unshown(may_open=alone.replies.may_open))
-    alone.answering.replies.may_finish.set()  # type: ignore[attr-defined]
+    replies = Unshown(may_open=alone.replies.may_open)
+    showing(alone, replies)
+    replies.may_finish.set()
     await attempt_at(alone)
     row = await turn(alone)
     assert (row.end_reason, row.answer) == (EndReason.NOT_SHOWN, "Because.")
@@ -928,7 +925,7 @@ async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: Answeri
 async def test_deleted_replys_text_so_far_is_recorded_and_its_end_needs_no_words(alone: AnsweringStage) -> None:
     alone.replies.gone = True
     await attempt_at(alone)
-    assert end_of(alone) == End(EndReason.REPLY_GONE, footer=MODEL)
+    assert end_of(alone) == End(EndReason.REPLY_GONE, footer=MODEL_NAME)
 
 
 def capped(stage: AnsweringStage, caps: str) -> None:
@@ -938,7 +935,7 @@ def capped(stage: AnsweringStage, caps: str) -> None:
 async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: AnsweringStage) -> None:
     capped(alone, "user/day=10000tokens")
     await attempt_at(alone)
-    await alone.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999991.000000"))
+    await alone.stores.question_queue.enqueue("Ev2", replace(QUESTION, ts="999991.000000"))
     alone.replies.opened.clear()
     capped(alone, "user/day=5tokens")
     await attempt_at(alone)
@@ -961,7 +958,7 @@ async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: AnsweringStage)
 
 
 async def test_reported_usage_corrects_the_estimate(alone: AnsweringStage) -> None:
-    estimate, text = alone.answering.estimate, "word " * 1_000
+    estimate, text = alone.answering.prompt_builder.estimate, "word " * 1_000
     before = estimate.tokens(text)
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(100_000, 2)))
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=text)))
@@ -975,7 +972,8 @@ async def test_nobody_is_mentioned_about_an_answer_that_failed(alone: AnsweringS
 
 
 async def test_nobody_is_mentioned_if_mentions_are_switched_off(alone: AnsweringStage) -> None:
-    alone.answering = replace(alone.answering, done_ping_s=0)
+    settings = replace(alone.answering.settings, done_mention_s=0)
+    alone.answering = replace(alone.answering, settings=settings)
     await attempt_at(alone, lambda job: replace(job, asked_at=1.0))
     assert await alone.stores.outbox.take(5) == []
 
@@ -1006,7 +1004,7 @@ class BrokenReply(MemoryReply):
 async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_outbox_shows_it(
     alone: AnsweringStage,
 ) -> None:
-    alone.answering = replace(alone.answering, replies=Broken())
+    showing(alone, Broken())
     await attempt_at(alone)
     assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
     assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, origins=trust.OURS)
@@ -1015,7 +1013,7 @@ async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_ou
 async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: AnsweringStage) -> None:
     replies = Broken(may_open=alone.replies.may_open)
     replies.opens = True
-    alone.answering = replace(alone.answering, replies=replies)
+    showing(alone, replies)
     attempt = await attempt_at(alone)
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.INTERNAL_ERROR, "Because.", MODEL)
@@ -1024,7 +1022,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     assert await unshown_end(alone) == End(
         EndReason.INTERNAL_ERROR,
         texts.INTERNAL_ERROR,
-        MODEL,
+        MODEL_NAME,
         model=MODEL,
         first_token_s=0.0,
         prompt_version=attempt.prompt_version,
@@ -1036,15 +1034,15 @@ async def test_unexpected_error_of_a_model_is_shown_below_the_text_so_far(alone:
     alone.model.error = ValueError("unforeseen")  # type: ignore[assignment]
     alone.model.events = ("Because",)
     await attempt_at(alone)
-    assert end_of(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL)
+    assert end_of(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL_NAME)
     assert (await turn(alone)).answer == "Because"
 
 
 async def test_unexpected_error_keeps_the_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
-    replies = Broken(Shown(("999991.000000",), 15, "Because it is."), may_open=alone.replies.may_open)
+    replies = Broken(may_open=alone.replies.may_open)
     replies.opens = True
-    alone.answering = replace(alone.answering, replies=replies)
-    await attempt_at(alone)
+    showing(alone, replies)
+    await attempt_at(alone, left)
     assert (await turn(alone)).answer == "Because it is."
 
 

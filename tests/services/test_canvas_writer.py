@@ -3,23 +3,23 @@
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pytest
 
 from bot.core import texts
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End, Job
 from bot.core.outbox import OutboxEntry, OutboxKind
-from bot.core.reply.canvas import as_code
 from bot.errors import EndReason, Refusal, Refused
+from bot.reply.canvas import as_code
 from bot.services.canvas_writer import MAX_TRIES, CanvasWriter
 from bot.slack.canvases import Canvases
-from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format.blockkit import Json
+from bot.slack.posting import EphemeralMessages
 from bot.store import Stores
-from bot.store.answer_canvases import AnswerCanvas
+from bot.store.beside_answers import AnswerCanvas
 from tests.services.answering import QUESTION
+from tests.services.parts import workspace_of
 
 FAILED = Refused("canvases", "timeout", Refusal.TRANSIENT)
 FORBIDDEN = Refused("canvases", "restricted_action", Refusal.FORBIDDEN)
@@ -72,15 +72,14 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
 
 
 async def answered(stores: Stores, reason: EndReason = EndReason.WHOLE) -> Job:
-    await stores.queue.enqueue("Ev1", QUESTION)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
     [job] = await stores.worker_queue.claim(1)
     await stores.worker_queue.finish(job, End(reason), "Because.")
     return job
 
 
 def writer_of(stores: Stores, slack: CanvasesInSlack) -> CanvasWriter:
-    sender: Any = slack
-    return CanvasWriter(stores.recorded_answers, stores.answer_canvases, slack, sender, slack)
+    return CanvasWriter(stores, workspace_of(canvases=slack, outbox_sender=slack, ephemeral=slack))
 
 
 def entry(job: Job, tries: int = 1) -> OutboxEntry:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.engagement import ME, Spoken, main, read, taken
 from bot.core.conversation import Message
-from bot.core.inbound.engagement import Engagement, TriageRules
+from bot.core.triage import Engagement, TriageRules
 from bot.store import Stores
 from tests.services.intake import IntakeStage, asked_ts
 

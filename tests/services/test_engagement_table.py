@@ -16,25 +16,28 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
+from bot.core.access import Denial, UserKind
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Message, ThreadKey
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.inbound.engagement import Engagement
-from bot.core.limits.access import Denial, UserKind
 from bot.core.message_question import MessageQuestion, QuotedMessage
-from bot.core.slash_command import CommandResponse
+from bot.core.outbox import OutboxKind
+from bot.core.surfaces import CommandResponse
+from bot.core.triage import Engagement
 from bot.errors import EndReason
-from bot.services.message_shortcut import MessageShortcut
+from bot.services.message_shortcut import MessageShortcut, QuestionPosts
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock, idle
-from tests.services.answering import ME
 from tests.services.intake import IntakeStage
+from tests.services.parts import ME, workspace_of
 from tests.services.presses import MemorySurfaces
 
 PAGE = Path(__file__).parents[2] / "docs" / "engagement.md"
 IN_EACH_MODE = "In each mode:"
 ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
-TOLD = {Denial.GUEST: "told: no access", Denial.EXTERNAL: "told: no access"} | {
+TOLD = {
+    texts.naming_admins(Denial.GUEST, ["<@UADMIN>"]): "told: no access",
+    texts.naming_admins(Denial.EXTERNAL, ["<@UADMIN>"]): "told: no access",
     texts.QUIET_NOW: "quieted",
     texts.ALREADY_QUIET: "told: it is quiet",
     texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@UADMIN>"]): "told: not theirs",
@@ -201,13 +204,18 @@ async def shortcut(cell: Cell) -> tuple[str | None, Event]:
     stage = cell.stage
     posts = Posts(ts=cell.ts())
     # Nothing is read for a question from a modal.
-    unread: Any = None
-    access = stage.access_control
-    shortcut = MessageShortcut(
-        stage.stores.message_questions, posts, stage.intake, unread, unread, access, InstantClock(), ME
-    )
+    workspace = workspace_of(surfaces=posts)
+    shortcut = MessageShortcut(stage.stores, workspace, stage.access_control, lambda: None)
+    question_posts = QuestionPosts(stage.stores, workspace, stage.intake, stage.access_control)
     about = QuotedMessage(cell.channel_id, thread, thread, "why?", "https://hooks.example/1")
-    return thread, lambda: shortcut.ask(GRACE, f"V {cell.channel_id}", about, "and why?")
+
+    async def ask() -> None:
+        await shortcut.ask(GRACE, f"V {cell.channel_id}", about, "and why?")
+        for entry in await stage.stores.outbox.take(100):
+            if entry.kind is OutboxKind.POST_QUESTION:
+                await question_posts.post(entry)
+
+    return thread, ask
 
 
 ROWS: dict[str, Row] = {

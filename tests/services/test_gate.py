@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bot.core.conversation import Message, Question
-from bot.core.inbound.doubt import Decision
-from bot.core.inbound.tokens import TokenEstimate
 from bot.errors import StoreError
-from bot.providers.decisions import Decider
-from bot.services.gate import MAX_AT_ONCE, Gate
+from bot.models.decisions import Decider
+from bot.models.prompt import Decision
+from bot.models.tokens import TokenEstimate
+from bot.services.engagement import MAX_AT_ONCE, Gate
 from bot.slack.history import History
 from bot.store import Stores
 from tests.clocks import InstantClock, idle
-from tests.services.answering import ME, MODEL, QUESTION, AnsweringStage
+from tests.services.answering import MODEL, QUESTION, AnsweringStage
+from tests.services.parts import workspace_of
 
 DOUBTFUL = replace(QUESTION, ts="999995.000000", text="And why?")
 
@@ -58,7 +59,7 @@ class GateStage:
     def __post_init__(self) -> None:
         quota = AnsweringStage(self.stores, InstantClock()).answering.quota
         self.model = SureModel()
-        self.gate = Gate(self.model, Thread(self.has), quota, TokenEstimate((MODEL,)), ME)
+        self.gate = Gate(self.model, workspace_of(history=Thread(self.has)), quota, TokenEstimate((MODEL,)))
 
     def decide(self) -> None:
         self.gate.decide(DOUBTFUL, self._may_ask, self._enqueue)
@@ -87,11 +88,7 @@ async def test_doubtful_messages_beyond_the_most_at_once_stay_unanswered(stores:
 
 @pytest.mark.parametrize(
     ("has", "error"),
-    [
-        ((QUESTION.as_message(),), None),
-        (GateStage.has, StoreError("away")),
-        (GateStage.has, ValueError("a bug")),
-    ],
+    [((QUESTION.as_message(),), None), (GateStage.has, StoreError("away")), (GateStage.has, ValueError("a bug"))],
     ids=["it was deleted", "the database is away", "a bug"],
 )
 async def test_no_model_reads_a_doubtful_message_without_need(

@@ -10,29 +10,17 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.answer import Answer
-from bot.core.conversation import (
-    File,
-    FollowUp,
-    Job,
-    Message,
-    Prompt,
-    Question,
-    RecordedReply,
-    ThreadKey,
-    ToolDefinition,
-    Turn,
-)
-from bot.core.inbound import prompt as prompts
-from bot.core.inbound import shared_files
-from bot.core.inbound.files import OpenedFile, Unread
-from bot.core.inbound.marks import Marks
-from bot.core.inbound.prompt import Conversation
+from bot.core import prompt as prompts
+from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
+from bot.core.files import OpenedFile, Unread, attach_files
+from bot.core.job import FollowUp, Job
+from bot.core.prompt import Conversation, Marks
 from bot.core.step_turns import with_steps
-from bot.core.stream import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
 from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
-from bot.core.tools import Permission, ToolRule
-from bot.core.trust import ASKERS, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
+from bot.models.prompt import Permission, Prompt, ToolDefinition, ToolRule, Turn
+from bot.models.stream import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
+from bot.models.trust import ASKERS, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
+from bot.reply.answer import Answer
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.tool_calls import Offer, ToolCalls
 from tests.core.conversations import ME, message
@@ -64,10 +52,7 @@ HISTORY: dict[str, Sequence[Message]] = {
     "a file of the question": [message("note milk", ts="50.0", files=(File("F1", "notes.txt"),))],  # type: ignore[arg-type]
     "the name of a file that is not read": [message("see", ts="2.0", files=(File("F2", "Note it."),))],  # type: ignore[arg-type]
 }
-OPENED = {
-    "F1": OpenedFile(File("F1", "notes.txt"), "Note it."),
-    "F2": OpenedFile(File("F2", "Note it."), Unread.KIND),
-}
+OPENED = {"F1": OpenedFile(File("F1", "notes.txt"), "Note it."), "F2": OpenedFile(File("F2", "Note it."), Unread.KIND)}
 ANSWERS = {
     "an answer that had read a tool's result": RecordedReply("Seen.", ASKERS | TOOL, "UADA"),
     "an answer that had read the web": RecordedReply("Seen.", ASKERS | WEB, "UADA"),
@@ -135,7 +120,7 @@ def state_of_write(how: str, origins: Origins) -> CallState:
 def prompt_of(history: Sequence[Message], replies: dict[str, RecordedReply] | None = None) -> Prompt:
     whole = Conversation(QUESTION, history, replies or {})
     named = prompts.resolve_names(prompts.prompt_messages(whole, ME), {}, Marks.of(THREAD))
-    built = prompts.build_prompt("", shared_files.attach_files(named, OPENED))
+    built = prompts.build_prompt("", attach_files(named, OPENED))
     return replace(built, system_origins=OURS, tools=(OURS_TOOL,))
 
 

@@ -1,20 +1,23 @@
 """Messages, their edits and deletions, on their way to the queue, with a real database."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
+from bot.core.access import UserKind
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Message, ThreadKey
-from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.inbound.engagement import Engagement
 from bot.core.job import Spent
-from bot.core.limits.access import UserKind
-from bot.services.quiet_threads import QuietPress
+from bot.core.triage import Engagement
+from bot.services.engagement import QuietPress
+from bot.services.intake import SharedTokens
 from bot.store import Stores
 from tests.clocks import idle
+from tests.services.answering import QUESTION
 from tests.services.intake import IntakeStage, queued
 
 MENTION = Message("T1", "C1", "1.000100", "<@UBOT> why?", user_id="U1")
@@ -158,3 +161,34 @@ async def test_stop_that_finds_nothing_to_stop_does_not_stop_its_own_answer(stag
     [job] = await stage.stores.worker_queue.claim(1)
     await stage.intake.take("Ev2", message)
     assert (await stage.stores.worker_queue.heartbeat({job: Spent()})).to_stop == frozenset()
+
+
+@dataclass
+class Process:
+    """One process: what it keeps, what it tells the others, and what it does with what they tell."""
+
+    kept: list[tuple[str, ...]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    heard: Callable[[str], None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        both: Any = self
+        self.shared = SharedTokens(both, both)
+
+    def keep(self, *named: str) -> None:
+        self.kept.append(named)
+
+    async def send(self, text: str) -> None:
+        self.told.append(text)
+
+    def on_message(self, heard: Callable[[str], None]) -> None:
+        self.heard = heard
+
+
+async def test_token_is_kept_in_all_processes_and_words_of_a_later_version_are_ignored() -> None:
+    one, other = Process(), Process()
+    await one.shared.keep(QUESTION, "a token")
+    for text in ('["of a later version", 1]', *one.told):
+        other.heard(text)
+    assert one.kept == other.kept == [("C1", QUESTION.ts, "a token")]
+    assert other.told == []

@@ -1,6 +1,5 @@
 """The message shortcut finds a post whose answer was lost, also one that shows late, and never posts twice."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,16 +7,18 @@ from typing import Any
 import pytest
 
 from bot.core import texts
+from bot.core.access import Denial, UserKind
+from bot.core.actions import ActionResponse
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.triage import Identity
-from bot.core.limits.access import Denial, UserKind
-from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
-from bot.core.reply.actions import ActionResponse
-from bot.core.slash_command import CommandResponse
+from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.surfaces import CommandResponse
+from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.services.message_shortcut import AT_ONCE, MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut
-from bot.slack.retry_policy import LOOKS, MAX_LOOKS
-from tests.clocks import WITHIN_S, InstantClock
+from bot.services.message_shortcut import MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut, QuestionPosts
+from bot.slack.retry import LOOKS, MAX_LOOKS
+from tests.clocks import InstantClock
+from tests.services.parts import stores_of, workspace_of
 
 ABOUT = QuotedMessage("C1", "1.000100", "1.000100", "Deploys are frozen.", "https://hooks.example/1")
 REACTED_TO = QuotedMessage("C1", "1.000100", "", None, "")
@@ -30,61 +31,40 @@ DELETED = Refused("chat.postMessage", "thread_not_found", Refusal.OUTSIDE_THREAD
 NO_TOKEN = Refused("chat.postMessage", "token_revoked", Refusal.TOKEN_GONE)
 ME = Identity("T1", "U0BOT", "B0BOT", "typist")
 AWAY = StoreError("the database is away")
+MAYBE = ("https://hooks.example/1", texts.QUESTION_MAYBE_ASKED)
+NOWHERE = Question(ThreadKey("T1", "", None), "", "U1", "Until when?")
 NOTICE = ("https://hooks.example/1", texts.ASKED_IN_DIRECT_MESSAGE)
 
 
 @dataclass
 class Records:
-    """One question, which this process holds unless a test says otherwise."""
+    """The questions on record, of which this process holds one unless a test says otherwise."""
 
     clock: InstantClock
-    tries: int = 1
-    elsewhere: bool = False
-    posted: tuple[str, str] | None = None
-    done: bool = False
-    first: tuple[str, str] | None = None
-    """Who asked what before, if that is on record."""
-    begins: bool | Exception = True
-    """Whether `begin` returns the question, or what it raises."""
+    question: MessageQuestion | None = None
+    """The question that an entry has posted."""
+    is_new: bool | Exception = True
+    """Whether `ask` finds that nobody has asked, or what it raises."""
     ours: bool = True
-    completed: list[str] = field(default_factory=list)
-    postponed: list[float | None] = field(default_factory=list)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    given_up: int = 0
     direct: list[bool] = field(default_factory=list)
     """What was recorded of a direct message: that it begins, that it was not made."""
     seen: list[tuple[str, str, str, str]] = field(default_factory=list)
-    left: list[list[MessageQuestion] | Exception] = field(default_factory=list)
-    """What each `take` finds."""
 
-    async def begin(
-        self, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
-    ) -> MessageQuestion | None:
-        if isinstance(self.begins, Exception):
-            raise self.begins
-        asker, words = self.first or (user_id, text)
-        return self.question(team_id, view_id, asker, about, words) if self.begins else None
+    async def ask(self, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str) -> bool:
+        if isinstance(self.is_new, Exception):
+            raise self.is_new
+        self.asked.append((view_id, user_id, text))
+        return self.is_new
 
-    def question(self, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str) -> MessageQuestion:
-        now = self.clock.now()
-        times = now, now + QUESTION_HOLD_S, self.tries
-        return MessageQuestion(team_id, view_id, user_id, about, text, *times, self.elsewhere, self.posted, self.done)
+    async def read(self, entry: OutboxEntry) -> MessageQuestion | None:
+        return self.question
 
-    async def take(self, limit: int) -> list[MessageQuestion]:
-        assert limit == AT_ONCE
-        if not self.left:
-            await asyncio.Event().wait()
-        found = self.left.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return found
+    async def give_up(self, entry: OutboxEntry) -> None:
+        self.given_up += 1
 
-    async def complete(self, question: MessageQuestion) -> None:
-        self.completed.append(question.view_id)
-
-    async def postpone(self, question: MessageQuestion, delay_s: float | None) -> None:
-        assert question.view_id == "V1"
-        self.postponed.append(delay_s)
-
-    async def record_direct_post(self, question: MessageQuestion, *, begun: bool) -> bool:
+    async def record_direct_post(self, entry: OutboxEntry, *, begun: bool) -> bool:
         self.direct.append(begun)
         return self.ours
 
@@ -106,11 +86,6 @@ class Posts:
     made: int = 0
     since: float = 0.0
     still: Callable[[], bool] = bool
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.may_answer.set()
 
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
@@ -118,8 +93,6 @@ class Posts:
         assert question.view_id == "V1"
         self.made += 1
         self.still = still
-        self.begun.set()
-        await self.may_answer.wait()
         answer = self.direct_answer if elsewhere else self.answer
         if isinstance(answer, Exception):
             raise answer
@@ -150,10 +123,10 @@ class Asked:
     questions: list[Question] = field(default_factory=list)
     error: Exception | None = None
 
-    async def enqueue(self, event_id: str, question: Question) -> None:
+    async def enqueue(self, event_id: str, question: Question, job_id: int) -> None:
         if self.error:
             raise self.error
-        assert event_id == "view V1"
+        assert (event_id, job_id) == ("view V1", 3)
         self.questions.append(question)
 
 
@@ -195,7 +168,7 @@ class Read:
 
 @dataclass
 class Stage:
-    """A message shortcut with its doubles."""
+    """A message shortcut and the posts of its questions, with their doubles."""
 
     posts: Posts
     records: Records
@@ -203,24 +176,26 @@ class Stage:
     askers: Askers = field(default_factory=Askers)
     history: Read = field(default_factory=Read)
     me: Identity = ME
+    looks: int = 0
+    """How often the outbox was to look for entries at once."""
 
     def __post_init__(self) -> None:
-        doubles: Any = (self.records, self.posts, self.intake, self.history, self.askers, self.askers)
-        rest: Any = (self.records.clock, self.me)
-        self.shortcut = MessageShortcut(*doubles + rest)
+        stores = stores_of(unposted_questions=self.records, clock=self.records.clock)
+        workspace = workspace_of(me=self.me, surfaces=self.posts, history=self.history, users=self.askers)
+        intake: Any = self.intake
+        askers: Any = self.askers
+        self.shortcut = MessageShortcut(stores, workspace, askers, self._look_now)
+        self.question_posts = QuestionPosts(stores, workspace, intake, askers)
 
-    async def ask(self) -> str:
-        return await self.shortcut.ask("U1", "V1", ABOUT, "Until when?")
+    def _look_now(self) -> None:
+        self.looks += 1
 
-    async def ask_and_close(self) -> None:
-        """Asks, and closes the modal before Slack has answered the post; returns when the question is over."""
-        self.posts.may_answer.clear()
-        asking = asyncio.create_task(self.ask())
-        await self.posts.begun.wait()
-        asking.cancel()
-        await asyncio.wait((asking,))
-        self.posts.may_answer.set()
-        await self.shortcut.end(WITHIN_S)
+    async def post(self, about: QuotedMessage = ABOUT, tries: int = 1, **known: Any) -> float | None:
+        """Has the question posted; returns the wait before the next try."""
+        now = self.records.clock.now()
+        self.records.question = MessageQuestion("T1", "V1", "U1", about, "Until when?", now, **known)
+        entry = OutboxEntry(7, OutboxKind.POST_QUESTION, now + OUTBOX_HOLD_S, tries, 3, 0, NOWHERE, ())
+        return await self.question_posts.post(entry)
 
     @property
     def queued(self) -> list[str]:
@@ -232,14 +207,13 @@ def staged(answer: tuple[str, str] | Exception = ("C1", "3.000300"), **of_record
     return Stage(Posts(answer), Records(InstantClock(), **of_record))
 
 
-async def asked(
+async def posted(
     tries: int, answer: tuple[str, str] | Exception, looks: Sequence[str | Exception | None]
-) -> tuple[Posts, list[str], Records, InstantClock]:
-    """Asks a question; returns Slack, the ts of what was queued, the records and the clock."""
-    stage = staged(answer, tries=tries)
+) -> tuple[Stage, float | None]:
+    """Has a question posted; returns the stage, and the wait before the next try."""
+    stage = staged(answer)
     stage.posts.looks = list(looks)
-    await stage.ask()
-    return stage.posts, stage.queued, stage.records, stage.records.clock
+    return stage, await stage.post(tries=tries)
 
 
 @pytest.mark.parametrize(
@@ -258,41 +232,47 @@ async def asked(
 async def test_post_that_is_found_is_queued_and_not_made_again(
     looks: Sequence[str | Exception | None], sleeps_s: Sequence[float], tries: int, posts_made: int
 ) -> None:
-    posts, queued, records, clock = await asked(tries, LOST, looks)
-    assert (posts.made, queued, records.completed, records.postponed) == (posts_made, ["2.000200"], ["V1"], [])
-    assert (clock.sleeps, posts.looks) == (list(sleeps_s), [])
+    stage, wait_s = await posted(tries, LOST, looks)
+    assert (stage.posts.made, stage.queued, stage.records.given_up, wait_s) == (posts_made, ["2.000200"], 0, None)
+    assert (stage.records.clock.sleeps, stage.posts.looks) == (list(sleeps_s), [])
 
 
 async def test_post_is_made_again_only_once_slack_has_said_twice_that_there_is_none() -> None:
-    posts, queued, _, _ = await asked(2, ("C1", "3.000300"), [LIMITED, None, None])
-    assert (posts.made, queued, posts.looks) == (1, ["3.000300"], [])
+    stage, _ = await posted(2, ("C1", "3.000300"), [LIMITED, None, None])
+    assert (stage.posts.made, stage.queued, stage.posts.looks) == (1, ["3.000300"], [])
 
 
 @pytest.mark.parametrize("last", [LIMITED, None], ids=["refused", "says once that there is none"])
 async def test_post_is_not_made_again_while_slack_does_not_say(last: Exception | None) -> None:
-    posts, queued, records, _ = await asked(2, ("C1", "3.000300"), [*[LIMITED] * (MAX_LOOKS - 1), last])
-    assert (posts.made, queued, records.completed) == (0, [], [])
-    assert records.postponed == [8.0]
+    stage, wait_s = await posted(2, ("C1", "3.000300"), [*[LIMITED] * (MAX_LOOKS - 1), last])
+    assert (stage.posts.made, stage.queued, stage.records.given_up, wait_s) == (0, [], 0, 8.0)
 
 
 @pytest.mark.parametrize("error", [GONE, NO_MESSAGE], ids=["its channel", "its message"])
 async def test_post_is_made_again_at_once_if_its_place_was_gone(error: Refused) -> None:
-    posts, queued, _, clock = await asked(2, ("C1", "3.000300"), [error])
-    assert (posts.made, queued, clock.sleeps) == (1, ["3.000300"], [])
+    stage, _ = await posted(2, ("C1", "3.000300"), [error])
+    assert (stage.posts.made, stage.queued, stage.records.clock.sleeps) == (1, ["3.000300"], [])
 
 
 async def test_looks_reach_back_before_the_modal_by_what_slacks_clock_may_be_behind() -> None:
-    posts, _, _, clock = await asked(2, LOST, ["2.000200"])
-    assert posts.since == clock.now() - SKEW_S
+    stage, _ = await posted(2, LOST, ["2.000200"])
+    assert stage.posts.since == stage.records.clock.now() - SKEW_S
 
 
 async def test_question_is_posted_and_queued_as_its_askers_words() -> None:
     stage = staged()
-    assert await stage.ask() == ""
+    assert await stage.post() is None
     [question] = stage.intake.questions
     assert question == Question(ThreadKey("T1", "C1", "1.000100"), "3.000300", "U1", "Until when?")
-    assert (stage.records.completed, stage.records.postponed) == (["V1"], [])
+    assert stage.records.given_up == 0
     assert stage.posts.told == [("https://hooks.example/1", texts.ASKED_IN_THREAD)]
+
+
+async def test_question_that_was_erased_or_posted_meanwhile_is_not_posted() -> None:
+    stage = staged()
+    entry = OutboxEntry(7, OutboxKind.POST_QUESTION, OUTBOX_HOLD_S, 1, 3, 0, NOWHERE, ())
+    assert await stage.question_posts.post(entry) is None
+    assert (stage.posts.made, stage.queued, stage.posts.told) == (0, [], [])
 
 
 @pytest.mark.parametrize(
@@ -301,52 +281,55 @@ async def test_question_is_posted_and_queued_as_its_askers_words() -> None:
 async def test_asker_by_a_reaction_is_told_of_a_failure_where_they_see_it(thread_ts: str, where: str) -> None:
     stage = staged(DELETED)
     about = replace(ABOUT, thread_ts=thread_ts, response_url="")
-    await stage.shortcut.ask_once("U1", "V1", about, "Until when?")
-    await stage.shortcut.end(WITHIN_S)
+    await stage.post(about)
     assert stage.posts.told == [(f"U1 at {where}", texts.MESSAGE_DELETED)]
 
 
 @pytest.mark.parametrize(
-    ("about", "sentence", "told"), [(ABOUT, Denial.GUEST, []), (REACTED_TO, "", [Denial.GUEST])], ids=["modal", "emoji"]
+    ("about", "told_by_notice", "told"),
+    [(ABOUT, [(ABOUT.response_url, Denial.GUEST)], []), (REACTED_TO, [], [Denial.GUEST])],
+    ids=["modal", "emoji"],
 )
 async def test_question_of_a_person_without_access_is_not_posted(
-    about: QuotedMessage, sentence: str, told: list[Denial]
+    about: QuotedMessage, told_by_notice: list[tuple[str, str]], told: list[Denial]
 ) -> None:
     stage = staged()
     stage.askers.denied = Denial.GUEST
-    assert await stage.shortcut.ask("U1", "V1", about, "Until when?") == sentence
-    assert (stage.posts.made, stage.records.postponed, stage.askers.told) == (0, [None], told)
+    assert await stage.post(about) is None
+    assert (stage.posts.made, stage.records.given_up) == (0, 1)
+    assert (stage.posts.told, stage.askers.told) == (told_by_notice, told)
 
 
 async def test_bots_emoji_asks_nothing() -> None:
     stage = staged()
     stage.askers.kind_ = UserKind.BOT
-    assert await stage.shortcut.ask("U1", "V1", REACTED_TO, "Until when?") == ""
-    assert (stage.posts.made, stage.records.postponed) == (0, [None])
+    assert await stage.post(REACTED_TO) is None
+    assert (stage.posts.made, stage.records.given_up) == (0, 1)
 
 
 async def test_message_under_an_emoji_is_read_before_the_question_is_posted_in_its_thread() -> None:
     stage = staged()
     stage.history.found = Message("T1", "C1", "1.000100", "Frozen?", thread_ts="0.000100", user_id="U2")
-    assert await stage.shortcut.ask("U1", "V1", REACTED_TO, "Until when?") == ""
+    assert await stage.post(REACTED_TO) is None
     [question] = stage.intake.questions
     assert (question.thread.thread_ts, question.text) == ("0.000100", "Until when?\n\n&gt; Frozen?")
 
 
-@pytest.mark.parametrize(("found", "postponed"), [(None, None), (LIMITED, 4.0)], ids=["gone", "rate limited"])
+@pytest.mark.parametrize(
+    ("found", "given_up", "wait_s"), [(None, 1, None), (LIMITED, 0, 4.0)], ids=["gone", "rate limited"]
+)
 async def test_message_under_an_emoji_that_cannot_be_read_is_not_asked_about_now(
-    found: Exception | None, postponed: float | None
+    found: Exception | None, given_up: int, wait_s: float | None
 ) -> None:
     stage = staged()
     stage.history.found = found
-    await stage.shortcut.ask_once("U1", "V1", REACTED_TO, "Until when?")
-    await stage.shortcut.end(WITHIN_S)
-    assert (stage.posts.made, stage.records.postponed, stage.posts.told) == (0, [postponed], [])
+    assert await stage.post(REACTED_TO) == wait_s
+    assert (stage.posts.made, stage.records.given_up, stage.posts.told) == (0, given_up, [])
 
 
 async def test_post_leaves_only_while_nobody_else_may_take_the_question() -> None:
     stage = staged()
-    await stage.ask()
+    await stage.post()
     assert stage.posts.still()
     stage.records.clock.now_s += POST_WITHIN_S - 0.1
     assert stage.posts.still()
@@ -354,99 +337,81 @@ async def test_post_leaves_only_while_nobody_else_may_take_the_question() -> Non
     assert not stage.posts.still()
 
 
+# What is put on record.
+
+
 @pytest.mark.parametrize(
-    ("of_record", "is_asked", "posts"),
-    [
-        ({}, True, 1),
-        ({"begins": False}, False, 0),
-        ({"done": True}, False, 0),
-        ({"first": ("U2", "Until when?")}, False, 1),
-        ({"first": ("U1", "Why?")}, False, 1),
-    ],
-    ids=["first", "another process has it", "it is a job already", "somebody else's", "other words"],
+    ("is_new", "sentence", "looks"),
+    [(True, "", 1), (False, "", 0), (AWAY, texts.QUESTION_NOT_SAVED, 0)],
+    ids=["first", "asked before", "the database is away"],
 )
-async def test_question_that_is_asked_once_is_that_of_who_asked_first(
-    of_record: dict[str, Any], is_asked: bool, posts: int
+async def test_modal_is_told_whether_its_question_is_on_record(
+    is_new: bool | Exception, sentence: str, looks: int
 ) -> None:
-    stage = staged(**of_record)
-    assert await stage.shortcut.ask_once("U1", "V1", ABOUT, "Until when?") is is_asked
-    assert not await stage.shortcut.ask_once("U3", "V1", ABOUT, "Since when?"), "while it is being posted, too"
-    await stage.shortcut.end(WITHIN_S)
-    assert stage.posts.made == posts
+    stage = staged(is_new=is_new)
+    assert await stage.shortcut.ask("U1", "V1", ABOUT, "Until when?") == sentence
+    assert stage.looks == looks
+
+
+async def test_modal_of_a_person_without_access_asks_nothing() -> None:
+    stage = staged()
+    stage.askers.denied = Denial.GUEST
+    assert await stage.shortcut.ask("U1", "V1", ABOUT, "Until when?") == Denial.GUEST
+    assert stage.records.asked == []
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_question_is_asked_once(is_new: bool) -> None:
+    stage = staged(is_new=is_new)
+    assert await stage.shortcut.ask_once("U1", "V1", ABOUT, "Until when?") is is_new
+    assert stage.looks == int(is_new)
 
 
 # Why a question isn't asked.
 
 
 @pytest.mark.parametrize(
-    ("of_record", "sentence"),
-    [
-        ({"begins": AWAY}, texts.QUESTION_NOT_SAVED),
-        ({"begins": False}, texts.QUESTION_IN_PROGRESS),
-        ({"done": True}, ""),
-    ],
-    ids=["the database is away", "another process has it", "it is a job already"],
-)
-async def test_question_that_this_process_does_not_hold_is_not_posted(of_record: dict[str, Any], sentence: str) -> None:
-    stage = staged(**of_record)
-    assert await stage.ask() == sentence
-    assert (stage.posts.made, stage.queued, stage.posts.told) == (0, [], [])
-
-
-@pytest.mark.parametrize(
-    ("answer", "sentence"),
-    [
-        (DELETED, texts.MESSAGE_DELETED),
-        (Refused("chat.postMessage", "restricted_action", Refusal.TOO_LONG), texts.QUESTION_REFUSED),
-        (NO_TOKEN, texts.QUESTION_REFUSED),
-        (LIMITED, texts.QUESTION_REFUSED),
-    ],
-    ids=["deleted", "refused", "no token", "rate limited"],
-)
-async def test_refused_question_is_given_up_while_the_modal_can_say_so(answer: Exception, sentence: str) -> None:
-    stage = staged(answer)
-    assert await stage.ask() == sentence
-    assert (stage.records.postponed, stage.queued, stage.posts.told) == ([None], [], [])
-
-
-@pytest.mark.parametrize(
-    ("answer", "tries", "postponed", "sentence"),
+    ("answer", "tries", "wait_s", "sentence"),
     [
         (LIMITED, 1, 4.0, None),
         (NO_TOKEN, 2, 8.0, None),
-        (LIMITED, 5, QUESTION_HOLD_S, None),
-        (LIMITED, MAX_TRIES - 1, QUESTION_HOLD_S, None),
+        (LIMITED, 5, OUTBOX_HOLD_S, None),
+        (LIMITED, MAX_TRIES - 1, OUTBOX_HOLD_S, None),
         (LIMITED, MAX_TRIES, None, texts.QUESTION_REFUSED),
+        (NO_TOKEN, MAX_TRIES, None, texts.QUESTION_REFUSED),
         (DELETED, 1, None, texts.MESSAGE_DELETED),
+        (Refused("chat.postMessage", "restricted_action", Refusal.TOO_LONG), 1, None, texts.QUESTION_REFUSED),
     ],
 )
-async def test_refused_question_whose_modal_is_closed_is_repeated_or_its_asker_told(
-    answer: Exception, tries: int, postponed: float | None, sentence: str | None
+async def test_refused_question_is_repeated_or_its_asker_told(
+    answer: Exception, tries: int, wait_s: float | None, sentence: str | None
 ) -> None:
-    stage = staged(answer, tries=tries)
-    stage.posts.looks = [None, None]
-    await stage.ask_and_close()
-    assert stage.records.postponed == [postponed]
+    stage, waited_s = await posted(tries, answer, [None, None])
+    assert (waited_s, stage.records.given_up) == (wait_s, int(sentence is not None))
     assert stage.posts.told == ([(ABOUT.response_url, sentence)] if sentence else [])
 
 
-@pytest.mark.parametrize(
-    ("tries", "sentence", "postponed"), [(1, "", []), (MAX_TRIES, texts.QUESTION_MAYBE_ASKED, [None])]
-)
+@pytest.mark.parametrize(("tries", "wait_s", "told"), [(1, 4.0, []), (MAX_TRIES, None, [MAYBE])])
 async def test_question_that_is_posted_and_not_queued_is_left_to_the_next_try_but_for_the_last(
-    tries: int, sentence: str, postponed: list[None]
+    tries: int, wait_s: float | None, told: list[tuple[str, str]]
 ) -> None:
-    stage = staged(tries=tries)
+    stage = staged()
     stage.posts.looks, stage.intake.error = [None, None], AWAY
-    assert await stage.ask() == sentence
-    assert (stage.records.completed, stage.records.postponed) == ([], postponed)
+    assert await stage.post(tries=tries) == wait_s
+    assert (stage.records.given_up, stage.posts.told) == (0, told)
 
 
 async def test_asker_reads_at_the_last_try_that_the_question_may_have_been_posted() -> None:
-    stage = staged(tries=MAX_TRIES)
-    stage.posts.looks = [LIMITED] * MAX_LOOKS
-    assert await stage.ask() == texts.QUESTION_MAYBE_ASKED
-    assert (stage.posts.made, stage.records.postponed) == (0, [None])
+    stage, wait_s = await posted(MAX_TRIES, ("C1", "3.000300"), [LIMITED] * MAX_LOOKS)
+    assert (stage.posts.made, stage.records.given_up, wait_s) == (0, 0, None)
+    assert stage.posts.told == [MAYBE]
+
+
+async def test_asker_that_slack_cannot_tell_changes_nothing() -> None:
+    stage = staged(DELETED)
+    stage.posts.deaf = True
+    assert await stage.post() is None
+    assert (stage.records.given_up, len(stage.posts.told)) == (1, 1)
 
 
 # Direct messages.
@@ -458,8 +423,8 @@ async def test_question_is_asked_in_a_direct_message_where_it_cannot_be_posted(
     answer: Exception, has_pane: bool
 ) -> None:
     stage = staged(answer)
-    stage.shortcut.me = Identity("T1", "U0BOT", "B0BOT", "typist", has_pane=has_pane)
-    assert await stage.ask() == ""
+    stage.question_posts.workspace.me = Identity("T1", "U0BOT", "B0BOT", "typist", has_pane=has_pane)
+    assert await stage.post() is None
     [question] = stage.intake.questions
     quote = "&gt; Deploys are frozen."
     thread = ThreadKey("T1", "D1", "4.000400" if has_pane else None)
@@ -471,47 +436,47 @@ async def test_question_is_asked_in_a_direct_message_where_it_cannot_be_posted(
 async def test_choice_is_asked_below_its_answer_or_not_at_all() -> None:
     stage = staged(FORBIDDEN)
     about = replace(ABOUT, response_url="", offered_by=1)
-    await stage.shortcut.ask_once("U1", "V1", about, "Staging")
-    await stage.shortcut.end(WITHIN_S)
+    await stage.post(about)
     assert (stage.posts.made, stage.records.direct, stage.queued) == (1, [], [])
     assert [sentence for _, sentence in stage.posts.told] == [texts.QUESTION_REFUSED]
 
 
 async def test_direct_message_is_not_posted_once_another_process_has_the_question() -> None:
     stage = staged(FORBIDDEN, ours=False)
-    assert await stage.ask() == ""
-    assert (stage.posts.made, stage.queued, stage.records.postponed) == (1, [], [4.0])
+    assert await stage.post() == 4.0
+    assert (stage.posts.made, stage.queued, stage.records.given_up) == (1, [], 0)
 
 
 @pytest.mark.parametrize(
-    ("answer", "recorded", "postponed", "sentence"),
+    ("answer", "recorded", "wait_s", "told"),
     [
-        (LOST, [True], 4.0, ""),
-        (LIMITED, [True, False], None, texts.QUESTION_REFUSED),
-        (FORBIDDEN, [True, False], None, texts.QUESTION_REFUSED),
+        (LOST, [True], 4.0, []),
+        (LIMITED, [True, False], 4.0, []),
+        (FORBIDDEN, [True, False], None, [texts.QUESTION_REFUSED]),
     ],
     ids=["its answer was lost", "rate limited", "refused"],
 )
 async def test_direct_message_is_on_record_unless_slack_surely_did_not_post_it(
-    answer: Exception, recorded: list[bool], postponed: float | None, sentence: str
+    answer: Exception, recorded: list[bool], wait_s: float | None, told: list[str]
 ) -> None:
     stage = staged(FORBIDDEN)
     stage.posts.direct_answer = answer
-    assert await stage.ask() == sentence
-    assert (stage.records.direct, stage.records.postponed, stage.queued) == (recorded, [postponed], [])
+    assert await stage.post() == wait_s
+    assert (stage.records.direct, stage.queued) == (recorded, [])
+    assert [sentence for _, sentence in stage.posts.told] == told
 
 
 @pytest.mark.parametrize(
-    ("posted", "queued", "postponed"),
-    [(None, [], [8.0]), (("D1", "4.000400"), ["4.000400"], [])],
+    ("posted", "queued", "wait_s"),
+    [(None, [], 8.0), (("D1", "4.000400"), ["4.000400"], None)],
     ids=["no event", "event"],
 )
 async def test_direct_message_of_an_earlier_try_is_queued_only_where_slacks_event_says(
-    posted: tuple[str, str] | None, queued: list[str], postponed: list[float]
+    posted: tuple[str, str] | None, queued: list[str], wait_s: float | None
 ) -> None:
-    stage = staged(tries=2, elsewhere=True, posted=posted)
-    assert await stage.ask() == ""
-    assert (stage.posts.made, stage.queued, stage.records.postponed) == (0, queued, postponed)
+    stage = staged()
+    assert await stage.post(tries=2, elsewhere=True, posted=posted) == wait_s
+    assert (stage.posts.made, stage.queued) == (0, queued)
 
 
 @pytest.mark.parametrize(
@@ -524,50 +489,3 @@ async def test_only_our_own_message_tells_where_a_question_was_posted(
     message = Message("T1", "D1", "4.000400", "Until when?", user_id=user_id, bot_id=bot_id)
     await stage.shortcut.seen("V1", message)
     assert stage.records.seen == ([("T1", "V1", "D1", "4.000400")] if is_recorded else [])
-
-
-# Modals that are submitted again, and questions that a process left.
-
-
-async def test_modal_submitted_twice_at_once_is_posted_once_and_can_be_submitted_again_later() -> None:
-    stage = staged()
-    stage.posts.may_answer.clear()
-    both = asyncio.gather(stage.ask(), stage.ask())
-    await stage.posts.begun.wait()
-    stage.posts.may_answer.set()
-    assert list(await both) == ["", ""]
-    assert stage.posts.made == 1
-    await stage.ask()
-    assert stage.posts.made == 2
-
-
-async def test_modal_that_is_submitted_again_after_it_was_closed_says_why_by_itself() -> None:
-    stage = staged(LIMITED)
-    await stage.ask_and_close()
-    assert await stage.ask() == texts.QUESTION_REFUSED
-    assert (stage.records.postponed, stage.posts.told) == ([4.0, None], [])
-
-
-async def test_question_that_a_process_left_is_continued_and_its_asker_told() -> None:
-    stage = staged(DELETED, tries=2)
-    left = stage.records.question("T1", "V1", "U1", ABOUT, "Until when?")
-    stage.posts.looks, stage.posts.deaf = [None, None], True
-    stage.records.left = [AWAY, [left, left]]
-    running = asyncio.create_task(stage.shortcut.run())
-    await stage.posts.begun.wait()
-    await stage.shortcut.end(WITHIN_S)
-    running.cancel()
-    assert (stage.posts.made, stage.records.postponed) == (1, [None]), "one try at a time"
-    assert stage.posts.told == [(ABOUT.response_url, texts.MESSAGE_DELETED)]
-
-
-async def test_unexpected_failure_of_a_question_that_a_process_left_ends_nothing() -> None:
-    stage = staged(ValueError("a bug"))
-    left = stage.records.question("T1", "V1", "U1", ABOUT, "Until when?")
-    stage.records.left = [[left]] * 50
-    running = asyncio.create_task(stage.shortcut.run())
-    async with asyncio.timeout(WITHIN_S):
-        while stage.posts.made < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-    assert not running.done()
-    running.cancel()

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.freshness import Freshness
-from bot.core.job import End
-from bot.core.stream import Usage
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End, Job
 from bot.errors import EndReason
+from bot.models.stream import Usage
+from bot.reply.scheduled_reply import Freshness
 from bot.services.metrics import JobLife, Times, report, waited_s
 from bot.telemetry import OFF
 

@@ -7,25 +7,25 @@ from typing import Any
 
 import pytest
 
-from bot.core.answer import Answer
-from bot.core.conversation import Job, RecordedMessage, page_ts
-from bot.core.job import Checkpoint, End
+from bot.core.job import Checkpoint, End, Job, RecordedMessage, page_ts
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
-from bot.core.reply.messages import Shown
 from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
+from bot.reply.answer import Answer
+from bot.reply.messages import Shown
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, WITHIN_S, Outbox
 from tests.clocks import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
-from tests.services.answering import QUESTION, MemoryReplies, MemoryReply
+from tests.services.answering import QUESTION, Accounts, MemoryReplies, MemoryReply
+from tests.services.parts import having, stores_of, workspace_of
 
 PAGE_TS = "999991.000000"
 ENDED = Job(
     1, QUESTION, 1, messages=recorded_pages(PAGE_TS), checkpoint=Checkpoint("Because.", end=End(EndReason.WHOLE))
 )
-SETTLED = Shown((PAGE_TS,), 8, "Because.", EndReason.WHOLE)
+SETTLED = Shown((PAGE_TS,), shows_end=True)
 FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
 
 
@@ -96,8 +96,8 @@ class Sender:
     async def offer(self, entry: OutboxEntry) -> None:
         self.made.append("offer")
 
-    async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
-        self.made.append("ping")
+    async def mention(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
+        self.made.append("mention")
         self.still = still
         return "999999.000000"
 
@@ -124,16 +124,34 @@ class CanvasCalls:
 
 
 @dataclass
+class QuestionPosts:
+    """Posts of questions, each of which has to be tried again after this time."""
+
+    wait_s: float | None = None
+    under_way: asyncio.Event = field(default_factory=asyncio.Event)
+    may_post: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def post(self, entry: OutboxEntry) -> float | None:
+        self.under_way.set()
+        await self.may_post.wait()
+        return self.wait_s
+
+
+@dataclass
 class Stage:
     entries: Entries = field(default_factory=Entries)
     sender: Sender = field(default_factory=Sender)
     replies: MemoryReplies = field(default_factory=MemoryReplies)
     clock: InstantClock = field(default_factory=InstantClock)
+    question_posts: QuestionPosts = field(default_factory=QuestionPosts)
 
     def __post_init__(self) -> None:
         canvases = CanvasCalls(self.sender.made)
-        doubles: Any = (self.entries, self.sender, self.replies, self.clock, (), None, None, canvases)
-        self.outbox = Outbox(*doubles)
+        stores = stores_of(outbox=self.entries, clock=self.clock)
+        workspace = workspace_of(outbox_sender=self.sender, scheduler=self.replies, users=Accounts())
+        unused: Any = None
+        doubles: Any = (canvases, self.question_posts)
+        self.outbox = Outbox(stores, workspace, (), unused, *doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()
 
@@ -187,8 +205,7 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         (OutboxKind.CLEAR_PLACEHOLDER, ["clear"], None),
         (OutboxKind.DELETE_REPLY, ["delete", "delete canvases"], None),
         (OutboxKind.RETRACT_REPLY, ["remove", "delete canvases"], None),
-        (OutboxKind.OFFER_REGENERATE, ["offer"], None),
-        (OutboxKind.MENTION_ASKERS, ["ping"], "999999.000000"),
+        (OutboxKind.MENTION_ASKERS, ["mention"], "999999.000000"),
         (OutboxKind.ASK_APPROVAL, ["ask_approval"], "999999.000000"),
         (OutboxKind.CLEAR_ASK, ["clear_ask"], None),
         (OutboxKind.MAKE_CANVAS, ["write canvas"], None),
@@ -198,6 +215,41 @@ async def test_each_kind_has_its_calls(kind: OutboxKind, calls: list[str], becam
     stage = Stage(Entries([[entry(kind)]]))
     await stage.look()
     assert (stage.sender.made, stage.entries.became) == (calls, [became])
+
+
+@pytest.mark.parametrize("wait_s", [None, 8.0])
+async def test_question_is_posted_again_when_its_poster_says(wait_s: float | None) -> None:
+    stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)]]), question_posts=QuestionPosts(wait_s))
+    stage.question_posts.may_post.set()
+    await stage.look()
+    assert stage.entries.became == [wait_s]
+
+
+async def test_entry_that_was_just_added_is_begun_at_once_and_ends_before_the_process_does() -> None:
+    stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)]]))
+    stage.outbox.look_now()
+    ending = asyncio.create_task(stage.outbox.end(TEST_WITHIN_S))
+    async with asyncio.timeout(TEST_WITHIN_S):
+        await stage.question_posts.under_way.wait()
+        assert not ending.done()
+        stage.question_posts.may_post.set()
+        await ending
+    assert stage.entries.became == [None]
+
+
+async def test_end_of_the_process_waits_for_no_entry_for_long() -> None:
+    stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)]]))
+    stage.outbox.look_now()
+    await stage.outbox.end(0.05)
+    assert stage.entries.became == []
+
+
+async def test_looks_at_once_take_no_more_entries_than_there_is_room_for() -> None:
+    stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)] * AT_ONCE]))
+    for _ in range(2):
+        stage.outbox.look_now()
+        await stage.question_posts.under_way.wait()
+    assert stage.entries.limits == [AT_ONCE]
 
 
 async def test_reply_that_stays_keeps_its_canvases() -> None:
@@ -307,6 +359,7 @@ async def test_decisions_are_shown_for_a_while_only() -> None:
             stage.clock.now_s += DECISIONS_WITHIN_S
             return await super().open(answer, **more)
 
-    stage.outbox = replace(stage.outbox, replies=SlowReplies(may_open=stage.replies.may_open))
+    slow = SlowReplies(may_open=stage.replies.may_open)
+    stage.outbox = replace(stage.outbox, workspace=having(stage.outbox.workspace, scheduler=slow))
     await stage.look()
     assert (len(stage.entries.jobs), stage.entries.became) == (1, [None])

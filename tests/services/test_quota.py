@@ -1,22 +1,27 @@
 """Quotas: what is reserved for an answer, and who is warned how often, with a real ledger."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End
-from bot.core.limits.caps import Amount, CapCheck, parse_caps
-from bot.core.stream import SEARCH_RESULT_TOKENS, Usage
-from bot.errors import CapReached, EndReason, StoreError
-from bot.prices import ModelPrices
-from bot.services.insisting import BACKOFF
-from bot.services.quota import Quota
+from bot.core import texts
+from bot.core.caps import DAY_S, DAYS_IN_CHART, Amount, CapCheck, CapNotice, Period, parse_caps
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End, Job, Spent
+from bot.core.outbox import OutboxEntry, OutboxKind
+from bot.errors import CapReached, EndReason, RateLimited, Refusal, Refused, StoreError, TypistError
+from bot.models.prices import ModelPrices
+from bot.models.stream import SEARCH_RESULT_TOKENS, Usage
+from bot.services.loops import BACKOFF
+from bot.services.quota import CapNotices, Quota
 from bot.store import Stores
 from bot.store.usage_ledger import UsageLedger
 from tests.clocks import WITHIN_S, InstantClock
-from tests.services.answering import MODEL, Accounts
+from tests.services.answering import MODEL, QUESTION, Accounts
+from tests.services.parts import having, workspace_of
 
 MAX_OUTPUT_TOKENS = 1_000
 MODELS = ("openai/gpt-5-nano", "openai/gpt-5")
@@ -27,7 +32,7 @@ def asked(number: int, user_id: str = "U1") -> Question:
 
 
 async def begun(stores: Stores, question: Question) -> Job:
-    await stores.queue.enqueue(f"Ev{question.ts}", question)
+    await stores.question_queue.enqueue(f"Ev{question.ts}", question)
     [job] = await stores.worker_queue.claim(1)
     return job
 
@@ -38,17 +43,13 @@ async def used(stores: Stores, question: Question, tokens: int) -> None:
 
 
 def quota_of(stores: Stores, caps: str, accounts: Accounts, models: tuple[str, ...] = (MODEL,)) -> Quota:
-    ledger = stores.usage
-    clock = stores.database.clock
-    own = stores.caps
-    return Quota(
-        parse_caps(caps), models, MAX_OUTPUT_TOKENS, ModelPrices(), ledger, own, stores.notices, accounts, clock
-    )
+    workspace = workspace_of(ephemeral=accounts)
+    return Quota(stores, workspace, parse_caps(caps), models, MAX_OUTPUT_TOKENS, ModelPrices())
 
 
 async def warned(quota: Quota, question: Question) -> None:
     quota.warn(question)
-    for task in list(quota._warnings):
+    for task in list(quota._background._tasks):
         await task
 
 
@@ -90,7 +91,7 @@ async def test_as_much_is_reserved_as_an_answer_may_use(stores: Stores, searches
             return CapCheck()
 
     quota = quota_of(stores, "user/day=100tokens", Accounts(), MODELS)
-    await replace(quota, usage=Ledger(stores.database, stores._worker)).reserve(
+    await replace(quota, stores=having(stores, usage=Ledger(stores.database, stores._worker))).reserve(
         await begun(stores, asked(1)), 100, searches
     )
     [most] = reserved
@@ -117,7 +118,8 @@ async def test_answer_waits_for_room_and_is_refused_if_the_others_used_it_up(sto
                 raise answer
             return answer
 
-    quota = replace(quota_of(stores, "user/day=100tokens", Accounts()), usage=Ledger(stores.database, stores._worker))
+    with_ledger = having(stores, usage=Ledger(stores.database, stores._worker))
+    quota = quota_of(with_ledger, "user/day=100tokens", Accounts())
     with pytest.raises(CapReached):
         await quota.reserve(await begun(stores, asked(1)), 100)
     clock = stores.database.clock
@@ -135,9 +137,8 @@ async def test_of_the_answers_that_wait_for_one_cap_only_the_first_asks_again(st
             asked_for.append(job.id)
             return CapCheck(reserved=cap)
 
-    quota = replace(
-        quota_of(stores, "channel/day=100tokens", Accounts()), usage=Ledger(stores.database, stores._worker)
-    )
+    with_ledger = having(stores, usage=Ledger(stores.database, stores._worker))
+    quota = quota_of(with_ledger, "channel/day=100tokens", Accounts())
     jobs = [await begun(stores, asked(number)) for number in (1, 2)]
     waiting = [asyncio.create_task(quota.reserve(job, 100)) for job in jobs]
     async with asyncio.timeout(WITHIN_S):
@@ -147,3 +148,100 @@ async def test_of_the_answers_that_wait_for_one_cap_only_the_first_asks_again(st
         task.cancel()
     await asyncio.wait(waiting)
     assert asked_for.count(jobs[1].id) == 1
+
+
+async def test_answer_has_cost_what_its_earlier_attempts_used() -> None:
+    stores = await Stores.open("sqlite://", "w1", InstantClock(1_800_000_000.0), prices=ModelPrices())
+    quota = quota_of(stores, "", Accounts())
+    job = await begun(stores, asked(1))
+    assert await quota.earlier_usd(job) == 0.0
+    assert await stores.worker_queue.release(job, spent=Spent(1_000, 0, MODELS[1]))
+    [again] = await stores.worker_queue.claim(1)
+    cost_usd = ModelPrices().cost_usd(MODELS[1], Usage(1_000, 0), stores.database.clock.now())
+    assert cost_usd
+    assert await quota.earlier_usd(again) == pytest.approx(cost_usd)
+    assert await quota.earlier_usd(replace(again, attempts=1)) == 0.0, "a first attempt has no earlier one"
+    await stores.close()
+
+
+async def test_persons_usage_is_their_own_with_the_caps_that_hold_for_them(stores: Stores) -> None:
+    quota = quota_of(stores, "user/day=100tokens,channel/day=1000tokens,workspace/month=500tokens", Accounts())
+    for number, user_id, tokens in ((1, "U1", 40), (2, "U2", 10)):
+        await used(stores, asked(number, user_id), tokens)
+    use = await quota.personal_use("T1", "U1")
+    assert use.spent[Period.DAY].tokens == 40
+    assert [(cap.setting, percent) for cap, percent in use.caps] == [
+        ("user/day=100tokens", 40),
+        ("workspace/month=500tokens", 10),
+    ]
+
+
+@dataclass
+class DirectMessages:
+    """Slack, which answers the next notice to some admins with an error."""
+
+    errors: dict[str, TypistError] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+    charts: list[tuple[str, Sequence[tuple[str, float]]]] = field(default_factory=list)
+    """The unit and the days of each."""
+
+    async def tell_admin(
+        self, user_id: str, sentence: str, unit: str, daily: Sequence[tuple[str, float]], still: Callable[[], bool]
+    ) -> None:
+        if error := self.errors.pop(user_id, None):
+            raise error
+        self.told.append(user_id)
+        self.charts.append((unit, daily))
+
+
+async def notices_of(stores: Stores, slack: DirectMessages) -> CapNotices:
+    await stores.question_queue.enqueue("Ev1", QUESTION)
+    return CapNotices(stores, workspace_of(outbox_sender=slack), ("UC", "UA", "UB"))
+
+
+def entry(cap: str) -> OutboxEntry:
+    [parsed] = parse_caps(cap)
+    about = str(CapNotice(parsed, QUESTION.user_id, 80, "2023-11"))
+    return OutboxEntry(7, OutboxKind.TELL_ADMINS, 0.0, 1, 1, 0, QUESTION, (), about=about)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_tried_again"),
+    [
+        (RateLimited("chat.postMessage", 1.0), True),
+        (Refused("chat.postMessage", "timeout", Refusal.TRANSIENT), True),
+        (Refused("chat.postMessage", "token_revoked", Refusal.TOKEN_GONE), True),
+        (Refused("chat.postMessage", "channel_not_found", Refusal.CHANNEL_GONE), False),
+    ],
+    ids=str,
+)
+async def test_admin_whom_slack_refuses_holds_up_nobody_and_the_others_are_told_once(
+    stores: Stores, error: TypistError, is_tried_again: bool
+) -> None:
+    slack = DirectMessages({"UB": error})
+    notices = await notices_of(stores, slack)
+    with pytest.raises(type(error)) if is_tried_again else nullcontext():
+        await notices.send(entry("user/day=100tokens"), bool)
+    assert slack.told == ["UA", "UC"]
+    for _ in range(2):
+        await notices.send(entry("user/day=100tokens"), bool)
+    assert slack.told == ["UA", "UC", *(["UB"] if is_tried_again else [])]
+
+
+@pytest.mark.parametrize(
+    ("cap", "unit", "first", "last"),
+    [("user/day=100tokens", texts.TOKENS_UNIT, 70, 90), ("user/day=1usd", texts.DOLLARS_UNIT, 0.25, 0.5)],
+)
+async def test_chart_shows_two_weeks_in_the_caps_unit(
+    stores: Stores, cap: str, unit: str, first: float, last: float
+) -> None:
+    clock = stores.database.clock
+    assert isinstance(clock, InstantClock)
+    slack = DirectMessages()
+    notices = await notices_of(stores, slack)
+    await stores.usage.count(QUESTION, Amount(70, 0.25), ())
+    clock.now_s += (DAYS_IN_CHART - 1) * DAY_S
+    await stores.usage.count(QUESTION, Amount(90, 0.5), ())
+    await notices.send(entry(cap), bool)
+    shown, daily = slack.charts[0]
+    assert (shown, [used for _, used in daily]) == (unit, [first, *[0] * (DAYS_IN_CHART - 2), last])

@@ -10,19 +10,18 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.conversation import Effort, Job, ThreadKey
-from bot.core.job import End, Spent
-from bot.core.limits.access import AccessRules, Denial, UserKind
+from bot.core.access import AccessRules, Denial, UserKind
+from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction
+from bot.core.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
+from bot.core.conversation import ThreadKey
+from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
-from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction
-from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
-from bot.core.stream import Citation, ToolCall
 from bot.core.tool_calls import CallState, Decision, RecordedCall
-from bot.core.tools import Permission, ToolRule
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
-from bot.services.access_control import AccessControl
-from bot.services.private_notices import PrivateNotices
-from bot.services.reply_actions import LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
+from bot.models.prompt import Effort, Permission, ToolRule
+from bot.models.stream import ToolCall
+from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.reply_actions import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
 from bot.store import Stores
 from bot.store.recorded_answers import RecordedAnswers
 from bot.store.rows import message_values
@@ -43,6 +42,7 @@ from tests.services.notes import (
     ended_or_waiting,
     staged,
 )
+from tests.services.parts import having
 from tests.services.presses import MemorySurfaces, actions_on
 
 END = End(EndReason.WHOLE)
@@ -64,7 +64,7 @@ class BusyClock(InstantClock):
 
 @pytest.fixture
 async def stores(stores: Stores) -> Stores:
-    await stores.queue.enqueue("Ev1", QUESTION)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
     return stores
 
 
@@ -115,6 +115,30 @@ async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(store
 
 
 @pytest.mark.parametrize(
+    ("answer", "action"),
+    [("The Earth is", ReplyAction.CONTINUE), ("The Earth is", ReplyAction.FEEDBACK), ("", ReplyAction.REGENERATE)],
+)
+async def test_double_press_of_stop_is_one_press_though_another_process_receives_the_second(
+    stores: Stores, answer: str, action: ReplyAction
+) -> None:
+    async def effects() -> int:
+        async with stores.database.engine.connect() as connection:
+            votes = (await connection.execute(sa.select(feedback))).all()
+        return len(votes) + len(await stores.worker_queue.claim(1))
+
+    job = await under_way(stores)
+    assert await actions_of(stores, BusyClock()).press(STOP) is None
+    await stores.worker_queue.finish(job, End(EndReason.STOPPED, model=MODEL), answer)
+    clock = BusyClock(stores.clock.now() + DOUBLE_PRESS_S / 2)
+    others = actions_of(stores, clock)
+    second = replace(STOP, action=action, value="up")
+    assert (await others.press(second), await effects()) == (None, 0)
+    clock.now_s += DOUBLE_PRESS_S
+    await others.press(second)
+    assert await effects() == 1
+
+
+@pytest.mark.parametrize(
     ("action", "value", "effort"),
     [
         (ReplyAction.REGENERATE_WITH, "thorough", Effort.THOROUGH),
@@ -157,7 +181,7 @@ async def asked_about(
     async with staged(server, asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
         accounts, stores = stage.accounts, stage.stores
         if access:
-            control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices))
+            control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices), ("UADMIN",))
             stage.answering = replace(stage.answering, access_control=control)
         await ended_or_waiting(stage)
         async with stores.database.engine.begin() as connection:
@@ -195,8 +219,7 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
 
 
 @pytest.mark.parametrize(
-    ("action", "tools"),
-    [(ReplyAction.APPROVE, []), (ReplyAction.DENY, []), (ReplyAction.ALLOW_ALWAYS, [WRITE])],
+    ("action", "tools"), [(ReplyAction.APPROVE, []), (ReplyAction.DENY, []), (ReplyAction.ALLOW_ALWAYS, [WRITE])]
 )
 async def test_approval_of_one_call_allows_no_other(action: ReplyAction, tools: list[str]) -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
@@ -341,39 +364,24 @@ async def test_failed_press_is_told(stores: Stores, error: Exception) -> None:
         async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
             raise error
 
-    actions = replace(actions_of(stores, BusyClock()), answers=Away(stores.database))
+    actions = actions_of(stores, BusyClock())
+    actions = replace(actions, stores=having(stores, recorded_answers=Away(stores.database)))
     await actions.pressed(STOP)
     assert surfaces_of(actions).responses == [ActionResponse(texts.ACTION_FAILED)]
 
 
-@pytest.mark.parametrize("error", [None, RateLimited("m", 1.0), Refused("m", "e", Refusal.TRANSIENT)])
-@pytest.mark.parametrize("private", [False, True])
-async def test_offer_goes_once_its_button_worked_and_a_replys_buttons_stay(
-    stores: Stores, private: bool, error: Exception | None
-) -> None:
-    job = await under_way(stores)
-    actions = actions_of(stores, BusyClock())
-    surfaces_of(actions).error = error
-    await actions.pressed(replace(STOP, private=private, value=str(job.id), response_url="https://hooks.example/1"))
-    assert surfaces_of(actions).deleted == (["https://hooks.example/1"] if private else [])
-    assert surfaces_of(actions).responses == []
-
-
-async def test_previous_version_is_shown_with_its_sources(stores: Stores) -> None:
-    source = Citation("https://example.com/typist", "Typist")
-    await stores.worker_queue.finish(await under_way(stores), replace(END, sources=(source,)), "Because.")
-    await stores.queue.regenerate(1)
+async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
+    await stores.worker_queue.finish(await under_way(stores), END, "Because.")
+    await stores.question_queue.regenerate(1)
     await stores.worker_queue.finish(await under_way(stores), END, "For a reason.")
-    response = await actions_of(stores, BusyClock()).press(replace(STOP, action=ReplyAction.PREVIOUS))
-    assert response is not None
-    assert (response.markdown, list(response.sources)) == ("Because.", [source])
-
-
-async def test_offer_stays_if_its_button_is_refused(stores: Stores) -> None:
     actions = actions_of(stores, BusyClock())
-    await actions.pressed(replace(STOP, private=True, value="99", response_url="https://hooks.example/1"))
-    assert surfaces_of(actions).responses == [ActionResponse(texts.ANSWER_UNKNOWN)]
-    assert surfaces_of(actions).deleted == []
+    assert await actions.press(replace(STOP, action=ReplyAction.NEXT)) == ActionResponse(texts.NO_LATER_VERSION)
+    assert await actions.press(replace(STOP, action=ReplyAction.PREVIOUS)) is None
+    [entry] = await stores.outbox.take(9)
+    shown = await stores.outbox.unshown_end(entry)
+    assert shown
+    assert (entry.kind, shown.checkpoint.text) == (OutboxKind.SHOW_VERSION, "Because.")
+    assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(texts.NOT_NEWEST_VERSION)
 
 
 @pytest.mark.parametrize(
@@ -389,7 +397,8 @@ async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_can
 ) -> None:
     await stores.worker_queue.finish(await under_way(stores), END, "Because.")
     stage = AnsweringStage(stores, BusyClock(), accounts=Accounts(kind_of_all=kind))
-    actions = replace(actions_on(stage), may_write_canvases=may_write)
+    stage.workspace.canvases.may_write = may_write
+    actions = actions_on(stage)
     assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(sentence)
     async with stores.database.engine.connect() as connection:
         kinds = set(await connection.scalars(sa.select(outbox_entries.c.kind)))
@@ -411,11 +420,11 @@ async def test_vote_is_on_record_for_the_presser(stores: Stores, value: str, sen
 async def test_regenerated_answer_that_is_queued_gets_the_placeholder_of_its_next_version(stores: Stores) -> None:
     job = await under_way(stores)
     await stores.worker_queue.finish(job, END, "Because.")
-    await stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000"))
+    await stores.question_queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000"))
     await stores.worker_queue.claim(1)
     actions = actions_of(stores, BusyClock())
     posted = PostedPlaceholders()
-    actions.worker.replies = posted
+    actions.worker.workspace = having(actions.workspace, scheduler=posted)
     assert await actions.press(replace(STOP, action=ReplyAction.REGENERATE)) is None
     await posted.begun.wait()
     [queued] = posted.jobs
@@ -435,5 +444,6 @@ class PostedPlaceholders(MemoryReplies):
 
 
 def surfaces_of(actions: ReplyActions) -> MemorySurfaces:
-    assert isinstance(actions.surfaces, MemorySurfaces)
-    return actions.surfaces
+    surfaces: object = actions.workspace.surfaces
+    assert isinstance(surfaces, MemorySurfaces)
+    return surfaces

@@ -1,32 +1,41 @@
 """Answers whose model uses tools: which calls are made, which are asked about, and that none is made twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from bot.core import choices, texts
-from bot.core.conversation import Job, Prompt, ToolResult
-from bot.core.inbound.prompt import RESUME_REQUEST
-from bot.core.limits.access import UserKind
-from bot.core.reply.approvals import MAX_ARGUMENT_CHARS
+from bot.core.access import UserKind
+from bot.core.approvals import MAX_ARGUMENT_CHARS
+from bot.core.conversation import Question
+from bot.core.job import Job
+from bot.core.prompt import GO_ON_REQUEST
 from bot.core.step_turns import DROPPED
-from bot.core.stream import Opaque, StreamEvent, ToolCall, Usage
-from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall
-from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule
-from bot.core.trust import OURS
-from bot.errors import EndReason
+from bot.core.tool_calls import APPROVAL_S, NOT_KEPT, CallResult, CallState, Decision, RecordedCall
+from bot.errors import EndReason, StoreError
+from bot.models.prompt import Permission, Prompt, ToolDefinition, ToolResult, ToolRule
+from bot.models.stream import Opaque, StreamEvent, ToolCall, Usage
+from bot.models.trust import OURS
 from bot.services import tool_calls
-from bot.services.tool_calls import NO_ARGUMENTS, NOT_A_MEMBER, NotOurs, ToolCalls
+from bot.services.tool_calls import (
+    EXPIRE_EVERY_S,
+    NO_ARGUMENTS,
+    NOT_A_MEMBER,
+    NotOurs,
+    Toolbox,
+    ToolCalls,
+    expire_approvals,
+)
 from bot.services.worker import Worker
 from bot.store.recorded_calls import RecordedCalls
 from bot.store.schema import jobs, turns
-from tests.clocks import WITHIN_S
+from tests.clocks import WITHIN_S, InstantClock
 from tests.contracts.stores import texts_of
-from tests.services.answering import MODEL, QUESTION, AnsweringStage
+from tests.services.answering import MODEL, MODEL_NAME, QUESTION, AnsweringStage
 from tests.services.notes import (
     ANSWER,
     LIST,
@@ -42,8 +51,9 @@ from tests.services.notes import (
     ended_or_waiting,
     staged,
 )
+from tests.services.parts import having
 
-LONG = "word " * 100
+LONG = "word " * 100 + "\n\n"
 """So long that an attempt that takes over goes on after it."""
 
 
@@ -135,7 +145,7 @@ async def test_each_request_is_a_turn_with_its_own_usage(notes: NotesServer) -> 
         ("stepped", 20, 2),
         ("whole", 30, 3),
     ]
-    prices, now = stage.answering.prices, stage.clock.now()
+    prices, now = stage.answering.quota.prices, stage.clock.now()
     costs = [prices.cost_usd(MODEL, usage, now) for usage in (Usage(20, 2), Usage(30, 3))]
     [life] = stage.lives
     assert life.usage == Usage(50, 5)
@@ -148,14 +158,15 @@ async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesSer
     [reply] = stage.replies.opened
     assert reply.activities == ["Running notes.list…", ""]
     assert reply.end is not None
-    assert (reply.end.footer, reply.end.has_details) == (f"{MODEL} · 1 tool", True)
+    assert (reply.end.footer, reply.end.has_details) == (f"{MODEL_NAME} · 1 tool", True)
 
 
 @pytest.mark.parametrize(("text", "notice"), [("Let me see.", texts.STEP_LIMIT), ("", texts.STEP_LIMIT_WITHOUT_TEXT)])
 async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
-    notes: NotesServer, text: str, notice: str
+    notes: NotesServer, text: str, notice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with staged(notes, asking(LIST, text=text), max_steps=3) as stage:
+    monkeypatch.setattr("bot.services.answering.MAX_STEPS", 3)
+    async with staged(notes, asking(LIST, text=text)) as stage:
         await ended(stage)
         row = await stage.row()
     assert row.end_reason == EndReason.STEP_LIMIT
@@ -322,7 +333,7 @@ async def test_reply_of_the_asker_denies_the_call_and_is_answered_below(notes: N
         await waiting(stage)
         assert isinstance(stage.model, StepModel)
         stage.model.steps = (ANSWER,)
-        await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Bread instead"))
+        await stage.stores.question_queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Bread instead"))
         stage.worker.wake()
         await ended_all(stage)
         async with stage.stores.database.engine.connect() as connection:
@@ -339,7 +350,7 @@ async def test_question_of_another_person_is_answered_while_the_job_waits(notes:
         await waiting(stage)
         assert isinstance(stage.model, StepModel)
         stage.model.steps = (ANSWER,)
-        taken = await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", user_id="U2"))
+        taken = await stage.stores.question_queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", user_id="U2"))
         assert taken is not None
         assert not taken.needs_placeholder
         stage.worker.wake()
@@ -382,7 +393,7 @@ async def test_always_allowed_tool_is_called_unasked_until_its_definition_change
             await stage.stores.approvals.allow_always(QUESTION.thread, always, "UADMIN")
             assert isinstance(stage.model, StepModel)
             stage.model.steps = (asking(MILK), ANSWER)
-            await stage.stores.queue.enqueue("Ev2", other)
+            await stage.stores.question_queue.enqueue("Ev2", other)
             stage.worker.wake()
             await stage.until(lambda: len(stage.attempts) == 2 and stage.worker.live == 0, "the attempt has ended")
         assert len(notes.calls) == calls
@@ -468,7 +479,7 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
         assert await decide(stage, await waiting(stage), Decision.APPROVED)
         await ended(stage)
         running.cancel()
-    begun = [("assistant", LONG.strip()), ("user", RESUME_REQUEST), ("assistant", "The end.")]
+    begun = [("assistant", LONG.strip()), ("user", GO_ON_REQUEST), ("assistant", "The end.")]
     for prompt in prompts_of(stage)[2:]:
         assert [(turn.role, turn.text) for turn in prompt.turns[1:4]] == begun
     assert len(prompts_of(stage)) == 4
@@ -483,7 +494,7 @@ async def test_text_before_an_interruption_is_told_once_however_many_steps_follo
         await ended(stage)
         running.cancel()
     resumed = prompts_of(stage)[1:]
-    told = [sum(turn.text == RESUME_REQUEST for turn in prompt.turns) for prompt in resumed]
+    told = [sum(turn.text == GO_ON_REQUEST for turn in prompt.turns) for prompt in resumed]
     assert told == [1, 1, 1]
 
 
@@ -508,7 +519,7 @@ async def broken() -> CallResult:
 
 
 async def lost() -> CallResult:
-    return CallResult(CallOutcome.UNKNOWN, "The connection was lost.")
+    return CallResult(CallState.UNKNOWN, "The connection was lost.")
 
 
 @pytest.mark.parametrize(
@@ -564,7 +575,10 @@ async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
         stage.answering = replace(
             stage.answering,
             tool_calls=ToolCalls(
-                notes, UnheardCommits(stores.database, stores._worker, None), stage.accounts, stage.clock
+                having(stores, recorded_calls=UnheardCommits(stores.database, stores._worker, None), clock=stage.clock),
+                stage.workspace,
+                notes,
+                offers_choices=False,
             ),
         )
         await ended(stage)
@@ -578,7 +592,7 @@ async def test_no_call_begins_once_a_stop_is_requested(notes: NotesServer) -> No
         stage.worker.stop()
         assert await decide(stage, call, Decision.APPROVED)
         [job] = await stage.stores.worker_queue.claim(1)
-        assert await stage.stores.queue.request_stop(job.id)
+        assert await stage.stores.question_queue.request_stop(job.id)
         calls = stage.answering.tool_calls
         with pytest.raises(NotOurs):
             await calls.make(job, 0, await calls.offer(job), lambda _: None)
@@ -603,8 +617,8 @@ async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step(
     notes = NotesServer()
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await notes.begun.wait()
-        await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Only the newest"))
-        await stage.stores.queue.enqueue("Ev3", replace(QUESTION, ts="999996.000000", user_id="U2"))
+        await stage.stores.question_queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Only the newest"))
+        await stage.stores.question_queue.enqueue("Ev3", replace(QUESTION, ts="999996.000000", user_id="U2"))
         notes.may_end.set()
         await stage.until(lambda: len(prompts_of(stage)) >= 2, "the next step is asked for")
         async with stage.stores.database.engine.connect() as connection:
@@ -648,3 +662,84 @@ async def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
         first, second = stage.answering.tool_calls.planned(calls, 0, tool_calls.Offer(choices=True), OURS)
     assert "call no other tool in the same step" in first.result
     assert second.result == "There is no tool named 'notes__gone'."
+
+
+@dataclass
+class NamedTools:
+    """Has these tools; each returns the owner's name."""
+
+    owner: str
+    names: tuple[str, ...]
+    calls: list[str] = field(default_factory=list)
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        return tuple(ToolDefinition(name, "", {}) for name in self.names)
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        self.calls.append(tool)
+        return CallResult(CallState.DONE, self.owner)
+
+
+@pytest.fixture
+def ours() -> NamedTools:
+    return NamedTools("ours", ("slack__search",))
+
+
+@pytest.fixture
+def theirs() -> NamedTools:
+    return NamedTools("theirs", ("github__list", "slack__search", "slack__post", "search"))
+
+
+async def test_no_other_tool_can_have_the_name_of_ours(ours: NamedTools, theirs: NamedTools) -> None:
+    definitions = await Toolbox({"slack": ours}, theirs).definitions(QUESTION)
+    assert [tool.name for tool in definitions] == ["slack__search", "github__list", "search"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "owner"),
+    [
+        ("slack__search", "ours"),
+        ("slack__post", "ours"),
+        ("github__list", "theirs"),
+        ("search", "theirs"),
+        ("slackish__search", "theirs"),
+    ],
+)
+async def test_call_goes_to_the_tools_that_have_it(ours: NamedTools, theirs: NamedTools, tool: str, owner: str) -> None:
+    toolbox = Toolbox({"slack": ours}, theirs)
+    assert (await toolbox.call(QUESTION, tool, "", {}, timeout_s=1)).text == owner
+    assert ours.calls + theirs.calls == [tool]
+
+
+@dataclass
+class Approvals:
+    """What each search finds; then `over` is set."""
+
+    found: list[int | StoreError]
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def expire(self) -> int:
+        if not self.found:
+            self.over.set()
+            await asyncio.Event().wait()
+        found = self.found.pop(0)
+        if isinstance(found, StoreError):
+            raise found
+        return found
+
+
+async def test_search_is_repeated_and_says_what_it_found(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    approvals, clock = Approvals([StoreError("away"), 0, 2]), InstantClock()
+    records: Any = approvals
+    searching = asyncio.create_task(expire_approvals(records, clock))
+    await asyncio.wait_for(approvals.over.wait(), WITHIN_S)
+    searching.cancel()
+    assert clock.sleeps == [EXPIRE_EVERY_S] * 3
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "approvals: database unavailable, retrying in 30 s: away",
+        "approvals: expired, answers continue without them: 2",
+    ]

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.answer import Answer
-from bot.core.assistant_pane import Sign
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Piece, Pulse, Spent
-from bot.core.lease import LEASE_S, Lease
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent
+from bot.core.surfaces import Sign
+from bot.reply.answer import Answer
+from bot.reply.scheduled_reply import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt
-from bot.services.replies import LiveReply
-from bot.services.worker import Capacity, Worker
+from bot.services.worker import Worker
 from bot.store import Stores
 from bot.store.queue.worker import WorkerQueue
 from tests.clocks import WITHIN_S, ManualClock
+from tests.services.parts import having, workspace_of
 
 BEGAN_S = 1_000.0
 NO_PIECES: Mapping[Job, Piece] = {}
@@ -58,7 +58,7 @@ class Abandoned:
 
     async def open(
         self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
-    ) -> LiveReply:
+    ) -> ScheduledReply:
         raise AssertionError("nothing is answered")
 
     def allow_stream(self, job: Job) -> None:
@@ -84,10 +84,8 @@ def worker_of(
     async def allows(question: Question) -> bool:
         return True
 
-    capacity = Capacity(10, 5.0)
-    return Worker(
-        queue, stores.queue, Abandoned(), lease, queue.clock, capacity, answer, allows, lambda _: None, lambda: False
-    )
+    workspace = workspace_of(lease=lease, scheduler=Abandoned())
+    return Worker(having(stores, worker_queue=queue, clock=queue.clock), workspace, 5.0, answer, allows)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -108,7 +106,7 @@ async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(s
         await may_end.wait()
 
     worker = worker_of(stores, queue, lease, answer)
-    await stores.queue.enqueue("Ev1", QUESTION)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
     running, beating = asyncio.create_task(worker.run()), None
     try:
         await until(lambda: worker.live == 1, "the job is claimed")
@@ -139,7 +137,7 @@ async def test_attempt_that_ends_late_does_not_affect_a_newer_one_at_its_job(sto
             await second_may_end.wait()
 
     worker = worker_of(stores, LateQueue(stores.worker_queue, ManualClock(BEGAN_S)), Lease(), answer)
-    await stores.queue.enqueue("Ev1", QUESTION)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
     running = asyncio.create_task(worker.run())
     try:
         await until(lambda: len(attempts) == 1, "the first attempt begins")

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bot.core.answer import Answer
-from bot.core.assistant_pane import Sign
-from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Piece, Pulse, Spent
-from bot.core.lease import LEASE_S, Lease
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent
+from bot.core.surfaces import Sign
 from bot.errors import StoreError
+from bot.reply.answer import Answer
+from bot.reply.scheduled_reply import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
-from bot.services.replies import LiveReply
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
     CLAIM_ENDS_S,
@@ -22,11 +21,11 @@ from bot.services.worker import (
     HAND_OVER_S,
     HEARTBEAT_S,
     PLACEHOLDER_WITHIN_S,
-    Capacity,
     Worker,
 )
 from bot.store.queue.producers import QuestionQueue
 from bot.store.queue.worker import WorkerQueue
+from tests.services.parts import stores_of, workspace_of
 from tests.simulated_time import SimulatedClock, run_simulated
 
 DRAIN_S = 5.0
@@ -102,7 +101,7 @@ class Placeholders(QuestionQueue):
 
     async def open(
         self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
-    ) -> LiveReply:
+    ) -> ScheduledReply:
         raise AssertionError("nothing is answered")
 
     def allow_stream(self, job: Job) -> None:
@@ -159,7 +158,6 @@ class WorkerStage:
     token_refused: bool = False
     checked: list[Question] = field(default_factory=list)
     """Questions whose asker's access was checked."""
-    shown_as_queued: list[ThreadKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         async def allows(question: Question) -> bool:
@@ -167,18 +165,11 @@ class WorkerStage:
             await asyncio.sleep(self.allows_s)
             return not self.denied
 
-        self.worker = Worker(
-            queue=self.queue,
-            questions=self.placeholders,
-            replies=self.placeholders,
-            lease=self.lease,
-            clock=self.clock,
-            capacity=Capacity(10, self.drain_s),
-            answer=self.answers.answer,
-            allows=allows,
-            queued=self.shown_as_queued.append,
-            token_refused=lambda: self.token_refused,
+        stores = stores_of(worker_queue=self.queue, question_queue=self.placeholders, clock=self.clock)
+        workspace = workspace_of(
+            lease=self.lease, scheduler=self.placeholders, token_refused=lambda: self.token_refused
         )
+        self.worker = Worker(stores, workspace, self.drain_s, self.answers.answer, allows)
 
     @property
     def now(self) -> float:
@@ -349,7 +340,9 @@ def test_heartbeats_answer_counts_for_the_other_attempts_if_one_has_ended_meanwh
 # Claims.
 
 
-def test_all_places_are_filled_and_no_more() -> None:
+def test_all_places_are_filled_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.services.worker.MAX_LIVE", 10)
+
     async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(1)
         assert [attempt.job.id for attempt in stage.answers.attempts] == list(range(1, 10))
@@ -420,7 +413,9 @@ def test_wake_up_during_a_claim_leads_to_another_claim() -> None:
     on_stage(work, WorkerStage(MemoryQueue(claim_s=1.0)))
 
 
-def test_full_worker_claims_nothing_until_an_answer_ends() -> None:
+def test_full_worker_claims_nothing_until_an_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.services.worker.MAX_LIVE", 10)
+
     async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         assert (stage.worker.live, stage.worker.full) == (10, True)
@@ -631,7 +626,6 @@ def test_placeholder_of_a_queued_question_waits_for_those_above_it() -> None:
         assert len(stage.queue.claims) == claims + 1, "the job may be claimed now"
         assert stage.placeholders.untils == [PLACEHOLDER_WITHIN_S]
         assert (stage.checked, set(stage.placeholders.checked)) == ([JOB.question], {JOB.question})
-        assert stage.shown_as_queued == [JOB.question.thread]
 
     on_stage(work, WorkerStage(placeholders=Placeholders(may_post_from=2.0)))
 
@@ -650,6 +644,5 @@ def test_queued_question_of_a_denied_asker_is_stopped_and_gets_no_placeholder() 
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(1)
         assert (stage.placeholders.stopped, stage.placeholders.posted) == ([JOB.id], [])
-        assert stage.shown_as_queued == []
 
     on_stage(work, WorkerStage(denied=True))

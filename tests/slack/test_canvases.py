@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.documents import MAX_CHARS, Document
+from bot.documents.document import MAX_CHARS, Document
 from bot.errors import Refusal, Refused
 from bot.slack.canvases import Canvases
 

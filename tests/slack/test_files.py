@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,12 +13,12 @@ from yarl import URL
 
 from benchmarks.document_corpus import corpus
 from bot.core.conversation import File
-from bot.core.documents import Document, Kind, Refusal
-from bot.core.inbound.files import Unread
+from bot.core.files import Unread
+from bot.documents.document import Document, Kind, Refusal
 from bot.documents.process import read_document
 from bot.slack.client import SlackClient, new_session
 from bot.slack.files import TEXT_BYTES, FairLine, Files, MemoryRoom, may_have_token
-from bot.slack.format.files import files_of
+from bot.slack.format.message_text import files_of
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
@@ -118,25 +120,35 @@ def test_hosts_of_the_web_apis_own_domain_get_the_token() -> None:
 
 
 TEXT = b"word " * 2_000
+NOTES = UploadedFile("notes.txt", TEXT)
 ROOM_BYTES = 2 * (len(TEXT) + TEXT_BYTES)
 """The memory of which one person may hold as much as one file of TEXT needs."""
 
 
-async def shared_file(sandbox: Sandbox, client: SlackClient) -> File:
-    (file,) = await shared(sandbox, client, "ada", [UploadedFile("notes.txt", TEXT)])
-    return file
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[Sandbox, SlackClient]]:
+    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+        yield sandbox, SlackClient(sandbox.bot_token, sandbox.api_url, session)
 
 
-@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
-async def test_failed_answer_frees_the_memory_of_its_files(
-    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
-) -> None:
-    """A person has memory for one file. A second one is read only once the first one's memory is free."""
+async def shared(sandbox: Sandbox, client: SlackClient, person: str, uploads: list[UploadedFile]) -> list[File]:
+    ts = await sandbox.share(person, "general", "read these", uploads)
+    answer = await client.call("conversations.history", channel="C0GENERAL", oldest=ts, inclusive=True)
+    return list(files_of(answer["messages"][0]))
+
+
+@pytest.fixture
+def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.slack.files.MAX_HELD_BYTES", ROOM_BYTES)
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        files, file = Files(client), await shared_file(sandbox, client)
+
+
+@pytest.mark.usefixtures("room_for_one")
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
+async def test_failed_answer_frees_the_memory_of_its_files(error: type[BaseException]) -> None:
+    """A person has memory for one file. A second one is read only once the first one's memory is free."""
+    async with connected() as (sandbox, client):
+        files, [file] = Files(client), await shared(sandbox, client, "ada", [NOTES])
         with pytest.raises(error):
             async with files.reading([file], "U0ADA"):
                 raise error
@@ -144,12 +156,10 @@ async def test_failed_answer_frees_the_memory_of_its_files(
             assert opened[file.id].content == "word " * 2_000
 
 
-async def test_canceled_download_frees_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.slack.files.MAX_HELD_BYTES", ROOM_BYTES)
-    monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        files, file = Files(client), await shared_file(sandbox, client)
+@pytest.mark.usefixtures("room_for_one")
+async def test_canceled_download_frees_its_memory() -> None:
+    async with connected() as (sandbox, client):
+        files, [file] = Files(client), await shared(sandbox, client, "ada", [NOTES])
         sandbox.faults.start("no_answer", method="files.info", times=1)
 
         async def read_file() -> None:
@@ -164,12 +174,6 @@ async def test_canceled_download_frees_its_memory(monkeypatch: pytest.MonkeyPatc
             assert opened[file.id].content == "word " * 2_000
 
 
-async def shared(sandbox: Sandbox, client: SlackClient, person: str, uploads: list[UploadedFile]) -> list[File]:
-    ts = await sandbox.share(person, "general", "read these", uploads)
-    answer = await client.call("conversations.history", channel="C0GENERAL", oldest=ts, inclusive=True)
-    return list(files_of(answer["messages"][0]))
-
-
 async def test_files_of_one_person_do_not_keep_those_of_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ada asks about five documents three times. While they are read, Grace asks about a text and a document."""
     has_begun = asyncio.Event()
@@ -182,11 +186,10 @@ async def test_files_of_one_person_do_not_keep_those_of_others_waiting(monkeypat
     monkeypatch.setattr("bot.slack.files.read_document", reading_begins)
     documents = [UploadedFile(f"{number}.docx", corpus()["0-libreoffice.docx"]) for number in range(5)]
     page = UploadedFile("page.html", b"<html><body><p>Hello.</p></body></html>")
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+    async with connected() as (sandbox, client):
         files = Files(client)
         of_ada = await shared(sandbox, client, "ada", documents)
-        of_grace = await shared(sandbox, client, "grace", [UploadedFile("notes.txt", TEXT), page])
+        of_grace = await shared(sandbox, client, "grace", [NOTES, page])
 
         async def ask() -> None:
             async with files.reading(of_ada, "U0ADA"):
@@ -206,8 +209,7 @@ async def test_files_of_one_person_do_not_keep_those_of_others_waiting(monkeypat
 
 
 async def test_file_that_is_larger_than_slack_says_is_not_read() -> None:
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+    async with connected() as (sandbox, client):
         (file,) = await shared(sandbox, client, "ada", [UploadedFile("notes.txt", bytes(TEXT_BYTES + 2))])
         for stated_bytes, content in ((1, Unread.FAILED), (0, Unread.KIND)):
             async with Files(client).reading([replace(file, size_bytes=stated_bytes)], "U0ADA") as opened:

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
+from bot.core.access import UserKind
+from bot.core.actions import ReplyAction
 from bot.core.conversation import Message
-from bot.core.inbound.triage import Identity, by_person
-from bot.core.limits.access import UserKind
-from bot.core.reply.actions import ReplyAction
+from bot.core.triage import Identity, by_person
 from bot.errors import PayloadError
 from bot.services.reactions import Reaction
-from bot.slack.format.files import file_of, files_of
-from bot.slack.format.message_text import app_name, attached_to, body_of
+from bot.slack.format.message_text import app_name, attached_to, body_of, file_of, files_of
 from bot.slack.format.modals import submitted_question, submitted_settings
 from bot.slack.format.shortcut_question import asked_in
 from bot.slack.users import kind_of, name_of
@@ -26,6 +25,7 @@ from handlers.payloads import (
     home_tab_of,
     invocation_of_command,
     invocation_of_shortcut,
+    join_of,
     message_of,
     message_of_shortcut,
     messages_of_edit,
@@ -35,6 +35,7 @@ from handlers.payloads import (
     reaction_of,
     settings_in,
     stop_of,
+    suggestion_press_of,
     viewer_of,
 )
 from tests.mutations import mutations
@@ -135,28 +136,15 @@ CHANGES = {
     "message_deleted": ("Never mind", None),
     "message_deleted_in_thread": ("Deployed.", None),
 }
-NOT_BY_PEOPLE = {
-    "app_mention_by_bot",
-    "message_bot_message",
-    "message_im_from_slack",
-    "message_of_app_without_bot_id",
-    "message_of_other_bot",
-    "message_of_own_bot",
-    "message_of_own_bot_header_buttons",
-    "message_stream_start",
-    "message_stream_whole",
-}
-IN_THREADS = {
-    "message_file_share_in_thread",
-    "message_im_in_thread",
-    "message_in_thread",
-    "message_of_own_bot",
-    "message_of_own_bot_header_buttons",
-    "message_stream_start",
-    "message_stream_whole",
-    "message_thread_broadcast",
-    "message_thread_broadcast_private_channel",
-}
+NOT_BY_PEOPLE = """
+    app_mention_by_bot message_bot_message message_im_from_slack message_of_app_without_bot_id message_of_other_bot
+    message_of_own_bot message_of_own_bot_header_buttons message_stream_start message_stream_whole
+"""
+IN_THREADS = """
+    message_file_share_in_thread message_im_in_thread message_in_thread message_of_own_bot
+    message_of_own_bot_header_buttons message_stream_start message_stream_whole message_thread_broadcast
+    message_thread_broadcast_private_channel
+"""
 TRANSCRIPTIONS: tuple[tuple[Any, bool], ...] = (
     ({"status": "complete", "preview": {"content": "What", "has_more": True}}, True),
     ({"status": "complete", "preview": {"content": "What"}}, True),
@@ -207,9 +195,9 @@ def test_message_in_an_event_is_parsed(name: str, words: str) -> None:
     message = message_of(event_of(name), "T0OURS")
     assert first_line(message) == words
     assert message.team_id == "T0OURS"
-    assert by_person(message, ME) is (name not in NOT_BY_PEOPLE)
-    assert (message.thread_ts is not None) is (name in IN_THREADS)
-    assert (message.parent_user_id is not None) is (name in IN_THREADS)
+    assert by_person(message, ME) is (name not in NOT_BY_PEOPLE.split())
+    assert (message.thread_ts is not None) is (name in IN_THREADS.split())
+    assert (message.parent_user_id is not None) is (name in IN_THREADS.split())
     assert [(file.name, file.access) for file in message.files] == ([WITH_FILES[name]] if name in WITH_FILES else [])
 
 
@@ -227,12 +215,14 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "app_mention": lambda body: message_of(event_in(body)[1], "T0OURS"),
     "assistant_thread": lambda body: pane_thread_of(event_in(body)[1]),
     "block_actions": lambda body: press_of(body, "T0OURS"),
+    "member_joined_channel": lambda body: join_of(event_in(body)[1]),
     "message_action": lambda body: (invocation_of_shortcut(body), message_of_shortcut(body, "T0OURS")),
     "message_changed": lambda body: messages_of_edit(event_in(body)[1], "T0OURS"),
     "message_deleted": lambda body: messages_of_edit(event_in(body)[1], "T0OURS"),
     "message": lambda body: message_of(event_in(body)[1], "T0OURS"),
     "reaction_added": lambda body: reaction_of(event_in(body)[1]),
     "slash_command": lambda body: (invocation_of_command(body), command_of(body)),
+    "suggestion_press": suggestion_press_of,
     "view_submission_question": question_in,
     "view_submission": settings_in,
 }
@@ -311,19 +301,19 @@ def test_app_context_of_a_message_names_its_channel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "control", "private", "value"),
+    ("name", "control", "value"),
     [
-        ("block_actions_button_channel_root", ReplyAction.STOP, False, ""),
-        ("block_actions_button_ephemeral", ReplyAction.REGENERATE, True, ""),
-        ("block_actions_button_grid", ReplyAction.STOP, False, "brief"),
-        ("block_actions_button_in_thread", ReplyAction.STOP, False, "7"),
-        ("block_actions_feedback", ReplyAction.FEEDBACK, False, "up"),
-        ("block_actions_overflow", ReplyAction.REGENERATE_WITH, False, "thorough"),
+        ("block_actions_button_channel_root", ReplyAction.STOP, ""),
+        ("block_actions_button_ephemeral", ReplyAction.REGENERATE, ""),
+        ("block_actions_button_grid", ReplyAction.STOP, "brief"),
+        ("block_actions_button_in_thread", ReplyAction.STOP, "7"),
+        ("block_actions_feedback", ReplyAction.FEEDBACK, "up"),
+        ("block_actions_overflow", ReplyAction.REGENERATE_WITH, "thorough"),
     ],
 )
-def test_press_is_parsed(name: str, control: ReplyAction, private: bool, value: str) -> None:
+def test_press_is_parsed(name: str, control: ReplyAction, value: str) -> None:
     press = press_of(load(f"interactivity/{name}"), "T0OURS")
-    assert (press.action, press.private, press.value, press.user_id) == (control, private, value, "U0ADA")
+    assert (press.action, press.value, press.user_id) == (control, value, "U0ADA")
     assert (press.thread.team_id, press.thread.channel_id) == ("T0OURS", "C0GENERAL")
     assert press.thread.thread_ts is not None
     assert press.thread.thread_ts < press.message_ts

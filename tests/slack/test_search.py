@@ -10,17 +10,16 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
-from bot.core.lease import Lease
-from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.core.tool_calls import NO_SUCH_TOOL, CallResult, CallState
+from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
 from bot.slack.client import SlackClient, new_session
 from bot.slack.search import DEFINITION, MAX_TOKENS, METHOD, NAME, SlackSearch
-from bot.slack.workspace import Workspace
 from handlers.payloads import action_token_of
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.sandbox import manifests
-from tests.slack.schedules import LoneLedger, RecordsInMemory
+from tests.slack.workspaces import workspace_of
 
 SECRET = "the secret launch date"
 
@@ -54,16 +53,14 @@ async def stage() -> AsyncIterator[SearchStage]:
     manifest["oauth_config"]["scopes"]["bot"] += ["search:read.public", "channels:read"]
     async with Sandbox(manifest=manifest) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        me = await client.identity()
-        parts = {"ledger": LoneLedger(), "records": RecordsInMemory(), "lease": Lease(), "clock": SystemClock()}
-        yield SearchStage(sandbox, Workspace(me, client, **parts).search)  # type: ignore[arg-type]
+        yield SearchStage(sandbox, (await workspace_of(client, SystemClock())).search)
 
 
 async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage) -> None:
     root = await stage.sandbox.say("grace", "random", "The launch is on *Friday* &amp; <@U0ALAN> knows")
     question = await stage.asked("@typist when is the launch?")
     result = await stage.result(question)
-    assert (result.outcome, result.is_error, result.may_be_stored) == (CallOutcome.DONE, False, False)
+    assert (result.outcome, result.is_error, result.may_be_stored) == (CallState.DONE, False, False)
     permalink = f"https://sandbox.slack.com/archives/C0RANDOM/p{root.replace('.', '')}"
     assert permalink in result.text
     assert "#random, Grace, 20" in result.text
@@ -81,9 +78,7 @@ async def test_tool_is_read_only_runs_unasked_and_is_offered_without_a_token(sta
 
 
 async def test_nothing_found_is_a_result(stage: SearchStage) -> None:
-    assert await stage.result(await stage.asked(), query="nowhere") == CallResult(
-        CallOutcome.DONE, search.NOTHING_FOUND
-    )
+    assert await stage.result(await stage.asked(), query="nowhere") == CallResult(CallState.DONE, search.NOTHING_FOUND)
 
 
 async def test_only_public_channels_are_searched(stage: SearchStage) -> None:
@@ -95,7 +90,7 @@ async def test_only_public_channels_are_searched(stage: SearchStage) -> None:
 
 async def test_question_without_a_token_is_answered_with_a_sentence(stage: SearchStage) -> None:
     question = await stage.asked(keep=False)
-    assert await stage.result(question) == CallResult(CallOutcome.FAILED, search.NO_TOKEN, is_error=True)
+    assert await stage.result(question) == CallResult(CallState.FAILED, search.NO_TOKEN, is_error=True)
     assert stage.searches() == 0
 
 
@@ -117,14 +112,14 @@ async def test_question_without_a_token_is_answered_with_a_sentence(stage: Searc
 async def test_each_refusal_is_a_sentence_for_the_model(stage: SearchStage, error: str, sentence: str) -> None:
     question = await stage.asked()
     stage.sandbox.faults.start("refuse", method=METHOD, error=error)
-    assert await stage.result(question) == CallResult(CallOutcome.FAILED, sentence, is_error=True)
+    assert await stage.result(question) == CallResult(CallState.FAILED, sentence, is_error=True)
 
 
 @pytest.mark.parametrize("fault", ["error_500", "text_200", "empty_200", "list_200", "drop_request", "lose_response"])
 async def test_broken_response_is_a_sentence_for_the_model(stage: SearchStage, fault: str) -> None:
     question = await stage.asked()
     stage.sandbox.faults.start(fault, method=METHOD)
-    assert await stage.result(question) == CallResult(CallOutcome.FAILED, search.NO_ANSWER, is_error=True)
+    assert await stage.result(question) == CallResult(CallState.FAILED, search.NO_ANSWER, is_error=True)
 
 
 async def test_refused_token_is_forgotten(stage: SearchStage) -> None:
@@ -138,7 +133,7 @@ async def test_refused_token_is_forgotten(stage: SearchStage) -> None:
 async def test_search_that_exceeds_the_budget_fails_in_time(stage: SearchStage) -> None:
     question = await stage.asked()
     for _ in range(10):
-        assert (await stage.result(question)).outcome is CallOutcome.DONE
+        assert (await stage.result(question)).outcome is CallState.DONE
     assert (await stage.result(question, timeout_s=0.2)).text == search.BUSY
     assert stage.searches() == 10, "Slack was not even asked"
 
@@ -155,7 +150,7 @@ async def test_nothing_is_searched_where_outsiders_read_by_now(stage: SearchStag
     assert await stage.search.definitions(question) == (DEFINITION,)
     with_guests = replace(question, thread=replace(question.thread, channel_id="C0RANDOM"))
     stage.search.keep("C0RANDOM", question.ts, "a token")
-    assert await stage.result(with_guests) == CallResult(CallOutcome.FAILED, search.OUTSIDERS, is_error=True)
+    assert await stage.result(with_guests) == CallResult(CallState.FAILED, search.OUTSIDERS, is_error=True)
     assert stage.searches() == 0
 
 
@@ -168,7 +163,7 @@ async def test_call_without_a_query_fails_before_it_leaves(stage: SearchStage, a
 @pytest.mark.parametrize(("tool", "definition_hash"), [("slack__post", DEFINITION.definition_hash), (NAME, "other")])
 async def test_other_tool_or_definition_is_not_called(stage: SearchStage, tool: str, definition_hash: str) -> None:
     result = await stage.search.call(await stage.asked(), tool, definition_hash, {"query": "launch"}, timeout_s=1)
-    assert (result.text, stage.searches()) == (search.NO_SUCH_TOOL, 0)
+    assert (result.text, stage.searches()) == (NO_SUCH_TOOL, 0)
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\n\n", "\r", "\x0b", "\x85", "\u2028", "\u2029"], ids=ascii)

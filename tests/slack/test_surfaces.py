@@ -2,24 +2,20 @@
 
 from dataclasses import replace
 
-from bot.core.lease import Lease
 from bot.core.message_question import MessageQuestion, QuotedMessage
 from bot.slack.client import SlackClient, new_session
-from bot.slack.workspace import Workspace
 from sandbox.server import Sandbox
 from tests.clocks import InstantClock
-from tests.slack.schedules import LoneLedger, RecordsInMemory
+from tests.slack.workspaces import workspace_of
 
 
 async def test_post_of_somebody_else_is_never_taken_for_a_posted_question() -> None:
-    clock = InstantClock()
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        me = await client.identity()
-        workspace = Workspace(me, client, ledger=LoneLedger(), records=RecordsInMemory(), lease=Lease(), clock=clock)
+        workspace = await workspace_of(client, InstantClock())
         root = await sandbox.say("grace", "general", "One")
         about = QuotedMessage("C0GENERAL", root, root, "One", "")
-        question = MessageQuestion(me.team_id, "V1", "U0ADA", about, "Why?", 0.0, 0.0, 1, False, None, False)
+        question = MessageQuestion(sandbox.team_id, "V1", "U0ADA", about, "Why?", 0.0)
         _, ts = await workspace.surfaces.post_question(question, lambda: True, elsewhere=False)
         posted = sandbox.workspace.message("C0GENERAL", ts)
         assert await workspace.surfaces.find_question(question, 0.0) == ts

@@ -1,34 +1,37 @@
-"""Caching of people's names and kinds, with Slack's answers over real HTTP, while waits are skipped (tests/fast.py)."""
+"""People's names and kinds, and who reads a channel, with Slack's answers over real HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.core.lease import Lease
-from bot.core.limits.access import UserKind
+from bot.core.access import UserKind
+from bot.core.conversation import ThreadKey
 from bot.slack import users as users_module
-from bot.slack.client import SlackClient, new_session
+from bot.slack.client import PacedClient, SlackClient, new_session
 from bot.slack.users import (
     KEPT_FOR_KINDS,
     KIND_KEPT_S,
     KIND_TRUSTED_S,
     KIND_WITHIN_S,
+    MAX_LOOKED_UP,
     NAME_TRUSTED_S,
     NAMES_WITHIN_S,
+    READERS_TRUSTED_S,
+    ChannelReaders,
     Users,
     kind_of,
     name_of,
+    zone_of,
 )
-from bot.slack.workspace import Workspace
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import WINDOW_S
 from sandbox.workspace import User
 from tests.fast import FastClock
-from tests.slack.schedules import LoneLedger, RecordsInMemory
+from tests.slack.workspaces import workspace_of
 
 pytestmark = pytest.mark.skips_waits
 
@@ -79,10 +82,14 @@ class UsersStage:
     sandbox: Sandbox
     clock: AheadClock
     users: Users
+    readers: ChannelReaders
 
-    def lookups(self) -> int:
-        """Returns how often Slack was asked about people."""
-        return sum(call.method == "users.info" for call in self.sandbox.calls)
+    async def are_insiders(self, channel_id: str) -> bool:
+        return await self.readers.are_insiders(ThreadKey("T1", channel_id, "1.0"))
+
+    def lookups(self, method: str = "users.info") -> int:
+        """Returns how often Slack was asked, by default about people."""
+        return sum(call.method == method for call in self.sandbox.calls)
 
     def most_in_a_minute(self) -> int:
         """Returns the most lookups that arrived within a minute."""
@@ -108,18 +115,12 @@ class UsersStage:
 
 @pytest.fixture
 async def stage() -> AsyncIterator[UsersStage]:
-    async with known_people() as stage:
-        yield stage
-
-
-@asynccontextmanager
-async def known_people() -> AsyncIterator[UsersStage]:
     clock = AheadClock()
     async with Sandbox(subscribed=frozenset(), monotonic=clock.monotonic) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        me = await client.identity()
-        workspace = Workspace(me, client, ledger=LoneLedger(), records=RecordsInMemory(), lease=Lease(), clock=clock)
-        yield UsersStage(sandbox, clock, workspace.users)
+        workspace = await workspace_of(client, clock)
+        readers = ChannelReaders(PacedClient(client, workspace.budget, clock), workspace.users)
+        yield UsersStage(sandbox, clock, workspace.users, readers)
 
 
 @pytest.mark.parametrize(("user", "kind"), KINDS.values(), ids=KINDS)
@@ -145,21 +146,39 @@ async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: U
 
 
 async def test_name_is_trusted_for_an_hour(stage: UsersStage) -> None:
-    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     stage.become_guest("U0ADA")
     stage.clock.ahead_s += NAME_TRUSTED_S - 1
-    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     stage.clock.ahead_s += 1
-    assert await stage.users.names(["U0ADA"]) != {"U0ADA": "ada"}
+    assert await stage.users.names(["U0ADA"]) != {"U0ADA": "Ada"}
     assert stage.lookups() == 2
 
 
 async def test_name_and_kind_cost_one_lookup(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
-    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     await stage.users.names(["U0GRACE"])
     assert stage.users.known("U0GRACE") is UserKind.MEMBER
     assert stage.lookups() == 2
+
+
+async def test_time_zone_comes_with_the_name_or_the_kind(stage: UsersStage) -> None:
+    ada = stage.sandbox.workspace.users["U0ADA"]
+    stage.sandbox.workspace.users["U0ADA"] = replace(ada, tz="Asia/Kolkata")
+    assert stage.users.zones(["U0ADA"]) == {}
+    await stage.users.names(["U0ADA"])
+    await stage.users.kind("U0GRACE")
+    assert stage.users.zones(["U0ADA", "U0GRACE", "U0ALAN"]) == {
+        "U0ADA": ZoneInfo("Asia/Kolkata"),
+        "U0GRACE": ZoneInfo("Etc/UTC"),
+    }
+    assert stage.lookups() == 2
+
+
+@pytest.mark.parametrize("tz", [None, "", 7, "Mars/Olympus", "../up", "/etc/passwd", "America", "a\0b", "x" * 5_000])
+def test_time_zone_that_this_machine_does_not_know_is_none(tz: object) -> None:
+    assert zone_of({"tz": tz}) is None
 
 
 async def test_name_of_a_private_channel_is_only_for_its_own_conversations(stage: UsersStage) -> None:
@@ -170,7 +189,7 @@ async def test_name_of_a_private_channel_is_only_for_its_own_conversations(stage
 
 
 async def test_channels_have_names_and_no_kind(stage: UsersStage) -> None:
-    assert await stage.users.names(["C0GENERAL", "U0ADA", "S0GROUP"]) == {"C0GENERAL": "general", "U0ADA": "ada"}
+    assert await stage.users.names(["C0GENERAL", "U0ADA", "S0GROUP"]) == {"C0GENERAL": "general", "U0ADA": "Ada"}
     assert stage.users.known("C0GENERAL") is None
     assert stage.lookups() == 1
 
@@ -181,7 +200,7 @@ async def test_simultaneous_lookups_share_one_call(stage: UsersStage) -> None:
     await asyncio.sleep(0)
     lookups[0].cancel()
     assert await asyncio.gather(*lookups[1:]) == [UserKind.MEMBER] * 4
-    assert await named == {"U0ADA": "ada"}
+    assert await named == {"U0ADA": "Ada"}
     assert stage.lookups() == 1
 
 
@@ -191,7 +210,8 @@ async def test_last_known_kind_applies_while_slack_fails(stage: UsersStage) -> N
     stage.sandbox.faults.start("internal_error", method="users.info")
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert stage.users.known("U0ADA") is None, "it must be looked up again the next time"
-    assert (stage.clock.sleeps[:4], set(stage.clock.sleeps[4:])) == ([0.5, 1, 2, 4], {6})
+    assert [round(sleep_s, 3) for sleep_s in stage.clock.sleeps[:4]] == [0.5, 1, 2, 4]
+    assert {round(sleep_s, 3) for sleep_s in stage.clock.sleeps[4:]} == {6}
     assert await stage.users.kind("U0GRACE") is None
 
 
@@ -208,7 +228,7 @@ async def test_no_lookup_is_made_before_slack_says(
 ) -> None:
     stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
     assert await stage.users.kind("U0ADA") is kind
-    assert await stage.users.names(["U0ADA"]) == ({"U0ADA": "ada"} if kind else {})
+    assert await stage.users.names(["U0ADA"]) == ({"U0ADA": "Ada"} if kind else {})
     assert stage.lookups() == (2 if kind else 1)
 
 
@@ -247,7 +267,7 @@ async def test_profile_that_is_looked_up_again_is_the_newest(
     for user_id in ("U0ADA", "U0NOBODY"):
         await stage.users.kind(user_id)
     assert stage.users.known("U0ADA") is UserKind.MEMBER
-    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     assert stage.lookups() == 4, "the oldest was dropped, not the one looked up again"
 
 
@@ -366,3 +386,47 @@ async def test_last_known_kind_applies_for_an_hour_while_slack_fails(stage: User
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.clock.ahead_s += 101
     assert await stage.users.kind("U0ADA") is None
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "insiders"),
+    [("C0GENERAL", True), ("C0PROJECTX", True), ("C0MPDM", True), ("C0RANDOM", False), ("C0PARTNERS", False)],
+    ids=["members and bots", "private", "group message", "guests", "Slack Connect"],
+)
+async def test_channel_with_guests_or_other_organizations_has_outsiders(
+    stage: UsersStage, channel_id: str, insiders: bool
+) -> None:
+    assert await stage.are_insiders(channel_id) is insiders
+
+
+async def test_direct_message_has_one_reader(stage: UsersStage) -> None:
+    assert await stage.are_insiders("D0EDITH")
+    assert stage.lookups("conversations.members") == 0
+
+
+async def test_guest_who_joins_counts_a_minute_later(stage: UsersStage) -> None:
+    assert await stage.are_insiders("C0GENERAL")
+    stage.sandbox.workspace.channel("C0GENERAL").members.append("U0EDITH")
+    stage.clock.ahead_s += READERS_TRUSTED_S
+    assert not await stage.are_insiders("C0GENERAL")
+
+
+async def test_one_guest_among_many_people_counts_and_all_are_listed_at_once(stage: UsersStage) -> None:
+    workspace, general = stage.sandbox.workspace, stage.sandbox.workspace.channel("C0GENERAL")
+    general.members += stage.arrive(MAX_LOOKED_UP + 5)
+    assert await stage.are_insiders("C0GENERAL")
+    assert (stage.lookups("users.list"), stage.lookups("users.info")) == (1, 0)
+    workspace.users["U0P7"] = replace(workspace.users["U0P7"], is_restricted=True)
+    stage.clock.ahead_s += 3_600
+    assert not await stage.are_insiders("C0GENERAL")
+
+
+@pytest.mark.parametrize("method", ["conversations.info", "conversations.members", "users.info"])
+@pytest.mark.parametrize("fault", ["refuse", "slow"])
+async def test_what_slack_does_not_tell_counts_as_outsiders(
+    stage: UsersStage, monkeypatch: pytest.MonkeyPatch, method: str, fault: str
+) -> None:
+    monkeypatch.setattr("bot.slack.users.READERS_WITHIN_S", 0.5)
+    stage.sandbox.faults.start(fault, method=method, error="missing_scope", delay_s=5.0)
+    async with asyncio.timeout(4):
+        assert not await stage.are_insiders("C0GENERAL")

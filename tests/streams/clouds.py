@@ -252,10 +252,8 @@ class CloudApi:
     url_variable: str
     url_path: str
     target: str
-    """The path of the request for a stream."""
-    target_whole: str
+    """The path of the request."""
     speak: Callable[[list[str]], list[bytes]]
-    speak_whole: Callable[[str], bytes]
     denied: VendorResponse
     named: str
     """The permission, as the cloud writes it."""
@@ -283,9 +281,7 @@ BEDROCK = CloudApi(
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
     "",
     "/model/eu.anthropic.claude-haiku-5-5-v1:0/invoke-with-response-stream",
-    "/model/eu.anthropic.claude-haiku-5-5-v1:0/invoke",
     speech.messages,
-    speech.messages_whole,
     refusal(
         403,
         {
@@ -304,9 +300,7 @@ BEDROCK_OPENAI = replace(
     BEDROCK,
     name="us.openai.gpt-6-luna",
     target="/openai/v1/responses",
-    target_whole="/openai/v1/responses",
     speak=speech.responses,
-    speak_whole=speech.responses_whole,
     stream=_streamed,
 )
 VERTEX = CloudApi(
@@ -315,9 +309,7 @@ VERTEX = CloudApi(
     "ANTHROPIC_VERTEX_BASE_URL",
     "/v1",
     "/v1/projects/our-project/locations/global/publishers/anthropic/models/claude-haiku-5-5:streamRawPredict",
-    "/v1/projects/our-project/locations/global/publishers/anthropic/models/claude-haiku-5-5:rawPredict",
     speech.messages,
-    speech.messages_whole,
     refusal(
         403,
         [
@@ -338,9 +330,7 @@ FOUNDRY = CloudApi(
     "ANTHROPIC_FOUNDRY_BASE_URL",
     "/anthropic",
     "/anthropic/v1/messages",
-    "/anthropic/v1/messages",
     speech.messages,
-    speech.messages_whole,
     refusal(
         401,
         {
@@ -359,9 +349,7 @@ AZURE = CloudApi(
     "AZURE_OPENAI_BASE_URL",
     "/openai/v1/",
     "/openai/v1/responses",
-    "/openai/v1/responses",
     speech.responses,
-    speech.responses_whole,
     refusal(
         401,
         {"error": {"code": "PermissionDenied", "message": "Principal does not have access to API/Operation."}},

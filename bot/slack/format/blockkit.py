@@ -11,6 +11,8 @@ Json = dict[str, Any]
 OPTION_CHARS = 75
 CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
+_INITIAL = {"value": "initial_value", "selected_option": "initial_option", "selected_options": "initial_options"}
+"""The fields of an element that say what is in it before a person uses it, by those that say what is in it then."""
 
 
 def plain_text(text: str) -> Json:
@@ -34,7 +36,7 @@ def section(text: Json) -> Json:
 
 def context(text: Json, block_id: str = "") -> Json:
     """A line in small print."""
-    return _with_block_id({"type": "context", "elements": [text]}, block_id)
+    return _with({"type": "context", "elements": [text]}, block_id=block_id)
 
 
 def divider() -> Json:
@@ -70,7 +72,7 @@ def rich_text_preformatted(text: str, block_id: str = "") -> Json:
 
 def rich_text(parts: Sequence[Json], block_id: str = "") -> Json:
     """Lines, quotes and code."""
-    return _with_block_id({"type": "rich_text", "elements": list(parts)}, block_id)
+    return _with({"type": "rich_text", "elements": list(parts)}, block_id=block_id)
 
 
 def part(kind: str, *elements: Json) -> Json:
@@ -95,14 +97,13 @@ def code_block(text: str) -> Json:
 
 def words(text: str, *styles: str) -> Json:
     """Words in a part of a rich_text, in which nothing is markup. `styles`: bold, italic, code."""
-    element: Json = {"type": "text", "text": text}
-    return {**element, "style": dict.fromkeys(styles, True)} if styles else element
+    return _with({"type": "text", "text": text}, style=dict.fromkeys(styles, True))
 
 
 def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
     """A time in the reader's time zone, in a part of a rich_text. `at`: seconds since the epoch."""
-    element: Json = {"type": "date", "timestamp": int(at), "format": form, "fallback": fallback}
-    return {**element, "style": dict.fromkeys(styles, True)} if styles else element
+    element = {"type": "date", "timestamp": int(at), "format": form, "fallback": fallback}
+    return _with(element, style=dict.fromkeys(styles, True))
 
 
 def bar_chart(title: str, name: str, bars: Sequence[tuple[str, float]]) -> Json:
@@ -118,21 +119,17 @@ def bar_chart(title: str, name: str, bars: Sequence[tuple[str, float]]) -> Json:
 
 def actions(elements: Sequence[Json], block_id: str = "") -> Json:
     """A row of buttons and menus."""
-    return _with_block_id({"type": "actions", "elements": list(elements)}, block_id)
+    return _with({"type": "actions", "elements": list(elements)}, block_id=block_id)
 
 
-def context_actions(buttons: Sequence[Json]) -> Json:
+def context_actions(buttons: Sequence[Json], block_id: str = "") -> Json:
     """A row of feedback and icon buttons."""
-    return {"type": "context_actions", "elements": list(buttons)}
+    return _with({"type": "context_actions", "elements": list(buttons)}, block_id=block_id)
 
 
 def button(action_id: str, label: str, value: str = "", *, primary: bool = False, confirm: Json | None = None) -> Json:
-    element: Json = {"type": "button", "action_id": action_id, "text": plain_text(label)}
-    if value:
-        element["value"] = value
-    if confirm:
-        element["confirm"] = confirm
-    return {**element, "style": "primary"} if primary else element
+    element = {"type": "button", "action_id": action_id, "text": plain_text(label)}
+    return _with(element, value=value, confirm=confirm, style="primary" if primary else "")
 
 
 def overflow(action_id: str, labels: Mapping[str, str]) -> Json:
@@ -177,7 +174,7 @@ def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: boo
         "focus_on_load": focus,
         "placeholder": plain_text(placeholder),
     }
-    return {**element, "initial_value": initial} if initial else element
+    return _with(element, initial_value=initial)
 
 
 def text_line(action_id: str, *, placeholder: str, initial: str, focus: bool) -> Json:
@@ -193,7 +190,7 @@ def number_input(action_id: str, *, placeholder: str, initial: str = "", decimal
         "is_decimal_allowed": decimals,
         "placeholder": plain_text(placeholder),
     }
-    return {**element, "initial_value": initial} if initial else element
+    return _with(element, initial_value=initial)
 
 
 def users_select(action_id: str, placeholder: str) -> Json:
@@ -230,8 +227,7 @@ def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[
         "options": list(options.values()),
         "focus_on_load": focus,
     }
-    initial = [option for value, option in options.items() if value in chosen]
-    return {**element, "initial_options": initial} if initial else element
+    return _with(element, initial_options=[option for value, option in options.items() if value in chosen])
 
 
 def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
@@ -243,23 +239,17 @@ def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
 def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool) -> Json:
     """A labeled field of a modal; its block_id is its name."""
     block = {"type": "input", "block_id": name, "optional": optional, "label": plain_text(label), "element": element}
-    return {**block, "hint": plain_text(hint)} if hint else block
+    return _with(block, hint=plain_text(hint) if hint else None)
 
 
 def untouched(view: Mapping[str, Any]) -> Json:
     """Returns a submitted modal as it would have been if the person had used none of its fields."""
     fields = {
-        block.get("block_id"): {"": _initial(block.get("element") or {})}
+        block.get("block_id"): {"": {of: (block.get("element") or {}).get(name) for of, name in _INITIAL.items()}}
         for block in view.get("blocks") or ()
         if block.get("type") == "input"
     }
     return {**view, "state": {"values": fields}}
-
-
-def _initial(element: Json) -> Json:
-    """Returns the state of a field that nobody has used."""
-    initial = {"value": "initial_value", "selected_option": "initial_option", "selected_options": "initial_options"}
-    return {name: element.get(of_element) for name, of_element in initial.items()}
 
 
 def modal_to_read(title: str, blocks: Sequence[Json], *, close: str) -> Json:
@@ -300,5 +290,6 @@ def _options(labels: Mapping[str, str]) -> dict[str, Json]:
     return {value: {"text": plain_text(label[:OPTION_CHARS]), "value": value} for value, label in labels.items()}
 
 
-def _with_block_id(block: Json, block_id: str) -> Json:
-    return {**block, "block_id": block_id} if block_id else block
+def _with(block: Json, **optional: Any) -> Json:
+    """Returns a block with those of these fields that aren't empty."""
+    return block | {name: value for name, value in optional.items() if value}

@@ -1,17 +1,32 @@
-"""The responses to the slash command, shortcuts and modals as messages, which only one person reads."""
+"""The responses to the slash command, shortcuts, modals and buttons as messages, which only one person reads."""
+
+import re
 
 from bot.core import texts
-from bot.core.entities import escape
-from bot.core.limits.caps import Amount, Period, Scope, UsageToDate
-from bot.core.slash_command import CommandResponse, Help
+from bot.core.actions import ActionResponse
+from bot.core.caps import Amount, Period, Scope, UsageToDate
+from bot.core.conversation import escape
+from bot.core.surfaces import CommandResponse, Help
+from bot.markdown.escaping import unlinked
+from bot.markdown.links import with_ascii_hosts
+from bot.markdown.pages import Pages
+from bot.markdown.preview import mrkdwn as escaped
+from bot.markdown.render import rendered
+from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json, context, mrkdwn, plain_text, section
+
+_MENTION = re.compile(r"&lt;@([UW][A-Z0-9]+)>")
+"""As escaping leaves it."""
 
 
 def command_message(response: CommandResponse) -> Json:
     """Returns the message for a command's acknowledgment, or for a response_url."""
     match response.content:
         case Help() as help_asked:
-            text = help_text(help_asked)
+            # A subcommand that doesn't exist is named first.
+            command, subcommand = escape(help_asked.command), escape(help_asked.unknown_subcommand)
+            unknown = texts.unknown_command(command, subcommand) if subcommand else ""
+            text = f"{unknown}{texts.WHAT_I_DO}\n{texts.commands(command)}"
         case UsageToDate() as usage:
             text = usage_text(usage)
         case str(sentence):
@@ -20,13 +35,6 @@ def command_message(response: CommandResponse) -> Json:
     if response.settings:
         blocks.append(context(plain_text(response.settings)))
     return {"text": text, "blocks": blocks}
-
-
-def help_text(asked: Help) -> str:
-    """Returns what Typist can do, in mrkdwn; a subcommand that does not exist is named first."""
-    command, subcommand = escape(asked.command), escape(asked.unknown_subcommand)
-    unknown = texts.unknown_command(command, subcommand) if subcommand else ""
-    return f"{unknown}{texts.WHAT_I_DO}\n{texts.commands(command)}"
 
 
 def usage_text(usage: UsageToDate) -> str:
@@ -43,3 +51,34 @@ def usage_text(usage: UsageToDate) -> str:
 def amount_text(amount: Amount) -> str:
     """For example "1,234 tokens, $0.02"."""
     return texts.amount(amount.tokens, amount.cost_usd)
+
+
+def action_message(response: ActionResponse) -> Json:
+    """Returns chat.postEphemeral's arguments: a sentence, and below it as much Markdown as one message holds."""
+    markdown, note = _first_page(response.markdown)
+    lines = {"sentence": response.sentence, "note": note}
+    above, *below = [blockkit.rich_text_line(unlinked(line), block_id) for block_id, line in lines.items() if line]
+    text = blockkit.markdown(rendered(markdown, growing=False))
+    return {"text": escaped(response.sentence), "blocks": [above, text, *below]}
+
+
+def action_text(response: ActionResponse) -> str:
+    """Returns the same without blocks, for a response_url: it takes no Markdown."""
+    markdown, note = _first_page(response.markdown)
+    # Our own sentence may name the admins. Nobody is notified: only the presser sees it.
+    sentence = _MENTION.sub(r"<@\1>", escaped(response.sentence))
+    more = "\n\n".join(filter(None, (with_ascii_hosts(markdown), note)))
+    return "\n\n".join(filter(None, (sentence, escaped(more))))
+
+
+def _first_page(markdown: str) -> tuple[str, str]:
+    """Returns as much of a text as one message holds, and a sentence about the rest."""
+    pages = Pages(max_full=1)
+    pages.append(markdown)
+    first, *more = [*pages.full, pages.growing]
+    return first.markdown, texts.REST_LEFT_OUT if more else ""
+
+
+def offer(sentence: str, label: str, action_id: str, value: str = "") -> list[Json]:
+    """Returns a sentence, and a button that does what the sentence is about."""
+    return [section(mrkdwn(sentence)), blockkit.actions([blockkit.button(action_id, label, value)])]

@@ -2,15 +2,24 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from bot.core import texts
-from bot.core.app_home import DIRECT_MESSAGES, TOP, HomeView, MonthUsage, Ranking, Used, WorkspaceUsage, ranked
-from bot.core.entities import escape
-from bot.core.inbound.channel_settings import EffectiveSettings
-from bot.core.limits.access import Denial
-from bot.core.limits.caps import Amount, OwnCap, Period, Scope
-from bot.core.reply.preview import beginning
+from bot.core.caps import Amount, Period, Scope
+from bot.core.conversation import escape
+from bot.core.surfaces import (
+    DIRECT_MESSAGES,
+    TOP,
+    ChannelsWithSettings,
+    HomeView,
+    Ranking,
+    Used,
+    WorkspaceUsage,
+    ranked,
+)
+from bot.markdown.preview import beginning
 from bot.slack.format.blockkit import (
+    SECTION_CHARS,
     Json,
     actions,
     bar_chart,
@@ -26,11 +35,14 @@ from bot.slack.format.blockkit import (
     users_select,
 )
 from bot.slack.format.command_responses import amount_text, usage_text
+from bot.slack.format.payload import remark
 
 PROMPT_CHARS = 400
 NAME_CHARS = 40
 """The longest name of a model or tool."""
 BAR_CHARS = 8
+CHANNELS_CHARS = SECTION_CHARS - 100
+"""What the lines about channels with settings may take."""
 SET_WORKSPACE_CAPS = "set_workspace_caps"
 SET_PERSON_CAPS = "set_person_caps"
 SET_CHANNEL_CAPS = "set_channel_caps"
@@ -39,14 +51,19 @@ SET_CHANNEL_CAPS = "set_channel_caps"
 
 def home_view(view: HomeView) -> Json:
     """Returns the view that views.publish takes."""
+    defaults = view.defaults
+    mentions = texts.MENTIONS_NEEDED[defaults.engagement]
+    prompt = escape(beginning(defaults.system_prompt, PROMPT_CHARS))
     blocks = [
         header("Typist"),
         section(mrkdwn(f"{texts.WHAT_I_DO}\n{texts.COMMANDS_IN_HOME}")),
+        section(plain_text(texts.TRY_ONE)),
+        suggestion_row(),
         divider(),
         header(texts.USAGE_HEADING),
         section(mrkdwn(usage_text(view.usage))),
         header(texts.DEFAULTS_HEADING),
-        section(mrkdwn(_defaults_text(view.defaults))),
+        section(mrkdwn(texts.defaults(escape(defaults.model_name), mentions, prompt))),
         context(plain_text(texts.CHANNELS_DIFFER)),
     ]
     return home(blocks + (_admin_blocks(view.workspace) if view.workspace else []))
@@ -58,24 +75,20 @@ def cap_notice_blocks(sentence: str, unit: str, daily: Sequence[tuple[str, float
     return [section(mrkdwn(sentence)), *chart, context(plain_text(texts.QUOTAS_ARE_SET_IN_HOME))]
 
 
-def denied_view(denial: Denial) -> Json:
-    """Returns the view of a person without access."""
-    return home([header("Typist"), section(plain_text(denial))])
-
-
-def _defaults_text(defaults: EffectiveSettings) -> str:
-    mentions = texts.MENTIONS_NEEDED[defaults.engagement]
-    prompt = escape(beginning(defaults.system_prompt, PROMPT_CHARS))
-    return texts.defaults(escape(defaults.model), mentions, prompt)
+def denied_view(sentence: str) -> Json:
+    """Returns the view of a person without access, with a sentence of mrkdwn that says why."""
+    return home([header("Typist"), section(mrkdwn(sentence))])
 
 
 def _admin_blocks(workspace: WorkspaceUsage) -> list[Json]:
+    totals = [texts.usage(period, amount_text(workspace.spent[period])) for period in Period]
+    totals.append(texts.usage_last_month(amount_text(workspace.last_month.total)))
     settings = "\n".join(f"*{label}*: {escape(value)}" for label, value in workspace.settings.items())
     return [
         divider(),
         header(texts.WORKSPACE_HEADING),
-        section(mrkdwn(_totals_text(workspace))),
-        *_usage_blocks(workspace.this_month, workspace.last_month),
+        section(mrkdwn("\n".join(totals))),
+        *_usage_blocks(workspace),
         header(texts.QUOTAS_HEADING),
         section(mrkdwn(_quotas_text(workspace))),
         actions(
@@ -87,19 +100,26 @@ def _admin_blocks(workspace: WorkspaceUsage) -> list[Json]:
             # With another name, the menus forget what was chosen: Slack tells of no choice that is made again.
             block_id=f"caps {workspace.built_at}",
         ),
+        header(texts.CHANNEL_SETTINGS_HEADING),
+        section(mrkdwn(_channels_text(workspace.channels))),
         header(texts.SETTINGS_HEADING),
         section(mrkdwn(settings)),
         context(plain_text(texts.WHY_ADMINS_SEE_THIS)),
     ]
 
 
-def _totals_text(workspace: WorkspaceUsage) -> str:
-    lines = [texts.usage(period, amount_text(workspace.spent[period])) for period in Period]
-    return "\n".join([*lines, texts.usage_last_month(amount_text(workspace.last_month.total))])
+def _channels_text(channels: ChannelsWithSettings) -> str:
+    lines = [f"<#{channel_id}>: {' '.join(sentences)}" for channel_id, sentences in channels.listed]
+    ends = accumulate(len(line) + 1 for line in lines)
+    shown = [line for line, end in zip(lines, ends, strict=True) if end <= CHANNELS_CHARS]
+    if others := channels.others + len(lines) - len(shown):
+        shown.append(texts.more_channels(others))
+    return "\n".join(shown or [texts.NO_CHANNEL_SETTINGS])
 
 
-def _usage_blocks(this_month: MonthUsage, last_month: MonthUsage) -> list[Json]:
+def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
     """Returns who used what, as text: Slack takes charts in messages only."""
+    this_month, last_month = workspace.this_month, workspace.last_month
     people = ranked(this_month.people, last_month.people, Amount())
     channels = ranked(this_month.channels, last_month.channels, Amount())
     models = ranked(this_month.models, last_month.models, Amount())
@@ -107,7 +127,7 @@ def _usage_blocks(this_month: MonthUsage, last_month: MonthUsage) -> list[Json]:
     return [
         _ranking(texts.PEOPLE, people, lambda user_id: f"<@{user_id}>", amount_text),
         _ranking(texts.CHANNELS, channels, _channel_name, amount_text),
-        _ranking(texts.MODELS, models, _short_name, amount_text),
+        _ranking(texts.MODELS, models, lambda model: _short_name(workspace.names.of(model)), amount_text),
         _ranking(texts.TOOLS, calls, _short_name, texts.calls_made),
     ]
 
@@ -117,7 +137,10 @@ def _ranking(heading: str, ranking: Ranking[Used], name: Callable[[str], str], a
     parts = _parts([this for _, this, _ in ranking.top])
     lines: list[str] = []
     for part, (key, this, last) in zip(parts, ranking.top, strict=True):
-        lines.append(f"{_bar(part)} {name(key)}: {_in_both_months(this, last, amount)}")
+        # What is more than nothing shows.
+        filled = min(BAR_CHARS, math.ceil(part * BAR_CHARS))
+        bar = "█" * filled + "░" * (BAR_CHARS - filled)
+        lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")
     if ranking.others:
         lines.append(texts.others(ranking.others, _in_both_months(*ranking.others_used, amount)))
     return section(mrkdwn("\n".join([f"*{heading}*", *(lines or [texts.NO_USAGE])])))
@@ -135,12 +158,6 @@ def _parts(used: Sequence[Amount | int]) -> list[float]:
     ]
     largest = max(numbers, default=0)
     return [number / largest if largest else 0.0 for number in numbers]
-
-
-def _bar(part: float) -> str:
-    """Returns a bar of BAR_CHARS; what is more than nothing shows."""
-    filled = min(BAR_CHARS, math.ceil(part * BAR_CHARS))
-    return "█" * filled + "░" * (BAR_CHARS - filled)
 
 
 def _channel_name(channel_id: str) -> str:
@@ -163,15 +180,30 @@ def _quotas_text(workspace: WorkspaceUsage) -> str:
         elif (cap.window, cap.in_dollars) not in replaced:
             lines.append(texts.quota_usage(name, cap.percent_used(workspace.spent[cap.window.period])))
     by_use = sorted(quotas.own, key=lambda own: (-own.cap.used_by(own.used) / own.cap.limit, own.owner.id))
-    lines += map(_own_quota, by_use[:TOP])
+    for own in by_use[:TOP]:
+        name = texts.quota_of(own.cap.window.scope, own.owner.id, own.cap.limit_text, own.cap.window.period)
+        lines.append(texts.quota_usage(name, own.cap.percent_used(own.used)))
     if len(by_use) > TOP:
         lines.append(texts.more_quotas(len(by_use) - TOP))
     if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own))):
-        lines.append(texts.quotas_leave_out([_short_name(model) for model in quotas.unpriced[:TOP]]))
+        unpriced = [_short_name(workspace.names.of(model)) for model in quotas.unpriced[:TOP]]
+        lines.append(texts.quotas_leave_out(unpriced))
     return "\n".join(lines or [texts.NO_QUOTAS_SET])
 
 
-def _own_quota(own: OwnCap) -> str:
-    cap = own.cap
-    quota = texts.quota_of(cap.window.scope, own.owner.id, cap.limit_text, cap.window.period)
-    return texts.quota_usage(quota, cap.percent_used(own.used))
+SUGGESTION = "suggestion"
+"""Begins the action_id of a suggested prompt's button. A dash and its number follow."""
+
+
+def welcome(greeting: str, seen: str) -> Json:
+    """Returns the arguments of chat.postMessage; `seen` says who sees what, and how to stop it. Both are mrkdwn.
+
+    No block of it counts as an answer, so a question in its thread begins a conversation.
+    """
+    return {"text": greeting, "blocks": [*remark(greeting), suggestion_row(), context(mrkdwn(seen))]}
+
+
+def suggestion_row() -> Json:
+    """Returns the buttons of the suggested prompts."""
+    buttons = [button(f"{SUGGESTION}-{number}", label, label) for number, label in enumerate(texts.PANE_SUGGESTIONS)]
+    return actions(buttons, block_id=SUGGESTION)

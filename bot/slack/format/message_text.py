@@ -1,18 +1,26 @@
-"""The text of a message as a reader in Slack sees it: its blocks, and the attachments below them.
+"""What a message of Slack's holds, as the prompt has it: its text as a reader in Slack sees it, and its files.
 
-All parts are put together as mrkdwn, with its structure (lists, quotes, code, emphasis) as Markdown. Only the whole is
-turned into the text of a message (core/inbound/mentions.py).
+The text is that of its blocks, and the attachments below them. All parts are put together as mrkdwn, with its structure
+(lists, quotes, code, emphasis) as Markdown. Only the whole is turned into the text of a message (core/conversation.py).
+
+mrkdwn has `<…>` for people, channels, links and dates, and its own marks for emphasis. docs.slack.dev, "Formatting
+message text" and "Rich text block".
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
 from typing import Any
 
-from bot.core.entities import escape, unescape
-from bot.core.inbound.marks import one_line
-from bot.slack.format import mrkdwn, rich_text
-from bot.slack.format.payload import Json, json_object, json_objects, string
-from bot.slack.format.rich_text import quoted
+from bot.core import texts
+from bot.core.conversation import File, ThreadKey, escape, named_by_others, unescape
+from bot.core.files import CHECK_FILE_INFO, canvas_mention, is_canvas
+from bot.core.prompt import one_line
+from bot.markdown.escaping import fenced, longest_ticks
+from bot.slack.format.payload import Json, count, json_object, json_objects, string, strings
 
 MAX_ATTACHED_CHARS = 40_000
 """The length of the longest Slack message; attachments beyond it are left out whole."""
@@ -20,12 +28,54 @@ MAX_ELEMENTS = 1_500
 """Blocks with more elements count as empty: the text beside them has the same words, and is read in less time."""
 MAX_DEPTH = 4
 """Forwarded messages and unknown blocks may be nested."""
+MAX_QUOTED_CHARS = 1_500
+"""What a tool shows of one message."""
+INDENT = "    "
+MAX_INDENT = 8
+"""Slack's own limit."""
 MORE = "(More is attached.)"
+OWN_EMOJI = "emoji"
+"""`<!emoji^name>` stands for an emoji of the workspace: one that has no character."""
+CANVAS = "canvas"
+"""`<!canvas^F…|label>` stands for a canvas's title."""
 
 _WRITTEN = ("rich_text", "table", "markdown", "header", "section", "context", "actions", "context_actions", "image")
 """The kinds of blocks that hold nothing but what the message's writer put there."""
 _PARTS = ("blocks", "elements", "message_blocks", "attachments")
 _BAR = re.compile(r"<[^<>]*>|\|")
+_SEQUENCE = re.compile(
+    # The first of several `<` begins the sequence. The search stays fast because it starts with one plain character.
+    r"<(?<!<<)<*+(?:(?P<mark>[@#!])(?P<target>[^<>|]*)(?:\|(?P<name>[^<>]*))?"
+    r"|(?P<url>[A-Za-z][A-Za-z0-9+.-]*:[^<>|\s]+)(?:\|(?P<label>[^<>]*))?)>"
+)
+_MENTION_ID = re.compile(r"[A-Z0-9]+")
+_NAMED = re.compile(r"<(?:[@#]|!subteam\^)([A-Z0-9]+)\|@?([^<>]+)>")
+_KEPT = r"```.*?```|`[^`\n]+`|<[^<>\n]*>"
+_EMPHASIS = [
+    (
+        re.compile(
+            rf"(?P<kept>{_KEPT})|(?<!{mark})(?<![^\W_]){mark}(?=\S)"
+            rf"(?P<words>(?:`[^`\n]+`|<[^<>\n]*>|[^{mark}<`\n])+?)(?<=\S){mark}(?!{mark})(?![^\W_])",
+            re.DOTALL,
+        ),
+        marks,
+    )
+    for mark, marks in ((r"\*", "**"), ("~", "~~"))
+]
+_QUIET_SCHEMES = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
+_REFERENCES = {
+    "user": ("@", "user_id"),
+    "channel": ("#", "channel_id"),
+    "usergroup": ("!subteam^", "usergroup_id"),
+    "broadcast": ("!", "range"),
+}
+_CODE_POINT = re.compile(r"[0-9a-c][0-9a-f]{1,3}|[ef][0-9a-f]{3}|[1-9a-f][0-9a-f]{4}", re.IGNORECASE)
+"""Any code point that text can hold, in hexadecimal."""
+_ID = re.compile(r"\w+\Z")
+_MARKS = (("strike", "~~"), ("italic", "_"), ("bold", "**"))
+_STYLES = ("code", *(style for style, _ in _MARKS))
+_CLIPS = ("slack_audio", "slack_video")
+"""The subtypes of what people record in Slack."""
 
 
 def messages_in(answer: Json) -> list[Json]:
@@ -37,8 +87,8 @@ def body_of(message: Json) -> str:
     """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read."""
     text = string(message, "text")
     written = [block for block in json_objects(message, "blocks") if block.get("type") in _WRITTEN]
-    body = _blocks(written, mrkdwn.labels(text), MAX_DEPTH) or mrkdwn.emphasized(text)
-    return mrkdwn.message_text(body)
+    body = _blocks(written, names_in(text), MAX_DEPTH) or emphasized(text)
+    return message_text(body)
 
 
 def attached_to(message: Json) -> str:
@@ -47,9 +97,9 @@ def attached_to(message: Json) -> str:
     Blocks of unknown kinds may quote others as well, so they are not the writer's words either.
     """
     unknown = [block for block in json_objects(message, "blocks") if block.get("type") not in _WRITTEN]
-    others = _blocks(unknown, mrkdwn.labels(string(message, "text")), MAX_DEPTH)
+    others = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH)
     below = _attachments(message, MAX_DEPTH)
-    return mrkdwn.message_text("\n\n".join(filter(None, (quoted(others) if others else "", below))))
+    return message_text("\n\n".join(filter(None, (quoted(others) if others else "", below))))
 
 
 def app_name(message: Json) -> str | None:
@@ -63,6 +113,67 @@ def app_name(message: Json) -> str | None:
 def is_by_app(message: Json) -> bool:
     """Returns whether an app wrote the message: only people's own clients give messages an id."""
     return "app_id" in message and "client_msg_id" not in message
+
+
+def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
+    """Returns the files of a message and of the messages that it forwards.
+
+    Slack lets whoever reads a forwarded message open its files, but not its canvases. So a canvas has no name before
+    its access is checked: its title may be as private as its content.
+    """
+    shared = [file_of(file) for file in json_objects(message, "files")]
+    forwarded = [
+        file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
+    ]
+    checked = [
+        replace(file, name=texts.CANVAS_UNNAMED, access=CHECK_FILE_INFO) if is_canvas(file) else file
+        for file in forwarded
+    ]
+    return (*shared, *checked)
+
+
+def file_of(file: Mapping[str, Any]) -> File:
+    """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
+    transcription = json_object(file, "transcription")
+    has_transcript, preview = transcription.get("status") == "complete", json_object(transcription, "preview")
+    duration_ms, size = file.get("duration_ms"), file.get("size")
+    return File(
+        id=string(file, "id"),
+        name=string(file, "name") or string(file, "title") or texts.FILE_UNNAMED,
+        mimetype=string(file, "mimetype"),
+        filetype=string(file, "filetype"),
+        mode=string(file, "mode"),
+        access=string(file, "file_access"),
+        url=string(file, "url_private_download") or string(file, "url_private"),
+        size_bytes=size if isinstance(size, int) and size > 0 else 0,
+        user_id=string(file, "user"),
+        # The names of clips are translated.
+        is_clip=string(file, "subtype") in _CLIPS,
+        # Slack may show only a transcript's beginning.
+        transcript=string(preview, "content") if has_transcript and preview.get("has_more") is False else None,
+        captions_url=string(file, "vtt") if has_transcript else "",
+        seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
+    )
+
+
+def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
+    """Whether all who read a thread may read a file, by its description from files.info.
+
+    It is shared in the thread's channel, or the asker owns it and nobody else reads the thread.
+    """
+    if thread.channel_id in _places_of(file):
+        return True
+    return thread.in_direct_message and bool(asker) and string(file, "user") == asker
+
+
+def _places_of(file: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the ids of the channels in which a file is shared."""
+    for key in ("channels", "groups", "ims"):
+        yield from strings(file, key)
+    for group in json_object(file, "shares").values():
+        yield from group if isinstance(group, Mapping) else ()
+    # A channel's own canvas is shared nowhere else.
+    yield string(file, "linked_channel_id")
 
 
 def _attachments(message: Json, depth: int) -> str:
@@ -89,10 +200,14 @@ def _attachment(attachment: Json, depth: int) -> str:
         return _forwarded(attachment, depth)
     author = escape(unescape(string(attachment, "author_name") or string(attachment, "service_name")))
     title, url = string(attachment, "title"), string(attachment, "title_link")
-    head = mrkdwn.link(url, unescape(title)) if title and url else title
+    head = link(url, unescape(title)) if title and url else title
     body = _blocks(json_objects(attachment, "blocks"), {}, depth) or _mrkdwn(attachment, "text")
     pretext, footer = _mrkdwn(attachment, "pretext"), string(attachment, "footer")
-    inner = "\n".join(part for part in (pretext, author, head, body, *_fields(attachment), footer) if part)
+    fields = [
+        ": ".join(filter(None, (string(field, "title"), _mrkdwn(field, "value"))))
+        for field in json_objects(attachment, "fields")
+    ]
+    inner = "\n".join(part for part in (pretext, author, head, body, *fields, footer) if part)
     whole = (inner if inner.strip() else string(attachment, "fallback")).strip("\n")
     # Only our own words stand outside quotes: none of an app's can pass for a message that somebody forwarded.
     return quoted(whole) if whole.strip() else ""
@@ -100,7 +215,7 @@ def _attachment(attachment: Json, depth: int) -> str:
 
 def _forwarded(attachment: Json, depth: int) -> str:
     """Returns a message that a person forwarded (`is_share`), or whose link Slack unfurled."""
-    labels = mrkdwn.labels(string(attachment, "text"))
+    labels = names_in(string(attachment, "text"))
     messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
     parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1) for message in messages]
     written = "\n\n".join(part for part in parts if part)
@@ -117,12 +232,6 @@ def _author(attachment: Json) -> str:
         return escape(name)
     author_id = string(attachment, "author_id")
     return f"<@{author_id}>" if author_id.isalnum() else "somebody"
-
-
-def _fields(attachment: Json) -> Iterator[str]:
-    for field in json_objects(attachment, "fields"):
-        title, value = string(field, "title"), _mrkdwn(field, "value")
-        yield f"{title}: {value}" if title and value else title or value
 
 
 def _blocks(blocks: Sequence[Json], labels: Mapping[str, str], depth: int) -> str:
@@ -150,31 +259,29 @@ def _element_count(holder: Json) -> int:
 def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
     match block.get("type"):
         case "rich_text":
-            return rich_text.markup_of(block, labels)
+            return _markup_of(block, labels)
         case "table":
             return _table(block, labels)
         case "markdown":
             return string(block, "text")
         case "header":
-            words = " ".join(_text_of(block, "text").split())
-            return f"**{words}**" if words else ""
+            heading = " ".join(_text_of(block, "text").split())
+            return f"**{heading}**" if heading else ""
         case "section":
             fields = map(_text_object, json_objects(block, "fields"))
             return "\n".join(filter(None, (_text_of(block, "text"), *fields, _button(json_object(block, "accessory")))))
         case "context" | "actions" | "context_actions":
-            return " ".join(filter(None, map(_element, json_objects(block, "elements"))))
+            elements = json_objects(block, "elements")
+            # Of an image its description, of a button its link.
+            words = (_text_object(one) or string(one, "alt_text") or _button(one) for one in elements)
+            return " ".join(filter(None, words))
     return "\n".join(_any_texts(block, labels, depth))
-
-
-def _element(element: Json) -> str:
-    """Returns a text, an image's description, or a button's link."""
-    return _text_object(element) or string(element, "alt_text") or _button(element)
 
 
 def _button(element: Json) -> str:
     """Returns a button with an address as a link, "" for others: a model can't press them."""
     url = string(element, "url")
-    return mrkdwn.link(url, unescape(_text_of(element, "text"))) if url else ""
+    return link(url, unescape(_text_of(element, "text"))) if url else ""
 
 
 def _table(block: Json, labels: Mapping[str, str]) -> str:
@@ -194,7 +301,7 @@ def _table(block: Json, labels: Mapping[str, str]) -> str:
 def _cell(cell: Json, labels: Mapping[str, str]) -> str:
     match cell:
         case {"type": "rich_text"}:
-            text = rich_text.markup_of(cell, labels)
+            text = _markup_of(cell, labels)
         case {"type": "raw_number", "value": int() | float() as number}:
             text = f"{number:.15g}" if isinstance(number, float) else str(number)
         case _:
@@ -208,7 +315,7 @@ def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str
         return
     if isinstance(node, Mapping):
         if node.get("type") == "rich_text":
-            yield rich_text.markup_of(node, labels)
+            yield _markup_of(node, labels)
             return
         for key, value in node.items():
             if key in ("title", "text", "alt_text", "description") and isinstance(value, str) and value:
@@ -230,4 +337,230 @@ def _text_object(text_object: Json) -> str:
 
 
 def _mrkdwn(holder: Json, key: str) -> str:
-    return mrkdwn.emphasized(string(holder, key))
+    return emphasized(string(holder, key))
+
+
+def _markup_of(block: Json, labels: Mapping[str, str]) -> str:
+    """Returns the block as mrkdwn; `labels` are the names in the message itself, by id."""
+    text = ""
+    previous_kind = ""
+    for element in json_objects(block, "elements"):
+        kind = str(element.get("type"))
+        part = _part(kind, element, labels).strip("\n")
+        if not part.strip():
+            continue
+        text += ("\n" if kind == previous_kind == "rich_text_list" else "\n\n") if text else ""
+        text += part
+        previous_kind = kind
+    return text
+
+
+def words_of(block: Json) -> str:
+    """Returns the text of a block that the bot posted, as mrkdwn; Slack turned its emoji and links into elements."""
+    lines = [map(_typed, json_objects(element, "elements")) for element in json_objects(block, "elements")]
+    return "\n".join(_inline(line, {}) for line in lines)
+
+
+def quoted(text: str) -> str:
+    """Returns the text as a quote in Markdown, in which each line is marked, whatever ends it."""
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines() or [""])
+
+
+def quoted_for_model(text: str) -> str:
+    """Returns a text that a tool found as a quote. Nothing that is said in one message reads as another one."""
+    return quoted(f"{text[:MAX_QUOTED_CHARS]} […]" if len(text) > MAX_QUOTED_CHARS else text)
+
+
+def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
+    inner = json_objects(element, "elements")
+    match kind:
+        case "rich_text_list":
+            part = "\n".join(_items(element, inner, labels))
+        case "rich_text_preformatted":
+            code = escape("".join(map(_code, inner)).strip("\n"))
+            language = string(element, "language")
+            part = fenced(code, language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
+        case "rich_text_quote":
+            return quoted(_inline(inner, labels).strip("\n"))
+        case _:
+            return _inline(inner, labels)
+    # A border on anything else means that it is inside a quote.
+    return quoted(part) if part and element.get("border") == 1 else part
+
+
+def _items(element: Json, items: Iterable[Json], labels: Mapping[str, str]) -> Iterator[str]:
+    indent = INDENT * min(count(element, "indent"), MAX_INDENT)
+    for number, item in enumerate(items, start=count(element, "offset") + 1):
+        sign = f"{number}. " if element.get("style") == "ordered" else "- "
+        text = _inline(json_objects(item, "elements"), labels).strip("\n")
+        yield indent + sign + text.replace("\n", f"\n{indent}{' ' * len(sign)}")
+
+
+def _code(element: Json) -> str:
+    """Returns an element of a code block, where nothing is markup: a link's address stands beside its label."""
+    text, url = string(element, "text"), string(element, "url")
+    return f"{text} ({url})" if _tells_more(url, text) else text or url
+
+
+def _inline(elements: Iterable[Json], labels: Mapping[str, str]) -> str:
+    """Returns a line of elements; adjacent elements of one style are marked together."""
+    parts = []
+    for styles, group in groupby(elements, key=_styles):
+        text = "".join(_piece(element, labels, "code" in styles) for element in group)
+        parts.append("\n".join(_marked(line, styles) for line in text.split("\n")))
+    return "".join(parts)
+
+
+def _styles(element: Json) -> frozenset[str]:
+    """Returns an element's styles. Mentions have none, so that a message still begins with its mention."""
+    if element.get("type") not in ("text", "link", "emoji"):
+        return frozenset()
+    style = json_object(element, "style")
+    styles = frozenset(name for name in _STYLES if style.get(name) is True)
+    # As code, a link would lose its address.
+    return styles - {"code"} if _tells_more(string(element, "url"), string(element, "text")) else styles
+
+
+def _marked(line: str, styles: frozenset[str]) -> str:
+    """Puts a style's marks around the words without their outer spaces: Markdown allows no space inside marks."""
+    words = line.strip()
+    if not words or not styles:
+        return line
+    before, after = line[: len(line) - len(line.lstrip())], line[len(line.rstrip()) :]
+    if "code" in styles:
+        ticks = "`" * (longest_ticks(words) + 1)
+        words = f"{ticks} {words} {ticks}" if "`" in words[:1] + words[-1:] else f"{ticks}{words}{ticks}"
+    for style, mark in _MARKS:
+        words = f"{mark}{words}{mark}" if style in styles else words
+    return before + words + after
+
+
+def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
+    kind = str(element.get("type"))
+    if kind in _REFERENCES:
+        mark, key = _REFERENCES[kind]
+        return _reference(mark, string(element, key), labels)
+    text = string(element, "text")
+    match kind:
+        case "link":
+            url = string(element, "url")
+            return escape(text or url) if as_code or not url else link(url, text)
+        case "emoji":
+            name = string(element, "name")
+            return f":{escape(name)}:" if element.get("unicode") or "|" in name else f"<!{OWN_EMOJI}^{escape(name)}>"
+        case "canvas":
+            return _canvas(string(element, "label"), string(element, "file_id"))
+        case "color":
+            return escape(string(element, "value"))
+        case "date":
+            date = string(element, "fallback")
+            if date and (url := string(element, "url")):
+                return link(url, date)
+            return escape(date) or f"<!date^{count(element, 'timestamp')}>"
+    return escape(text)
+
+
+def _canvas(title: str, file_id: str) -> str:
+    if not _ID.match(file_id):
+        return escape(title)
+    titled = link(f"!{CANVAS}^{file_id}", title) if title.strip() else ""
+    return " ".join(filter(None, (titled, canvas_mention(file_id))))
+
+
+def _reference(mark: str, id_: str, labels: Mapping[str, str]) -> str:
+    if not _ID.match(id_):
+        return ""
+    return f"<{mark}{id_}|{labels[id_]}>" if id_ in labels else f"<{mark}{id_}>"
+
+
+def _typed(element: Json) -> Json:
+    """Returns an emoji as it was typed: as a character, or as its name if it is the workspace's own."""
+    if element.get("type") != "emoji":
+        return element
+    code_points = string(element, "unicode").split("-")
+    if not all(_CODE_POINT.fullmatch(code_point) for code_point in code_points):
+        return {"type": "text", "text": f":{string(element, 'name')}:"}
+    return {"type": "text", "text": "".join(chr(int(code_point, 16)) for code_point in code_points)}
+
+
+def link(url: str, label: str) -> str:
+    """Returns a link in mrkdwn; neither argument is escaped yet."""
+    target = escape(url.translate({ord(mark): f"%{ord(mark):02X}" for mark in "<>| \n\t"}))
+    label = escape(" ".join(label.split()))
+    return f"<{target}|{label}>" if label and label != target else f"<{target}>"
+
+
+def _tells_more(url: str, label: str) -> bool:
+    """Whether the address says more than the label: Slack's own labels only repeat it."""
+    bare = _QUIET_SCHEMES.sub("", url)
+    return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
+
+
+def emphasized(mrkdwn: str) -> str:
+    """Returns mrkdwn with its emphasis in Markdown: `**bold**` and `~~gone~~` take two marks there, `_this_` one."""
+    for pattern, marks in _EMPHASIS:
+        mrkdwn = pattern.sub(partial(_with_marks, marks), mrkdwn)
+    return mrkdwn
+
+
+def _with_marks(marks: str, match: re.Match[str]) -> str:
+    return match["kept"] or f"{marks}{match['words']}{marks}"
+
+
+def names_in(mrkdwn: str) -> dict[str, str]:
+    """Returns the names of people, channels and groups in the mrkdwn itself, by id."""
+    return dict(_NAMED.findall(mrkdwn))
+
+
+def message_text(mrkdwn: str) -> str:
+    """Returns mrkdwn as the text of a message (core/conversation.py).
+
+    Links, dates, groups and broadcasts are written out in Markdown; mentions of people and channels keep their ids.
+    """
+    parts, end = [], 0
+    for sequence in _SEQUENCE.finditer(mrkdwn):
+        parts += [_without_markup(mrkdwn[end : sequence.start()]), _sequence(sequence)]
+        end = sequence.end()
+    return "".join([*parts, _without_markup(mrkdwn[end:])])
+
+
+def _without_markup(text: str) -> str:
+    """Escapes each `<` that begins no sequence; apps send such text."""
+    return text.replace("<", "&lt;")
+
+
+def _sequence(match: re.Match[str]) -> str:
+    if match["url"] is not None:
+        url, label = unescape(match["url"]), unescape(match["label"] or "").strip()
+        target = url if "://" in url else _QUIET_SCHEMES.sub("", url)
+        return escape(f"[{label}]({target})" if _tells_more(url, label) else target)
+    mark = match["mark"]
+    target = match["target"]
+    name = unescape(match["name"] or "").strip()
+    if mark == "!":
+        kind, _, id_ = target.partition("^")
+        if kind == "subteam" and (named := named_by_others(id_, "@" + (name or id_).removeprefix("@"))):
+            return named
+        if kind == OWN_EMOJI:
+            return named_by_others("EMOJI", f":{unescape(id_)}:")
+        if kind == CANVAS:
+            return named_by_others(id_, name) or escape(name)
+        return escape(_special(target, name))
+    if not _MENTION_ID.fullmatch(target):
+        return escape(mark + (name or target).removeprefix(mark))
+    return f"<{mark}{target}|{escape(name)}>" if name else f"<{mark}{target}>"
+
+
+def _special(target: str, label: str) -> str:
+    """`<!here>`, `<!date^seconds^format^link|fallback>`."""
+    kind, _, rest = target.partition("^")
+    if kind == "date":
+        seconds, _, how = rest.partition("^")
+        url = unescape(how.partition("^")[2])
+        if label:
+            return f"[{label}]({url})" if url else label
+        try:
+            return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M} UTC"
+        except (ValueError, OverflowError, OSError):
+            return seconds
+    return "@" + (label or rest or kind).removeprefix("@")

@@ -1,38 +1,43 @@
-"""The modals as Block Kit, and the values that people submit. A field's block_id is its name."""
+"""The modals as Block Kit, and the values that people submit. A field's block_id is its name.
+
+One modal has a channel's settings, with caps for an admin, one only caps, and one asks for a question. One shows a tool
+call that a person decides about, as a reply does. A tool's title and description are the server's words, so they stand
+beside the server's name and the tool's real name. Arguments are code, in which Slack makes no emoji, link or mention of
+what is sent. Only plain names aren't.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from bot.core import texts
-from bot.core.conversation import Effort, is_direct
-from bot.core.inbound.channel_settings import (
-    ChannelSettings,
-    DefaultSettings,
-    Length,
-    SettingsField,
-    SettingsPlace,
-    emoji_name,
-)
-from bot.core.inbound.engagement import Engagement
-from bot.core.limits.cap_fields import OwnerCaps
+from bot.core.actions import ReplyAction
+from bot.core.approvals import ApprovalPlace, ArgumentField, Ask
+from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope, shown_number
+from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, emoji_name
+from bot.core.conversation import is_direct
 from bot.core.message_question import QuotedMessage
-from bot.core.reply.approvals import ApprovalPlace, Ask
-from bot.core.reply.preview import beginning
-from bot.core.tools import label_of
-from bot.slack.format import approval_blocks
+from bot.core.tool_calls import label_of
+from bot.core.triage import Engagement
+from bot.markdown.escaping import unlinked
+from bot.markdown.preview import beginning
+from bot.models.prompt import Effort
+from bot.slack.format import blockkit
 from bot.slack.format.blockkit import (
     Json,
     checkboxes,
     context,
     header,
     input_field,
+    line,
     modal,
     modal_to_read,
     mrkdwn,
     multi_static_select,
+    number_input,
     plain_text,
     radio_buttons,
     section,
@@ -40,24 +45,30 @@ from bot.slack.format.blockkit import (
     text_area,
     text_line,
     untouched,
+    words,
 )
-from bot.slack.format.cap_modals import caps_blocks
+from bot.slack.format.command_responses import amount_text
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
 ARGUMENTS = "arguments"
+CAPS = "caps"
 """Callback ids: the modals', and that of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 DEFAULT = "default"
 """The option that leaves a setting to the environment."""
+MODAL_PIECE_CHARS = 2_500
+"""Slack takes 3,000 characters of text in a block."""
 _PLACEHOLDER_CHARS = 150
 _QUOTE_BYTES = 2_000
-"""Of private_metadata, whose 3,000 may be characters or bytes. store/message_questions.py has the whole quote."""
+"""Of private_metadata, whose 3,000 may be characters or bytes. store/queue/unposted.py has the whole quote."""
 _DISPLAYED_QUOTE_CHARS = 300
 MAX_REVOCABLE = 50
 """Always allowed tools in the settings: more don't fit into a modal's text. `typist mcp` lists all."""
+
 _Option = TypeVar("_Option", bound=StrEnum)
-_WEB_SEARCH_VALUES = {"on": None, "off": False}
+_SWITCH_VALUES = {"on": None, "off": False}
+"""What is on by the settings can only be turned off."""
 
 
 def settings_modal(
@@ -78,23 +89,23 @@ def settings_modal(
         context(mrkdwn(texts.settings_apply_to(channel))),
         _model_field(settings, defaults, focus),
         _system_prompt_field(settings, defaults, focus),
-        _length_field(settings, focus),
-        _effort_field(settings, focus),
+        _menu_field(SettingsField.LENGTH, texts.LENGTH_LABEL, texts.LENGTH_OPTIONS, settings.length, focus),
+        _menu_field(
+            SettingsField.EFFORT, texts.EFFORT_LABEL, texts.EFFORT_OPTIONS, settings.effort, focus, texts.EFFORT_HINT
+        ),
     ]
     if not is_direct(place.channel_id):
-        blocks += [_engagement_field(settings, defaults, focus), _new_posts_field(settings, focus)]
-        if defaults.gate:
-            blocks.append(_gate_field(settings, focus))
-        if defaults.reactions:
-            blocks.append(_reaction_field(settings, focus))
-        if defaults.mcp_servers:
-            blocks.append(_mcp_servers_field(settings, defaults, focus))
+        blocks += _channel_fields(settings, defaults, focus)
     if defaults.web_search:
-        blocks.append(_web_search_field(settings, focus))
+        name, label, hint = SettingsField.WEB_SEARCH, texts.WEB_SEARCH_LABEL, texts.WEB_SEARCH_HINT
+        blocks.append(_switch(name, label, hint, is_on=settings.web_search is not False, focus=focus))
     if allowed_tools:
-        blocks.append(_allowed_tools_field(allowed_tools))
+        tools = {tool: label_of(tool) for tool in allowed_tools[:MAX_REVOCABLE]}
+        menu = multi_static_select(SettingsField.ALLOWED_TOOLS, tools)
+        name, label, hint = SettingsField.ALLOWED_TOOLS, texts.ALLOWED_TOOLS_LABEL, texts.ALLOWED_TOOLS_HINT
+        blocks.append(input_field(name, label, menu, hint=hint, optional=True))
     if caps:
-        blocks += [header(texts.CHANNEL_QUOTAS), *caps_blocks(caps)]
+        blocks += [header(texts.CHANNEL_QUOTAS), *_caps_blocks(caps)]
     return modal(
         SETTINGS,
         texts.SETTINGS_TITLE,
@@ -103,6 +114,198 @@ def settings_modal(
         close=texts.CANCEL,
         private_metadata=json.dumps(asdict(place), ensure_ascii=False),
     )
+
+
+def _model_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    first = next(iter(defaults.models), "")
+    # A model that was removed from BOT_MODELS isn't asked anymore.
+    chosen = settings.model if settings.model in defaults.models else None
+    labels = _with_default({model: defaults.names.of(model) for model in defaults.models}, first, chosen)
+    hint = texts.MODEL_HINT if len(defaults.models) > 1 else ""
+    return _menu_field(SettingsField.MODEL, texts.MODEL_LABEL, labels, chosen or DEFAULT, focus, hint)
+
+
+def _menu_field(
+    name: SettingsField, label: str, options: Mapping[str, str], chosen: str, focus: SettingsField, hint: str = ""
+) -> Json:
+    menu = static_select(name, options, chosen=chosen, focus=focus is name)
+    return input_field(name, label, menu, hint=hint, optional=False)
+
+
+def _system_prompt_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    name = SettingsField.SYSTEM_PROMPT
+    text = text_area(
+        name,
+        placeholder=beginning(defaults.system_prompt, _PLACEHOLDER_CHARS),
+        initial=settings.system_prompt,
+        focus=focus is name,
+    )
+    return input_field(name, texts.SYSTEM_PROMPT_LABEL, text, hint=texts.SYSTEM_PROMPT_HINT, optional=True)
+
+
+def _channel_fields(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> list[Json]:
+    """Returns the fields that a direct message doesn't have."""
+    new_posts = _checkbox(SettingsField.NEW_POSTS, texts.NEW_POSTS_OPTION, checked=settings.new_posts, focus=focus)
+    fields = [
+        _engagement_field(settings, defaults, focus),
+        input_field(SettingsField.NEW_POSTS, texts.NEW_POSTS_LABEL, new_posts, optional=True),
+    ]
+    if defaults.gate:
+        gate = _checkbox(SettingsField.GATE, texts.GATE_OPTION, checked=settings.gate, focus=focus)
+        fields.append(input_field(SettingsField.GATE, texts.GATE_LABEL, gate, hint=texts.GATE_HINT, optional=True))
+    if defaults.reactions:
+        name = SettingsField.REACTION
+        emoji = text_line(name, placeholder=texts.REACTION_PLACEHOLDER, initial=settings.reaction, focus=focus is name)
+        fields.append(input_field(name, texts.REACTION_LABEL, emoji, hint=texts.REACTION_HINT, optional=True))
+    if defaults.read_channel:
+        name, label, hint = SettingsField.READ_CHANNEL, texts.READ_CHANNEL_LABEL, texts.READ_CHANNEL_HINT
+        fields.append(_switch(name, label, hint, is_on=settings.read_channel is not False, focus=focus))
+    if defaults.mcp_servers:
+        fields.append(_mcp_servers_field(settings, defaults, focus))
+    return fields
+
+
+def _engagement_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    name = SettingsField.ENGAGEMENT
+    labels = _with_default(texts.ENGAGEMENTS, defaults.engagement, settings.engagement)
+    buttons = radio_buttons(name, labels, chosen=settings.engagement or DEFAULT, focus=focus is name)
+    return input_field(name, texts.ENGAGEMENT_LABEL, buttons, hint=texts.ENGAGEMENT_HINT, optional=False)
+
+
+def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -> dict[str, str]:
+    """Returns the options of a menu, first the environment's default, which is listed once unless it was chosen."""
+    others = {value: label for value, label in labels.items() if value != default or value == chosen}
+    return {DEFAULT: texts.default_option(labels.get(default, default)), **others}
+
+
+def _checkbox(name: SettingsField, option: str, *, checked: bool, focus: SettingsField) -> Json:
+    return checkboxes(name, {name: option}, chosen=(name,) if checked else (), focus=focus is name)
+
+
+def _mcp_servers_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    name = SettingsField.MCP_SERVERS
+    labels = {server: server for server in defaults.mcp_servers}
+    boxes = checkboxes(name, labels, chosen=settings.mcp_servers, focus=focus is name)
+    return input_field(name, texts.MCP_SERVERS_LABEL, boxes, hint=texts.MCP_SERVERS_HINT, optional=True)
+
+
+def _switch(name: SettingsField, label: str, hint: str, *, is_on: bool, focus: SettingsField) -> Json:
+    buttons = radio_buttons(name, texts.SWITCH, chosen="on" if is_on else "off", focus=focus is name)
+    return input_field(name, label, buttons, hint=hint, optional=False)
+
+
+def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelSettings]:
+    """Returns the channel of a settings modal, and the settings that a person entered."""
+    values = _values(view)
+    place = SettingsPlace(**json.loads(view["private_metadata"]))
+    model = values.get(SettingsField.MODEL, DEFAULT)
+    settings = ChannelSettings(
+        None if model == DEFAULT else model,
+        values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
+        _chosen(Engagement, values.get(SettingsField.ENGAGEMENT)),
+        SettingsField.NEW_POSTS in _checked(view, SettingsField.NEW_POSTS),
+        SettingsField.GATE in _checked(view, SettingsField.GATE),
+        _SWITCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
+        _SWITCH_VALUES.get(values.get(SettingsField.READ_CHANNEL, "on")),
+        _checked(view, SettingsField.MCP_SERVERS),
+        _chosen(Effort, values.get(SettingsField.EFFORT)) or Effort.NORMAL,
+        _chosen(Length, values.get(SettingsField.LENGTH)) or Length.NORMAL,
+        emoji_name(values.get(SettingsField.REACTION, "")),
+    )
+    return place, settings
+
+
+def shown_settings(view: Mapping[str, Any]) -> ChannelSettings:
+    """Returns the settings that a settings modal showed: those that an untouched one submits."""
+    _, shown = submitted_settings(untouched(view))
+    return shown
+
+
+def revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the always allowed tools that a person has removed. One that the modal didn't list isn't removed."""
+    name = SettingsField.ALLOWED_TOOLS
+    fields = [block for block in view.get("blocks") or () if block.get("block_id") == name]
+    listed = [str(option["value"]) for block in fields for option in block["element"]["options"]]
+    kept = _checked(view, name)
+    return tuple(tool for tool in listed if tool not in kept)
+
+
+def _chosen(options: type[_Option], value: str | None) -> _Option | None:
+    """Returns the option that a menu stands at; None if it stands at the environment's default."""
+    return next((option for option in options if option == value), None)
+
+
+def _checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Returns the options of a field that are chosen; none if the modal has no such field."""
+    elements = view["state"]["values"].get(name, {}).values()
+    return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
+
+
+def _values(view: Mapping[str, Any]) -> dict[str, str]:
+    """The fields that are not empty, by name."""
+    values = {}
+    for name, elements in view["state"]["values"].items():
+        for element in elements.values():
+            value = (element.get("selected_option") or {}).get("value") or element.get("value")
+            if isinstance(value, str) and value:
+                values[name] = value
+    return values
+
+
+def caps_modal(caps: OwnerCaps) -> Json:
+    """Returns the modal with the caps of the workspace, a channel or a person."""
+    owner = texts.quota_owner(caps.owner.scope, caps.owner.id)
+    return modal(
+        CAPS,
+        texts.QUOTAS_TITLE,
+        [section(mrkdwn(texts.quotas_apply_to(owner))), *_caps_blocks(caps)],
+        submit=texts.SAVE,
+        close=texts.CANCEL,
+        private_metadata=json.dumps(asdict(caps.owner)),
+    )
+
+
+def _caps_blocks(caps: OwnerCaps) -> list[Json]:
+    """Returns a field for each cap, below what is used."""
+    used = "\n".join(texts.usage(period, amount_text(caps.spent[period])) for period in Period)
+    return [context(mrkdwn(used)), *(_cap_field(caps, field) for field in CapField)]
+
+
+def _cap_field(caps: OwnerCaps, field: CapField) -> Json:
+    own, default = caps.own.get(field), caps.defaults.get(field)
+    entry = number_input(
+        field,
+        placeholder=texts.default_option(default.limit_text) if default else texts.NO_QUOTA,
+        initial=shown_number(own.limit) if own else "",
+        decimals=field.in_dollars,
+    )
+    return input_field(field, texts.QUOTA_LABELS[field], entry, optional=True)
+
+
+def submitted_caps(view: Mapping[str, Any]) -> tuple[CapOwner, Entered]:
+    """Returns whose caps a person submitted, and what they changed."""
+    owner = json.loads(view["private_metadata"])
+    return CapOwner(Scope(owner["scope"]), str(owner["id"])), entered_caps(view)
+
+
+def entered_caps(view: Mapping[str, Any]) -> Entered:
+    """Returns what a person entered in the fields that they changed; nothing if the modal has no such fields.
+
+    Another admin may have changed the others since the modal was opened.
+    """
+    entered, shown = _cap_texts(view), _cap_texts(untouched(view))
+    return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
+
+
+def _cap_texts(view: Mapping[str, Any]) -> dict[CapField, str]:
+    fields = {field: view["state"]["values"].get(field) for field in CapField}
+    elements = {field: next(iter(states.values())) for field, states in fields.items() if states}
+    return {field: str(element.get("value") or "").strip() for field, element in elements.items()}
+
+
+def sentence_modal(sentence: str, title: str) -> Json:
+    """Returns a modal that only says something, in mrkdwn."""
+    return modal_to_read(title, [section(mrkdwn(sentence))], close=texts.CLOSE_DETAILS)
 
 
 def question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
@@ -131,162 +334,20 @@ def _shortened(quote: str) -> str:
     return quote
 
 
-def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelSettings]:
-    """Returns the channel of a settings modal, and the settings that a person entered."""
-    values = _values(view)
-    place = SettingsPlace(**json.loads(view["private_metadata"]))
-    model = values.get(SettingsField.MODEL, DEFAULT)
-    settings = ChannelSettings(
-        None if model == DEFAULT else model,
-        values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
-        _chosen(Engagement, values.get(SettingsField.ENGAGEMENT)),
-        SettingsField.NEW_POSTS in _checked(view, SettingsField.NEW_POSTS),
-        SettingsField.GATE in _checked(view, SettingsField.GATE),
-        _WEB_SEARCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
-        _checked(view, SettingsField.MCP_SERVERS),
-        _chosen(Effort, values.get(SettingsField.EFFORT)) or Effort.NORMAL,
-        _chosen(Length, values.get(SettingsField.LENGTH)) or Length.NORMAL,
-        emoji_name(values.get(SettingsField.REACTION, "")),
-    )
-    return place, settings
-
-
-def shown_settings(view: Mapping[str, Any]) -> ChannelSettings:
-    """Returns the settings that a settings modal showed: those that an untouched one submits."""
-    _, shown = submitted_settings(untouched(view))
-    return shown
-
-
-def _chosen(options: type[_Option], value: str | None) -> _Option | None:
-    """Returns the option that a menu stands at; None if it stands at the environment's default."""
-    return next((option for option in options if option == value), None)
-
-
 def submitted_question(view: Mapping[str, Any]) -> tuple[QuotedMessage, str]:
     """Returns the question that a person entered, and the message that it is about, with the quote's beginning."""
     about = QuotedMessage(**json.loads(view["private_metadata"]))
     return about, _values(view).get(QUESTION, "").strip() or texts.EXPLAIN
 
 
-def _model_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
-    name = SettingsField.MODEL
-    first = next(iter(defaults.models), "")
-    # A model that was removed from BOT_MODELS isn't asked anymore.
-    chosen = settings.model if settings.model in defaults.models else None
-    labels = _with_default({model: model for model in defaults.models}, first, chosen)
-    menu = static_select(name, labels, chosen=chosen or DEFAULT, focus=focus is name)
-    hint = texts.MODEL_HINT if len(defaults.models) > 1 else ""
-    return input_field(name, texts.MODEL_LABEL, menu, hint=hint, optional=False)
-
-
-def _system_prompt_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
-    name = SettingsField.SYSTEM_PROMPT
-    text = text_area(
-        name,
-        placeholder=beginning(defaults.system_prompt, _PLACEHOLDER_CHARS),
-        initial=settings.system_prompt,
-        focus=focus is name,
-    )
-    return input_field(name, texts.SYSTEM_PROMPT_LABEL, text, hint=texts.SYSTEM_PROMPT_HINT, optional=True)
-
-
-def _length_field(settings: ChannelSettings, focus: SettingsField) -> Json:
-    name = SettingsField.LENGTH
-    menu = static_select(name, texts.LENGTH_OPTIONS, chosen=settings.length, focus=focus is name)
-    return input_field(name, texts.LENGTH_LABEL, menu, optional=False)
-
-
-def _effort_field(settings: ChannelSettings, focus: SettingsField) -> Json:
-    name = SettingsField.EFFORT
-    menu = static_select(name, texts.EFFORT_OPTIONS, chosen=settings.effort, focus=focus is name)
-    return input_field(name, texts.EFFORT_LABEL, menu, hint=texts.EFFORT_HINT, optional=False)
-
-
-def _engagement_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
-    name = SettingsField.ENGAGEMENT
-    labels = _with_default(texts.ENGAGEMENTS, defaults.engagement, settings.engagement)
-    buttons = radio_buttons(name, labels, chosen=settings.engagement or DEFAULT, focus=focus is name)
-    return input_field(name, texts.ENGAGEMENT_LABEL, buttons, hint=texts.ENGAGEMENT_HINT, optional=False)
-
-
-def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -> dict[str, str]:
-    """Returns the options of a menu, first the environment's default, which is listed once unless it was chosen."""
-    others = {value: label for value, label in labels.items() if value != default or value == chosen}
-    return {DEFAULT: texts.default_option(labels.get(default, default)), **others}
-
-
-def _new_posts_field(settings: ChannelSettings, focus: SettingsField) -> Json:
-    name = SettingsField.NEW_POSTS
-    box = _checkbox(name, texts.NEW_POSTS_OPTION, checked=settings.new_posts, focus=focus)
-    return input_field(name, texts.NEW_POSTS_LABEL, box, optional=True)
-
-
-def _gate_field(settings: ChannelSettings, focus: SettingsField) -> Json:
-    name = SettingsField.GATE
-    box = _checkbox(name, texts.GATE_OPTION, checked=settings.gate, focus=focus)
-    return input_field(name, texts.GATE_LABEL, box, hint=texts.GATE_HINT, optional=True)
-
-
-def _reaction_field(settings: ChannelSettings, focus: SettingsField) -> Json:
-    name = SettingsField.REACTION
-    text = text_line(name, placeholder=texts.REACTION_PLACEHOLDER, initial=settings.reaction, focus=focus is name)
-    return input_field(name, texts.REACTION_LABEL, text, hint=texts.REACTION_HINT, optional=True)
-
-
-def _checkbox(name: SettingsField, option: str, *, checked: bool, focus: SettingsField) -> Json:
-    return checkboxes(name, {name: option}, chosen=(name,) if checked else (), focus=focus is name)
-
-
-def _web_search_field(settings: ChannelSettings, focus: SettingsField) -> Json:
-    name = SettingsField.WEB_SEARCH
-    labels = {"on": texts.WEB_SEARCH_ON, "off": texts.WEB_SEARCH_OFF}
-    chosen = "off" if settings.web_search is False else "on"
-    buttons = radio_buttons(name, labels, chosen=chosen, focus=focus is name)
-    return input_field(name, texts.WEB_SEARCH_LABEL, buttons, hint=texts.WEB_SEARCH_HINT, optional=False)
-
-
-def _mcp_servers_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
-    name = SettingsField.MCP_SERVERS
-    labels = {server: server for server in defaults.mcp_servers}
-    boxes = checkboxes(name, labels, chosen=settings.mcp_servers, focus=focus is name)
-    return input_field(name, texts.MCP_SERVERS_LABEL, boxes, hint=texts.MCP_SERVERS_HINT, optional=True)
-
-
-def _allowed_tools_field(allowed_tools: Sequence[str]) -> Json:
-    name = SettingsField.ALLOWED_TOOLS
-    menu = multi_static_select(name, {tool: label_of(tool) for tool in allowed_tools[:MAX_REVOCABLE]})
-    return input_field(name, texts.ALLOWED_TOOLS_LABEL, menu, hint=texts.ALLOWED_TOOLS_HINT, optional=True)
-
-
-def revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the always allowed tools that a person has removed. One that the modal didn't list isn't removed."""
-    name = SettingsField.ALLOWED_TOOLS
-    fields = [block for block in view.get("blocks") or () if block.get("block_id") == name]
-    listed = [str(option["value"]) for block in fields for option in block["element"]["options"]]
-    kept = _checked(view, name)
-    return tuple(tool for tool in listed if tool not in kept)
-
-
-def _checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the options of a field that are chosen; none if the modal has no such field."""
-    elements = view["state"]["values"].get(name, {}).values()
-    return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
-
-
-def _values(view: Mapping[str, Any]) -> dict[str, str]:
-    """The fields that are not empty, by name."""
-    values = {}
-    for name, elements in view["state"]["values"].items():
-        for element in elements.values():
-            value = (element.get("selected_option") or {}).get("value") or element.get("value")
-            if isinstance(value, str) and value:
-                values[name] = value
-    return values
-
-
 def arguments_modal(ask: Ask, place: ApprovalPlace | None, *, as_json: bool) -> Json:
-    """Returns the modal with all arguments of a call, and with a button that approves it if there is a place."""
-    blocks = approval_blocks.in_modal(ask, as_json=as_json)
+    """Returns the modal with all arguments of a call: as a person reads them, or as they are sent.
+
+    It has a button that approves the call if there is a place.
+    """
+    arguments = map(blockkit.rich_text_preformatted, _pieces(ask.arguments)) if as_json else _fields(ask)
+    terms = blockkit.rich_text([*_warnings(ask), _terms(ask)])
+    blocks = [blockkit.rich_text(_heading(ask)), *arguments, terms]
     if place is None:
         return modal_to_read(texts.ARGUMENTS_TITLE, blocks, close=texts.CLOSE_DETAILS)
     return modal(
@@ -302,3 +363,88 @@ def arguments_modal(ask: Ask, place: ApprovalPlace | None, *, as_json: bool) -> 
 def approval_in(view: Mapping[str, Any]) -> ApprovalPlace:
     """Returns which call a person approves in the modal with its arguments."""
     return ApprovalPlace(**json.loads(view["private_metadata"]))
+
+
+def ask_in_reply(ask: Ask, block_id: str) -> list[Json]:
+    """Returns a call in a reply: what would be done, by whom and until when, and its buttons or decision."""
+    parts = [*_heading(ask), *_arguments(ask.shown_fields), *_warnings(ask)]
+    if ask.is_cut:
+        parts.append(line(words(texts.arguments_cut(ask.room, ask.chars), "italic")))
+    if ask.decision is not None:
+        decided = line(words(texts.DECISIONS[ask.decision], "italic"))
+        return [blockkit.rich_text([*parts, decided], block_id)]
+    return [blockkit.rich_text([*parts, _terms(ask)], block_id), blockkit.actions(_buttons(ask), f"{block_id}-buttons")]
+
+
+def _heading(ask: Ask) -> list[Json]:
+    title = words(texts.ASKING_FOR), words(unlinked(ask.title), "bold"), words("? "), words(ask.tool, "code")
+    said = words(texts.described_by(ask.server), "italic"), words(unlinked(ask.description))
+    return [line(*title), *([blockkit.part("rich_text_quote", *said)] if ask.description else [])]
+
+
+def _warnings(ask: Ask) -> list[Json]:
+    return [line(words(unlinked(warning), "bold")) for warning in ask.warnings]
+
+
+def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
+    """Returns arguments in their order: short ones as a list, each longer one as a block of code."""
+    parts: list[Json] = []
+    for argument in fields:
+        name = _name(argument, f"{argument.name}:")
+        if argument.is_block:
+            parts += [line(name), blockkit.code_block(argument.value)]
+            continue
+        if not (parts and parts[-1]["type"] == "rich_text_list"):
+            parts.append(blockkit.bullets([]))
+        parts[-1]["elements"].append(line(name, words(" "), words(argument.value, "code")))
+    return parts or [line(words(texts.NO_ARGUMENTS, "italic"))]
+
+
+def _name(argument: ArgumentField, text: str) -> Json:
+    return words(text, "bold" if argument.has_plain_name else "code")
+
+
+def _fields(ask: Ask) -> Iterator[Json]:
+    """Yields all arguments in blocks of a size that Slack takes. Of a long value, each block has a piece."""
+    together: list[ArgumentField] = []
+    for argument in ask.fields:
+        if sum(other.chars for other in together) + argument.chars > MODAL_PIECE_CHARS and together:
+            yield blockkit.rich_text(_arguments(together))
+            together = []
+        if argument.chars > MODAL_PIECE_CHARS:
+            for piece in _pieces(f"{argument.name}:"):
+                yield blockkit.rich_text([line(_name(argument, piece))])
+            yield from map(blockkit.rich_text_preformatted, _pieces(argument.value))
+        else:
+            together.append(argument)
+    if together or not ask.fields:
+        yield blockkit.rich_text(_arguments(together))
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[at : at + MODAL_PIECE_CHARS] for at in range(0, len(text), MODAL_PIECE_CHARS)]
+
+
+def _terms(ask: Ask) -> Json:
+    """Returns whose credentials act, and until when a person can decide."""
+    elements = [words(texts.acts_as(ask.server), "italic")]
+    if ask.until is not None:
+        in_utc = texts.time_in_utc(datetime.fromtimestamp(ask.until, UTC))
+        moment = blockkit.moment(ask.until, texts.TIME_FORMAT, in_utc, "italic")
+        elements += [words(texts.WAITS_UNTIL, "italic"), moment, words(".", "italic")]
+    return line(*elements)
+
+
+def _buttons(ask: Ask) -> list[Json]:
+    """Returns the buttons of a call. Nobody approves here what is not shown here in full: a modal has a button."""
+    deny = blockkit.button(ReplyAction.DENY, texts.DENY, ask.value)
+    as_json = blockkit.button(ReplyAction.ARGUMENTS_JSON, texts.SHOW_JSON, ask.value)
+    if ask.is_cut:
+        return [blockkit.button(ReplyAction.ARGUMENTS, texts.SHOW_ALL, ask.value, primary=True), deny, as_json]
+    approve = blockkit.button(ReplyAction.APPROVE, texts.APPROVE, ask.value, primary=True)
+    if not ask.may_allow_always:
+        return [approve, deny, as_json]
+    scope = texts.allow_always(ask.tool), texts.ALLOW_ALWAYS_SCOPE
+    confirm = blockkit.confirm(*scope, yes=texts.ALLOW_ALWAYS, no=texts.CANCEL)
+    always = blockkit.button(ReplyAction.ALLOW_ALWAYS, texts.ALLOW_ALWAYS, ask.value, confirm=confirm)
+    return [approve, deny, always, as_json]

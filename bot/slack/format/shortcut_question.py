@@ -1,4 +1,4 @@
-"""A question about a message, an emoji or a choice that asks one, which the bot posts for its asker.
+"""Questions that the bot posts for their askers: about a message, by an emoji, by a choice or by a suggested prompt.
 
 In Slack, nobody can post for another person. The block_id names the asker, so history attributes the question to them.
 """
@@ -7,22 +7,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bot.core import texts
-from bot.core.conversation import Message
-from bot.core.entities import escape, unescape
-from bot.core.inbound.mentions import with_names
-from bot.core.message_question import MessageQuestion, QuotedMessage, emoji_of, quote_above
-from bot.core.reply.markdown.slack_files import without_schemes
-from bot.core.reply.preview import beginning
-from bot.core.surrogates import paired
-from bot.slack.format import blockkit, mrkdwn, rich_text
+from bot.core.conversation import Message, escape, unescape, with_names
+from bot.core.message_question import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
+from bot.markdown.links import without_schemes
+from bot.markdown.preview import PREVIEW_CHARS, beginning
+from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json, context, plain_text, rich_text_quote
+from bot.slack.format.message_text import message_text, words_of
 from bot.slack.format.payload import json_objects
+from bot.text import paired
 
 _BLOCK = "asked-by-"
 _CHOICE = "chosen-by-"
 _REACTION = "reacted-by-"
 _MARK = "asked-in-"
-_PREVIEW_CHARS = 150
 MAX_QUOTE_CHARS = 9_000
 """Of a quote, with entities counted. A message holds 13,200; the question in the modal has up to 3,000."""
 _PART_CHARS = 2_900
@@ -52,11 +50,13 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     """
     asker = f"<@{question.user_id}>"
     intro, block = texts.asks_about_this(asker), _BLOCK
-    if elsewhere:
+    if is_suggested(question.view_id):
+        intro = texts.asks(asker)
+    elif elsewhere:
         intro = texts.asks_about_message_in(asker, f"<#{question.about.channel_id}>")
     elif question.about.offered_by is not None:
         intro, block = texts.chose(asker), _CHOICE
-    blocks = [context(blockkit.mrkdwn(intro), mark_of(question.view_id))]
+    blocks = [context(blockkit.mrkdwn(intro), f"{_MARK}{question.view_id}")]
     if quote := quote_above(question.about, elsewhere=elsewhere):
         parts = [plain_text(part) for part in _parts(without_schemes(quote))]
         blocks.append({**context(parts[0], f"{_BLOCK}{question.user_id}-about"), "elements": parts})
@@ -66,7 +66,7 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
         return {"text": reaction, "blocks": blocks}
     text = without_schemes(question.text)
     blocks.append(rich_text_quote(text, f"{block}{question.user_id}"))
-    return {"text": escape(beginning(text, _PREVIEW_CHARS)), "blocks": blocks}
+    return {"text": escape(beginning(text, PREVIEW_CHARS)), "blocks": blocks}
 
 
 def _parts(quote: str) -> Iterator[str]:
@@ -79,11 +79,6 @@ def _parts(quote: str) -> Iterator[str]:
     yield quote
 
 
-def mark_of(view_id: str) -> str:
-    """Returns the block_id that stands for a modal."""
-    return f"{_MARK}{view_id}"
-
-
 def view_of(message: Mapping[str, Any]) -> str | None:
     """Returns the id of the modal in which a message of ours was asked, None for any other message."""
     ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
@@ -93,22 +88,22 @@ def view_of(message: Mapping[str, Any]) -> str | None:
 def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Returns the asker of a question in a message of the bot, the asker's words, and what the message quotes.
 
-    Both are texts as core/inbound/mentions.py describes them. None for any other message.
+    Both are texts as core/conversation.py describes them. None for any other message.
     """
     blocks = json_objects(message, "blocks")
     if choice := next((block for block in blocks if _is(block, _CHOICE)), None):
         user_id = str(choice["block_id"]).removeprefix(_CHOICE)
-        return user_id, texts.MY_CHOICE, mrkdwn.message_text(_text(choice))
+        return user_id, texts.MY_CHOICE, message_text(_text(choice))
     parts = [block for block in blocks if _is(block, _BLOCK)]
     if reaction := next((block for block in blocks if _is(block, _REACTION)), None):
         user_id, words = str(reaction["block_id"]).removeprefix(_REACTION), texts.REACTION_QUESTION
     elif parts:
         last = parts.pop()
-        user_id, words = str(last["block_id"]).removeprefix(_BLOCK), mrkdwn.message_text(_text(last))
+        user_id, words = str(last["block_id"]).removeprefix(_BLOCK), message_text(_text(last))
     else:
         return None
     quoted = ["\n".join(f"&gt; {line}" for line in _text(part).splitlines()) for part in parts]
-    return user_id, words, mrkdwn.message_text("\n\n".join(quoted))
+    return user_id, words, message_text("\n\n".join(quoted))
 
 
 def _is(block: Mapping[str, Any], kind: str) -> bool:
@@ -118,7 +113,7 @@ def _is(block: Mapping[str, Any], kind: str) -> bool:
 def _text(block: Mapping[str, Any]) -> str:
     """Slack returns a rich_text's emoji and addresses as elements of their own: one text comes back as several."""
     if block.get("type") == "rich_text":
-        return rich_text.words_of(block)
+        return words_of(block)
     # It is not documented whether Slack returns plain text escaped: either way it is escaped once.
     elements = json_objects(block, "elements")
     return "\n".join(escape(unescape(str(element.get("text", "")))) for element in elements)

@@ -6,8 +6,8 @@ detector watches all workers that hold jobs and suspects a worker for one of two
 - Its lock is free. The operating system or the server releases a process's lock at its death, so this is quick. On
   PostgreSQL a restart of the server releases all locks, so a free lock counts only after a grace period, in which a
   living worker reconnects and sends a heartbeat. A file's lock has no such doubt and needs no grace.
-- It is silent: its heartbeat has not changed for LEASE_S. This also holds for a paused process, and for one that can't
-  reach the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
+- It is silent: its heartbeat has not changed for SILENCE_S. This also holds for a paused process, and for one that
+  can't reach the database. Such a worker stops editing after half that time (core/job.py), so two never edit one reply.
 
 Times are this process's own, from a clock that only grows: no clock is compared with another machine's. A worker's
 silence therefore counts from the moment at which this process first saw the current heartbeat. A detector that has not
@@ -21,7 +21,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LEASE_S = 8.0
+SILENCE_S = 8.0
 """A worker is considered dead if its heartbeat has not changed for this long."""
 LOCK_GRACE_S = 1.5
 """A living worker reconnects to a restarted PostgreSQL and sends a heartbeat within this time."""
@@ -82,7 +82,7 @@ class FailureDetector:
         return _Watched(observation, known.unchanged_since_s, free_since_s)
 
     def _is_dead(self, watched: _Watched, now_s: float) -> bool:
-        is_silent = now_s - watched.unchanged_since_s >= LEASE_S
+        is_silent = now_s - watched.unchanged_since_s >= SILENCE_S
         return is_silent or now_s - watched.free_since_s >= self._lock_grace_s
 
     def next_check_s(self, now_s: float) -> float:

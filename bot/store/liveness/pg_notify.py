@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot.backoff import Backoff
 from bot.clock import Clock
-from bot.core.backoff import Backoff
-from bot.store.engine import answered_within, connection_arguments
-from bot.store.postgresql import SAID, channel, lock_key, said_by
+from bot.store.engine import SAID, answered_within, channel, connection_arguments, lock_key, said_by
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0

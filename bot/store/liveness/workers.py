@@ -1,6 +1,7 @@
-"""Worker liveness: how workers that share a database show that they live, and observe each other."""
+"""Workers that share a database: how they show that they live, observe and wake each other, and exchange messages."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import Clock
-from bot.store.database import Database, Operations
-from bot.store.engine import database_file
+from bot.errors import StoreError
+from bot.store.database import Database, Operations, writes
+from bot.store.engine import channel, database_file, lock_key, on_postgresql, said_by
 from bot.store.liveness.failure_detector import LOCK_GRACE_S, FailureDetector, Observation
 from bot.store.liveness.file_locks import FileLocks
-from bot.store.postgresql import channel, lock_key, on_postgresql
-from bot.store.predicates import has_jobs, is_running
-from bot.store.rows import put
+from bot.store.rows import has_jobs, is_running, put
 from bot.store.schema import jobs, workers
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 KEPT_S = 24 * 3600.0
 """How long a dead worker's row without jobs is kept."""
+MAX_BYTES = 7_900
+"""PostgreSQL takes payloads below 8,000 bytes."""
+
+log = logging.getLogger(__name__)
 
 
 class WorkerLiveness:
@@ -34,7 +38,7 @@ class WorkerLiveness:
         self.name = name
         """The name of this worker, unique among all that share the database."""
         self.heard: Callable[[str], None] = lambda _: None
-        """Called with what other processes say (bot/store/process_messages.py)."""
+        """Called with what other processes say (ProcessMessages)."""
         self._database = database
         self._clock = clock
         self._changed = asyncio.Event()
@@ -139,6 +143,28 @@ class WorkerOperations(Operations):
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database)
         self._worker = worker
+
+
+class ProcessMessages(WorkerOperations):
+    """Carries texts from each process to all others that run now, by PostgreSQL's NOTIFY. Nothing is stored."""
+
+    async def send(self, text: str) -> None:
+        """Sends a text to the other processes, as far as they can be reached; never raises."""
+        payload = f"{said_by(self._worker.name)}{text}"
+        if not self._database.on_server or len(payload.encode()) > MAX_BYTES:
+            return
+        try:
+            await self._notify(payload)
+        except StoreError as error:
+            log.warning("other processes not notified: %s", error)
+
+    def on_message(self, heard: Callable[[str], None]) -> None:
+        """Has `heard` called with each text that another process sends from now on."""
+        self._worker.heard = heard
+
+    @writes
+    async def _notify(self, connection: AsyncConnection, payload: str) -> None:
+        await connection.execute(sa.select(sa.func.pg_notify(channel(), payload)))
 
 
 async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:

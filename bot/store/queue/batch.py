@@ -26,13 +26,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Kind
-from bot.core.conversation import FollowUp, Job
-from bot.core.job import End, Status
+from bot.core.job import End, FollowUp, Job, Status
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import audit, outbox
-from bot.store.predicates import THREAD, in_thread, is_batched_with, is_queued
-from bot.store.rows import question_of, turn_values
+from bot.store.rows import THREAD, in_thread, is_batched_with, is_queued, question_of, turn_values
 from bot.store.schema import jobs, turns
 
 LATE_POST_S = 20.0

@@ -29,16 +29,23 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import answer_entry
-from bot.core.conversation import Job
-from bot.core.job import Spent, Status
-from bot.core.limits.caps import Cap
-from bot.prices import ModelPrices
-from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps, usage_totals
+from bot.core.caps import Cap
+from bot.core.job import Job, Spent, Status
+from bot.models.prices import ModelPrices
+from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps, usage
+from bot.store.engine import one_at_a_time
 from bot.store.liveness.failure_detector import Observation
-from bot.store.postgresql import one_at_a_time
-from bot.store.predicates import has_come, has_jobs, is_queued, is_running, same_thread
 from bot.store.queue.batch import end_batched, followers, with_earlier
-from bot.store.rows import interrupted_values, job_of, scope_ids_of
+from bot.store.rows import (
+    has_come,
+    has_jobs,
+    interrupted_values,
+    is_queued,
+    is_running,
+    job_of,
+    same_thread,
+    scope_ids_of,
+)
 from bot.store.schema import jobs, turns, workers
 
 # Made once, because workers poll, and an alias is most of the cost of a claim's statement: it copies every column.
@@ -223,7 +230,7 @@ async def _record_interrupted(
         entries = [answer_entry(job.question, job.id, turn) for job, turn in interrupted.items()]
         await audit.append(connection, now, entries)
         counted_turns = [(scope_ids_of(job.question), turn) for job, turn in interrupted.items()]
-        await usage_totals.count(connection, counted_turns, now, caps)
+        await usage.count(connection, counted_turns, now, caps)
 
 
 def spent_values(claimed: Mapping[Job, Spent]) -> dict[str, Any]:

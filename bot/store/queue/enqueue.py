@@ -17,14 +17,24 @@ from itertools import takewhile
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
 from bot.core.audit import question_entry
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import Enqueued, Status
-from bot.core.limits.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
+from bot.core.job import Enqueued
 from bot.store import audit
-from bot.store.postgresql import one_at_a_time
-from bot.store.predicates import THREAD, in_thread, is_ahead, is_queued, is_running, thread_values
-from bot.store.rows import file_values, insert_into, thread_of
+from bot.store.engine import one_at_a_time
+from bot.store.queue import unposted
+from bot.store.rows import (
+    THREAD,
+    in_thread,
+    insert_into,
+    is_ahead,
+    is_queued,
+    is_running,
+    queued_values,
+    thread_of,
+    thread_values,
+)
 from bot.store.schema import jobs, seen_events
 
 log = logging.getLogger(__name__)
@@ -38,6 +48,10 @@ class Arrival:
     question: Question
     full: bool
     """Whether the process has no room for another answer."""
+    offered: bool = False
+    """Whether the asker is offered an answer first."""
+    job_id: int | None = None
+    """Its job, if the bot has posted the question for its asker; else it gets a new one."""
 
 
 async def write_arrivals(
@@ -182,21 +196,17 @@ async def _add_jobs(
 
     Written in one order by all processes, that of the messages.
     """
-    values = [
-        {
-            **thread_values(arrival.question.thread),
-            "ts": arrival.question.ts,
-            "user_id": arrival.question.user_id,
-            "text": arrival.question.text,
-            "files": file_values(arrival.question),
-            "from_bot": arrival.question.from_bot,
-            "attached_chars": arrival.question.attached_chars,
-            "status": Status.QUEUED.value,
-            "created_at": now,
-        }
-        for arrival in sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message(arrival.question)))
-    ]
-    columns = (jobs.c.id, jobs.c.team_id, jobs.c.channel_id, jobs.c.ts)
-    added = insert_into(connection, jobs).on_conflict_do_nothing().returning(*columns)
-    rows = await connection.execute(added, values)
-    return {(row.team_id, row.channel_id, row.ts): row.id for row in rows}
+    in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message(arrival.question)))
+    added = {}
+    if values := [
+        queued_values(arrival.question, now) | {"offered": arrival.offered}
+        for arrival in in_order
+        if arrival.job_id is None
+    ]:
+        columns = (jobs.c.id, jobs.c.team_id, jobs.c.channel_id, jobs.c.ts)
+        new = insert_into(connection, jobs).on_conflict_do_nothing().returning(*columns)
+        added = {(row.team_id, row.channel_id, row.ts): row.id for row in await connection.execute(new, values)}
+    for arrival in in_order:
+        if arrival.job_id is not None and await unposted.post(connection, arrival.job_id, arrival.question, now):
+            added[_message(arrival.question)] = arrival.job_id
+    return added

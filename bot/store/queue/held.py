@@ -8,14 +8,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import answer_entry
-from bot.core.conversation import Job
-from bot.core.limits.caps import Cap
-from bot.prices import ModelPrices
-from bot.store import audit, usage_totals
+from bot.core.caps import Cap
+from bot.core.job import Job
+from bot.models.prices import ModelPrices
+from bot.store import audit, usage
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
-from bot.store.predicates import is_running
-from bot.store.rows import scope_ids_of
+from bot.store.rows import is_running, scope_ids_of
 from bot.store.schema import jobs, turns
 
 
@@ -56,4 +55,4 @@ class MeteredOperations(WorkerOperations):
         """Adds an attempt's or a step's turn, and counts its usage."""
         await connection.execute(sa.insert(turns), turn)
         await audit.append(connection, now, [answer_entry(job.question, job.id, turn)])
-        await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now, self._caps)
+        await usage.count(connection, [(scope_ids_of(job.question), turn)], now, self._caps)

@@ -12,32 +12,32 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Kind, question_entry
-from bot.core.conversation import Effort, Question, QueuedThreads, page_ts
-from bot.core.job import Enqueued, State, Status, state_of
-from bot.core.outbox import OutboxKind
+from bot.core.conversation import Question
+from bot.core.job import Enqueued, State, Status, page_ts, state_of
+from bot.core.outbox import EDITED, OutboxKind
 from bot.errors import EndReason
-from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps
+from bot.models.prompt import Effort
+from bot.store import audit, checkpoints, outbox, recorded_steps
 from bot.store.approvals import RELEASED, deny_by_reply
 from bot.store.database import Database, completes, reads, writes
 from bot.store.group_commit import GroupCommit
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
-from bot.store.predicates import (
-    THREAD,
+from bot.store.queue import batch
+from bot.store.queue.enqueue import Arrival, must_wait, write_arrivals
+from bot.store.rows import (
+    file_values,
     has_content,
     in_thread,
-    is_awaiting_approval,
     is_batched_with,
     is_begun,
     is_live,
     is_queued,
-    is_running,
     may_be_regenerated,
+    messages_of,
+    question_of,
     same_thread,
 )
-from bot.store.queue import batch
-from bot.store.queue.enqueue import Arrival, must_wait, write_arrivals
-from bot.store.rows import file_values, messages_of, question_of, thread_of
-from bot.store.schema import jobs
+from bot.store.schema import group_threads, jobs, thread_lines
 
 
 class QuestionQueue(WorkerOperations):
@@ -50,17 +50,29 @@ class QuestionQueue(WorkerOperations):
         self._arrivals = GroupCommit(self._write_arrivals)
 
     @completes(bounded=False)
-    async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
+    async def enqueue(
+        self,
+        event_id: str,
+        question: Question,
+        *,
+        full: bool = False,
+        offered: bool = False,
+        job_id: int | None = None,
+    ) -> Enqueued | None:
         """Stores a question durably as a job; returns None if the event or the message was stored before.
 
-        It also returns None, and stores nothing, for a bot's question beyond the limits of core/limits/access.py.
+        With `offered`, the first version of its answer is an offer to answer it.
+
+        It also returns None, and stores nothing, for a bot's question beyond the limits of core/access.py.
+
+        `job_id`: the job of a question that the bot has posted for its asker (unposted.py).
 
         The job needs a placeholder if an earlier question of its thread is not answered yet, if the asker has as many
         answers under way as one person may have, or if this process is `full`. The caller posts it and records it;
         until it has, but for 10 s at most, no worker claims the job.
         """
         # Each batch is bounded, but not the wait for a question's own batch.
-        return await self._arrivals.add(Arrival(event_id, question, full))
+        return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
 
     @reads
     async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
@@ -69,24 +81,7 @@ class QuestionQueue(WorkerOperations):
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
     @reads
-    async def queued_threads(self, connection: AsyncConnection, team_id: str) -> QueuedThreads:
-        """Returns a workspace's threads with live jobs. Limits per person may change the order of their claim."""
-        columns = [jobs.c[name] for name in THREAD]
-        first = sa.func.min(jobs.c.id).label("first_id")
-        theirs = sa.select(*columns).where(jobs.c.team_id == team_id).group_by(*columns).order_by(first)
-        queued, running, waiting = [
-            [thread_of(row) for row in await connection.execute(statement)]
-            for statement in (
-                theirs.where(is_queued()),
-                theirs.where(is_running()),
-                theirs.where(is_awaiting_approval()),
-            )
-        ]
-        places = tuple(thread for thread in queued if thread not in running)
-        return QueuedThreads(places, frozenset(running), frozenset(waiting))
-
-    @reads
-    async def count_waiting(self, connection: AsyncConnection) -> int:
+    async def count_queued(self, connection: AsyncConnection) -> int:
         """Returns how many jobs wait for a worker, of all workspaces."""
         count = await connection.scalar(sa.select(sa.func.count()).select_from(jobs).where(is_queued()))
         return int(count or 0)
@@ -122,28 +117,12 @@ class QuestionQueue(WorkerOperations):
         Returns None if the job has not ended, or if its question was deleted or has expired.
         A job that must wait needs a placeholder, as with `enqueue`.
         """
-        now = self._now()
-        this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated(), has_content())
-        row = (await connection.execute(this.with_for_update())).one_or_none()
+        row = await _to_regenerate(connection, job_id)
         if row is None:
             return None
         waits = await must_wait(connection, question_of(row), full, self._max_per_user)
-        # The placeholder of a job that ended in the queue may not be on record yet.
-        due_since = now if waits else None if row.attempts else row.placeholder_due_since
-        values: dict[str, Any] = {
-            "status": Status.QUEUED.value,
-            "end_reason": None,
-            "interruptions": 0,
-            "placeholder_due_since": due_since,
-            "continues": continues,
-            "effort": row.effort if continues else effort,
-            **_next_version(now),
-        }
-        await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))
-        for kind in (OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS):
-            await outbox.cancel(connection, kind, [job_id])
-        await batch.keep_placeholders(connection, [job_id])
-        await batch.rejoin(connection, job_id)
+        effort = row.effort if continues else effort
+        await _requeue(connection, row, self._now(), waits=waits, continues=continues, effort=effort)
         if not waits:
             await self._worker.wake_all(connection)
         return Enqueued(job_id, waits, row.attempts)
@@ -153,8 +132,9 @@ class QuestionQueue(WorkerOperations):
         """Stores a question's new text; returns False if the message is not a question, or was deleted.
 
         A queued question is answered with its new text. An answer under way starts over in its messages; its worker
-        learns of the edit with a heartbeat. If the answer has ended and the question is the thread's last, the outbox
-        offers its writer another answer. What the answer offers can't be chosen any more.
+        learns of the edit with a heartbeat. So does one that has ended, unless others have written in the thread since,
+        or another question came: then the reply says that the question was edited. What the answer offers can't be
+        chosen any more.
         """
         thread = question.thread
         row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -172,9 +152,7 @@ class QuestionQueue(WorkerOperations):
         await audit.append(connection, now, [question_entry(question, row.id, edited=True)])
         starts_over = await _start_over(connection, answered_by, now)
         if not starts_over and not _state(row).is_live:
-            await recorded_answers.close_choices(connection, answered_by, now)
-            if await _is_last(connection, answered_by):
-                await outbox.add(connection, OutboxKind.OFFER_REGENERATE, [row.id], now)
+            await _answer_edited(connection, answered_by, now)
         return True
 
     @writes
@@ -191,7 +169,6 @@ class QuestionQueue(WorkerOperations):
         this = sa.update(jobs).where(jobs.c.id == row.id)
         await connection.execute(this.values(text="", files=[], transcripts={}))
         await audit.append(connection, now, [audit.entry_of(row, Kind.ERASURE, {"erased": "question"})])
-        await outbox.cancel(connection, OutboxKind.OFFER_REGENERATE, [row.id])
         state = _state(row)
         if row.answered_with is not None:
             await connection.execute(this.values(end_reason=EndReason.QUESTION_DELETED.value))
@@ -254,11 +231,62 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
 
 
 def _next_version(now: float) -> dict[str, Any]:
-    return {"version": jobs.c.version + 1, "stop_requested": False, "asked_at": now}
+    return {"version": jobs.c.version + 1, "stop_requested": False, "asked_at": now, "shown_turn": None}
 
 
-async def _is_last(connection: AsyncConnection, job_id: int) -> bool:
-    """Whether a job's question still stands, as the last one of its thread."""
+async def _to_regenerate(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
+    """Locks and returns an ended job that may be answered once more."""
+    this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated(), has_content())
+    return (await connection.execute(this.with_for_update())).one_or_none()
+
+
+async def _requeue(
+    connection: AsyncConnection,
+    row: sa.Row[Any],
+    now: float,
+    *,
+    waits: bool = False,
+    continues: bool = False,
+    effort: Effort | None = None,
+) -> None:
+    """Queues an ended job for a new version of its answer."""
+    values: dict[str, Any] = {
+        "status": Status.QUEUED.value,
+        "end_reason": None,
+        "interruptions": 0,
+        # The placeholder of a job that ended in the queue may not be on record yet.
+        "placeholder_due_since": now if waits else None if row.attempts else row.placeholder_due_since,
+        "continues": continues,
+        "effort": effort,
+        **_next_version(now),
+    }
+    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
+    await checkpoints.drop(connection, jobs.c.id == row.id)
+    for kind in (OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS):
+        await outbox.cancel(connection, kind, [row.id])
+    await batch.keep_placeholders(connection, [row.id])
+    await batch.rejoin(connection, row.id)
+
+
+async def _answer_edited(connection: AsyncConnection, job_id: int, now: float) -> None:
+    """Queues an ended job whose question was edited, or has its reply say so if others have written since."""
+    row = await _to_regenerate(connection, job_id)
+    if row is None:
+        return
+    if await _stands_alone(connection, job_id):
+        await _requeue(connection, row, now)
+    elif row.attempts:
+        await checkpoints.drop(connection, jobs.c.id == job_id)
+        await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], now, EDITED)
+
+
+async def _stands_alone(connection: AsyncConnection, job_id: int) -> bool:
+    """Whether a job's question is the thread's last, and nobody else has written there since."""
     later = jobs.alias()
-    after = sa.exists().where(same_thread(later, jobs), later.c.ts > jobs.c.ts)
-    return bool(await connection.scalar(sa.select(sa.exists().where(jobs.c.id == job_id, has_content(), ~after))))
+    lines = thread_lines
+    after = sa.or_(
+        sa.exists().where(same_thread(later, jobs), later.c.ts > jobs.c.ts),
+        sa.exists().where(same_thread(lines, jobs), lines.c.ts > jobs.c.ts, lines.c.user_id != jobs.c.user_id),
+        sa.exists().where(same_thread(group_threads, jobs), group_threads.c.since_ts > jobs.c.ts),
+    )
+    return bool(await connection.scalar(sa.select(sa.exists().where(jobs.c.id == job_id, ~after))))

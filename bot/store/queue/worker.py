@@ -10,19 +10,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, Kind, answer_facts
-from bot.core.conversation import Job, RecordedMessage
-from bot.core.job import End, Piece, Pulse, Spent, Status
-from bot.core.limits.caps import Cap
+from bot.core.caps import Cap
+from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
-from bot.prices import ModelPrices
-from bot.store import audit, checkpoints, outbox, participants, recorded_answers, recorded_steps
+from bot.models.prices import ModelPrices
+from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.liveness.workers import WorkerLiveness
-from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch, claim
 from bot.store.queue.held import Held, MeteredOperations
-from bot.store.rows import interrupted_values, message_values, turn_values
+from bot.store.rows import in_thread, interrupted_values, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
+from bot.store.threads import drop_facts, threads_of
 
 MAX_HANDED_OUT = 1_000
 """More than these are compared with the jobs that are still this worker's."""
@@ -155,14 +154,14 @@ class WorkerQueue(MeteredOperations):
         end: End,
         text: str,
         *,
-        ping: bool = False,
+        mention: bool = False,
         for_outbox: OutboxKind | None = None,
         canvas_for: str = "",
     ) -> bool:
         """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
 
-        `ping` has the outbox mention the asker. `canvas_for` is who asked for a canvas, "" for nobody. `for_outbox` is
-        work that Slack did not accept: it goes to the outbox, and an end that Slack doesn't show yet stays on record
+        `mention` has the outbox mention the asker. `canvas_for` is who asked for a canvas, "" for nobody. `for_outbox`
+        is work that Slack did not accept: it goes to the outbox, and an end that Slack doesn't show yet stays on record
         until then. So does one that offers choices, as long as they stand.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
@@ -172,7 +171,7 @@ class WorkerQueue(MeteredOperations):
             is_kept = for_outbox is OutboxKind.SHOW_END or bool(end.choices)
             row = await self._end(connection, held, end, text, now, is_kept=is_kept)
             if row is not None:
-                await self._leave(connection, held, row, now, for_outbox, is_kept=is_kept, ping=ping)
+                await self._leave(connection, held, row, now, for_outbox, is_kept=is_kept, mention=mention)
             if canvas_for and row is not None and row.status == Status.ENDED and not row.stop_requested:
                 await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job.id], now, canvas_for)
         self._handed_out.discard((job.id, job.attempts))
@@ -255,9 +254,9 @@ class WorkerQueue(MeteredOperations):
             return None
         turn = turn_values(job.id, end, text, now, self._prices)
         if row.erase_requested:
-            threads = await participants.threads_of(connection, jobs.c.id == job.id)
+            threads = await threads_of(connection, jobs.c.id == job.id)
             await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
-            await participants.drop_facts(connection, threads)
+            await drop_facts(connection, threads)
             await _erase_from_audit(connection, job, turn, now)
         else:
             if job.so_far and row.status == Status.ENDED:
@@ -278,7 +277,7 @@ class WorkerQueue(MeteredOperations):
         for_outbox: OutboxKind | None,
         *,
         is_kept: bool,
-        ping: bool,
+        mention: bool,
     ) -> None:
         """Drops what only the attempt needed, leaves the rest to the outbox, and wakes who waited for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
@@ -288,7 +287,7 @@ class WorkerQueue(MeteredOperations):
         await _cancel_entries(connection, job)
         if for_outbox and not is_outdated and not row.erase_requested:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
-        if ping and not for_outbox and not is_outdated and not row.stop_requested:
+        if mention and not for_outbox and not is_outdated and not row.stop_requested:
             await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
         await self._worker.wake_others(connection, is_queued(), _held_up_by(job))
 

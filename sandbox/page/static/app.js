@@ -2,12 +2,13 @@
 
 import { Working } from "./assistant.js";
 import { Composer } from "./composer.js";
-import { avatar, byId, el, post } from "./dom.js";
+import { avatar, byId, el, post, shownName, typedName } from "./dom.js";
 import { Failures } from "./failures.js";
 import { upload } from "./files.js";
+import { KeyBox } from "./key.js";
 import { MessageList } from "./messages.js";
 import { readPlace, writePlace } from "./place.js";
-import { Showcase } from "./showcase.js";
+import { CardNote, Showcase } from "./showcase.js";
 import { Sidebar, sign } from "./sidebar.js";
 import { Surfaces } from "./surfaces.js";
 import { isRoot, World } from "./world.js";
@@ -25,7 +26,7 @@ let lastSaid = null;
 
 const failures = new Failures(world, complain);
 const sidebar = new Sidebar(world, { openChannel: (id) => { openChannel(id); mainBox.focus(); }, writeAs });
-const actions = { save, remove, react, use, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
+const actions = { save, remove, react, use, complain, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
 const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
 const thread = new MessageList(world, actions, "Thread");
 const mainBox = new Composer({
@@ -36,19 +37,23 @@ const threadBox = new Composer({
   id: "thread-box", names: namesToOffer, send: (text, files) => say(text, files, open.thread), editLast: () => editLast(thread),
   commands: () => [],
 });
-byId("main").append(main.node, mainBox.node);
-byId("thread").append(thread.node, threadBox.node);
+const mainNote = new CardNote(world);
+const threadNote = new CardNote(world);
+byId("main").append(mainNote.node, main.node, mainBox.node);
+byId("thread").append(threadNote.node, thread.node, threadBox.node);
 mainBox.tray.acceptDrops(byId("main"));
 threadBox.tray.acceptDrops(byId("thread"));
 thread.hint.hidden = true;
+const keyBox = new KeyBox(world, mainBox.note, complain);
 const showcase = new Showcase(world, {
+  here: () => world.channel(open.channel),
   show: openChannel,
   say: (text, files, channel) => say(text, files, null, channel, { opensAnswer: true }),
   complain,
-  watch: () => failures.show(true),
+  watch: (isOpen) => failures.show(isOpen),
 });
 const surfaces = new Surfaces(world, {
-  complain, say, actions, closeThread, names: namesToOffer, messages: [main.node, mainBox.node, showcase.node],
+  complain, say, actions, closeThread, names: namesToOffer, messages: [mainNote.node, main.node, mainBox.node, showcase.node],
 });
 mainBox.node.before(showcase.node, surfaces.prompts.node);
 const threadWorking = new Working(world, threadBox.status, complain);
@@ -164,13 +169,21 @@ function showChannel() {
   document.title = `${title} · ${world.team.name}`;
   mainBox.setLabel(`Message ${title}`);
   main.show(world.roots(channel.id));
+  showNotes();
   showHint();
   showStatuses();
   surfaces.show(channel);
   sidebar.showConversations(open.channel);
 }
 
-const names = (channel) => channel.members.map((id) => world.users.get(id)?.name).filter(Boolean).join(", ");
+const names = (channel) => channel.members.map((id) => world.users.get(id)).filter(Boolean).map(shownName).join(", ");
+
+/** Explain the card that is answered in the open thread, or last in the open direct message. */
+function showNotes() {
+  threadNote.show(world.get(open.channel, open.thread));
+  const isDirect = world.channel(open.channel).type === "im";
+  mainNote.show(isDirect && world.roots(open.channel).findLast((message) => !message.is_bot));
+}
 
 function showHint() {
   const channel = world.channel(open.channel);
@@ -181,15 +194,16 @@ function showHint() {
   if (showcase.cards(channel).length) {
     main.hint.replaceChildren(
       avatar(world.bot),
-      el("h3", {}, `See what ${world.bot.name} does`),
+      el("h3", {}, `See what ${shownName(world.bot)} does`),
       el("p", {}, `Press a card to send its question at once. ${world.guide.cards_note}`),
+      showcase.playAll("primary"),
       showcase.grid(channel),
-      el("p", { class: "aside" }, world.guide.answers_note, " ", world.guide.setup_note),
+      el("p", { class: "aside" }, world.guide.setup_note),
       otherWay(channel),
     );
     return;
   }
-  const example = channel.type === "im" ? "Tell me something worth knowing" : `@${world.bot.name} hello`;
+  const example = channel.type === "im" ? "Tell me something worth knowing" : `@${typedName(world.bot)} hello`;
   const button = el("button", { type: "button", class: "example" }, example);
   button.addEventListener("click", () => {
     mainBox.text = example;
@@ -211,7 +225,7 @@ function otherWay(channel) {
     openChannel(direct.id);
     mainBox.focus();
   });
-  return el("p", { class: "aside" }, `Mention @${world.bot.name}, or write `, link, ".");
+  return el("p", { class: "aside" }, `Mention @${typedName(world.bot)}, or write `, link, ".");
 }
 
 function openThread(ts) {
@@ -228,6 +242,7 @@ function enterThread(ts) {
   byId("thread-where").textContent = world.title(channel);
   threadBox.setLabel("Reply…");
   thread.show(world.thread(open.channel, ts));
+  showNotes();
   showStatuses();
   threadBox.focus();
 }
@@ -244,6 +259,7 @@ function leaveThread() {
   open.thread = null;
   byId("thread").hidden = true;
   byId("app").classList.remove("thread-open");
+  threadNote.show(null);
   threadBox.draft = { text: "", files: [] };
   if (hadFocus) main.focus(ts);
 }
@@ -276,6 +292,7 @@ function onMessage(message) {
 function showMessage(message, isNew) {
   if (isRoot(message)) {
     main.upsert(message);
+    if (isNew) showNotes();
     if (isNew) showHint();
   } else if (isNew) {
     refreshRoot(message);
@@ -311,6 +328,7 @@ function onDeleted({ channel, ts }) {
   thread.remove(ts);
   if (ts === open.thread) closeThread();
   if (message && !isRoot(message)) refreshRoot(message);
+  showNotes();
   showHint();
 }
 
@@ -323,7 +341,7 @@ function announce(message) {
     const newest = world.get(message.channel, message.ts);
     const item = thread.items.get(message.ts) || main.items.get(message.ts);
     if (!newest || !item) return;
-    byId("announcer").textContent = `${world.user(newest).name}: ${[item.body.textContent, ...newest.files.map((file) => file.name)].join(", ")}`;
+    byId("announcer").textContent = `${shownName(world.user(newest))}: ${[item.body.textContent, ...newest.files.map((file) => file.name)].join(", ")}`;
   }, ANNOUNCE_AFTER_MS));
 }
 
@@ -336,7 +354,7 @@ function showStatuses() {
   byId("thread-title").textContent = title || "Thread";
 }
 
-const said = (status) => (status ? `${world.bot.name} ${status}` : "");
+const said = (status) => (status ? `${shownName(world.bot)} ${status}` : "");
 
 // ---- the connection
 
@@ -350,11 +368,12 @@ function show(state) {
   const isFirst = !world.team;
   world.load(state);
   if (isFirst) {
-    mainBox.note.textContent = world.guide.answers_note;
+    keyBox.show();
     sidebar.showPeople();
     openPlace();
     if (!open.thread) mainBox.focus();
   } else {
+    keyBox.show();
     sidebar.showConversations(open.channel);
     main.reconcile(world.roots(open.channel));
     // A restarted sandbox doesn't have the thread.
@@ -384,6 +403,11 @@ const onEvent = {
   answers: (answers) => failures.showAnswers(answers),
   faults: (faults) => failures.showFaults(faults),
   bot: (bot) => sidebar.showBot(bot),
+  guide: (guide) => {
+    world.guide = guide;
+    keyBox.onGuide();
+    showHint();
+  },
   views: (views) => surfaces.onViews(views),
   pane: (pane) => {
     surfaces.onPane(pane);

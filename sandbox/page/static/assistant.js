@@ -1,7 +1,7 @@
 // The assistant's pane beside a channel; and suggested prompts, status and Slack's Stop button.
 
 import { Composer } from "./composer.js";
-import { byId, el, post } from "./dom.js";
+import { byId, el, post, shownName } from "./dom.js";
 import { MessageList } from "./messages.js";
 
 const TURN_MS = 2500;
@@ -44,7 +44,7 @@ export class Working {
     const status = thread ? this.world.status(channel, thread) : "";
     const lines = thread ? this.world.loading(channel, thread) : [];
     this.stop.hidden = !(this.world.isProcessing(channel, thread) && this.world.app.can_stop);
-    const say = (text) => { this.line.textContent = text ? `${this.world.bot.name} ${text}` : ""; };
+    const say = (text) => { this.line.textContent = text ? `${shownName(this.world.bot)} ${text}` : ""; };
     say(status);
     if (!lines.length) return;
     let turn = 0;
@@ -111,7 +111,7 @@ export class Pane {
   show() {
     const toggle = byId("pane-toggle");
     toggle.hidden = this.world.app.pane !== "assistant" || !this.world.direct();
-    toggle.textContent = `Ask ${this.world.bot.name}`;
+    toggle.textContent = `Ask ${shownName(this.world.bot)}`;
     if (!this.isOpen) return;
     if (!this.ts) {
       this.leave();
@@ -125,8 +125,8 @@ export class Pane {
     if (!this.isOpen || !this.ts) return;
     const { id } = this.world.direct();
     byId("pane-title").textContent = this.world.get(id, this.ts)?.text || "";
-    byId("pane-where").textContent = `With ${this.world.bot.name}, for you alone`;
-    this.box.setLabel(`Message ${this.world.bot.name}`);
+    byId("pane-where").textContent = `With ${shownName(this.world.bot)}, for you alone`;
+    this.box.setLabel(`Message ${shownName(this.world.bot)}`);
     this.list.reconcile(this.#replies());
     const isFresh = !this.#replies().some((message) => message.user_id === this.world.me);
     if (isFresh) this.prompts.show(this.world.panes.get(id).suggestions);

@@ -2,6 +2,7 @@
 
 import { confirmed } from "./dialog.js";
 import { el, moveFocus } from "./dom.js";
+import { placeBelow } from "./menu.js";
 
 const UNANSWERED = "This app did not respond in time.";
 
@@ -120,10 +121,11 @@ async function attempt(control, wait) {
 function toggleMenu(button, isOpen) {
   const list = button.nextElementSibling;
   button.setAttribute("aria-expanded", String(isOpen));
-  list.hidden = !isOpen;
+  // A popover is above everything, so that the edge of the list of messages doesn't cut it off.
+  list.togglePopover(isOpen);
   if (!isOpen) return;
+  placeBelow(list, button);
   list.querySelector("[role=menuitem]").focus();
-  list.scrollIntoView({ block: "nearest" });
 }
 
 function closeMenu(node) {
@@ -142,9 +144,16 @@ function onMenuKey(event) {
   moveFocus(event, [...list.querySelectorAll("[role=menuitem]")]);
 }
 
+const openMenus = () => document.querySelectorAll('[data-menu][aria-expanded="true"]');
+
 // A press outside of an open menu closes it.
 document.addEventListener("pointerdown", (event) => {
-  for (const button of document.querySelectorAll('[data-menu][aria-expanded="true"]')) {
+  for (const button of openMenus()) {
     if (!button.parentElement.contains(event.target)) toggleMenu(button, false);
   }
 });
+
+// An open menu stays at its button while an answer above it grows.
+document.addEventListener("scroll", () => {
+  for (const button of openMenus()) placeBelow(button.nextElementSibling, button);
+}, true);

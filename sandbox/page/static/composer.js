@@ -1,6 +1,6 @@
 // The message box. It completes names after an @, and commands after a /.
 
-import { avatar, el } from "./dom.js";
+import { avatar, el, typedName } from "./dom.js";
 import { FileTray } from "./files.js";
 
 /** `options`: id, names() → users to offer, commands() → commands to offer, send(text, files) → promise, editLast(). */
@@ -121,8 +121,8 @@ export class Composer {
           onmousedown: (event) => { event.preventDefault(); this.#accept(offer); },
         },
         offer.detail === undefined && avatar(offer),
-        el("span", { class: "name" }, offer.name),
-        el("span", { class: "real-name" }, offer.detail ?? (offer.is_bot ? "App" : offer.real_name)),
+        el("span", { class: "name" }, offer.detail === undefined ? typedName(offer) : offer.name),
+        el("span", { class: "real-name" }, offer.detail ?? (offer.is_bot ? "App" : typedName(offer) === offer.real_name ? "" : offer.real_name)),
       );
     this.names.replaceChildren(...this.offers.map(option));
     this.names.hidden = false;
@@ -158,7 +158,7 @@ export class Composer {
       this.box.focus();
       return;
     }
-    const before = this.#beforeCaret().replace(/@[\w.-]*$/, `@${offer.name} `);
+    const before = this.#beforeCaret().replace(/@[\w.-]*$/, `@${typedName(offer)} `);
     const after = this.box.value.slice(this.box.selectionStart).replace(/^ /, "");
     this.text = before + after;
     this.box.setSelectionRange(before.length, before.length);

@@ -20,8 +20,14 @@ export function el(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+/** What messages and mentions call a person or an app. */
+export const shownName = (user) => user.real_name || user.name;
+
+/** What is typed after an @: the handle, written as messages show the name if only its case differs. */
+export const typedName = (user) => (shownName(user).toLowerCase() === user.name ? shownName(user) : user.name);
+
 export function avatar(user) {
-  const words = (user.real_name || user.name).split(/[\s._-]+/).filter(Boolean);
+  const words = shownName(user).split(/[\s._-]+/).filter(Boolean);
   const initials = words.slice(0, 2).map((word) => word[0].toUpperCase()).join("");
   const node = el("span", { class: user.is_bot ? "avatar bot" : "avatar", "aria-hidden": "true" }, initials);
   if (user.color) node.style.setProperty("--color", `#${user.color.replace("#", "")}`);

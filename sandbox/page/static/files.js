@@ -101,7 +101,7 @@ export function fileCard(file) {
     el("span", { class: "kind" }, `${file.pretty_type} · ${size(file.size)}`),
     el("a", { href: file.url, download: file.name, "aria-label": `Download ${file.name}` }, "Download"),
   );
-  const card = el("figure", { class: "file" }, caption);
+  const card = el("figure", { class: "file", "data-file": file.id }, caption);
   if (file.is_image) card.append(picture(file));
   else if (file.preview) card.append(...preview(file));
   else if (file.transcript) card.append(el("p", { class: "said", tabindex: "0" }, file.transcript));

@@ -2,7 +2,7 @@
 
 import { makeUsable } from "./blocks.js";
 import { confirmed } from "./dialog.js";
-import { avatar, el } from "./dom.js";
+import { avatar, el, shownName } from "./dom.js";
 import { openMenu } from "./menu.js";
 import { fileCard } from "./files.js";
 import { patch } from "./patch.js";
@@ -18,7 +18,7 @@ const when = (ts) => new Date(Number(ts) * 1000);
 
 /**
  * `actions` are open(message), save(message, text), remove(message), react(message, name, add), use(message, use),
- * shortcut(shortcut, message).
+ * shortcut(shortcut, message), complain(error).
  */
 export class MessageList {
   constructor(world, actions, label) {
@@ -37,6 +37,7 @@ export class MessageList {
     this.node = el("div", { class: "list" }, this.scroller, this.newest);
     makeUsable(this.list, (use, control) => this.actions.use(control.closest(".message").message, use));
     this.list.addEventListener("keydown", (event) => this.#onKey(event));
+    this.list.addEventListener("click", (event) => this.#onClick(event));
     this.list.addEventListener("focusin", (event) => this.#makeCurrent(event.target.closest(".message")));
     this.scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     const observer = new ResizeObserver(() => this.#onResize());
@@ -152,11 +153,12 @@ export class MessageList {
       },
       "⋯",
     );
-    const name = el("span", { class: "name" }, user.real_name || user.name);
+    const name = el("span", { class: "name" }, shownName(user));
     const badge = user.is_bot && el("span", { class: "badge" }, "App");
+    item.scripted = el("span", { class: "badge", title: "A script wrote this answer. No model was asked.", hidden: true }, "scripted");
     item.append(
       avatar(user),
-      el("div", { class: "line" }, name, badge, time, item.note),
+      el("div", { class: "line" }, name, badge, item.scripted, time, item.note),
       item.body,
       item.files,
       item.footer,
@@ -184,6 +186,7 @@ export class MessageList {
     item.note.textContent = message.ephemeral_to
       ? "Only visible to you"
       : message.edited && !message.is_bot ? "(edited)" : "";
+    item.scripted.hidden = !message.scripted;
     item.carrier.textContent = carrierText(message.carrier);
     item.classList.toggle("tombstone", message.deleted);
     this.#renderFiles(item);
@@ -225,7 +228,7 @@ export class MessageList {
 
   #threadButton(message, replies, status) {
     const people = new Map(replies.map((reply) => [reply.user_id, this.world.user(reply)]));
-    const last = status ? `${this.world.bot.name} ${status}` : `Last at ${clock.format(when(replies.at(-1).ts))}`;
+    const last = status ? `${shownName(this.world.bot)} ${status}` : `Last at ${clock.format(when(replies.at(-1).ts))}`;
     const count = { 0: "Thread", 1: "1 reply" }[replies.length] || `${replies.length} replies`;
     return el(
       "button",
@@ -263,7 +266,7 @@ export class MessageList {
     const before = item.previousElementSibling?.message;
     const { message } = item;
     const goesOn =
-      before?.user_id === message.user_id &&
+      before?.user_id === message.user_id && before.scripted === message.scripted &&
       !before.ephemeral_to && !item.note.textContent && !this.world.replies(before).length &&
       Number(message.ts) - Number(before.ts) < SAME_GROUP_S;
     item.classList.toggle("goes-on", Boolean(goesOn));
@@ -280,6 +283,21 @@ export class MessageList {
 
   #setTabStops(item) {
     item.more.tabIndex = item.tabIndex;
+  }
+
+  /** A link to a canvas opens the canvas below its message: Slack's address for it leads nowhere here. */
+  #onClick(event) {
+    const link = event.target.closest("a[data-canvas]");
+    if (!link) return;
+    event.preventDefault();
+    const card = link.closest(".message").querySelector(`.file[data-file="${CSS.escape(link.dataset.canvas)}"]`);
+    if (!card) {
+      this.actions.complain(new Error("This canvas was deleted."));
+      return;
+    }
+    card.querySelector(".more")?.click();
+    card.querySelector("pre")?.focus();
+    card.scrollIntoView({ block: "nearest" });
   }
 
   #onKey(event) {

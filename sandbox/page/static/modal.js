@@ -50,6 +50,8 @@ export class Modal {
       return;
     }
     const isSame = this.view?.id === view.id;
+    // The person's Home may change meanwhile, which says nothing about what is wrong in this view.
+    const problems = isSame && this.view.html === view.html ? this.problems : {};
     const held = isSame ? valuesIn(this.body) : {};
     this.view = view;
     this.title.textContent = view.title;
@@ -59,7 +61,7 @@ export class Modal {
     if (!isSame) this.body.replaceChildren();
     patch(this.body, view.html, this.world);
     restore(this.body, held);
-    this.#showProblems({});
+    this.#showProblems(problems);
     if (!this.node.open) this.node.showModal();
     if (!isSame) this.#first().focus();
   }
@@ -83,7 +85,9 @@ export class Modal {
     this.problem.textContent = "";
     try {
       const { errors } = await post("/sandbox/submit", { ...this.#where(), values: valuesIn(this.body) });
-      this.#showProblems(errors);
+      this.#showProblems(errors)?.focus();
+      // What is wrong stands below the field.
+      this.body.querySelector(".problem:not([hidden])")?.scrollIntoView({ block: "nearest" });
     } catch (error) {
       this.#fail(error);
     } finally {
@@ -95,7 +99,9 @@ export class Modal {
     this.problem.textContent = error.message === "app_not_responding" ? NO_CONNECTION : `That did not work: ${error.message}`;
   }
 
+  /** Show what is wrong below each field, and return the first such field. */
   #showProblems(errors) {
+    this.problems = errors;
     let first = null;
     for (const input of this.body.querySelectorAll(".input")) {
       const said = input.querySelector(".problem");
@@ -109,9 +115,7 @@ export class Modal {
       else control.removeAttribute("aria-describedby");
       if (text) first ||= control.tagName === "FORM" ? control.querySelector("input") : control;
     }
-    first?.focus();
-    // What is wrong stands below the field.
-    first?.closest(".input").scrollIntoView({ block: "nearest" });
+    return first;
   }
 }
 

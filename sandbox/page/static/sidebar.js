@@ -1,6 +1,6 @@
 // The sidebar: the workspace's name and status, its conversations, and the person who is writing.
 
-import { avatar, byId, el, moveFocus } from "./dom.js";
+import { avatar, byId, el, moveFocus, shownName } from "./dom.js";
 
 /** `actions` are openChannel(id) and writeAs(id). */
 export class Sidebar {
@@ -71,7 +71,7 @@ export class Sidebar {
       input.addEventListener("change", () => this.actions.writeAs(person.id));
       const role = el("span", { class: "role" }, person.role);
       const about = el("span", { class: "hidden-text", id: `about-${person.id}` }, person.about);
-      const name = el("span", { class: "name" }, person.real_name || person.name);
+      const name = el("span", { class: "name" }, shownName(person));
       return el("div", { class: "person" }, el("label", { title: person.about }, input, avatar(person), name, role), about);
     }));
     this.showPerson();
@@ -88,7 +88,7 @@ export class Sidebar {
     byId("team").textContent = this.world.team.name;
     byId("status").classList.toggle("connected", connected);
     byId("status").classList.remove("lost");
-    const state = `${this.world.bot.name} ${connected ? "is connected" : "is not connected"}`;
+    const state = `${shownName(this.world.bot)} ${connected ? "is connected" : "is not connected"}`;
     byId("status-text").textContent = note ? `${state} · ${note}` : state;
   }
 

@@ -1,5 +1,8 @@
 // The workspace as the page knows it, and as the person who is writing sees it.
 
+import { formatted } from "./dates.js";
+import { shownName, typedName } from "./dom.js";
+
 export class World {
   constructor() {
     this.users = new Map();
@@ -19,6 +22,7 @@ export class World {
     this.channels = state.channels;
     this.app = state.app;
     this.guide = state.guide;
+    this.token = state.token;
     this.views = new Map(state.views.map((views) => [views.user_id, views]));
     this.panes = new Map(state.panes.map((pane) => [pane.channel, pane]));
     this.messages = new Map(state.channels.map((channel) => [channel.id, new Map()]));
@@ -82,7 +86,7 @@ export class World {
 
   title(channel) {
     if (channel.type === "channel" || channel.type === "group") return channel.name;
-    return this.others(channel).map((user) => user.real_name || user.name).join(", ");
+    return this.others(channel).map(shownName).join(", ");
   }
 
   /** The app's shortcuts of a type: message or global. */
@@ -102,6 +106,11 @@ export class World {
   /** A channel's messages without replies. */
   roots(channel) {
     return this.#shown([...(this.messages.get(channel)?.values() || [])].filter(isRoot));
+  }
+
+  /** Whether somebody has asked a card's question. */
+  isSeen(card) {
+    return [...this.messages.values()].some((known) => [...known.values()].some((message) => message.card === card.title));
   }
 
   thread(channel, ts) {
@@ -137,15 +146,18 @@ export class World {
     return this.statuses.get(`${channel} ${thread}`)?.loading || [];
   }
 
-  /** Adapt the sandbox's HTML to this person: names in place of IDs, and only the controls that they may see. */
+  /** Adapt the sandbox's HTML to this person: names in place of IDs, times in their time zone, and only the controls that they may see. */
   personalize(fragment) {
     for (const node of fragment.querySelectorAll("[data-visible-to]")) {
       if (!node.dataset.visibleTo.split(",").includes(this.me)) node.remove();
     }
     for (const node of fragment.querySelectorAll(".mention[data-user]")) {
       const user = this.users.get(node.dataset.user);
-      if (user) node.textContent = `@${user.name}`;
+      if (user) node.textContent = `@${shownName(user)}`;
       node.classList.toggle("me", node.dataset.user === this.me);
+    }
+    for (const node of fragment.querySelectorAll(".date[data-at]")) {
+      node.textContent = formatted(Number(node.dataset.at), node.dataset.format) ?? node.textContent;
     }
     for (const node of fragment.querySelectorAll(".mention[data-channel]")) {
       const channel = this.channel(node.dataset.channel);
@@ -156,7 +168,7 @@ export class World {
   /** Slack's form of a text as a person would type it. */
   toTyped(text) {
     return text
-      .replace(/<@(\w+)(?:\|[^>]*)?>/g, (_, id) => `@${this.users.get(id)?.name || id}`)
+      .replace(/<@(\w+)(?:\|[^>]*)?>/g, (_, id) => `@${this.users.has(id) ? typedName(this.users.get(id)) : id}`)
       .replace(/<!(\w+)(?:\|[^>]*)?>/g, "@$1")
       .replace(/<(https?:[^|>]*)(?:\|[^>]*)?>/g, "$1")
       .replace(/&lt;/g, "<")

@@ -97,6 +97,16 @@ REACTION: Shape = {
     "event_ts": TS,
 }
 
+JOIN: Shape = {  # docs
+    "type": "member_joined_channel",
+    "user": USER,
+    "channel": CHANNEL,
+    "channel_type": ("C", "G"),
+    "team": TEAM,
+    "inviter?": USER,
+    "enterprise?": str,
+    "event_ts": TS,
+}
 FILE_CHANGE: Shape = {
     "type": "file_change",
     "file_id": messages.FILE_ID,
@@ -136,7 +146,8 @@ def envelope(event: Shape) -> Shape:
 
 
 EVENTS = (*MESSAGES, *CHANGED, TOMBSTONE_GONE, DELETED, *MENTIONS, MENTION_BY_CLASSIC_APP)
-OTHERS = (HOME, MESSAGES_TAB, LOOKED, PANE_OPENED, PANE_MOVED, STOPPED, REACTION, FILE_CHANGE, REVOKED, UNINSTALLED)
+OF_PANE = (LOOKED, PANE_OPENED, PANE_MOVED, STOPPED)
+OTHERS = (HOME, MESSAGES_TAB, *OF_PANE, REACTION, JOIN, FILE_CHANGE, REVOKED, UNINSTALLED)
 EVENT = tuple(map(envelope, (*EVENTS, *OTHERS)))
 
 # ---- Socket Mode

@@ -150,6 +150,11 @@ ANSWERS: Mapping[str, Shape] = {
         "channels": [(_LISTED_CHANNEL, _LISTED_DM)],
         "response_metadata": {"next_cursor": str},
     },
+    "users.conversations": {  # docs
+        **_DONE,
+        "channels": [(_LISTED_CHANNEL, _LISTED_DM)],
+        "response_metadata": {"next_cursor": str},
+    },
     "conversations.open": {  # docs
         **_DONE,
         "channel": ({"id": CHANNEL}, _CHANNEL),

@@ -7,16 +7,19 @@ from types import MappingProxyType
 import pytest
 
 from bot.core import texts
-from bot.core.app_home import DIRECT_MESSAGES, HomeView, MonthUsage, Quotas, WorkspaceUsage
-from bot.core.inbound.channel_settings import (
-    ChannelSettings,
-    DefaultSettings,
-    effective_settings,
-    settings_line,
+from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, parse_caps
+from bot.core.channel_settings import ChannelSettings, DefaultSettings, effective_settings, settings_line
+from bot.core.surfaces import (
+    DIRECT_MESSAGES,
+    TOP,
+    ChannelsWithSettings,
+    HomeView,
+    MonthUsage,
+    Quotas,
+    TypedCommand,
+    WorkspaceUsage,
 )
-from bot.core.inbound.engagement import Engagement
-from bot.core.limits.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, parse_caps
-from bot.core.slash_command import TypedCommand
+from bot.core.triage import Engagement
 from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import usage_text
 from bot.slack.format.home import home_view
@@ -76,12 +79,29 @@ def test_admin_sees_who_used_most_of_what_this_month_and_last() -> None:
     )
     people = ["████████ <@U2>: 100 tokens, $2.00", "██░░░░░░ <@U1>: 9,000 tokens, $0.50"]
     others = ["░░░░░░░░ <@U3>: 0 tokens (last month: 5 tokens)", "██░░░░░░ Direct messages: 9,000 tokens"]
-    models = ["anthropic/two: 100", "openai/one: 9,000", "own: 50,000"]
+    models = ["two: 100", "one: 9,000", "own: 50,000"]
     calls = ["████████ github__create: 12 calls (last month: 2 calls)", "wiki__read: 1 call"]
     at = [shown.index(line) for line in (*people, *others, *models, *calls)]
     assert at == sorted(at)
     assert "*Last month*: 5 tokens, $0.01" in shown
     assert "members &amp; guests" in shown
+
+
+@pytest.mark.parametrize("sentences", [["I answer every new post."], ["I ask a model with a long name first."] * 9])
+def test_admin_sees_as_many_channels_with_settings_as_fit_and_how_many_more(sentences: list[str]) -> None:
+    listed = [(f"C{number}", sentences) for number in range(TOP)]
+    channels = ChannelsWithSettings(listed, 90)
+    workspace = WorkspaceUsage(SPENT, NOTHING, NOTHING, NO_CAPS, {"Access": "members"}, 1.5, channels)
+    shown = view_text(home_view(HomeView(IN_EFFECT, USAGE, workspace)))
+    seen = [channel_id for channel_id, _ in listed if f"<#{channel_id}>: {' '.join(sentences)}" in shown]
+    assert seen == [channel_id for channel_id, _ in listed[: len(seen)]]
+    assert len(seen) >= 5
+    assert f"… and {100 - len(seen)} more." in shown
+
+
+def test_home_offers_the_suggested_prompts() -> None:
+    shown = view_text(home_view(HomeView(IN_EFFECT, USAGE)))
+    assert [line for line in (texts.TRY_ONE, *texts.PANE_SUGGESTIONS) if line not in shown] == []
 
 
 def test_bars_compare_tokens_where_nothing_has_a_price() -> None:
@@ -120,7 +140,7 @@ def test_admin_sees_defaults_and_quotas_of_their_own_by_use() -> None:
         "<#C1>'s quota of $20 per month: 75% used",
         "<@U1>'s quota of 100 tokens per day: 10% used",
         "The workspace's quota of $1,000 per month: 0% used",
-        "Quotas in dollars don't count own/&lt;model&gt;",
+        "Quotas in dollars don't count &lt;model&gt;",
     ]
     at = [shown.index(line) for line in lines]
     assert at == sorted(at)
@@ -139,7 +159,7 @@ def test_models_without_a_price_are_named_where_a_quota_is_in_dollars(
     defaults: str, own_cap: str, is_said: bool
 ) -> None:
     quotas = Quotas(parse_caps(defaults), (own(own_cap, "U1", Amount()),), ("own/model",))
-    assert ("Quotas in dollars don't count own/model" in admins_home(quotas=quotas)) is is_said
+    assert ("Quotas in dollars don't count model" in admins_home(quotas=quotas)) is is_said
 
 
 def test_workspace_without_quotas_says_so() -> None:
@@ -165,13 +185,13 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
 @pytest.mark.parametrize(
     ("settings", "defaults", "line"),
     [
-        (ChannelSettings(), DEFAULTS, "openai/one · default prompt · follow-ups need no mention"),
+        (ChannelSettings(), DEFAULTS, "one · default prompt · follow-ups need no mention"),
         (
             ChannelSettings("anthropic/two", engagement=Engagement.MENTIONS),
             DEFAULTS,
-            "anthropic/two · default prompt · every",
+            "two · default prompt · every",
         ),
-        (ChannelSettings("openai/gone"), DEFAULTS, "openai/one · "),
+        (ChannelSettings("openai/gone"), DEFAULTS, "one · "),
         (ChannelSettings(system_prompt="Be\nbrief."), DEFAULTS, "custom prompt (“Be brief.”)"),
         (
             ChannelSettings(engagement=Engagement.FOLLOW_UPS),
@@ -198,7 +218,7 @@ def test_what_typists_own_settings_do_not_offer_is_in_effect_nowhere() -> None:
 
 
 def test_settings_of_a_direct_message_name_no_mentions() -> None:
-    assert settings_line(IN_EFFECT, "D1") == "Settings here: openai/one · default prompt"
+    assert settings_line(IN_EFFECT, "D1") == "Settings here: one · default prompt"
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,67 @@
-"""The text of a message as a reader sees it: typed, sent by apps, or forwarded."""
+"""What a message holds as a reader sees it: text that was typed, sent by apps or forwarded, and files."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.inbound.mentions import mentioned, with_names
-from bot.slack.format.message_text import MAX_ATTACHED_CHARS, MORE, app_name, attached_to, body_of
-from tests.core.counted import FEW_CALLS, steps
+from bot.core import texts
+from bot.core.conversation import ThreadKey, escape, mentioned, mentioned_users, with_names
+from bot.slack.format.message_text import (
+    MAX_ATTACHED_CHARS,
+    MORE,
+    app_name,
+    attached_to,
+    body_of,
+    emphasized,
+    files_of,
+    is_for_readers,
+    link,
+    message_text,
+    names_in,
+)
+from tests.reply.counted import FEW_CALLS, steps
 
 Json = dict[str, Any]
 
-NAMES = {"UADA": "Ada"}
+NAMES = {"UADA": "Ada", "WGRACE": "Grace", "CBUILD": "build"}
+
+
+def of(kind: str, *elements: Json, **fields: Any) -> Json:
+    """Returns a block, an element or another object of a kind."""
+    return {"type": kind, **({"elements": list(elements)} if elements else {}), **fields}
 
 
 def text(words: str, **styles: bool) -> Json:
-    return {"type": "text", "text": words, **({"style": styles} if styles else {})}
+    return of("text", text=words, **({"style": styles} if styles else {}))
 
 
 def section(*elements: Json) -> Json:
-    return {"type": "rich_text_section", "elements": list(elements)}
+    return of("rich_text_section", *elements)
+
+
+def linked(url: str, words: str = "", **fields: Any) -> Json:
+    return of("link", url=url, **({"text": words} if words else {}), **fields)
+
+
+def code(*elements: Json, **fields: Any) -> Json:
+    return of("rich_text_preformatted", *elements, **fields)
 
 
 def items(*texts: str, **how: Any) -> Json:
-    return {"type": "rich_text_list", "style": "bullet", "elements": [section(text(item)) for item in texts], **how}
+    return of("rich_text_list", *(section(text(item)) for item in texts), **{"style": "bullet", **how})
 
 
 def typed(*elements: Json) -> Json:
     return {"text": "…", "blocks": [{"type": "rich_text", "block_id": "b", "elements": list(elements)}]}
 
 
-ADA = {"type": "user", "user_id": "UADA"}
+ADA = of("user", user_id="UADA")
+A, SPACE = "https://a.example", text(" ")
 
 TYPED = {
     "words": ([section(text("a < b & c"))], "a < b & c"),
@@ -44,81 +72,45 @@ TYPED = {
     "two styles at once": ([section(text("both", bold=True, italic=True))], "**_both_**"),
     "adjacent texts of one style": ([section(text("a", bold=True), text("b", bold=True))], "**ab**"),
     "a style over lines": ([section(text("a\nb", bold=True))], "**a**\n**b**"),
-    "code with backticks in it": (
-        [section(text("a`b", code=True), text(" "), text("`c", code=True))],
-        "``a`b`` `` `c ``",
-    ),
+    "code with backticks in it": ([section(text("a`b", code=True), SPACE, text("`c", code=True))], "``a`b`` `` `c ``"),
     "mentions": (
-        [
-            section(
-                ADA,
-                text(" in "),
-                {"type": "channel", "channel_id": "C1"},
-                text(" "),
-                {"type": "broadcast", "range": "here"},
-            )
-        ],
+        [section(ADA, text(" in "), of("channel", channel_id="C1"), SPACE, of("broadcast", range="here"))],
         "@Ada in #C1 @here",
     ),
-    "a group": ([section({"type": "usergroup", "usergroup_id": "S1"})], "@S1"),
-    "links": (
-        [
-            section(
-                {"type": "link", "url": "https://a.example/?q=1&r=2"},
-                text(" "),
-                {"type": "link", "url": "https://a.example", "text": "it"},
-            )
-        ],
-        "https://a.example/?q=1&r=2 [it](https://a.example)",
-    ),
-    "a link written as code": (
-        [section({"type": "link", "url": "https://a.example/x", "text": "x", "style": {"code": True}})],
-        "[x](https://a.example/x)",
-    ),
+    "a group": ([section(of("usergroup", usergroup_id="S1"))], "@S1"),
+    "links": ([section(linked(f"{A}/?q=1&r=2"), SPACE, linked(A, "it"))], f"{A}/?q=1&r=2 [it]({A})"),
+    "a link written as code": ([section(linked(f"{A}/x", "x", style={"code": True}))], f"[x]({A}/x)"),
     "an address written as code": (
-        [section({"type": "link", "url": "http://a.example", "text": "a.example", "style": {"code": True}})],
+        [section(linked("http://a.example", "a.example", style={"code": True}))],
         "`a.example`",
     ),
     "a link in a code block": (
-        [
-            {
-                "type": "rich_text_preformatted",
-                "elements": [
-                    text("see "),
-                    {"type": "link", "url": "https://a.example/x", "text": "x"},
-                    text(" on "),
-                    {"type": "link", "url": "http://a.example", "text": "a.example"},
-                ],
-            }
-        ],
-        "```\nsee x (https://a.example/x) on a.example\n```",
+        [code(text("see "), linked(f"{A}/x", "x"), text(" on "), linked("http://a.example", "a.example"))],
+        f"```\nsee x ({A}/x) on a.example\n```",
     ),
     "a date that is a link": (
-        [section({"type": "date", "timestamp": 1, "fallback": "Friday", "url": "https://a.example/cal"})],
-        "[Friday](https://a.example/cal)",
+        [section(of("date", timestamp=1, fallback="Friday", url=f"{A}/cal"))],
+        f"[Friday]({A}/cal)",
     ),
     "emoji, color, date": (
         [
             section(
-                {"type": "emoji", "name": "wave", "unicode": "1f44b"},
-                text(" "),
-                {"type": "color", "value": "#F405B3"},
-                text(" "),
-                {"type": "date", "timestamp": 1392734382, "format": "{date}", "fallback": "18 February 2014"},
-                text(" "),
-                {"type": "date", "timestamp": 1392734382, "format": "{date}"},
+                of("emoji", name="wave", unicode="1f44b"),
+                SPACE,
+                of("color", value="#F405B3"),
+                SPACE,
+                of("date", timestamp=1392734382, format="{date}", fallback="18 February 2014"),
+                SPACE,
+                of("date", timestamp=1392734382, format="{date}"),
             )
         ],
         ":wave: #F405B3 18 February 2014 2014-02-18 14:39 UTC",
     ),
     "a canvas": (
-        [section(text("see "), {"type": "canvas", "file_id": "F1", "label": "Plan"}, {"type": "canvas"})],
+        [section(text("see "), of("canvas", file_id="F1", label="Plan"), of("canvas"))],
         "see Plan (Canvas F1)",
     ),
-    "an emoji of the workspace": (
-        [section({"type": "emoji", "name": "parrot"}, {"type": "emoji", "name": "a&|b"})],
-        ":parrot::a&|b:",
-    ),
+    "an emoji of the workspace": ([section(of("emoji", name="parrot"), of("emoji", name="a&|b"))], ":parrot::a&|b:"),
     "a list below words": ([section(text("Buy:\n")), items("milk", "bread")], "Buy:\n\n- milk\n- bread"),
     "nested lists that continue counting": (
         [
@@ -130,30 +122,13 @@ TYPED = {
         "1. one\n2. two\n    - inner\n        1. innermost\n3. three",
     ),
     "a line break in an item": ([items("a\nb", style="ordered", offset=8)], "9. a\n   b"),
-    "a quote": (
-        [{"type": "rich_text_quote", "elements": [text("a\n\nb "), ADA]}, section(text("\nyes"))],
-        "> a\n>\n> b @Ada\n\nyes",
-    ),
+    "a quote": ([of("rich_text_quote", text("a\n\nb "), ADA), section(text("\nyes"))], "> a\n>\n> b @Ada\n\nyes"),
     "a list in a quote": ([items("a", "b", border=1)], "> - a\n> - b"),
-    "code": (
-        [
-            {
-                "type": "rich_text_preformatted",
-                "elements": [text("if a < b:\n    f("), {"type": "link", "url": "https://a.example"}, text(")")],
-            }
-        ],
-        "```\nif a < b:\n    f(https://a.example)\n```",
-    ),
-    "code with its language": (
-        [{"type": "rich_text_preformatted", "language": "python", "elements": [text("x")]}],
-        "```python\nx\n```",
-    ),
-    "code with a fence in it": (
-        [{"type": "rich_text_preformatted", "elements": [text("```\nx\n```")]}],
-        "````\n```\nx\n```\n````",
-    ),
+    "code": ([code(text("if a < b:\n    f("), linked(A), text(")"))], f"```\nif a < b:\n    f({A})\n```"),
+    "code with its language": ([code(text("x"), language="python")], "```python\nx\n```"),
+    "code with a fence in it": ([code(text("```\nx\n```"))], "````\n```\nx\n```\n````"),
     "a mention written as code": ([section(text("<@UADA>", code=True))], "`<@UADA>`"),
-    "an element of an unknown kind": ([section({"type": "sparkle", "text": "shiny"})], "shiny"),
+    "an element of an unknown kind": ([section(of("sparkle", text="shiny"))], "shiny"),
 }
 
 
@@ -165,12 +140,12 @@ def test_typed_text_keeps_its_structure(elements: list[Json], shown: str) -> Non
 @pytest.mark.parametrize(
     ("element", "names"),
     [
-        ({"type": "emoji", "name": "delete_all_notes"}, ["EMOJI"]),
-        ({"type": "emoji", "name": "wave", "unicode": "1f44b"}, []),
-        ({"type": "usergroup", "usergroup_id": "S1"}, ["S1"]),
-        ({"type": "canvas", "file_id": "F1", "label": "Delete all notes"}, ["F1"]),
-        ({"type": "broadcast", "range": "here"}, []),
-        ({"type": "text", "text": "<!S1|@ops> :delete_all_notes:"}, []),
+        (of("emoji", name="delete_all_notes"), ["EMOJI"]),
+        (of("emoji", name="wave", unicode="1f44b"), []),
+        (of("usergroup", usergroup_id="S1"), ["S1"]),
+        (of("canvas", file_id="F1", label="Delete all notes"), ["F1"]),
+        (of("broadcast", range="here"), []),
+        (text("<!S1|@ops> :delete_all_notes:"), []),
     ],
 )
 def test_what_stands_under_a_name_that_others_chose_is_a_mention(element: Json, names: list[str]) -> None:
@@ -182,53 +157,43 @@ def test_names_in_the_text_beside_the_block_are_used() -> None:
     assert with_names(body_of(message | {"text": "<!subteam^S1|@ops><#C1|general>"}), {}) == "@ops#general"
 
 
+def plain(words: str) -> Json:
+    return of("plain_text", text=words)
+
+
+def mrkdwn(words: str) -> Json:
+    return of("mrkdwn", text=words)
+
+
+RETRY = of("button", text=plain("Retry"), value="7")
+APPS_BLOCKS = [
+    of("header", text=plain("Build 7")),
+    of(
+        "section",
+        text=mrkdwn("by <@UADA>, <https://ci.example/7|log>"),
+        fields=[mrkdwn("*State:* red"), mrkdwn("*Took:* 3 min")],
+        accessory=RETRY,
+    ),
+    of("divider"),
+    of("markdown", text="# Why\n1 < 2"),
+    of("context", of("image", alt_text="a cat", image_url="x"), mrkdwn("main")),
+    of("actions", of("button", text=plain("Open"), url="https://ci.example"), RETRY),
+    of("image", title=plain("Trend"), alt_text="goes up", image_url="x"),
+    of(
+        "table",
+        rows=[
+            [of("raw_text", text="who"), of("raw_text", text="a|b")],
+            [of("rich_text", section(ADA)), of("raw_number", text="3")],
+        ],
+    ),
+]
 BODIES = {
     "text alone": ({"text": "*a* &lt; <@UADA>"}, "**a** < @Ada"),
     "text with no blocks in the list": ({"text": "a", "blocks": []}, "a"),
     "text where the blocks say nothing": ({"text": "a", "blocks": [{"type": "rich_text", "elements": []}]}, "a"),
     "nothing": ({"text": None, "blocks": None}, ""),
     "an app's blocks": (
-        {
-            "text": "Build red",
-            "blocks": [
-                {"type": "header", "text": {"type": "plain_text", "text": "Build 7"}},
-                {
-                    "type": "section",
-                    "text": {"type": "mrkdwn", "text": "by <@UADA>, <https://ci.example/7|log>"},
-                    "fields": [{"type": "mrkdwn", "text": "*State:* red"}, {"type": "mrkdwn", "text": "*Took:* 3 min"}],
-                    "accessory": {"type": "button", "text": {"type": "plain_text", "text": "Retry"}, "value": "7"},
-                },
-                {"type": "divider"},
-                {"type": "markdown", "text": "# Why\n1 < 2"},
-                {
-                    "type": "context",
-                    "elements": [
-                        {"type": "image", "alt_text": "a cat", "image_url": "x"},
-                        {"type": "mrkdwn", "text": "main"},
-                    ],
-                },
-                {
-                    "type": "actions",
-                    "elements": [
-                        {"type": "button", "text": {"type": "plain_text", "text": "Open"}, "url": "https://ci.example"},
-                        {"type": "button", "text": {"type": "plain_text", "text": "Retry"}, "value": "7"},
-                    ],
-                },
-                {
-                    "type": "image",
-                    "title": {"type": "plain_text", "text": "Trend"},
-                    "alt_text": "goes up",
-                    "image_url": "x",
-                },
-                {
-                    "type": "table",
-                    "rows": [
-                        [{"type": "raw_text", "text": "who"}, {"type": "raw_text", "text": "a|b"}],
-                        [{"type": "rich_text", "elements": [section(ADA)]}, {"type": "raw_number", "text": "3"}],
-                    ],
-                },
-            ],
-        },
+        {"text": "Build red", "blocks": APPS_BLOCKS},
         "**Build 7**\n\nby @Ada, [log](https://ci.example/7)\n**State:** red\n**Took:** 3 min\n\n# Why\n1 < 2\n\n"
         "a cat main\n\n[Open](https://ci.example)\n\nTrend\ngoes up\n\n| who | a\\|b |\n| --- | --- |\n| @Ada | 3 |",
     ),
@@ -288,26 +253,12 @@ ATTACHED = {
         "> Free: 0 %\n> Since\n> rule 7",
     ),
     "an attachment with blocks": (
-        [
-            {
-                "color": "#f00",
-                "fallback": "[no preview]",
-                "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "red"}}],
-            }
-        ],
+        [{"color": "#f00", "fallback": "[no preview]", "blocks": [of("section", text=mrkdwn("red"))]}],
         "> red",
     ),
     "an attachment with nothing but its fallback": ([{"fallback": "Alert: disk full"}], "> Alert: disk full"),
     "a preview of a link": (
-        [
-            {
-                "service_name": "A Site",
-                "title": "A page",
-                "title_link": "https://a.example",
-                "text": "On pages.",
-                "from_url": "https://a.example",
-            }
-        ],
+        [{"service_name": "A Site", "title": "A page", "title_link": A, "text": "On pages.", "from_url": A}],
         "> A Site\n> [A page](https://a.example)\n> On pages.",
     ),
     "several": ([{"text": "a"}, {"text": "b"}], "> a\n\n> b"),
@@ -436,3 +387,160 @@ def test_message_of_many_elements_is_read_in_few_steps(kind: str) -> None:
     messages = [{"text": "", "attachments": attachments} for attachments in (beside, forwarded, nested)]
     assert steps(lambda _: list(map(attached_to, messages)), "") < FEW_CALLS
     assert all("a" in attached_to(message) for message in messages)
+
+
+READ_AS = {
+    "a person": ("ask <@UADA>!", "ask @Ada!"),
+    "a person with an old label": ("<@UADA|ada.l>", "@Ada"),
+    "a person of an enterprise": ("<@WGRACE>", "@Grace"),
+    "a person unknown to Slack": ("<@UEVE|eve>", "@eve"),
+    "a person without any name": ("<@UEVE>", "@UEVE"),
+    "a channel with its name": ("<#C1|general>", "#general"),
+    "a channel whose name was looked up": ("<#CBUILD>", "#build"),
+    "a channel with an empty name": ("<#CBUILD|>", "#build"),
+    "a channel without any name": ("<#C1>", "#C1"),
+    "a group": ("<!subteam^S1|@ops>", "@ops"),
+    "a group without its name": ("<!subteam^S1>", "@S1"),
+    "the people who are here": ("<!here>, lunch?", "@here, lunch?"),
+    "a channel's people, with a label": ("<!channel|@channel>", "@channel"),
+    "everybody": ("<!everyone>", "@everyone"),
+    "a date": ("<!date^1392734382^{date} at {time}|18 February 2014>", "18 February 2014"),
+    "a date without words": ("<!date^1392734382^{date}>", "2014-02-18 14:39 UTC"),
+    "an invalid date": ("<!date^soon>", "soon"),
+    "a date beyond time": ("<!date^999999999999999999>", "999999999999999999"),
+    "a link": ("<https://a.example/?q=1&amp;r=2>", "https://a.example/?q=1&r=2"),
+    "a link with a label": ("<https://a.example|the &lt;page&gt;>", "[the <page>](https://a.example)"),
+    "a link whose label is its address": ("<https://a.example/x|https://a.example/x>", "https://a.example/x"),
+    "a link that Slack made of a host": ("<http://a.example|a.example>", "http://a.example"),
+    "an e-mail address": ("<mailto:ada@a.example|ada@a.example>", "ada@a.example"),
+    "an e-mail address with a label": ("<mailto:ada@a.example|write to Ada>", "[write to Ada](ada@a.example)"),
+    "a telephone number": ("<tel:+1555|+1 555>", "[+1 555](+1555)"),
+    "escapes": ("1 &lt; 2 &amp;&amp; 3 &gt; 2", "1 < 2 && 3 > 2"),
+    "an escape of an escape": ("&amp;lt;", "&lt;"),
+    "text that only looks like a mention": ("&lt;@UADA&gt;", "<@UADA>"),
+    "an emoji": (":wave::skin-tone-2:", ":wave::skin-tone-2:"),
+    "text without markup": ("a < b > c <>", "a < b > c <>"),
+    "HTML in a markdown block": ("<b>bold</b>", "<b>bold</b>"),
+}
+
+
+def as_shown(mrkdwn: str, names: Mapping[str, str]) -> str:
+    return with_names(message_text(mrkdwn), names)
+
+
+@pytest.mark.parametrize(("markup", "shown"), READ_AS.values(), ids=READ_AS.keys())
+def test_markup_is_shown_as_a_reader_sees_it(markup: str, shown: str) -> None:
+    assert as_shown(markup, NAMES) == shown
+
+
+@pytest.mark.parametrize(("markup", "shown"), READ_AS.values(), ids=READ_AS.keys())
+def test_only_mentions_stay_as_markup(markup: str, shown: str) -> None:
+    text = message_text(markup)
+    assert re.sub(r"<[@#!][A-Z0-9]+(\|[^<>]*)?>", "", text).count("<") == 0
+    assert mentioned_users(text) == re.findall(r"<@([A-Z]+)", markup)
+
+
+def test_names_in_the_markup_itself_are_found() -> None:
+    assert names_in("<@U1|ada> <#C1|one> <#C2|> <!subteam^S1|@ops>") == {"U1": "ada", "C1": "one", "S1": "ops"}
+
+
+@pytest.mark.parametrize(
+    ("url", "label", "shown"),
+    [
+        ("https://a.example/a|b>c", "x", "[x](https://a.example/a%7Cb%3Ec)"),
+        ("https://a.example/?a=1&b=2", "", "https://a.example/?a=1&b=2"),
+        ("https://a.example", "<@UADA>", "[<@UADA>](https://a.example)"),
+        ("https://a.example", "two\nlines", "[two lines](https://a.example)"),
+    ],
+)
+def test_link_shows_its_label_and_its_address(url: str, label: str, shown: str) -> None:
+    assert as_shown(link(url, label), NAMES) == shown
+
+
+@given(st.text("<>&@#!|^UADA:/ht\n;lgamp", max_size=60))
+def test_escaped_text_comes_back_unchanged(text: str) -> None:
+    assert as_shown(escape(text), NAMES) == text
+
+
+unescaped = [markup for markup, _ in READ_AS.values() if "&" not in markup]
+
+
+@given(st.lists(st.sampled_from([*unescaped, "<", ">", "|", "<@", "<!", "x"])))
+def test_no_persons_mention_is_left_in_any_markup(parts: list[str]) -> None:
+    assert not re.search(r"<@[UW]\w+", as_shown("".join(parts), NAMES))
+
+
+@pytest.mark.parametrize(
+    ("mrkdwn", "markdown"),
+    [
+        ("*bold* _it_ ~gone~", "**bold** _it_ ~~gone~~"),
+        ("*<https://a.example/~me/|Build *7*>* is _*red*_", "**<https://a.example/~me/|Build *7*>** is _**red**_"),
+        ("*~both~*, *see `a*b`*", "**~~both~~**, **see `a*b`**"),
+        ("`*x*` ```\n*y* ~z~\n```", "`*x*` ```\n*y* ~z~\n```"),
+        ("2 * 3 * 4, a*b*c, *.py and *.js, ~/x ~/y", "2 * 3 * 4, a*b*c, *.py and *.js, ~/x ~/y"),
+        ("**bold** * a\n* b", "**bold** * a\n* b"),
+        ("*one\ntwo*", "*one\ntwo*"),
+    ],
+)
+def test_emphasis_in_mrkdwn_becomes_markdown(mrkdwn: str, markdown: str) -> None:
+    assert emphasized(mrkdwn) == markdown
+
+
+def test_parsing_time_is_linear_in_the_text() -> None:
+    began = time.process_time()
+    for mark in ("<", "<@", "<@U1|", "<https:", "<!date^", "&lt;"):
+        as_shown(mark * 50_000, NAMES)
+    for mark in ("*", "*a", " *a", "*<", "*`a", "*<b>", "```a ", "~<a`*"):
+        emphasized(mark * 50_000)
+    assert time.process_time() - began < 2
+
+
+@given(st.text(max_size=200))
+def test_any_text_can_be_parsed(text: str) -> None:
+    assert isinstance(as_shown(text, {}), str)
+
+
+def test_files_of_forwarded_messages_belong_to_the_message() -> None:
+    message = {"files": [{"id": "F1"}], "attachments": [{"is_share": True, "files": [{"id": "F2"}]}, {"text": "x"}]}
+    assert [file.id for file in files_of(message)] == ["F1", "F2"]
+    assert files_of({"text": "none"}) == ()
+
+
+@pytest.mark.parametrize(("size", "size_bytes"), [(98_000, 98_000), (None, 0), (-1, 0), ("98000", 0), (1.5, 0)])
+def test_size_counts_only_if_it_is_one(size: object, size_bytes: int) -> None:
+    (file,) = files_of({"files": [{"id": "F1", "size": size}]})
+    assert file.size_bytes == size_bytes
+
+
+def test_only_canvases_of_forwarded_messages_are_checked_and_have_no_title_before() -> None:
+    canvas = {"id": "F1", "title": "Layoffs", "mimetype": "application/vnd.slack-docs"}
+    image = {"id": "F2", "name": "chart.png", "mimetype": "image/png"}
+    files = files_of({"files": [canvas], "attachments": [{"files": [canvas, image]}]})
+    assert [(file.name, file.access) for file in files] == [
+        ("Layoffs", ""),
+        (texts.CANVAS_UNNAMED, "check_file_info"),
+        ("chart.png", ""),
+    ]
+
+
+CHANNEL, DIRECT = ThreadKey("T1", "C1", "1.0"), ThreadKey("T1", "D1", None)
+PLACES: dict[str, tuple[dict[str, object], ThreadKey, bool]] = {
+    "shared nowhere": ({"user": "U1"}, CHANNEL, False),
+    "shared in the channel": ({"channels": ["C1"]}, CHANNEL, True),
+    "shared in a private channel": ({"groups": ["C1"]}, CHANNEL, True),
+    "shared by a message": ({"shares": {"private": {"C1": [{"ts": "1.0"}]}}}, CHANNEL, True),
+    "the channel's own": ({"linked_channel_id": "C1"}, CHANNEL, True),
+    "shared elsewhere": ({"channels": ["C2"], "is_public": True, "user": "U1"}, CHANNEL, False),
+    "shared in the direct message": ({"ims": ["D1"]}, DIRECT, True),
+    "the asker's own": ({"user": "U1"}, DIRECT, True),
+    "another person's": ({"user": "U2"}, DIRECT, False),
+    "without an answer": ({}, DIRECT, False),
+    "of an unknown form": ({"channels": "C1", "shares": ["C1"], "user": None}, CHANNEL, False),
+}
+
+
+@pytest.mark.parametrize(("file", "thread", "is_for_them"), PLACES.values(), ids=PLACES)
+def test_canvas_is_for_the_readers_of_a_thread_where_it_is_shared(
+    file: dict[str, object], thread: ThreadKey, is_for_them: bool
+) -> None:
+    assert is_for_readers(file, thread, "U1") is is_for_them

@@ -9,29 +9,26 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.conversation import Effort
-from bot.core.inbound.channel_settings import (
-    ChannelSettings,
-    DefaultSettings,
-    Length,
-    SettingsField,
-    SettingsPlace,
-    problems,
-)
-from bot.core.inbound.engagement import Engagement
-from bot.core.limits.cap_fields import CapField, Entered, OwnerCaps, by_field
-from bot.core.limits.caps import Amount, CapOwner, Period, Scope, parse_caps
+from bot.core.approvals import MAX_ARGUMENT_CHARS, ArgumentField, Ask, ask_of, can_be_read, readable
+from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, by_field, parse_caps
+from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, problems
 from bot.core.message_question import QuotedMessage
-from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, ask_of, can_be_read, readable
-from bot.core.tool_calls import CallState, RecordedCall
+from bot.core.tool_calls import CallState, Decision, RecordedCall
+from bot.core.triage import Engagement
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
-from bot.settings import MAX_MODELS
-from bot.slack.format import cap_modals, modals
+from bot.models.prompt import Effort
+from bot.settings import MAX_MODELS, parse_model_names, parse_models
+from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
+from bot.slack.format.modals import caps_modal, entered_caps, submitted_caps
+from sandbox.blocks.rules import check_blocks
 from sandbox.blocks.view_rules import check_view
 
-DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True, gate=True)
+DEFAULTS = DefaultSettings(
+    ("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True, read_channel=True, gate=True
+)
 CHANNEL, DIRECT = SettingsPlace("C1", "https://hooks.example/1"), SettingsPlace("D1", "https://hooks.example/1")
+UNSET = ChannelSettings()
 SPENT = dict.fromkeys(Period, Amount())
 ABOUT = QuotedMessage("C1", "2.0", "1.0", "A quote", "https://hooks.example/1")
 
@@ -62,31 +59,45 @@ def submitted(view: Json, **changes: str | None) -> Json:
         ChannelSettings(gate=True),
         ChannelSettings(reaction="eyes"),
         ChannelSettings(web_search=False),
+        ChannelSettings(read_channel=False),
         *(ChannelSettings(effort=effort) for effort in Effort),
         *(ChannelSettings(length=length) for length in Length),
     ],
 )
 def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
-    view = modals.settings_modal(CHANNEL, settings, DEFAULTS, SettingsField.MODEL)
-    check_view(view, "modal")
+    view = settings_view(settings)
     assert modals.submitted_settings(submitted(view)) == (CHANNEL, settings)
     assert modals.shown_settings(submitted(view, system_prompt="Other.", model=modals.DEFAULT)) == settings
 
 
-def options(settings: ChannelSettings, field: SettingsField) -> list[str]:
+def settings_view(
+    settings: ChannelSettings = UNSET, defaults: DefaultSettings = DEFAULTS, place: SettingsPlace = CHANNEL, **more: Any
+) -> Json:
+    """Returns the modal with a channel's settings."""
+    view = modals.settings_modal(place, settings, defaults, SettingsField.MODEL, **more)
+    check_view(view, "modal")
+    return view
+
+
+def field_of(view: Json, name: SettingsField) -> Json | None:
+    """Returns the element of a field; None if the modal has no such field."""
+    return next((block["element"] for block in view["blocks"] if block.get("block_id") == name), None)
+
+
+def options(settings: ChannelSettings, field: SettingsField, defaults: DefaultSettings = DEFAULTS) -> list[str]:
     """Returns the labels of a field's options, as the modal shows them."""
-    view = modals.settings_modal(CHANNEL, settings, DEFAULTS, SettingsField.MODEL)
-    [element] = [block["element"] for block in view["blocks"] if block.get("block_id") == field]
+    element = field_of(settings_view(settings, defaults), field)
+    assert element
     return [option["text"]["text"] for option in element["options"]]
 
 
 def test_default_is_offered_once_unless_the_channel_chose_it() -> None:
     follow_ups = "Whoever I'm talking with needs no mention"
     others = ["Every question needs a mention", "Nobody needs a mention in a thread where I was mentioned"]
-    assert options(ChannelSettings(), SettingsField.MODEL) == ["Default: openai/one", "anthropic/two"]
+    assert options(ChannelSettings(), SettingsField.MODEL) == ["Default: one", "two"]
     assert options(ChannelSettings(), SettingsField.ENGAGEMENT) == [f"Default: {follow_ups}", *others]
     chosen = ChannelSettings("openai/one", engagement=Engagement.FOLLOW_UPS)
-    assert options(chosen, SettingsField.MODEL) == ["Default: openai/one", "openai/one", "anthropic/two"]
+    assert options(chosen, SettingsField.MODEL) == ["Default: one", "one", "two"]
     assert options(chosen, SettingsField.ENGAGEMENT).count(follow_ups) == 1
 
 
@@ -106,21 +117,35 @@ def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
     owner = CapOwner(Scope.CHANNEL, "C1")
     own = by_field(parse_caps("channel/month=2.5usd,channel/day=70tokens"), Scope.CHANNEL)
     caps = OwnerCaps(owner, own, by_field(parse_caps("channel/month=50tokens"), Scope.CHANNEL), SPENT)
-    assert cap_modals.submitted_caps(submitted(cap_modals.caps_modal(caps), **changes)) == (owner, entered)
-    view = modals.settings_modal(CHANNEL, ChannelSettings(), DEFAULTS, SettingsField.MODEL, caps=caps)
-    assert cap_modals.entered_caps(submitted(view, **changes)) == entered
+    assert submitted_caps(submitted(caps_modal(caps), **changes)) == (owner, entered)
+    assert entered_caps(submitted(settings_view(caps=caps), **changes)) == entered
 
 
 @pytest.mark.parametrize("models", [("openai/one",), ("openai/one", "anthropic/two")])
 def test_other_models_are_promised_only_where_there_are_some(models: tuple[str, ...]) -> None:
-    view = modals.settings_modal(CHANNEL, ChannelSettings(), replace(DEFAULTS, models=models), SettingsField.MODEL)
-    assert (texts.MODEL_HINT in str(view)) is (len(models) > 1)
+    assert (texts.MODEL_HINT in str(settings_view(UNSET, replace(DEFAULTS, models=models)))) is (len(models) > 1)
+
+
+@pytest.mark.parametrize(
+    ("models", "shown"),
+    [
+        ("openai/llama3.2,openai/qwen/qwen4-8b", ["Default: llama3.2", "qwen/qwen4-8b"]),
+        ("openai/llama3.2 as Our <Llama> & *co*,openai/m", ["Default: Our <Llama> & *co*", "m"]),
+        ("anthropic/m,vertex/m", ["Default: anthropic/m", "vertex/m"]),
+    ],
+    ids=["own names", "a name of the admin's choice", "one name at two vendors"],
+)
+def test_models_are_shown_without_the_api_that_they_speak(models: str, shown: list[str]) -> None:
+    listed = parse_models(models)
+    defaults = replace(DEFAULTS, models=listed, names=texts.ModelNames(parse_model_names(models)))
+    assert options(UNSET, SettingsField.MODEL, defaults) == shown
+    menu = field_of(settings_view(UNSET, defaults), SettingsField.MODEL)
+    assert menu
+    assert [option["value"] for option in menu["options"]] == [modals.DEFAULT, *listed[1:]]
 
 
 def test_emptied_field_returns_to_its_default() -> None:
-    view = modals.settings_modal(
-        CHANNEL, ChannelSettings("openai/one", "Be brief.", Engagement.MENTIONS), DEFAULTS, SettingsField.MODEL
-    )
+    view = settings_view(ChannelSettings("openai/one", "Be brief.", Engagement.MENTIONS))
     submission = submitted(view, model=modals.DEFAULT, system_prompt=None, engagement=modals.DEFAULT)
     assert modals.submitted_settings(submission)[1] == ChannelSettings()
 
@@ -142,38 +167,39 @@ def test_emptied_field_returns_to_its_default() -> None:
     ],
 )
 def test_question_emoji_is_one_emojis_name(typed: str | None, emoji: str, is_one: bool) -> None:
-    view = modals.settings_modal(CHANNEL, ChannelSettings(reaction="tada"), DEFAULTS, SettingsField.MODEL)
+    view = settings_view(ChannelSettings(reaction="tada"))
     _, settings = modals.submitted_settings(submitted(view, reaction=typed))
     assert settings.reaction == emoji
-    assert problems(settings, ()) == ({} if is_one else {SettingsField.REACTION: texts.REACTION_UNKNOWN})
-
-
-def test_modal_of_a_direct_message_has_no_question_emoji() -> None:
-    view = modals.settings_modal(DIRECT, ChannelSettings(), DEFAULTS, SettingsField.MODEL)
-    assert SettingsField.REACTION not in [block.get("block_id") for block in view["blocks"]]
+    assert problems(settings, DEFAULTS) == ({} if is_one else {SettingsField.REACTION: texts.REACTION_UNKNOWN})
 
 
 def test_model_that_is_no_longer_in_use_becomes_the_default() -> None:
-    view = modals.settings_modal(CHANNEL, ChannelSettings("openai/gone"), DEFAULTS, SettingsField.MODEL)
-    assert modals.submitted_settings(submitted(view))[1] == ChannelSettings()
+    assert modals.submitted_settings(submitted(settings_view(ChannelSettings("openai/gone"))))[1] == UNSET
 
 
-def test_modal_has_web_search_only_if_it_is_on_for_all() -> None:
-    for web_search in (True, False):
-        defaults = replace(DEFAULTS, web_search=web_search)
-        view = modals.settings_modal(CHANNEL, ChannelSettings(), defaults, SettingsField.MODEL)
-        assert (SettingsField.WEB_SEARCH in [block.get("block_id") for block in view["blocks"]]) is web_search
-
-
-def test_modal_lets_a_model_decide_only_where_one_can() -> None:
-    for gate in (True, False):
-        view = modals.settings_modal(CHANNEL, ChannelSettings(), replace(DEFAULTS, gate=gate), SettingsField.MODEL)
-        assert (SettingsField.GATE in [block.get("block_id") for block in view["blocks"]]) is gate
+@pytest.mark.parametrize(
+    ("field", "place", "defaults", "is_there"),
+    [
+        (SettingsField.WEB_SEARCH, CHANNEL, replace(DEFAULTS, web_search=True), True),
+        (SettingsField.WEB_SEARCH, CHANNEL, replace(DEFAULTS, web_search=False), False),
+        (SettingsField.READ_CHANNEL, CHANNEL, replace(DEFAULTS, read_channel=True), True),
+        (SettingsField.READ_CHANNEL, CHANNEL, replace(DEFAULTS, read_channel=False), False),
+        (SettingsField.READ_CHANNEL, DIRECT, replace(DEFAULTS, read_channel=True), False),
+        (SettingsField.GATE, CHANNEL, replace(DEFAULTS, gate=True), True),
+        (SettingsField.GATE, CHANNEL, replace(DEFAULTS, gate=False), False),
+        (SettingsField.REACTION, CHANNEL, DEFAULTS, True),
+        (SettingsField.REACTION, DIRECT, DEFAULTS, False),
+        (SettingsField.MCP_SERVERS, DIRECT, replace(DEFAULTS, mcp_servers=("time",)), False),
+    ],
+)
+def test_modal_has_a_field_only_where_it_can_be_used(
+    field: SettingsField, place: SettingsPlace, defaults: DefaultSettings, is_there: bool
+) -> None:
+    assert bool(field_of(settings_view(UNSET, defaults, place), field)) is is_there
 
 
 def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
-    defaults = replace(DEFAULTS, web_search=False)
-    view = modals.settings_modal(DIRECT, ChannelSettings(), defaults, SettingsField.SYSTEM_PROMPT)
+    view = settings_view(UNSET, replace(DEFAULTS, web_search=False), DIRECT)
     assert [block.get("block_id") for block in view["blocks"]] == [
         None,
         SettingsField.MODEL,
@@ -186,35 +212,21 @@ def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
 @pytest.mark.parametrize("servers", [(), ("time",), ("time", "github")])
 def test_modal_for_who_may_choose_servers_has_a_box_for_each(servers: tuple[str, ...]) -> None:
     defaults = replace(DEFAULTS, mcp_servers=("time", "github", "files"))
-    view = modals.settings_modal(CHANNEL, ChannelSettings(mcp_servers=servers), defaults, SettingsField.MODEL)
-    check_view(view, "modal")
-    [boxes] = [block["element"] for block in view["blocks"] if block.get("block_id") == SettingsField.MCP_SERVERS]
+    view = settings_view(ChannelSettings(mcp_servers=servers), defaults)
+    boxes = field_of(view, SettingsField.MCP_SERVERS)
+    assert boxes
     assert [option["value"] for option in boxes["options"]] == ["time", "github", "files"]
     assert modals.submitted_settings(submitted(view))[1].mcp_servers == servers
 
 
-def test_modal_of_a_direct_message_has_no_servers() -> None:
-    defaults = replace(DEFAULTS, mcp_servers=("time",))
-    view = modals.settings_modal(DIRECT, ChannelSettings(), defaults, SettingsField.MODEL)
-    assert SettingsField.MCP_SERVERS not in [block.get("block_id") for block in view["blocks"]]
-
-
 @pytest.mark.parametrize("tools", [["notes__add"], [f"notes__{number:058}" for number in range(120)]])
 def test_removed_tools_are_revoked_and_no_others(tools: list[str]) -> None:
-    view = modals.settings_modal(CHANNEL, ChannelSettings(), DEFAULTS, SettingsField.MODEL, tools)
-    check_view(view, "modal")
+    view = settings_view(allowed_tools=tools)
     submission = {**submitted(view), "blocks": view["blocks"]}
     assert modals.revoked_tools(submission) == ()
     submission["state"]["values"][SettingsField.ALLOWED_TOOLS] = {"x": {"selected_options": []}}
     assert modals.revoked_tools(submission) == tuple(tools[: modals.MAX_REVOCABLE])
     assert modals.revoked_tools(submitted(view)) == (), "the modal didn't list any"
-
-
-@pytest.mark.parametrize("focus", [SettingsField.MODEL, SettingsField.SYSTEM_PROMPT, SettingsField.ENGAGEMENT])
-def test_cursor_is_in_the_field_of_the_subcommand(focus: SettingsField) -> None:
-    view = modals.settings_modal(CHANNEL, ChannelSettings(), DEFAULTS, focus)
-    inputs = [block for block in view["blocks"] if block["type"] == "input"]
-    assert [block["block_id"] for block in inputs if block["element"]["focus_on_load"]] == [focus]
 
 
 @pytest.mark.parametrize(("typed", "question"), [(" why? ", "why?"), (None, texts.EXPLAIN), ("  ", texts.EXPLAIN)])
@@ -234,7 +246,7 @@ def test_settings_modal_with_the_most_servers_and_models_is_accepted() -> None:
     servers = tuple(f"{number}".rjust(MAX_SERVER_NAME_CHARS, "s") for number in range(MAX_SERVERS))
     models = tuple(f"openai/{number}" for number in range(MAX_MODELS))
     defaults = replace(DEFAULTS, models=models, mcp_servers=servers)
-    check_view(modals.settings_modal(CHANNEL, ChannelSettings(), defaults, SettingsField.MODEL), "modal")
+    assert settings_view(UNSET, defaults)
 
 
 @pytest.mark.parametrize("mark", ['"', "\n", "\\", "\u0001", "x", "語", "👩🏽‍🚀"])
@@ -275,3 +287,69 @@ def test_modal_shows_many_arguments_in_their_order() -> None:
     check_view(view, "modal")
     shown = re.findall(r"name_\d+:", json.dumps(view))
     assert shown == [f"{name}:" for name in arguments]
+
+
+HEAD = ["Run ", "bold:Add a note", "? ", "code:notes.add"]
+SAYS = ["italic:notes says: ", "Adds it."]
+TEXT = ["bold:text:", " ", "code:x"]
+ACTS = f"italic:{texts.acts_as('notes')}"
+TERMS = [ACTS, "italic:You can decide until ", "italic:November 24 at 16:00 UTC", "italic:."]
+APPROVE, DENY, AS_JSON = "approve: Approve (primary)", "deny: Deny", "arguments_json: Show JSON"
+ASK = Ask("notes.add", '{"text": "x"}', "5 0", (ArgumentField("text", "x"),), "Add a note", "Adds it.", 1_764_000_000.0)
+LONG = (ArgumentField("text", "x"), ArgumentField('"to"', "a\nb"), ArgumentField("more", "y" * 2_000))
+CUT = LONG[2].value[: ASK.room - LONG[0].chars - LONG[1].chars - len("more")]
+
+
+def written(element: Json) -> list[str]:
+    """Returns the words in a rich_text, each with its style."""
+    style = "".join(f"{name}:" for name in element.get("style", ()) if element["type"] in ("text", "date"))
+    words = element.get("text") or element.get("fallback")
+    return [f"{style}{words}"] if words else [word for inner in element["elements"] for word in written(inner)]
+
+
+@pytest.mark.parametrize(
+    ("ask", "lines", "buttons"),
+    [
+        (ASK, [HEAD, SAYS, TEXT, TERMS], [APPROVE, DENY, AS_JSON]),
+        (
+            replace(ASK, description="", until=None, repeats=True, may_allow_always=True),
+            [HEAD, TEXT, [f"bold:{texts.REPEATED_CALL}"], [ACTS]],
+            [APPROVE, DENY, "allow_always: Always allow here, then Always allow notes.add here?", AS_JSON],
+        ),
+        (replace(ASK, decision=Decision.APPROVED), [HEAD, SAYS, TEXT, ["italic:Approved."]], []),
+        (replace(ASK, fields=()), [HEAD, SAYS, ["italic:No arguments."], TERMS], [APPROVE, DENY, AS_JSON]),
+        (
+            replace(ASK, fields=LONG),
+            [
+                *(HEAD, SAYS, TEXT, ['code:"to":'], ["a\nb"], ["bold:more:"], [f"{CUT}…"]),
+                *([f"italic:{texts.arguments_cut(ASK.room, sum(one.chars for one in LONG))}"], TERMS),
+            ],
+            ["arguments: Show all (primary)", DENY, AS_JSON],
+        ),
+    ],
+    ids=["one that waits", "one that may be allowed always", "one that is decided", "without arguments", "too long"],
+)
+def test_reply_shows_what_a_call_would_do_and_how_to_decide(
+    ask: Ask, lines: list[list[str]], buttons: list[str]
+) -> None:
+    shown, *row = modals.ask_in_reply(ask, "ask")
+    check_blocks([shown, *row])
+    assert [written(part) for part in shown["elements"]] == lines
+    assert shown["block_id"] == "ask"
+    pressed = []
+    for button in row[0]["elements"] if row else ():
+        assert button["value"] == ask.value
+        confirmed = f", then {button['confirm']['title']['text']}" if "confirm" in button else ""
+        style = f" ({button['style']})" if "style" in button else ""
+        pressed.append(f"{button['action_id']}: {button['text']['text']}{style}{confirmed}")
+    assert pressed == buttons
+
+
+@pytest.mark.parametrize("focus", SettingsField)
+def test_each_field_of_the_settings_has_its_name_and_the_cursor_if_it_was_asked_for(focus: SettingsField) -> None:
+    defaults = replace(DEFAULTS, reactions=True, mcp_servers=("time",))
+    view = modals.settings_modal(CHANNEL, UNSET, defaults, focus, ["notes__add"])
+    elements = {block["block_id"]: block["element"] for block in view["blocks"] if block["type"] == "input"}
+    assert {name: element["action_id"] for name, element in elements.items()} == {name: name for name in SettingsField}
+    with_cursor = [name for name, element in elements.items() if element.get("focus_on_load")]
+    assert with_cursor == ([] if focus is SettingsField.ALLOWED_TOOLS else [focus])

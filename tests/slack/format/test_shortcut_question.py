@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.entities import escape
-from bot.core.inbound.mentions import with_names
+from bot.core.conversation import escape, with_names
 from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above, reaction_id, text_of_post
 from bot.core.texts import MY_CHOICE, REACTION_QUESTION
 from bot.slack.format.shortcut_question import asked_in, posted_question, view_of
@@ -15,9 +14,7 @@ from bot.slack.format.shortcut_question import asked_in, posted_question, view_o
 
 def ask(question: str, quote: str = "", ts: str = "2.0") -> MessageQuestion:
     about = QuotedMessage("C1", ts, "1.0", quote, "")
-    return MessageQuestion(
-        "T1", "V1", "U1", about, question, 0.0, 0.0, tries=1, elsewhere=False, posted=None, done=False
-    )
+    return MessageQuestion("T1", "V1", "U1", about, question, 0.0)
 
 
 @pytest.mark.parametrize(

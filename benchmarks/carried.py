@@ -1,0 +1,31 @@
+"""Runs Typist with one carrier for all answers: `python -m benchmarks.carried edit|stream run`.
+
+Typist chooses the carrier of each answer (bot/core/carriers.py). Benchmarks and tests force one.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from bot import app
+from bot.__main__ import main as run_typist
+from bot.settings import Settings
+
+run_bot = app.run
+
+
+async def _run(carrier: str, settings: Settings, *arguments: Any, **options: Any) -> None:
+    await run_bot(replace(settings, carrier=carrier), *arguments, **options)
+
+
+def force(carrier: str) -> None:
+    """Has this process's bot send all answers by a carrier, wherever Slack takes it: edit or stream."""
+    forced: Callable[..., Any] = partial(_run, carrier)
+    app.run = forced
+
+
+if __name__ == "__main__":
+    force(sys.argv.pop(1))
+    run_typist()

@@ -1,0 +1,403 @@
+"""What admins do with the database: `typist migrate`, `forget`, `usage` and `audit`."""
+
+import argparse
+import asyncio
+import csv
+import re
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from bot import logs, settings
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.core import audit
+from bot.core.caps import DAY_S, day_of, format_day, parse_day
+from bot.core.conversation import ThreadKey, is_direct
+from bot.core.tool_calls import visible
+from bot.core.usage import GroupBy, UsageLine, UsageReport
+from bot.errors import RateLimited, Refused, SettingsError
+from bot.settings import Settings
+
+MAX_NAMES = 50
+WITHIN_S = 10.0
+"""For all names together: a report isn't worth more waiting."""
+
+
+async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
+    """Returns what Slack calls people and channels, of the first MAX_NAMES ids.
+
+    Those whom Slack doesn't name in time are missing, and all are without a bot token.
+    """
+    if not ours.slack_bot_token:
+        return {}
+    from bot.slack.client import SlackClient, new_session
+    from bot.slack.users import name_of
+
+    names: dict[str, str] = {}
+
+    async def look_up(slack: SlackClient) -> None:
+        for id_ in list(dict.fromkeys(ids))[:MAX_NAMES]:
+            is_person = id_.startswith(("U", "W"))
+            method, kind = ("users.info", "user") if is_person else ("conversations.info", "channel")
+            try:
+                answer = await slack.call(method, **{kind: id_})
+            except (RateLimited, Refused):
+                continue
+            if name := " ".join(visible(name_of(answer.get(kind) or {})).split()):
+                names[id_] = name if is_person else f"#{name}"
+
+    async with new_session() as session:
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                await look_up(SlackClient(ours.slack_bot_token, ours.slack_api_url, session))
+        except TimeoutError:
+            pass
+    return names
+
+
+def _migrate_database(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Migrates the database and returns the exit code. Raises StoreError."""
+    ours = settings.read(env)
+    logs.set_up(ours.log_level, ours.log_format)
+    revision = asyncio.run(_migrate(ours.database_url))
+    print(f"The database schema is at revision {revision}.")
+    return 0
+
+
+async def _migrate(database_url: str) -> str | None:
+    from bot.store.engine import connected
+    from bot.store.migrate import migrate
+
+    async with connected(database_url) as engine:
+        return await migrate(engine)
+
+
+MIGRATE = Subcommand(
+    "update the database schema (every start does this, too)",
+    "Updates the database in DATABASE_URL to the newest schema and prints its revision.",
+    _migrate_database,
+)
+WORKER = "forget"
+"""This process's name among the workers. It claims no jobs."""
+ROOT = "root"
+"""Logged in place of a thread's ts for direct messages outside threads."""
+
+_USER = re.compile(r"[UW][A-Z0-9]+")
+_THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
+_LINK = re.compile(r"https://[^/?]+/archives/([CDG][A-Z0-9]+)/p(\d+)(\d{6})(?:\?.*)?")
+_LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d+\.\d+)")
+
+
+@dataclass(frozen=True)
+class ErasureTarget:
+    """What to delete: a person's questions, a thread's, or everything."""
+
+    user_id: str | None
+    thread: ThreadKey | None
+    """Its team_id is "" if the command line names none."""
+
+    def __str__(self) -> str:
+        if self.user_id:
+            return f"all questions of {self.user_id}"
+        if self.thread:
+            return f"all questions in {str(self.thread).removeprefix('/')}"
+        return "ALL questions of everyone"
+
+
+def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that name what to delete, and --yes."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--user", metavar="ID", help="a person's questions, by member ID: U0123ABCD")
+    what.add_argument("--thread", help="a thread's questions: CHANNEL/THREAD_TS, or the link of a message")
+    what.add_argument("--all", action="store_true", help="everyone's questions")
+    parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
+
+
+def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Deletes what the options name and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up(ours.log_level, ours.log_format)
+    if options.user is not None and not _USER.fullmatch(options.user):
+        raise SettingsError(
+            [f"--user must be a member ID such as U0123ABCD (in Slack: profile > Copy member ID), not {options.user}."]
+        )
+    target = ErasureTarget(options.user, None if options.thread is None else parse_thread(options.thread))
+    if not options.yes and not _confirmed(target):
+        print("Nothing was deleted.", file=sys.stderr)
+        return EXIT_FAILED
+    asyncio.run(_erase(ours, target))
+    return 0
+
+
+def parse_thread(text: str) -> ThreadKey:
+    """Returns the thread that --thread names. Raises SettingsError."""
+    if match := _THREAD.fullmatch(text):
+        team_id, channel_id, thread_ts = match.groups()
+        return ThreadKey(team_id or "", channel_id, None if thread_ts == ROOT else thread_ts)
+    if match := _LINK.fullmatch(text):
+        channel_id, seconds, fraction = match.groups()
+        # A direct message in no thread belongs to the conversation's root; other messages begin their own thread.
+        own_ts = None if is_direct(channel_id) else f"{seconds}.{fraction}"
+        in_thread = _LINKS_THREAD.search(text)
+        return ThreadKey("", channel_id, in_thread[1] if in_thread else own_ts)
+    raise SettingsError(
+        [f"--thread must be CHANNEL/THREAD_TS, TEAM/CHANNEL/THREAD_TS (as in the log) or a message's link, not {text}."]
+    )
+
+
+def _confirmed(target: ErasureTarget) -> bool:
+    """Asks at the terminal. Raises SettingsError where there is none."""
+    if not sys.stdin.isatty():
+        raise SettingsError(["There is no terminal to confirm at. Use --yes to delete without confirmation."])
+    print(f"This deletes {target} for good. Continue? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+async def _erase(ours: Settings, target: ErasureTarget) -> None:
+    from bot.clock import SystemClock
+    from bot.store import Stores
+    from bot.store.engine import connected
+    from bot.store.migrate import nothing_recorded
+
+    thread = await _with_team(ours, target.thread) if target.thread else None
+    async with connected(ours.database_url) as engine:
+        if nothing := await nothing_recorded(engine):
+            print(nothing)
+            return
+    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
+    try:
+        count = await stores.erasure.erase(user_id=target.user_id, thread=thread)
+    finally:
+        await stores.close()
+    print(f"{deleted(count)} Answers being written are stopped, then deleted.")
+    print("Messages in Slack stay. Delete them there.")
+
+
+async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
+    """Returns the thread with its team, the bot token's if none was given. Raises SettingsError."""
+    if thread.team_id:
+        return thread
+    if not ours.slack_bot_token:
+        raise SettingsError(
+            [f"--thread needs a team, because SLACK_BOT_TOKEN is not set. Use TEAM/{thread.channel_id}/THREAD_TS."]
+        )
+    from bot.clock import SystemClock
+    from bot.slack.client import SlackClient, bot_credential, new_session
+
+    async with new_session() as session:
+        web = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
+        me = await bot_credential(SystemClock()).used(web.identity)
+    return replace(thread, team_id=me.team_id)
+
+
+def deleted(count: int) -> str:
+    """Says how many questions were deleted."""
+    return f"Deleted {'1 question and its answer' if count == 1 else f'{count:,} questions and their answers'}."
+
+
+FORGET = Subcommand(
+    "delete questions and answers from the database",
+    "Deletes questions and their answers from the database for good. Answers being written are stopped, then deleted. "
+    "Messages in Slack stay: delete them there.",
+    _forget,
+    _add_forget_arguments,
+)
+_HEADINGS = ("answers", "input", "output", "searches", "USD", "first token", "failures", "+1", "-1")
+_COLUMNS = (
+    "answers",
+    "input_tokens",
+    "output_tokens",
+    "web_searches",
+    "cost_usd",
+    "unpriced_tokens",
+    "median_first_token_s",
+    "failures",
+    "thumbs_up",
+    "thumbs_down",
+)
+
+
+def _add_usage_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for grouping, start date and output format."""
+    groups = ["day", "user", "channel", "model"]
+    parser.add_argument("--by", choices=groups, default="day", help="print one line for each (default: day)")
+    parser.add_argument("--since", metavar="DATE", help="first day, in UTC: 2026-11-20 (default: 30 days ago)")
+    parser.add_argument("--csv", action="store_true", help="print CSV for a spreadsheet")
+
+
+def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the report and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up(ours.log_level, ours.log_format)
+    since = first_day_of_usage(options.since)
+    report, nothing = asyncio.run(_report(ours.database_url, GroupBy(options.by), since))
+    has_ids = not options.csv and report.by in (GroupBy.USER, GroupBy.CHANNEL)
+    names = asyncio.run(names_of(ours, report.sorted())) if has_ids else {}
+    if options.csv:
+        _print_csv(report)
+    elif nothing:
+        print(nothing)
+    elif not report.lines:
+        print(f"No answers since {format_day(since)}.")
+    else:
+        _print_table(report, since, names)
+    return 0
+
+
+def first_day_of_usage(text: str | None) -> int:
+    """Returns the day that --since names, in days of UTC since 1970. Raises SettingsError."""
+    if text is None:
+        return day_of(time.time()) - 30
+    try:
+        return parse_day(text)
+    except ValueError:
+        raise SettingsError([f"--since must be a day such as 2026-11-20, not {text}."]) from None
+
+
+async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
+    """Returns the report, and why it is empty if Typist has not recorded anything yet."""
+    from bot.store.engine import READS, connected
+    from bot.store.migrate import migrate, nothing_recorded
+    from bot.store.usage import thumbs, uses
+
+    report = UsageReport(by)
+    async with connected(database_url) as engine:
+        if nothing := await nothing_recorded(engine):
+            return report, nothing
+        await migrate(engine)
+        async with engine.execution_options(**{READS: True}).begin() as connection:
+            report.add(await uses(connection, since * DAY_S), await thumbs(connection, since * DAY_S))
+    return report, ""
+
+
+def _print_csv(report: UsageReport) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([report.by.value, *_COLUMNS])
+    for key, line in report.sorted().items():
+        values: Mapping[str, object] = {name: getattr(line, name) for name in _COLUMNS}
+        cells = {**values, "cost_usd": f"{line.cost_usd:.6f}", "median_first_token_s": _first_token(line, "")}
+        writer.writerow([key, *(cells[name] for name in _COLUMNS)])
+
+
+def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> None:
+    rows: list[tuple[str, ...]] = [(report.by.value, *_HEADINGS)]
+    rows += [(f"{key} {names.get(key, '')}".rstrip(), *_cells(line)) for key, line in report.sorted().items()]
+    if len(report.lines) > 1:
+        rows.append(("all", *_cells(report.total)))
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    print(f"Since {format_day(since)} (days in UTC).")
+    for row in rows:
+        first, *numbers = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join([first.strip().ljust(widths[0]), *numbers]))
+    if report.total.unpriced_tokens:
+        print(f"{report.total.unpriced_tokens:,} tokens have no known price and are not included in USD.")
+
+
+def _cells(line: UsageLine) -> tuple[str, ...]:
+    numbers = (line.answers, line.input_tokens, line.output_tokens, line.web_searches)
+    return (
+        *(f"{number:,}" for number in numbers),
+        f"{line.cost_usd:,.2f}" if line.cost_usd >= 1 or not line.cost_usd else f"{line.cost_usd:.4f}",
+        _first_token(line, "s") or "-",
+        *(f"{number:,}" for number in (line.failures, line.thumbs_up, line.thumbs_down)),
+    )
+
+
+def _first_token(line: UsageLine, unit: str) -> str:
+    return "" if line.median_first_token_s is None else f"{line.median_first_token_s:.2f}{unit and ' ' + unit}"
+
+
+USAGE = Subcommand(
+    "show answers, tokens and costs as a table",
+    "Prints answers, tokens, costs, failures and feedback, by day, user, channel or model.",
+    _report_usage,
+    _add_usage_arguments,
+)
+_DETAILS_LEFT_OUT = {"id", "at", "kind", "team", "job", "user", "by", "channel", "thread", "ts"}
+_DETAILS_LEFT_OUT |= {"arguments_sha256", audit.TEXTS}
+
+
+def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument("--since", metavar="TIME", help="2026-11-20 or 2026-11-20T08:00, in UTC (default: all)")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each entry, not a table")
+    parser.add_argument("--texts", action="store_true", help="with --json: add the texts that are still stored")
+
+
+def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Exports, and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
+    if options.texts and not options.json:
+        raise SettingsError(["--texts needs --json."])
+    since = first_time_of_audit(options.since) if options.since else 0.0
+    asyncio.run(_export(ours, since, as_json=options.json, texts=options.texts))
+    return 0
+
+
+def first_time_of_audit(text: str) -> float:
+    """Returns the time that --since names, in seconds since 1970: in UTC, unless it has an offset.
+
+    Raises SettingsError.
+    """
+    try:
+        time_named = datetime.fromisoformat(text)
+        return (time_named if time_named.tzinfo else time_named.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise SettingsError(
+            [f"--since must be a day such as 2026-11-20, or a time such as 2026-11-20T08:00, not {text}."]
+        ) from None
+
+
+async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -> None:
+    """Prints the entries, and below a table the names of people and channels; or why there are none."""
+    from bot.clock import SystemClock
+    from bot.store.audit import Audit
+    from bot.store.database import Database
+    from bot.store.engine import connected
+    from bot.store.migrate import migrate, nothing_recorded
+
+    async with connected(ours.database_url) as engine:
+        if nothing := await nothing_recorded(engine):
+            print(nothing, file=sys.stderr)
+            return
+        await migrate(engine)
+        entries = Audit(Database(engine, SystemClock()))
+        first = await entries.first_since(since)
+        if first is None:
+            print("No audit entries" + (f" since {audit.time_text(since)}." if since else "."), file=sys.stderr)
+            return
+        if not as_json:
+            print(f"{'entry':>7}  {'time (UTC)':19}  {'kind':8}  {'user':11}  {'channel':11}  {'by':11}  details")
+        ids: dict[str, None] = {}
+        while page := await entries.page(first, 500, texts=texts):
+            for line in page:
+                print(audit.written(line) if as_json else _row(line))
+                ids |= {line[name]: None for name in ("user", "channel", "by") if name in line}
+            first = page[-1]["id"] + 1
+    if not as_json and (names := await names_of(ours, ids)):
+        print("  ".join(f"{id_}: {name}" for id_, name in names.items()))
+
+
+def _row(line: Mapping[str, Any]) -> str:
+    at = f"{line['at'][:10]} {line['at'][11:19]}"
+    who = "  ".join(f"{_cell(line.get(name, '-')):11}" for name in ("user", "channel", "by"))
+    details = " ".join(f"{name}={_cell(line[name])}" for name in line if name not in _DETAILS_LEFT_OUT)
+    return f"{line['id']:>7}  {at}  {line['kind']:8}  {who}  {details}".rstrip()
+
+
+def _cell(value: Any) -> str:
+    """Returns a value as one word, in ASCII: what a terminal would hide or obey shows as an escape."""
+    is_word = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value and value
+    return str(value) if is_word else audit.canonical(value)
+
+
+AUDIT = Subcommand(
+    "export who asked, approved, changed and erased what",
+    "Prints questions, answers, tool calls, decisions, changed settings and erasures, without their texts.",
+    _export_audit,
+    _add_audit_arguments,
+)

@@ -1,0 +1,178 @@
+"""Reply actions: the buttons below a reply, who may press them, and when. Pure."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.core import texts
+from bot.core.conversation import Question
+from bot.core.job import RecordedMessage
+from bot.errors import EndReason
+from bot.models.stream import Citation
+
+
+class ReplyAction(StrEnum):
+    """What a button does. The value is the button's action_id in Slack."""
+
+    STOP = "stop"
+    REGENERATE = "regenerate"
+    REGENERATE_WITH = "regenerate_with"
+    """A menu, whose values are those of Effort."""
+    CONTINUE = "continue"
+    PREVIOUS = "previous"
+    NEXT = "next"
+    FEEDBACK = "feedback"
+    DELETE = "delete"
+    APPROVE = "approve"
+    DENY = "deny"
+    ALLOW_ALWAYS = "allow_always"
+    ARGUMENTS = "arguments"
+    ARGUMENTS_JSON = "arguments_json"
+    DETAILS = "details"
+    CHOOSE = "choose"
+    """One of several buttons: the action_id has a number behind it, because each has its own."""
+    CANVAS = "canvas"
+
+
+class Vote(StrEnum):
+    """Feedback on an answer. The value is the button's value in Slack."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class AnswerState(StrEnum):
+    """The state of an answer, as its buttons depend on it."""
+
+    QUEUED = "queued"
+    GROWING = "growing"
+    ENDED = "ended"
+    STOPPED = "stopped"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """An answer as the database keeps it, for the buttons below its reply."""
+
+    job_id: int
+    question: Question
+    state: AnswerState
+    messages: tuple[RecordedMessage, ...] = ()
+    version: int = 0
+    answer: str = ""
+    """The text of the version that readers see."""
+    sources: Sequence[Citation] = ()
+    """The web pages that it cites."""
+    has_previous: bool = False
+    """There is an earlier version than the one that readers see."""
+    has_next: bool = False
+    """There is a later one."""
+    model: str | None = None
+    end_reason: EndReason | None = None
+    """Why it ended; None if no attempt has ended."""
+    ended_at: float | None = None
+    """When that went on record, in seconds since the epoch."""
+    prompt_version: str | None = None
+    waits_until: float | None = None
+    """Until when it waits for an approval; None if it waits for none."""
+    choices: tuple[str, ...] = field(default=(), repr=False)
+    """What people can still choose below it."""
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the question was removed from the database."""
+        return not self.question.text and not self.question.files
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has ended, and its text is complete. While a new version is written, that is another one's."""
+        return (self.state, self.end_reason) == (AnswerState.ENDED, EndReason.WHOLE) and bool(self.answer.strip())
+
+
+_ONLY_ASKER = {
+    ReplyAction.STOP: texts.ONLY_ASKER_STOPS,
+    ReplyAction.REGENERATE: texts.ONLY_ASKER_REGENERATES,
+    ReplyAction.REGENERATE_WITH: texts.ONLY_ASKER_REGENERATES,
+    ReplyAction.PREVIOUS: texts.ONLY_ASKER_SWAPS,
+    ReplyAction.NEXT: texts.ONLY_ASKER_SWAPS,
+    ReplyAction.CONTINUE: texts.ONLY_ASKER_CONTINUES,
+    ReplyAction.DELETE: texts.ONLY_ASKER_DELETES,
+    ReplyAction.CANVAS: texts.ONLY_ASKER_MAKES_CANVAS,
+    ReplyAction.APPROVE: texts.ONLY_ASKER_DECIDES,
+    ReplyAction.DENY: texts.ONLY_ASKER_DECIDES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResponse:
+    """The response to a press, which only the presser reads."""
+
+    sentence: str
+    markdown: str = ""
+    """What was asked about, below the sentence."""
+
+
+def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:
+    """Returns the sentence that refuses an action to a person; None if they may do it now."""
+    if answer is None:
+        return texts.ANSWER_UNKNOWN
+    if answer.state is AnswerState.DELETED:
+        return texts.ANSWER_DELETED
+    if action in _ONLY_ASKER and user_id != answer.question.user_id and user_id not in admins:
+        return _ONLY_ASKER[action]
+    if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
+        return texts.ONLY_ADMIN_ALLOWS
+    return _not_now(action, answer)
+
+
+def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
+    live = answer.state in (AnswerState.QUEUED, AnswerState.GROWING)
+    match action:
+        case ReplyAction.DELETE | ReplyAction.DETAILS:
+            return None
+        case ReplyAction.STOP:
+            stopped = answer.state is AnswerState.STOPPED
+            return None if live else texts.ANSWER_ALREADY_STOPPED if stopped else texts.ANSWER_FINISHED
+        case (
+            ReplyAction.APPROVE
+            | ReplyAction.DENY
+            | ReplyAction.ALLOW_ALWAYS
+            | ReplyAction.ARGUMENTS
+            | ReplyAction.ARGUMENTS_JSON
+        ):
+            return None if answer.state is AnswerState.GROWING else texts.NOTHING_TO_DECIDE
+        case ReplyAction.FEEDBACK:
+            if live:
+                return texts.ANSWER_UNFINISHED
+            return None if answer.model else texts.NOTHING_TO_RATE
+    if live:
+        return texts.ANSWER_UNFINISHED
+    if answer.is_expired:
+        return texts.QUESTION_EXPIRED
+    return _not_of_version(action, answer)
+
+
+def _not_of_version(action: ReplyAction, answer: RecordedAnswer) -> str | None:
+    """Returns why an action isn't for the version that readers see, None if it is."""
+    match action:
+        case ReplyAction.PREVIOUS:
+            return None if answer.has_previous else texts.NO_PREVIOUS_VERSION
+        case ReplyAction.NEXT:
+            return None if answer.has_next else texts.NO_LATER_VERSION
+        case ReplyAction.CONTINUE | ReplyAction.CANVAS if answer.has_next:
+            return texts.NOT_NEWEST_VERSION
+        case ReplyAction.CANVAS:
+            return None if answer.is_whole else texts.CANVAS_OF_INCOMPLETE
+        case ReplyAction.CONTINUE:
+            return _not_continuable(answer)
+    return None
+
+
+def _not_continuable(answer: RecordedAnswer) -> str | None:
+    """Returns why an answer that has ended can't be continued, None if it can."""
+    if answer.end_reason is EndReason.WHOLE:
+        return texts.ANSWER_COMPLETE
+    if answer.end_reason is None or not answer.end_reason.is_continuable:
+        return texts.ANSWER_NOT_CONTINUABLE
+    return None if answer.answer.strip() else texts.NOTHING_TO_CONTINUE

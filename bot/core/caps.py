@@ -1,0 +1,358 @@
+"""Caps: limits on tokens and dollars, per day or month of UTC. Pure: the caller passes in the time.
+
+While an answer is written, the most that it can use is reserved. So an answer begins only while a cap leaves something
+that is neither used nor reserved, and at most one answer passes a cap, however many begin at once.
+
+An owner's caps are also fields of a form: `CapField` says what a field means, and `cap_problems` what may be entered.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from bot.core import texts
+from bot.core.conversation import is_direct
+
+DAYS_IN_CHART = 14
+"""Slack's charts take 20 categories."""
+MARKS = (80, 100)
+"""The percentages of a cap that Typist admins are told of. From the first one on, Typist warns the person, too."""
+
+_CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
+_FORM = "must list caps such as user/day=200000tokens or channel/month=20usd (user, channel or workspace; day or month)"
+_EPOCH = date(1970, 1, 1)
+DAY_S = 86_400
+
+
+class Scope(StrEnum):
+    """Whose usage counts together."""
+
+    USER = "user"
+    CHANNEL = "channel"
+    WORKSPACE = "workspace"
+
+
+class Period(StrEnum):
+    """How long usage counts together. Both periods begin at 00:00 UTC."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Tokens and dollars, used or reserved."""
+
+    tokens: int = 0
+    """Input and output together."""
+    cost_usd: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.tokens or self.cost_usd)
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.tokens + other.tokens, self.cost_usd + other.cost_usd)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeIds:
+    """The person, channel and workspace whose usage an answer counts for."""
+
+    team_id: str
+    user_id: str
+    channel_id: str
+
+    def id_of(self, scope: Scope) -> str:
+        return {Scope.USER: self.user_id, Scope.CHANNEL: self.channel_id, Scope.WORKSPACE: self.team_id}[scope]
+
+
+@dataclass(frozen=True, slots=True)
+class CapWindow:
+    """The usage that a cap adds up: its scope and its period."""
+
+    scope: Scope
+    period: Period
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A limit, in tokens or dollars. No answer begins once that much is used; an answer in progress may pass it."""
+
+    window: CapWindow
+    limit: float
+    in_dollars: bool
+
+    def used_by(self, amount: Amount) -> float:
+        return amount.cost_usd if self.in_dollars else amount.tokens
+
+    def percent_used(self, amount: Amount) -> int:
+        """Returns the part of the cap that is used, rounded down and at most 100."""
+        return min(100, int(100 * self.used_by(amount) / self.limit))
+
+    @property
+    def setting(self) -> str:
+        """The cap as BOT_CAPS writes it, such as "user/day=200000tokens"."""
+        limit = format(Decimal(str(self.limit)).normalize(), "f")
+        return f"{self.window.scope}/{self.window.period}={limit}{'usd' if self.in_dollars else 'tokens'}"
+
+    @property
+    def limit_text(self) -> str:
+        """The limit with its unit, for people."""
+        return texts.dollars(self.limit) if self.in_dollars else texts.tokens(self.limit)
+
+    def __str__(self) -> str:
+        """Names the cap for the person it limits: "your quota of 200,000 tokens per day"."""
+        return texts.quota(self.window.scope, self.limit_text, self.window.period)
+
+
+@dataclass(frozen=True, slots=True)
+class CapOwner:
+    """The workspace, a channel or a person that has caps of its own; the ID of a workspace is its team's."""
+
+    scope: Scope
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCap:
+    """A cap that Typist admins have set, with what is used of it."""
+
+    owner: CapOwner
+    cap: Cap
+    used: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class CapNotice:
+    """What Typist admins are told once: that a cap is used up to a mark. A cap with another limit is another cap."""
+
+    cap: Cap
+    owner_id: str
+    percent: int
+    """One of MARKS."""
+    month: str
+    """Such as "2026-11". A daily cap is mentioned once a month, too: many people reach theirs each day."""
+
+    def __str__(self) -> str:
+        return f"{self.percent}% {self.cap.setting} {self.owner_id} {self.month}"
+
+    @classmethod
+    def parse(cls, text: str) -> "CapNotice":
+        """Returns the notice that `str` gave. Raises ValueError."""
+        percent, setting, owner_id, month = text.split(" ")
+        [cap] = parse_caps(setting)
+        return cls(cap, owner_id, int(percent.removesuffix("%")), month)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageToDate:
+    """A person's usage so far today and this month, with the caps that limit it."""
+
+    spent: Mapping[Period, Amount]
+    caps: Sequence[tuple[Cap, int]]
+    """The person's, their channel's and the workspace's, with the percentage that is used of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapCheck:
+    """Whether an answer may begin under the caps: only if both fields are None."""
+
+    reached: Cap | None = None
+    """A cap that is used up. No answer begins before it resets."""
+    reserved: Cap | None = None
+    """A cap whose rest is reserved for answers in progress. Another answer waits until they leave some."""
+
+
+def parse_caps(text: str) -> tuple[Cap, ...]:
+    """Parses the setting: caps, separated by commas. Raises ValueError."""
+    caps: dict[tuple[CapWindow, bool], Cap] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _CAP.fullmatch(part)
+        if match is None or float(match[3]) == 0:
+            raise ValueError(f"{_FORM}; {part!r} isn't one")
+        cap = Cap(CapWindow(Scope(match[1]), Period(match[2])), float(match[3]), match[4] == "usd")
+        if caps.setdefault((cap.window, cap.in_dollars), cap) is not cap:
+            raise ValueError(f"has two caps for {part.partition('=')[0]} in {match[4]}")
+    return tuple(caps.values())
+
+
+def caps_in_force(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ...]:
+    """Returns the caps on an answer: each one that its person, channel or workspace has of its own replaces a default.
+
+    All of them count, so the one that leaves least decides.
+    """
+    return tuple({(cap.window, cap.in_dollars): cap for cap in (*defaults, *own)}.values())
+
+
+def passed_marks(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
+    """Returns a notice for each mark that the usage has passed."""
+    month = format_day(first_day(Period.MONTH, now)).rpartition("-")[0]
+    part = 100 * cap.used_by(used) / cap.limit
+    return [CapNotice(cap, owner_id, percent, month) for percent in MARKS if part >= percent]
+
+
+def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapCheck:
+    """Returns whether an answer may begin, by what is used and reserved."""
+    fully_reserved = None
+    for cap in caps:
+        cap_used = cap.used_by(used[cap.window])
+        if cap_used >= cap.limit:
+            return CapCheck(reached=cap)
+        if cap_used + cap.used_by(reserved[cap.window.scope]) >= cap.limit:
+            fully_reserved = cap
+    return CapCheck(reserved=fully_reserved)
+
+
+def day_of(now: float) -> int:
+    """Returns the day in UTC, counted from 1970-01-01."""
+    return int(now // DAY_S)
+
+
+def first_day(period: Period, now: float) -> int:
+    """Returns the first day of the current period, counted from 1970-01-01."""
+    today = day_of(now)
+    return today if period is Period.DAY else today - _date(today).day + 1
+
+
+def days_of_last_month(now: float) -> tuple[int, int]:
+    """Returns the first day of the last month and the first day of this one, counted from 1970-01-01."""
+    first = first_day(Period.MONTH, now)
+    return first_day(Period.MONTH, (first - 1) * DAY_S), first
+
+
+def cap_reached_text(cap: Cap, now: float) -> str:
+    """Returns the sentence that the asker reads in place of an answer."""
+    return f"{texts.quota_used_up(str(cap), _next_reset(cap, now))} {texts.ASK_FOR_QUOTA}"
+
+
+def warning(cap: Cap, used: Amount, now: float) -> str | None:
+    """Returns the warning that a cap is nearly used up, or None while it isn't."""
+    if 100 * cap.used_by(used) / cap.limit < MARKS[0]:
+        return None
+    return texts.quota_nearly_used(str(cap), cap.percent_used(used), _next_reset(cap, now))
+
+
+def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
+    """Returns the key of a cap's warning, which is sent once per key: for each owner, limit and period."""
+    owner_id = scope_ids.id_of(cap.window.scope)
+    return f"cap {cap.setting} {owner_id} {_date(first_day(cap.window.period, now))}"
+
+
+def notice_text(notice: CapNotice, now: float) -> str:
+    """Returns the sentence that Typist admins read, in mrkdwn."""
+    cap = notice.cap
+    # A direct message's name is its person's, who has a cap of their own.
+    owner_id = "" if is_direct(notice.owner_id) else notice.owner_id
+    quota = texts.quota_of(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
+    resets = _next_reset(cap, now)
+    if notice.percent == MARKS[-1]:
+        return texts.quota_used_up(quota, resets)
+    return texts.quota_nearly_used(quota, notice.percent, resets)
+
+
+def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
+    """Returns what was used of a cap on each of the last days, as a label such as "Nov 9" and an amount in its unit."""
+    today = day_of(now)
+    days = range(today - DAYS_IN_CHART + 1, today + 1)
+    return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
+
+
+def _next_reset(cap: Cap, now: float) -> date:
+    """Returns the first day of the cap's next period."""
+    first = _date(first_day(cap.window.period, now))
+    if cap.window.period is Period.DAY:
+        return first + timedelta(days=1)
+    return (first + timedelta(days=31)).replace(day=1)
+
+
+def _date(day: int) -> date:
+    return _EPOCH + timedelta(days=day)
+
+
+def parse_day(text: str) -> int:
+    """Parses a day such as 2026-11-20. Raises ValueError."""
+    return day_of(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
+
+
+def format_day(day: int) -> str:
+    """Formats a day such as 2026-11-20."""
+    return _date(day).isoformat()
+
+
+class CapField(StrEnum):
+    """A cap's period and unit. Its value is the field's name."""
+
+    DOLLARS_A_MONTH = "dollars_a_month"
+    DOLLARS_A_DAY = "dollars_a_day"
+    TOKENS_A_MONTH = "tokens_a_month"
+    TOKENS_A_DAY = "tokens_a_day"
+
+    @property
+    def in_dollars(self) -> bool:
+        return self in (CapField.DOLLARS_A_MONTH, CapField.DOLLARS_A_DAY)
+
+    @property
+    def period(self) -> Period:
+        return Period.MONTH if self in (CapField.DOLLARS_A_MONTH, CapField.TOKENS_A_MONTH) else Period.DAY
+
+    @classmethod
+    def of(cls, cap: Cap) -> "CapField":
+        return next(field for field in cls if (field.period, field.in_dollars) == (cap.window.period, cap.in_dollars))
+
+    def cap(self, scope: Scope, limit: float) -> Cap:
+        return Cap(CapWindow(scope, self.period), limit, self.in_dollars)
+
+
+Entered = tuple[tuple[CapField, str], ...]
+"""What a person entered in the fields that they changed; "" leaves the cap to BOT_CAPS."""
+Limits = Mapping[CapField, float | None]
+"""An owner's own caps by field; None leaves one to BOT_CAPS."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerCaps:
+    """The caps of one owner, as a form shows them."""
+
+    owner: CapOwner
+    own: Mapping[CapField, Cap]
+    defaults: Mapping[CapField, Cap]
+    spent: Mapping[Period, Amount]
+
+
+def by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
+    """Returns the caps of a scope by field."""
+    return {CapField.of(cap): cap for cap in caps if cap.window.scope is scope}
+
+
+def limits_of(entered: Entered) -> Limits:
+    """Returns the limits that were entered. Call it where `cap_problems` finds none."""
+    return {field: _number(field, text) if text else None for field, text in entered}
+
+
+def cap_problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
+    """Returns a sentence for each field that can't be saved. `unpriced`: the models in use that have no price."""
+    found: dict[str, str] = {}
+    for field, text in entered:
+        if text and _number(field, text) is None:
+            found[field] = texts.quota_not_a_number(field.in_dollars)
+        elif text and field.in_dollars and unpriced:
+            found[field] = texts.quota_needs_prices(unpriced)
+    return found
+
+
+def shown_number(limit: float) -> str:
+    """Returns a limit as a field shows it, such as "20" or "0.5"."""
+    return f"{limit:.0f}" if limit == int(limit) else str(limit)
+
+
+def _number(field: CapField, text: str) -> float | None:
+    """Returns the number that a field holds, None if it is none or outside of the limits."""
+    try:
+        number = float(text) if field.in_dollars else int(text)
+    except ValueError:
+        return None
+    # A NaN fails the comparison, too.
+    return float(number) if (0.01 if field.in_dollars else 1) <= number <= 1e12 else None

@@ -1,0 +1,480 @@
+"""Files that people share: which of them a model can read, in what form, and how people learn of the others. Pure.
+
+The bytes decide what a file is, because Slack's type may be wrong. Only types that are never text are refused unread.
+
+Texts take at most half of BOT_HISTORY_TOKENS: those of text files, of documents (documents/document.py), and of PDFs
+for models that don't take PDFs. Images and PDFs themselves don't count there, because one PDF would fill it.
+Each answer in a thread reads the same files again, so readers learn once that a file couldn't be read.
+
+Below that: the wish for a canvas, recordings, and how the files' content joins the prompt's messages.
+"""
+
+import html
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from itertools import chain, islice
+
+from bot.core import texts
+from bot.core.conversation import File, Question, without_address
+from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, two_ends
+from bot.documents.document import Document, Kind, LeftOut, Part, Refusal
+from bot.markdown.escaping import fenced
+from bot.models.prompt import MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
+from bot.models.trust import FILE
+
+MAX_FILES = 5
+MAX_FILE_BYTES = 20 * 2**20
+MAX_BYTES = 50 * 2**20
+"""The limit for all files of one answer."""
+MAX_NAMED = 6
+
+
+class Unread(Enum):
+    """Why a file was not read. The value stands in parentheses after its name."""
+
+    KIND = texts.FILE_TYPE
+    DAMAGED = texts.FILE_DAMAGED
+    PROTECTED = texts.FILE_PROTECTED
+    TOO_LARGE = texts.FILE_TOO_LARGE
+    TOO_MANY_PIXELS = texts.FILE_TOO_MANY_PIXELS
+    TOO_BIG = texts.FILE_TOO_BIG
+    TOO_MUCH = texts.FILES_TOO_BIG
+    TOO_MANY = texts.TOO_MANY_FILES
+    SCOPE = texts.FILE_SCOPE_MISSING
+    EXTERNAL = texts.FILE_EXTERNAL
+    DELETED = texts.FILE_DELETED
+    HIDDEN = texts.FILE_HIDDEN
+    NO_ACCESS = texts.FILE_NO_ACCESS
+    FAILED = texts.FILE_FAILED
+    TOO_SLOW = texts.FILE_TOO_SLOW
+    MODEL = texts.FILE_NOT_FOR_MODEL
+    CANVAS_SCOPE = texts.CANVAS_SCOPE_MISSING
+    CANVAS_NOT_SHARED = texts.CANVAS_NOT_SHARED
+    CANVAS_NOT_FOUND = texts.CANVAS_NOT_FOUND
+    CLIP_UNHEARD = texts.CLIP_NOT_TRANSCRIBED
+    UNHEARD = texts.AUDIO_NOT_TRANSCRIBED
+    NOT_HEARD = texts.TRANSCRIPTION_FAILED
+
+
+REFUSED = {
+    Refusal.KIND: Unread.KIND,
+    Refusal.DAMAGED: Unread.DAMAGED,
+    Refusal.PROTECTED: Unread.PROTECTED,
+    Refusal.TOO_LARGE: Unread.TOO_LARGE,
+    Refusal.TOO_MANY_PIXELS: Unread.TOO_MANY_PIXELS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said in a recording."""
+
+    text: str = field(repr=False)
+
+
+Content = str | Document | Transcript | Media | Unread
+"""A file's text, as it is, as Markdown or as heard, an image or a PDF, or why it was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file and its content."""
+
+    file: File
+    """As Slack describes it now."""
+    content: Content
+    truncated: bool = False
+    """Whether the middle of its text is left out."""
+
+    @property
+    def name(self) -> str:
+        return short_name(self.file.name)
+
+
+IMAGES = ("image/png", "image/jpeg", "image/webp")
+_MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+_ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"
+_WORD = "application/msword"
+"""Slack's type of .doc, which has no reader. But many programs give RTF, HTML and newer documents that name."""
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
+"""A whole page. What has none of these is a template, and of use as it is."""
+_FLAT_ODF = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml[^>]{0,200}>)?\s{0,20}<office:document\s")
+CANVAS = "application/vnd.slack-docs"
+CHECK_FILE_INFO = "check_file_info"
+"""Slack's access of a file that only files.info describes. Of a canvas, it also says where the canvas is shared."""
+_CANVAS_LINK = re.compile(
+    r"(?<![\w./-])(?:https://)?[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b"
+)
+_CANVAS_MENTION = "(Canvas {id})"
+_MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
+# Never read; for all other types, the bytes decide.
+_NEVER_TEXT = re.compile(
+    r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
+    r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|(?:word|powerpoint)\.)|apple|google|rar)|java-archive)"
+)
+_TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python|perl|ruby|php|javascript|httpd-php)")
+_BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+"""Characters that would reverse the reading direction of a name and of the text after it."""
+_SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
+
+
+def short_name(name: str) -> str:
+    """Returns a name of anybody's choice on one line; a long one loses its middle."""
+    name = " ".join(name.translate(_BIDI_CONTROLS).split()).replace("`", "'")
+    return name if len(name) <= NAME_CHARS else f"{name[:50]}…{name[-25:]}"
+
+
+def reason_not_to_read(file: File) -> Unread | None:
+    """Returns why Slack's description of a file rules out reading it, None if it does not."""
+    if file.mode in ("tombstone", "external", "hidden_by_limit"):
+        return {"tombstone": Unread.DELETED, "external": Unread.EXTERNAL}.get(file.mode, Unread.HIDDEN)
+    if file.access in ("access_denied", "file_not_found"):
+        return Unread.NO_ACCESS if file.access == "access_denied" else Unread.DELETED
+    if is_canvas(file) or is_recording(file):
+        return None
+    if _NEVER_TEXT.match(file.mimetype) and not _TEXT_AFTER_X.match(file.mimetype):
+        return Unread.KIND
+    return None
+
+
+def is_canvas(file: File) -> bool:
+    """Whether Slack describes the file as a canvas, whose text only canvases.getContent gives."""
+    return file.mimetype == CANVAS or file.filetype == "quip"
+
+
+def canvas_mention(canvas_id: str) -> str:
+    """Returns the words that stand for a canvas in a message's text, where Slack names only its id."""
+    return _CANVAS_MENTION.format(id=canvas_id)
+
+
+def linked_canvases(text: str) -> Iterator[File]:
+    """Yields the canvases that a message's text links or mentions. Anybody can write an id, so its access is checked.
+
+    Their names stay unknown until then: the title of a canvas may be as private as its content.
+    """
+    seen = set()
+    for found in chain(_CANVAS_LINK.finditer(text), _MENTIONED_CANVAS.finditer(text)):
+        if found[1] not in seen:
+            seen.add(found[1])
+            yield File(found[1], texts.CANVAS_UNNAMED, CANVAS, access=CHECK_FILE_INFO)
+
+
+def reason_not_heard(file: File) -> Unread:
+    """Returns why a recording isn't heard where no model transcribes. Slack can be asked to transcribe its clips."""
+    return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
+
+
+def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
+    """Returns the files to read, and the others with the reason, by id; files that come first are chosen first.
+
+    `hears`: whether a model transcribes recordings.
+    """
+    wanted: dict[str, File] = {}
+    unread: dict[str, OpenedFile] = {}
+    for file in files:
+        if file.id in wanted or file.id in unread:
+            continue
+        reason = reason_not_to_read(file) or (Unread.TOO_MANY if len(wanted) == MAX_FILES else None)
+        if is_recording(file) and not (hears or file.captions_url) and file.transcript is None:
+            reason = reason_not_heard(file)
+        if reason:
+            unread[file.id] = OpenedFile(file, reason)
+        else:
+            wanted[file.id] = file
+    return list(wanted.values()), unread
+
+
+def is_sign_in_page(file: File, content_type: str, content: bytes) -> bool:
+    """Whether Slack answered with its sign-in page: if the scope is missing, it does so with HTTP 200."""
+    if not content_type.startswith("text/html"):
+        return False
+    is_page = file.mimetype.startswith("text/html") or file.filetype == "html"
+    return not is_page or _SIGN_IN.search(content[:4096]) is not None
+
+
+def detect_media_type(content: bytes) -> str:
+    """Returns the MIME type of an image or a PDF by its first bytes, "" for anything else."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    if b"%PDF-" in content[:1024]:
+        return PDF
+    return next((mimetype for magic, mimetype in _MAGIC.items() if content.startswith(magic)), "")
+
+
+def document_kind(file: File, content: bytes) -> Kind | None:
+    """Returns how a file is read as a document; None if it is a text, a medium, or nothing that can be read."""
+    if content.startswith(_ARCHIVE):
+        return Kind.ARCHIVE
+    if content.startswith(_OLE):
+        # A document of Word may contain a workbook, which isn't what was shared.
+        return Kind.OLE if file.mimetype != _WORD else None
+    if content.startswith(_RTF):
+        return Kind.RTF
+    if _FLAT_ODF.match(content):
+        return Kind.FLAT_ODF
+    extension = file.name.rpartition(".")[2].lower()
+    if extension in ("csv", "tsv") or file.mimetype in ("text/csv", "text/tab-separated-values"):
+        return Kind.CSV
+    if extension == "eml" or file.mimetype == "message/rfc822":
+        return Kind.MAIL
+    is_page = extension in ("html", "htm", "xhtml") or file.mimetype in ("text/html", "application/xhtml+xml")
+    return Kind.HTML if is_page and _HTML.search(content[:1_024]) else None
+
+
+def file_label(file: OpenedFile) -> str:
+    """Returns a file's text for the model, which stands below the message that it came with."""
+    name, content = file.name, file.content
+    if isinstance(content, Unread):
+        return f"(Attached, but not shown to you: {name}, {content.value})"
+    if isinstance(content, Media):
+        return f"(Attached: {name})"
+    if isinstance(content, Document):
+        return f"(Attached: {name})\n{document_label(content)}"
+    if isinstance(content, Transcript):
+        return _transcript_label(file.file, name, content.text.strip())
+    if not content.strip():
+        return f"(Attached: {name}, which is empty)"
+    return f"(Attached: {name})\n{fenced(content.rstrip(), _language(name))}"
+
+
+def _transcript_label(file: File, name: str, text: str) -> str:
+    """Returns what is said in a recording. A clip may be all that a question consists of."""
+    if not text:
+        return f"(Attached: {name}, a recording in which nothing is said)"
+    about = "If the message has no words of its own, answer these. " if file.is_clip else ""
+    return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
+
+
+def document_label(document: Document) -> str:
+    """Returns a document's text for the model, and what it leaves out."""
+    without = ", ".join(_phrase(part) for part in document.left_out)
+    about = f"(As Markdown{f', without {without}' if without else ''})"
+    text = document.text.strip()
+    return f"{about}\n{fenced(text, 'markdown')}" if text else f"{about}\n(It has no text.)"
+
+
+def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = ()) -> str:
+    """Returns sentences that tell people which files, and what of others, was not read and why; "" if all was.
+
+    `left_out`: names of media that the model was not given.
+    """
+    unread = [phrase for file in files for phrase in _not_read(file, left_out)]
+    only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
+    sentences = [texts.only_text_read(only_text)] if only_text else []
+    if unread:
+        sentences.append(texts.files_not_read(unread[:MAX_NAMED], max(0, len(unread) - MAX_NAMED)))
+    return " ".join(sentences)
+
+
+def _not_read(file: OpenedFile, left_out: Collection[str]) -> Iterator[str]:
+    """Yields what of one file was not read."""
+    read = file.content
+    if isinstance(read, Unread):
+        yield texts.file_not_read(file.name, read.value)
+        return
+    if isinstance(read, Media):
+        if read.name not in left_out:
+            return
+        if (text := _text_in_place(read, left_out)) is None:
+            yield texts.file_not_read(file.name, Unread.MODEL.value)
+            return
+        read = text
+    if isinstance(read, Document):
+        ends = [part for part in read.left_out if part.part is Part.END]
+        if parts := [_phrase(part) for part in read.left_out if part not in ends]:
+            yield texts.parts_not_read(parts, file.name)
+        if ends:
+            yield texts.end_not_read(file.name)
+    if file.truncated:
+        yield texts.middle_not_read(file.name)
+
+
+def _text_in_place(content: object, left_out: Collection[str]) -> Document | None:
+    """Returns the text that the model got in place of a medium, None if it got none."""
+    if not isinstance(content, Media) or content.name not in left_out or content.alternative is None:
+        return None
+    return content.alternative if content.alternative.text.strip() else None
+
+
+def _phrase(left_out: LeftOut) -> str:
+    """Returns what a document's text leaves out, in words."""
+    names = [short_name(name) for name in left_out.names]
+    return texts.END if left_out.part is Part.END else texts.left_out(left_out.part.value, left_out.count, names)
+
+
+def _language(name: str) -> str:
+    """Returns a fence's info string: the name's extension, if it looks like one."""
+    extension = name.rpartition(".")[2].lower()
+    return extension if re.fullmatch(r"[a-z0-9+#-]{1,12}", extension) and extension != name.lower() else ""
+
+
+_AT_BEGINNING = re.compile(r"(?:please[, ]\s*)?as (?:a )?(?:slack )?canvas\s*[:,]", re.IGNORECASE)
+_AT_END = re.compile(
+    r"(?<!\w)as (?:a )?(?:slack )?canvas[\s,.!?…)]*(?:(?:please|thanks|thank you)[\s.!…)]*)?$", re.IGNORECASE
+)
+_END_CHARS = 60
+"""How many of a question's last characters are looked at."""
+
+
+def wanted_by(questions: Iterable[Question], bot_user_id: str) -> str:
+    """Returns who asks for an answer "as a canvas", at the beginning or the end of a question; "" if nobody does."""
+    for question in questions:
+        words = without_address(question.own_text, bot_user_id).strip()
+        if _AT_BEGINNING.match(words) or _AT_END.search(words, max(0, len(words) - _END_CHARS)):
+            return question.user_id
+    return ""
+
+
+MAX_CAPTIONS_BYTES = 500_000
+_TIMES = re.compile(r"(?:\d+:)?\d\d:\d\d[.,]\d{3}[ \t]+-->")
+_TAG = re.compile(r"<[^<>]*>")
+_QUICKTIME = b"qt  "
+
+
+def is_recording(file: File) -> bool:
+    """Whether a file may be heard: a clip that a person recorded in Slack, or other audio."""
+    return file.is_clip or file.mimetype.startswith("audio/")
+
+
+def sound_of(content: bytes) -> Sound | None:
+    """Returns a recording, by its first bytes; None if it is none, or of a format that models don't take."""
+    extension, media_type = _format_of(content)
+    return Sound(f"clip.{extension}", media_type, content) if extension else None
+
+
+def _format_of(content: bytes) -> tuple[str, str]:
+    """Returns the extension and the MIME type of a recording's format, twice "" if it isn't known."""
+    # Slack's clips with a picture are of the same format.
+    if content[4:8] == b"ftyp" and content[8:12] != _QUICKTIME:
+        return "m4a", "audio/mp4"
+    if content.startswith(b"\x1a\x45\xdf\xa3") and b"webm" in content[:64]:
+        return "webm", "audio/webm"
+    if content.startswith(b"RIFF") and content[8:12] == b"WAVE":
+        return "wav", "audio/wav"
+    if content.startswith(b"OggS"):
+        return "ogg", "audio/ogg"
+    if content.startswith(b"fLaC"):
+        return "flac", "audio/flac"
+    # Without the two bits of an MPEG layer, these bits begin AAC.
+    is_mpeg_frame = len(content) > 1 and content[0] == 0xFF and content[1] & 0xE0 == 0xE0 and content[1] & 0x06 != 0
+    return ("mp3", "audio/mpeg") if content.startswith(b"ID3") or is_mpeg_frame else ("", "")
+
+
+def text_of_captions(content: bytes) -> str | None:
+    """Returns the words of WebVTT captions, None if the bytes are something else. https://www.w3.org/TR/webvtt1/"""
+    text = content[:MAX_CAPTIONS_BYTES].decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    if not re.match(r"WEBVTT(?:[ \t\n]|$)", text):
+        return None
+    words = (word for line in _cue_lines(text) for word in html.unescape(_TAG.sub("", line)).split())
+    return " ".join(words)[:MAX_TRANSCRIPT_CHARS]
+
+
+def _cue_lines(text: str) -> Iterator[str]:
+    """Yields the lines of the cues' texts. Other blocks, such as notes, have no times."""
+    is_cue = False
+    for line in text.split("\n"):
+        if not line.strip():
+            is_cue = False
+        elif _TIMES.match(line):
+            is_cue = True
+        elif is_cue:
+            yield line
+
+
+def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
+    """Returns the question's files, then those of the messages before it, the newest message first."""
+    return [file for message in reversed(messages) for file in message.files]
+
+
+def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """Adds to each message the canvases that its text links, except to our own: those repeat an answer.
+
+    A link may name any file. To one that is shared in the conversation, it counts as sharing that file again.
+    """
+    shared = {file.id: file for message in messages for file in message.files}
+    with_linked: list[PromptMessage] = []
+    for message in messages:
+        own = {file.id for file in message.files}
+        linked = (shared.get(canvas.id, canvas) for canvas in linked_canvases(message.text) if canvas.id not in own)
+        # One more than can be read, so that readers learn of it. A message has room for thousands.
+        files = (*message.files, *islice(linked, MAX_FILES + 1)) if message.speaker else message.files
+        with_linked.append(replace(message, files=files))
+    return with_linked
+
+
+def open_to_readers(shared: Sequence[PromptMessage], opened: Mapping[str, OpenedFile]) -> frozenset[str]:
+    """Returns the ids of the files that all readers of a conversation may open.
+
+    `shared`: the messages with the files that came with them. `opened`: files by id, also those that are only linked.
+    """
+    readable = {file_id for file_id, file in opened.items() if not isinstance(file.content, Unread)}
+    return frozenset(readable | {file.id for message in shared for file in message.files})
+
+
+def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
+    """Yields the ids of the files that came after the bot's last answer, which accounted for all earlier ones."""
+    for message in reversed(messages):
+        if message.speaker is None:
+            return
+        yield from (file.id for file in message.files)
+
+
+def truncate_files(
+    files: Mapping[str, OpenedFile], count_tokens: CountTokens, limit_tokens: int
+) -> dict[str, OpenedFile]:
+    """Cuts the files' texts to a number of tokens in all; files that come first are cut last."""
+    truncated: dict[str, OpenedFile] = {}
+    for file_id, file in files.items():
+        if (text := text_of(file)) is not None:
+            size = count_tokens(text)
+            if size > limit_tokens:
+                chars = len(text) * max(0, limit_tokens) // size
+                file = _with_text(file, two_ends(text, chars))
+                size = limit_tokens
+            limit_tokens -= size
+        truncated[file_id] = file
+    return truncated
+
+
+def text_of(file: OpenedFile) -> str | None:
+    """Returns the text that a model may get of a file, None if there is none."""
+    content = file.content.alternative if isinstance(file.content, Media) else file.content
+    if isinstance(content, Document | Transcript):
+        return content.text
+    return content if isinstance(content, str) else None
+
+
+def _with_text(file: OpenedFile, text: str) -> OpenedFile:
+    """Returns a file with a shorter text."""
+    content = file.content
+    if isinstance(content, Media) and content.alternative:
+        content = replace(content, alternative=replace(content.alternative, text=text))
+    else:
+        content = replace(content, text=text) if isinstance(content, Document | Transcript) else text
+    return replace(file, content=content, truncated=True)
+
+
+def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFile]) -> list[PromptMessage]:
+    """Adds to each message the content of its files; a file that was shared twice is shown where it came last."""
+    with_files: list[PromptMessage] = []
+    shown: set[str] = set()
+    for message in reversed(messages):
+        new = [files[file.id] for file in message.files if file.id not in shown]
+        shown |= {file.id for file in message.files}
+        labels = [message.marks.framed("file", label) if message.marks else label for label in map(file_label, new)]
+        own = message.text.removeprefix(message.header)
+        text = message.header + "\n\n".join([own, *labels]).strip()
+        media = tuple(_labeled(file.content, message.marks) for file in new if isinstance(file.content, Media))
+        origins = message.origins | FILE if new else message.origins
+        with_files.append(replace(message, text=text, media=media, origins=origins))
+    return with_files[::-1]
+
+
+def _labeled(media: Media, marks: Marks | None) -> Media:
+    """Returns a medium with what stands in its place for a model that can't be shown it: in marks, as of any file."""
+    label = not_shown(media.name)
+    if media.alternative is not None and media.alternative.text.strip():
+        label = f"(In place of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
+    return replace(media, alternative=Document(marks.framed("file", label) if marks else label))

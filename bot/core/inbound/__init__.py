@@ -1,1 +1,0 @@
-"""From people's messages to a model's prompt."""

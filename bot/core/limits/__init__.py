@@ -1,1 +1,0 @@
-"""Access control, caps, own prices and the report of usage."""

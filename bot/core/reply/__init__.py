@@ -1,1 +1,0 @@
-"""From a model's text to its display in Slack."""

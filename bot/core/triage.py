@@ -1,0 +1,275 @@
+"""Decides which messages the bot answers. Pure.
+
+A message is answered if it is a direct message, mentions the bot, or is one that the channel's rules take without a
+mention. Everything else is ignored, for a reason that the log names.
+
+A channel may have each new post answered. In a thread, the rules look at who wrote, not at the words: question marks
+and politeness say little, and whose turn it is says much. A message that begins with another person's name, or that
+shares a file among people, is never taken. `python -m benchmarks.engagement` measures the rules on labeled
+conversations. A small model may decide about a message that the rules leave in doubt.
+
+A message with an app's ID and without a client's counts as an app's, though a person may have authorized it: a bot that
+answers another one by mistake may never stop. Forwarded or quoted text doesn't count as a mention.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.core.conversation import (
+    Message,
+    Question,
+    ThreadKey,
+    addresses_another,
+    mentioned_users,
+    with_names,
+    without_address,
+)
+
+ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
+SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
+"""The users that write Slack's own notices. Slack doesn't mark them as bots."""
+STOP_WORD = "stop"
+QUIET_WORDS = {"stay quiet", "please stay quiet", "stay quiet please", "stay quiet, please"}
+MAX_LINES = 8
+"""How many lines without anybody else make a thread a conversation between the bot and one person again."""
+
+
+class Engagement(StrEnum):
+    """Which messages in a thread are questions without a mention, once the bot takes part in it."""
+
+    MENTIONS = "mentions"
+    """None."""
+    FOLLOW_UPS = "follow-ups"
+    """Those of a person who is alone with the bot, or whose question the bot just answered."""
+    EVERYONE = "everyone"
+    """Everybody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a thread: a person's message, or an answer of the bot, which stands below its question."""
+
+    writer: str
+    """The person; "" for the bot, and for a person who was erased."""
+    asker: str = ""
+    """The person the bot answers; "" in a person's line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Participants:
+    """The recorded participants of a message's thread."""
+
+    takes_part: bool = False
+    """Whether the bot was asked something in it before."""
+    others: bool = False
+    """Whether somebody other than the message's writer wrote in it."""
+    joined: bool = field(default=False, compare=False)
+    """Whether the message is the first by somebody else."""
+    starter: str = field(default="", compare=False)
+    """The person who wrote its first message, or below an app's message, who asked the bot first; "" if nobody did."""
+    quiet: bool = False
+    """Whether the bot was asked to answer only mentions in it."""
+    lines: Sequence[Line] = ()
+    """The last lines before the message, oldest first: at most MAX_LINES, and none if there are no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriageRules:
+    """The settings that triage depends on."""
+
+    engagement: Engagement = Engagement.FOLLOW_UPS
+    new_posts: bool = False
+    """Whether each new post of the channel is a question."""
+    gate: bool = False
+    """Whether a model decides about the follow-ups that the rules leave in doubt."""
+    bots: bool = False
+    """Whether other bots may ask, if they mention the bot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The bot's own ids and name in a workspace."""
+
+    team_id: str
+    user_id: str
+    bot_id: str
+    name: str
+    """The name that people type after an @."""
+    has_pane: bool = False
+    """Whether the app has the assistant pane, where each direct message begins a thread."""
+
+
+class IgnoreReason(StrEnum):
+    """Why a message is not answered, in the words of the log."""
+
+    SUBTYPE = "of a subtype that is no question"
+    NO_PERSON = "not written by a person"
+    OUR_OWN = "our own"
+    OTHER_BOT = "another bot's, not addressed to us"
+    OTHER_ADDRESSEE = "addressed to somebody else"
+    NOT_ADDRESSED = "not addressed to us"
+    NO_WORDS = "a post without words"
+    OTHER_THREAD = "a thread without us"
+    QUIET = "asked to stay quiet"
+    NO_MENTION = "no mention"
+    SHARED_FILE = "a file among several people"
+    IN_DOUBT = "no mention in a thread of several people"
+    """The message may well be spoken to the bot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """The message is not answered."""
+
+    reason: IgnoreReason
+    in_doubt: Question | None = None
+    """The question that it would be, if a model is to decide."""
+
+
+def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
+    """Returns the question that a message is, and in which thread. Direct messages never need a mention."""
+    if message.bot_id is not None and rules.bots:
+        return _triage_bot(message, me)
+    if message.subtype not in ANSWERED_SUBTYPES:
+        return Ignore(IgnoreReason.SUBTYPE)
+    if not by_person(message, me):
+        return Ignore(IgnoreReason.NO_PERSON)
+    if message.channel_type == "im":
+        return _question(message, message.thread_ts or (message.ts if me.has_pane else None))
+    question = _question(message, message.thread_ts or message.ts)
+    if me.user_id in mentioned_users(message.text):
+        return question
+    reason = reason_to_ignore(message, me, participants, rules)
+    if reason is None:
+        return question
+    return Ignore(reason, question if rules.gate and reason is IgnoreReason.IN_DOUBT else None)
+
+
+def reason_to_ignore(  # noqa: PLR0911
+    message: Message, me: Identity, participants: Participants, rules: TriageRules
+) -> IgnoreReason | None:
+    """Returns why a person's message in a channel, without a mention of the bot, is ignored; None if it is answered."""
+    if addresses_another(message.text, me.name):
+        return IgnoreReason.OTHER_ADDRESSEE
+    if message.thread_ts is None:
+        if not rules.new_posts:
+            return IgnoreReason.NOT_ADDRESSED
+        return None if message.text.strip() else IgnoreReason.NO_WORDS
+    if not participants.takes_part and message.parent_user_id != me.user_id:
+        return IgnoreReason.OTHER_THREAD
+    if participants.quiet:
+        return IgnoreReason.QUIET
+    if rules.engagement is Engagement.MENTIONS:
+        return IgnoreReason.NO_MENTION
+    if participants.others and message.files:
+        return IgnoreReason.SHARED_FILE
+    if rules.engagement is Engagement.EVERYONE or _is_follow_up(message.user_id or "", participants):
+        return None
+    return IgnoreReason.IN_DOUBT
+
+
+def _is_follow_up(writer: str, participants: Participants) -> bool:
+    """Whether the writer is alone with the bot, in the whole thread or its last lines, or was just answered."""
+    if not participants.others:
+        return True
+    lines = participants.lines
+    if lines and lines[-1].asker == writer:
+        return True
+    # Lines from before the bot took part aren't known. So only a full record shows that nobody else wrote.
+    return len(lines) == MAX_LINES and all(writer in (line.writer, line.asker) for line in lines)
+
+
+def by_person(message: Message, me: Identity) -> bool:
+    """Whether a person wrote the message: not this bot, another app or Slack itself."""
+    if message.user_id is None or message.user_id in SLACKS_OWN:
+        return False
+    return message.bot_id is None and not message.by_app and message.user_id != me.user_id
+
+
+def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
+    """Triages another bot's message, which always needs a mention: in a thread, it may be an answer to this bot."""
+    if me.bot_id == message.bot_id or me.user_id == message.user_id:
+        return Ignore(IgnoreReason.OUR_OWN)
+    if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:
+        return Ignore(IgnoreReason.SUBTYPE)
+    if me.user_id not in mentioned_users(message.text):
+        return Ignore(IgnoreReason.OTHER_BOT)
+    return _question(message, message.thread_ts or message.ts)
+
+
+def stop_in(message: Message, me: Identity) -> ThreadKey | None:
+    """Returns the thread whose answer a message may stop: a person wrote "stop" there, and nothing else.
+
+    It needs no mention, because the asker of an answer that is being written means that answer.
+    """
+    if message.subtype is not None or message.files or not by_person(message, me):
+        return None
+    if _words(message, me) != STOP_WORD:
+        return None
+    if message.channel_type == "im":
+        return ThreadKey(
+            message.team_id, message.channel_id, message.thread_ts or (message.ts if me.has_pane else None)
+        )
+    return message.thread if message.thread_ts else None
+
+
+def asks_for_quiet(message: Message, me: Identity) -> bool:
+    """Whether a person wrote "stay quiet" in a channel's thread, and nothing else."""
+    if message.subtype not in ANSWERED_SUBTYPES or message.files or not by_person(message, me):
+        return False
+    return message.thread_ts is not None and message.channel_type != "im" and _words(message, me) in QUIET_WORDS
+
+
+def _words(message: Message, me: Identity) -> str:
+    return without_address(message.whole, me.user_id).strip(" .!\n").casefold()
+
+
+def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:
+    """Returns the ts of the first message by a second person in the question's thread, None if there is none."""
+    if question.thread.thread_ts is None:
+        return None
+    first_ts = {question.user_id: question.ts}
+    for message in by_people:
+        writer = message.user_id or ""
+        first_ts[writer] = min(message.ts, first_ts.get(writer, message.ts))
+    return sorted(first_ts.values())[1] if len(first_ts) > 1 else None
+
+
+def _question(message: Message, thread_ts: str | None) -> Question:
+    thread = ThreadKey(message.team_id, message.channel_id, thread_ts)
+    asker = message.user_id or message.bot_id or ""
+    from_bot = message.bot_id is not None
+    attached_chars = message.attached_chars
+    return Question(thread, message.ts, asker, message.whole, message.files, from_bot, attached_chars)
+
+
+# What a small model reads to decide whether a doubtful message is spoken to the bot.
+
+USD_PER_TOKEN = 0.10 / 1_000_000
+"""What OpenAI charges for a decision's input. Output is free."""
+MAX_MESSAGES = 12
+MAX_CHARS = 500
+"""Of each message."""
+NEEDED_PROBABILITY = 0.8
+"""Of decisions that were so sure, 199 of 201 were right (etsabary/luna-decisions-benchmark)."""
+
+
+def transcript(messages: Iterable[Message], ts: str, me: Identity) -> str:
+    """Returns the end of a thread up to the message `ts`: each message with its writer, and no name or ID of people."""
+    last = [message for message in messages if message.ts <= ts][-MAX_MESSAGES:]
+    writers = [message.user_id or "" for message in last if by_person(message, me)]
+    mentioned = [user_id for message in last for user_id in mentioned_users(message.text)]
+    people = [user_id for user_id in dict.fromkeys((*writers, *mentioned)) if user_id != me.user_id]
+    names = {user_id: f"person {number}" for number, user_id in enumerate(people, start=1)} | {me.user_id: me.name}
+    # In one line: the next could imitate another writer.
+    said = [" ".join(with_names(message.text, names).split())[:MAX_CHARS] for message in last]
+    return "\n".join(f"[{names.get(m.user_id or '', 'an app')}] {text}" for m, text in zip(last, said, strict=True))
+
+
+def statement(me: Identity) -> str:
+    """Returns what must be true for an answer."""
+    return (
+        f"The last message is spoken to {me.name}, the bot, and needs its answer. It is not spoken to another person, "
+        "and it is no remark or thanks that nobody has to answer."
+    )

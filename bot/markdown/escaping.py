@@ -1,0 +1,111 @@
+"""Escaping of a model's text, so that Slack follows no instruction in it and readers see it as written.
+
+Every instruction to Slack begins with `<`: `<!channel>`, `<@U…>`, `<https://…|label>`.
+
+- In prose Slack decodes `&lt;` once, and never takes the result for the beginning of an instruction.
+- In code Slack decodes nothing, as far as is known. So `<` stays there, and an invisible U+2060 breaks up what
+  would be an instruction if Slack read code after all.
+
+What is sent in place of the source is a list of replacements, which every part of the rendering adds to.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+HAIR_SPACE = "\u200a"
+"""White space by every definition, and hardly visible."""
+JOINER = "\u2060"
+"""WORD JOINER: it has no width, allows no line break, and is part of no instruction.
+
+In code it stands only where an instruction would begin, so that people can copy the rest of the code as it is.
+"""
+_TICKS = re.compile("`+")
+_INSTRUCTION_START = re.compile(
+    r"<(?=@[A-Z0-9]|#[A-Z0-9]+[|>]|!(?i:channel|here|everyone|group|subteam|date)|[A-Za-z][\w.+-]*:[^<>\s|]*\|)"
+)
+_BRACKET = re.compile(r"\\++<?|<")
+_URL_PUNCTUATION = re.compile(r"(?<=\w)\.(?=[^\W\d_])|:(?=//)")
+
+
+class Replacement(NamedTuple):
+    """A part of a text, and what replaces it. An empty part is a place where something is inserted."""
+
+    start: int
+    end: int
+    text: str
+
+
+def with_replacements(text: str, replacements: Iterable[Replacement], start: int = 0, end: int | None = None) -> str:
+    """Returns a part of the text with its replacements, which come in order."""
+    parts = []
+    for replacement in replacements:
+        parts += [text[start : replacement.start], replacement.text]
+        start = replacement.end
+    return "".join([*parts, text[start:end]])
+
+
+def longest_ticks(text: str) -> int:
+    """Returns the length of the longest run of backticks in a text."""
+    return max(map(len, _TICKS.findall(text)), default=0)
+
+
+def fence_for(code: str) -> str:
+    """Returns the shortest fence that nothing in the code closes."""
+    return "`" * max(3, longest_ticks(code) + 1)
+
+
+def fenced(code: str, language: str = "") -> str:
+    """Returns code as a block in Markdown."""
+    fence = fence_for(code)
+    return f"{fence}{language}\n{code}\n{fence}"
+
+
+def unlinked(text: str) -> str:
+    """Returns plain text for a `rich_text` element in which Slack makes no links, such as of a file's name."""
+    return _URL_PUNCTUATION.sub(lambda mark: f"{mark[0]}{JOINER}", text)
+
+
+def escape_code(text: str, start: int, end: int) -> Iterator[Replacement]:
+    """Yields replacements that break up instructions in code."""
+    for instruction in _INSTRUCTION_START.finditer(text, start, end):
+        yield Replacement(instruction.end(), instruction.end(), JOINER)
+
+
+def escape_prose(
+    text: str, code_spans: Sequence[tuple[int, int]], replacements: Sequence[Replacement]
+) -> Iterator[Replacement]:
+    """Yields replacements that make each `<` of a paragraph harmless, outside of other replacements."""
+    replaced = [
+        (replacement.start, replacement.end) for replacement in replacements if replacement.end > replacement.start
+    ]
+    at = 0
+    for start, end in sorted([*code_spans, *replaced]):
+        yield from _escape_brackets(text, at, start)
+        at = max(at, end)
+    yield from _escape_brackets(text, at, len(text))
+    for start, end in _outside_of(code_spans, replaced):
+        yield from escape_code(text, start, end)
+
+
+def _outside_of(
+    code_spans: Sequence[tuple[int, int]], replaced: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Yields the code spans that begin in nothing that is replaced."""
+    ordered = sorted(replaced)
+    position = 0
+    replaced_end = 0
+    for start, end in sorted(code_spans):
+        while position < len(ordered) and ordered[position][0] <= start:
+            replaced_end = max(replaced_end, ordered[position][1])
+            position += 1
+        if start >= replaced_end:
+            yield start, end
+
+
+def _escape_brackets(text: str, start: int, end: int) -> Iterator[Replacement]:
+    for bracket in _BRACKET.finditer(text, start, end):
+        if bracket[0][-1] == "<":
+            # A backslash that escapes `<` would escape the entity's `&` instead.
+            is_escaped = len(bracket[0]) % 2 == 0
+            yield Replacement(bracket.end() - 1 - is_escaped, bracket.end(), "&lt;")

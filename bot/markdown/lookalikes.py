@@ -1,0 +1,278 @@
+"""A text as a person reads it: without what doesn't show, and with lookalikes taken for what they look like.
+
+The data is Unicode's: compatibility forms (NFKC), default-ignorable code points, confusables (UTS 39), and the names of
+characters for the rest, such as `NEGATIVE SQUARED LATIN CAPITAL LETTER B`.
+
+Below it are hosts as DNS and browsers know them: IDNA, numeric addresses, public suffixes.
+"""
+
+import ipaddress
+import json
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import idna
+import regex
+from publicsuffixlist import PublicSuffixList
+
+_INVISIBLE = regex.compile(
+    r"[\p{Default_Ignorable_Code_Point}\p{C}\u2800\ufffc\U00013441\U00013442\U0001d159--[\t\n\r]]", regex.VERSION1
+)
+_THIN_SPACE = regex.compile(r"[\u2004-\u200a\u202f\u205f]")
+_MARK = regex.compile(r"\p{M}")
+_DOT_NAME = regex.compile(
+    r"FULL STOP|MIDDLE DOT|RAISED DOT|DOT OPERATOR|BULLET|HYPHENATION POINT|WORD SEPARATOR|AUGMENTATION DOT"
+    r"|SINOLOGICAL DOT|PUNCTUATION DOT|SINGLE PUNCTUATION|NOTATION SPOT|INTERPUNCT|LETTER TONE MYA TI|SEPARATOR DOT"
+)
+_LATIN_NAME = regex.compile(
+    r"(?:(?:SQUARED|CIRCLED|NEGATIVE|CROSSED|BLACK) .*LATIN (?:CAPITAL|SMALL) LETTER|LATIN LETTER SMALL CAPITAL"
+    r"|MODIFIER LETTER (?:SMALL|CAPITAL)|TAG LATIN SMALL LETTER|REGIONAL INDICATOR SYMBOL LETTER) ([A-Z])"
+)
+_ACCENTED_NAME = regex.compile(r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z]) WITH .*")
+_ZEROS = "\u0660\u06f0"
+"""Arabic zeros: dots between letters, digits elsewhere."""
+_ZERO_AS_DOT = regex.compile(rf"(?<=\p{{L}})[{_ZEROS}](?=\p{{L}})")
+_UNLISTED = dict(
+    zip("кКмМтТвВнНпгьзαηκνρτυχωℓᖯᗷ", "kKmMtTBBHHnrbzankvptuxwlbB", strict=True),
+)
+"""Lookalikes that UTS 39 doesn't have, or takes for other letters."""
+OTHER_ALPHABET = regex.compile(
+    r"[\p{L}--[\p{Latin}\p{Common}\p{Inherited}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}]]", regex.VERSION1
+)
+"""Matches letters of scripts that nobody mixes with others in a word. East Asian ones take Latin along."""
+_LETTER = regex.compile(r"\p{L}")
+_DIGITS_AS_LETTERS = (str.maketrans("01", "ol"), str.maketrans("01l", "oii"))
+
+MAX_HOST_CHARS = 253
+"""How long a host can be in DNS."""
+MAX_LABEL_CHARS = 63
+"""How long each part of a host can be in DNS."""
+_LOCAL = "alt corp example home internal intranet invalid lan local localdomain localhost onion private test"
+_LOCAL_TLDS = frozenset(_LOCAL.split())
+"""Top-level domains that are reserved, or that networks use for hosts of their own."""
+_SUFFIXES = PublicSuffixList(accept_unknown=False, accept_encoded_idn=False)
+
+
+class ReadText(NamedTuple):
+    """A text without what doesn't show."""
+
+    latin: str
+    """Each character as the ASCII letter, digit or mark that it looks like, if it looks like one."""
+    written: tuple[str, ...]
+    """The same characters as they are written, each with its combining marks."""
+
+    def written_between(self, start: int, end: int) -> str:
+        """Returns a part as it is written, with the dots of hosts as full stops."""
+        pairs = zip(self.latin[start:end], self.written[start:end], strict=True)
+        return "".join("." if latin == "." else written for latin, written in pairs)
+
+
+def read(text: str, max_chars: int) -> ReadText | None:
+    """Returns a text as it is read; None if it is longer than this, with compatibility forms written out."""
+    if len(text) > max_chars:
+        return None
+    text = unicodedata.normalize("NFKC", _THIN_SPACE.sub("", text))
+    if len(text) > max_chars:
+        return None
+    if text.isascii() and text.isprintable():
+        return ReadText(text, tuple(text))
+    latin = []
+    written: list[str] = []
+    for character in text:
+        lookalike = _lookalike(character)
+        if lookalike:
+            latin.append(lookalike)
+            written.append(character)
+        elif written and lookalike is None:
+            written[-1] += character
+    return ReadText(_ZERO_AS_DOT.sub(".", "".join(latin)), tuple(written))
+
+
+def table_of(text: str) -> dict[int, str]:
+    """Returns a table for str.translate that replaces each character of a text by what it looks like."""
+    if text.isascii() and text.isprintable():
+        return {}
+    normalized = {character: unicodedata.normalize("NFKC", character) for character in set(text)}
+    return {ord(one): "".join(_lookalike(part) or "" for part in parts) for one, parts in normalized.items()}
+
+
+def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
+    """Whether the part of a dotted name that begins at `start` is, or looks like, a top-level domain."""
+    latin, written = text.latin[start:end], text.written_between(start, end)
+    if len(latin) < 2 or latin.isdecimal():
+        return False
+    if any(map(is_tld, _tld_readings(latin, written))):
+        return True
+    # East Asian sentences have no space behind a full stop. In other alphabets, what looks like a host counts as one.
+    return bool(OTHER_ALPHABET.search(written))
+
+
+def mixes_scripts(word: str) -> bool:
+    """Whether a word has letters of a script that nobody mixes with others, beside letters of another.
+
+    Digits of several scripts count too, and any other form of an ASCII letter, such as the sign of Kelvin.
+    """
+    if word.isascii():
+        return False
+    zeros = {ord(digit) - unicodedata.decimal(digit) for digit in word if digit.isdecimal()}
+    if len(zeros) > 1 or any(map(is_other_form, word)):
+        return True
+    others = OTHER_ALPHABET.findall(word)
+    # A letter's name begins with its script's.
+    scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in others}
+    return len(scripts) > 1 or 0 < len(others) < len(_LETTER.findall(word))
+
+
+def is_other_form(character: str) -> bool:
+    """Whether a character is an ASCII letter in another form, as in a Roman numeral. A raised one, as in 1º, isn't."""
+    if character.isascii():
+        return False
+    is_raised = unicodedata.decomposition(character).startswith(("<super>", "<sub>"))
+    plain = unicodedata.normalize("NFKC", character)
+    return plain.isascii() and plain.isalpha() and not is_raised
+
+
+def ascii_digits(text: str) -> str:
+    """Returns a text with the decimal digits of all scripts as ASCII digits."""
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(character, character)) for character in text)
+
+
+def _tld_readings(latin: str, written: str) -> Iterator[str]:
+    yield written
+    plain = "".join(map(_unaccented, latin)).lower()
+    yield plain
+    for table in _DIGITS_AS_LETTERS:
+        yield plain.translate(table).replace("rn", "m").replace("vv", "w")
+
+
+@lru_cache(maxsize=4_096)
+def _lookalike(character: str) -> str | None:
+    """Returns the ASCII character that one looks like, or itself; "" if it doesn't show, None for a combining mark."""
+    if character.isascii() and (character.isprintable() or character.isspace()):
+        return character
+    name = unicodedata.name(character, "")
+    if _DOT_NAME.search(name):
+        return "."
+    if _INVISIBLE.match(character):
+        return ""
+    if _MARK.match(character):
+        return None
+    if character.isspace():
+        return " "
+    if character in _ZEROS:
+        return character
+    if letter := _LATIN_NAME.fullmatch(name):
+        return letter[1].lower()
+    return _UNLISTED.get(character) or _CONFUSABLES.get(character, character)
+
+
+@lru_cache(maxsize=4_096)
+def _unaccented(character: str) -> str:
+    """Returns a Latin letter without its accents and strokes."""
+    if character.isascii():
+        return character
+    if letter := _ACCENTED_NAME.fullmatch(unicodedata.name(character, "")):
+        return letter[1]
+    return unicodedata.normalize("NFKD", character)[0]
+
+
+def _read_confusables() -> dict[str, str]:
+    """Returns single characters by the ASCII character that UTS 39 confuses them with.
+
+    From the package's data: its own module keeps 16 MB of names that nothing here needs.
+    """
+    data = files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8")
+    lookalikes = {}
+    # An entry is {"c": character, "n": name}. Without its name, it takes less memory.
+    table = json.loads(data, object_hook=lambda item: item["c"] if item.keys() == {"c", "n"} else item)
+    for character, others in table.items():
+        found = [other for other in others if len(other) == 1 and other.isascii()]
+        if len(character) == 1 and not character.isascii() and found:
+            # Of l, 1, I and | the letter counts.
+            lookalikes[character] = max(found, key=lambda other: (other.islower(), other.isalnum()))
+    return lookalikes
+
+
+_CONFUSABLES = _read_confusables()
+
+
+@lru_cache(maxsize=1_024)
+def is_tld(name: str) -> bool:
+    """Whether a name is a top-level domain of the Internet or of local networks, in any script."""
+    tld = _in_its_script(name.lower())
+    return tld in _LOCAL_TLDS or _SUFFIXES.publicsuffix(f"a.{tld}") is not None
+
+
+@lru_cache(maxsize=1_024)
+def is_public_suffix(host: str) -> bool:
+    """Whether strangers can have a name below a host (in ASCII), as below `co.uk` and `github.io`."""
+    written = ".".join(map(_in_its_script, host.split(".")))
+    return _SUFFIXES.publicsuffix(written) == written
+
+
+def ascii_host(host: str) -> str:
+    """Returns a host as browsers look it up: letters of other scripts as `xn--…`, an IPv4 address as four numbers.
+
+    What can't be a host is returned in lower case. `xn--…` is by UTS 46, not transitional.
+    """
+    host = host.lower().removesuffix(".")
+    if len(host) > MAX_HOST_CHARS:
+        return host
+    if not host.isascii():
+        try:
+            host = idna.encode(host, uts46=True).decode()
+        except UnicodeError:
+            # Browsers look up names that are not registered by the rules, too, such as emoji.
+            labels = host.split(".")
+            host = ".".join(
+                label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels
+            )
+    return ipv4(host) or ipv6(host) or host
+
+
+def ipv4(host: str) -> str:
+    """Returns the IPv4 address that browsers read in a host, as four decimal numbers; "" if it is none.
+
+    Each number may be octal (`017`) or hexadecimal (`0x0f`), and the last may stand for several:
+    https://url.spec.whatwg.org/#concept-ipv4-parser
+    """
+    if len(host) > MAX_HOST_CHARS or not host.isascii():
+        return ""
+    parts = host.split(".")
+    try:
+        *upper, last = [_number(part) for part in parts]
+    except ValueError:
+        return ""
+    if len(parts) > 4 or any(number > 255 for number in upper) or last >= 256 ** (5 - len(parts)):
+        return ""
+    value = last + sum(number << 8 * (3 - at) for at, number in enumerate(upper))
+    return str(ipaddress.IPv4Address(value))
+
+
+def ipv6(host: str) -> str:
+    """Returns an IPv6 address in its shortest form, with or without brackets; "" if a host is none."""
+    try:
+        return str(ipaddress.IPv6Address(host.strip("[]"))) if ":" in host else ""
+    except ValueError:
+        return ""
+
+
+def _number(part: str) -> int:
+    if not part.isalnum():
+        raise ValueError
+    if part[:2].lower() == "0x":
+        return int(part[2:] or "0", 16)
+    return int(part, 8 if part[0] == "0" else 10)
+
+
+def _in_its_script(label: str) -> str:
+    """Returns a host's label without Punycode, as the list of public suffixes has it."""
+    try:
+        return label[4:].encode().decode("punycode") if label.startswith("xn--") else label
+    except UnicodeError:
+        return label

@@ -1,0 +1,394 @@
+"""Anthropic's Messages API: https://platform.claude.com/docs/en/build-with-claude/streaming"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+
+from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
+
+from bot.errors import EndReason
+from bot.models.answer_reader import AnswerReader, Delta
+from bot.models.effort_levels import LEVELS, EffortLevels
+from bot.models.failures import RequestAttempt
+from bot.models.lookup import Lookup, LookupOutcome, day_of, look_up
+from bot.models.model import Vendor
+from bot.models.model_setup import RequestOptions, VendorSettings
+from bot.models.optional_parameters import WEB, OptionalParameter
+from bot.models.prompt import PDF, Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
+from bot.models.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
+from bot.models.tool_calls import CallIds, plain_id, tool_call
+from bot.models.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
+from bot.text import GrowingText, paired
+
+Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
+FETCHED_TOKENS = 10_000
+"""How much of a page the model reads."""
+_CACHED = {"type": "ephemeral"}
+_FINISH_REASONS = {
+    **dict.fromkeys(("end_turn", "stop_sequence", "tool_use", "stop"), FinishReason.STOP),
+    "max_tokens": FinishReason.LENGTH,
+    "pause_turn": FinishReason.PAUSED,
+}
+_FAILURES = {
+    "refusal": EndReason.REFUSED,
+    "model_context_window_exceeded": EndReason.CONTEXT_TOO_LONG,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A place that serves Claude, and what it takes."""
+
+    vendor: str
+    max_media_bytes: int
+    """Of base64, in one request."""
+    caches_requests: bool
+    """Whether it takes cache_control for a whole request. Everywhere it takes it for a block."""
+    web: frozenset[OptionalParameter]
+    """Its tools that look at the web."""
+
+
+# A request may hold 32 MB in all.
+ANTHROPIC = Host("anthropic", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
+
+
+def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
+    """Returns Anthropic's models, which are called anthropic/NAME."""
+    sdk = open_sdk(settings)
+    api = MessagesApi(sdk, options)
+    api.effort_levels = partial(_effort_levels, sdk)
+    return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
+
+
+def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
+    """Returns Anthropic's SDK with a connection pool for one server."""
+    return AsyncAnthropic(
+        api_key=settings.api_key,
+        base_url=settings.base_url,
+        **connection(),
+    )
+
+
+def connection() -> dict[str, Any]:
+    """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
+    return {
+        # The SDK would wait for any Retry-After, however long. retry.py retries instead.
+        "max_retries": 0,
+        # Typist measures requests itself, and vendors are not to get the id of a trace.
+        "open_telemetry": {"traces": False, "propagation": False},
+        "timeout": TIMEOUT,
+        # A redirect would send the conversation wherever it leads.
+        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls(), follow_redirects=False),
+    }
+
+
+async def _effort_levels(sdk: AsyncAnthropic, name: str) -> EffortLevels:
+    """Returns which levels of effort Anthropic says that a model takes."""
+    capabilities = getattr(await sdk.models.retrieve(name), "capabilities", None)
+    effort = getattr(capabilities, "effort", None)
+    if effort is None:
+        return EffortLevels()
+    taken = [level for level in LEVELS if getattr(getattr(effort, level, None), "supported", False)]
+    return EffortLevels(frozenset(taken))
+
+
+async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
+    """Returns what Anthropic says of a model, by https://platform.claude.com/docs/en/api/models/retrieve."""
+    async with open_sdk(settings) as sdk:
+        return await look_up(sdk, name, settings.api_key, _lookup_of)
+
+
+def _lookup_of(model: Any) -> Lookup:
+    # Not its day: a deprecated model whose day is past may still answer.
+    retired = getattr(model, "lifecycle", None) == "retired"
+    return Lookup(
+        LookupOutcome.RETIRED if retired else LookupOutcome.MODEL, retires=day_of(getattr(model, "retires_at", None))
+    )
+
+
+class MessagesApi(Api):
+    """Sends turns as they are: a Prompt keeps Anthropic's rules for them.
+
+    Images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and .../pdf-support; every current
+    model takes them.
+    """
+
+    def __init__(self, sdk: Sdk, options: RequestOptions, host: Host = ANTHROPIC) -> None:
+        super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, host.vendor)
+        self._host = host
+        self.max_media_bytes = host.max_media_bytes
+        # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others.
+        # Pings come throughout.
+        self.optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK, *host.web})
+
+    def request(
+        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+    ) -> dict[str, Any]:
+        # No temperature, top_p or top_k: the current models refuse them.
+        messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
+        body: dict[str, Any] = {
+            "model": model,
+            "max_tokens": self._options.output_tokens(parameters),
+            "messages": messages,
+            "stream": True,
+        }
+        if self._host.caches_requests:
+            body["cache_control"] = _CACHED
+        else:
+            body["messages"] = _cached_to_the_question(messages)
+        if effort:
+            body["output_config"] = {"effort": effort}
+        if prompt.system:
+            body["system"] = prompt.system
+        tools = [
+            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+            for tool in prompt.tools
+        ]
+        if prompt.web_search:
+            tools += _web_tools(prompt.web_search, parameters)
+        if tools:
+            body["tools"] = tools
+        return body
+
+    def reader(
+        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
+    ) -> AnswerReader:
+        return MessagesReader(attempt, CallIds(prompt), keeps_blocks=bool(prompt.tools or prompt.web_search))
+
+
+@dataclass(slots=True)
+class _Growing:
+    """A content block that grows by deltas."""
+
+    block: dict[str, Any]
+    added: GrowingText = field(default_factory=GrowingText)
+    """What the deltas added: text, thinking, or the JSON of a tool's input."""
+    ended: bool = False
+
+
+class MessagesReader(AnswerReader):
+    """The terminal marker has two parts: message_delta gives the stop reason, message_stop ends the stream.
+
+    An answer consists of content blocks. Deltas add to a block's fields, and it must be sent back whole. Text with
+    sources comes in many blocks, one for each passage, even within a sentence.
+    """
+
+    def __init__(self, attempt: RequestAttempt, call_ids: CallIds, keeps_blocks: bool) -> None:
+        """`keeps_blocks`: the answer may go on in another request, which has to repeat its blocks."""
+        super().__init__(attempt, call_ids)
+        self._keeps_blocks = keeps_blocks
+        self._stop_reason: str | None = None
+        self._counts: dict[str, int] = {}
+        self._growing: dict[object, _Growing] = {}
+        """By index: the blocks that are growing, and those that ended before an earlier one. Gateways interleave them.
+        """
+        self._searched = ""
+        """What the running search looks for."""
+
+    def read_event(self, event: Any) -> Delta:
+        match event.get("type"):
+            case "content_block_delta":
+                return self._read_delta(event["delta"], self._growing.setdefault(event.get("index"), _Growing({})))
+            case "content_block_start":
+                return self._read_start(dict(event["content_block"]), event.get("index"))
+            case "content_block_stop":
+                return self._read_stop(event.get("index"))
+            case "message_start":
+                self._count(event["message"].get("usage"))
+            case "message_delta":
+                # Another one may follow with usage alone.
+                self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+                self._count(event.get("usage"))
+            case "message_stop":
+                for growing in self._growing.values():
+                    growing.ended = True
+                self._keep_ended()
+                self._finish()
+            case "error":
+                raise self._attempt.reported(event)
+        return ""
+
+    def read_response(self, body: Any) -> str:
+        if body["type"] == "error":
+            raise self._attempt.reported(body)
+        self._stop_reason = body.get("stop_reason")
+        self._count(body.get("usage"))
+        self._finish()
+        text = ""
+        for block in body["content"]:
+            if search := self._read_start(dict(block), None):
+                self.beside_text.append(search)
+            for citation in block.get("citations") or ():
+                self._cite(citation.get("url"), citation.get("title"))
+            text += self._parts.add(str(block["text"])) if block["type"] == "text" else ""
+            self._read_stop(None)
+        return text
+
+    def _read_start(self, block: dict[str, Any], index: object) -> Searching | Literal[""]:
+        self._growing[index] = _Growing(block)
+        kind = block["type"]
+        if kind != "text":
+            self._parts.start_part()
+        if kind.endswith("_tool_result"):
+            # Results of the vendor's own tools come whole. Also errors: the model goes on without the result.
+            self.at_work = False
+            return Searching(self._searched, done=True)
+        # The only sign of thinking that is redacted, or whose display is omitted.
+        self.at_work = kind != "text"
+        return ""
+
+    def _read_delta(self, delta: Any, growing: _Growing) -> Delta:
+        match delta["type"]:
+            case "text_delta":
+                if self._keeps_blocks:
+                    growing.added.append(delta["text"])
+                return self._parts.add(str(delta["text"]))
+            case "thinking_delta":
+                if self._keeps_blocks:
+                    growing.added.append(delta["thinking"])
+                return Thinking(len(delta["thinking"]))
+            case "signature_delta":
+                growing.block["signature"] = delta["signature"]
+                return Thinking()
+            case "input_json_delta":
+                growing.added.append(delta["partial_json"])
+                return Thinking(len(delta["partial_json"]))
+            case "citations_delta":
+                citation = delta["citation"]
+                growing.block["citations"] = cited = growing.block.get("citations") or []
+                cited.append(citation)
+                self._cite(citation.get("url"), citation.get("title"))
+        return ""
+
+    def _read_stop(self, index: object) -> Delta:
+        """Ends a content block; returns the beginning of a search."""
+        growing = self._growing.setdefault(index, _Growing({}))
+        growing.ended = True
+        block, added = growing.block, str(growing.added)
+        searches = block.get("type") == "server_tool_use"
+        if searches and added:
+            block["input"] = dict(tool_call(0, "", "", added).arguments or {})
+        self._keep_ended()
+        self.at_work = searches or any(other.block.get("type") != "text" for other in self._growing.values())
+        if not searches:
+            return ""
+        sought = (block.get("input") or {}).get("query") or (block.get("input") or {}).get("url")
+        self._searched = paired(str(sought or ""))
+        return Searching(self._searched)
+
+    def _keep_ended(self) -> None:
+        """Keeps the blocks that have ended, in the order of their beginnings: they must be sent back in it."""
+        for index, growing in list(self._growing.items()):
+            if not growing.ended:
+                return
+            del self._growing[index]
+            if self._keeps_blocks:
+                self._keep(growing.block, str(growing.added))
+
+    def _keep(self, block: dict[str, Any], added: str) -> None:
+        """Keeps a content block that is whole, with what its deltas added."""
+        kind = block.get("type")
+        if kind in ("text", "thinking"):
+            block[kind] = paired(block.get(kind, "") + added)
+        if kind == "tool_use":
+            block = dict(self._call(block, "id", added or block.get("input")))
+            call = self._calls[-1]
+            block |= {"id": plain_id(call.call_id), "input": dict(call.arguments or {})}
+        # The API refuses text of only whitespace, though the model may write it.
+        if kind != "text" or block["text"].strip():
+            self._items.append(block)
+
+    def go_on(self) -> None:
+        self.finish_reason = None
+        self._stop_reason = None
+        self._counts = {}
+        self._growing = {}
+        self._parts.start_part()
+
+    def _count(self, usage: Any) -> None:
+        # Later counts replace earlier ones: they are cumulative.
+        counts = {**(usage or {}), **((usage or {}).get("server_tool_use") or {})}
+        self._counts |= {name: reported_tokens(count) for name, count in counts.items() if isinstance(count, int)}
+
+    def _finish(self) -> None:
+        if self._stop_reason in _FAILURES:
+            raise self._attempt.failed(_FAILURES[self._stop_reason], self._stop_reason)
+        if self._stop_reason is None:
+            return
+        self.finish_reason = self._known(_FINISH_REASONS, self._stop_reason)
+        cached = self._counts.get("cache_read_input_tokens", 0)
+        written = self._counts.get("cache_creation_input_tokens", 0)
+        # Anthropic's input_tokens are only those past the cache.
+        usage = Usage(
+            input_tokens=self._counts.get("input_tokens", 0) + cached + written,
+            output_tokens=self._counts.get("output_tokens", 0),
+            cached_input_tokens=cached,
+            cache_write_tokens=written,
+            web_searches=self._counts.get("web_search_requests", 0),
+        )
+        self.usage = usage if self.usage is None else self.usage + usage
+
+
+def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> list[dict[str, Any]]:
+    # The later versions filter results by running code, which not all models and organizations have.
+    tools: dict[OptionalParameter, dict[str, Any]] = {
+        OptionalParameter.WEB_SEARCH: {"type": "web_search_20250305", "name": "web_search"},
+        OptionalParameter.WEB_FETCH: {
+            "type": "web_fetch_20250910",
+            "name": "web_fetch",
+            "max_content_tokens": FETCHED_TOKENS,
+        },
+    }
+    limits: dict[str, Any] = {"max_uses": MAX_SEARCHES}
+    if search.allowed_domains:
+        limits["allowed_domains"] = search.allowed_domains
+    return [tool | limits for parameter, tool in tools.items() if parameter in parameters]
+
+
+def _cached_to_the_question(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns the messages with cache_control on the last block of the user's last one."""
+    last = max((number for number, message in enumerate(messages) if message["role"] == "user"), default=None)
+    return [_cached(message) if number == last else message for number, message in enumerate(messages)]
+
+
+def _cached(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**message, "content": _cached_blocks(message["content"])}
+
+
+def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [*blocks[:-1], {**blocks[-1], "cache_control": _CACHED}]
+
+
+def _content(turn: Turn, vendor: str) -> str | Sequence[Mapping[str, Any]]:
+    if turn.now:
+        # A cache keeps what stands before a breakpoint, and the next prompt has another time here, or none.
+        before = content_of(replace(turn, now=""), _block)
+        return [*_cached_blocks(before), {"type": "text", "text": turn.now}]
+    if not turn.parts:
+        return content_of(turn, _block)
+    parts = parts_for(turn, lambda opaque: opaque.vendor == vendor)
+    # All results come first, or the request is refused.
+    return [_part_block(part) for part in sorted(parts, key=lambda part: not isinstance(part, ToolResult))]
+
+
+def _part_block(part: TurnPart) -> Mapping[str, Any]:
+    match part:
+        case Opaque():
+            return part.item
+        case TextPart():
+            return {"type": "text", "text": part.text}
+        case ToolCall():
+            arguments = dict(part.arguments or {})
+            return {"type": "tool_use", "id": plain_id(part.call_id), "name": part.name, "input": arguments}
+        case ToolResult():
+            error = {"is_error": True} if part.is_error else {}
+            return {"type": "tool_result", "tool_use_id": plain_id(part.call_id), "content": part.text, **error}
+
+
+def _block(media: Media) -> dict[str, Any]:
+    source = {"type": "base64", "media_type": media.media_type, "data": media.base64}
+    if media.media_type == PDF:
+        return {"type": "document", "source": source, "title": media.name}
+    return {"type": "image", "source": source}

@@ -1,0 +1,343 @@
+"""Translates every failure between Typist and a vendor into a ProviderError without secrets.
+
+A vendor reports a failure in three places: a response with an error status, an event in mid-stream, or a body under a
+status of 200. Each has a code, a type, a sentence, or some of these. The translation looks at the sentence first, where
+a few phrases are more exact than any code, then at the codes from the most exact to the least, then at the status.
+Errors of the transport mean UNREACHABLE before the response began, and CUT after.
+
+Whether a failure may pass follows from what it means, unless the vendor says otherwise (`x-should-retry`): a status of
+408, 409, 424 or at least 500 is the server's failure, as in both SDKs, and so is an error in mid-stream that names
+nothing wrong with the request. Whether the request's images and PDFs are to blame is another question: llama.cpp
+refuses an image with a status of 500.
+
+A ProviderError is logged and shown. So its detail never holds the API key, nor words from the question or the answer,
+which vendors like to quote, and it is not chained to an exception that holds the request.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import httpx2
+
+from bot.errors import EndReason, ProviderError
+from bot.text import GrowingText, paired
+
+# The vendors' own names for a failure: error.code, error.type, and Anthropic's error.details.error_code.
+_BY_CODE = {
+    "invalid_api_key": EndReason.BAD_KEY,
+    "authentication_error": EndReason.BAD_KEY,
+    "permission_error": EndReason.BAD_KEY,
+    "model_not_found": EndReason.UNKNOWN_MODEL,
+    # Mistral and Perplexity, with a status of 400.
+    "invalid_model": EndReason.UNKNOWN_MODEL,
+    "not_found_error": EndReason.UNKNOWN_MODEL,
+    "insufficient_quota": EndReason.OUT_OF_CREDIT,
+    "credit_balance_exhausted": EndReason.OUT_OF_CREDIT,
+    "billing_hard_limit_reached": EndReason.OUT_OF_CREDIT,
+    "billing_not_active": EndReason.OUT_OF_CREDIT,
+    "billing_error": EndReason.OUT_OF_CREDIT,
+    "contract_spend_limit_reached": EndReason.OUT_OF_CREDIT,
+    "enforced_spend_limit_reached": EndReason.OUT_OF_CREDIT,
+    "linked_organization_spend_limit_reached": EndReason.OUT_OF_CREDIT,
+    "rate_limit_exceeded": EndReason.RATE_LIMITED,
+    "rate_limit_error": EndReason.RATE_LIMITED,
+    "overloaded_error": EndReason.OVERLOADED,
+    "server_is_overloaded": EndReason.OVERLOADED,
+    "slow_down": EndReason.OVERLOADED,
+    "context_length_exceeded": EndReason.CONTEXT_TOO_LONG,
+    "exceed_context_size_error": EndReason.CONTEXT_TOO_LONG,
+    "request_too_large": EndReason.CONTEXT_TOO_LONG,
+    "too_many_prompt_tokens": EndReason.CONTEXT_TOO_LONG,
+    "content_filter": EndReason.REFUSED,
+    "invalid_prompt": EndReason.REFUSED,
+    "moderation_blocked": EndReason.REFUSED,
+    "content_policy_violation": EndReason.REFUSED,
+    "cyber_policy": EndReason.REFUSED,
+    "bio_policy": EndReason.REFUSED,
+    "misalignment_policy_violation": EndReason.REFUSED,
+    # Amazon Bedrock's, in mid-stream: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
+    "throttlingException": EndReason.RATE_LIMITED,
+    "serviceUnavailableException": EndReason.OVERLOADED,
+    "modelTimeoutException": EndReason.UNREACHABLE,
+    "internalServerException": EndReason.SERVER_ERROR,
+    "modelStreamErrorException": EndReason.SERVER_ERROR,
+}
+# Anthropic, vLLM, llama.cpp and Ollama have no code for these; nor has OpenAI where one request is over a minute's
+# limit. xAI says 400 of a bad key.
+_BY_PHRASE = {
+    "incorrect api key": EndReason.BAD_KEY,
+    "prompt is too long": EndReason.CONTEXT_TOO_LONG,
+    "prompt too long": EndReason.CONTEXT_TOO_LONG,
+    "max context length": EndReason.CONTEXT_TOO_LONG,
+    "maximum context length": EndReason.CONTEXT_TOO_LONG,
+    "context window": EndReason.CONTEXT_TOO_LONG,
+    "context size": EndReason.CONTEXT_TOO_LONG,
+    "request too large": EndReason.CONTEXT_TOO_LONG,
+    "credit balance is too low": EndReason.OUT_OF_CREDIT,
+    "exceeded your current quota": EndReason.OUT_OF_CREDIT,
+    # Anthropic's own limit of spending says 400.
+    "reached your specified api usage limits": EndReason.OUT_OF_CREDIT,
+    # So do OpenRouter, xAI, DeepSeek, Xiaomi and LiteLLM of a model that they don't know.
+    "is not a valid model id": EndReason.UNKNOWN_MODEL,
+    "model not found": EndReason.UNKNOWN_MODEL,
+    "model not exist": EndReason.UNKNOWN_MODEL,
+    "not supported model": EndReason.UNKNOWN_MODEL,
+    "invalid model name": EndReason.UNKNOWN_MODEL,
+    # Cerebras says 403 where a model takes no images.
+    "multimodal is not enabled": EndReason.UNEXPECTED,
+    # Amazon Bedrock says 400 of these.
+    "input is too long": EndReason.CONTEXT_TOO_LONG,
+    "model identifier is invalid": EndReason.UNKNOWN_MODEL,
+    "on-demand throughput": EndReason.UNKNOWN_MODEL,
+}
+_BY_STATUS = {
+    401: EndReason.BAD_KEY,
+    402: EndReason.OUT_OF_CREDIT,
+    403: EndReason.BAD_KEY,
+    404: EndReason.UNKNOWN_MODEL,
+    413: EndReason.CONTEXT_TOO_LONG,
+    429: EndReason.RATE_LIMITED,
+    502: EndReason.UNREACHABLE,
+    503: EndReason.OVERLOADED,
+    504: EndReason.UNREACHABLE,
+    529: EndReason.OVERLOADED,
+}
+_CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
+_TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
+# Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
+# its session's token.
+_KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}|(?<=security-token:)\S+|\beyJ[\w-]{8,}(?:\.[\w-]+)*")
+_DETAIL_CHARACTERS = 300
+_MAX_PROBLEMS = 5
+# Groq: the model wrote a call that can't be parsed. It seldom does so twice.
+_PASSING_CODES = {"tool_use_failed"}
+_SERVERS_STATUSES = {408, 409, 424}
+"""Besides those from 500 on: both SDKs repeat the first two, and Bedrock reports a failed model as 424."""
+# Servers refuse a file in any words: as a bad request, as too much text, as a model that lacks the endpoint.
+_REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.UNKNOWN_MODEL}
+_NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
+_WORD = re.compile(r"\w{3,}")
+
+
+@dataclass(frozen=True)
+class ErrorResponse:
+    """A response with an error status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: object
+    """JSON or text."""
+
+
+def error_response(error: Exception) -> ErrorResponse | None:
+    """Returns the response that an SDK raised `error` for; None where there was no response.
+
+    The SDKs' classes of errors are alike. They are not named here, because that would import both SDKs.
+    """
+    response = getattr(error, "response", None)
+    if not isinstance(response, httpx2.Response):
+        return None
+    return ErrorResponse(response.status_code, response.headers, getattr(error, "body", None))
+
+
+class RequestAttempt:
+    """The context of one request to a vendor: it turns every exception raised inside into a ProviderError."""
+
+    def __init__(self, model: str, api_key: str, prompt_texts: Sequence[str] = (), access: str = "") -> None:
+        """`access`: the role or permission that the vendor asks for, if no key opens its doors."""
+        self.model = model
+        self.vendor = model.partition("/")[0]
+        self.connected = False
+        """The response has begun, so a connection that breaks now cuts the answer."""
+        self._access = access
+        self._prompt_texts = prompt_texts
+        self._answer = GrowingText()
+        """Vendors quote both the question and the answer in errors."""
+        self._api_key = api_key
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, ProviderError):
+            # None: the SDK's error holds the request, and with it the key.
+            raise self._translated(error) from None
+
+    def received(self, text: str) -> None:
+        """Notes a piece of the answer's text."""
+        self._answer.append(text)
+
+    def failed(self, failure: EndReason, detail: str, retry_after_s: float | None = None) -> ProviderError:
+        """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words."""
+        return ProviderError(failure, self.model, retry_after_s=retry_after_s, detail=self._clean(detail))
+
+    def _clean(self, detail: str) -> str:
+        clean = detail.replace(self._api_key, "[key]") if self._api_key else detail
+        return _KEY_SHAPED.sub("[key]", paired(clean))[:_DETAIL_CHARACTERS]
+
+    def reported(
+        self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> ProviderError:
+        """Returns the error to raise for an error that the vendor reported, in a response or as an event."""
+        codes, message = _codes_and_message(body)
+        failure = _failure(codes, message, status)
+        needed = self._needed if failure is EndReason.BAD_KEY else ""
+        detail = " ".join(str(part) for part in (needed, status, *codes, self._unquoted(message)) if part)
+        may_pass = _may_pass(failure, codes, headers or {})
+        names_files = failure is EndReason.SERVER_ERROR and _NAMES_FILES.search(message) is not None
+        return ProviderError(
+            failure,
+            self.model,
+            retry_after_s=_retry_after_s(headers or {}),
+            detail=self._clean(detail),
+            may_pass=may_pass,
+            is_about_files=names_files or (failure in _REFUSALS and not may_pass),
+        )
+
+    @property
+    def _needed(self) -> str:
+        """What an operator has to grant, "" where a key is all."""
+        return f"needs {self._access}:" if self._access else ""
+
+    def _unquoted(self, message: str) -> str:
+        """Returns a vendor's sentence without the words that it shares with the question or the answer."""
+        texts = (*self._prompt_texts, str(self._answer))
+        private = {word for text in texts for word in _WORD.findall(text.lower())}
+        return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
+
+    def _translated(self, error: Exception) -> ProviderError:
+        if response := error_response(error):
+            return self.reported(response.body, response.status, response.headers)
+        if is_without_identity(error):
+            lacking = f"no usable credentials ({type(error).__name__})"
+            return self.failed(EndReason.BAD_KEY, f"{self._needed} {lacking}".strip())
+        # The SDKs wrap most of the transport's errors.
+        transport = next((e for e in (error, error.__cause__) if isinstance(e, _TRANSPORT_ERRORS)), None)
+        if transport is not None:
+            # The SDKs read an answer that is one JSON body themselves, so a response may break before it is returned.
+            cut = self.connected or isinstance(transport, httpx2.ReadError)
+            failure = EndReason.CUT if cut else EndReason.UNREACHABLE
+            return self.failed(failure, f"{type(transport).__name__}: {transport}")
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+            return self.failed(EndReason.UNEXPECTED, "the response is not JSON")
+        # The error's message may quote the text that it stumbled over.
+        return self.failed(EndReason.UNEXPECTED, type(error).__name__)
+
+
+def is_without_identity(error: Exception) -> bool:
+    """Returns whether a cloud's library found no credentials, or its token service refused them.
+
+    The libraries are extras, so their classes are recognized by their modules.
+    """
+    # The SDKs ask the library of AWS, which may return nothing.
+    is_sdks = str(error).startswith(("Could not resolve AWS credentials", "Could not find credentials for Bedrock"))
+    return is_sdks or type(error).__module__.startswith(_CREDENTIAL_MODULES)
+
+
+def _codes_and_message(body: object) -> tuple[list[str], str]:
+    """Returns the vendor's names for an error, the most exact first, and the vendor's sentence.
+
+    A gateway's sentence is followed by that of the server behind it, which has the reason.
+    """
+    # Gemini's errors are lists of one.
+    first = body[0] if isinstance(body, list) and body else body
+    error = first.get("error", first) if isinstance(first, dict) else first
+    if not isinstance(error, dict):
+        return [], error if isinstance(error, str) else ""
+    details: Any = error.get("details")
+    exact = details.get("error_code") if isinstance(details, dict) else None
+    codes = [str(code) for code in (exact, error.get("code"), error.get("type")) if code]
+    # AWS writes it with a capital where the request got no further than its front door.
+    message = error.get("message") or error.get("Message")
+    # Mistral's details may be the message.
+    reason = message if isinstance(message, dict) else error
+    sentences = [message if isinstance(message, str) else "", _mistrals_detail(reason.get("detail"))]
+    # Xiaomi's reason stands where others name a parameter.
+    param = error.get("param")
+    if isinstance(param, str) and " " in param:
+        sentences.append(param)
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("flagged_input"):
+        # OpenRouter's moderation says 403: https://openrouter.ai/docs/api/reference/errors-and-debugging
+        codes = ["moderation_blocked", *codes]
+    if isinstance(metadata, dict) and metadata.get("raw"):
+        behind, sentence = _codes_and_message(_json_or_text(metadata["raw"]))
+        codes = [*behind, *codes]
+        sentences = [*sentences, sentence]
+    return codes, ": ".join(filter(None, sentences))
+
+
+def _mistrals_detail(detail: object) -> str:
+    """Returns what was wrong and where. What stood there may be a user's text, and is left out."""
+    if not isinstance(detail, list):
+        return detail if isinstance(detail, str) else ""
+    problems = [problem for problem in detail[:_MAX_PROBLEMS] if isinstance(problem, dict)]
+    places = [problem["loc"] if isinstance(problem.get("loc"), list) else [] for problem in problems]
+    return "; ".join(
+        f"{'.'.join(map(str, place))} {problem.get('msg') or ''}".strip()
+        for place, problem in zip(places, problems, strict=True)
+    )
+
+
+def _json_or_text(raw: object) -> object:
+    if not isinstance(raw, str):
+        return raw
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
+
+
+def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
+    words = message.lower()
+    for phrase, failure in _BY_PHRASE.items():
+        if phrase in words:
+            return failure
+    for code in codes:
+        if code in _BY_CODE:
+            return _BY_CODE[code]
+    # Compatible servers put a status where OpenAI has a code.
+    numbers = [status or 0, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
+    # An error in mid-stream has the status of the response, 200.
+    statuses = [number for number in numbers if number >= 300]
+    for known in statuses:
+        if known in _BY_STATUS:
+            return _BY_STATUS[known]
+    if statuses:
+        is_servers = any(known in _SERVERS_STATUSES or known >= 500 for known in statuses)
+    else:
+        is_servers = not any("invalid" in code for code in codes)
+    return EndReason.SERVER_ERROR if is_servers else EndReason.UNEXPECTED
+
+
+def _may_pass(failure: EndReason, codes: Sequence[str], headers: Mapping[str, str]) -> bool:
+    """Returns whether the same request may succeed soon. A vendor that says so is believed."""
+    told = headers.get("x-should-retry")
+    if told in ("true", "false"):
+        return told == "true"
+    return failure.may_pass or not _PASSING_CODES.isdisjoint(codes)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Returns how long the vendor asks clients to wait. A date counts from the date of the response."""
+    value = headers.get("retry-after", "")
+    try:
+        if "retry-after-ms" in headers:
+            wait_s = float(headers["retry-after-ms"]) / 1000
+        elif value.endswith("GMT"):
+            until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
+            wait_s = until.total_seconds()
+        else:
+            wait_s = float(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, wait_s) if math.isfinite(wait_s) else None

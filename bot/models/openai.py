@@ -1,0 +1,560 @@
+"""OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import date
+from functools import partial
+from typing import Any, Literal
+
+from openai import AsyncOpenAI, DefaultAioHttpClient
+
+from bot.errors import EndReason
+from bot.models.answer_reader import AnswerReader, Delta, TaggedAnswerReader
+from bot.models.failures import RequestAttempt
+from bot.models.hosts import speaks_responses, speaks_responses_api
+from bot.models.lookup import Lookup, LookupOutcome, day_of, look_up
+from bot.models.model import Vendor
+from bot.models.model_setup import Moderation, RequestOptions, VendorSettings
+from bot.models.moderation import judge, moderation_parameters
+from bot.models.optional_parameters import OptionalParameter
+from bot.models.prompt import PDF, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
+from bot.models.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
+from bot.models.text_parts import TextParts
+from bot.models.tool_calls import CallIds, ChatReasoning, ChatToolCalls, arguments_text, chat_message
+from bot.models.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
+from bot.text import GrowingText, paired
+
+VENDOR = "openai"
+# 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
+MAX_MEDIA_BYTES = 66_000_000
+
+
+def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
+    """Returns a server's models, which are called openai/NAME. The server's address decides which API is used."""
+    at_openai = speaks_responses(settings.base_url)
+    use_responses = speaks_responses_api(settings.api, settings.base_url)
+    sdk = open_sdk(settings)
+    api: Api = ResponsesApi(sdk, options) if use_responses else ChatApi(sdk, options, at_openai)
+    return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
+
+
+def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
+    """Returns OpenAI's SDK with a connection pool for one server."""
+    return AsyncOpenAI(
+        # Servers that need no key get a made-up one, because an empty key makes an invalid header.
+        api_key=settings.api_key or "none",
+        base_url=settings.base_url,
+        **connection(),
+    )
+
+
+def connection() -> dict[str, Any]:
+    """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
+    return {
+        # The SDK would wait for a Retry-After of up to two minutes. retry.py retries instead.
+        "max_retries": 0,
+        "timeout": TIMEOUT,
+        # A redirect would send the conversation wherever it leads.
+        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls(), follow_redirects=False),
+    }
+
+
+async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
+    """Returns what the server says of a model, by https://developers.openai.com/api/reference/resources/models."""
+    async with open_sdk(settings) as sdk:
+        return await look_up(sdk, name, settings.api_key, partial(_lookup_of, today))
+
+
+def _lookup_of(today: date, model: Any) -> Lookup:
+    retires = day_of(getattr(model, "shutdown_date", None))
+    return Lookup(LookupOutcome.RETIRED if retires and retires <= today else LookupOutcome.MODEL, retires=retires)
+
+
+class ResponsesApi(Api):
+    """https://developers.openai.com/api/reference/resources/responses/methods/create"""
+
+    max_media_bytes = MAX_MEDIA_BYTES
+    optional_parameters = frozenset(OptionalParameter) - {
+        OptionalParameter.OLD_LIMIT,
+        OptionalParameter.TOOLS_WITH_REASONING,
+        OptionalParameter.WEB_FETCH,
+    }
+
+    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str = VENDOR) -> None:
+        super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
+
+    def request(
+        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": model,
+            "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
+            "max_output_tokens": self._options.output_tokens(parameters),
+            "store": False,
+            "stream": True,
+            **_cache_key(prompt, parameters),
+        }
+        if prompt.system:
+            body["instructions"] = prompt.system
+        reasoning = {"summary": "auto"} if OptionalParameter.REASONING_SUMMARIES in parameters else {}
+        if effort:
+            reasoning["effort"] = effort
+        if reasoning:
+            body["reasoning"] = reasoning
+        offered = prompt.tools if OptionalParameter.TOOLS in parameters else ()
+        tools = [{"type": "function", **_function(tool)} for tool in offered]
+        if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
+            tools.append(_web_search(prompt.web_search))
+            # Calls of functions don't count. Further searches are ignored.
+            body["max_tool_calls"] = MAX_SEARCHES
+        if tools:
+            body["tools"] = tools
+        if prompt.tools and OptionalParameter.ENCRYPTED_REASONING in parameters:
+            body["include"] = ["reasoning.encrypted_content"]
+        return body | moderation_parameters(self._options.moderation)
+
+    def reader(
+        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
+    ) -> AnswerReader:
+        limit = self._options.output_tokens(parameters)
+        return ResponsesReader(attempt, CallIds(prompt), bool(prompt.tools), limit, self._options.moderation)
+
+
+class ResponsesReader(TaggedAnswerReader):
+    """Failures are events here. The terminal marker is response.completed or response.incomplete.
+
+    Each output item comes whole in its response.output_item.done, and once more in the response at the end. Some
+    servers send only one of the two.
+    """
+
+    def __init__(
+        self,
+        attempt: RequestAttempt,
+        call_ids: CallIds,
+        offers_tools: bool,
+        max_output_tokens: int,
+        moderation: Moderation = Moderation.OFF,
+    ) -> None:
+        """`max_output_tokens`: the limit in the request."""
+        super().__init__(attempt, call_ids)
+        self._moderation = moderation
+        self._held: list[str] = []
+        """Text that waits for the verdicts of the moderation, and its sources."""
+        self._held_annotations: list[Mapping[str, Any]] = []
+        self._offers_tools = offers_tools
+        self._max_output_tokens = max_output_tokens
+        self._read_items: set[str] = set()
+        """The output items as JSON. Looking for one in a list takes long where a response has thousands."""
+        self._web_searches = 0
+        self._place: tuple[object, object] | None = None
+        """The part of the last delta: not all servers announce a part."""
+
+    @property
+    def _holds(self) -> bool:
+        """Whether nothing that the model says is shown before the response's end."""
+        return self._moderation is Moderation.BLOCK
+
+    def withheld_text(self) -> str:
+        # A response that was cut has no verdict.
+        if self._holds and self.finish_reason is None:
+            return ""
+        return "".join(self._held) + super().withheld_text()
+
+    def read_event(self, event: Any) -> Delta:
+        match event.get("type"):
+            # A refusal's text is the model's own answer.
+            case "response.output_text.delta" | "response.refusal.delta":
+                return self._read_text(event)
+            case "response.output_text.annotation.added":
+                self._read_annotation(event.get("annotation"))
+            case "response.function_call_arguments.delta":
+                return Thinking(len(event["delta"]))
+            # A summary from OpenAI, the reasoning itself from servers of open models.
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+                self._tags.reasoning_is_separate()
+                return Thinking(len(event["delta"]))
+            case "response.output_item.added" | "response.content_part.added":
+                return self._begin(event.get("item") or {"type": "message"})
+            case "response.output_item.done":
+                self.at_work = False
+                return self._read_item(event["item"])
+            case "response.completed" | "response.incomplete" | "response.failed":
+                self._finish(event["response"])
+            case "error":
+                # The event's own type is "error", which adds nothing.
+                error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
+                raise self._attempt.reported(error)
+            case _ if event.get("error"):
+                raise self._attempt.reported(event)
+        return ""
+
+    def read_response(self, body: Any) -> str:
+        self._finish(body)
+        messages = [item for item in body["output"] if item["type"] == "message"]
+        parts = [part for message in messages for part in message.get("content") or ()]
+        for part in parts:
+            for annotation in part.get("annotations") or ():
+                self._read_annotation(annotation)
+        return self._untagged(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
+
+    def _begin(self, item: Any) -> Delta:
+        self.at_work = item["type"] != "message"
+        self._parts.start_part()
+        return Searching() if item["type"] == "web_search_call" else ""
+
+    def _read_item(self, item: Any) -> Searching | Literal[""]:
+        """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
+        written = json.dumps(item, sort_keys=True)
+        if written in self._read_items:
+            return ""
+        self._read_items.add(written)
+        is_call = item["type"] == "function_call" and self._offers_tools
+        self._items.append(self._call(item, "call_id", item.get("arguments")) if is_call else item)
+        match item["type"]:
+            case "web_search_call":
+                action = item.get("action") or {}
+                # Opening a page is free, and a failed search is taken to be.
+                charged = action.get("type", "search") == "search" and item.get("status") != "failed"
+                self._web_searches += charged
+                words = action.get("query") or " ".join(action.get("queries") or ()) or action.get("url")
+                return Searching("" if self._holds else paired(words or ""), done=True)
+        return ""
+
+    def _read_annotation(self, annotation: Any) -> None:
+        if annotation and annotation.get("type") == "url_citation":
+            if self._holds and self.finish_reason is None:
+                self._held_annotations.append(annotation)
+            else:
+                self._cite(annotation.get("url"), annotation.get("title"))
+
+    def _read_text(self, event: Any) -> str | Thinking:
+        place = event.get("output_index"), event.get("content_index")
+        if place != self._place:
+            self._place = place
+            self._parts.start_part()
+        delta = self._tags.add(self._parts.add(str(event["delta"])))
+        if self._holds and isinstance(delta, str):
+            self._attempt.received(delta)
+            self._held.append(delta)
+            delta = Thinking(len(delta))
+        self.at_work = isinstance(delta, Thinking)
+        return delta
+
+    def _finish(self, response: Any) -> None:
+        if response.get("error"):
+            raise self._attempt.reported(response["error"])
+        if not self._items:
+            for item in response.get("output") or ():
+                if search := self._read_item(item):
+                    self.beside_text.append(search)
+        usage = response.get("usage")
+        self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=self._web_searches)
+        status = response.get("status")
+        # Some servers give no details.
+        if status == "incomplete" and (response.get("incomplete_details") or {}).get("reason") == "content_filter":
+            raise self._attempt.failed(EndReason.REFUSED, "content_filter")
+        judge(self._moderation, response, self._attempt)
+        for annotation in self._held_annotations:
+            self._cite(annotation.get("url"), annotation.get("title"))
+        if status == "completed":
+            # llama.cpp says "completed" at the limit as well.
+            written = self.usage.output_tokens if self.usage else 0
+            is_cut = written >= self._max_output_tokens
+            self.finish_reason = FinishReason.LENGTH if is_cut else FinishReason.STOP
+        elif status == "incomplete":
+            self.finish_reason = FinishReason.LENGTH
+
+
+class ChatApi(Api):
+    """https://developers.openai.com/api/reference/resources/chat, as compatible servers understand it."""
+
+    max_media_bytes = MAX_MEDIA_BYTES
+
+    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, at_openai: bool) -> None:
+        super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, VENDOR)
+        self._at_openai = at_openai
+        # The models of other servers may not think, and would use the extra tokens for text. Such servers may
+        # also refuse unknown parameters in words that no pattern matches.
+        openais = {OptionalParameter.ROOM_TO_THINK, OptionalParameter.CACHE_KEY}
+        known = openais if at_openai else {OptionalParameter.OLD_LIMIT}
+        tools = {OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING}
+        self.optional_parameters = frozenset(known | tools)
+        self.other = ResponsesApi(sdk, options)
+
+    def accepts(self, media: Media) -> bool:
+        # Compatible servers know images in OpenAI's form, where their model can see. PDFs are OpenAI's alone.
+        return self._at_openai or media.media_type != PDF
+
+    def request(
+        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+    ) -> dict[str, Any]:
+        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        turns = [message for turn in prompt.turns for message in _chat_messages(turn)]
+        limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": [*messages, *turns],
+            limit: self._options.output_tokens(parameters),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **_cache_key(prompt, parameters),
+        }
+        if effort:
+            body["reasoning_effort"] = effort
+        if prompt.tools and OptionalParameter.TOOLS in parameters:
+            body["tools"] = [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
+            if OptionalParameter.TOOLS_WITH_REASONING not in parameters:
+                body["reasoning_effort"] = "none"
+        return body
+
+    def reader(
+        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
+    ) -> AnswerReader:
+        return ChatReader(attempt, CallIds(prompt), bool(prompt.tools))
+
+
+class ChatReader(TaggedAnswerReader):
+    """The terminal marker is a finish_reason, or [DONE] alone (Snowflake Cortex, back ends of OpenRouter).
+
+    Usage may come with the finish_reason, in a chunk of its own after it, or never. No event begins or ends thinking:
+    a model thinks from its first piece of reasoning to the next text. Tool calls count if they are there, because some
+    servers end them with the finish_reason "stop".
+    """
+
+    is_complete = False
+    """Usage may follow until [DONE]."""
+
+    def __init__(self, attempt: RequestAttempt, call_ids: CallIds, offers_tools: bool) -> None:
+        super().__init__(attempt, call_ids)
+        self._offers_tools = offers_tools
+        self._chat_calls = ChatToolCalls()
+        self._reasoning = ChatReasoning()
+        self._text = GrowingText()
+        self._has_searched = False
+
+    def read_done(self) -> None:
+        self.finish_reason = self.finish_reason or FinishReason.STOP
+
+    def read_event(self, event: Any) -> str | Thinking:
+        delta = self._read(event)
+        if delta:
+            self.at_work = isinstance(delta, Thinking)
+        return delta
+
+    def read_end(self) -> tuple[ToolCall | Opaque, ...]:
+        self._calls = self._chat_calls.calls(self._call_ids.own)
+        extras = self._chat_calls.extras()
+        # Without data of the server's own, the calls can go on at any other server.
+        own = self._reasoning.fields()
+        if own or any(extras):
+            self._items = [chat_message(self._calls, extras, str(self._text), **own)]
+        return super().read_end()
+
+    def read_response(self, body: Any) -> str:
+        choices = body.get("choices")
+        if choices and choices[0].get("message"):
+            # Perplexity has an empty delta beside the message.
+            body = {**body, "choices": [{**choices[0], "delta": choices[0]["message"]}]}
+        delta = self.read_event(body)
+        if choices:
+            # Snowflake Cortex gives no finish reason, and the body has come whole.
+            self.read_done()
+        return ("" if isinstance(delta, Thinking) else delta) + self.withheld_text()
+
+    def _read(self, event: Any) -> str | Thinking:
+        if event.get("error"):
+            raise self._attempt.reported(event)
+        if usage := event.get("usage"):
+            self.usage = _usage(usage, "prompt", "completion")
+        choices = event.get("choices")
+        if not choices:
+            self._read_sources(event, {})
+            return ""
+        if error := choices[0].get("error"):
+            # OpenRouter's finish reason only says that there is one.
+            raise self._attempt.reported({"error": error})
+        if reason := choices[0].get("finish_reason"):
+            self._finish(str(reason))
+        # Perplexity's events have both: the message holds the whole text so far.
+        message = choices[0].get("delta" if "delta" in choices[0] else "message") or {}
+        self._read_sources(event, message)
+        called_chars = self._read_calls(message)
+        if text := _text_in(message.get("content")) or message.get("refusal"):
+            if self._offers_tools:
+                self._text.append(text)
+            return self._tags.add(self._parts.add(text))
+        if called_chars:
+            self._parts.start_part()
+            return Thinking(called_chars)
+        if reasoning := _reasoning_in(message):
+            self._tags.reasoning_is_separate()
+            self._parts.start_part()
+            return Thinking(len(reasoning))
+        return ""
+
+    def _read_calls(self, message: Mapping[str, Any]) -> int:
+        """Keeps the pieces of tool calls, and what the server wants back with them; returns their characters."""
+        if not self._offers_tools:
+            # The server's own tools, which it runs itself.
+            if message.get("tool_calls"):
+                self._parts.start_part()
+            return 0
+        self._reasoning.add(message)
+        return sum(self._chat_calls.add(piece) for piece in message.get("tool_calls") or ())
+
+    def _read_sources(self, event: Any, message: Any) -> None:
+        """Notes what a search found: Perplexity's models have it in each event, others as annotations of the text."""
+        for result in event.get("search_results") or ():
+            self._cite(result.get("url"), result.get("title"))
+        for url in event.get("citations") or ():
+            self._cite(url, "")
+        for annotation in message.get("annotations") or ():
+            if annotation.get("type") == "url_citation":
+                # Xiaomi's are flat.
+                cited = annotation.get("url_citation") or annotation
+                self._cite(cited.get("url"), cited.get("title"))
+        if not (self._cited or self._has_searched) and _tells_of_search(event, message):
+            # Nothing can be cited, but what the model writes from here on may be the web's.
+            self._has_searched = True
+            self.beside_text.append(Searching(done=True))
+
+    def _finish(self, reason: str) -> None:
+        if reason.lower() in _FILTERED:
+            raise self._attempt.failed(EndReason.REFUSED, reason)
+        if reason.lower() == "insufficient_system_resource":
+            raise self._attempt.failed(EndReason.OVERLOADED, reason)
+        self.finish_reason = self._known(_FINISH_REASONS, reason.lower())
+
+
+# Servers have their own words for a good end. Others (error, network_error, abort) are none.
+_GOOD_ENDS = ("stop", "tool_calls", "function_call", "tool_use", "eos", "eos_token", "end_turn", "stop_sequence")
+_LENGTH_LIMITS = ("length", "max_tokens", "model_length", "max_output_tokens")
+_FINISH_REASONS = dict.fromkeys(_GOOD_ENDS, FinishReason.STOP) | dict.fromkeys(_LENGTH_LIMITS, FinishReason.LENGTH)
+_FILTERED = ("content_filter", "safety", "refusal")
+
+
+def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """Whether a server says that it used tools of its own: Perplexity, Groq's compound models, xAI, OpenRouter."""
+    usage = event.get("usage") or {}
+    used = usage.get("server_tool_use")
+    counts = [usage.get("num_search_queries"), usage.get("num_sources_used")]
+    counts += used.values() if isinstance(used, Mapping) else ()
+    found = [event.get("search_results"), event.get("citations")]
+    return any((*counts, *found, message.get("annotations"), message.get("executed_tools")))
+
+
+def _function(tool: ToolDefinition) -> dict[str, Any]:
+    # Without `strict`, OpenAI would try to make the schema strict, which changes what optional arguments mean.
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, "strict": False}
+
+
+def _web_search(search: WebSearch) -> dict[str, Any]:
+    # Without a location, OpenAI searches as if in the United States.
+    tool: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
+    return tool | ({"filters": {"allowed_domains": search.allowed_domains}} if search.allowed_domains else {})
+
+
+def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
+    if not turn.parts:
+        return [{"role": turn.role, "content": content_of(turn, _responses_part, "input_text")}]
+    items: list[Mapping[str, Any]] = []
+    own = [part.item for part in turn.parts if isinstance(part, Opaque) and part.vendor == vendor]
+    # A bare one is refused, and so is an item that names one. Then the text and the calls go back without ids.
+    complete = not any(_is_bare_reasoning(item) for item in own)
+    for part in parts_for(turn, lambda opaque: opaque.vendor == vendor and "type" in opaque.item and complete):
+        match part:
+            case Opaque():
+                items.append(part.item)
+            case TextPart():
+                items.append({"role": turn.role, "content": part.text})
+            case ToolCall():
+                call = {"call_id": part.call_id, "name": part.name, "arguments": arguments_text(part)}
+                items.append({"type": "function_call", **call})
+            case ToolResult():
+                items.append({"type": "function_call_output", "call_id": part.call_id, "output": part.text})
+    return items
+
+
+def _is_bare_reasoning(item: Mapping[str, Any]) -> bool:
+    """Returns whether an item only names reasoning that the server doesn't keep, because requests aren't stored."""
+    return item.get("type") == "reasoning" and not (item.get("encrypted_content") or item.get("content"))
+
+
+def _chat_messages(turn: Turn) -> list[Mapping[str, Any]]:
+    if not turn.parts:
+        return [{"role": turn.role, "content": content_of(turn, _chat_part)}]
+    parts = parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "type" not in opaque.item)
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    if calls := [part for part in parts if isinstance(part, ToolCall)]:
+        return [chat_message(calls, [{}] * len(calls), "\n\n".join(texts))]
+    opaque = [part.item for part in parts if isinstance(part, Opaque)]
+    results = [
+        {"role": "tool", "tool_call_id": part.call_id, "content": part.text}
+        for part in parts
+        if isinstance(part, ToolResult)
+    ]
+    return [*opaque, *results, *({"role": turn.role, "content": text} for text in texts)]
+
+
+def _responses_part(media: Media) -> dict[str, Any]:
+    if media.media_type == PDF:
+        return {"type": "input_file", "filename": _pdf_name(media), "file_data": _data_url(media)}
+    return {"type": "input_image", "image_url": _data_url(media), "detail": "auto"}
+
+
+def _chat_part(media: Media) -> dict[str, Any]:
+    if media.media_type == PDF:
+        return {"type": "file", "file": {"filename": _pdf_name(media), "file_data": _data_url(media)}}
+    return {"type": "image_url", "image_url": {"url": _data_url(media)}}
+
+
+def _pdf_name(media: Media) -> str:
+    """Returns a name that ends with .pdf, because OpenAI takes a file's type from its name."""
+    return media.name if media.name.lower().endswith(".pdf") else f"{media.name}.pdf"
+
+
+def _data_url(media: Media) -> str:
+    return f"data:{media.media_type};base64,{media.base64}"
+
+
+def _cache_key(prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, str]:
+    if not prompt.cache_key or OptionalParameter.CACHE_KEY not in parameters:
+        return {}
+    return {"prompt_cache_key": prompt.cache_key}
+
+
+def _text_in(content: Any) -> str:
+    # Mostly a string. Parts come from servers that give their reasoning as one of them (Mistral).
+    if isinstance(content, list):
+        return TextParts.joined(part["text"] for part in content if part["type"] == "text")
+    return content or ""
+
+
+def _reasoning_in(message: Mapping[str, Any]) -> str:
+    """Returns the reasoning where it has a field of its own.
+
+    The fields are those of DeepSeek and llama.cpp, of vLLM and Ollama, and of OpenRouter, in this order.
+    """
+    for name in ("reasoning_content", "reasoning", "reasoning_details"):
+        if reasoning := message.get(name):
+            return str(reasoning)
+    content = message.get("content")
+    return str(content) if isinstance(content, list) and content else ""
+
+
+def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:
+    details = usage.get(f"{input_name}_tokens_details") or {}
+    # Mistral and older servers of DeepSeek have names of their own.
+    cached = details.get("cached_tokens"), usage.get("num_cached_tokens"), usage.get("prompt_cache_hit_tokens")
+    input_tokens = reported_tokens(usage.get(f"{input_name}_tokens"))
+    output_tokens = reported_tokens(usage.get(f"{output_name}_tokens"))
+    if input_tokens:
+        # xAI and Gemini leave reasoning out of the output's tokens. It is billed as such, and part of the total.
+        output_tokens = max(output_tokens, reported_tokens(usage.get("total_tokens")) - input_tokens)
+    return Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cached_input_tokens=next(filter(None, map(reported_tokens, cached)), 0),
+        cache_write_tokens=reported_tokens(details.get("cache_write_tokens")),
+    )

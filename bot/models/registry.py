@@ -1,0 +1,304 @@
+"""The vendors that Typist knows, and the models that are built of them.
+
+To add a vendor, write one module in this package with a function that returns a `Vendor`, and add one entry to
+`VENDORS`. The settings, their validation and the command line take the vendor's name, variables and default model from
+that entry. Prices are in bot/models/prices.py. A cloud that serves a vendor's models is one more client in clouds.py.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from bot.clock import SystemClock
+from bot.models.fallback import Fallback
+from bot.models.hosts import is_azure, speaks_responses, speaks_responses_api
+from bot.models.lookup import Lookup
+from bot.models.measured import Measured
+from bot.models.model import Provider, Vendor
+from bot.models.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
+from bot.models.retry import PATIENCE_S
+from bot.models.stall import Stall
+from bot.models.stream import THINKING_TOKENS
+from bot.telemetry import OFF, Telemetry
+
+CLOSE_WITHIN_S = 0.5
+ENTRA = "a managed identity, a service principal or az login"
+"""Where the library of Microsoft Entra ID finds credentials."""
+
+
+Connect = Callable[[VendorSettings, RequestOptions], Vendor]
+LookUp = Callable[[VendorSettings, str, date], Awaitable[Lookup]]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What a cloud needs, to which requests prove the identity of the process instead of a key."""
+
+    extra: str
+    """The extra that installs the library for the identity."""
+    module: str
+    """A module of that library."""
+    identity: str
+    """Where the library finds credentials."""
+    access: str
+    """The role or permission that the identity needs."""
+    region_variable: str = ""
+    project_variable: str = ""
+
+
+@dataclass(frozen=True)
+class VendorEntry:
+    """A vendor's entry: everything that Typist needs before it connects."""
+
+    connect: Connect
+    """Imports the vendor's module and returns its connections; the settings' base URL is never empty if the entry has
+    one."""
+    look_up: LookUp
+    """Asks the vendor, free of charge, whether the key is good and a model exists."""
+    base_url_variable: str
+    base_url: str = ""
+    """Empty: the client makes it of the region; without one, base_url_variable has to be set."""
+    default_model: str = ""
+    """The model in use if only the vendor's key is set."""
+    api_key_variable: str = ""
+    api_key_page: str = ""
+    """Where an operator finds the key."""
+    cloud: Cloud | None = None
+    """None: a key opens the door."""
+    serves_keyless: bool = False
+    """Compatible servers at other addresses may need no key."""
+    api_variable: str = ""
+    apis: tuple[str, ...] = ()
+    """The values of `api_variable`; the first one is the default."""
+    thinks: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether requests leave room to think beyond the answer's text, which is billed as output too."""
+    takes_pdfs: Callable[[VendorSettings], bool] = lambda settings: True
+    """Whether its models may be sent PDFs. Others get the text."""
+    searches: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether the vendor searches the web for its models."""
+    moderates: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether the vendor moderates questions and answers on request."""
+    decides: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether the vendor has the Decisions API (decisions.py)."""
+    transcribes: bool = False
+    """Whether the vendor's API takes recordings (transcription.py)."""
+
+    def needs_key(self, settings: VendorSettings) -> bool:
+        """Returns whether no request would be answered without a key."""
+        if self.cloud:
+            return False
+        own_host = urlsplit(self.base_url).hostname or ""
+        return not self.serves_keyless or own_host in (settings.base_url or self.base_url)
+
+
+def _openai(settings: VendorSettings, options: RequestOptions) -> Vendor:
+    from bot.models import openai
+
+    return openai.connect(settings, options)
+
+
+async def _look_up_at_openai(settings: VendorSettings, name: str, today: date) -> Lookup:
+    openai = await _imported("bot.models.openai")
+    lookup: Lookup = await openai.look_up_model(settings, name, today)
+    return lookup
+
+
+def _may_speak_responses(settings: VendorSettings) -> bool:
+    return settings.api == "responses" or speaks_responses(settings.base_url)
+
+
+def _has_openais_apis(settings: VendorSettings) -> bool:
+    """Whether the server has OpenAI's other APIs too. Azure moderates by the deployment's own settings."""
+    return speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
+
+
+def _anthropic(settings: VendorSettings, options: RequestOptions) -> Vendor:
+    from bot.models import anthropic
+
+    return anthropic.connect(settings, options)
+
+
+async def _look_up_at_anthropic(settings: VendorSettings, name: str, today: date) -> Lookup:
+    anthropic = await _imported("bot.models.anthropic")
+    lookup: Lookup = await anthropic.look_up_model(settings, name)
+    return lookup
+
+
+def _cloud(vendor: str, base_url_variable: str, cloud: Cloud, *, api: str, searches: bool) -> VendorEntry:
+    """Returns the entry of a cloud that serves the API of the vendor `api`."""
+
+    def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
+        from bot.models import clouds
+
+        return clouds.connect(vendor, settings, options, cloud.access)
+
+    async def look_up(settings: VendorSettings, name: str, today: date) -> Lookup:
+        await _imported(f"bot.models.{api}")
+        await _imported(cloud.module)
+        clouds = await _imported("bot.models.clouds")
+        lookup: Lookup = await clouds.look_up_model(vendor, settings, name)
+        return lookup
+
+    return VendorEntry(
+        connect,
+        look_up,
+        base_url_variable,
+        cloud=cloud,
+        thinks=lambda settings: True,
+        searches=lambda settings: searches,
+    )
+
+
+async def _imported(module: str) -> Any:
+    """Imports a vendor's module in a thread: an SDK takes seconds on a slow machine, and other checks are timed."""
+    return await asyncio.to_thread(import_module, module)
+
+
+VENDORS: Mapping[str, VendorEntry] = {
+    "openai": VendorEntry(
+        connect=_openai,
+        look_up=_look_up_at_openai,
+        default_model="openai/gpt-6-luna",
+        api_key_variable="OPENAI_API_KEY",
+        api_key_page="platform.openai.com/api-keys",
+        base_url_variable="OPENAI_BASE_URL",
+        base_url="https://api.openai.com/v1",
+        serves_keyless=True,
+        transcribes=True,
+        api_variable="BOT_OPENAI_API",
+        apis=("auto", "responses", "chat"),
+        thinks=_may_speak_responses,
+        takes_pdfs=_may_speak_responses,
+        searches=lambda settings: speaks_responses_api(settings.api, settings.base_url),
+        moderates=_has_openais_apis,
+        decides=_has_openais_apis,
+    ),
+    "anthropic": VendorEntry(
+        connect=_anthropic,
+        look_up=_look_up_at_anthropic,
+        default_model="anthropic/claude-haiku-5-5",
+        api_key_variable="ANTHROPIC_API_KEY",
+        api_key_page="platform.claude.com/settings/keys",
+        base_url_variable="ANTHROPIC_BASE_URL",
+        base_url="https://api.anthropic.com",
+        thinks=lambda settings: True,
+        searches=lambda settings: True,
+    ),
+    "bedrock": _cloud(
+        "bedrock",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        Cloud(
+            "bedrock",
+            "boto3",
+            "an IAM role or a profile of the AWS CLI",
+            "the IAM actions bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream",
+            region_variable="AWS_REGION",
+        ),
+        api="anthropic",
+        searches=False,
+    ),
+    "vertex": _cloud(
+        "vertex",
+        "ANTHROPIC_VERTEX_BASE_URL",
+        Cloud(
+            "vertex",
+            "google.auth",
+            "a service account or gcloud auth application-default login",
+            "the IAM permission aiplatform.endpoints.predict (it is in roles/aiplatform.user)",
+            region_variable="GOOGLE_CLOUD_LOCATION",
+            project_variable="GOOGLE_CLOUD_PROJECT",
+        ),
+        api="anthropic",
+        searches=True,
+    ),
+    "foundry": _cloud(
+        "foundry",
+        "ANTHROPIC_FOUNDRY_BASE_URL",
+        Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services User on the Foundry resource"),
+        api="anthropic",
+        searches=True,
+    ),
+    "azure": _cloud(
+        "azure",
+        "AZURE_OPENAI_BASE_URL",
+        Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services OpenAI User on the resource"),
+        api="openai",
+        searches=True,
+    ),
+}
+
+
+@asynccontextmanager
+async def open_models(
+    setup: ModelSetup, telemetry: Telemetry = OFF, patience_s: float = PATIENCE_S
+) -> AsyncIterator[Fallback]:
+    """Yields the models in use, each with stall detection, and each other as fallbacks.
+
+    `patience_s`: how long after the first failure another request may begin.
+    """
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        vendors: dict[str, Vendor] = {}
+        providers = []
+        for model in setup.models:
+            vendor, _, name = model.partition("/")
+            if vendor not in vendors:
+                settings = resolved(vendor, setup)
+                moderation = setup.options.moderation if VENDORS[vendor].moderates(settings) else Moderation.OFF
+                options = replace(setup.options, moderation=moderation)
+                vendors[vendor] = VENDORS[vendor].connect(settings, options)
+                stack.push_async_callback(_close, vendors[vendor])
+            provider: Provider = vendors[vendor].model(name)
+            if telemetry.is_on:
+                provider = Measured(provider, telemetry, clock)
+            providers.append(Stall(provider, setup.stall_timeout_s))
+        yield Fallback(providers, patience_s=patience_s)
+
+
+def max_output_tokens(setup: ModelSetup) -> int:
+    """Returns the most output tokens, thinking included, that one answer of any model in use can be billed for."""
+    vendors = {model.partition("/")[0] for model in setup.models}
+    thinks = any(VENDORS[vendor].thinks(resolved(vendor, setup)) for vendor in vendors)
+    return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
+
+
+def all_take_pdfs(setup: ModelSetup) -> bool:
+    """Returns whether each model in use may be sent PDFs."""
+    vendors = {model.partition("/")[0] for model in setup.models}
+    return all(VENDORS[vendor].takes_pdfs(resolved(vendor, setup)) for vendor in vendors)
+
+
+def models_that_search(setup: ModelSetup) -> frozenset[str]:
+    """Returns the models in use whose vendor searches the web for them."""
+    vendors = {model: model.partition("/")[0] for model in setup.models}
+    return frozenset(model for model, vendor in vendors.items() if VENDORS[vendor].searches(resolved(vendor, setup)))
+
+
+def decider_settings(setup: ModelSetup) -> VendorSettings | None:
+    """Returns the settings of a vendor in use that has the Decisions API, None if there is none."""
+    vendors = {vendor: resolved(vendor, setup) for vendor in {model.partition("/")[0] for model in setup.models}}
+    return next((settings for vendor, settings in vendors.items() if VENDORS[vendor].decides(settings)), None)
+
+
+def unmoderated_models(setup: ModelSetup) -> list[str]:
+    """Returns the models in use whose questions and answers no vendor moderates."""
+    vendors = {model: model.partition("/")[0] for model in setup.models}
+    return [model for model, vendor in vendors.items() if not VENDORS[vendor].moderates(resolved(vendor, setup))]
+
+
+def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
+    """Returns a vendor's settings, with its own base URL if no other is set."""
+    settings = setup.vendors.get(vendor, VendorSettings())
+    return replace(settings, base_url=settings.base_url or VENDORS[vendor].base_url)
+
+
+async def _close(vendor: Vendor) -> None:
+    """Closes a vendor's connections within a bound: a server that hangs may never answer the end of TLS."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_WITHIN_S):
+            await vendor.aclose()

@@ -1,0 +1,297 @@
+"""Tool calls as models write them, from correct JSON to what compatible servers make of it.
+
+Chat Completions sends a call in pieces: the first has an id and a name, each has a fragment of the arguments, and an
+index says which call a piece belongs to. Compatible servers deviate from this:
+
+- Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new id or
+  a name begins a call, and a piece without both goes to the call of its index, or else to the last one.
+- LiteLLM may give the arguments as an object (litellm#37792), and servers leave them out if there are none.
+- vLLM passes on what the model wrote, which may not be JSON. Such a call has no arguments, and the model is told. So is
+  it of JSON that the server may read otherwise than the person who approves it: keys that come twice, 1e999, NaN, and
+  integers that floating-point numbers don't hold.
+- Ids may repeat, within a step or from step to step, or be empty. A result must name its call, and Anthropic refuses
+  doubles, so each call gets an id of its own in the conversation (`CallIds`), for all APIs.
+- Google's layer keeps data of its own beside the function, which must be sent back (`extra_content`).
+- Servers refuse the result of a call, or answer worse, without the reasoning before the call. They read it only under
+  the name that they gave it: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq, Together,
+  Cerebras; vllm#38488), or `reasoning_details` (OpenRouter).
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from bot.models.prompt import Prompt
+from bot.models.stream import ToolCall
+from bot.text import paired, paired_json
+
+RAW_CHARS = 2_000
+"""How much is kept of arguments that are not a JSON object: enough to see what went wrong."""
+MAX_INTEGER_CHARS = 300
+"""Shorter ones fit into a floating-point number."""
+MAX_DEPTH = 100
+
+
+def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
+    """Returns a call whose arguments came as a JSON text, as an object, or not at all."""
+    raw = arguments if isinstance(arguments, str) else ""
+    if isinstance(arguments, Mapping):
+        raw = _written(arguments)
+    parsed = _parsed(raw) if raw.strip() else {}
+    return ToolCall(index, call_id, name, parsed, "" if parsed is not None else paired(raw)[:RAW_CHARS])
+
+
+def arguments_text(call: ToolCall) -> str:
+    """Returns a call's arguments as JSON. Broken ones become {}: servers refuse a conversation that contains them."""
+    return json.dumps(dict(call.arguments or {}), ensure_ascii=False)
+
+
+def plain_id(call_id: str) -> str:
+    """Returns a call's id in characters that all APIs take: another vendor may have given it."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
+
+
+class CallIds:
+    """Gives each call of an answer an id that no other call of its conversation has, also in `plain_id`'s form."""
+
+    def __init__(self, prompt: Prompt | None = None) -> None:
+        """`prompt`: the conversation so far, with the calls of the answer's earlier steps."""
+        parts = [part for turn in (prompt.turns if prompt else ()) for part in turn.parts]
+        self._taken = {plain_id(part.call_id) for part in parts if isinstance(part, ToolCall)}
+        self._number = 0
+        """It only grows, so that a server's ids can't make the search for a free one long."""
+
+    def own(self, call_id: object) -> str:
+        """Returns the vendor's id, or one like it if it is taken or empty."""
+        given = paired(str(call_id or ""))
+        own = given
+        while not own or plain_id(own) in self._taken:
+            own = f"{given or 'call'}_{self._number}"
+            self._number += 1
+        self._taken.add(plain_id(own))
+        return own
+
+
+def _parsed(raw: str) -> Mapping[str, Any] | None:
+    """Returns the arguments; None if they are no object, or if another reader of JSON may understand them otherwise."""
+    try:
+        value = json.loads(
+            raw, parse_constant=_refused, parse_float=_float, parse_int=_int, object_pairs_hook=_without_twins
+        )
+    except (ValueError, RecursionError):
+        return None
+    if value is None:
+        return {}
+    return paired_json(value) if isinstance(value, dict) and not _is_deep(value) else None
+
+
+def _written(arguments: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(arguments))
+    except (TypeError, ValueError, RecursionError):
+        return str(type(arguments))
+
+
+def _refused(literal: str) -> NoReturn:
+    raise ValueError(f"{literal[:RAW_CHARS]} is not the same in every JSON")
+
+
+def _float(literal: str) -> float:
+    """Returns a number; 1e999 would become infinite, which JSON can't say."""
+    number = float(literal)
+    if not math.isfinite(number):
+        _refused(literal)
+    return number
+
+
+def _int(literal: str) -> int:
+    """Returns an integer; one that a reader with floating-point numbers would change isn't accepted."""
+    if len(literal) > MAX_INTEGER_CHARS:
+        _refused(literal)
+    number = int(literal)
+    if int(float(number)) != number:
+        _refused(literal)
+    return number
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object; of a key that it has twice, some readers take the first value and others the last."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        _refused("a key twice")
+    return members
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [member for item in level for member in _members(item)]
+    return bool(level)
+
+
+def _members(item: Any) -> Iterable[Any]:
+    match item:
+        case dict():
+            return item.values()
+        case list():
+            return item
+    return ()
+
+
+@dataclass
+class _Pieces:
+    """One call as its pieces arrive."""
+
+    call_id: str
+    name: str
+    arguments: list[str] = field(default_factory=list)
+    whole: Mapping[str, Any] | None = None
+    """Arguments that came as an object."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """The server's own data."""
+
+
+class ChatToolCalls:
+    """The tool calls of one answer of Chat Completions, from their pieces."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Pieces] = []
+        self._by_id: dict[tuple[object, str], _Pieces] = {}
+        """By index and id."""
+        self._last_of: dict[object, _Pieces] = {}
+        """The last one of each index."""
+
+    def add(self, piece: Mapping[str, Any]) -> int:
+        """Adds a piece; returns how many characters of a call it has."""
+        function = piece.get("function") or {}
+        call_id = piece.get("id") or ""
+        name = function.get("name") or ""
+        arguments = function.get("arguments")
+        call = self._call_of(piece.get("index"), str(call_id), str(name))
+        call.extra |= {key: value for key, value in piece.items() if key not in ("index", "id", "type", "function")}
+        if isinstance(arguments, Mapping):
+            call.whole = arguments
+            return len(name) + len(str(arguments))
+        call.arguments.append(arguments or "")
+        return len(name) + len(arguments or "")
+
+    def calls(self, own_id: Callable[[str], str]) -> list[ToolCall]:
+        """Returns the calls in their order. `own_id` makes the server's ids unique."""
+        return [
+            tool_call(
+                index,
+                own_id(pieces.call_id),
+                pieces.name,
+                "".join(pieces.arguments) if pieces.whole is None else pieces.whole,
+            )
+            for index, pieces in enumerate(self._named())
+        ]
+
+    def extras(self) -> list[Mapping[str, Any]]:
+        """Returns the server's own data beside each call."""
+        return [pieces.extra for pieces in self._named()]
+
+    def _named(self) -> list[_Pieces]:
+        return [call for call in self._calls if call.name]
+
+    def _call_of(self, index: object, call_id: str, name: str) -> _Pieces:
+        last = self._calls[-1] if self._calls else None
+        if call_id:
+            known = self._by_id.get((index, call_id))
+        elif name:
+            # Some servers send the id first and the name with the next piece.
+            known = None if last is None or last.name else last
+        else:
+            known = self._last_of.get(index, last)
+        if known is None:
+            known = self._last_of[index] = _Pieces(call_id, name)
+            self._by_id[index, call_id] = known
+            self._calls.append(known)
+        known.name = known.name or name
+        return known
+
+
+@dataclass
+class _Detail:
+    """One of OpenRouter's `reasoning_details` as its fragments arrive."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    """The pieces of the fields that grow."""
+
+    def takes(self, fragment: Mapping[str, Any]) -> bool:
+        """Returns whether a fragment of the same index and type is of this item: Gemini's differ only in their ids."""
+        ids = self.fields.get("id"), fragment.get("id")
+        return not all(ids) or ids[0] == ids[1]
+
+    def add(self, fragment: Mapping[str, Any]) -> None:
+        """Adds a fragment."""
+        for name, value in fragment.items():
+            if name in _GROWING and isinstance(value, str):
+                self.texts.setdefault(name, []).append(value)
+                self.fields.setdefault(name, "")
+            elif value or name not in self.fields:
+                # The signature comes last, after empty ones.
+                self.fields[name] = value
+
+    def whole(self) -> dict[str, Any]:
+        """Returns the item."""
+        return self.fields | {name: "".join(pieces) for name, pieces in self.texts.items()}
+
+
+_GROWING = ("text", "summary", "data")
+
+
+class ChatReasoning:
+    """The reasoning of one answer that its server wants back with the calls, from its pieces.
+
+    Anthropic refuses a signature whose text came in fragments, so OpenRouter's fragments are joined to items.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        """The pieces by the server's name for them."""
+        self._details: list[_Detail] = []
+        self._growing: dict[tuple[object, object], _Detail] = {}
+        """The last item of each index and type."""
+
+    def add(self, message: Mapping[str, Any]) -> None:
+        """Adds what a message or a delta has of it."""
+        for name in ("reasoning_content", "reasoning"):
+            if (reasoning := message.get(name)) and isinstance(reasoning, str):
+                self._texts.setdefault(name, []).append(reasoning)
+        for place, fragment in enumerate(message.get("reasoning_details") or ()):
+            key = fragment.get("index", place), fragment.get("type")
+            if key not in self._growing or not self._growing[key].takes(fragment):
+                self._growing[key] = _Detail()
+                self._details.append(self._growing[key])
+            self._growing[key].add(fragment)
+
+    def fields(self) -> dict[str, Any]:
+        """Returns the fields of the message to send back. OpenRouter's details hold the text of its `reasoning`."""
+        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        if not self._details:
+            return texts
+        texts.pop("reasoning", None)
+        return texts | {"reasoning_details": [item.whole() for item in self._details]}
+
+
+def chat_message(calls: list[ToolCall], extras: list[Mapping[str, Any]], text: str, **own: Any) -> dict[str, Any]:
+    """Returns a model's message with its calls, as Chat Completions takes it back."""
+    return {
+        "role": "assistant",
+        "content": text or None,
+        **own,
+        "tool_calls": [
+            {
+                **extra,
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": arguments_text(call)},
+            }
+            for call, extra in zip(calls, extras, strict=True)
+        ],
+    }

@@ -1,0 +1,235 @@
+"""The answer of one attempt as it grows: its text, sources and steps, and what of them is on record. Pure.
+
+`Answer` holds the only text. The pages of a reply (reply/reply.py) show it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from bot.core.job import End, Job, Piece
+from bot.core.resuming import fixed_text, start_of
+from bot.core.tool_calls import SLACK, RecordedCall, owner_of
+from bot.errors import EndReason
+from bot.markdown.links import file_ids_in
+from bot.models import trust
+from bot.models.prompt import TextPart, TurnPart
+from bot.models.stream import (
+    THINKING_TOKENS,
+    Citation,
+    Completion,
+    Opaque,
+    Retrying,
+    StreamEvent,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from bot.models.trust import UNKNOWN, folded
+from bot.reply.sources import with_citation
+from bot.text import GrowingText
+
+CHARS_PER_TOKEN = 4.0
+"""About right for English. Used only to count requests without reported usage."""
+HIDDEN_TOKENS_PER_S = 50
+"""How fast a model is taken to think where its vendor keeps that to itself. Used as above."""
+
+
+class Answer:
+    """An attempt's answer, and how much of it is on record.
+
+    It begins with what the attempt resumes from. An earlier attempt's record stays until this text is longer.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        start = start_of(job)
+        self._text = GrowingText(start)
+        keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
+        self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
+        """The web pages that the text cites."""
+        self.steps = list(job.steps)
+        """The steps that asked for tools."""
+        self.follow_ups = list(job.follow_ups)
+        """The questions that came while tools ran."""
+        so_far = job.so_far_origins if job.so_far else trust.OURS
+        self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else trust.OURS))
+        """Whose words the model has read for the answer."""
+        self.open_files = _found_files(call for step in self.steps for call in step.calls)
+        """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
+        self.end = job.checkpoint.end
+        """How the answer ended; None while it grows."""
+        self._recorded = Piece(len(start), "", self.end, self.sources)
+        """Where the record ends, with the sources and the end there."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no text yet."""
+        return not self._text
+
+    @property
+    def text(self) -> str:
+        """The whole text so far."""
+        return str(self._text)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the text began with one that an earlier attempt left in the middle of a step."""
+        return start_of(self.job) != fixed_text(self.job)
+
+    @property
+    def cut_off(self) -> str:
+        """The end of the text that an earlier attempt left, which this attempt writes again."""
+        return self._left[len(start) :] if self._left.startswith(start := start_of(self.job)) else ""
+
+    @property
+    def _left(self) -> str:
+        """The text of an earlier attempt, or what a new version goes on after."""
+        return self.job.checkpoint.text or self.job.so_far
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether an earlier attempt left more text than this one has so far."""
+        return len(self._text) < len(self._left)
+
+    @property
+    def kept(self) -> str:
+        """What stays of an incomplete answer: its text, or an earlier attempt's if that is longer."""
+        return self._left if self.is_behind else self.text
+
+    def append(self, delta: str) -> None:
+        """Adds text from the model."""
+        self._text.append(delta)
+
+    def note(self, event: StreamEvent) -> None:
+        """Notes whose words the model reads with an event of its stream, and the source that the event cites."""
+        self.origins |= trust.of_event(event)
+        if isinstance(event, Citation):
+            self.sources = with_citation(self.sources, event)
+
+    def made(self, calls: Sequence[RecordedCall]) -> None:
+        """Notes the calls of the last step with their results."""
+        self.steps[-1] = replace(self.steps[-1], calls=tuple(calls))
+        self.open_files |= _found_files(calls)
+
+    def settle(self, reason: EndReason) -> None:
+        """Decides which text an answer has that ends for a reason."""
+        if self.is_behind and not reason.is_answer:
+            self._text = GrowingText(self._left)
+            self.origins |= UNKNOWN
+            self._recorded = Piece(0, "")
+
+    def close(self, end: End) -> None:
+        """Ends the answer."""
+        self.settle(end.reason)
+        self.end = end
+        self._recorded = replace(self._recorded, end=None)
+
+    def piece(self) -> Piece | None:
+        """Returns what has to be recorded; None if all of it is, or if an earlier attempt left more."""
+        text, start = self.text, self._recorded.chars
+        if self.end is not None:
+            return None if self._recorded.end else Piece(start, text[start:], self.end, self.sources)
+        on_record = max(start, len(self.job.checkpoint.text))
+        is_new = len(text) > on_record or (len(text) == on_record and self.sources != self._recorded.sources)
+        return Piece(start, text[start:], sources=self.sources) if is_new else None
+
+    def recorded(self, piece: Piece) -> None:
+        """Notes that a piece was recorded. Other pieces may have been recorded in the meantime.
+
+        Once the answer has ended, only the piece with the end counts: the text may have become another one.
+        """
+        if self.end is None or piece.end:
+            self._recorded = Piece(max(self._recorded.chars, piece.chars), "", piece.end, piece.sources)
+
+
+def _found_files(calls: Iterable[RecordedCall]) -> frozenset[str]:
+    """Returns the ids of the files whose addresses Slack's search has returned."""
+    return frozenset(id_ for call in calls if owner_of(call.tool) == SLACK for id_ in file_ids_in(call.result))
+
+
+@dataclass(eq=False)
+class StepUnderWay:
+    """One step of a model: what it has cost so far, and what the model wrote and asked for."""
+
+    model: str
+    input_tokens: int
+    output_chars: int = 0
+    """Text and thinking."""
+    lost: Usage = field(default_factory=Usage)
+    """The estimated use of its requests that failed before the first word, and are charged."""
+    hidden_s: float = 0.0
+    """How long the model thought without a word of it, before the request's first word."""
+    _hidden_since: float | None = None
+    _parts: list[TurnPart | GrowingText] = field(default_factory=list)
+    """The step so far. A text grows until the next part or the end of the step."""
+    completion: Completion | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the model has written anything."""
+        return any(isinstance(part, GrowingText) for part in self._parts)
+
+    @property
+    def parts(self) -> list[TurnPart]:
+        """What the model wrote and asked for, as it wrote that."""
+        return [TextPart(str(part)) if isinstance(part, GrowingText) else part for part in self._parts]
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The calls that the step asks for."""
+        return [part for part in self._parts if isinstance(part, ToolCall)]
+
+    @property
+    def estimated(self) -> Usage:
+        """The estimated use of the request under way."""
+        hidden_tokens = min(self.hidden_s * HIDDEN_TOKENS_PER_S, THINKING_TOKENS)
+        return Usage(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN + hidden_tokens))
+
+    @property
+    def used(self) -> Usage:
+        """The estimated use of all its requests."""
+        return self.lost + self.estimated
+
+    def receive(self, event: StreamEvent, now: float) -> str:
+        """Notes an event of the model's stream; returns its text, if it has any. `now` is by the monotonic clock."""
+        if not isinstance(event, Retrying):
+            self.heard_until(now)
+        match event:
+            case str():
+                self._write(event)
+                return event
+            case Thinking(chars=0, ended=False):
+                # A model keeps its first thoughts to itself. After its first word, a silence may as well be a stall.
+                self._hidden_since = None if self.output_chars else now
+            case Thinking(chars=chars):
+                self.output_chars += chars
+            case Retrying(is_charged=is_charged):
+                self.lost = self.used if is_charged else self.lost
+                self.output_chars, self.hidden_s, self._hidden_since = 0, 0.0, None
+            case ToolCall() | Opaque():
+                self._parts.append(event)
+            case Completion():
+                self.completion = event
+        return ""
+
+    def _write(self, text: str) -> None:
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, GrowingText):
+            last.append(text)
+        elif text:
+            self._parts.append(GrowingText(text))
+        self.output_chars += len(text)
+
+    def charges_nothing(self) -> None:
+        """Forgets the request under way, which is counted elsewhere or not charged."""
+        self.input_tokens = self.output_chars = 0
+        self.hidden_s = 0.0
+
+    def heard_until(self, now: float) -> None:
+        """Notes that the next event has come, or that somebody ends the wait for it.
+
+        The silence of a stream that fails is no thinking, as far as anybody knows.
+        """
+        if self._hidden_since is not None:
+            self.hidden_s += now - self._hidden_since
+            self._hidden_since = None

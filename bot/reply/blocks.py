@@ -1,0 +1,254 @@
+"""A page of a reply as Block Kit: a `markdown` block, lines about the answer below it, buttons, and a preview text.
+
+Slack refuses an edit that removes the last `rich_text` of a message (block_mismatch), and it makes no `rich_text` of a
+`markdown` block that has only headings and tables. So lines about the answer are `rich_text`, and a page without a
+paragraph always has one.
+
+Each block that an edit keeps has the same block_id in all edits, so a client needn't build it again: a button keeps the
+focus, and a press that begins before an edit and ends after it counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.core import texts
+from bot.core.actions import ReplyAction, Vote
+from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
+from bot.core.job import End
+from bot.core.tool_calls import Decided, escaped
+from bot.errors import EndReason
+from bot.markdown.escaping import unlinked
+from bot.markdown.extent import has_paragraph
+from bot.markdown.links import with_ascii_hosts, without_schemes
+from bot.markdown.preview import beginning, first_words, mrkdwn
+from bot.markdown.render import rendered
+from bot.models.stream import Citation
+from bot.reply.messages import PageView
+from bot.reply.sources import plain_list, shown_sources
+from bot.slack.format import blockkit
+from bot.slack.format.blockkit import Json
+from bot.slack.format.modals import ask_in_reply
+from bot.slack.format.payload import NOTE_LINE
+
+PLAIN_BYTES = 3_800
+"""In UTF-8; chat.update takes 4,000 bytes of text."""
+_NOTICE_CHARS = 300
+_PLAIN_TRANSCRIPT_CHARS = 200
+"""Plain text isn't folded."""
+ACTIVITY_CHARS = 150
+
+
+def message(view: PageView) -> Json:
+    """Returns the arguments of chat.postMessage and chat.update that show the view.
+
+    `blocks` is always there: an empty list removes what an earlier call showed.
+    """
+    if view.end is not None and view.end.chosen:
+        view = replace(view, markdown=marked(view.markdown, view.end.chosen, texts.CHOSEN))
+    if view.plain:
+        return {"text": _plain(view), "blocks": []}
+    markdown = without_listed(view.markdown, view.end.choices) if view.end else view.markdown
+    text = rendered(markdown, growing=view.growing, open_files=view.open_files)
+    blocks = [*_asked_on(view), *_heard(view)]
+    # Slack refuses an empty block: everything so far may still be held back, as half a link is.
+    if text.strip():
+        blocks.append(blockkit.markdown(text))
+    return {"text": short_text(view), "blocks": [*blocks, *_below(view, text)]}
+
+
+def _asked_on(view: PageView) -> list[Json]:
+    """Returns the line with which a late answer begins. A notice without an answer says itself what happened."""
+    if not (view.asked_on and view.markdown.strip()):
+        return []
+    return [blockkit.rich_text_line(view.asked_on, f"{NOTE_LINE}asked")]
+
+
+def _heard(view: PageView) -> list[Json]:
+    """Returns what is said in the question's recordings, in which nothing is markup.
+
+    Slack folds a long section. The same block_id in each edit keeps it open where a reader has opened it.
+    """
+    if not view.transcript:
+        return []
+    section = blockkit.section(blockkit.plain_text(without_schemes(texts.heard(view.transcript))))
+    return [{**section, "block_id": f"{NOTE_LINE}transcript"}]
+
+
+def blocks_below(view: PageView) -> list[Json]:
+    """Returns the blocks below a page that a stream carries: everything but the Markdown."""
+    return _below(view, rendered(view.markdown, growing=view.growing))
+
+
+def _below(view: PageView, text: str) -> list[Json]:
+    decided = _decided(view.end.decided) if view.end else ""
+    lines = [line for line in (_note(view), decided, _footer(view)) if line]
+    if not lines and not has_paragraph(text):
+        lines = [_last_line(view)]
+    return [
+        *_choices(view),
+        *_source_list(view.end.sources if view.end and view.markdown.strip() else ()),
+        *_note_lines(*lines),
+        *_asks(view),
+        *_buttons(view),
+    ]
+
+
+def short_text(view: PageView) -> str:
+    """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
+    words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
+    return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
+        mrkdwn(_growing(view)) if view.live else _last_line(view)
+    )
+
+
+def _buttons(view: PageView) -> list[Json]:
+    """Returns the buttons of the reply's last page; other pages have none.
+
+    A press is looked up by its message, so that no value needs to be trusted.
+    """
+    if view.live and view.has_stop:
+        return []
+    if view.live:
+        return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.STOP)], f"{NOTE_LINE}stop")]
+    answered = bool(view.markdown.strip())
+    end = view.end
+    if end is None or end.reason is EndReason.DENIED:
+        return []
+    if end.reason is EndReason.OFFERED:
+        return [blockkit.actions([blockkit.button(ReplyAction.REGENERATE, texts.ANSWER_NOW)], f"{NOTE_LINE}buttons")]
+    if not answered and end.reason in (EndReason.WHOLE, EndReason.NOTHING_ASKED):
+        return []
+    offered = {
+        ReplyAction.CONTINUE: (texts.CONTINUE, answered and end.reason.is_continuable and not end.has_next),
+        ReplyAction.REGENERATE: (texts.REGENERATE, True),
+        ReplyAction.PREVIOUS: (texts.PREVIOUS, end.has_previous),
+        ReplyAction.NEXT: (texts.NEXT, end.has_next),
+        ReplyAction.DETAILS: (texts.DETAILS, end.has_details),
+        ReplyAction.CANVAS: (texts.CANVAS, end.offers_canvas),
+    }
+    buttons = [blockkit.button(action, label) for action, (label, is_offered) in offered.items() if is_offered]
+    if answered:
+        others = {effort: label for effort, label in texts.EFFORTS.items() if effort != end.effort}
+        buttons.append(blockkit.overflow(ReplyAction.REGENERATE_WITH, others))
+    icons = [*([_feedback()] if answered else []), _delete_button()]
+    return [
+        blockkit.actions(buttons, f"{NOTE_LINE}buttons"),
+        blockkit.context_actions(icons, f"{NOTE_LINE}icons"),
+    ]
+
+
+def _asks(view: PageView) -> list[Json]:
+    """Returns each call that a person decides about: the tool, its arguments, and its buttons or decision."""
+    return [block for number, ask in enumerate(view.asks) for block in ask_in_reply(ask, f"{NOTE_LINE}ask-{number}")]
+
+
+def _choices(view: PageView) -> list[Json]:
+    """Returns the buttons of what readers can choose. The answer has a list of it; a press is about its place there."""
+    if view.end is None or not view.end.choices:
+        return []
+    buttons = [
+        blockkit.button(f"{ReplyAction.CHOOSE}-{index}", _label(choice), value_of(view.version, index))
+        for index, choice in enumerate(view.end.choices)
+    ]
+    return [blockkit.actions(buttons, f"{NOTE_LINE}choices")]
+
+
+def _label(choice: str) -> str:
+    return choice if len(choice) <= LABEL_CHARS else f"{choice[: LABEL_CHARS - 1]}…"
+
+
+def _decided(decided: Sequence[Decided]) -> str:
+    """Returns who decided about the answer's calls; "" if nobody did."""
+    is_only_one = [one.calls for one in decided] == [1]
+    return " · ".join(
+        texts.decided(
+            one.decision, one.calls, escaped(" ".join(one.name.split())) or texts.SOMEBODY, is_only_one=is_only_one
+        )
+        for one in decided
+    )
+
+
+def _feedback() -> Json:
+    return blockkit.feedback_buttons(
+        ReplyAction.FEEDBACK,
+        positive=blockkit.feedback_button("👍", Vote.UP, texts.GOOD_ANSWER),
+        negative=blockkit.feedback_button("👎", Vote.DOWN, texts.BAD_ANSWER),
+    )
+
+
+def _delete_button() -> Json:
+    confirm = blockkit.confirm(texts.DELETE_TITLE, texts.DELETE_QUESTION, yes=texts.DELETE, no=texts.KEEP)
+    return blockkit.icon_button(ReplyAction.DELETE, "trash", texts.DELETE, confirm)
+
+
+def _note_lines(*lines: str) -> list[Json]:
+    """Returns lines about the answer, in which nothing can be a mention or a link."""
+    return [blockkit.rich_text_line(unlinked(line), f"{NOTE_LINE}{number}") for number, line in enumerate(lines)]
+
+
+def _source_list(sources: Sequence[Citation]) -> list[Json]:
+    """Returns the list of sources, whose links say where they lead."""
+    links = [(source.url, source.label) for source in shown_sources(sources)]
+    return [blockkit.rich_text_links(texts.SOURCES, links, f"{NOTE_LINE}sources")] if links else []
+
+
+def _footer(view: PageView) -> str:
+    """Returns the model's name, and whether the answer is incomplete if no notice says so."""
+    if view.end is None or not view.markdown.strip():
+        return ""
+    return " · ".join(filter(None, (view.end.footer, _completeness(view.end))))
+
+
+def _completeness(end: End) -> str:
+    """Returns the word for an incomplete answer; "" if it is complete."""
+    if end.reason.is_stop:
+        return texts.FOOTER_STOPPED
+    is_limited = end.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
+    return texts.FOOTER_INCOMPLETE if is_limited or end.reason.is_failure else ""
+
+
+def _note(view: PageView) -> str:
+    """Returns the notice, or what the model does. Where Slack shows its own Stop, Slack says that it writes."""
+    growing = _growing(view) if view.growing else ""
+    return view.notice or ("" if view.has_stop and growing == texts.WRITING else growing)
+
+
+def _growing(view: PageView) -> str:
+    if view.asks:
+        return texts.ASKING
+    if view.activity:
+        return beginning(view.activity, ACTIVITY_CHARS)
+    if view.markdown.strip():
+        return texts.WRITING
+    return texts.QUEUED if view.queued else texts.THINKING
+
+
+def _plain(view: PageView) -> str:
+    """Returns the page as plain text, with as much of the notice as fits."""
+    text = with_ascii_hosts(view.markdown.rstrip())
+    if view.asked_on and text:
+        text = f"{view.asked_on}\n\n{text}"
+    note = _asks_plainly(view) or _note(view)
+    if view.end is not None:
+        note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or _completeness(view.end))))
+    while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
+        note = beginning(note, len(note) // 2) if len(note) > 2 else ""
+    plain = plain if note else mrkdwn(text) or _last_line(view)
+    heard = mrkdwn(texts.heard(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS))) if view.transcript else ""
+    with_heard = "\n\n".join(filter(None, (heard, plain)))
+    return with_heard if _bytes(with_heard) <= PLAIN_BYTES else plain
+
+
+def _asks_plainly(view: PageView) -> str:
+    """Returns the sentence for calls that can't be approved, because the page has no buttons."""
+    tools = list(dict.fromkeys(unlinked(ask.tool) for ask in view.asks if ask.decision is None))
+    return texts.asking_without_buttons(tools) if tools else ""
+
+
+def _last_line(view: PageView) -> str:
+    """Returns the line of a page that would have nothing but headings and tables."""
+    return texts.CONTINUED_BELOW if view.end is None else texts.END_OF_ANSWER
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

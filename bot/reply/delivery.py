@@ -1,0 +1,476 @@
+"""Sends the calls of one reply, each by its way of showing, and knows which of them have lost their answers.
+
+After a lost answer, Slack may have done the call. An update is sent again with newer text: twice does no harm. A post
+would stand in the thread twice, so its message is looked for first, by the metadata that each page carries. It may also
+arrive after that: `clean_up` deletes such messages when a reply that was taken over ends.
+
+A repeated start of a stream would leave two messages as well, and a start has no metadata. So before anything else is
+sent, messages of ours without metadata are stopped and deleted. An append or a stop in doubt needs nothing: an edit of
+the whole page follows. A file can be shared only once. Its bytes are sent once, and before it is shared again it is
+looked for by its id.
+
+`MessageTransport` opens these ways, and finds out at a take-over what an earlier attempt left of a reply.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from bot.core.carriers import STREAM_LIFE_S, CarrierKind, CarrierSetting, choose_carrier
+from bot.core.conversation import Question
+from bot.core.job import UNANSWERED, Job, MessageRole
+from bot.errors import RateLimited, Refusal, Refused, trace_of
+from bot.reply import blocks as reply_blocks
+from bot.reply.edits import Offer, Post, Update
+from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
+from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
+from bot.reply.reply import METHODS, Reply, unanswered_role
+from bot.reply.streams import AppendStream, StartStream, StopStream, Stream
+from bot.slack.budget import REPLIES, RateBudget
+from bot.slack.client import PacedClient, SlackClient, only_while
+from bot.slack.format.payload import string
+from bot.slack.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrying
+from bot.slack.users import Users
+
+SHARE, APPENDS, STOPS = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]
+CANT_DELETE = "cant_delete_message"
+NOT_SHARED = "not_shared"
+"""Our own error name: Slack reported shared files, but no message shows them."""
+MAX_REFUSALS = 1_000
+POST_SEARCHES = 3
+"""Failed searches for a lost post. Then the page is posted again: a message twice is better than none."""
+CLEAN_UP_TIMEOUT_S = 20.0
+
+log = logging.getLogger(__name__)
+
+
+def chosen_carrier(
+    budget: RateBudget, key: Hashable, setting: CarrierSetting, now: float, has_stop: bool
+) -> Stream | None:
+    """Returns what carries a live reply from a page's first words on; None: edits (`Offer`).
+
+    `has_stop`: Slack shows its own Stop there.
+    """
+    carrier = choose_carrier(
+        budget.room(REPLIES, key),
+        budget.room(METHODS[AppendStream], key),
+        spare_starts=budget.spare(METHODS[StartStream]),
+        spare_stops=budget.spare(METHODS[StopStream]),
+        has_stop=has_stop,
+        setting=setting,
+    )
+    return Stream(until=now + STREAM_LIFE_S) if carrier is CarrierKind.STREAM else None
+
+
+class Streams:
+    """Native streams of a workspace.
+
+    `client` sends the calls that the scheduler has paced; `paced` makes all others.
+    """
+
+    def __init__(self, client: SlackClient, paced: PacedClient, users: Users) -> None:
+        self._client = client
+        self._paced = paced
+        self._users = users
+        self._refused: dict[tuple[str, str], None] = {}
+        """Channels and people to whom Slack refuses streams, oldest first."""
+
+    def may_start(self, question: Question) -> bool:
+        """Returns whether Slack may start a native stream for a question's asker, as far as is known."""
+        return _place(question) not in self._refused and not self._client.is_govslack
+
+    def refused(self, question: Question, error: Refused) -> None:
+        """Notes that Slack refused to start a stream: the next answers to this person in this channel are edited."""
+        if error.reason.is_unavailable:
+            self._refused[_place(question)] = None
+            if len(self._refused) > MAX_REFUSALS:
+                del self._refused[next(iter(self._refused))]
+
+    async def start(self, call: StartStream) -> str:
+        """Starts a page as a stream; returns the message's ts."""
+        thread = call.question.thread
+        return await self._client.start_stream(
+            thread.channel_id,
+            thread.thread_ts,
+            recipient_team_id=await self._users.team_id(call.question.user_id),
+            recipient_user_id=call.question.user_id,
+            markdown_text=call.text,
+        )
+
+    async def append(self, call: AppendStream) -> None:
+        """Appends text to a page."""
+        channel = call.question.thread.channel_id
+        await self._client.call(APPENDS, channel=channel, ts=call.ts, markdown_text=call.text)
+
+    async def stop(self, call: StopStream) -> None:
+        """Stops a page's stream, with the rest of its text and what belongs below it."""
+        arguments = _session(call.keeps_stop)
+        if call.view is not None:
+            arguments["metadata"] = metadata_of(call.question, call.page, call.view)
+            arguments["blocks"] = reply_blocks.blocks_below(call.view) or None
+        await self._client.call(
+            STOPS, channel=call.question.thread.channel_id, ts=call.ts, markdown_text=call.text or None, **arguments
+        )
+
+    async def remove(
+        self,
+        question: Question,
+        streams: Sequence[FoundStream],
+        known_ts: Collection[str],
+        text: str,
+        *,
+        keeps_stop: bool,
+    ) -> None:
+        """Deletes the streams that aren't on record: their starts got no answer. `text`: the answer's."""
+        for stream in [stream for stream in streams if stream.ts not in known_ts]:
+            if await self.stop_paced(question, stream.ts, keeps_stop=keeps_stop) or stream.shows(text):
+                await self._paced.call("chat.delete", channel=question.thread.channel_id, ts=stream.ts)
+
+    async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
+        """Stops a stream; returns whether it was open. `keeps_stop`: Slack's own Stop stays."""
+        try:
+            await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session(keeps_stop))
+        except Refused as error:
+            if error.reason.may_pass:
+                raise
+            return False
+        return True
+
+
+def _session(keeps_stop: bool) -> dict[str, Any]:
+    """Returns the argument of chat.stopStream that keeps Slack's own Stop: by default, a stop removes it."""
+    return {"session_status": "processing"} if keeps_stop else {}
+
+
+def _place(question: Question) -> tuple[str, str]:
+    return question.thread.channel_id, question.user_id
+
+
+class Files:
+    """Files and deletions of a workspace's replies.
+
+    `client` sends the calls that the scheduler has paced; `paced` makes all others.
+    """
+
+    def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, streams: Streams) -> None:
+        self._client = client
+        self._paced = paced
+        self._posted = posted
+        self._streams = streams
+
+    async def delete(self, call: Delete) -> None:
+        """Deletes a message, whose budget is taken already, and its files."""
+        await self._delete(call, self._client)
+
+    async def delete_paced(self, call: Delete) -> None:
+        """Deletes a message and its files."""
+        await self._delete(call, self._paced)
+
+    async def _delete(self, call: Delete, client: SlackClient | PacedClient) -> None:
+        """Deletes a message and its files. An open stream is stopped first: Slack says cant_delete_message of it."""
+        await self._delete_files(call.file_ids)
+        place = {"channel": call.question.thread.channel_id, "ts": call.ts}
+        try:
+            await client.call("chat.delete", **place)
+        except Refused as error:
+            if error.error != CANT_DELETE or not await self._streams.stop_paced(
+                call.question, call.ts, keeps_stop=call.keeps_stop
+            ):
+                raise
+            await self._paced.call("chat.delete", **place)
+
+    async def stage(self, upload: Upload) -> list[str]:
+        """Sends the files' bytes, which nobody sees yet; returns the files' ids."""
+        ids = []
+        for file in upload.files:
+            method = "files.getUploadURLExternal"
+            target = await self._paced.call(method, filename=file.name, length=len(file.content))
+            url, file_id = string(target, "upload_url"), string(target, "file_id")
+            if not (url and file_id):
+                raise Refused(method, "no upload address", Refusal.TRANSIENT)
+            await self._client.send_bytes(url, file.content)
+            ids.append(file_id)
+        return ids
+
+    async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
+        """Shows staged files below the pages; returns their message's ts, "" where Slack doesn't let us look for it.
+
+        `is_retry`: Slack may have shared them before, and refuses it now, because a file is shared only once.
+        """
+        thread = upload.question.thread
+        files = [{"id": id_, "title": file.title} for id_, file in zip(ids, upload.files, strict=True)]
+        try:
+            await self._client.call(SHARE, channel_id=thread.channel_id, thread_ts=thread.thread_ts, files=files)
+        except Refused as error:
+            if not is_retry or error.reason.may_pass:
+                raise
+        return await self._shared_message(upload.question, ids)
+
+    async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
+        has_looked = False
+        # Slack shares files after its answer, and sometimes never (paradigmxyz/centaur#311).
+        for earlier in range(MAX_LOOKS):
+            await self._paced.clock.sleep(LOOKS.wait_s(earlier))
+            try:
+                if (ts := await self._posted.find_files(question, ids)) is not None:
+                    return ts
+                has_looked = True
+            except (RateLimited, Refused) as error:
+                log.warning("shared files not found yet, retrying: %s", error)
+                if isinstance(error, Refused) and error.reason is Refusal.MESSAGE_GONE:
+                    await self._delete_files_at_root(question, ids)
+                    raise
+        if has_looked:
+            raise Refused(SHARE, NOT_SHARED, Refusal.TRANSIENT)
+        return ""
+
+    async def _delete_files_at_root(self, question: Question, ids: Sequence[str]) -> None:
+        """Deletes files that Slack shared at the channel's root, because their thread was deleted."""
+        await self._delete_files(ids)
+        for call in await self._posted.files_at_root(question):
+            if set(ids) & set(call.file_ids):
+                await self.delete_paced(call)
+
+    async def _delete_files(self, file_ids: Sequence[str]) -> None:
+        """Deletes files: a deleted message leaves its files behind, and a deleted file its message."""
+        for file_id in file_ids:
+            try:
+                await self._paced.call("files.delete", file=file_id)
+            except Refused as error:
+                if error.reason.may_pass:
+                    raise
+
+
+@dataclass(frozen=True)
+class Senders:
+    """What sends and finds the messages of a workspace's replies. `client` sends what the scheduler has paced."""
+
+    client: SlackClient
+    posted: PostedReplies
+    streams: Streams
+    files: Files
+
+
+class MessageDelivery:
+    """Sends one reply's calls, and knows which of them have lost their answers."""
+
+    def __init__(self, senders: Senders, reply: Reply) -> None:
+        self.lost: set[MessageRole] = set()
+        """POSTING, STARTING: Slack may have done a call of this kind whose answer never came."""
+        self._senders = senders
+        self._reply = reply
+        self._failed_searches = 0
+        self._staged: tuple[Upload, list[str]] | None = None
+        """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
+
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+        with only_while(may_send):
+            if MessageRole.STARTING in self.lost:
+                await self._remove_lost_stream()
+            match call:
+                case StartStream():
+                    self._reply.confirmed(call, await self._senders.streams.start(call))
+                case AppendStream():
+                    await self._senders.streams.append(call)
+                    self._reply.confirmed(call, call.ts)
+                case StopStream():
+                    await self._senders.streams.stop(call)
+                    self._reply.confirmed(call, call.ts)
+                case Post():
+                    await self._post(call)
+                case Update():
+                    await update(self._senders.client, call)
+                    self._reply.confirmed(call, call.ts)
+                case Upload():
+                    await self._upload(call, may_send)
+                case Delete():
+                    await self._senders.files.delete(call)
+                    self._reply.confirmed(call, call.ts)
+
+    def refused(self, call: Call, error: Refused) -> None:
+        if error.reason is Refusal.OUTSIDE_THREAD:
+            self._reply.posted_outside_thread(error.ts)
+            return
+        self._reply.refused(call, error.reason)
+        if isinstance(call, StartStream):
+            self._senders.streams.refused(call.question, error)
+        if error.reason.may_pass:
+            if isinstance(call, Begin):
+                self.lost.add(unanswered_role(call))
+            if error.error == NOT_SHARED:
+                self._staged = None
+
+    async def _remove_lost_stream(self) -> None:
+        """Deletes a stream whose start got no answer, before anything else shows the page."""
+        try:
+            await self._remove_streams()
+        except Refused as error:
+            self._failed_searches += 1
+            if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
+                raise
+            log.warning("lost stream not deleted, it may show twice until the end: %s", error)
+        self.lost.discard(MessageRole.STARTING)
+        self._failed_searches = 0
+
+    async def _remove_streams(self) -> None:
+        """Deletes the reply's streams that aren't on record."""
+        reply = self._reply
+        question = reply.job.question
+        found = await self._senders.posted.streams(question)
+        text = reply.text
+        await self._senders.streams.remove(question, found, self._known_ts, text, keeps_stop=reply.keeps_stop)
+
+    @property
+    def _known_ts(self) -> tuple[str, ...]:
+        return tuple(message.ts for message in self._reply.messages)
+
+    async def clean_up(self) -> bool:
+        reply = self._reply
+        if not reply.of(*UNANSWERED):
+            return True
+        try:
+            async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
+                known = [message.ts for message in reply.messages if message.role is not MessageRole.REPLACED]
+                for call in await self._senders.posted.late_messages(reply.job.question, known):
+                    await self._senders.files.delete_paced(call)
+                if reply.of(MessageRole.STARTING):
+                    await self._remove_streams()
+        except (Refused, RateLimited, TimeoutError) as error:
+            log.warning("late messages not deleted: %s", str(error) or "it took too long")
+            return isinstance(error, Refused) and error.reason.is_final
+        except Exception as error:
+            log.error("late messages not deleted: %s", trace_of(error))
+        return True
+
+    async def _post(self, call: Post) -> None:
+        """Posts a page, unless an earlier post of it turns out to have arrived."""
+        if MessageRole.POSTING in self.lost:
+            message = await self._lost_post(call)
+            self.lost.discard(MessageRole.POSTING)
+            self._failed_searches = 0
+            if message is not None and message.is_current and self._reply.ended:
+                self._reply.confirmed(call, message.ts)
+                return
+            if message is not None:
+                self._reply.found(message.ts)
+                return
+        self._reply.confirmed(call, await post(self._senders.client, call))
+
+    async def _lost_post(self, call: Post) -> FoundPost | None:
+        """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
+        try:
+            return await self._senders.posted.find(call, self._known_ts)
+        except Refused as error:
+            self._failed_searches += 1
+            if error.reason in (Refusal.OUTSIDE_THREAD, Refusal.MESSAGE_GONE):
+                raise
+            if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
+                raise
+            log.warning("posting a page again, may be a duplicate: %s", error)
+            return None
+
+    async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> None:
+        """Uploads files and shares them. Bytes take a while, so the lease is checked again before files show."""
+        is_retry = self._staged is not None and self._staged[0] == call
+        if self._staged is None or not is_retry:
+            self._staged = call, await self._senders.files.stage(call)
+        ids = self._staged[1]
+        ts = await self._senders.posted.find_files(call.question, ids) if is_retry else None
+        if ts is None and may_send():
+            ts = await self._senders.files.share(call, ids, is_retry=is_retry)
+        if ts is not None:
+            self._reply.confirmed(call, ts)
+
+
+async def post(client: SlackClient, call: Post) -> str:
+    """Posts a page; returns the message's ts."""
+    thread = call.question.thread
+    _, ts = await client.post(
+        channel=thread.channel_id,
+        thread_ts=thread.thread_ts,
+        metadata=metadata_of(call.question, call.page, call.view),
+        **reply_blocks.message(call.view),
+    )
+    return ts
+
+
+async def update(client: SlackClient, call: Update) -> None:
+    """Edits a page's message."""
+    await client.call(
+        "chat.update",
+        channel=call.question.thread.channel_id,
+        ts=call.ts,
+        metadata=metadata_of(call.question, call.page, call.view),
+        **reply_blocks.message(call.view),
+    )
+
+
+RECOVERY_TIMEOUT_S = 60.0
+"""After it, a reply continues from its record."""
+
+
+class MessageTransport:
+    """The ReplyTransport to Slack's Web API.
+
+    `client` sends the calls that the scheduler has paced; `paced` makes all others.
+    """
+
+    def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
+        streams = Streams(client, paced, users)
+        self.senders = Senders(client, posted, streams, Files(client, paced, posted, streams))
+        self._clock = paced.clock
+
+    def offer(self, question: Question, budget: RateBudget, key: Hashable, setting: CarrierSetting) -> Offer | None:
+        is_possible = self.senders.streams.may_start(question)
+        return partial(chosen_carrier, budget, key, setting) if is_possible else None
+
+    def delivery(self, reply: Reply) -> MessageDelivery:
+        return MessageDelivery(self.senders, reply)
+
+    async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
+        try:
+            async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+                retrying = Retrying(RECOVERY, self._clock, "what Slack shows is not known")
+                shown = await retrying.call(lambda: self._shown(job, keeps_stop=has_stop))
+                return await self._without_replaced(job, shown, keeps_stop=has_stop)
+        except (Refused, TimeoutError) as error:
+            problem = str(error) or "it took too long"
+            log.warning("messages not read from Slack, using the database's record: %s", problem)
+        except Exception as error:
+            log.error("messages not read from Slack, using the database's record: %s", trace_of(error))
+        return shown_on_record(job)
+
+    async def _shown(self, job: Job, *, keeps_stop: bool) -> Shown:
+        """Returns what Slack shows, and stops or deletes the streams that an earlier attempt left open."""
+        shown, streams = await self.senders.posted.shown(job) if _must_ask(job) else (shown_on_record(job), ())
+        try:
+            if shown.stream_page is not None and not shown.shows_end:
+                await self.senders.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)
+            if any(message.role is MessageRole.STARTING for message in job.messages):
+                known = (*shown.page_ts, *shown.replaced_ts)
+                text = job.checkpoint.text
+                await self.senders.streams.remove(job.question, streams, known, text, keeps_stop=keeps_stop)
+        except Refused as error:
+            if error.reason.may_pass:
+                raise
+            log.warning("earlier stream not stopped: %s", error)
+        return shown
+
+    async def _without_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
+        """Deletes messages that an earlier attempt has replaced; returns what is shown then."""
+        for ts in shown.replaced_ts:
+            try:
+                await self.senders.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))
+            except (RateLimited, Refused) as error:
+                log.warning("replaced message not deleted: %s", error)
+                return shown
+        return replace(shown, replaced_ts=())
+
+
+def _must_ask(job: Job) -> bool:
+    """Whether the record may not tell all that Slack shows: a lost post, an end that was under way, the files' ids."""
+    is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
+    return is_unsure or job.checkpoint.end is not None

@@ -1,0 +1,216 @@
+"""Edits: a page is posted as a message, which is edited as the page grows. Pure.
+
+Slack may refuse a page in one form and take it in another. There are three forms:
+
+1. full, with blocks;
+2. plain text, without blocks and on short pages;
+3. later: the outbox shows the answer's end.
+
+A refused form never stops the model. One rule holds for each refusal of a page whose message and channel exist:
+
+- The page is sent again, in the same form or in the next one. A refusal that is about the form leads on at once.
+  Others may pass, or be about anything: only several in a row lead on. An unknown error name counts as two: against
+  it another form may help, and against an outage only time does.
+- What is refused in plain text as well goes to a new message, in the full form. So does a message that can't be edited.
+- Once plain text succeeds, the full form is tried again, and later after twice as many edits each time: the refusal
+  may have passed, or the text may have changed. The answer's end is tried in any case, because it has buttons.
+
+The waits between tries grow, and only minutes of refusals end them (bot/slack/retry.py). An answer that has
+ended needs no such wait where only an admin can help: then the outbox has more time.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from bot.core.carriers import STREAM_BYTES
+from bot.errors import Refusal
+from bot.markdown.pages import PAGE_BYTES
+from bot.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
+from bot.reply.streams import Stage, Stream
+
+PLAIN_BYTES = 3_300
+"""A page without blocks, in UTF-8. chat.update accepts 4,000 bytes of text, and a notice may follow the page."""
+PLAIN_AT, REPLACED_AT = 10, 14
+"""Weighted refusals in a row at which the next form is tried."""
+REPLACED_AGAIN_AT = 4
+"""The same for a new message, in a reply that has had one before."""
+MAX_REPLACED = 2
+"""Replacements while a reply grows, because each one notifies the thread. The final one isn't counted."""
+MAX_REPLACED_IN_ALL = 5
+"""Replacements of one reply in all: the new messages may be refused as well."""
+ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
+WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 2)}
+"""What each refusal counts that another form or time may end."""
+CONFLICT_WEIGHT = 5
+"""What an edit counts that Slack refuses because the message still grows. The third in a row has it replaced."""
+UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
+"""Refusals of an edit after which a new message takes the old one's place."""
+
+Offer = Callable[[float, bool], Carrier | None]
+"""Returns what carries a page that begins now; None: edits. Takes the time, and whether Slack shows its own Stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post(Begin):
+    """Posts a page as a new message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Change):
+    """Edits a page's message."""
+
+    view: PageView
+
+
+class Edits:
+    """The Carrier of all pages of a reply that no other one has. Decides which form a page has, and what begins it.
+
+    `short_from`: the first page that holds no more than a stream carries, if there is one.
+    """
+
+    page_bytes = PAGE_BYTES
+    needs = (Update,)
+    is_over = False
+
+    def __init__(self, short_from: int | None = None) -> None:
+        self.short_from: float = math.inf if short_from is None else short_from
+        """Pages from here on hold no more than a stream carries."""
+        self.plain_from: float = math.inf
+        """Pages from here on are sent as plain text."""
+        self.offer: Offer | None = None
+        """What else may carry pages; None: nothing."""
+        self.begins: Carrier | None = None
+        """Has to begin the next page; None until that is decided."""
+        self._plain_for = 0
+        """After so many plain pages, the full form is tried again. 0: Slack has not refused it since it took it."""
+        self._plain_shown = 0
+        """Plain pages that Slack has taken since it refused the full form."""
+        self._refusals = 0
+        """Weighted refusals in a row."""
+        self._replaced = 0
+        self._links_are_blocked = False
+        """Slack takes no links to files in Slack there."""
+
+    def limits(self, page: int, page_chars: int) -> tuple[int, int]:
+        """Returns the most characters and bytes of a page. `page_chars`: of one in the full form."""
+        if page >= self.plain_from:
+            return min(page_chars, PLAIN_BYTES), PLAIN_BYTES
+        return page_chars, STREAM_BYTES if page >= self.short_from else PAGE_BYTES
+
+    def last_form_begins(self, pages: int) -> int | None:
+        """Returns where among so many pages the last one begins that isn't full; None if all are."""
+        begins = [page for page in (self.short_from, self.plain_from) if page < pages]
+        return int(max(begins)) if begins else None
+
+    def formed(self, view: PageView, page: int) -> PageView:
+        """Returns a page's view in the page's form."""
+        return replace(
+            view,
+            plain=page >= self.plain_from,
+            for_stream=page >= self.short_from,
+            open_files=frozenset() if self._links_are_blocked else view.open_files,
+        )
+
+    def shorten_if_full(self, page: int, markdown: str) -> None:
+        """Has a page that is full become short: beside its text, it shows calls that a person decides about."""
+        if len(markdown) > STREAM_BYTES:
+            self.short_from = min(self.short_from, page)
+
+    def choose(self, call: Call | None, now: float) -> bool:
+        """Decides what carries a page that begins with a call, if nobody has; returns whether it did.
+
+        Another carrier may have a page without a message while Slack has refused no form. Below edited pages only if
+        Slack shows its own Stop: a stream has no button, and only the status of an answer that began as one says how
+        to stop it.
+        """
+        if self.offer is None or self.begins is not None or not isinstance(call, Post):
+            return False
+        view = call.view
+        is_refused = bool(self._plain_for or self._replaced)
+        if is_refused or view.version or not (view.growing and view.markdown):
+            return False
+        if call.page and not view.has_stop and call.page < self.short_from:
+            return False
+        self.begins = self.offer(now, view.has_stop) or self
+        if self.begins.page_bytes < PAGE_BYTES:
+            self.short_from = min(self.short_from, call.page)
+        return True
+
+    def needed_beside(self, others: Sequence[Carrier], *, ended: bool) -> tuple[type[Call], ...]:
+        """Returns the calls that the growing page's carrier will still make. `others`: what carries other pages."""
+        if not others and self.begins is not None and self.offer is not None and not ended:
+            others = [self.begins]
+        return others[0].needs if others else self.needs
+
+    def first_call(self, wanted: Wanted) -> Begin:
+        if self.begins not in (None, self) and self.offer is not None and wanted.view.growing:
+            return self.begins.first_call(wanted)
+        return Post(wanted.question, wanted.page, wanted.view)
+
+    def next_call(self, wanted: Wanted, message: ReplyMessage) -> Update | None:
+        # While the reply grows, an edit that fails may end in one more new message.
+        if message.shown == wanted.view or not (wanted.ended or self._replaced < MAX_REPLACED):
+            return None
+        return Update(wanted.question, wanted.page, message.ts, wanted.view)
+
+    def release(self, wanted: Wanted, ts: str, *, is_page: bool) -> None:
+        """Returns None: a posted message holds nothing."""
+
+    def filled(self, call: Begin | Change) -> Begin | Change:
+        return call
+
+    def leave(self, now: float) -> None:
+        """Does nothing: edits can go on forever."""
+
+    def limited(self, call: Begin | Change) -> None:
+        """Does nothing: the call waits."""
+
+    def confirmed(self, call: Begin | Change) -> None:
+        self._refusals = 0
+        if call.view is None or not call.view.plain:
+            self._plain_for = 0 if self.plain_from == math.inf else self._plain_for
+            return
+        self._plain_shown += 1
+        if self._plain_shown >= self._plain_for or call.view.end is not None:
+            self.plain_from = math.inf
+
+    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
+        is_edit = isinstance(call, Update)
+        if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACED_AT:
+            self._refusals += CONFLICT_WEIGHT
+            return Stream(stage=Stage.LEFT)
+        if reason.is_gone:
+            return Verdict.GONE
+        if is_edit and reason in UNEDITABLE:
+            return self._replace()
+        if reason is Refusal.LINK_BLOCKED and not self._links_are_blocked:
+            self._links_are_blocked = True
+            return None
+        return self._next_form(call, reason) if reason in WEIGHT else Verdict.LATER
+
+    def _next_form(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
+        """Chooses the form for a page that Slack has refused in one, and may take."""
+        is_plain = call.view is not None and call.view.plain
+        is_tried_again = self._plain_for > 0 and reason is not Refusal.TRANSIENT
+        if not is_plain and (is_tried_again or reason in ABOUT_FORM):
+            self._become_plain(call.page)
+            return None
+        is_edit = isinstance(call, Update)
+        self._refusals += WEIGHT[reason]
+        if self._refusals >= (REPLACED_AGAIN_AT if is_edit and self._replaced else REPLACED_AT):
+            self._refusals = self._plain_for = 0
+            self.plain_from = math.inf
+            return self._replace() if is_edit else None
+        if self._refusals >= PLAIN_AT and not is_plain:
+            self._become_plain(call.page)
+        return None
+
+    def _become_plain(self, page: int) -> None:
+        self.plain_from = min(self.plain_from, page)
+        self._plain_for = max(1, 2 * self._plain_for)
+        self._plain_shown = 0
+
+    def _replace(self) -> Verdict:
+        self._replaced += 1
+        return Verdict.REPLACE if self._replaced <= MAX_REPLACED_IN_ALL else Verdict.LATER

@@ -1,0 +1,269 @@
+"""Finds the messages of a reply in Slack.
+
+Each page carries metadata that says which page of which question's reply it is, how many characters of the answer are
+shown up to its end, and whether it was cut for a stream. So a message can be found even if the post's response was
+lost, and a take-over knows where the pages break. The text itself is on record before Slack shows it. Files have no
+metadata. They are known by their names, which
+contain the question's ts. A deleted file has no name, and its message stays: a deletion that was interrupted between
+the two is known by messages of ours with nothing but deleted files.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+from bot.core.conversation import Question, with_names
+from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage
+from bot.errors import Refusal, Refused
+from bot.reply import attachments
+from bot.reply.attachments import Attached
+from bot.reply.edits import Post
+from bot.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
+from bot.slack.client import PacedClient
+from bot.slack.format.message_text import body_of, messages_in
+from bot.slack.format.payload import Json, answer_of, count, json_object, json_objects, string
+from bot.slack.history import LOOK_BACK_MESSAGES
+
+METADATA_EVENT = "typist_reply"
+_NUMBERS = ("page", "version", "shown_chars")
+COMPARED_CHARS = 40
+FILES_WITHIN_S = 600.0
+"""An answer's files follow its last page within this."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPost:
+    """A message whose post was never answered."""
+
+    ts: str
+    is_current: bool
+    """It shows what the post says, and not an earlier state of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStream:
+    """A message of ours that may be a stream of a reply."""
+
+    ts: str
+    letters: str
+    """The letters and digits of its text: Slack stores a translation of the rest."""
+
+    def shows(self, text: str) -> bool:
+        """Whether its text is a part of an answer. One without a letter is: nothing else of ours has no words."""
+        return self.letters[:COMPARED_CHARS] in _letters(text)
+
+
+class PostedReplies:
+    """Reads replies back from Slack. Raises RateLimited and Refused. `bot_user_id`: Typist's own user."""
+
+    def __init__(self, client: PacedClient, bot_user_id: str) -> None:
+        self._client = client
+        self._bot_user_id = bot_user_id
+
+    async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
+        """Returns the message of a post whose answer was lost, or None if Slack didn't do it.
+
+        `known_ts`: other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page
+        is at the channel's root, because its thread was deleted.
+        """
+        question = post.question
+        try:
+            pages = _pages(question, await self.messages_since(question))
+        except Refused as error:
+            if error.reason is not Refusal.MESSAGE_GONE:
+                raise
+            for page in _pages(question, await self._messages_at_root(question)):
+                raise Refused(error.method, error.error, Refusal.OUTSIDE_THREAD, str(page["ts"])) from error
+            raise
+        wanted = metadata_of(question, post.page, post.view)["event_payload"]
+        matches = (page for page in pages if _page(page) == post.page and page["ts"] not in known_ts)
+        return next((FoundPost(page["ts"], _payload(page) == wanted) for page in matches), None)
+
+    async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
+        """Returns the message that shows these files, if Slack has shared them."""
+        attached = _attached(question, await self.messages_since(question))
+        return next((message.ts for message in attached if set(ids) <= set(message.file_ids)), None)
+
+    async def files_at_root(self, question: Question) -> list[Delete]:
+        """Returns the deletions of messages with the reply's files at the channel's root."""
+        attached = _attached(question, await self._messages_at_root(question))
+        return [Delete(question, message.ts, message.file_ids) for message in attached]
+
+    async def shown(self, job: Job) -> tuple[Shown, list[FoundStream]]:
+        """Returns what Slack shows of a job's reply, and what may be its streams; of an earlier version, its messages.
+
+        Most of the messages are on record, including those that are too far back to be found here.
+        """
+        messages, is_all = await self._read(job.question)
+        if job.page_ts and not is_all:
+            older, _ = await self._read(job.question, _long_after(job.page_ts[-1]))
+            messages = list({message["ts"]: message for message in (*older, *messages)}.values())
+        by_ts = {message["ts"]: message for message in messages}
+        job = replace(job, messages=_corrected(job, by_ts, is_all=is_all))
+        on_record = shown_on_record(job)
+        current = [by_ts.get(page.ts, {}) for page in current_pages(job)]
+        shows_end = bool(current) and len(current) == len(on_record.page_ts) and bool(_payload(current[-1]).get("end"))
+        known = {message.ts for message in job.messages}
+        late = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in known]
+        shown = replace(
+            on_record,
+            shows_end=shows_end,
+            attached=tuple(_attached(job.question, messages)),
+            replaced_ts=(*on_record.replaced_ts, *(late if shows_end else ())),
+            unanswered=() if shows_end else on_record.unanswered,
+        )
+        return shown, self._streams(job.question, messages)
+
+    async def late_messages(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
+        """Returns the deletions of unrecorded messages of the reply, whose posts arrived late."""
+        return [call for call in (await self.deletions(question))[0] if call.ts not in known_ts]
+
+    async def deletions(self, question: Question) -> tuple[list[Delete], bool]:
+        """Returns the deletions of the reply's messages, and whether there are no others further back."""
+        try:
+            messages, is_all = await self._read(question)
+        except Refused as error:
+            if error.reason is not Refusal.MESSAGE_GONE:
+                raise
+            messages = await self._messages_at_root(question)
+            is_all = False
+        pages = [Delete(question, page["ts"]) for page in _pages(question, messages)]
+        files = [Delete(question, message.ts, message.file_ids) for message in _attached(question, messages)]
+        emptied = [Delete(question, message["ts"]) for message in messages if self._is_emptied(question, message)]
+        return [*pages, *files, *emptied], is_all
+
+    def _is_emptied(self, question: Question, message: Json) -> bool:
+        """Whether a message of ours below the question shows deleted files and nothing else."""
+        files = json_objects(message, "files")
+        is_ours = message.get("user") == self._bot_user_id and message["ts"] > question.ts
+        return is_ours and bool(files) and all(file.get("mode") == "tombstone" for file in files)
+
+    async def streams(self, question: Question) -> list[FoundStream]:
+        """Returns the messages of ours that may be streams of the reply."""
+        return self._streams(question, await self.messages_since(question))
+
+    def _streams(self, question: Question, messages: list[Json]) -> list[FoundStream]:
+        """Finds them: a stream has no metadata before its stop, and most of our other messages in a thread have some.
+
+        One reply at a time grows in a thread.
+        """
+        return [
+            FoundStream(message["ts"], _letters(_text_of(message)))
+            for message in messages
+            if message.get("user") == self._bot_user_id
+            and message["ts"] > question.ts
+            and not (message.get("metadata") or message.get("files") or message.get("subtype"))
+        ]
+
+    async def messages_since(self, question: Question) -> list[Json]:
+        """Returns the conversation's messages from the question on, oldest first."""
+        return (await self._read(question))[0]
+
+    async def _messages_at_root(self, question: Question) -> list[Json]:
+        """Returns the messages outside threads from the question on, oldest first."""
+        return (await self._read_method("conversations.history", question))[0]
+
+    async def _read(self, question: Question, latest_ts: str = "") -> tuple[list[Json], bool]:
+        """Returns the conversation's messages from the question on, and whether these are all.
+
+        Of too many, Slack gives the newest in a direct message: `latest_ts` makes it give older ones.
+        """
+        thread_ts = question.thread.thread_ts
+        latest = {"latest": latest_ts} if latest_ts else {}
+        if thread_ts is None:
+            return await self._read_method("conversations.history", question, **latest)
+        return await self._read_method("conversations.replies", question, ts=thread_ts, **latest)
+
+    async def _read_method(self, method: str, question: Question, **arguments: str) -> tuple[list[Json], bool]:
+        answer = await self._client.call(
+            method,
+            channel=question.thread.channel_id,
+            oldest=question.ts,
+            limit=LOOK_BACK_MESSAGES,
+            include_all_metadata=True,
+            **arguments,
+        )
+        messages = sorted(messages_in(answer), key=lambda message: str(message["ts"]))
+        return messages, not answer.get("has_more")
+
+
+def metadata_of(question: Question, page: int, view: PageView) -> Json:
+    """Returns the metadata of a page's message. The question's ts is unique in its channel."""
+    payload = {
+        "question_ts": question.ts,
+        "version": view.version,
+        "page": page,
+        "shown_chars": view.end_chars,
+        "for_stream": view.for_stream,
+        "end": view.end.reason if view.end else "",
+    }
+    return {"event_type": METADATA_EVENT, "event_payload": payload}
+
+
+def _payload(message: Json) -> Json:
+    """Returns what a page's metadata says, {} for any other message."""
+    metadata = json_object(message, "metadata")
+    payload = json_object(metadata, "event_payload")
+    is_page = metadata.get("event_type") == METADATA_EVENT
+    return payload if is_page and all(str(payload.get(name)).isdecimal() for name in _NUMBERS) else {}
+
+
+def _pages(question: Question, messages: list[Json]) -> list[Json]:
+    return [message for message in messages if _payload(message).get("question_ts") == question.ts]
+
+
+def _page(message: Json) -> int:
+    return int(_payload(message)["page"])
+
+
+def _corrected(job: Job, by_ts: dict[str, Json], *, is_all: bool) -> tuple[RecordedMessage, ...]:
+    """Returns the messages on record as Slack shows them, and pages whose posts got no answer.
+
+    A message on record that wasn't found is too far back, unless all messages were read: then it was deleted.
+    """
+    there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
+    on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
+    pages = list(takewhile(lambda page: page in there, on_record))
+    known = {message.ts for message in job.messages}
+    last = pages[-1].ts if pages else ""
+    for page in _pages(job.question, list(by_ts.values())):
+        if page["ts"] not in known and page["ts"] > last and _page(page) == len(pages):
+            pages.append(RecordedMessage(page["ts"], MessageRole.PAGE))
+    messages = with_unreplaced((*pages, *(message for message in there if message.role is not MessageRole.PAGE)))
+    return tuple(_as_shown(message, by_ts.get(message.ts, {})) for message in messages)
+
+
+def _as_shown(message: RecordedMessage, found: Json) -> RecordedMessage:
+    """Returns a message with what its metadata says, if it was found and has any: a stream has none before its stop."""
+    payload = _payload(found)
+    if not payload:
+        return message
+    return replace(message, version=int(payload["version"]), for_stream=bool(payload.get("for_stream")))
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text if char.isalnum())
+
+
+def _long_after(ts: str) -> str:
+    """Returns a ts after which no message of the same reply comes. Files come last."""
+    return f"{float(ts) + FILES_WITHIN_S:.6f}"
+
+
+def _text_of(page: Json) -> str:
+    return with_names(body_of(answer_of(page)), {}).strip()
+
+
+def _attached(question: Question, messages: list[Json]) -> list[Attached]:
+    """Returns the messages with the reply's files, which are known by their names."""
+    attached = []
+    for message in messages:
+        files = [
+            file
+            for file in json_objects(message, "files")
+            if string(file, "id") and attachments.belongs_to(string(file, "name"), question.ts)
+        ]
+        if files:
+            keys = frozenset((file["name"], count(file, "size")) for file in files)
+            attached.append(Attached(message["ts"], tuple(file["id"] for file in files), keys))
+    return attached

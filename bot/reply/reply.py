@@ -1,0 +1,644 @@
+"""One reply: what Slack should show, what it does show, and the next call that brings the two closer. Pure.
+
+A `Reply` is told of each change of its `Answer`, and of the result of each call. From the answer's text it derives the
+desired pages. `messages` are those that Slack shows, each with its role. `next_call()` compares both and returns one
+call, in this order:
+
+1. posts and changes of pages, from the first that differs;
+2. the upload of files that belong below the pages;
+3. deletions of messages that no longer belong to the reply.
+
+A page's carrier decides how its message travels, and in which form. That is edits (edits.py), unless they leave a page
+that begins to another carrier.
+
+A call that fails is not recorded as displayed, so the comparison finds the same difference again, with newer text. A
+take-over starts from what an earlier attempt displayed (`Shown`). Full pages never change, so an edit
+costs the same however long the answer is. A page is laid out once all before it are displayed, so no step lays out
+more than one: not a long delta, nor another form, nor the end.
+
+Queries change nothing. The methods above `next_call` tell a reply what has happened. `TURNS` (messages.py)
+has its states and what leads from one to the next.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeGuard
+
+from bot.core import texts
+from bot.core.approvals import Ask
+from bot.core.job import READ_ROLES, UNANSWERED, End, Job, MessageRole, RecordedMessage
+from bot.core.outbox import OutboxKind
+from bot.core.pacing import Urgency
+from bot.errors import Refusal
+from bot.markdown.extent import counted_chars
+from bot.markdown.pages import PAGE_CHARS, Page, Pages
+from bot.reply import attachments
+from bot.reply.answer import Answer
+from bot.reply.attachments import Attached, AttachedFile
+from bot.reply.edits import Edits, Offer, Post, Update
+from bot.reply.messages import (
+    NOTHING_SHOWN,
+    TURNS,
+    Begin,
+    Call,
+    Carrier,
+    Change,
+    Delete,
+    Life,
+    PageView,
+    ReplyMessage,
+    Shown,
+    Turn,
+    Upload,
+    Verdict,
+    Wanted,
+    after,
+    shown_transcript,
+)
+from bot.reply.streams import AppendStream, StartStream, StopStream
+
+MAX_PAGES = 5
+"""A longer answer comes as a file, and only its first pages are messages."""
+MAX_PAGES_WITHOUT_FILE = 20
+"""Where Slack takes no file, what comes after these pages is left out. A page of tables may hold 15 characters."""
+UPLOAD_TRIES = 3
+EDITS_AFTER_A_STEP = 2
+"""After so many edits without a new search or call, the reply is edited as often as any other."""
+
+
+METHODS: Mapping[type[Call], str] = {
+    Post: "chat.postMessage",
+    Update: "chat.update",
+    Upload: "files.completeUploadExternal",
+    Delete: "chat.delete",
+    StartStream: "chat.startStream",
+    AppendStream: "chat.appendStream",
+    StopStream: "chat.stopStream",
+}
+"""The Slack method whose budget a call uses."""
+
+
+class Reply:
+    """Shows an answer in Slack. An earlier attempt's text stays until this attempt's is longer.
+
+    `shown`: what Slack shows of it already.
+    """
+
+    page_chars = PAGE_CHARS
+    """The most characters of a page in the full form. Tests use fewer."""
+
+    def __init__(self, answer: Answer, shown: Shown = NOTHING_SHOWN) -> None:
+        self.answer = answer
+        self.life = Life.QUEUED if shown.queued else Life.BEGINNING
+        self._edits = Edits(shown.stream_page)
+        """Carries all pages that nothing else does. A take-over breaks the pages where they were."""
+        self.messages = [
+            *(ReplyMessage(MessageRole.PAGE, ts, self._edits) for ts in shown.page_ts),
+            *(ReplyMessage(MessageRole.REPLACED, ts, self._edits) for ts in shown.replaced_ts),
+            *(ReplyMessage(MessageRole.FILE, attached.ts, self._edits, attached) for attached in shown.attached),
+            *(ReplyMessage(role, "", self._edits) for role in shown.unanswered),
+        ]
+        """What Slack shows of the reply, may show of it, and has to be deleted of it."""
+        self._skips_deletions = False
+        """Slack refused a deletion for minutes, so no more deletions are sent."""
+        self._transcript = shown_transcript(self.job.transcripts.values())
+        self._pages = self._empty_pages()
+        self._shown_pages = 0
+        """So many pages are full and shown, and aren't compared again."""
+        self.earlier = shown
+        self._activity = ""
+        self._asks: tuple[Ask, ...] = ()
+        self._edits_since_step = EDITS_AFTER_A_STEP
+        """How often the reply was edited since a search or a call last began or ended."""
+        self._files: tuple[AttachedFile, ...] = ()
+        self._upload_tries = UPLOAD_TRIES
+        self._lay_out(self._pages, answer.kept)
+        if shown.outdated and not shown.queued:
+            self.happened(Turn.GROW)
+
+    @property
+    def job(self) -> Job:
+        """The job that the answer is for."""
+        return self.answer.job
+
+    def of(self, *roles: MessageRole) -> list[ReplyMessage]:
+        """Returns the messages with these roles, in the order of the roles and then in Slack's."""
+        return [message for role in roles for message in self.messages if message.role is role]
+
+    @property
+    def page_ts(self) -> tuple[str, ...]:
+        """The messages that readers see of the reply, apart from its files."""
+        return tuple(message.ts for message in self.of(*READ_ROLES))
+
+    @property
+    def recorded(self) -> tuple[RecordedMessage, ...]:
+        """The messages as they go on record: first the pages, in order."""
+        earlier = max(0, self.job.version - self.earlier.outdated)
+        pages = [
+            RecordedMessage(
+                page.ts,
+                MessageRole.PAGE,
+                page.shown.version if isinstance(page.shown, PageView) else earlier,
+                number >= self._edits.short_from,
+            )
+            for number, page in enumerate(self.of(MessageRole.PAGE))
+        ]
+        others = (message for message in self.messages if message.role is not MessageRole.PAGE)
+        return (*pages, *(RecordedMessage(message.ts, message.role) for message in others))
+
+    @property
+    def text(self) -> str:
+        """The text that readers are to see."""
+        return self.answer.text if self.ended else self.answer.kept
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more text will come, shown or not."""
+        return self.life.has_ended
+
+    @property
+    def gone(self) -> bool:
+        """Whether the reply's messages were deleted, or its channel is closed to Typist."""
+        return self.life in (Life.GONE, Life.SHUT_OUT)
+
+    @property
+    def unshown(self) -> bool:
+        """Whether Slack refused the reply for minutes, or for good."""
+        return self.life is Life.UNSHOWN
+
+    @property
+    def begun(self) -> bool:
+        """Whether Slack shows some of the text, or the end."""
+        shown = (message.shown for message in self.of(MessageRole.PAGE))
+        return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
+
+    @property
+    def for_outbox(self) -> OutboxKind | None:
+        """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
+        if self.of(MessageRole.STRAY):
+            return OutboxKind.DELETE_REPLY
+        # A message that still grows would be there when the channel is opened again.
+        is_left = self.unshown or self.of(*UNANSWERED) or (self.life is Life.SHUT_OUT and self.page_ts)
+        is_left = is_left or (self._skips_deletions and not self.gone)
+        return OutboxKind.SHOW_END if is_left else None
+
+    @property
+    def needs(self) -> tuple[type[Call], ...]:
+        """The calls that the growing page's carrier will still make."""
+        others = [message.carrier for message in self.messages if message.carrier is not self._edits]
+        return self._edits.needed_beside(others, ended=self.ended)
+
+    @property
+    def keeps_stop(self) -> bool:
+        """Whether Slack's own Stop has to stay: the answer goes on."""
+        return self.earlier.has_stop and not self.ended
+
+    def urgency_of(self, call: Call) -> Urgency:
+        """Returns the urgency of a call."""
+        if self.ended or (isinstance(call, Change) and call.is_closing):
+            return Urgency.FINAL
+        view = call.view if isinstance(call, Change) else None
+        if view is None or view.asks or not (self.begun or view.activity):
+            return Urgency.FIRST
+        return Urgency.STEP if self._edits_since_step < EDITS_AFTER_A_STEP else Urgency.PROGRESS
+
+    def append(self, delta: str) -> None:
+        """Adds text from the model."""
+        was_behind = self.answer.is_behind
+        self.answer.append(delta)
+        if not delta or self.answer.is_behind:
+            return
+        if was_behind:
+            self._show_own()
+        else:
+            self._pages.append(delta)
+            self._keep_to_form()
+        self.happened(Turn.GROW)
+
+    def _show_own(self) -> None:
+        """Shows this attempt's text in place of an earlier attempt's."""
+        self._shown_pages = 0
+        self._lay_out(self._empty_pages(), self.answer.text)
+
+    def show_activity(self, activity: str, asks: tuple[Ask, ...] = ()) -> None:
+        """Shows what the model is doing, or what it asks, below the text; "" shows that it writes again."""
+        if (activity, asks) != (self._activity, self._asks):
+            self._edits_since_step = 0
+        self._activity, self._asks = activity, asks
+        if activity or asks:
+            self.happened(Turn.GROW)
+        if asks:
+            self._edits.shorten_if_full(self._last, self._page(self._last).markdown)
+            self._keep_to_form()
+
+    def show_transcripts(self, transcripts: Iterable[str]) -> None:
+        """Shows what is said in the question's recordings above the answer, whose pages have less room then.
+
+        Once there is text, it changes nothing: the pages stay where they break.
+        """
+        if self.answer.kept:
+            return
+        self._transcript = shown_transcript(transcripts)
+        self._pages = self._empty_pages()
+        if self._transcript:
+            self.happened(Turn.GROW)
+
+    def finish(self, end: End) -> None:
+        """Records how the answer ended; no more text will come."""
+        if self.answer.end is None:
+            self.answer.close(end)
+        self.answer.end = end
+        if self.answer.is_behind:
+            self._show_own()
+        self.happened(Turn.FINISH)
+        self._close()
+        self._settle()
+        self._look_whether_all_is_shown()
+
+    def happened(self, turn: Turn) -> None:
+        """Records what becomes of the reply."""
+        self.life = after(self.life, turn)
+
+    def leaves(self, call: Begin) -> None:
+        """Notes that a call leaves which makes a message."""
+        self.messages.append(ReplyMessage(unanswered_role(call), "", self._edits))
+
+    def answered(self, call: Begin, *, is_lost: bool) -> None:
+        """Notes that such a call is over. `is_lost`: Slack may have done it, now or later."""
+        unanswered = self.of(unanswered_role(call))
+        if unanswered and not (is_lost and len(unanswered) == 1):
+            self.messages.remove(unanswered[-1])
+
+    def cleaned_up(self) -> None:
+        """Notes that Slack shows nothing of the reply beside its messages."""
+        self.messages = [message for message in self.messages if message.role not in UNANSWERED]
+
+    def confirmed(self, call: Call, ts: str) -> None:
+        """Records that Slack did a call; `ts` is the message's, "" if it isn't known."""
+        match call:
+            case Begin():
+                self._began(call, ts)
+            case Change():
+                self._changed(call)
+            case Upload(files=files):
+                attached = Attached(ts, (), attachments.keys(files))
+                self.messages.append(ReplyMessage(MessageRole.FILE, ts, self._edits, attached))
+            case Delete():
+                self._forget(call.ts)
+        self._look_whether_all_is_shown()
+
+    def _began(self, call: Begin, ts: str) -> None:
+        carrier = self._carrier_of(call)
+        if carrier is None:
+            return
+        self._add_page(ts, carrier, call.view)
+        self._confirm(carrier, call)
+
+    def _add_page(self, ts: str, carrier: Carrier, shown: PageView | None) -> None:
+        self.messages.append(ReplyMessage(MessageRole.PAGE, ts, carrier, shown))
+        self._edits.begins = None
+
+    def _changed(self, call: Change) -> None:
+        message = self._message_at(call.ts)
+        message.shown = call.view
+        self._edits_since_step += 1
+        self._confirm(message.carrier, call)
+
+    def _confirm(self, carrier: Carrier, call: Begin | Change) -> None:
+        plain_from = self._edits.plain_from
+        carrier.confirmed(call)
+        self._end_carriers(keeps_shown=True)
+        self._reform_since(plain_from)
+        self._settle()
+
+    def found(self, ts: str) -> None:
+        """Records that a post whose answer was lost was done, whatever text it carried.
+
+        A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
+        """
+        shown = self._view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
+        self._add_page(ts, self._edits, shown)
+        self._look_whether_all_is_shown()
+
+    def refused(self, call: Call, reason: Refusal) -> None:
+        """Records that Slack refused a call: the next call has another form, or is the same again."""
+        match call:
+            case Upload():
+                self._refused_upload(reason)
+            case Delete() if reason is Refusal.TOKEN_GONE:
+                self.give_up()
+            case Delete() if not reason.may_pass:
+                self._forget(call.ts)
+            case Begin() | Change():
+                self._refused_page(call, reason)
+        self._look_whether_all_is_shown()
+
+    def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
+        carrier = self._carrier_of(call)
+        if carrier is None:
+            return
+        plain_from = self._edits.plain_from
+        match carrier.refused(call, reason):
+            case Verdict.GONE:
+                self.happened(Turn.SHUT_OUT if reason is Refusal.CHANNEL_GONE else Turn.LOSE)
+            case Verdict.LATER:
+                # Text that still comes would be lost: it is tried again until the retry policy gives the reply up.
+                if self.ended:
+                    self.happened(Turn.GIVE_UP)
+            case Verdict.REPLACE:
+                self._abandon_messages(call.page)
+            case None:
+                pass
+            case other if isinstance(call, Change):
+                self._message_at(call.ts).carrier = other
+        self._end_carriers()
+        self._reform_since(plain_from)
+
+    def limited(self, call: Call) -> None:
+        """Records that a call would have to wait, for its rate or for its channel."""
+        if isinstance(call, Begin) and (carrier := self._carrier_of(call)):
+            carrier.limited(call)
+            self._end_carriers()
+
+    def keep_to_edits(self) -> None:
+        """Has edits carry all that comes, also on a page that another carrier has."""
+        self._edits.offer = None
+        self.leave_carriers()
+
+    def offer(self, offer: Offer) -> None:
+        """Allows another carrier for pages that begin."""
+        self._edits.offer = offer
+
+    def prepare(self, now: float) -> None:
+        """Ends what carriers may do no longer, and decides what carries a page that begins."""
+        self.leave_carriers(now)
+        if self._edits.choose(self.next_call(), now):
+            self._keep_to_form()
+
+    def leave_carriers(self, now: float = math.inf) -> None:
+        """Leaves pages to edits that other carriers have had for as long as they may."""
+        for carrier in filter(None, (self._edits.begins, *(message.carrier for message in self.messages))):
+            carrier.leave(now)
+
+    def _end_carriers(self, *, keeps_shown: bool = False) -> None:
+        """Hands pages whose carrier is over to edits."""
+        if self._edits.begins is not None and self._edits.begins.is_over:
+            self._edits.begins = self._edits
+        for message in self.messages:
+            if message.carrier.is_over:
+                message.carrier = self._edits
+                message.shown = message.shown if keeps_shown else None
+
+    def posted_outside_thread(self, ts: str) -> None:
+        """Records a page that Slack posted outside its thread: it is deleted, and the reply ends."""
+        self.messages.append(ReplyMessage(MessageRole.STRAY, ts, self._edits))
+
+    def give_up(self) -> None:
+        """Ends the reply without its next call, which Slack has refused for minutes."""
+        match self.next_call():
+            case Delete() if not self.of(MessageRole.STRAY):
+                self._skips_deletions = True
+            case Upload():
+                self._refused_upload(Refusal.FORBIDDEN)
+            case _:
+                self.happened(Turn.GIVE_UP)
+        self._look_whether_all_is_shown()
+
+    def may_be_posted_again(self, call: Call) -> TypeGuard[Update]:
+        """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
+        return isinstance(call, Update) and self.life is Life.ENDING
+
+    def post_again(self, page: int) -> None:
+        """Has new messages show a page and all later ones, because edits are spent. The old ones are deleted then."""
+        self.happened(Turn.POST_AGAIN)
+        self._abandon_messages(page)
+
+    def filled(self, call: Call) -> Call | None:
+        """Returns a call that leaves now with its text; None if nothing is to be sent yet, or another one is."""
+        if isinstance(call, Begin | Change) and (carrier := self._carrier_of(call)):
+            return carrier.filled(call)
+        return call
+
+    def next_call(self) -> Call | None:
+        """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
+        if self.life.is_over:
+            return None
+        if strays := self.of(MessageRole.STRAY):
+            return Delete(self.job.question, strays[0].ts, keeps_stop=self.keeps_stop)
+        if self.life is Life.BEGINNING and self.of(MessageRole.PAGE):
+            return None
+        return self._next_release() or self._next_page() or self._next_other_call()
+
+    def _next_release(self) -> Change | None:
+        pages = self.of(MessageRole.PAGE)[: self._last + 1]
+        for message in self.messages:
+            if message.carrier is not self._edits:
+                is_page = message in pages
+                page = pages.index(message) if is_page else 0
+                wanted = Wanted(self.job.question, page, PageView(""), self.ended, self.keeps_stop)
+                if release := message.carrier.release(wanted, message.ts, is_page=is_page):
+                    return release
+        return None
+
+    def _next_page(self) -> Call | None:
+        pages = self.of(MessageRole.PAGE)
+        for page in range(self._shown_pages, self._last + 1):
+            wanted = Wanted(self.job.question, page, self._view(page), self.ended, self.keeps_stop)
+            if page >= len(pages):
+                return self._edits.first_call(wanted)
+            if call := pages[page].carrier.next_call(wanted, pages[page]):
+                return call
+        return None
+
+    def _next_other_call(self) -> Call | None:
+        """Returns the next call that is not about a page: files to share, and messages to delete."""
+        if missing := self._missing():
+            return Upload(self.job.question, missing)
+        if self._skips_deletions:
+            return None
+        unused = self.of(MessageRole.PAGE)[self._last + 1 :]
+        if surplus := self.of(MessageRole.REPLACED) or unused:
+            return Delete(self.job.question, surplus[0].ts, keeps_stop=self.keeps_stop)
+        return self._delete_of_files()
+
+    def _look_whether_all_is_shown(self) -> None:
+        if (self.life, Turn.SHOW) in TURNS and self.next_call() is None:
+            self.happened(Turn.SHOW)
+
+    def _abandon_messages(self, page: int) -> None:
+        """Has a page and all later ones posted again: the pages' order stays."""
+        for message in self.of(MessageRole.PAGE)[page:]:
+            message.role = MessageRole.REPLACED
+        self._shown_pages = min(self._shown_pages, page)
+
+    @property
+    def _last(self) -> int:
+        """The last page that is shown."""
+        last = len(self._pages.full) - (not self._pages.is_complete)
+        return min(last, self._max_pages - 1)
+
+    @property
+    def _max_pages(self) -> int:
+        return MAX_PAGES if self._upload_tries else MAX_PAGES_WITHOUT_FILE
+
+    def _view(self, page: int) -> PageView:
+        shown = self._page(page)
+        view = PageView(
+            shown.markdown,
+            end_chars=shown.end,
+            version=self.job.version,
+            open_files=self.answer.open_files,
+            transcript=self._transcript if page == 0 else "",
+            asked_on=texts.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
+        )
+        view = self._edits.formed(view, page)
+        if self._is_full(page):
+            return view
+        end = self.answer.end if self.ended else None
+        if end and not self._missing():
+            is_left_out = not self._upload_tries and page < len(self._pages.full)
+            left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
+            notices = (end.notice, attachments.notice_of(self._files, self._rest), left_out)
+            return replace(view, end=replace(end, notice=" ".join(filter(None, notices))))
+        if page < len(self._pages.full):
+            return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
+        # While calls wait for a decision, nothing is processing, so Slack shows no Stop.
+        return replace(
+            view,
+            growing=True,
+            queued=self.life is Life.QUEUED,
+            has_stop=self.earlier.has_stop and not self._asks,
+            activity=self._activity,
+            asks=self._asks,
+        )
+
+    def _page(self, page: int) -> Page:
+        return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
+
+    def _settle(self) -> None:
+        """Marks full pages as final once Slack shows them, so that they aren't compared again, and lays out the next.
+
+        While a page is not final, Slack has a call to make for it: nothing else would lay out the rest.
+        """
+        while self._is_final(self._shown_pages):
+            self._shown_pages += 1
+            if self._has_more_pages and self._shown_pages > self._last:
+                self._pages.lay_out(self._shown_pages + 1)
+                self._keep_to_form()
+                if self.ended:
+                    self._close()
+
+    def _is_final(self, page: int) -> bool:
+        """Whether Slack shows a full page as it stays."""
+        shown = self.of(MessageRole.PAGE)[page : page + 1]
+        return bool(shown) and self._is_full(page) and shown[0].shown == self._view(page)
+
+    def _is_full(self, page: int) -> bool:
+        """Whether a page is followed by another one."""
+        return page < self._last or self._has_more_pages
+
+    @property
+    def _has_more_pages(self) -> bool:
+        """Whether messages follow whose pages aren't laid out."""
+        return not self._pages.is_complete and len(self._pages.full) < self._max_pages
+
+    def _close(self) -> None:
+        """Completes the pages, and decides which files belong below them."""
+        self._pages.close()
+        self._shown_pages = min(self._shown_pages, len(self._pages.full))
+        if not self._upload_tries or not self._pages.full or self._has_more_pages:
+            self._files = ()
+            return
+        text = self.text
+        ts = self.job.question.ts
+        whole = [attachments.whole_answer(text, ts)] if len(self._pages.full) >= MAX_PAGES else []
+        self._files = (*whole, *attachments.long_code(text, ts))
+
+    @property
+    def _rest(self) -> str:
+        """What no message shows of an answer whose file has the whole."""
+        return self.text[self._page(self._last).end :]
+
+    def _attached(self) -> list[Attached]:
+        return [message.shown for message in self.of(MessageRole.FILE) if isinstance(message.shown, Attached)]
+
+    def _missing(self) -> tuple[AttachedFile, ...]:
+        """Returns the files that Slack doesn't show yet."""
+        wanted = attachments.keys(self._files)
+        shown = set[attachments.FileKey]().union(*(m.files for m in self._attached() if m.files <= wanted))
+        return tuple(file for file in self._files if file.key not in shown)
+
+    def _delete_of_files(self) -> Delete | None:
+        """Returns the deletion of files that belong to an earlier attempt's text."""
+        if not self.ended and (self.answer.is_behind or not self.earlier.outdated):
+            return None
+        wanted = attachments.keys(self._files)
+        surplus = next((message for message in self._attached() if not message.files <= wanted), None)
+        return Delete(self.job.question, surplus.ts, surplus.file_ids) if surplus else None
+
+    def _refused_upload(self, reason: Refusal) -> None:
+        """Records that an upload was refused. Without files, the text continues in pages."""
+        self._upload_tries = self._upload_tries - 1 if reason.may_pass else 0
+        if not self._upload_tries:
+            self._files = ()
+
+    def _empty_pages(self) -> Pages:
+        """Returns the pages of a text that is yet to come."""
+        heard = texts.heard(self._transcript) if self._transcript else ""
+        first = Page(taken_chars=counted_chars(heard))
+        return Pages(*self._edits.limits(0, self.page_chars), first, max_full=1)
+
+    def _reform_since(self, plain_from: float) -> None:
+        """Lays pages out again that were plain and no longer are, or the reverse."""
+        if self._edits.plain_from != plain_from:
+            self._reform(int(min(plain_from, self._edits.plain_from)))
+
+    def _reform(self, page: int) -> None:
+        """Lays the text out again from a page on, in its form, as far as the pages before it are shown."""
+        old = self._pages
+        first = replace(self._page(page), source="")
+        pages = Pages(*self._edits.limits(page, self.page_chars), first, max_full=self._shown_pages + 1)
+        pages.full = old.full[:page]
+        self._lay_out(pages, old.text(page))
+        if self.ended:
+            self._close()
+        self._settle()
+
+    def _lay_out(self, pages: Pages, text: str) -> None:
+        self._pages = pages
+        pages.append(text)
+        self._keep_to_form()
+
+    def _keep_to_form(self) -> None:
+        """Lays the text out again from where pages have another form, once it reaches them."""
+        begins = self._edits.last_form_begins(len(self._pages.full) + 1)
+        limits = self._pages.limit_chars, self._pages.limit_bytes
+        if begins is not None and self._edits.limits(begins, self.page_chars) != limits:
+            self._reform(begins)
+
+    def _carrier_of(self, call: Begin | Change) -> Carrier | None:
+        """Returns the carrier that a call is of; None if a call ends late, and its carrier is over."""
+        match call:
+            case Change(ts=ts):
+                message = self._message(ts)
+                return message.carrier if message else None
+            case Post():
+                return self._edits
+        return self._edits.begins
+
+    def _message(self, ts: str) -> ReplyMessage | None:
+        return next((message for message in self.messages if message.ts == ts), None)
+
+    def _message_at(self, ts: str) -> ReplyMessage:
+        return next(message for message in self.messages if message.ts == ts)
+
+    def _forget(self, ts: str) -> None:
+        if any(message.ts == ts for message in self.of(MessageRole.STRAY)):
+            self.happened(Turn.LOSE)
+        self.messages = [message for message in self.messages if message.ts != ts]
+
+
+def unanswered_role(call: Begin) -> MessageRole:
+    """Returns the role of the message that a call makes, while it has no answer."""
+    return MessageRole.POSTING if isinstance(call, Post) else MessageRole.STARTING

@@ -1,0 +1,181 @@
+"""Native streams: a page starts as a message with its first words, grows by appends, and is stopped. Pure.
+
+What was appended stays. So only text that can't change anymore is appended (markdown/render.py). Whatever goes wrong
+with a stream ends in the same way: it is stopped, and the page is edited as a whole. So a stream needs to be right only
+about what it has appended, and an edit covers all else.
+
+A start that fails is the exception: as far as Slack says, there is no stream to stop, and the page is posted. If Slack
+did start a stream, the delivery finds it (bot/reply/delivery.py).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+
+from bot.core.carriers import STREAM_BYTES
+from bot.errors import Refusal
+from bot.markdown.render import has_definitions, rendered, stable_prefix
+from bot.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class StartStream(Begin):
+    """Shows a page's first words in a new message that grows by appends. `text` is filled in when it leaves."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendStream(Change):
+    """Appends to a page. `text` is filled in when it leaves."""
+
+    view: PageView
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StopStream(Change):
+    """Appends the rest of a page and what belongs below it, and stops the stream; without a view it only stops it."""
+
+    view: PageView | None = None
+    text: str = ""
+    keeps_stop: bool = field(default=False, compare=False)
+    """The answer goes on, and Slack's own Stop stays. Otherwise Slack removes it with the stream."""
+
+    @property
+    def is_closing(self) -> bool:
+        return True
+
+
+class Stage(Enum):
+    """Where a stream stands."""
+
+    STARTING = auto()
+    OPEN = auto()
+    LEFT = auto()
+    """It has to be stopped, and an edit shows the whole page: what Slack shows isn't known, or has to change."""
+    OVER = auto()
+
+
+class _Event(Enum):
+    START = auto()
+    FAIL = auto()
+    """It didn't start."""
+    LEAVE = auto()
+    CLOSE = auto()
+    """It was stopped, by us or by Slack."""
+
+
+_STAGES: Mapping[tuple[Stage, _Event], Stage] = {
+    (Stage.STARTING, _Event.START): Stage.OPEN,
+    (Stage.STARTING, _Event.FAIL): Stage.OVER,
+    (Stage.OPEN, _Event.LEAVE): Stage.LEFT,
+    (Stage.OPEN, _Event.CLOSE): Stage.OVER,
+    (Stage.LEFT, _Event.CLOSE): Stage.OVER,
+}
+"""Where each event leads. An event that is missing for a stage has no effect there."""
+
+_NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
+    Stage.STARTING: (StartStream, AppendStream, StopStream),
+    Stage.OPEN: (AppendStream, StopStream),
+    Stage.LEFT: (AppendStream, StopStream),
+    Stage.OVER: (),
+}
+
+
+class Stream:
+    """The Carrier of one page.
+
+    `until`: the stream is left then, by the scheduler's clock. `stage`: LEFT if Slack says that a page still grows.
+    """
+
+    page_bytes = STREAM_BYTES
+
+    def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
+        self.stage = stage
+        self._until = until
+        self._sent = ""
+        """What Slack has appended."""
+
+    @property
+    def needs(self) -> tuple[type[Call], ...]:
+        return _NEEDS[self.stage]
+
+    @property
+    def is_over(self) -> bool:
+        return self.stage is Stage.OVER
+
+    def first_call(self, wanted: Wanted) -> StartStream:
+        return StartStream(wanted.question, wanted.page, wanted.view)
+
+    def next_call(self, wanted: Wanted, message: ReplyMessage) -> AppendStream | StopStream | None:
+        if not wanted.view.growing:
+            return StopStream(wanted.question, wanted.page, message.ts, wanted.view, keeps_stop=wanted.keeps_stop)
+        if message.shown == wanted.view:
+            return None
+        return AppendStream(wanted.question, wanted.page, message.ts, wanted.view)
+
+    def release(self, wanted: Wanted, ts: str, *, is_page: bool) -> StopStream | None:
+        if self.stage is Stage.LEFT or not is_page:
+            return StopStream(wanted.question, wanted.page, ts, keeps_stop=wanted.keeps_stop)
+        return None
+
+    def filled(self, call: Begin | Change) -> Begin | Change | None:
+        match call:
+            case StartStream(view=view):
+                text = stable_prefix(view.markdown)
+                return replace(call, text=text) if text else None
+            case AppendStream(view=view) | StopStream(view=PageView() as view):
+                # Whether Slack finds a definition that comes later in a stream is not known. In an edit it does.
+                if has_definitions(view.markdown):
+                    self._happened(_Event.LEAVE)
+                    return None
+                if isinstance(call, AppendStream):
+                    more = self._rest(stable_prefix(view.markdown), may_be_shorter=True)
+                    return replace(call, text=more) if more else None
+                rest = self._rest(rendered(view.markdown, growing=False))
+                return None if rest is None else replace(call, text=rest)
+        return call
+
+    def _rest(self, text: str, *, may_be_shorter: bool = False) -> str | None:
+        """Returns what remains to be appended of a text; None if nothing does, or something else was appended."""
+        if text.startswith(self._sent):
+            return text[len(self._sent) :]
+        if not (may_be_shorter and self._sent.startswith(text)):
+            self._happened(_Event.LEAVE)
+        return None
+
+    def leave(self, now: float) -> None:
+        if now >= self._until:
+            # A start may be under way, which is left once it has an answer.
+            self._until = -math.inf
+            self._happened(_Event.LEAVE)
+
+    def limited(self, call: Begin | Change) -> None:
+        if isinstance(call, StartStream):
+            self._happened(_Event.FAIL)
+
+    def confirmed(self, call: Begin | Change) -> None:
+        match call:
+            case StartStream(text=text):
+                self._sent = text
+                self._happened(_Event.START)
+            case AppendStream(text=text):
+                self._sent += text
+            case StopStream():
+                self._happened(_Event.CLOSE)
+
+    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
+        if isinstance(call, StartStream):
+            self._happened(_Event.FAIL)
+        elif reason.is_gone:
+            return Verdict.GONE
+        elif reason is Refusal.STREAM_CLOSED or (call.view is None and not reason.may_pass):
+            self._happened(_Event.CLOSE)
+        else:
+            self._happened(_Event.LEAVE)
+        return None
+
+    def _happened(self, event: _Event) -> None:
+        self.stage = _STAGES.get((self.stage, event), self.stage)

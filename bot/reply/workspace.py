@@ -1,0 +1,72 @@
+"""The parts that serve one Slack team: the bot's identity, its budget, its edit scheduler, and its caches.
+
+Everything that talks to Slack for a team is built here once, on one client and one budget.
+"""
+
+from collections.abc import Callable, Collection
+
+from bot.clock import Clock
+from bot.core.carriers import CarrierSetting
+from bot.core.job import Lease
+from bot.core.triage import Identity
+from bot.reply.delivery import MessageTransport
+from bot.reply.outbox_sender import OutboxSender
+from bot.reply.posted import PostedReplies
+from bot.reply.scheduler import EditScheduler
+from bot.slack.budget import RateBudget
+from bot.slack.canvases import Canvases
+from bot.slack.channel_reader import ChannelReader
+from bot.slack.client import PacedClient, SlackClient
+from bot.slack.files import Files
+from bot.slack.history import History
+from bot.slack.manifest import REACTIONS_SCOPE
+from bot.slack.pane import Pane
+from bot.slack.posting import EphemeralMessages, ThreadPoster
+from bot.slack.search import SlackSearch
+from bot.slack.surfaces import Surfaces
+from bot.slack.users import ChannelReaders, Users
+from bot.store.queue.worker import WorkerQueue
+from bot.store.rate_ledger import RateLedger
+
+
+class Workspace:
+    """The parts that serve one Slack team.
+
+    `me`: the bot in that team. `scopes`: what the bot token is granted; None if Slack doesn't say.
+    """
+
+    def __init__(
+        self,
+        me: Identity,
+        client: SlackClient,
+        *,
+        ledger: RateLedger,
+        worker_queue: WorkerQueue,
+        clock: Clock,
+        carrier: CarrierSetting = CarrierSetting.EDIT,
+        scopes: Collection[str] | None = None,
+        token_refused: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.me = me
+        self.lease = Lease()
+        self.telemetry = client.telemetry
+        self.token_refused = token_refused
+        """Returns whether Slack refuses the bot token now."""
+        self.budget = RateBudget(ledger, clock)
+        self.paced = paced = PacedClient(client, self.budget, clock)
+        posted = PostedReplies(paced, me.user_id)
+        threads = ThreadPoster(paced)
+        self.users = Users(paced, me.team_id)
+        transport = MessageTransport(client, paced, posted, self.users)
+        self.scheduler = EditScheduler(transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry)
+        self.history = History(paced, me.bot_id)
+        self.files = Files(client)
+        self.canvases = Canvases(paced, scopes, me.user_id)
+        self.has_reactions = scopes is None or REACTIONS_SCOPE in scopes
+        self.ephemeral = EphemeralMessages(paced)
+        self.surfaces = Surfaces(client, paced, threads, self.ephemeral, me.user_id)
+        self.pane = Pane(paced)
+        readers = ChannelReaders(paced, self.users)
+        self.search = SlackSearch(paced, readers)
+        self.channel_reader = ChannelReader(paced, self.users, self.history, readers)
+        self.outbox_sender = OutboxSender(transport, posted, threads, me.user_id)

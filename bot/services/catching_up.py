@@ -1,0 +1,319 @@
+"""Catching up: finds the questions that nobody heard, and has them answered.
+
+Slack gives an event up after its last try (store/listening.py). If no process heard anything from Slack for longer,
+whatever the reason was, one of them looks for the questions of that time once Slack is heard again:
+
+1. In the conversations and threads of recent questions, the newest first.
+2. In the other direct messages, and then in the other channels that the bot is a member of.
+3. In threads that began in that time and don't mention the bot at their root.
+
+A message counts if it is in a direct message or mentions the bot, and a person wrote it. Intake decides about it as
+about a live one, and takes each message once: what Slack delivers late, or what was read before, changes nothing. Slack
+shows messages as they are now, so edits are read, and deleted questions aren't there.
+
+Old questions, and those to which other people have replied, aren't answered unasked: their askers are offered an
+answer. Live answers read conversations within the same limits of Slack, so some calls of each minute are left to them.
+
+Not seen: mentions in older threads in which the bot was never asked anything, and what stands beyond MAX_PAGES.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bot.core.conversation import Message, Question, ThreadKey, is_direct, mentioned_users
+from bot.core.triage import by_person, stop_in
+from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
+from bot.reply.workspace import Workspace
+from bot.services.intake import Intake
+from bot.slack.budget import CALLS_PER_MINUTE
+from bot.slack.format.message_text import messages_in
+from bot.slack.format.payload import Json, json_objects, next_cursor, string
+from bot.slack.retry import HISTORY_PAGE, Retrying
+from bot.store import Stores
+from bot.store.listening import Missed, Tally
+
+LOOK_S = 5.0
+"""How often it is put on record that Slack was heard."""
+HOUR_S = 3_600.0
+WITHIN_S = HOUR_S
+"""The longest that one catch-up takes. What is left then is given up, and the log says so."""
+PAGE_MESSAGES = 200
+MAX_PAGES = 5
+"""Pages of one conversation or thread."""
+MAX_THREADS = 200
+"""Threads of recent questions that are read."""
+RECENT_S = 14 * 24 * HOUR_S
+KEPT_CALLS = 15
+"""Calls of a method that are left to live answers, of 50 a minute."""
+YIELDED_TURNS = 2
+"""How often the time of a 429 passes once more before the next try."""
+TURN_S = 0.5
+"""The pause before the next look whether a call may go."""
+TYPES = ("im", "mpim", "private_channel", "public_channel")
+"""Each is asked for alone, because Slack refuses all if the scope of one is missing."""
+
+log = logging.getLogger(__name__)
+
+
+class _NotOurs(Exception):
+    """Another process has the catch-up, or another gap came."""
+
+
+class _Unfinished(TypistError):
+    """Slack didn't give some conversations, and may do so later."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A conversation's messages outside of threads, or a thread."""
+
+    channel_id: str
+    thread_ts: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.channel_id} {self.thread_ts}".strip()
+
+    @staticmethod
+    def of(key: str) -> "_Place":
+        channel_id, _, thread_ts = key.partition(" ")
+        return _Place(channel_id, thread_ts)
+
+
+@dataclass(eq=False)
+class CatchingUp:
+    """Puts on record when Slack is heard, and catches up after a gap."""
+
+    stores: Stores
+    workspace: Workspace
+    intake: Intake
+    heard_at: Callable[[], float | None]
+    """Returns when this process last heard from Slack, by the monotonic clock; None if it never did."""
+    hours: int
+    """How far back questions are looked for; 0: not at all."""
+    answer_hours: int
+    """Questions that are older are offered an answer."""
+    _recorded: float | None = field(default=None, init=False)
+    """The newest time that is on record."""
+    _under_way: asyncio.Task[None] | None = field(default=None, init=False)
+
+    async def run(self) -> None:
+        """Looks every few seconds, until canceled."""
+        try:
+            while True:
+                try:
+                    await self._look()
+                except StoreError as error:
+                    log.error("catch-up: database unavailable, retrying: %s", error)
+                await self.stores.clock.sleep(LOOK_S)
+        finally:
+            if self._under_way is not None:
+                self._under_way.cancel()
+                await asyncio.gather(self._under_way, return_exceptions=True)
+
+    async def _look(self) -> None:
+        listening, team_id = self.stores.listening, self.workspace.me.team_id
+        heard_at = self.heard_at()
+        if heard_at is not None and heard_at != self._recorded:
+            clock = self.stores.clock
+            await listening.hear(team_id, clock.now() - (clock.monotonic() - heard_at))
+            self._recorded = heard_at
+        if self._under_way is not None and not self._under_way.done():
+            if not await listening.keep(team_id):
+                self._under_way.cancel()
+        elif self._recorded is not None and (missed := await listening.take(team_id)):
+            self._under_way = asyncio.create_task(self._caught_up(missed))
+
+    async def _caught_up(self, missed: Missed) -> None:
+        """Catches up; whatever fails, any process goes on with it once it is held no longer."""
+        try:
+            await self._catch_up(missed)
+        except _NotOurs:
+            log.info("catch-up: another process goes on with it")
+        except TypistError as error:
+            log.warning("catch-up: going on later: %s", error)
+        except Exception as error:
+            log.error("catch-up: failed, going on later: %s", trace_of(error))
+
+    async def _catch_up(self, missed: Missed) -> None:
+        if not self.hours:
+            await self.stores.listening.complete(missed)
+            return
+        log.info("catch-up: nothing came from Slack for %.0f min, looking for missed questions", missed.away_s / 60)
+        now = self.stores.clock.now()
+        oldest = max(missed.since, now - self.hours * HOUR_S)
+        left: deque[_Place] = deque()
+        failed: list[_Place] = []
+        try:
+            async with asyncio.timeout(max(0.0, missed.ends_at + WITHIN_S - now)):
+                left.extend(await self._places(missed, oldest))
+                while left:
+                    place = left[0]
+                    if place.key not in missed.done:
+                        try:
+                            found, tally = await self._look_at(place, f"{oldest:.6f}")
+                        except (RateLimited, Refused) as error:
+                            log.warning("catch-up: channel %s not read: %s", place.channel_id, error)
+                            failed.append(place)
+                        else:
+                            missed = missed.after(place.key, [thread.key for thread in found], tally)
+                            if not await self.stores.listening.record(missed):
+                                raise _NotOurs
+                            left.extend(found)
+                    left.popleft()
+                if failed:
+                    raise _Unfinished(f"{len(failed)} conversations were not read")
+        except TimeoutError:
+            log.warning("catch-up: given up after %.0f min", WITHIN_S / 60)
+        missed = missed.after("", (), Tally(unread=len({*left, *failed})))
+        if not await self.stores.listening.complete(missed):
+            raise _NotOurs
+        tally = missed.tally
+        log.info(
+            "catch-up: complete: away_min=%.0f looked_at=%d unread=%d answered=%d offered=%d. "
+            "Mentions in older threads without Typist can't be seen.",
+            missed.away_s / 60,
+            tally.looked_at,
+            tally.unread,
+            tally.answered,
+            tally.offered,
+        )
+
+    async def _places(self, missed: Missed, oldest: float) -> list[_Place]:
+        """Returns where to look, each place once: first where questions came last."""
+        team_id = self.workspace.me.team_id
+        since = self.stores.clock.now() - RECENT_S
+        recent: list[_Place] = []
+        for thread in await self.stores.listening.threads_since(team_id, since, MAX_THREADS):
+            recent.append(_Place(thread.channel_id))
+            # A thread that began later is found in its conversation.
+            if thread.thread_ts is not None and float(thread.thread_ts) < oldest:
+                recent.append(_Place(thread.channel_id, thread.thread_ts))
+        others = [_Place(channel_id) for channel_id in await self._conversations()]
+        return list(dict.fromkeys((*recent, *others, *map(_Place.of, missed.ahead))))
+
+    async def _conversations(self) -> list[str]:
+        """Returns the conversations that the bot is in, direct messages first, as far as Slack lists them."""
+        found: list[str] = []
+        for kind in TYPES:
+            cursor: str | None = None
+            try:
+                while cursor != "":
+                    arguments = {"types": kind, "exclude_archived": True, "limit": PAGE_MESSAGES, "cursor": cursor}
+                    answer = await self._call("users.conversations", **arguments)
+                    found += filter(None, (string(channel, "id") for channel in json_objects(answer, "channels")))
+                    cursor = next_cursor(answer)
+            except Refused as refused:
+                _raise_if_it_may_pass(refused)
+                log.warning("catch-up: conversations of type %s not listed: %s", kind, refused)
+        return found
+
+    async def _look_at(self, place: _Place, oldest: str) -> tuple[list[_Place], Tally]:
+        """Takes the questions of a place; returns threads to look at later, and what was done."""
+        read, is_all = await self._read(place, oldest)
+        tally = Tally(looked_at=1, unread=not is_all)
+        messages: list[Message] = []
+        for found in read:
+            messages.append(self._message(place, found))
+            # A thousand long messages take a while.
+            await asyncio.sleep(0)
+        by_people = (message for message in messages if place.thread_ts and by_person(message, self.workspace.me))
+        last_ts = {message.user_id: message.ts for message in by_people}
+        later: list[_Place] = []
+        for message, found in zip(messages, read, strict=True):
+            thread = _Place(place.channel_id, message.thread_ts or "")
+            is_root = message.thread_ts == message.ts
+            has_replies = not is_root or string(found, "latest_reply") > oldest
+            if message.ts <= oldest:
+                continue
+            if thread == place or not (thread.thread_ts and has_replies):
+                is_replied_to = any(ts > message.ts for writer, ts in last_ts.items() if writer != message.user_id)
+                tally += await self._take(message, is_replied_to=is_replied_to)
+            elif is_root and self._is_for_us(message):
+                # At once, because replies decide about it.
+                tally += (await self._look_at(thread, oldest))[1]
+            else:
+                later.append(thread)
+        return list(dict.fromkeys(later)), tally
+
+    async def _take(self, message: Message, *, is_replied_to: bool) -> Tally:
+        """Has intake decide about a message, if it is for us. Raises StoreError."""
+        if not self._is_for_us(message):
+            return Tally()
+        is_old = self.stores.clock.now() - float(message.ts) > self.answer_hours * HOUR_S
+        is_offered = is_old or is_replied_to
+        event_id = f"catch-up {message.channel_id} {message.ts}"
+        if not await self.intake.take(event_id, message, offered=is_offered):
+            return Tally()
+        return Tally(offered=1) if is_offered else Tally(answered=1)
+
+    def _is_for_us(self, message: Message) -> bool:
+        """Whether a person wrote a message to us, and it is no "stop", whose time is over."""
+        me = self.workspace.me
+        is_to_us = message.channel_type == "im" or me.user_id in mentioned_users(message.text)
+        return is_to_us and by_person(message, me) and stop_in(message, me) is None
+
+    def _message(self, place: _Place, found: Json) -> Message:
+        at = Question(ThreadKey(self.workspace.me.team_id, place.channel_id, None), found["ts"], "", "")
+        message = self.workspace.history.message_of(at, found)
+        # A question that we posted for a person has a job, or its own way to one (message_shortcut.py).
+        bot_id = string(found, "bot_id") or None
+        kind = "im" if is_direct(place.channel_id) else "channel"
+        return replace(message, channel_type=kind, bot_id=bot_id)
+
+    async def _read(self, place: _Place, oldest: str) -> tuple[list[Json], bool]:
+        """Returns a place's messages since a time, oldest first, and whether these are all.
+
+        A thread begins with its first message, whenever that was written. Raises RateLimited, and Refused for what may
+        pass.
+        """
+        read: dict[str, Json] = {}
+        bounds: dict[str, Any] = {"oldest": oldest}
+        for _ in range(MAX_PAGES):
+            method, arguments = "conversations.history", {"channel": place.channel_id, "limit": PAGE_MESSAGES}
+            if place.thread_ts:
+                method, arguments = "conversations.replies", {**arguments, "ts": place.thread_ts}
+            try:
+                answer = await self._call(method, **arguments, **bounds)
+            except Refused as refused:
+                _raise_if_it_may_pass(refused)
+                log.warning("catch-up: channel %s can't be read: %s", place.channel_id, refused)
+                return _in_order(read), False
+            page = messages_in(answer)
+            new = [message for message in page if message["ts"] not in read]
+            read |= {message["ts"]: message for message in new}
+            if not answer.get("has_more") or not new:
+                return _in_order(read), True
+            # A conversation comes newest first, and a thread oldest first.
+            bounds = {"oldest": page[-1]["ts"]} if place.thread_ts else {**bounds, "latest": page[-1]["ts"]}
+        return _in_order(read), False
+
+    async def _call(self, method: str, **arguments: Any) -> Json:
+        """Calls Slack once enough calls are left for live answers. Raises RateLimited and Refused."""
+        clock, client = self.stores.clock, self.workspace.paced
+
+        async def in_turn() -> Json:
+            while method in CALLS_PER_MINUTE and client.budget.spare(method) <= KEPT_CALLS:
+                await clock.sleep(TURN_S)
+            try:
+                return await client.call(method, **arguments)
+            except RateLimited as error:
+                # Of an app that gets one call a minute, live answers have the next ones.
+                await clock.sleep(YIELDED_TURNS * error.retry_after_s)
+                raise
+
+        return await Retrying(HISTORY_PAGE, clock, "a missed conversation can't be read").call(in_turn)
+
+
+def _raise_if_it_may_pass(refused: Refused) -> None:
+    """Raises a refusal after which the same call may succeed later, with another token if need be."""
+    if refused.reason.may_pass or refused.reason is Refusal.TOKEN_GONE:
+        raise refused
+
+
+def _in_order(read: dict[str, Json]) -> list[Json]:
+    return [read[ts] for ts in sorted(read)]

@@ -1,0 +1,254 @@
+"""Operation: the health that Typist reports, and the retention of what it has recorded.
+
+/healthz answers as long as the event loop runs; a process that doesn't answer is to be restarted. /readyz says whether
+new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
+/metrics is for Prometheus, if BOT_METRICS is on. `ask` asks another process on this machine whether it is ready.
+
+A web page can't read these by a name that it has made point here (DNS rebinding): only addresses and names that no
+stranger can register are answered.
+
+Retention removes texts older than BOT_RETENTION_DAYS, and audit entries older than AUDIT_DAYS.
+"""
+
+import asyncio
+import http.client
+import ipaddress
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from bot import __version__
+from bot.clock import Clock
+from bot.core.caps import DAY_S
+from bot.errors import SettingsError, TypistError, trace_of
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+    from bot.telemetry import Gauges, Telemetry
+
+log = logging.getLogger(__name__)
+
+AUDIT_DAYS = 400
+"""A year, and time to export it. Who has to keep entries for longer exports them."""
+HOUR_S = 3_600
+"""How often it removes. A clock that differs by more from Slack's is wrong: by it, all texts might be too old."""
+_PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
+"""Last parts of names that only a private network has: Kubernetes' services are typist.namespace.svc.cluster.local."""
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_HOST may say
+"""Where a process on the same machine asks, by an address that stands for all of them."""
+STOPPING = "Typist is shutting down."
+DATABASE_TIMEOUT_S = 3.0
+ASK_TIMEOUT_S = 5.0
+SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
+MAX_BYTES = 10_000
+"""More than Typist's own response ever has."""
+
+
+async def _not_open() -> Any:
+    raise TypistError("Typist is starting: the database is not open yet.")
+
+
+async def _none_up() -> int:
+    return 0
+
+
+@dataclass(slots=True)
+class Probes:
+    """The probes behind /readyz and /metrics. The app sets each when it is ready; by default, Typist is starting."""
+
+    database: Callable[[], Awaitable[None]] = _not_open
+    """Checks the database. Raises TypistError if it doesn't answer."""
+    connections: Callable[[], Awaitable[int]] = _none_up
+    """How many connections to Slack are up and last."""
+    queued: Callable[[], Awaitable[int]] = _not_open
+    """How many questions wait for a worker. Raises TypistError if the database doesn't answer."""
+    live: Callable[[], int] = lambda: 0
+    """How many answers are under way."""
+    problem: Callable[[], str] = lambda: ""
+    """The problem between Typist and Slack as a sentence; "" if there is none."""
+    token_refused: Callable[[], bool] = lambda: False
+    """Whether Slack refuses our bot token. Connections may still be up, but no call succeeds."""
+    stopping: Callable[[], bool] = lambda: False
+    """Whether Typist has been told to stop: it answers nothing new, although connections may still be up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The body of /readyz."""
+
+    ok: bool
+    """Whether the database answers, a connection is up, Slack accepts our bot token, and Typist isn't stopping."""
+    database: str
+    """"ok", or a sentence that says what is wrong."""
+    slack: int
+    """Connections that are up and last."""
+    live: int
+    """Answers under way."""
+    problem: str
+    """Why Typist takes no questions from Slack, as a sentence; left out of the body if it does."""
+    version: str = __version__
+
+
+async def examined(probes: Probes) -> Health:
+    """Returns the health by asking all probes; a probe that fails is part of it."""
+    database = await _database(probes.database)
+    slack = await probes.connections()
+    stopping = probes.stopping()
+    ok = database == "ok" and slack > 0 and not probes.token_refused() and not stopping
+    problem = STOPPING if stopping else probes.problem()
+    return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=problem)
+
+
+async def _database(probe: Callable[[], Awaitable[None]]) -> str:
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            await probe()
+    except TimeoutError:
+        return f"The database did not answer within {DATABASE_TIMEOUT_S:.0f} s."
+    except TypistError as error:
+        return str(error)
+    return "ok"
+
+
+async def _gauges(probes: Probes) -> "Gauges":
+    """Returns what /metrics says of this moment; what the database doesn't say in time is not known."""
+    from bot.telemetry import Gauges
+
+    queued = None
+    with suppress(TimeoutError, TypistError):
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            queued = await probes.queued()
+    return Gauges(probes.live(), queued, await probes.connections())
+
+
+@asynccontextmanager
+async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | None" = None) -> AsyncIterator[int]:
+    """Serves all paths while the context lasts; yields the port. Raises SettingsError if it can't listen there.
+
+    /metrics is served if `telemetry` has anything to scrape.
+    """
+    # Imported here, because neither a bot without the port nor `typist health` needs aiohttp's server.
+    from aiohttp import web
+
+    async def alive(_: web.Request) -> web.Response:
+        return web.json_response({"ok": True, "version": __version__})
+
+    async def ready(_: web.Request) -> web.Response:
+        health = await examined(probes)
+        body = {name: value for name, value in asdict(health).items() if name != "problem" or value}
+        return web.json_response(body, status=200 if health.ok else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        assert telemetry is not None
+        assert telemetry.scrape is not None
+        telemetry.gauges = await _gauges(probes)
+        return web.Response(body=telemetry.scrape(), headers={"Content-Type": SCRAPE_TYPE})
+
+    @web.middleware
+    async def refuse_public_names(request: web.Request, handler: "Handler") -> web.StreamResponse:
+        if not _is_private(request.host):
+            raise web.HTTPMisdirectedRequest(text="Typist answers here only by an address or a private name.")
+        return await handler(request)
+
+    app = web.Application(middlewares=[refuse_public_names])
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
+    if telemetry is not None and telemetry.scrape is not None:
+        app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise SettingsError(
+                [f"Can't listen on port {port} of {host}: {reason}. Change BOT_HEALTH_PORT or BOT_HEALTH_HOST."]
+            ) from error
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _is_private(host: str) -> bool:
+    """Returns whether a Host header has an address, or a name that no stranger can register."""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    _, dot, last = name.rpartition(".")
+    if not dot or last in _PRIVATE_DOMAINS:
+        return True
+    with suppress(ValueError):
+        ipaddress.ip_address(name)
+        return True
+    return False
+
+
+def ask(host: str, port: int) -> tuple[bool, str]:
+    """Returns whether the process that listens there is ready, and its response. Raises TypistError if there is none.
+
+    Containers ask often: this imports no more than it has to.
+    """
+    host = ANY_HOST.get(host, host)
+    connection = http.client.HTTPConnection(host, port, timeout=ASK_TIMEOUT_S)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        is_ready = response.status == http.HTTPStatus.OK
+        body = response.read(MAX_BYTES).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise TypistError(f"Nothing answers on {host}:{port} ({error}). Is Typist running?") from error
+    finally:
+        connection.close()
+    if '"ok"' not in body:
+        raise TypistError(f"Something other than Typist answers on {host}:{port}. Check BOT_HEALTH_PORT.")
+    return is_ready, body
+
+
+SlackTime = Callable[[], Awaitable[float | None]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept for some days."""
+
+    name: str
+    expire: Callable[[float], Awaitable[int]]
+    """Removes what is older than a time, in seconds since 1970, and returns how many."""
+    days: int
+
+
+async def expire_old(kept: Sequence[Kept], clock: Clock, slack_time: SlackTime) -> None:
+    """Removes what is too old now and every hour, until canceled. Several processes may do it at once.
+
+    `slack_time` returns Slack's clock, in seconds since 1970. Nothing is removed while it is unknown.
+    """
+    while True:
+        try:
+            if await _is_right(clock, slack_time):
+                for each in kept:
+                    if count := await each.expire(clock.now() - each.days * DAY_S):
+                        log.info("retention: removed: what=%s count=%d older_than_days=%d", each.name, count, each.days)
+        except Exception as error:
+            reason = error if isinstance(error, TypistError) else trace_of(error)
+            log.error("retention: too old, not removed, retrying in an hour: %s", reason)
+        await clock.sleep(HOUR_S)
+
+
+async def _is_right(clock: Clock, slack_time: SlackTime) -> bool:
+    slack_s = await slack_time()
+    if slack_s is not None and abs(clock.now() - slack_s) <= HOUR_S:
+        return True
+    log.error(
+        "retention: nothing removed, retrying in an hour: this clock and Slack's differ: by_hours=%s. "
+        "Set the clock of the machine, or of the PostgreSQL server, and restart Typist.",
+        "unknown" if slack_s is None else f"{(clock.now() - slack_s) / HOUR_S:.1f}",
+    )
+    return False

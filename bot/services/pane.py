@@ -1,0 +1,331 @@
+"""The assistant pane, and thread statuses: what Slack shows as "Typist is thinking…" in a thread.
+
+**Statuses** cost no edit, and no answer needs them. A status stands for a message: once the answer has one, the message
+says what the model does, and the status goes. Only below a native stream, which has no such line and no button, it
+stays and says how to stop the answer.
+
+A thread has one timer for its next call, and a task only while the call is made: most of the time a status costs next
+to no memory. Slack removes a status with each post of ours and after two minutes, so it is sent again after a stream's
+start and every REFRESH_S, until none is wanted. Every call is bounded, and none is repeated before the next change or
+refresh. Where Slack forbids statuses, the channel gets none for REFUSED_S, and a question there costs no call. An error
+about one status, such as invalid_arguments, ends only that call.
+
+A thread's status belongs to the process that answers in it. After a kill, it disappears within two minutes, or the next
+process replaces it.
+
+**The pane** has suggested prompts, a context and titles. There, a status replaces the placeholder, because the first
+post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
+
+In an agent's threads, Slack's own Stop replaces Typist's button while Slack accepts the session. In channels everybody
+can press it. Typist tells those who may not stop the answer.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Coroutine
+from contextvars import Context
+from dataclasses import dataclass, field
+
+from bot.clock import Clock
+from bot.core import texts
+from bot.core.conversation import Question, ThreadKey
+from bot.core.surfaces import Sign, in_pane, title_of
+from bot.errors import RateLimited, Refused, trace_of
+from bot.reply.workspace import Workspace
+from bot.services.loops import Background
+from bot.slack.pane import Pane
+from bot.store import Stores
+
+CALL_TIMEOUT_S = 5.0
+REFRESH_S = 90.0
+"""Slack removes a status after two minutes."""
+FIRST_S = 0.1
+"""A thread's first status comes so late, because an answer that begins at once needs none. People wait for it."""
+SETTLE_S = 0.5
+"""Changes within this time become one call: a short answer ends before its posts make the status come back."""
+REFUSED_S = 600.0
+"""How long a refusal is remembered for its channel."""
+SIGN_WITHIN_S = 0.4
+"""How long a session, and then a status, may take before the placeholder with Typist's own Stop is shown instead."""
+WITHIN_S = 20.0
+END_WITHIN_S = 120.0
+"""Longer than for other calls: Slack's Stop should disappear late rather than stay without effect."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _ThreadStatus:
+    """The status of one thread: what should be shown, and what may be."""
+
+    thread: ThreadKey
+    wanted: str
+    may_show: str = ""
+    """The last status that was sent, unless a post has removed it."""
+    confirmed: str = ""
+    """The same, if Slack accepted it."""
+    of_stream: bool = False
+    """A native stream carries the answer."""
+    sending: bool = False
+    next_call: asyncio.TimerHandle | None = None
+    """None while a call is made, and while others answer."""
+    delay_s: float = REFRESH_S
+    """The pause between the call that is being made and the next one."""
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class ThreadStatuses:
+    """Keeps the statuses of this process's threads."""
+
+    pane: Pane
+    clock: Clock
+    _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)
+    """By channel and thread_ts."""
+    _refused_until: dict[str, float] = field(default_factory=dict, init=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def answering(self, thread: ThreadKey, status: str) -> bool:
+        """Shows the status of an answer in the background, until `ended`; returns False where Slack takes none."""
+        return self._show(thread, status) is not None
+
+    async def confirmed(self, thread: ThreadKey, status: str, within_s: float) -> bool:
+        """Shows the status of an answer at once; returns whether Slack accepted it within this time."""
+        thread_status = self._show(thread, status, at_once=True)
+        if thread_status is None:
+            return False
+        try:
+            async with asyncio.timeout(within_s):
+                await thread_status.tried.wait()
+        except TimeoutError:
+            return False
+        return thread_status.confirmed == status
+
+    def ended(self, thread: ThreadKey) -> None:
+        """Removes the status of an answer in the background."""
+        if thread_status := self._status_of(thread):
+            thread_status.wanted, thread_status.of_stream = "", False
+            self._changed(thread_status, 0.0)
+
+    async def give_way(self, thread: ThreadKey) -> None:
+        """Leaves the thread to Slack's own Stop: returns once no call of ours is under way that would remove it."""
+        thread_status = self._status_of(thread)
+        if thread_status is None:
+            return
+        thread_status.wanted = thread_status.may_show = ""
+        self._changed(thread_status, 0.0)
+        if thread_status.sending:
+            await thread_status.tried.wait()
+
+    def change(self, thread: ThreadKey, status: str) -> None:
+        """Shows what an answer does now, as long as a status stands for its message."""
+        if (thread_status := self._status_of(thread)) and thread_status.wanted:
+            self._show(thread, status)
+
+    def posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
+        """Notes a post of ours, with which Slack removes the thread's status. A message that is edited replaces it."""
+        if thread_status := self._statuses.get((channel_id, thread_ts)):
+            if not thread_status.sending:
+                thread_status.may_show = thread_status.confirmed = ""
+            thread_status.of_stream |= is_stream
+            if not thread_status.of_stream:
+                thread_status.wanted = ""
+            self._changed(thread_status, SETTLE_S)
+
+    def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
+        refused_until = self._refused_until.get(thread.channel_id, -math.inf)
+        if thread.thread_ts is None or self.clock.monotonic() < refused_until:
+            return None
+        key = (thread.channel_id, thread.thread_ts)
+        delay_s = 0.0 if at_once else SETTLE_S
+        thread_status = self._statuses.get(key)
+        if thread_status is None:
+            thread_status = self._statuses[key] = _ThreadStatus(thread, status)
+            self._changed(thread_status, min(delay_s, FIRST_S))
+        elif thread_status.wanted != status:
+            thread_status.wanted = status
+            thread_status.tried.clear()
+            self._changed(thread_status, delay_s)
+        return thread_status
+
+    def _status_of(self, thread: ThreadKey) -> _ThreadStatus | None:
+        return self._statuses.get((thread.channel_id, thread.thread_ts or ""))
+
+    def _changed(self, thread_status: _ThreadStatus, delay_s: float) -> None:
+        """Has the status sent in `delay_s`, unless a call is due sooner."""
+        if thread_status.sending:
+            thread_status.delay_s = min(thread_status.delay_s, delay_s)
+        else:
+            self._call_in(thread_status, delay_s)
+
+    def _call_in(self, thread_status: _ThreadStatus, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        if thread_status.next_call is not None:
+            delay_s = min(delay_s, thread_status.next_call.when() - loop.time())
+            thread_status.next_call.cancel()
+        thread_status.next_call = loop.call_later(delay_s, self._call, thread_status)
+
+    def _call(self, thread_status: _ThreadStatus) -> None:
+        thread_status.next_call = None
+        if thread_status.wanted or thread_status.may_show:
+            thread_status.sending = True
+            thread_status.delay_s = REFRESH_S
+            thread_status.tried.clear()
+            self._start(self._update(thread_status))
+        else:
+            del self._statuses[thread_status.thread.channel_id, thread_status.thread.thread_ts or ""]
+            thread_status.tried.set()
+
+    async def _update(self, thread_status: _ThreadStatus) -> None:
+        """Sends the wanted status, and has the next call made when it is due.
+
+        A failed removal isn't repeated: Slack removes the status within two minutes.
+        """
+        status = thread_status.wanted
+        thread_status.confirmed = ""
+        thread_status.may_show = status
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                await self.pane.set_status(thread_status.thread, status)
+            thread_status.confirmed = status
+        except Refused as error:
+            log.warning("status of thread %s not set: %s", thread_status.thread, error)
+            if error.reason.is_unavailable:
+                now = self.clock.monotonic()
+                refused = {channel_id: until for channel_id, until in self._refused_until.items() if until > now}
+                self._refused_until = refused | {thread_status.thread.channel_id: now + REFUSED_S}
+            if not error.reason.may_pass:
+                thread_status.wanted = thread_status.may_show = ""
+        except (RateLimited, TimeoutError) as error:
+            log.warning("status of thread %s not set: %s", thread_status.thread, str(error) or "it took too long")
+        except Exception as error:
+            log.error("status of thread %s not set: %s", thread_status.thread, trace_of(error))
+        finally:
+            thread_status.sending = False
+            thread_status.tried.set()
+        is_over = not (thread_status.wanted or thread_status.may_show)
+        self._call_in(thread_status, 0.0 if is_over else thread_status.delay_s)
+
+    def _start(self, call: Coroutine[None, None, None]) -> None:
+        # In a context of its own: a status lasts longer than the job for which it was first shown.
+        task = asyncio.create_task(call, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What Slack shows while a question is answered."""
+
+    sign: Sign = Sign.NONE
+    """What stands for the placeholder."""
+    stop: bool = False
+    """Slack's own Stop, which stands for ours."""
+
+
+@dataclass(frozen=True)
+class AssistantPane:
+    """Serves apps with a pane, and every thread's status. Nothing fails because of a call that Slack refuses."""
+
+    stores: Stores
+    workspace: Workspace
+    statuses: ThreadStatuses
+    _sessions: dict[ThreadKey, asyncio.Task[bool | None]] = field(default_factory=dict, init=False)
+    """The sessions to end. Their tasks return as Pane.begin_session does."""
+    _endings: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    """Sessions whose end isn't known to Slack yet."""
+    _background: Background = field(default_factory=Background, init=False)
+
+    def suggest(self, channel_id: str, thread_ts: str | None) -> None:
+        """Suggests prompts in a thread that was opened in the pane; None: in an agent's whole direct message."""
+        if self.workspace.me.has_pane:
+            self._start(self.workspace.pane.suggest(channel_id, thread_ts))
+
+    async def look(self, user_id: str, channel_id: str) -> None:
+        """Records the channel that a person opened beside the pane; "" is none. Raises StoreError."""
+        if self.workspace.me.has_pane:
+            await self.stores.pane_context.write(self.workspace.me.team_id, user_id, channel_id)
+
+    async def begin(self, question: Question, *, is_first: bool = True, has_message: bool = False) -> Signs:
+        """Shows that an attempt at a question has begun; returns what Slack shows.
+
+        `is_first`: no earlier attempt can have left a session, for whose end one of the budget's calls is needed.
+        `has_message`: Slack shows a message of the reply already, which says what the model does.
+
+        Only in the pane and in agents' threads do Slack's docs promise that a status is seen. Elsewhere it comes on top
+        of the placeholder, unless calls are scarce; nothing waits for it.
+        """
+        thread = question.thread
+        if not self.workspace.me.has_pane or thread.thread_ts is None:
+            is_on_its_way = not has_message and self.statuses.answering(thread, texts.STATUS_THINKING)
+            return Signs(Sign.MAY_BE_SEEN if is_on_its_way else Sign.NONE)
+        is_in_pane = in_pane(question)
+        if is_in_pane:
+            self._start(self._set_title(question))
+        session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
+        await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
+        if self._leaves_slot(thread):
+            return Signs(Sign.SEEN, stop=True) if session.done() else Signs()
+        if is_first and session.result() is None:
+            del self._sessions[thread]
+        if has_message or not await self.statuses.confirmed(thread, texts.STATUS_THINKING, SIGN_WITHIN_S):
+            return Signs()
+        return Signs(Sign.SEEN if is_in_pane else Sign.MAY_BE_SEEN)
+
+    def show_status(self, question: Question, status: str) -> None:
+        """Shows what the model does, unless Slack's own Stop stands there or is on its way."""
+        if not self._leaves_slot(question.thread):
+            self.statuses.change(question.thread, status)
+
+    def end(self, question: Question, *, asks: bool) -> None:
+        """Removes the status and Slack's own Stop in the background, once the question's attempt has ended.
+
+        If the reply `asks` for an approval, the session says so.
+        """
+        thread = question.thread
+        self.statuses.ended(thread)
+        if session := self._sessions.pop(thread, None):
+            self._endings[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
+
+    def _leaves_slot(self, thread: ThreadKey) -> bool:
+        """Returns whether a status would take the place of Slack's own Stop: Slack has one slot for both."""
+        session = self._sessions.get(thread)
+        return session is not None and (not session.done() or bool(session.result()))
+
+    async def _begin_session(self, thread: ThreadKey) -> bool | None:
+        """Returns whether Slack shows its own Stop in the thread; None if no session was begun.
+
+        Calls of an earlier answer come first: a late one would remove the button.
+        """
+        if not self.workspace.pane.has_sessions:
+            return None
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                if ending := self._endings.pop(thread, None):
+                    await asyncio.wait((ending,))
+                await self.statuses.give_way(thread)
+                return await self.workspace.pane.begin_session(thread)
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("agent session of thread %s not started: %s", thread, str(error) or "it took too long")
+        except Exception as error:
+            log.error("agent session of thread %s not started: %s", thread, trace_of(error))
+        return False
+
+    async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool | None], *, waits: bool) -> None:
+        """Ends a session after it began: in the other order Slack's Stop would stay."""
+        try:
+            await asyncio.wait((begun,))
+            await self.workspace.pane.end_session(thread, waits=waits)
+        finally:
+            if self._endings.get(thread) is asyncio.current_task():
+                del self._endings[thread]
+
+    async def _set_title(self, question: Question) -> None:
+        """Names a thread by its first question, once over all processes."""
+        if await self.stores.notices.claim(self.workspace.me.team_id, "", f"title {question.thread}"):
+            await self.workspace.pane.set_title(question.thread, title_of(question))
+
+    def _start(self, call: Coroutine[None, None, None], within_s: float = WITHIN_S) -> asyncio.Task[None]:
+        """Makes a call to Slack in the background."""
+        return self._background.start(call, "assistant pane not updated", within_s)

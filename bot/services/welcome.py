@@ -1,0 +1,145 @@
+"""The welcome to a channel that the bot joins and to a person's first direct message; presses of suggested prompts.
+
+A welcome is on record before it is posted, and is posted once: a process that dies in between has posted none, which
+is better than two. Nobody is welcomed where the access rules deny the person who invited the bot, and no channel that
+has settings of its own, because people there know the bot. Apps with an assistant pane post none in direct messages:
+Slack itself shows the suggested prompts there.
+
+A press asks in the presser's name, as the message shortcut does: in a channel, in the thread of the welcome, and in
+App Home, in the direct message. An earlier version's button may have a prompt that is gone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+
+from bot.core import texts
+from bot.core.actions import ActionResponse
+from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import Question, ThreadKey, is_direct
+from bot.core.message_question import QuotedMessage, direct_message_of, suggestion_id
+from bot.errors import RateLimited, Refused, StoreError
+from bot.reply.workspace import Workspace
+from bot.services.access_control import AccessControl
+from bot.services.loops import Background
+from bot.services.message_shortcut import MessageShortcut
+from bot.slack.format.home import welcome
+from bot.store import Stores
+
+GAP_S = 1.0
+"""The pause after each welcome, so that a bot that joins many channels leaves most posts of a minute to answers."""
+MAX_POSTING = 1_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionPress:
+    """A press of a suggested prompt."""
+
+    user_id: str
+    channel_id: str
+    """Empty in App Home."""
+    message_ts: str
+    label: str
+    at_ts: str
+    """When it was pressed, in the form of a message's ts."""
+    trigger_id: str
+    response_url: str
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """Welcomes channels and people, and asks the prompts that they press. `is_on`: whether it welcomes anybody."""
+
+    stores: Stores
+    workspace: Workspace
+    access_control: AccessControl
+    shortcut: MessageShortcut
+    is_on: bool
+    _background: Background = field(default_factory=Background, init=False)
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+
+    async def joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
+        """Welcomes a channel if it is the bot that joined it; `inviter_id` may be "". Raises StoreError."""
+        if not self.is_on or user_id != self.workspace.me.user_id:
+            return
+        invitation = self._question(channel_id, inviter_id)
+        if self.access_control.denial_at_once(invitation):
+            log.info("channel %s not welcomed: access is denied there", channel_id)
+            return
+        if await self.stores.channel_settings.read(self.workspace.me.team_id, channel_id) != ChannelSettings():
+            return
+        if await self.stores.notices.claim(self.workspace.me.team_id, "", f"welcome {channel_id}"):
+            self._start(self._welcome_channel(invitation))
+
+    def opened(self, user_id: str, channel_id: str) -> None:
+        """Welcomes a person who opens the direct message with the bot for the first time, in the background."""
+        if self.is_on and not self.workspace.me.has_pane:
+            self._start(self._welcome_person(self._question(channel_id, user_id)))
+
+    async def pressed(self, press: SuggestionPress) -> None:
+        """Asks the prompt in the presser's name, or tells the presser why not."""
+        try:
+            sentence = await self._ask(press)
+        except StoreError as error:
+            log.error("suggested prompt not asked: %s", error)
+            sentence = texts.QUESTION_NOT_SAVED
+        try:
+            if sentence and press.channel_id:
+                thread = ThreadKey(self.workspace.me.team_id, press.channel_id, None)
+                response = ActionResponse(sentence)
+                await self.workspace.surfaces.respond_to_action(thread, press.user_id, press.response_url, response)
+            elif sentence:
+                await self.workspace.surfaces.open_sentence(press.trigger_id, sentence, texts.SUGGESTION_TITLE)
+        except (RateLimited, Refused) as error:
+            log.warning("outcome of a press not shown: %s", error)
+
+    async def _ask(self, press: SuggestionPress) -> str:
+        """Returns what the presser is told, "" if they see the question."""
+        if press.label not in texts.PANE_SUGGESTIONS:
+            return texts.SUGGESTION_GONE
+        number = list(texts.PANE_SUGGESTIONS).index(press.label)
+        at_home = direct_message_of(press.user_id)
+        place = press.channel_id or at_home
+        if denial := await self.access_control.denial(self._question(place, press.user_id)):
+            return self.access_control.naming_admins(denial)
+        # In a direct message, the question needs no thread, and is posted as one from App Home is.
+        ts, channel_id = ("", at_home) if is_direct(place) else (press.message_ts, place)
+        about = QuotedMessage(channel_id, ts, ts, "", "")
+        asked_as = suggestion_id(f"{place}:{press.message_ts}", press.user_id, number, press.at_ts)
+        if not await self.shortcut.ask_once(press.user_id, asked_as, about, texts.PANE_SUGGESTIONS[press.label]):
+            return texts.SUGGESTION_ASKED
+        return "" if press.channel_id else texts.ASKED_FROM_HOME
+
+    async def _welcome_channel(self, invitation: Question) -> None:
+        if invitation.user_id and await self.access_control.denial(invitation):
+            log.info("channel %s not welcomed: access is denied", invitation.thread.channel_id)
+            return
+        greeting = texts.welcome_in_channel(f"<@{self.workspace.me.user_id}>")
+        await self._post(invitation, greeting, texts.SEEN_IN_CHANNEL)
+
+    async def _welcome_person(self, opening: Question) -> None:
+        """Welcomes a person, unless they have written to the bot, as people did before it welcomed anybody."""
+        key = self.workspace.me.team_id, opening.user_id, "welcome"
+        if await self.stores.notices.is_given(*key) or await self.access_control.denial(opening):
+            return
+        is_new = not await self.workspace.surfaces.has_messages(opening.thread.channel_id)
+        if await self.stores.notices.claim(*key) and is_new:
+            await self._post(opening, texts.WELCOME_IN_DIRECT_MESSAGE, texts.SEEN_IN_DIRECT_MESSAGE)
+
+    async def _post(self, to: Question, greeting: str, seen: str) -> None:
+        async with self._one_at_a_time:
+            await self.workspace.surfaces.tell_channel(to.thread.channel_id, welcome(greeting, seen))
+            await self.stores.clock.sleep(GAP_S)
+
+    def _question(self, channel_id: str, user_id: str) -> Question:
+        return Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
+
+    def _start(self, posting: Coroutine[None, None, None]) -> None:
+        if len(self._background) >= MAX_POSTING:
+            log.warning("welcome left out: too many at once")
+            posting.close()
+            return
+        self._background.start(posting, "welcome not posted")

@@ -1,0 +1,336 @@
+"""Slack's budgets for a workspace's calls: paced here, and counted in the database with other processes' calls."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cache, partial
+
+from bot.clock import Clock
+from bot.core.carriers import CarrierRoom
+from bot.core.pacing import ASK_AGAIN_S, ChannelPosts, Learned, Pacer, Urgency
+from bot.errors import RateLimited, StoreError
+from bot.store.rate_ledger import RateLedger
+
+CALLS_PER_MINUTE = {
+    "chat.update": 50,
+    "chat.postMessage": 240,
+    "chat.delete": 50,
+    "chat.startStream": 20,
+    "chat.appendStream": 100,
+    "chat.stopStream": 20,
+    "conversations.replies": 50,
+    "conversations.history": 50,
+    "canvases.access.set": 50,
+    "canvases.create": 20,
+    "canvases.delete": 50,
+    "canvases.getContent": 50,
+    "files.completeUploadExternal": 100,
+    "files.delete": 50,
+    "users.info": 100,
+    "views.publish": 100,
+    "agents.sessions.setStatus": 50,
+    "assistant.search.context": 10,
+    "assistant.threads.setStatus": 600,
+    "assistant.threads.setTitle": 50,
+    "assistant.threads.setSuggestedPrompts": 50,
+}
+"""By Slack's documented tiers. Posts may be several hundred a minute; this stays well below."""
+REPLIES = "chat.update"
+"""The method whose budget live replies share, unless they use others."""
+APPENDS = "chat.appendStream"
+POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
+"""What shows a new message in a channel. Whether Slack counts all of them as posts isn't known."""
+ONE_FOR_EACH = frozenset({"chat.startStream", "chat.stopStream"})
+"""A reply that uses these makes one call of each. That is held back for it, so it waits for no other reply's."""
+HOLDS_NOTHING_BACK = frozenset({APPENDS})
+"""Replies that use these begin and end with calls of other methods."""
+FOLLOW_S = 1.0
+AWAY_S = 3.0
+"""After the ledger was away, all processes have reported their calls within this."""
+UNREPORTED_CALLS = 4
+"""Charged by each process when the database is back, for processes that can't report: they died or are paused."""
+CHARGE_AGAIN_S = 20.0
+IN_CHANNEL = "posts in a channel"
+"""The budget of a channel's posts, among those that are learned. Other budgets have their method's name."""
+ALWAYS_GRANTED = 1_000_000
+"""More than any budget: a call reserved with it is counted and never denied."""
+
+Paces = Callable[[str], float]
+"""Returns how many edits a second each live reply can have, by method."""
+
+log = logging.getLogger(__name__)
+
+
+class RateBudget:
+    """Decides when a workspace's calls may go: the pacers name a time, and the ledger grants the call.
+
+    The pacers learn how many Slack takes, and the ledger brings that to other processes and later ones.
+    """
+
+    def __init__(self, ledger: RateLedger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._pacers = {
+            method: Pacer(calls, holds_back=method not in HOLDS_NOTHING_BACK)
+            for method, calls in CALLS_PER_MINUTE.items()
+        }
+        self._posts = ChannelPosts()
+        self._learners: dict[str, Pacer | ChannelPosts] = {**self._pacers, IN_CHANNEL: self._posts}
+        self._known_at: dict[str, float] = {}
+        """When the newest lesson of each budget was learned that is on record. Empty until the record was read: before
+        that, what this process assumes is no news."""
+        self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
+        """When each live reply was opened, and the methods that it still uses."""
+        self._unreported: Counter[str] = Counter()
+        """Calls that left while the ledger was away, to be reported."""
+        self._charged_at: dict[str, float] = {}
+        """When unreported calls of other processes were last charged, by method."""
+        self._away_until: dict[str, float] = {}
+        self._denied_until: dict[str, float] = {}
+        """By method: the ledger denied a call, so it isn't asked again before this."""
+
+    def opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
+        """Notes that a reply begins: one call is held back for its final edit.
+
+        `posts_first_words`: a new message shows its first words, and no edit.
+        """
+        now = self._clock.monotonic()
+        self._live[key] = now, (REPLIES,)
+        self._pacers[REPLIES].opened(key, now, posts_first_words=posts_first_words)
+
+    def closed(self, key: Hashable) -> None:
+        """Notes that a reply needs no more calls."""
+        since, methods = self._live.pop(key)
+        now = self._clock.monotonic()
+        for method in methods:
+            self._pacers[method].closed(key, now)
+        if APPENDS not in methods:
+            # A stream is over before its reply is.
+            self._pacers[APPENDS].lived(now - since)
+
+    def uses(self, key: Hashable, methods: Sequence[str]) -> None:
+        """Notes which methods a live reply still uses: a call of each is held back for it, if it needs one."""
+        if key not in self._live or self._live[key][1] == tuple(methods):
+            return
+        since, before = self._live[key]
+        self._live[key] = since, tuple(methods)
+        for method in before:
+            if method not in methods:
+                self._pacers[method].left(key)
+        for method in methods:
+            if method not in before:
+                self._pacers[method].joined(key, since, self._clock.monotonic())
+
+    def room(self, method: str, key: Hashable) -> CarrierRoom:
+        """Returns what a method has left for a live reply that begins to use it now, or does so already."""
+        pacer, now = self._pacers[method], self._clock.monotonic()
+        return CarrierRoom(pacer.live_besides(key), pacer.newcomers_gap_s(now, besides=key))
+
+    def spare(self, method: str) -> int:
+        """Returns how many calls of a method may go now, beyond one for each live reply that uses it."""
+        now = self._clock.monotonic()
+        return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0
+
+    def paces(self, now: float) -> Paces:
+        """Returns the paces at one time, for questions about many replies before anything changes.
+
+        Each takes as many steps as there are live replies, so it is worked out once, and only if it is needed.
+        """
+        return cache(lambda method: self._pacers[method].pace(now))
+
+    def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable, paces: Paces | None = None) -> float:
+        """Returns when a call may go; not later than now means at once. `paces`: those at this time."""
+        if method in ONE_FOR_EACH:
+            urgency = Urgency.FINAL
+        pace = partial(paces or self.paces(now), method)
+        return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
+
+    def post_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
+        """Returns when a call may go as far as its channel is concerned, and leave room for `kept` more posts there."""
+        return self._posts.free_at(channel_id, method, now, kept) if method in POSTS else now
+
+    def final_at(self, method: str, now: float, ahead: int) -> float:
+        """Returns when a final can go behind so many others, as far as is known: no sooner than that."""
+        return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
+
+    def sent(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
+        """Notes that a call is in flight, from asking the ledger on. `channel_id`: where it posts, if it does."""
+        self._pacers[method].sent(now, key)
+        if method in ONE_FOR_EACH and key in self._live:
+            # The call counts itself now, and no longer by being held back.
+            self.uses(key, [other for other in self._live[key][1] if other != method])
+        if method in POSTS:
+            self._posts.sent(channel_id, now)
+
+    def answered(self, method: str, channel_id: str = "") -> None:
+        """Notes that a call which was `sent` has ended, however it ended."""
+        now = self._clock.monotonic()
+        self._pacers[method].answered(now)
+        if method in POSTS:
+            self._posts.answered(channel_id, now)
+
+    def withdrawn(self, method: str, channel_id: str = "") -> None:
+        """Notes that a call which was `sent` never left."""
+        self._pacers[method].withdrawn()
+        if method in POSTS:
+            self._posts.withdrawn(channel_id)
+
+    def limited(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
+        """Notes that Slack answered 429 to a call which was `sent`.
+
+        The 429 of a post holds back its channel, and the method only if other channels are refused, too.
+        """
+        now = self._clock.monotonic()
+        if method not in POSTS or self._posts.limited(channel_id, method, now, retry_after_s):
+            self._pacers[method].limited(now, retry_after_s)
+
+    async def take(self, method: str, channel_id: str = "") -> bool:
+        """Takes a call from the budget of all processes; returns whether it was granted.
+
+        The call counts as `sent` already. While the ledger is away, this process's own knowledge decides.
+        """
+        if method in POSTS and not await self._take_post(channel_id):
+            return False
+        granted = await self._ask(method, self._pacers[method].calls_per_minute)
+        now = self._clock.monotonic()
+        if not granted:
+            self._denied_until[method] = now + ASK_AGAIN_S
+        # Another process may have got a 429 meanwhile.
+        return granted and not self._pacers[method].is_held(now)
+
+    async def _take_post(self, channel_id: str) -> bool:
+        """Takes a post from a channel's budget. Its seconds are over before an outage is, so nothing is reported."""
+        rule = self._posts.rule(self._clock.monotonic())
+        try:
+            reservation = await self._ledger.reserve_post(channel_id, rule)
+        except StoreError as error:
+            log.debug("posts: shared budget unavailable, counting only this process's posts: %s", error)
+            return True
+        self._learn(reservation.learned)
+        now = self._clock.monotonic()
+        # A 429 may have taught meanwhile that the burst by which this was granted isn't taken.
+        granted = reservation.granted and (self._posts.rule(now).may_try or not rule.may_try)
+        self._posts.shared(channel_id, now, reservation.others.call_ages_s, denied=not granted)
+        return granted
+
+    @asynccontextmanager
+    async def turn(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
+        """Waits until a call that isn't a live reply's may go, and counts it; a method without a budget goes at once.
+
+        `channel_id`: where it posts, if it does. After a RateLimited that is raised inside, later calls wait for as
+        long as Slack says.
+        """
+        if method not in CALLS_PER_MINUTE:
+            yield
+            return
+        while True:
+            now = self._clock.monotonic()
+            ready_at = self.ready_at(method, now, Urgency.FINAL, None)
+            ready_at = max(ready_at, self.post_at(method, channel_id, now))
+            if ready_at <= now and await self._taken(method, now, channel_id):
+                break
+            await self._clock.sleep(max(0.0, ready_at - now))
+        try:
+            yield
+        except RateLimited as error:
+            self.limited(method, error.retry_after_s, channel_id)
+            raise
+        finally:
+            self.answered(method, channel_id)
+
+    async def _taken(self, method: str, now: float, channel_id: str) -> bool:
+        self.sent(method, now, None, channel_id)
+        granted = False
+        try:
+            granted = await self.take(method, channel_id)
+        finally:
+            if not granted:
+                self.withdrawn(method, channel_id)
+        return granted
+
+    async def watch(self) -> None:
+        """Follows other processes' calls while replies are live, until canceled; then reports the last calls."""
+        try:
+            try:
+                # What earlier processes have learned. If the ledger is away, the first reservation reads it.
+                self._learn((await self._ledger.reserve(REPLIES, 0)).learned)
+            except StoreError as error:
+                log.debug("learned budgets not read yet: %s", error)
+            while True:
+                await self._clock.sleep(FOLLOW_S)
+                await self._report_all()
+                if self._live:
+                    await self._ask(REPLIES, 0)
+        finally:
+            await self._report_all()
+
+    async def _report_all(self) -> None:
+        """Reports calls that left while the ledger was away, if it is back, and what has been learned."""
+        try:
+            for method in list(self._unreported):
+                await self._report(method)
+            for budget in list(self._known_at):
+                own = self._learners[budget].learned
+                if own is not None and own.at > self._known_at[budget]:
+                    await self._ledger.record_learned(budget, own)
+                    self._known_at[budget] = own.at
+        except StoreError as error:
+            log.debug("calls not reported to the shared budget yet: %s", error)
+
+    def _learn(self, recorded: Mapping[str, Learned]) -> None:
+        """Takes over what is on record, if it is newer than what this process knows."""
+        now = self._clock.monotonic()
+        for budget, learner in self._learners.items():
+            own, learned = learner.learned, recorded.get(budget)
+            if learned is not None and (own is None or budget not in self._known_at or learned.at > own.at):
+                learner.learn(learned, now)
+                self._known_at[budget] = learned.at
+            self._known_at.setdefault(budget, -math.inf)
+
+    async def _ask(self, method: str, calls_per_minute: int) -> bool:
+        pacer = self._pacers[method]
+        try:
+            await self._report(method)
+            await self._charge_unreported(method)
+            reservation = await self._ledger.reserve(method, calls_per_minute, with_live=method == REPLIES)
+        except StoreError as error:
+            return self._decide_alone(method, calls_per_minute, error)
+        self._learn(reservation.learned)
+        now, others = self._clock.monotonic(), reservation.others
+        if now < self._away_until.get(method, -math.inf):
+            pacer.unseen(now)
+            return reservation.granted and pacer.fits(now)
+        pacer.shared(now, others.call_ages_s, others.live_ages_s)
+        return reservation.granted
+
+    def _decide_alone(self, method: str, calls_per_minute: int, error: StoreError) -> bool:
+        """Decides without the ledger, by the others' last known calls, and leaves them their share."""
+        now = self._clock.monotonic()
+        if now >= self._away_until.get(method, -math.inf):
+            log.warning("%s: shared budget unavailable, counting only this process's calls: %s", method, error)
+        self._away_until[method] = now + AWAY_S
+        self._pacers[method].unseen(now)
+        granted = self._pacers[method].fits(now)
+        self._unreported[method] += granted and calls_per_minute > 0
+        return granted
+
+    async def _report(self, method: str) -> None:
+        """Reports calls that left while the ledger was away. They count from now, which errs on the safe side."""
+        while self._unreported[method] > 0:
+            self._unreported[method] -= 1
+            try:
+                await self._ledger.reserve(method, ALWAYS_GRANTED)
+            except StoreError:
+                self._unreported[method] += 1
+                raise
+
+    async def _charge_unreported(self, method: str) -> None:
+        """Charges for unreported calls of others, once for each time that the database was away."""
+        charged_at = self._charged_at.get(method, -math.inf)
+        now = self._clock.monotonic()
+        if self._ledger.failed_at > charged_at and now > charged_at + CHARGE_AGAIN_S:
+            for _ in range(UNREPORTED_CALLS):
+                await self._ledger.reserve(method, ALWAYS_GRANTED)
+            self._charged_at[method] = now

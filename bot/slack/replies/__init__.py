@@ -1,1 +1,0 @@
-"""Replies in Slack: how they are scheduled, sent and recovered."""

@@ -1,0 +1,255 @@
+"""What is kept of threads, people and channels beside jobs: participants, notices, panes' channels, and settings.
+
+Participants say whether Typist takes part in a thread, whether more than one person does, and who wrote last.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.channel_settings import ChannelSettings, Length, prompt_version
+from bot.core.conversation import ThreadKey, is_direct
+from bot.core.triage import MAX_LINES, Engagement, Line, Participants
+from bot.models.prompt import Effort
+from bot.store import audit
+from bot.store.database import Operations, completes, reads, writes
+from bot.store.rows import THREAD, has_come, in_thread, insert_into, is_denied, put, same_thread, thread_values
+from bot.store.schema import (
+    OF_THREADS,
+    channel_settings,
+    group_threads,
+    jobs,
+    notices,
+    pane_contexts,
+    quiet_threads,
+    thread_lines,
+)
+
+THREADS_AT_ONCE = 100
+LINES_KEPT = 3 * MAX_LINES
+"""For each thread: Slack may deliver a message again when later ones are on record."""
+
+
+class ThreadParticipants(Operations):
+    """Finds the participants of a thread, and records threads in which several people write."""
+
+    @completes()
+    async def at_message(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
+        """Returns who was in the thread when `user_id` wrote the message `ts`.
+
+        If the writer is not the only person in it, the thread is recorded as a group's from that message on. Later
+        messages do not count, however late Slack delivers this one. A redelivery gives the same result: if the message
+        is a question, it doesn't make the bot take part before it.
+        """
+        asked = in_thread(thread), ~is_denied()
+        facts = sa.select(
+            sa.exists().where(*asked, jobs.c.ts < ts),
+            sa.exists().where(*asked, jobs.c.ts <= ts),
+            sa.exists().where(in_thread(thread), jobs.c.user_id != user_id, jobs.c.ts < ts),
+            _starter(thread),
+            sa.select(quiet_threads.c.quiet)
+            .where(in_thread(thread, quiet_threads), quiet_threads.c.switched_ts < ts)
+            .scalar_subquery(),
+            sa.select(group_threads.c.since_ts).where(in_thread(thread, group_threads)).scalar_subquery(),
+        )
+        async with self._database.begin_read() as connection:
+            takes_part, is_asked, other_asked, starter, quiet, since_ts = (await connection.execute(facts)).one()
+            is_group = since_ts is not None and since_ts <= ts
+            others = is_asked and (other_asked or is_group)
+            lines = await _lines_before(connection, thread, ts) if others else ()
+        joined = others and not is_group
+        if joined:
+            await self.mark_group(thread, ts)
+        return Participants(takes_part, others, joined, starter or "", bool(quiet), lines)
+
+    @writes
+    async def mark_group(
+        self, connection: AsyncConnection, thread: ThreadKey, ts: str, starter: str | None = None
+    ) -> None:
+        """Records that several people write in a thread since the message `ts`, or since an earlier one on record.
+
+        `starter`: who wrote its first message, if that is a person and no question.
+        """
+        if starter is not None:
+            await _add_line(connection, thread, starter, thread.thread_ts or "")
+        row = insert_into(connection, group_threads).values(**thread_values(thread), since_ts=ts)
+        earlier = row.on_conflict_do_update(
+            index_elements=list(group_threads.primary_key), set_={"since_ts": ts}, where=group_threads.c.since_ts > ts
+        )
+        await connection.execute(earlier)
+
+    @writes
+    async def record_line(self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> None:
+        """Records a person's message that is not a question. Questions are lines by their jobs."""
+        await _add_line(connection, thread, user_id, ts)
+        of_thread = in_thread(thread, thread_lines)
+        newest = sa.select(thread_lines.c.ts).where(of_thread).order_by(thread_lines.c.ts.desc())
+        too_old = thread_lines.c.ts <= newest.offset(LINES_KEPT).limit(1).scalar_subquery()
+        is_first = thread_lines.c.ts == thread_lines.c.thread_ts
+        await connection.execute(sa.delete(thread_lines).where(of_thread, too_old, ~is_first))
+
+    @reads
+    async def starter(self, connection: AsyncConnection, thread: ThreadKey) -> str:
+        """Returns a thread's starter, as Participants has it."""
+        return await connection.scalar(sa.select(_starter(thread))) or ""
+
+    @writes
+    async def switch(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
+        """Records that we were asked to stay quiet in a thread, or to speak again, by the message or press `ts`.
+
+        Returns False if a later one is on record, or this one.
+        """
+        values = {"quiet": quiet, "switched_ts": ts}
+        row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
+        newer = row.on_conflict_do_update(
+            index_elements=list(quiet_threads.primary_key), set_=values, where=quiet_threads.c.switched_ts < ts
+        )
+        return await connection.scalar(newer.returning(quiet_threads.c.quiet)) is not None
+
+
+async def _add_line(connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> None:
+    row = insert_into(connection, thread_lines).values(**thread_values(thread), ts=ts, user_id=user_id)
+    await connection.execute(row.on_conflict_do_nothing())
+
+
+def _starter(thread: ThreadKey) -> sa.ColumnElement[Any]:
+    is_first = thread_lines.c.ts == thread_lines.c.thread_ts
+    wrote = sa.select(thread_lines.c.user_id).where(in_thread(thread, thread_lines), is_first)
+    asked = sa.select(jobs.c.user_id).where(in_thread(thread), ~is_denied(), ~jobs.c.from_bot)
+    first_asker = asked.order_by(jobs.c.ts).limit(1).scalar_subquery()
+    return sa.func.coalesce(sa.func.nullif(wrote.scalar_subquery(), ""), first_asker)
+
+
+async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str) -> tuple[Line, ...]:
+    """Returns the last lines before a message. An answer stands right below its question, as in Slack."""
+    written = sa.select(thread_lines.c.ts, thread_lines.c.user_id).where(
+        in_thread(thread, thread_lines), thread_lines.c.ts < ts
+    )
+    asked = sa.select(jobs.c.ts, jobs.c.user_id, is_denied()).where(in_thread(thread), jobs.c.ts < ts)
+    by_ts = {}
+    for row in await connection.execute(written.order_by(thread_lines.c.ts.desc()).limit(MAX_LINES)):
+        by_ts[row.ts] = [Line(row.user_id)]
+    for asked_ts, user_id, denied in await connection.execute(asked.order_by(jobs.c.ts.desc()).limit(MAX_LINES)):
+        by_ts[asked_ts] = [Line(user_id)] if denied else [Line(user_id), Line("", asker=user_id)]
+    return tuple(line for _, lines in sorted(by_ts.items()) for line in lines)[-MAX_LINES:]
+
+
+async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
+    """Returns the threads of some jobs."""
+    threads = sa.select(*(jobs.c[name] for name in THREAD)).where(*which).distinct()
+    return [tuple(row) for row in await connection.execute(threads)]
+
+
+async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
+    """Removes the facts about those of the threads that have no job any more."""
+    for first in range(0, len(threads), THREADS_AT_ONCE):
+        for table in OF_THREADS:
+            these = sa.tuple_(*(table.c[name] for name in THREAD)).in_(threads[first : first + THREADS_AT_ONCE])
+            is_empty = ~sa.exists().where(same_thread(jobs, table))
+            await connection.execute(sa.delete(table).where(these, is_empty))
+
+
+NOTICES_KEPT_S = 62 * 24 * 3600.0
+"""A notice that is sent once may be sent again after this time."""
+
+
+class Notices(Operations):
+    """Notices that are sent at most once in a period, over all processes."""
+
+    @writes
+    async def claim(
+        self, connection: AsyncConnection, team_id: str, user_id: str, notice: str, every_s: float = math.inf
+    ) -> bool:
+        """Returns True once within `every_s` for a person and a notice: then the caller sends it.
+
+        An empty `user_id` stands for everybody in the workspace.
+        """
+        return await claim_notice(connection, team_id, user_id, notice, self._now(), every_s)
+
+    @reads
+    async def is_given(self, connection: AsyncConnection, team_id: str, user_id: str, notice: str) -> bool:
+        """Returns whether a notice that is sent once was claimed for a person."""
+        key = notices.c.team_id == team_id, notices.c.user_id == user_id, notices.c.notice == notice
+        return bool(await connection.scalar(sa.select(sa.exists().where(*key))))
+
+
+async def claim_notice(
+    connection: AsyncConnection, team_id: str, user_id: str, notice: str, now: float, every_s: float = math.inf
+) -> bool:
+    """Claims a notice as Notices.claim does, in the caller's transaction."""
+    wait_s = min(every_s, NOTICES_KEPT_S)
+    row = insert_into(connection, notices).values(team_id=team_id, user_id=user_id, notice=notice, given_at=now)
+    again = row.on_conflict_do_update(
+        index_elements=list(notices.primary_key),
+        set_={"given_at": now},
+        where=has_come(notices.c.given_at + wait_s, now, wait_s),
+    )
+    return await connection.scalar(again.returning(notices.c.given_at)) is not None
+
+
+PANE_CONTEXT_KEPT_S = 8 * 3600.0
+"""How long a context is valid without news: after that, the person has probably left."""
+
+
+class PaneContexts(Operations):
+    """Reads and records the context of the pane."""
+
+    @reads
+    async def read(self, connection: AsyncConnection, team_id: str, user_id: str) -> str:
+        """Returns the channel that a person had open last, "" if Slack named none in the last eight hours."""
+        of_person = (
+            pane_contexts.c.team_id == team_id,
+            pane_contexts.c.user_id == user_id,
+            pane_contexts.c.opened_at > self._now() - PANE_CONTEXT_KEPT_S,
+        )
+        return await connection.scalar(sa.select(pane_contexts.c.channel_id).where(*of_person)) or ""
+
+    @writes
+    async def write(self, connection: AsyncConnection, team_id: str, user_id: str, channel_id: str) -> None:
+        """Records which channel a person has open; "" is none."""
+        newest = {"channel_id": channel_id, "opened_at": self._now()}
+        await put(connection, pane_contexts, {"team_id": team_id, "user_id": user_id}, newest)
+
+
+class ChannelSettingsStore(Operations):
+    """Reads and writes the settings of channels."""
+
+    @reads
+    async def read(self, connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:
+        """Returns a channel's latest settings, whichever process wrote them; empty ones if there are none."""
+        of_channel = channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id
+        row = (await connection.execute(sa.select(channel_settings).where(*of_channel))).one_or_none()
+        return ChannelSettings() if row is None else _settings(row)
+
+    @reads
+    async def all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
+        """Returns the settings of the channels that have some of their own, without direct messages, by channel id."""
+        of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
+        rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()
+        found = {row.channel_id: _settings(row) for row in rows if not is_direct(row.channel_id)}
+        return {channel_id: settings for channel_id, settings in found.items() if settings != ChannelSettings()}
+
+    @writes
+    async def write(
+        self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings, by: str = ""
+    ) -> None:
+        """Replaces a channel's settings, from the next question on and in all processes.
+
+        `by` is the person who changed them, for the audit.
+        """
+        channel = {"team_id": team_id, "channel_id": channel_id}
+        await put(connection, channel_settings, channel, asdict(settings))
+        prompt = settings.system_prompt
+        facts = asdict(settings) | {"system_prompt": prompt_version(prompt) if prompt else ""}
+        await audit.setting_changed(connection, self._now(), "channel", facts, by=by, **channel)
+
+
+def _settings(row: sa.Row[Any]) -> ChannelSettings:
+    engagement = Engagement(row.engagement) if row.engagement else None
+    stored = {field.name: getattr(row, field.name) for field in fields(ChannelSettings)}
+    typed = {"engagement": engagement, "effort": Effort(row.effort), "length": Length(row.length)}
+    return ChannelSettings(**{**stored, **typed, "mcp_servers": tuple(row.mcp_servers)})

@@ -1,0 +1,61 @@
+// "Play all": the cards one after another, in about a minute.
+
+import { byId, el } from "./dom.js";
+
+const LOOK_MS = 250;
+const REST_MS = 1800;
+const TALK_REST_MS = 7000; // longer than people wait before they reply
+const AT_LEAST_MS = 3500;
+const AT_MOST_MS = 8000;
+const TALK_MS = 20_000; // the most for a card in whose thread people talk
+
+export class Tour {
+  /** `page`: cards(), play(card) → the ts of its question and the channel's id, state(channel, ts), isWorking(channel, ts), and tidy(), which closes what a card has opened. */
+  constructor(page) {
+    this.page = page;
+    this.playing = null; // the run under way; a stopped one may still wait while the next one begins
+    this.where = el("span", { role: "status" });
+    this.stop = el("button", { type: "button", class: "quiet", onclick: () => this.#end("") }, "■ Stop playing");
+    this.bar = el("div", { class: "tour", role: "group", "aria-label": "Playing all cards", hidden: true }, this.where, this.stop);
+    document.body.append(this.bar);
+  }
+
+  /** Play all cards, unless they are being played. */
+  async play() {
+    if (this.playing) return;
+    const run = this.playing = {};
+    this.bar.hidden = false;
+    const cards = this.page.cards();
+    for (const [at, card] of cards.entries()) {
+      this.where.textContent = `${at + 1} of ${cards.length}: ${card.title}`;
+      this.stop.focus();
+      const asked = await this.page.play(card);
+      if (this.playing !== run) return;
+      if (!asked) break;
+      await this.#watch(run, asked, card.replies.length ? TALK_MS : AT_MOST_MS);
+      if (this.playing !== run) return;
+      this.page.tidy();
+    }
+    this.#end("All cards have been played.");
+  }
+
+  /** Wait until an answer has been still for a moment. It may be read on later. */
+  async #watch(run, { channel, ts }, longestMs) {
+    const begun = performance.now();
+    let last = "";
+    let changed = begun;
+    for (let now = begun; this.playing === run && now - begun < longestMs; now = performance.now()) {
+      const state = this.page.state(channel, ts);
+      if (state !== last || this.page.isWorking(channel, ts)) [last, changed] = [state, now];
+      else if (now - changed >= (longestMs === TALK_MS ? TALK_REST_MS : REST_MS) && now - begun >= AT_LEAST_MS) return;
+      await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
+    }
+  }
+
+  #end(words) {
+    this.playing = null;
+    this.bar.hidden = true;
+    byId("announcer").textContent = words;
+    byId("main-box").focus();
+  }
+}

@@ -1,0 +1,139 @@
+"""The key of a vendor that a person pastes in the sandbox's page. It is kept in memory, and sent to its vendor only.
+
+Its models answer from the next question on. Once the key is removed, its connections close as soon as no answer uses
+them.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bot.errors import EndReason, ProviderError
+from bot.models.lookup import LookupOutcome
+from bot.models.model_setup import VendorSettings
+from bot.models.prompt import Prompt
+from bot.models.registry import VENDORS, open_models, resolved
+from bot.models.stream import StreamEvent
+from bot.settings import TOKEN_KINDS, Settings, model_setup
+
+if TYPE_CHECKING:
+    from bot.models.fallback import Fallback
+    from bot.models.model import Provider
+
+NAMES: Mapping[str, str] = {"openai": "OpenAI", "anthropic": "Anthropic"}
+CHECK_WITHIN_S = 20.0
+"""How long a vendor may take to say whether it accepts a key."""
+MAX_KEY_CHARS = 1_000
+
+NOT_A_KEY = "This is not a key of OpenAI or Anthropic. Theirs begin with sk-."
+NOT_A_MODELS = "This is {kind} of Slack, not a model's key."
+KEY_REFUSED = "{vendor} does not accept this key ({detail}). Your keys are at {page}."
+NO_ACCESS = "This key has no access to {model}. Paste another key, or set BOT_MODELS in .env."
+NOT_REACHED = "{vendor} can't be asked about this key now ({detail}). Check the network, and try again."
+NO_RESPONSE = "no response"
+
+
+class PastedKey:
+    """The key in use, if there is one. `settings`: what the key is added to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: _KeyModels | None = None
+
+    @property
+    def models(self) -> "_KeyModels | None":
+        """The models that answer with the key, None without a key."""
+        return self._opened
+
+    async def use(self, pasted: str) -> str:
+        """Checks a key at its vendor. Returns "" if its models answer from now on, else a sentence that says why not.
+
+        The key before it is removed only then.
+        """
+        key = pasted.strip()
+        vendor = "anthropic" if key.startswith("sk-ant-") else "openai"
+        if kind := next((kind for prefix, kind in TOKEN_KINDS.items() if key.startswith(prefix)), ""):
+            return NOT_A_MODELS.format(kind=kind)
+        if not key.startswith("sk-") or len(key) > MAX_KEY_CHARS or not key.isascii() or not key.isprintable():
+            return NOT_A_KEY
+        own = [model for model in self._settings.models if model.startswith(f"{vendor}/")]
+        models = tuple(own) or (VENDORS[vendor].default_model,)
+        access = replace(self._settings.vendors.get(vendor, VendorSettings()), api_key=key)
+        keyed = replace(self._settings, models=models).with_vendor(vendor, access)
+        if problem := await _problem(vendor, keyed):
+            return problem
+        connections = AsyncExitStack()
+        opened = _KeyModels(await connections.enter_async_context(open_models(model_setup(keyed))), connections)
+        await self.remove()
+        self._opened = opened
+        return ""
+
+    async def remove(self) -> None:
+        """Forgets the key. Answers that it is writing go on to their end."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.is_removed = True
+            await opened.close_if_unused()
+
+
+@dataclass(eq=False)
+class _KeyModels:
+    """The models of one key."""
+
+    models: "Fallback"
+    connections: AsyncExitStack
+    answering: int = 0
+    """How many requests are being answered."""
+    is_removed: bool = False
+
+    def led_by(self, model: str | None, prompt: Prompt) -> "_KeyProvider":
+        """Returns a provider that the key's connections stay open for."""
+        return _KeyProvider(self, self.models.led_by(model, prompt))
+
+    async def close_if_unused(self) -> None:
+        """Closes the connections of a key that is removed, unless an answer still needs them."""
+        if self.is_removed and not self.answering:
+            await self.connections.aclose()
+
+
+class _KeyProvider:
+    """A model of a key, for one answer."""
+
+    def __init__(self, key: _KeyModels, provider: "Provider") -> None:
+        self.key, self.provider = key, provider
+        self.model = provider.model
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields what the model says. Raises ProviderError, also if the key's connections are closed."""
+        if self.key.is_removed and not self.key.answering:
+            raise ProviderError(EndReason.BAD_KEY, self.model, detail="the key was removed on the page")
+        self.key.answering += 1
+        try:
+            async with aclosing(self.provider.stream(prompt)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.key.answering -= 1
+            await self.key.close_if_unused()
+
+
+async def _problem(vendor: str, keyed: Settings) -> str:
+    """Asks the vendor, free of charge, about the key and its first model. Returns why it can't be used, or ""."""
+    entry, model = VENDORS[vendor], keyed.models[0]
+    name = model.partition("/")[2]
+    try:
+        async with asyncio.timeout(CHECK_WITHIN_S):
+            found = await entry.look_up(resolved(vendor, model_setup(keyed)), name, datetime.now(UTC).date())
+    except TimeoutError:
+        return NOT_REACHED.format(vendor=NAMES[vendor], detail=NO_RESPONSE)
+    match found.outcome:
+        case LookupOutcome.MODEL | LookupOutcome.NO_LIST:
+            return ""
+        case LookupOutcome.KEY_REFUSED:
+            return KEY_REFUSED.format(vendor=NAMES[vendor], detail=found.detail, page=entry.api_key_page)
+        case LookupOutcome.NO_MODEL | LookupOutcome.RETIRED:
+            return NO_ACCESS.format(model=model)
+    return NOT_REACHED.format(vendor=NAMES[vendor], detail=found.detail or NO_RESPONSE)

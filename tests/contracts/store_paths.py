@@ -1,0 +1,292 @@
+"""Paths: calls to the store in order, written in words, each compared with the model of the store.
+
+    ask 1, claim -> 1, w2 edit 1, finish 1 -> no, claim -> 1v1
+
+is: somebody asks question 1, worker w1 claims it, the question is edited through worker w2, the attempt at its first
+version can't end the job, and the next claim gets its version 1. What stands after an arrow is the result of the call.
+The model checks everything else: all results, states, entries and notifications.
+
+Questions are named by their number, in the order of writing, with a letter for another thread (`d` and `t`, with
+another workspace). Odd and even ones have different askers. `1+3` are claimed together.
+"""
+
+from collections.abc import Sequence
+
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End, Job, State
+from bot.core.outbox import OutboxEntry, OutboxKind
+from bot.core.tool_calls import CallState, Decision
+from bot.errors import EndReason
+from tests.contracts.store_machine import THREADS, WORKERS, Machine
+
+LETTERS = ("", "d", "t")
+SHOWN_AT = "1800000000.0"
+
+
+def paths_in(text: str) -> dict[str, str]:
+    """Returns paths by their names. Each name is a line, and its path stands indented below it."""
+    paths: dict[str, str] = {}
+    name = ""
+    for line in filter(str.strip, text.splitlines()):
+        if line.startswith(" "):
+            paths[name] = f"{paths.get(name, '')} {line.strip()}".strip()
+        else:
+            name = line
+            assert name not in paths, name
+    return paths
+
+
+def play(database_url: str, path: str) -> State:
+    """Makes the calls of a path, and then has a worker end all that is left. Raises AssertionError.
+
+    Returns in which state question 1 was at the end of the path.
+    """
+    machine: Machine = type("DatabaseMachine", (Machine,), {"database_url": database_url})()
+    machine.open(set())
+    player = Player(machine)
+    try:
+        for step in filter(None, path.split(", ")):
+            player.make(step)
+        reached = machine.states.get(player.ids.get("1", 0), State.ABSENT)
+    except BaseException:
+        machine.close()
+        raise
+    machine.teardown()
+    return reached
+
+
+class Player:
+    """Makes the calls of one path. Each method is a word; it returns the call's result in words."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.model = machine.model
+        self.ids: dict[str, int] = {}
+        self.claims: dict[str, list[tuple[str, Job]]] = {}
+        self.entries: dict[str, list[OutboxEntry]] = {}
+        self.edited_at = 10
+
+    def make(self, step: str) -> None:
+        """Makes one call."""
+        call, _, expected = step.partition(" -> ")
+        words = call.split()
+        worker = words.pop(0) if words[0] in WORKERS else WORKERS[0]
+        result = getattr(self, words[0])(worker, *words[1:])
+        assert not expected or result == expected, f"{step}: {result}"
+        self.machine.invariants_hold()
+        self.machine.read(worker, THREADS[0])
+
+    def ask(self, worker: str, name: str, *how: str) -> str:
+        """Asks, and records the placeholder if one is needed: shown, or none (it may also be on its way: posting)."""
+        thread, number = _place(name)
+        event = number + 10 * THREADS.index(thread) + 100 * ("again" in how)
+        self.machine.enqueue(worker, event, thread, number, "full" in how)
+        if self.machine.result is None:
+            return "known"
+        job_id = self.ids[name] = max(self.model.jobs)
+        if (waits := self.model.jobs[job_id].placeholder_due_since is not None) and "posting" not in how:
+            self.machine.record_placeholder(worker, job_id, (SHOWN_AT,) if "shown" in how else ())
+        return "queued" if waits else "ready"
+
+    def announce(self, worker: str, name: str) -> None:
+        """Records a placeholder, however late."""
+        self.machine.record_placeholder(worker, self.ids[name], (SHOWN_AT,))
+
+    def pass_s(self, _worker: str, seconds: str) -> None:
+        self.machine.pass_time(float(seconds))
+
+    def claim(self, worker: str, limit: str = "9") -> str:
+        return self._claimed(self.machine.claim(worker, int(limit)).values)
+
+    def watch(self, worker: str, silent: str) -> str:
+        """Polls while another worker is silent, until its jobs are taken over."""
+        return self._claimed(self.machine.watch(worker, {silent}).values)
+
+    def _claimed(self, claims: Sequence[tuple[str, Job]]) -> str:
+        for claim in claims:
+            self.claims.setdefault(_name(claim[1].question), []).append(claim)
+        return " & ".join(_claim_name(job) for _, job in claims) or "none"
+
+    def _claim(self, name: str, which: Sequence[str] = ()) -> tuple[str, Job]:
+        """Returns the last claim of a job, or its first one for what comes `late`; or one that never was."""
+        never = Job(self.ids.get(name, 0), Question(_place(name)[0], name, "", ""), 1)
+        return self.claims.get(name, [(WORKERS[0], never)])[0 if "late" in which else -1]
+
+    def _number(self, name: str) -> int:
+        return sorted(self.model.jobs).index(self.ids[name])
+
+    def _said(self) -> str:
+        return "yes" if self.machine.result else "no"
+
+    def beat(self, worker: str, name: str, *which: str) -> str:
+        """Returns what the worker hears of the job."""
+        owner, job = self._claim(name, which)
+        self.machine.heartbeat(owner, [(owner, job)])
+        pulse = self.model.heartbeat(owner, [job])
+        kinds = {"stop": pulse.to_stop, "restart": pulse.to_restart, "ours": pulse.ours}
+        return next((kind for kind, ids in kinds.items() if job.id in ids), "lost")
+
+    def write(self, _worker: str, name: str, *which: str) -> None:
+        """Records some more text; with `unheard`, the writer doesn't learn that it is on record."""
+        self.machine.write(self._claim(name, which), "One, two. ", "beats" in which, "unheard" not in which)
+
+    def write_late(self, _worker: str, name: str, number: str) -> None:
+        self.machine.write_late(self._claim(name), int(number))
+
+    def release(self, _worker: str, name: str, *which: str) -> str:
+        self.machine.release(self._claim(name, which))
+        return self._said()
+
+    def finish(self, _worker: str, name: str, *how: str) -> str:
+        """Ends an attempt: stopped, denied, or whole; with a mention of its asker, unshown, or without text."""
+        reason = next((EndReason(word) for word in how if word in ("stopped", "denied")), EndReason.WHOLE)
+        claim, kind = self._claim(name, how), OutboxKind.SHOW_END if "unshown" in how else None
+        answer = self.machine.answer_of(claim[1])
+        if "empty" not in how:
+            answer.append(f"Yes {claim[1].attempts}. ")
+        self.machine.end_attempt(claim, End(reason, "A notice."), answer.text, "mention" in how, kind)
+        return self._said()
+
+    def step(self, _worker: str, name: str, *calls: str) -> str:
+        """Records a step with calls in these states."""
+        states = [CallState(word) for word in calls if word != "late"]
+        self.machine.take_step(self._claim(name, calls), states, waits=False)
+        return self._said()
+
+    def wait(self, _worker: str, name: str, *how: str) -> str:
+        """Gives the job up until its calls are decided; with `mention`, its asker is mentioned a minute later."""
+        self.machine.wait(self._claim(name, how), 60.0 if "mention" in how else None)
+        return self._said()
+
+    def begin(self, _worker: str, name: str, index: str = "0", *which: str) -> str:
+        self.machine.begin_call(self._claim(name, which), int(index))
+        return self._said()
+
+    def end(self, _worker: str, name: str, index: str = "0", *which: str) -> str:
+        self.machine.end_call(self._claim(name, which), int(index), CallState.DONE)
+        return self._said()
+
+    def made_before(self, _worker: str, name: str) -> str:
+        """Returns the calls that may have changed something for an earlier version."""
+        self.machine.read_calls(self._claim(name))
+        return " ".join(state.value for state in self.model.made_before(self._claim(name)[1])) or "none"
+
+    def decide(self, worker: str, name: str, decision: str, index: str = "0", by: str = "U9") -> str:
+        self.machine.decide(worker, self._number(name), int(index), Decision(decision), by)
+        return self._said()
+
+    def expire(self, worker: str, *when: str) -> str:
+        self.machine.expire_approvals(worker, late="late" in when)
+        return str(self.machine.result)
+
+    def follow(self, _worker: str, name: str, *which: str) -> str:
+        """Takes along what was asked meanwhile."""
+        before = {job_id for job_id, job in self.model.jobs.items() if job.answered_with is None}
+        self.machine.take_follow_ups(self._claim(name, which))
+        taken = [self.model.jobs[job_id] for job_id in before if self.model.jobs[job_id].answered_with is not None]
+        return "+".join(sorted(_name(job.question) for job in taken)) or "none"
+
+    def stop(self, worker: str, name: str) -> str:
+        self.machine.request_stop(worker, self._number(name))
+        return self._said()
+
+    def edit(self, worker: str, name: str, *how: str) -> str:
+        """Edits a question to new words or back; the edit arrives late, or in the same second as the last one."""
+        self.edited_at += 0 if "same" in how else 1
+        at = 10 if "late" in how else self.edited_at
+        text = f"Question {name[-1]}" if "back" in how else f"Why {name}, {self.edited_at}, {len(how)}?"
+        self.machine.edit_at(worker, self.ids[name], text, f"18.{at:04d}")
+        return self._said()
+
+    def delete(self, worker: str, name: str) -> str:
+        self.machine.delete_question(worker, self._number(name))
+        return self._said()
+
+    def delete_answer(self, worker: str, name: str) -> None:
+        self.machine.delete_answer(worker, self._number(name))
+
+    def regenerate(self, worker: str, name: str, *how: str) -> str:
+        """Has a question answered once more, or its answer continued."""
+        self.machine.regenerate(worker, self._number(name), "full" in how, "continued" in how)
+        return self._said()
+
+    def erase(self, worker: str, what: str = "all") -> str:
+        """Erases a person, a thread or everything; returns how many questions."""
+        user_id, thread = (what if what.startswith("U") else None), (THREADS[0] if what == "thread" else None)
+        self.machine.erase(worker, user_id, thread, 0)
+        return str(self.machine.result)
+
+    def outbox(self, worker: str) -> str:
+        """Takes what is due."""
+        taken = self.machine.take_outbox_entries(worker).values
+        for entry in taken:
+            self.entries.setdefault(entry.kind.value, []).append(entry)
+        return " & ".join(sorted(entry.kind.value for entry in taken)) or "none"
+
+    def _entry(self, kind: str, which: Sequence[str]) -> OutboxEntry:
+        return self.entries[kind][0 if "late" in which else -1]
+
+    def complete(self, worker: str, kind: str, *which: str) -> None:
+        self.machine.complete_outbox_entry(self._entry(kind, which), worker)
+
+    def postpone(self, worker: str, kind: str, *which: str) -> None:
+        self.machine.postpone_outbox_entry(self._entry(kind, which), worker)
+
+    def show(self, worker: str, kind: str, pages: str, *which: str) -> None:
+        """Records the pages of a reply that an entry has shown."""
+        self.machine.record_shown_pages(self._entry(kind, which), worker, int(pages))
+
+    def end_of(self, worker: str, kind: str, *which: str) -> str:
+        """Returns whether there is an end to show."""
+        self.machine.read_unshown_end(self._entry(kind, which), worker)
+        return self._said()
+
+    def pages(self, _worker: str, name: str, number: str = "1", *which: str) -> None:
+        self.machine.record_pages(self._claim(name, which), int(number))
+
+    def message(self, worker: str, user_id: str, at: str) -> str:
+        """Returns what is known when a person writes at a question's place."""
+        thread, number = _place(at)
+        self.machine.at_message(worker, thread, user_id, number)
+        found = self.machine.result
+        facts = ("takes_part", "others", "quiet")
+        return " ".join(fact for fact in facts if getattr(found, fact)) or "nothing"
+
+    def line(self, worker: str, user_id: str, at: str) -> None:
+        thread, number = _place(at)
+        self.machine.record_line(worker, thread, user_id, number)
+
+    def group(self, worker: str, at: str, starter: str | None = None) -> None:
+        thread, number = _place(at)
+        self.machine.mark_group(worker, thread, number, starter)
+
+    def quiet(self, worker: str, at: str, *, is_quiet: bool = True) -> str:
+        thread, number = _place(at)
+        self.machine.switch(worker, thread, number, is_quiet)
+        return self._said()
+
+    def loud(self, worker: str, at: str) -> str:
+        return self.quiet(worker, at, is_quiet=False)
+
+    def audit(self, worker: str) -> str:
+        """Returns what the audit has recorded, in order."""
+        entries = self.machine.runner.run(self.machine.stores[worker].audit.page(1, 1_000))
+        said = []
+        for entry in entries:
+            facts = [entry[fact] for fact in ("state", "decision", "end", "erased") if fact in entry]
+            said.append("-".join([entry["kind"], *facts, *(["edited"] if "edited" in entry else [])]))
+        return " ".join(said)
+
+
+def _place(name: str) -> tuple[ThreadKey, int]:
+    return THREADS[LETTERS.index(name.rstrip("0123456789"))], int(name.lstrip("dt"))
+
+
+def _name(question: Question) -> str:
+    return f"{LETTERS[THREADS.index(question.thread)]}{int(question.ts.partition('.')[2])}"
+
+
+def _claim_name(job: Job) -> str:
+    others = [follow_up.question for follow_up in job.follow_ups]
+    names = "+".join(_name(question) for question in (*job.earlier, job.question, *others))
+    return f"{names}v{job.version}" if job.version else names

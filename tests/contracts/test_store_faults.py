@@ -1,0 +1,349 @@
+"""Faults: databases that are away, locked or full, canceled callers and ending processes. Nothing is lost by them."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.clock import SystemClock
+from bot.core.job import Job, Spent
+from bot.core.pacing import PostRule
+from bot.errors import StoreError
+from bot.models.prices import ModelPrices
+from bot.store import Stores
+from bot.store.database import ANSWER_WITHIN_S
+from bot.store.liveness.failure_detector import SILENCE_S
+from bot.store.schema import jobs, seen_events, workers
+from tests.clocks import WITHIN_S, ManualClock
+from tests.contracts.databases import PostgresqlServer, Process, cut_all_connections
+from tests.contracts.stores import DONE, YES, answered, apart, asked, count, enqueued, one, texts_of
+
+FAILS_AT_S = 5
+
+
+async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
+    """Calls until it works. Until then it may fail with StoreError only."""
+    last: StoreError | None = None
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                try:
+                    await call()
+                except StoreError as error:
+                    last = error
+                    await asyncio.sleep(0.05)
+                else:
+                    return
+    except TimeoutError:
+        raise AssertionError(f"waited {limit_s:g} s for the call to work; its last error: {last!r}") from None
+
+
+async def test_dead_worker_is_found_a_lease_after_a_database_failure() -> None:
+    clock = ManualClock(now_s := 1_000.0)
+    dead = await Stores.open("sqlite://", "w1", clock)
+    store = Stores(dead.database.engine, "w2", clock, prices=ModelPrices())
+    await enqueued(dead, apart(1))
+    [job] = await dead.worker_queue.claim(1)
+
+    async def fails(connection: AsyncConnection) -> None:
+        await connection.execute(sa.text("SELECT 1 FROM nowhere"))
+
+    found: list[Job] = []
+    for passed_s in range(int(3 * SILENCE_S)):
+        clock.now_s = now_s + passed_s
+        if passed_s == FAILS_AT_S:
+            with pytest.raises(StoreError):
+                await store.database.read(fails)
+        if found := await store.worker_queue.claim(1):
+            break
+    assert [again.id for again in found] == [job.id]
+    assert clock.now_s - now_s == FAILS_AT_S + SILENCE_S, "a gap in the observations doesn't count against others"
+    await store.close()
+
+
+@pytest.mark.long
+async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: PostgresqlServer) -> None:
+    owner = await Stores.open(own_server.url, "w1", SystemClock())
+    other = await Stores.open(own_server.url, "w2", SystemClock())
+    await enqueued(owner, apart(1))
+    [job] = await owner.worker_queue.claim(1)
+
+    async def beat() -> None:
+        assert (await owner.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
+
+    async def live() -> None:
+        while True:
+            await works_within(beat, 60)
+            await asyncio.sleep(1)
+
+    living = asyncio.create_task(live())
+    await asyncio.to_thread(own_server.restart)
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        await works_within(lambda: unclaimed(other), 60)
+        await other.worker_queue.wait(0.5)
+    assert await owner.worker_queue.finish(job, DONE, YES)
+    living.cancel()
+    await wakes(other, owner)
+    await owner.close()
+    await other.close()
+
+
+@contextlib.contextmanager
+def short_time_limits(*stores: Stores) -> Iterator[None]:
+    """Makes stores give up soon during the block."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("bot.store.liveness.pg_notify.ANSWER_WITHIN_S", 0.5)
+        for store in stores:
+            monkeypatch.setattr(store.database, "_bound_s", 0.5)
+        yield
+
+
+@pytest.mark.long
+async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
+    own_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.liveness.pg_notify.CHECK_S", 0.5)
+    store = await Stores.open(own_server.url, "w1", SystemClock())
+    other = await Stores.open(own_server.url, "w2", SystemClock())
+    await enqueued(store, apart(1))
+    [job] = await store.worker_queue.claim(1)
+    with short_time_limits(store, other), own_server.standing_still():
+        for call in (
+            store.worker_queue.heartbeat({job: Spent()}),
+            store.worker_queue.claim(1),
+            store.question_queue.enqueue("Ev2", apart(3)),
+        ):
+            with pytest.raises(StoreError, match="it does not answer"):
+                await call
+        async with asyncio.timeout(WITHIN_S):
+            await other.close()
+    await works_within(lambda: store.question_queue.enqueue("Ev2", apart(3)), 60)
+    await works_within(lambda: locks(store, job), 60)
+    assert await store.worker_queue.finish(job, DONE, YES)
+    assert len(await store.worker_queue.claim(10)) == 1
+    third = await Stores.open(own_server.url, "w3", SystemClock())
+    await wakes(store, third)
+    await third.close()
+    await store.close()
+
+
+async def locks(store: Stores, job: Job) -> None:
+    """Waits until the heartbeat reports that its lock is held. Until then it may fail with StoreError only."""
+    await store.worker_queue.heartbeat({job: Spent()})
+    async with store.database.engine.begin() as connection:
+        if not await connection.scalar(sa.select(workers.c.has_lock).where(workers.c.worker == "w1")):
+            raise StoreError
+
+
+async def unclaimed(store: Stores) -> None:
+    assert await store.worker_queue.claim(1) == []
+
+
+async def wakes(waiting: Stores, acting: Stores) -> None:
+    """Waits until one process is notified of another's change again."""
+    await waiting.worker_queue.wait(0)
+    woken = asyncio.create_task(waiting.worker_queue.wait(2 * WITHIN_S))
+    began = time.monotonic()
+    await enqueued(acting, apart(2))
+    await woken
+    assert time.monotonic() - began < WITHIN_S
+
+
+@pytest.mark.long
+async def test_calls_fail_quickly_while_the_server_is_down(own_server: PostgresqlServer) -> None:
+    store = await Stores.open(own_server.url, "w1", SystemClock())
+    await asyncio.to_thread(own_server.stop)
+    began = time.monotonic()
+    for call in (
+        store.database.ping(),
+        store.question_queue.enqueue("Ev1", asked(1)),
+        store.worker_queue.claim(1),
+        store.rate_ledger.reserve("m", 1),
+        store.rate_ledger.reserve_post("C1", PostRule()),
+    ):
+        with pytest.raises(StoreError, match="The database can't be used: "):
+            await call
+    assert time.monotonic() - began < 4 * ANSWER_WITHIN_S
+    await asyncio.to_thread(own_server.start)
+    await store.database.ping()
+    assert await store.question_queue.enqueue("Ev1", asked(1))
+    await store.close()
+
+
+async def test_cut_connections_are_replaced_before_use(on_server: Process) -> None:
+    store = await on_server("w1")
+    killer = await on_server("w2")
+    await asyncio.gather(*(store.database.ping() for _ in range(5)))
+    await cut_all_connections(killer.database.engine)
+    await asyncio.gather(*(store.database.ping() for _ in range(5)))
+
+
+async def test_call_waits_some_seconds_for_a_free_connection(
+    on_server: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.engine._POOL_TIMEOUT_S", 1.0)
+    store = await on_server("w1")
+    held = [await store.database.engine.connect() for _ in range(5)]
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="all connections were busy"):
+        await store.database.ping()
+    assert 0.9 < time.monotonic() - began < 9, "the pool gives up, not the operation"
+    for connection in held:
+        await connection.close()
+    await store.database.ping()
+
+
+async def test_worker_paused_in_a_transaction_does_not_block_others(on_server: Process) -> None:
+    store = await on_server("w1")
+    paused = await on_server("w2")
+    await enqueued(store, apart(1))
+    [job] = await store.worker_queue.claim(1)
+    connection = await paused.database.engine.connect()
+    assert await connection.scalar(sa.text("SHOW idle_in_transaction_session_timeout")) == "5s"
+    await connection.execute(sa.text("SET idle_in_transaction_session_timeout = '0.3s'"))
+    await connection.execute(sa.text("SELECT * FROM jobs FOR UPDATE"))
+    await works_within(lambda: store.worker_queue.finish(job, DONE, YES), 60)
+    await connection.invalidate()
+    await connection.close()
+
+
+async def test_call_waits_for_a_locked_sqlite_file_and_then_fails(on_file: Process, sqlite_url: str) -> None:
+    store = await on_file("w1")
+    await pragma(store, "busy_timeout", 300)
+    path = sqlite_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await store.database.ping()
+        assert (await store.participants.at_message(apart(1).thread, "U1", "9")).takes_part is False
+        with pytest.raises(StoreError, match="database is locked"):
+            await store.question_queue.enqueue("Ev1", asked(1))
+        other.execute("COMMIT")
+    assert await store.question_queue.enqueue("Ev1", asked(1))
+
+
+async def test_claim_whose_commit_response_was_lost_is_recovered(on_file: Process, sqlite_url: str) -> None:
+    store = await on_file("w1")
+    await pragma(store, "busy_timeout", 100)
+    ids = [await enqueued(store, apart(number)) for number in range(4)]
+    assert [job.id for job in await store.worker_queue.claim(1)] == ids[:1]
+    # The claim of this worker is committed, but the process never gets the response.
+    await Stores(store.database.engine, "w1", SystemClock()).worker_queue.claim(2)
+    assert [job.id for job in await store.worker_queue.claim(1)] == ids[3:], "nothing failed, so nothing is looked for"
+    with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError):
+            await store.worker_queue.claim(1)
+        other.execute("COMMIT")
+    assert [[job.id for job in await store.worker_queue.claim(1)] for _ in range(3)] == [ids[1:2], ids[2:3], []]
+
+
+async def test_full_disk_is_reported_and_data_stays(on_file: Process) -> None:
+    store = await on_file("w1")
+    await pragma(store, "max_page_count", 1)
+    await enqueued(store, asked(1))
+    with pytest.raises(StoreError, match="disk is full"):
+        await store.question_queue.enqueue("Ev2", asked(2, text="word " * 20_000))
+    await pragma(store, "max_page_count", 1_000_000)
+    assert await store.question_queue.enqueue("Ev2", asked(2, text="word " * 20_000))
+    assert [job.question for job in await store.worker_queue.claim(1)] == [asked(1)]
+
+
+async def pragma(store: Stores, name: str, value: int) -> None:
+    """Sets a pragma. max_page_count is SQLite's own way to simulate a full disk."""
+    async with store.database.engine.begin() as connection:
+        await connection.execute(sa.text(f"PRAGMA {name} = {value}"))
+
+
+async def test_one_database_error_fails_each_call_of_a_batch(on_file: Process) -> None:
+    store = await on_file("w1")
+    await pragma(store, "max_page_count", 1)
+    long = "word " * 20_000
+    results = await asyncio.gather(
+        *(store.question_queue.enqueue(f"Ev{number}", asked(number, text=long)) for number in range(20)),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [StoreError] * 20
+
+
+def test_sqlite_leaves_one_file_after_all_have_closed(tmp_path: Path) -> None:
+    async def open_and_close() -> None:
+        stores = [await Stores.open(f"sqlite:///{tmp_path}/typist.db", name, SystemClock()) for name in "ab"]
+        assert {name for name in os.listdir(tmp_path) if "worker" in name} == {
+            "typist.db-worker-a",
+            "typist.db-worker-b",
+        }
+        for store in stores:
+            await store.close()
+
+    (tmp_path / "typist.db-worker-dead").touch()
+    asyncio.run(open_and_close())
+    assert os.listdir(tmp_path) == ["typist.db"]
+
+
+async def test_failed_call_of_a_canceled_caller_logs_nothing(on_file: Process, sqlite_url: str) -> None:
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    store = await on_file("w1")
+    with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as breaking:
+        breaking.execute("DROP TABLE slack_calls")
+    reserving = asyncio.create_task(store.rate_ledger.reserve("chat.update", 50))
+    await asyncio.sleep(0)
+    reserving.cancel()
+    await asyncio.wait((reserving,))
+    del reserving
+    with pytest.raises(StoreError):
+        await store.rate_ledger.reserve("chat.update", 50)
+    gc.collect()
+    assert complaints == []
+
+
+# Callers that are canceled, and processes that end.
+
+
+async def test_call_after_close_raises_store_error(store: Stores) -> None:
+    await store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await store.database.ping()
+
+
+async def test_restart_loses_nothing(process: Process) -> None:
+    before = await process("w1")
+    job = await answered(before)
+    await enqueued(before, asked(2))
+    await before.close()
+    after = await process("w2")
+    assert await after.question_queue.enqueue("Ev1", asked(1)) is None
+    assert texts_of(await after.recorded_answers.replies(job.question.thread)) == {"5.1": YES}
+    assert (await one(after)).question == asked(2)
+
+
+async def test_canceled_caller_cancels_no_write(store: Stores) -> None:
+    for number in range(1, 11):
+        call = asyncio.create_task(store.question_queue.enqueue(f"Ev{number}", asked(number)))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    async with asyncio.timeout(WITHIN_S):
+        while await count(store, jobs) < 10:
+            pass
+    assert await count(store, seen_events) == 10
+
+
+async def test_close_waits_for_running_calls(process: Process) -> None:
+    before = await process("w1")
+    call = asyncio.create_task(before.question_queue.enqueue("Ev1", asked(1)))
+    await asyncio.sleep(0)
+    call.cancel()
+    await before.close()
+    assert (await one(await process("w1"))).question == asked(1)

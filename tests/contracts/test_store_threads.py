@@ -1,0 +1,97 @@
+"""What is kept of threads, people and channels beside questions: participants, notices, panes and settings."""
+
+import asyncio
+from dataclasses import replace
+
+from bot.core.channel_settings import ChannelSettings, Length
+from bot.core.triage import MAX_LINES, Engagement, Line
+from bot.models.prompt import Effort
+from bot.store import Stores
+from bot.store.schema import pane_contexts, thread_lines
+from bot.store.threads import LINES_KEPT, PANE_CONTEXT_KEPT_S
+from tests.clocks import ManualClock
+from tests.contracts.stores import THREAD, asked, count, enqueued
+
+LATER = "1800000000.000000"
+
+
+async def test_starter_is_no_bot_and_stays_known_however_many_lines_follow(store: Stores) -> None:
+    assert await store.participants.starter(THREAD) == ""
+    await enqueued(store, replace(asked(1), user_id="U0", from_bot=True))
+    assert await store.participants.starter(THREAD) == ""
+    await enqueued(store, replace(asked(2), user_id="U2"))
+    assert await store.participants.starter(THREAD) == "U2"
+    await store.participants.mark_group(THREAD, asked(1).ts, "U4")
+    for number in range(10, 50):
+        await store.participants.record_line(THREAD, "U1", asked(number).ts)
+    assert await store.participants.starter(THREAD) == "U4"
+
+
+async def test_only_the_last_lines_are_kept(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    for number in range(2, 100):
+        await store.participants.record_line(THREAD, f"U{number}", asked(number).ts)
+    found = await store.participants.at_message(THREAD, "U2", LATER)
+    assert found.lines == tuple(Line(f"U{number}") for number in range(100 - MAX_LINES, 100))
+    assert await count(store, thread_lines) == LINES_KEPT
+
+
+async def test_notice_is_claimed_once_per_period_by_all_processes(timed: Stores, clock: ManualClock) -> None:
+    claim = timed.notices.claim
+    claimed = await asyncio.gather(*(claim("T1", "U1", "denied", 3_600) for _ in range(5)))
+    assert sorted(claimed) == [False, False, False, False, True]
+    assert await claim("T1", "U2", "denied", 3_600)
+    assert await claim("T1", "U1", "another")
+    clock.now_s += 3_599
+    assert not await claim("T1", "U1", "denied", 3_600)
+    clock.now_s += 1
+    assert await claim("T1", "U1", "denied", 3_600)
+    assert not await claim("T1", "U1", "another")
+
+
+async def test_newest_pane_context_of_each_person_is_kept_for_some_time(timed: Stores, clock: ManualClock) -> None:
+    async def read() -> list[str]:
+        return [await timed.pane_context.read("T1", user_id) for user_id in ("U1", "U2", "U3")]
+
+    for user_id, channel_id in (("U1", "C1"), ("U1", "C2"), ("U2", "C3")):
+        await timed.pane_context.write("T1", user_id, channel_id)
+    assert await read() == ["C2", "C3", ""]
+    await timed.erasure.erase(user_id="U1")
+    assert await read() == ["", "C3", ""]
+    clock.now_s += PANE_CONTEXT_KEPT_S
+    assert await read() == ["", "", ""]
+    await timed.pane_context.write("T1", "U1", "C1")
+    await timed.pane_context.write("T1", "U1", "")
+    assert await read() == ["", "", ""]
+    await timed.erasure.expire(0)
+    assert await count(timed, pane_contexts) <= 1, "the old one is removed"
+    await timed.erasure.erase()
+    assert await count(timed, pane_contexts) == 0
+
+
+async def test_channel_settings_are_the_last_ones_set(store: Stores) -> None:
+    assert await store.channel_settings.read("T1", "C1") == ChannelSettings()
+    servers = ("time", "github")
+    for settings in (
+        ChannelSettings("openai/test", "Rhyme.", Engagement.EVERYONE, new_posts=True, gate=True, mcp_servers=servers),
+        ChannelSettings(engagement=Engagement.MENTIONS, web_search=False, read_channel=False),
+        ChannelSettings(effort=Effort.THOROUGH, length=Length.BRIEF),
+    ):
+        await store.channel_settings.write("T1", "C1", settings)
+        assert await store.channel_settings.read("T1", "C1") == settings
+    assert await store.channel_settings.read("T1", "C2") == ChannelSettings()
+
+
+async def test_channels_with_settings_of_their_own_are_listed(store: Stores) -> None:
+    own = ChannelSettings("openai/test", engagement=Engagement.MENTIONS, mcp_servers=("time",), effort=Effort.FAST)
+    with_reaction = ChannelSettings(reaction="eyes")
+    for team_id, channel_id, settings in (
+        ("T1", "C2", own),
+        ("T1", "C1", with_reaction),
+        ("T1", "C3", own),
+        ("T1", "C3", ChannelSettings()),
+        ("T1", "D1", own),
+        ("T2", "C4", own),
+    ):
+        await store.channel_settings.write(team_id, channel_id, settings)
+    assert await store.channel_settings.all("T1") == {"C1": with_reaction, "C2": own}

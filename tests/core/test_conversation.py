@@ -1,0 +1,93 @@
+"""Mentions of people and channels in the text of a message."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.conversation import (
+    addresses_another,
+    escape,
+    ids_to_name,
+    mentioned_users,
+    with_names,
+    without_address,
+    without_users,
+)
+
+NAMES = {"UADA": "Ada", "CBUILD": "build"}
+
+
+def test_names_are_looked_up_for_people_and_for_channels_without_a_name() -> None:
+    assert ids_to_name("<@U1> <#C1|one> <#C2|> <#C3> <@U2|two>") == ["U1", "U2", "C2", "C3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ask <@UADA>, <@UEVE|eve> or <@UEVE>", "ask @Ada, @eve or @UEVE"),
+        ("<@UADA|ada.l>", "@Ada"),
+        ("in <#CBUILD>, <#CBUILD|> and <#C1|gen&amp;eral>", "in #build, #build and #gen&eral"),
+        ("<@UEVE|@eve>", "@eve"),
+        ("ask <!S1|@ops> about <!F1|Q&amp;A> <!EMOJI|:parrot:>", "ask @ops about Q&A :parrot:"),
+        (
+            "&lt;@UADA&gt; &amp;lt; > [a](https://a.example/?b=1&amp;c=2)",
+            "<@UADA> &lt; > [a](https://a.example/?b=1&c=2)",
+        ),
+        ("<@uada> <!here> <b>", "<@uada> <!here> <b>"),
+    ],
+)
+def test_mentions_become_names(text: str, shown: str) -> None:
+    assert with_names(text, NAMES) == shown
+
+
+@given(st.text("<>&@#|UADA:/ht\n;lgamp", max_size=60))
+def test_escaped_text_mentions_nobody_and_is_read_unchanged(text: str) -> None:
+    assert mentioned_users(escape(text)) == []
+    assert with_names(escape(text), NAMES) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("<@U1> hi", True),
+        (" \n<@U1|ada>", True),
+        ("@here anybody?", True),
+        ("@team-infra look", True),
+        ("<!S1|@team-infra> look", True),
+        ("<!EMOJI|:wave:> look", False),
+        ("@Typist, and why?", False),
+        ("hi <@U1>", False),
+        ("<#C1>", False),
+        ("", False),
+    ],
+)
+def test_text_that_begins_with_a_mention_addresses_somebody_else(text: str, addresses: bool) -> None:
+    assert addresses_another(text, "typist") is addresses
+
+
+def test_mentions_of_people_are_removed_and_those_of_channels_stay() -> None:
+    assert without_users("<@U1|ada> and <@U2> in <#C1>") == " and  in <#C1>"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<@UBOT>", ""),
+        ("<@UBOT> why?", "why?"),
+        ("  <@UBOT|typist>, why?", "why?"),
+        ("<@UBOT>: why?", "why?"),
+        ("<@UBOT> <@UBOT> why?", "why?"),
+        ("<@UBOT>\n\n- one\n- two", "- one\n- two"),
+        ("why, <@UBOT>?", "why?"),
+        ("tell me why <@UBOT>", "tell me why"),
+        ("tell me why.  <@UBOT> ", "tell me why."),
+        ("<@UBOT>!", "!"),
+        ("hey <@UBOT|typist>, why?", "hey <@UBOT|typist>, why?"),
+        ("<@UBOT> what did <@UBOT> say to <@UGRACE>?", "what did <@UBOT> say to <@UGRACE>?"),
+        ("<@UBOT> is 1 &lt; 2 &amp;&amp; 3 &gt; 2?", "is 1 &lt; 2 &amp;&amp; 3 &gt; 2?"),
+        ("<@UGRACE> ask <@UBOT>", "<@UGRACE> ask"),
+        ("<@UBOTHER> why?", "<@UBOTHER> why?"),
+    ],
+)
+def test_mentions_that_only_address_the_bot_are_removed(text: str, words: str) -> None:
+    assert without_address(text, "UBOT") == words

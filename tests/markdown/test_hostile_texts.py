@@ -1,0 +1,106 @@
+"""Whatever the model writes, what reads it takes steps in proportion to its length.
+
+Calls are counted where Python does the work. Regular expressions and copies make no calls, so CPU time is measured
+there, of a text and of one 16 times as long: linear time is 16 times as much, quadratic time 256 times.
+`python -m benchmarks.hostile` measures more functions.
+"""
+
+import pytest
+
+from benchmarks.hostile import FUNCTIONS, MAX_RATIO, milliseconds
+from benchmarks.hostile_texts import SHAPES, text_of
+from bot.core.job import End
+from bot.errors import EndReason, Refusal
+from bot.markdown.links import is_deceptive
+from bot.markdown.pages import Pages
+from bot.markdown.preview import first_words
+from bot.markdown.render import rendered, stable_prefix
+from bot.reply.attachments import long_code
+from bot.reply.edits import Post
+from bot.reply.messages import Shown
+from bot.reply.reply import Reply
+from tests.core.conversations import answer
+from tests.reply.counted import FEW_CALLS, FEW_STEPS, steps
+
+
+def growing(text: str) -> object:
+    return rendered(text, growing=True), stable_prefix(text)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_end_is_held_back_in_linear_steps(shape: str) -> None:
+    # Four times as much, because how often a text's end is parsed depends on where it is cut.
+    longer = steps(growing, text_of(shape, 1_600))
+    assert longer < FEW_STEPS // 2 or longer <= MAX_RATIO**2 * steps(growing, text_of(shape, 400)), longer
+
+
+@pytest.mark.parametrize("repeated", ["|\n", "- ```\n"])
+def test_end_of_many_undecided_lines_is_held_back_in_linear_steps(repeated: str) -> None:
+    assert steps(growing, repeated * 1_200) <= MAX_RATIO * steps(growing, repeated * 600)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        ("rendered", "URLs"),
+        ("rendered growing", "open links"),
+        ("inlines", "open links"),
+        ("inlines", "nested parentheses"),
+        ("Seam", "slashes"),
+        ("Seam", "closing brackets"),
+        ("ThinkTags", "line breaks"),
+        ("ThinkTags, opened", "angle brackets"),
+        ("calls in pieces", "words"),
+        ("output items", "words"),
+        ("refusal", "names of limits"),
+    ],
+)
+def test_text_is_read_in_linear_time(function: str, shape: str) -> None:
+    short_ms, long_ms = (milliseconds(FUNCTIONS[function], text_of(shape, chars)) for chars in (4_000, 64_000))
+    assert long_ms < 4 * 16 * max(short_ms, 1.0)
+
+
+@pytest.mark.parametrize("repeated", ["|a|\n|-|\n|b|\n\n", "|\n", "- a\n", "\n", "*a* "])
+def test_longest_answer_is_laid_out_in_few_steps_at_a_time(repeated: str) -> None:
+    reply, text = Reply(answer()), repeated * (100_000 // len(repeated))
+    assert steps(reply.append, text) < FEW_CALLS
+    assert steps(lambda _: reply.finish(End(EndReason.WHOLE)), "") < FEW_CALLS
+    assert reply.text == text
+
+
+@pytest.mark.parametrize("repeated", ["|a|\n|-|\n|b|\n\n", "- a\n", "*a* "])
+def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeated: str) -> None:
+    text = repeated * (100_000 // len(repeated))
+    refused = Reply(answer())
+    refused.append(text)
+    call = refused.next_call()
+    assert isinstance(call, Post)
+    earlier = Reply(answer(text), Shown(("2.0",)))
+    page = steps(lambda _: Pages(max_full=1).append(text), "")
+    assert steps(lambda _: refused.refused(call, Refusal.TOO_LONG), "") <= 2 * page
+    assert steps(lambda _: earlier.finish(End(EndReason.CUT, "Cut.")), "") <= 2 * page
+    assert refused.text == earlier.text == text
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_page_is_rendered_in_few_steps(shape: str) -> None:
+    pages = Pages(max_full=1)
+    pages.append(text_of(shape, 12_500))
+    for page in [*pages.full, pages.growing]:
+        assert steps(lambda markdown: rendered(markdown, growing=True), page.markdown) < FEW_CALLS // 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_long_code_is_found_in_few_steps(shape: str) -> None:
+    assert steps(lambda text: long_code(text, "1.0"), text_of(shape, 100_000)) < FEW_CALLS // 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_preview_of_a_page_is_made_in_few_steps(shape: str) -> None:
+    text = text_of(shape, 1_200)
+    for start in (0, 1):
+        assert steps(lambda markdown: first_words(markdown, growing=True), text[start:]) < 10 * FEW_STEPS
+
+
+def test_label_that_names_many_hosts_is_deceptive() -> None:
+    assert is_deceptive("\u33c2" * 400 + " bank.com", "https://evil.example")

@@ -1,0 +1,66 @@
+"""Token estimates: all that a request sends counts, because caps are reserved and history is truncated by them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn
+from bot.models.stream import Opaque, ToolCall, Usage
+from bot.models.tokens import TokenEstimate, room_for_conversation
+
+SCHEMA = {"type": "object", "properties": {f"field_{number}": {"type": "string"} for number in range(200)}}
+TOOLS = tuple(ToolDefinition(f"server__tool_{number}", "Finds something. " * 20, SCHEMA, "") for number in range(100))
+CALL = ToolCall(0, "call_1", "server__write", {"text": "word " * 1_000})
+REASONING = Opaque("openai", {"type": "reasoning", "encrypted_content": "gAAAAB" * 1_000})
+WORDS = "word " * 1_000
+PROMPT = Prompt("be brief", (Turn("user", "Why?"),))
+STEP = replace(PROMPT, turns=(*PROMPT.turns, Turn("assistant", "Let me see.", parts=(TextPart("Let me see."), CALL))))
+
+
+def with_result(text: str) -> Prompt:
+    result = Turn("user", text, parts=(ToolResult("call_1", "server__write", text),))
+    return replace(STEP, turns=(*STEP.turns, result))
+
+
+def opaque(*items: Opaque) -> Prompt:
+    return replace(PROMPT, turns=(*PROMPT.turns, Turn("assistant", WORDS, parts=(TextPart(WORDS), *items))))
+
+
+@pytest.mark.parametrize(
+    ("less", "more", "sent_bytes"),
+    [
+        (PROMPT, replace(PROMPT, tools=TOOLS[:1]), len(json.dumps(SCHEMA))),
+        (PROMPT, replace(PROMPT, tools=TOOLS), 100 * len(json.dumps(SCHEMA))),
+        (PROMPT, STEP, len(WORDS)),
+        (with_result(""), with_result(WORDS), len(WORDS)),
+        (PROMPT, opaque(REASONING), 6_000),
+    ],
+    ids=["one definition", "many definitions", "a call's arguments", "a result", "an encrypted item"],
+)
+def test_all_that_a_request_sends_counts(less: Prompt, more: Prompt, sent_bytes: int) -> None:
+    estimate = TokenEstimate(("openai/m",))
+    counted = estimate.prompt_tokens(more) - estimate.prompt_tokens(less)
+    assert sent_bytes // 3 <= counted <= sent_bytes / 2
+
+
+def test_step_is_counted_once_though_its_items_repeat_its_text() -> None:
+    """OpenAI gets the message item in place of the text."""
+    estimate, message = TokenEstimate(("openai/m",)), Opaque("openai", {"type": "message", "content": WORDS})
+    assert estimate.prompt_tokens(opaque(message)) < estimate.prompt_tokens(PROMPT) + 1.2 * len(WORDS) / 3
+
+
+@pytest.mark.parametrize("items", [(), (REASONING,)], ids=["texts", "an encrypted item"])
+def test_estimate_learns_from_requests_of_which_it_knows_the_texts(items: tuple[Opaque, ...]) -> None:
+    estimate = TokenEstimate(("openai/m",))
+    before = estimate.tokens(WORDS)
+    estimate.learn("openai/m", replace(opaque(*items), tools=TOOLS), Usage(1_000_000, 10))
+    assert (estimate.tokens(WORDS) > before) is (items == ())
+
+
+@pytest.mark.parametrize(
+    ("definitions_tokens", "room_tokens"),
+    [(0, 16_000), (1_000, 15_000), (8_000, 8_000), (9_000, 8_000), (1_000_000, 8_000)],
+)
+def test_definitions_take_at_most_half_of_the_room(definitions_tokens: int, room_tokens: int) -> None:
+    assert room_for_conversation(16_000, definitions_tokens) == room_tokens

@@ -1,0 +1,95 @@
+"""What a newcomer has: a terminal to type in, and a key of OpenAI."""
+
+import asyncio
+import json
+import os
+import pty
+import termios
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from tests.clocks import WITHIN_S
+from tests.processes import inherited, started
+from tests.streams import speech
+from tests.streams.server import VendorRequest, VendorResponse
+
+KEY = "sk-proj-Zz0123456789abcdefghij"
+ANSWER = "Forty-two."
+MODEL = {"id": "gpt-6-luna", "object": "model", "created": 1, "owned_by": "openai"}
+
+
+class Terminal:
+    """A terminal with a process in it: a person types after what they have read."""
+
+    def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
+        self.process = process
+        self.fd = fd
+        self.shown = ""
+        """All that the terminal has shown so far."""
+        self._read_to = 0
+        self._came = asyncio.Event()
+        asyncio.get_running_loop().add_reader(fd, self._receive)
+
+    def _receive(self) -> None:
+        self.shown += os.read(self.fd, 65_536).decode(errors="replace").replace("\r\n", "\n")
+        self._came.set()
+
+    async def reads(self, words: str, within_s: float = WITHIN_S) -> str:
+        """Waits for these words and returns what was shown since the last ones."""
+        try:
+            async with asyncio.timeout(within_s):
+                while (at := self.shown.find(words, self._read_to)) < 0:
+                    self._came.clear()
+                    await self._came.wait()
+        except TimeoutError:
+            raise AssertionError(f"{words!r} is not in {self.shown[self._read_to :]!r}") from None
+        seen, self._read_to = self.shown[self._read_to : at + len(words)], at + len(words)
+        return seen
+
+    async def types(self, prompt: str, line: str) -> str:
+        """Waits for a prompt, types a line, and returns what was shown before."""
+        seen = await self.reads(prompt)
+        os.write(self.fd, f"{line}\n".encode())
+        return seen
+
+    def presses_ctrl_c(self) -> None:
+        os.write(self.fd, b"\x03")
+
+    @property
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+
+    async def end(self) -> tuple[int, str]:
+        """Waits for the end of the process; returns its exit code and what was shown since the last words."""
+        async with asyncio.timeout(WITHIN_S):
+            code = await self.process.wait()
+        with suppress(BlockingIOError):
+            while True:
+                self._receive()
+        return code, self.shown[self._read_to :]
+
+
+@asynccontextmanager
+async def terminal(folder: Path, *command: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
+    """Starts a command in a terminal of its own."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    try:
+        env = {**inherited(), **env}
+        options = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "cwd": folder, "env": env}
+        async with started(*command, preexec_fn=lambda: os.login_tty(0), **options) as process:
+            yield Terminal(process, ours)
+    finally:
+        asyncio.get_running_loop().remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
+
+
+def as_openai(request: VendorRequest) -> VendorResponse:
+    """OpenAI, with one key."""
+    if request.headers.get("authorization", request.headers.get("Authorization")) != f"Bearer {KEY}":
+        return VendorResponse([b'{"error": {"code": "invalid_api_key"}}'], 401, "application/json")
+    if request.path.endswith("/chat/completions"):
+        return VendorResponse(speech.chat([ANSWER]))
+    return VendorResponse([json.dumps(MODEL).encode()], 200, "application/json")

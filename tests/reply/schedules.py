@@ -1,0 +1,285 @@
+"""A ledger, records and a transport for the edit scheduler, in simulated time (tests/simulated_time.py)."""
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from bot.core.carriers import CarrierSetting
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import UNANSWERED, Job, Lease, Others, Piece, RecordedMessage, Reservation, page_ts, ts_of
+from bot.core.pacing import Learned, PostRule
+from bot.core.surfaces import Sign
+from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.reply.answer import Answer
+from bot.reply.delivery import chosen_carrier
+from bot.reply.edits import Offer
+from bot.reply.messages import Call, Shown
+from bot.reply.reply import METHODS, Reply
+from bot.reply.scheduled_reply import ScheduledReply
+from bot.reply.scheduler import EditScheduler
+from bot.slack.budget import RateBudget
+from bot.store.queue.worker import WorkerQueue
+from bot.store.rate_ledger import RateLedger
+from tests.core.conversations import recorded_pages
+from tests.simulated_time import SimulatedClock
+
+NO_OTHERS = Others()
+
+
+@dataclass
+class LoneLedger(RateLedger):
+    """The RateLedger of a single process: grants calls within the budget."""
+
+    delay_s: float = 0.0
+    is_away: bool = False
+    denies_until: float = -math.inf
+    """Until then, calls are denied without others' calls being reported."""
+    requests: int = 0
+    others: Others = NO_OTHERS
+    failed_at: float = -math.inf
+    counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    learned: dict[str, Learned] = field(default_factory=dict)
+
+    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
+        await asyncio.sleep(self.delay_s)
+        now = asyncio.get_running_loop().time()
+        if self.is_away:
+            raise StoreError("The database is away.")
+        granted = rule.free_at(self.counted[channel_id], now) <= now
+        if granted:
+            self.counted[channel_id].append(now)
+        return Reservation(granted, Others(), dict(self.learned))
+
+    async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
+        await asyncio.sleep(self.delay_s)
+        now = asyncio.get_running_loop().time()
+        self.requests += 1
+        if self.is_away:
+            self.failed_at = now
+            raise StoreError("The database is away.")
+        used = sum(at > now - 60 for at in self.counted[method]) + len(self.others.call_ages_s)
+        granted = used < calls_per_minute and now >= self.denies_until
+        if granted:
+            self.counted[method].append(now)
+        others = self.others if with_live else replace(self.others, live_ages_s=())
+        return Reservation(granted, others, dict(self.learned))
+
+    async def record_learned(self, budget: str, learned: Learned) -> None:
+        await asyncio.sleep(self.delay_s)
+        if self.is_away:
+            raise StoreError("The database is away.")
+        self.learned[budget] = learned
+
+
+@asynccontextmanager
+async def watching(ledger: LoneLedger) -> AsyncIterator[RateBudget]:
+    """Yields a budget that follows other processes during the block."""
+    budget = RateBudget(ledger, SimulatedClock())
+    task = asyncio.create_task(budget.watch())
+    yield budget
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled()
+
+
+@dataclass
+class RecordsInMemory(WorkerQueue):
+    """Records replies; `delay_s` is how long the database takes."""
+
+    delay_s: float = 0.0
+    pages_delay_s: float = 0.0
+    """How long it takes to record the messages of a reply."""
+    pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    """The messages on record that readers see, each time that they change."""
+    writes: int = 0
+    """How often the messages of a reply were recorded."""
+    texts: dict[int, str] = field(default_factory=dict)
+    messages: dict[int, tuple[RecordedMessage, ...]] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+    """The jobs that another worker has taken over."""
+    is_away: bool = False
+    asked_while_away: int = 0
+
+    async def record_messages(self, job: Job, messages: Sequence[RecordedMessage]) -> None:
+        self._look()
+        self.writes += 1
+        if ts_of(messages, *UNANSWERED):
+            await asyncio.sleep(self.delay_s)
+        else:
+            await asyncio.sleep(self.pages_delay_s)
+        shown = job.id, page_ts(messages)
+        if shown != (job.id, dict(self.pages).get(job.id, ())):
+            self.pages.append(shown)
+        self.messages[job.id] = tuple(messages)
+
+    async def record_placeholder(self, job: Job, messages: Sequence[RecordedMessage]) -> None:
+        await self.record_messages(job, messages)
+
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
+        self._look()
+        await asyncio.sleep(self.delay_s)
+        if self.lost.intersection(job.id for job in pieces):
+            return False
+        for job, piece in pieces.items():
+            self.texts[job.id] = self.texts.get(job.id, "")[: piece.start] + piece.text
+        return True
+
+    def _look(self) -> None:
+        if self.is_away:
+            self.asked_while_away += 1
+            raise StoreError("the database is away")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A call that reached Slack."""
+
+    at: float
+    job_id: int
+    call: Call
+
+
+@dataclass
+class SimulatedDelivery:
+    """The ReplyDelivery of a SimulatedTransport."""
+
+    transport: "SimulatedTransport"
+    reply: Reply
+
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+        transport = self.transport
+        await asyncio.sleep(transport.connecting_s)
+        if not may_send():
+            transport.withheld += 1
+            raise Refused(METHODS[type(call)], "Withheld", Refusal.TRANSIENT)
+        transport.sent.append(Sent(asyncio.get_running_loop().time(), self.reply.job.id, call))
+        try:
+            await (asyncio.Event().wait() if transport.latency_s == math.inf else asyncio.sleep(transport.latency_s))
+        except asyncio.CancelledError:
+            await asyncio.sleep(transport.closing_s)
+            transport.cut_off += 1
+            raise
+        if (error := transport.error_of(call)) is not None:
+            raise error
+        self.reply.confirmed(call, getattr(call, "ts", f"{len(transport.sent)}.0"))
+
+    def refused(self, call: Call, error: Refused) -> None:
+        self.transport.refused.append((call, error.reason))
+        self.transport.on_refusal()
+        self.reply.refused(call, error.reason)
+
+    async def clean_up(self) -> bool:
+        self.transport.cleaned_up.append(self.reply.job.id)
+        return self.transport.is_clean
+
+
+@dataclass
+class SimulatedTransport:
+    """A ReplyTransport to a Slack that takes `latency_s` for each call and fails with `error_of` the call."""
+
+    latency_s: float = 0.1
+    connecting_s: float = 0.0
+    closing_s: float = 0.0
+    """How long the end of a call takes that is cut off."""
+    error_of: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
+    is_clean: bool = True
+    """Whether a reply's late messages can be deleted."""
+    streams_for: frozenset[str] = frozenset({"U1"})
+    """Slack starts streams for these people only."""
+    sent: list[Sent] = field(default_factory=list)
+    on_refusal: Callable[[], None] = lambda: None
+    """Called when a call was refused."""
+    refused: list[tuple[Call, Refusal]] = field(default_factory=list)
+    withheld: int = 0
+    cut_off: int = 0
+    cleaned_up: list[int] = field(default_factory=list)
+    recovered: list[tuple[int, bool]] = field(default_factory=list)
+    """Jobs, each with whether Slack shows its own Stop."""
+
+    async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
+        self.recovered.append((job.id, has_stop))
+        return Shown(job.page_ts)
+
+    def offer(self, question: Question, budget: RateBudget, key: Hashable, setting: CarrierSetting) -> Offer | None:
+        return partial(chosen_carrier, budget, key, setting) if question.user_id in self.streams_for else None
+
+    def delivery(self, reply: Reply) -> SimulatedDelivery:
+        return SimulatedDelivery(self, reply)
+
+
+def job_of(job_id: int, pages: Sequence[str] = (), channel_id: str = "C1") -> Job:
+    """Returns a job whose question began a thread."""
+    thread = ThreadKey("T1", channel_id, f"{job_id}.0")
+    return Job(job_id, Question(thread, f"{job_id}.0", "U1", "why?"), 1, recorded_pages(*pages))
+
+
+@dataclass
+class Schedule:
+    """A running edit scheduler and the parts that it works with."""
+
+    scheduler: EditScheduler
+    budget: RateBudget
+    transport: SimulatedTransport
+    records: RecordsInMemory
+    ledger: LoneLedger
+    lease: Lease
+
+    async def open(self, job_id: int, page_ts: Sequence[str] = (), channel_id: str = "C1") -> ScheduledReply:
+        """Opens a reply in its own thread."""
+        return await self.scheduler.open(Answer(job_of(job_id, page_ts, channel_id)))
+
+    async def open_in_pane(self, job_id: int, *, allowed: bool = True) -> ScheduledReply:
+        """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""
+        job = job_of(job_id)
+        reply = await self.scheduler.open(Answer(job), sign=Sign.SEEN, has_stop=True)
+        if allowed:
+            self.scheduler.allow_stream(job)
+        return reply
+
+    async def open_below_a_status(self, job_id: int) -> ScheduledReply:
+        """Opens a reply that a native stream may carry, where Slack shows a status and no Stop of its own."""
+        job = job_of(job_id)
+        reply = await self.scheduler.open(Answer(job), sign=Sign.SEEN)
+        self.scheduler.allow_stream(job)
+        return reply
+
+    def calls(self) -> list[tuple[int, str]]:
+        """Returns the job and the kind of each call that reached Slack."""
+        return [(sent.job_id, type(sent.call).__name__) for sent in self.transport.sent]
+
+    def times(self, kind: type[Call]) -> list[float]:
+        """Returns the times at which calls of a kind reached Slack."""
+        return [sent.at for sent in self.transport.sent if isinstance(sent.call, kind)]
+
+
+@asynccontextmanager
+async def scheduling(
+    transport: SimulatedTransport | None = None,
+    *,
+    ledger: LoneLedger | None = None,
+    keep_lease: bool = True,
+    carrier: CarrierSetting = CarrierSetting.EDIT,
+) -> AsyncIterator[Schedule]:
+    """Runs an edit scheduler; with `keep_lease`, a heartbeat is sent each second."""
+    clock, lease = SimulatedClock(), Lease()
+    transport, records, ledger = transport or SimulatedTransport(), RecordsInMemory(), ledger or LoneLedger()
+    budget = RateBudget(ledger, clock)
+    scheduler = EditScheduler(transport, budget, lease, clock, records, carrier)
+
+    async def beat() -> None:
+        while True:
+            lease.renew(clock.monotonic())
+            await clock.sleep(1.0)
+
+    lease.renew(clock.monotonic())
+    tasks = [asyncio.create_task(loop()) for loop in ((scheduler.run, beat) if keep_lease else (scheduler.run,))]
+    try:
+        yield Schedule(scheduler, budget, transport, records, ledger, lease)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,168 @@
+"""An answer: each of its characters is recorded once, in any order of appends and writes."""
+
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.job import Checkpoint, End, Job, Piece
+from bot.core.tool_calls import CallState, RecordedCall, Step
+from bot.errors import EndReason
+from bot.models.stream import Citation
+from bot.reply.answer import Answer
+from tests.core.conversations import question
+
+SOURCE = Citation("https://a.example", "A")
+JOB = Job(1, question(), attempts=1)
+END = End(EndReason.WHOLE)
+CUT = End(EndReason.CUT)
+LEFT = "What was left."
+
+
+def test_only_new_text_is_recorded() -> None:
+    answer = Answer(JOB)
+    assert answer.piece() is None
+    answer.append("One ")
+    first = answer.piece()
+    assert first == Piece(0, "One ")
+    answer.append("two ")
+    answer.recorded(first)
+    assert answer.piece() == Piece(4, "two ")
+    answer.recorded(Piece(4, "two "))
+    assert answer.piece() is None
+
+
+def test_answer_may_link_the_files_of_its_conversation_and_those_that_slack_search_found() -> None:
+    answer = Answer(JOB)
+    answer.open_files |= frozenset({"F0SHARED"})
+    found = "#plans, Ada\n> See https://acme.slack.com/docs/T0ACME/F0FOUND"
+    results = {"slack__search": found, "notes__list": found.replace("FOUND", "OTHER")}
+    done = [
+        RecordedCall(0, number, "", tool, {}, "a hash", CallState.DONE, result=result)
+        for number, (tool, result) in enumerate(results.items())
+    ]
+    assert answer.open_files == {"F0SHARED"}
+    answer.steps.append(Step(0, "", (), "a model", ()))
+    answer.made(done)
+    assert answer.open_files == {"F0SHARED", "F0FOUND"}
+
+
+def test_text_takes_little_more_memory_than_its_characters() -> None:
+    answer = Answer(JOB)
+    tracemalloc.start()
+    try:
+        for number in range(1_000):
+            answer.append(f"word {number:03} ")
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 2 * len(answer.text)
+
+
+def test_continued_answer_has_its_first_part_on_record() -> None:
+    answer = Answer(replace(JOB, so_far="One\n\n"))
+    assert (answer.text, answer.piece()) == ("One\n\n", None)
+    answer.append("two")
+    assert answer.piece() == Piece(5, "two")
+
+
+def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
+    answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
+    answer.append(LEFT[:10])
+    assert answer.piece() is None
+    answer.append(" is this, and more.")
+    assert answer.piece() == Piece(0, answer.text)
+
+
+def test_end_is_recorded_once_even_without_new_text() -> None:
+    answer = Answer(JOB)
+    answer.append("One.")
+    answer.recorded(Piece(0, "One."))
+    answer.close(END)
+    assert answer.piece() == Piece(4, "", END)
+    answer.recorded(Piece(4, "", END))
+    assert answer.piece() is None
+
+
+def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
+    answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
+    answer.append("Less.")
+    answer.close(CUT)
+    assert answer.piece() == Piece(0, LEFT, CUT)
+
+
+@pytest.mark.parametrize(
+    ("left", "text", "end", "stays"),
+    [
+        ("Because it", "Because it is.", CUT, "Because it is."),
+        ("Because it is.", "Because", CUT, "Because it is."),
+        ("Because it is.", "Because", END, "Because"),
+        ("", "Because", CUT, "Because"),
+    ],
+    ids=["longer than the record", "shorter than the record", "a whole answer", "nothing on record"],
+)
+def test_what_stays_of_an_answer(left: str, text: str, end: End, stays: str) -> None:
+    answer = Answer(replace(JOB, checkpoint=Checkpoint(left)))
+    answer.append(text)
+    answer.close(end)
+    assert answer.text == stays
+
+
+def test_complete_text_needs_no_record() -> None:
+    answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT, END)))
+    assert (answer.text, answer.piece()) == (LEFT, None)
+
+
+@given(st.lists(st.text(min_size=1, max_size=5) | st.sampled_from(["write", "done", "done first"]), max_size=40))
+def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) -> None:
+    answer, writing, written = Answer(JOB), list[Piece](), list[Piece]()
+    for step in [*steps, "write", *["done"] * len(steps)]:
+        if step == "write":
+            writing += filter(None, [answer.piece()])
+        elif step.startswith("done"):
+            if writing:
+                written.append(writing.pop(0 if "first" in step else -1))
+                answer.recorded(written[-1])
+        else:
+            answer.append(step)
+    text = ""
+    for piece in sorted(written, key=lambda piece: piece.chars):
+        assert piece.start <= len(text)
+        text = text[: piece.start] + piece.text
+    assert text == answer.text[: len(text)]
+    assert writing or len(text) == len(answer.text)
+
+
+def test_sources_are_recorded_with_the_text_or_after_it() -> None:
+    answer = Answer(JOB)
+    answer.append("One.")
+    answer.recorded(Piece(0, "One."))
+    answer.note(SOURCE)
+    piece = answer.piece()
+    assert piece == Piece(4, "", sources=(SOURCE,))
+    answer.recorded(piece)
+    assert answer.piece() is None
+
+
+def test_sources_alone_never_shorten_an_earlier_attempts_text() -> None:
+    answer = Answer(replace(JOB, checkpoint=Checkpoint("word\n" * 200 + "cut off", sources=(SOURCE,))))
+    assert answer.sources == (SOURCE,)
+    answer.note(Citation("https://b.example", ""))
+    assert answer.piece() is None
+
+
+def test_continued_answer_begins_with_its_sources() -> None:
+    answer = Answer(replace(JOB, so_far="One.\n\n", sources=(SOURCE,)))
+    answer.append("Two.")
+    assert answer.piece() == Piece(6, "Two.", sources=(SOURCE,))
+
+
+def test_piece_that_is_recorded_after_the_text_became_another_one_hides_none_of_it() -> None:
+    answer = Answer(replace(JOB, checkpoint=Checkpoint("What an earlier attempt left.")))
+    answer.append("Other words.")
+    late = Piece(0, "Other words.")
+    answer.close(CUT)
+    answer.recorded(late)
+    assert answer.piece() == Piece(0, "What an earlier attempt left.", CUT)

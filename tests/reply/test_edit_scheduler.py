@@ -1,0 +1,1006 @@
+"""Which call the edit scheduler sends, and when: in simulated time, with another transport and without Slack."""
+
+import asyncio
+import itertools
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.core.approvals import Ask
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import LEASE_S, POSTING, Checkpoint, End, Job
+from bot.core.outbox import OutboxKind
+from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
+from bot.core.surfaces import Sign
+from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.logs import PrivateFormatter, of_job
+from bot.reply.answer import Answer
+from bot.reply.edits import Post, Update
+from bot.reply.messages import Call, Delete, Shown, Upload
+from bot.reply.reply import METHODS
+from bot.reply.scheduled_reply import HELD_BACK_S, MAX_WORDLESS_S, ScheduledReply
+from bot.reply.scheduler import (
+    AWAY_PAUSE_S,
+    CALL_TIMEOUT_S,
+    LAST_CALLS_S,
+    MAX_IN_FLIGHT,
+    PLACEHOLDER_DELAY_S,
+    SCARCE_DELAY_S,
+)
+from bot.slack.budget import CALLS_PER_MINUTE
+from bot.slack.retry import REPLY_CALLS
+from tests.core.conversations import recorded_pages
+from tests.reply.schedules import LoneLedger, SimulatedTransport, job_of, scheduling
+from tests.reply.simulated import simulated
+from tests.simulated_time import run_simulated
+
+
+def fails_for(seconds: float, error: Exception, kind: Any = Update) -> Callable[[Call], Exception | None]:
+    """Returns an `error_of` with which calls of one kind fail until a time."""
+    return lambda call: error if isinstance(call, kind) and asyncio.get_running_loop().time() < seconds else None
+
+
+TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
+
+
+@simulated
+async def test_placeholder_is_posted_at_once_and_the_final_is_sent_when_the_answer_ends() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(1)
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+    assert schedule.calls() == [(1, "Post"), (1, "Update")]
+    assert schedule.times(Post) == [0]
+    assert schedule.times(Update) == [1]
+    assert schedule.transport.cleaned_up == [1]
+    assert reply.for_outbox is None
+    assert reply.calls == 2
+
+
+@simulated
+async def test_continued_answer_is_shown_with_its_text_so_far() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.scheduler.open(Answer(replace(job_of(1), so_far="One two\n\n")))
+        reply.append("three.")
+        await reply.finish(End(EndReason.WHOLE))
+    last = schedule.transport.sent[-1].call
+    assert isinstance(last, Post)
+    assert last.view.markdown == "One two\n\nthree."
+
+
+@simulated
+async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox() -> None:
+    async with scheduling(SimulatedTransport(is_clean=False, error_of=fails_for(0.2, TRANSIENT, Post))) as schedule:
+        reply = await schedule.open(1)
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+    assert reply.for_outbox is OutboxKind.SHOW_END
+    assert POSTING in reply.messages
+
+
+@simulated
+async def test_what_the_model_does_is_shown_at_once() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(5)
+        reply.show_activity("Searching the web…")
+        await asyncio.sleep(1)
+    assert schedule.times(Update) == [5]
+
+
+@simulated
+async def test_reply_that_has_ended_holds_no_room_in_the_budget() -> None:
+    async with scheduling() as schedule:
+        replies = [await schedule.open(number) for number in (1, 2)]
+        await replies[0].finish(End(EndReason.WHOLE))
+        assert schedule.budget.room("chat.update", None).live == 1
+
+
+@simulated
+async def test_text_that_cannot_be_laid_out_ends_its_own_reply() -> None:
+    def fail() -> None:
+        raise ValueError("unforeseen")
+
+    async with scheduling() as schedule:
+        broken, other = [await schedule.open(number) for number in (1, 2)]
+        broken.reply.next_call = fail  # type: ignore[method-assign]
+        for reply in (broken, other):
+            async with asyncio.timeout(10):
+                await reply.finish(End(EndReason.WHOLE))
+    assert [broken.unshown, other.unshown] == [True, False]
+
+
+@simulated
+async def test_first_edit_waits_a_bounded_time_for_a_word() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(1)
+        reply.append("```")
+        await asyncio.sleep(5)
+        assert schedule.times(Update) == [pytest.approx(1 + MAX_WORDLESS_S, abs=2 * HELD_BACK_S)]
+        assert reply.freshness.first_word_delay_s is None
+        reply.append("\ncode")
+        await asyncio.sleep(5)
+        await reply.finish(End(EndReason.WHOLE))
+    assert reply.freshness.first_word_delay_s == pytest.approx(0.0, abs=HELD_BACK_S)
+
+
+@simulated
+async def test_edit_carries_the_newest_text() -> None:
+    async with scheduling(SimulatedTransport(latency_s=2.0)) as schedule:
+        reply = await schedule.open(1)
+        for number in range(30):
+            reply.append(f"w{number} ")
+            await asyncio.sleep(0.1)
+        await reply.finish(End(EndReason.WHOLE))
+    markdown = [sent.call.view.markdown for sent in schedule.transport.sent if isinstance(sent.call, Update)]
+    assert len(markdown) == 2
+    assert markdown[0].split()[-1] in ("w19", "w20")
+    assert markdown[1].split()[-1] == "w29"
+
+
+@simulated
+async def test_finals_go_before_first_words_and_first_words_before_progress() -> None:
+    """After the next heartbeat, three calls may go at once. They leave by urgency, in the reverse order of opening."""
+    async with scheduling(SimulatedTransport(latency_s=0.0), keep_lease=False) as schedule:
+        growing = await schedule.open(1)
+        growing.append("a")
+        await asyncio.sleep(0.5)
+        ending = await schedule.open(3, page_ts=("30.0",))
+        ending.append("d")
+        await asyncio.sleep(LEASE_S + 1)
+        first = await schedule.open(2, page_ts=("20.0",))
+        growing.append("b")
+        first.append("c")
+        finishing = asyncio.create_task(ending.finish(End(EndReason.WHOLE)))
+        await asyncio.sleep(30)
+        schedule.transport.sent.clear()
+        schedule.lease.renew(asyncio.get_running_loop().time())
+        await asyncio.sleep(1)
+        await finishing
+    assert schedule.calls() == [(3, "Update"), (2, "Update"), (1, "Update")]
+    assert len(set(schedule.times(Update))) == 1
+
+
+@simulated
+async def test_reply_whose_last_call_is_longest_ago_comes_first_among_equals() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        replies = [await schedule.open(number) for number in (1, 2, 3)]
+        for number in (2, 0, 1):
+            await asyncio.sleep(3)
+            replies[number].append("begun")
+        await asyncio.sleep(10)
+        schedule.transport.sent.clear()
+        schedule.budget.limited("chat.update", 2.0)
+        for reply in replies:
+            reply.append(" and more")
+        await asyncio.sleep(200)
+    assert [job_id for job_id, _ in schedule.calls()] == [3, 1, 2]
+
+
+@simulated
+async def test_calls_of_a_method_in_flight_are_limited_and_an_error_makes_room() -> None:
+    """A call that raised an unexpected exception must not count as in flight forever."""
+    transport = SimulatedTransport(latency_s=3.0, error_of=fails_for(10, ValueError("unforeseen"), Post))
+    async with scheduling(transport) as schedule:
+        for number in range(MAX_IN_FLIGHT + 2):
+            await schedule.open(number, channel_id=f"C{number}")
+        await asyncio.sleep(2.9)
+        assert len(schedule.transport.sent) == MAX_IN_FLIGHT
+        await asyncio.sleep(100)
+    assert {job_id for job_id, _ in schedule.records.pages} == set(range(MAX_IN_FLIGHT + 2))
+    assert {(type(call), reason) for call, reason in transport.refused} == {(Post, Refusal.UNKNOWN)}
+
+
+@simulated
+async def test_other_methods_do_not_wait_for_a_method_whose_calls_are_all_in_flight() -> None:
+    async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
+        for number in range(MAX_IN_FLIGHT + 1):
+            await schedule.open(number, channel_id=f"C{number}")
+        begun = await schedule.open(100, page_ts=("100.0",))
+        begun.append("Hello.")
+        await asyncio.sleep(1)
+        assert schedule.times(Update) == [0]
+
+
+@pytest.mark.long
+@simulated
+async def test_unexpected_error_gives_the_budgets_call_back_after_a_minute() -> None:
+    transport = SimulatedTransport(latency_s=0.0, error_of=fails_for(5, ValueError("unforeseen")))
+    async with scheduling(transport) as schedule:
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in range(40)]
+        for reply in replies:
+            reply.append("Hello.")
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+        await asyncio.sleep(65)
+        now = asyncio.get_running_loop().time()
+        assert schedule.budget.final_at("chat.update", now, CALLS_PER_MINUTE["chat.update"] - 1) == now
+
+
+@simulated
+async def test_refused_calls_are_retried_after_growing_waits() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(30, TRANSIENT))) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+    times = schedule.times(Update)
+    waits = [round(after - before, 2) for before, after in itertools.pairwise(times)]
+    assert waits[:6] == [0.5, 1, 2, 4, 8, 8]
+    assert not reply.unshown
+
+
+@simulated
+async def test_waits_start_over_after_a_call_that_succeeded() -> None:
+    errors = iter([TRANSIENT, TRANSIENT, TRANSIENT, None, TRANSIENT])
+    error_of = lambda call: next(errors, None) if isinstance(call, Update) else None  # noqa: E731
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(20)
+        before = len(schedule.transport.sent)
+        assert before == 4
+        reply.append(" More.")
+        await reply.finish(End(EndReason.WHOLE))
+    refused, done = schedule.times(Update)[before:]
+    assert done - refused == pytest.approx(0.5)
+
+
+@simulated
+async def test_reply_that_waits_for_its_next_try_delays_no_other() -> None:
+    def error_of(call: Call) -> Refused | None:
+        return TRANSIENT if call.question.ts == "1.0" else None
+
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of)) as schedule:
+        refused = await schedule.open(1, page_ts=("1.0",))
+        refused.append("Hello.")
+        await asyncio.sleep(10)
+        other = await schedule.open(2)
+        other.append("Hello.")
+        async with asyncio.timeout(1):
+            await other.finish(End(EndReason.WHOLE))
+        await refused.leave()
+
+
+@simulated
+async def test_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
+    async with scheduling(
+        SimulatedTransport(latency_s=0.0, error_of=fails_for(math.inf, TRANSIENT, object))
+    ) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+    assert reply.unshown
+    times = [sent.at for sent in schedule.transport.sent]
+    assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + REPLY_CALLS.backoff.max_s
+    assert schedule.transport.cleaned_up == []
+
+
+@simulated
+async def test_log_lines_of_a_reply_have_its_job_whichever_job_woke_the_scheduler(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuses(call: Call) -> Refused:
+        return Refused("chat.postMessage", f"fatal_error_of_{call.question.ts}", Refusal.TRANSIENT)
+
+    caplog.handler.setFormatter(PrivateFormatter("%(message)s"))
+    async with scheduling(SimulatedTransport(error_of=refuses)) as schedule:
+        replies = []
+        for job_id in (1, 2):
+            with of_job(job_id):
+                replies.append(await schedule.open(job_id))
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+    lines = caplog.text.splitlines()
+    assert {line.partition(": ")[0] for line in lines if "Slack doesn't accept" in line} == {"job 1", "job 2"}
+    assert all("fatal_error_of_1.0" in line for line in lines if line.startswith("job 1: ") and "fatal" in line)
+    assert all("fatal_error_of_2.0" in line for line in lines if line.startswith("job 2: ") and "fatal" in line)
+    assert all(re.match("job [12]: ", line) for line in lines)
+
+
+@simulated
+async def test_rate_limit_delays_all_replies() -> None:
+    transport = SimulatedTransport(latency_s=0.0, error_of=fails_for(1, RateLimited("chat.update", 20.0)))
+    async with scheduling(transport) as schedule:
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
+        replies[0].append("Hello.")
+        await asyncio.sleep(5)
+        replies[1].append("Hello.")
+        await asyncio.sleep(20)
+        assert schedule.times(Update)[0] == 0
+        assert min(schedule.times(Update)[1:]) >= 20
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+    assert [reply.unshown for reply in replies] == [False, False]
+
+
+@simulated
+async def test_reply_that_slack_limits_for_minutes_is_given_up() -> None:
+    transport = SimulatedTransport(error_of=lambda call: RateLimited(METHODS[type(call)], 20.0))
+    async with scheduling(transport) as schedule:
+        reply = await schedule.open(1)
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+    assert reply.unshown
+    assert REPLY_CALLS.within_s <= schedule.transport.sent[-1].at <= REPLY_CALLS.within_s + 20
+
+
+@simulated
+async def test_rate_limit_of_a_search_for_a_lost_post_holds_back_no_other_reply() -> None:
+    errors = iter([RateLimited("conversations.replies", 20.0)])
+    async with scheduling(SimulatedTransport(error_of=lambda call: next(errors, None))) as schedule:
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
+        for reply in replies:
+            reply.append("Hello.")
+        await asyncio.sleep(2)
+    assert schedule.calls() == [(1, "Update"), (2, "Update"), (1, "Update")]
+
+
+SIX_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_300))
+
+
+@simulated
+async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_own() -> None:
+    transport = SimulatedTransport()
+
+    def error_of(call: Call) -> RateLimited | Refused | None:
+        if isinstance(call, Upload):
+            return RateLimited(METHODS[Upload], 20.0)
+        before = [sent.call for sent in transport.sent[:-1]]
+        return TRANSIENT if before and isinstance(before[-1], Upload) else None
+
+    transport.error_of = error_of
+    async with scheduling(transport) as schedule:
+        reply = await schedule.open(1)
+        reply.append(SIX_PAGES)
+        await reply.finish(End(EndReason.WHOLE))
+    assert len(reply.reply.page_ts) == 6
+    assert not reply.unshown
+
+
+@simulated
+async def test_growing_reply_waits_for_the_end_of_a_long_rate_limit() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        schedule.budget.limited("chat.update", REPLY_CALLS.within_s + 10)
+        reply.append("Hello.")
+        await asyncio.sleep(REPLY_CALLS.within_s + 11)
+        assert schedule.times(Update) == [REPLY_CALLS.within_s + 10]
+        await reply.leave()
+
+
+@simulated
+async def test_final_behind_a_long_rate_limit_goes_to_the_outbox_at_once() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        for method in ("chat.update", "chat.postMessage"):
+            schedule.budget.limited(method, REPLY_CALLS.within_s + 10, "C1")
+        reply.append("Hello.")
+        async with asyncio.timeout(1):
+            await reply.finish(End(EndReason.WHOLE))
+    assert reply.unshown
+
+
+@simulated
+async def test_end_is_posted_as_a_new_message_while_edits_are_spent() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(1)
+        schedule.budget.limited("chat.update", 30.0)
+        reply.append(" That is all.")
+        ended_at = asyncio.get_running_loop().time()
+        await reply.finish(End(EndReason.WHOLE))
+    post, deletion = (sent.call for sent in schedule.transport.sent[-2:])
+    assert isinstance(post, Post)
+    assert isinstance(deletion, Delete)
+    assert (post.view.markdown, deletion.ts) == ("Hello. That is all.", "1.0")
+    assert schedule.times(Post) == [ended_at]
+    assert schedule.records.pages[-1] == (1, reply.reply.page_ts)
+    assert reply.reply.page_ts != ("1.0",)
+
+
+@simulated
+async def test_end_waits_for_an_edit_that_comes_back_within_two_seconds() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(1)
+        schedule.budget.limited("chat.update", FINAL_WAIT_S - 0.1)
+        ended_at = asyncio.get_running_loop().time()
+        await reply.finish(End(EndReason.WHOLE))
+    assert schedule.times(Post) == []
+    assert schedule.times(Update)[-1] <= ended_at + 2
+
+
+@simulated
+async def test_end_whose_edit_is_put_off_again_and_again_is_posted_within_two_seconds() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(5)
+        ending = asyncio.create_task(reply.finish(End(EndReason.WHOLE)))
+        for _ in range(5):
+            schedule.budget.limited("chat.update", 1.4)
+            await asyncio.sleep(1.3)
+        await ending
+    assert 5 < schedule.times(Post)[0] <= 5 + FINAL_WAIT_S
+
+
+@pytest.mark.parametrize("channels", [("C1",), ("C2", "C3")], ids=["its channel", "other channels"])
+def test_end_waits_for_an_edit_that_comes_back_before_a_post_can_go(channels: tuple[str, ...]) -> None:
+    async def test() -> None:
+        async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+            reply = await schedule.open(1, page_ts=("1.0",))
+            reply.append("Hello.")
+            schedule.budget.limited("chat.update", 5.0)
+            for channel_id in channels:
+                schedule.budget.limited("chat.postMessage", 20.0, channel_id)
+            await reply.finish(End(EndReason.WHOLE))
+        assert schedule.calls() == [(1, "Update")]
+        assert schedule.times(Update) == [5.0]
+
+    run_simulated(test())
+
+
+@simulated
+async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
+        for sent_at, calls in ((0, 1), (30, CALLS_PER_MINUTE["chat.update"] - 1)):
+            await asyncio.sleep(sent_at)
+            for _ in range(calls):
+                schedule.budget.sent("chat.update", asyncio.get_running_loop().time(), None)
+                schedule.budget.answered("chat.update")
+        await asyncio.sleep(29)
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, "Cut.")) for reply in replies))
+    assert schedule.times(Post) == [59]
+    assert schedule.times(Update) == [pytest.approx(60, abs=0.1)]
+
+
+@simulated
+async def test_ends_that_come_together_share_the_edits_and_the_posts_that_are_left() -> None:
+    """The edits that are left, or soon come back, are used; the rest is posted at once."""
+    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
+        for _ in range(40):
+            now = asyncio.get_running_loop().time()
+            schedule.budget.sent("chat.update", now, None)
+            schedule.budget.answered("chat.update")
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in range(18)]
+        await asyncio.sleep(30)
+        for reply in replies:
+            reply.append("Hello.")
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+    assert max(schedule.times(Update) + schedule.times(Post)) <= 30 + 2
+    made = {call.__name__: len(schedule.times(call)) for call in (Update, Post, Delete)}
+    assert made == {"Update": 10, "Post": 8, "Delete": 8}
+    assert not any(reply.unshown for reply in replies)
+
+
+@simulated
+async def test_channel_gets_no_more_than_a_burst_of_posts_and_then_one_a_second() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
+        for number in range(POST_BURST + 5):
+            await schedule.open(number)
+        await asyncio.sleep(20)
+    times = schedule.times(Post)
+    assert times[POST_BURST - 1] < 1
+    assert [round(at) for at in times[POST_BURST:]] == [1, 2, 3, 4, 5]
+
+
+@simulated
+async def test_call_that_never_ends_counts_as_refused() -> None:
+    transport = SimulatedTransport(latency_s=math.inf)
+    async with scheduling(transport) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(CALL_TIMEOUT_S - 1)
+        transport.latency_s = 0.0
+        await reply.finish(End(EndReason.WHOLE))
+    assert schedule.times(Update) == [0, pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.backoff.first_s)]
+    assert transport.refused == [(transport.sent[0].call, Refusal.TRANSIENT)]
+
+
+@simulated
+async def test_error_in_the_handling_of_a_refusal_gives_the_reply_up() -> None:
+    def fail() -> None:
+        raise ValueError("unforeseen")
+
+    transport = SimulatedTransport(error_of=fails_for(math.inf, TRANSIENT), on_refusal=fail)
+    async with scheduling(transport) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        async with asyncio.timeout(1):
+            await reply.finish(End(EndReason.WHOLE))
+    assert reply.unshown
+    assert len(schedule.calls()) == 1
+
+
+@simulated
+async def test_final_does_not_wait_for_the_next_try_of_an_edit() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(17, TRANSIENT))) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(17)
+        assert schedule.times(Update)[-1] == pytest.approx(15.5), "the next try would be at 23.5"
+        await reply.finish(End(EndReason.WHOLE))
+    assert schedule.times(Update)[-1] == pytest.approx(17)
+
+
+async def prepared_slowly(slow: Callable[[SimulatedTransport, LoneLedger], None]) -> dict[str, int]:
+    """Lets the lease expire before an edit; returns how many edits left, reached Slack and are in flight."""
+    transport, ledger = SimulatedTransport(latency_s=0.0), LoneLedger()
+    async with scheduling(transport, ledger=ledger, keep_lease=False) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        slow(transport, ledger)
+        reply.append("Hello.")
+        await asyncio.sleep(LEASE_S + 10)
+        edits = len(schedule.times(Update))
+        in_flight = list(schedule.scheduler._in_flight.values()).count("chat.update")
+        return {"left": transport.withheld + edits, "reached Slack": edits, "in flight": in_flight}
+
+
+@pytest.mark.parametrize(
+    ("slow", "left_calls"),
+    [
+        (lambda transport, ledger: setattr(ledger, "delay_s", LEASE_S + 1), 0),
+        (lambda transport, ledger: setattr(transport, "connecting_s", LEASE_S + 1), 1),
+    ],
+    ids=["the database", "the connection"],
+)
+def test_lease_that_expires_before_a_call_leaves_withholds_it(
+    slow: Callable[[SimulatedTransport, LoneLedger], None], left_calls: int
+) -> None:
+    assert run_simulated(prepared_slowly(slow)) == {"left": left_calls, "reached Slack": 0, "in flight": 0}
+
+
+@simulated
+async def test_withheld_calls_use_no_budget() -> None:
+    """Another process takes over again and again. Once it stops, every call of the minute is available."""
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        schedule.ledger.delay_s = 0.5
+        for number in range(60):
+            reply = await schedule.open(number, page_ts=(f"{number}.0",))
+            reply.append("Hello.")
+            await asyncio.sleep(0.1)
+            schedule.scheduler.abandon(number)
+            await reply.leave()
+        schedule.ledger.delay_s = 0.0
+        assert schedule.times(Update) == []
+        now = asyncio.get_running_loop().time()
+        free_at = [schedule.budget.ready_at("chat.update", now, Urgency.FINAL, "a")]
+        for _ in range(CALLS_PER_MINUTE["chat.update"] - 1):
+            schedule.budget.sent("chat.update", now, "a")
+            free_at.append(schedule.budget.ready_at("chat.update", now, Urgency.FINAL, "a"))
+    assert set(free_at) == {now}
+
+
+@simulated
+async def test_nothing_is_sent_without_a_lease_and_everything_after_the_next_heartbeat() -> None:
+    async with scheduling(keep_lease=False) as schedule:
+        await asyncio.sleep(LEASE_S)
+        reply = await schedule.open(1)
+        await asyncio.sleep(20)
+        assert schedule.calls() == []
+        schedule.lease.renew(asyncio.get_running_loop().time())
+        await asyncio.sleep(1)
+        assert schedule.calls() == [(1, "Post")]
+        await reply.leave()
+
+
+@simulated
+async def test_reply_is_left_at_once_without_a_lease() -> None:
+    async with scheduling(keep_lease=False) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(LEASE_S + 1)
+        async with asyncio.timeout(0.01):
+            await reply.leave()
+
+
+@simulated
+async def test_abandoned_reply_is_over_at_once_and_others_go_on() -> None:
+    async with scheduling() as schedule:
+        abandoned, other = [await schedule.open(number) for number in (1, 2)]
+        await asyncio.sleep(1)
+        schedule.scheduler.abandon(1)
+        assert abandoned.reply.life.is_over
+        assert abandoned.idle.is_set()
+        await other.finish(End(EndReason.WHOLE))
+    assert not other.unshown
+    assert schedule.calls()[2:] == [(2, "Update")]
+
+
+@simulated
+async def test_abandoned_reply_sends_nothing_even_if_a_call_was_about_to_leave() -> None:
+    async with scheduling(SimulatedTransport(connecting_s=1.0)) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(0.5)
+        schedule.scheduler.abandon(1)
+        await reply.leave()
+    assert schedule.calls() == []
+    assert schedule.transport.withheld == 1
+
+
+@simulated
+async def test_text_is_recorded_before_slack_shows_it() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        schedule.records.delay_s = 0.5
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(0.4)
+        assert schedule.calls() == []
+        await reply.finish(End(EndReason.WHOLE))
+        assert reply.reply.answer.piece() is None, "it is recorded once"
+    assert schedule.records.texts == {1: "Hello."}
+    assert schedule.times(Update)[0] == pytest.approx(0.5)
+
+
+@simulated
+async def test_reply_is_left_alone_once_another_worker_has_its_job() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(5)
+        before = schedule.calls()
+        schedule.records.lost.add(1)
+        reply.append(" More.")
+        await reply.finish(End(EndReason.WHOLE))
+    assert schedule.calls() == before == [(1, "Update")]
+
+
+@simulated
+async def test_answers_pause_while_the_database_is_away_and_go_on_after_it() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        first, second = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
+        first.append("Hello.")
+        second.append("Hello.")
+        await asyncio.sleep(5)
+        schedule.records.is_away = True
+        before = schedule.calls()
+        first.append(" More.")
+        await asyncio.sleep(20)
+        second.append(" More.")
+        await schedule.open(3)
+        await asyncio.sleep(20)
+        assert schedule.calls() == before
+        schedule.records.is_away = False
+        async with asyncio.timeout(2 * AWAY_PAUSE_S):
+            await asyncio.gather(first.finish(End(EndReason.WHOLE)), second.finish(End(EndReason.WHOLE)))
+    assert schedule.records.texts == {1: "Hello. More.", 2: "Hello. More."}
+    assert schedule.records.asked_while_away < 50, "one answer asks for all"
+
+
+@simulated
+async def test_messages_of_a_reply_are_recorded_once_per_change() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.open(1)
+        reply.append("Hello.")
+        await asyncio.sleep(5)
+        reply.append(" More.")
+        await reply.finish(End(EndReason.WHOLE))
+    assert schedule.records.pages == [(1, ("1.0",))]
+    assert schedule.records.writes == 2, "before the post and after it"
+
+
+@simulated
+async def test_other_replies_wait_for_no_record_of_messages() -> None:
+    async with scheduling(SimulatedTransport(latency_s=1.0)) as schedule:
+        schedule.records.pages_delay_s = 5.0
+        for number in range(MAX_IN_FLIGHT + 1):
+            await schedule.open(number, channel_id=f"C{number}")
+        await asyncio.sleep(2)
+        assert schedule.times(Post) == [0] * MAX_IN_FLIGHT + [1]
+
+
+@simulated
+async def test_messages_of_a_recovered_reply_are_known_and_not_recorded_again() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        assert reply.shown == Shown(("1.0",))
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+    assert schedule.calls() == [(1, "Update")]
+    assert schedule.records.pages == []
+
+
+@simulated
+async def test_edits_of_a_fast_model_and_a_fast_slack_are_at_least_600_ms_apart() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.01)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        for _ in range(200):
+            reply.append("word ")
+            await asyncio.sleep(0.05)
+        await reply.leave()
+    times = schedule.times(Update)
+    assert len(times) >= 5
+    assert min(after - before for before, after in itertools.pairwise(times)) >= OWN_GAP_S - 1e-6
+
+
+@pytest.mark.parametrize("step_s", [0.05, 0.3, 0.7, 0.9, 1.3])
+def test_edits_of_quick_steps_are_at_least_a_second_apart(step_s: float) -> None:
+    async def times() -> list[float]:
+        async with scheduling(SimulatedTransport(latency_s=0.01)) as schedule:
+            reply = await schedule.open(1, page_ts=("1.0",))
+            for number in range(round(15 / step_s)):
+                reply.append(f"Step {number}. ")
+                reply.show_activity("Running notes.list…")
+                await asyncio.sleep(step_s / 4)
+                reply.show_activity("")
+                await asyncio.sleep(step_s * 3 / 4)
+            await reply.leave()
+            return schedule.times(Update)
+
+    _, *after_first_words = run_simulated(times())
+    assert len(after_first_words) >= 8
+    assert min(after - before for before, after in itertools.pairwise(after_first_words)) >= STEP_GAP_S - 1e-6
+
+
+@simulated
+async def test_calls_name_their_question_and_the_answers_version() -> None:
+    async with scheduling() as schedule:
+        answered = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1, version=3)
+        reply = await schedule.scheduler.open(Answer(answered))
+        await reply.finish(End(EndReason.WHOLE))
+        queued = Job(2, Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U2", "and then?"), 0, version=2)
+        await schedule.scheduler.post_placeholder(queued, until=math.inf)
+    posts = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Post)]
+    assert [(post.question, post.view.version, post.view.queued) for post in posts] == [
+        (answered.question, 3, False),
+        (queued.question, 2, True),
+    ]
+
+
+@simulated
+async def test_message_of_an_earlier_version_becomes_the_placeholder_while_the_question_is_queued_again() -> None:
+    job = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 0, recorded_pages("5.0"), version=1)
+    async with scheduling() as schedule:
+        await schedule.scheduler.post_placeholder(job, until=math.inf)
+    [sent] = schedule.transport.sent
+    assert isinstance(sent.call, Update)
+    assert (sent.call.ts, sent.call.view.queued) == ("5.0", True)
+    assert schedule.records.pages == [(1, ("5.0",))]
+
+
+@simulated
+async def test_placeholder_that_is_shown_in_a_message_on_record_is_recorded() -> None:
+    async with scheduling() as schedule:
+        await schedule.scheduler.post_placeholder(job_of(1, ("50.0",)), until=math.inf)
+    assert schedule.records.writes == 1, "the job waits for that"
+
+
+@simulated
+async def test_post_that_slack_limited_is_not_looked_for() -> None:
+    limited = RateLimited("chat.postMessage", 2.0)
+    async with scheduling(SimulatedTransport(error_of=fails_for(1, limited, Post))) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(1)
+        assert schedule.calls() == [(1, "Post")]
+        assert reply.messages == ()
+
+
+@simulated
+async def test_post_is_on_record_before_it_leaves_and_until_it_is_answered() -> None:
+    async with scheduling(SimulatedTransport(latency_s=1.0)) as schedule:
+        await schedule.open(1)
+        await asyncio.sleep(0.5)
+        assert (schedule.calls(), schedule.records.messages[1]) == ([(1, "Post")], (POSTING,))
+        await asyncio.sleep(1)
+        assert schedule.records.messages[1] == recorded_pages("1.0")
+
+
+@simulated
+async def test_post_whose_answer_was_lost_stays_on_record_until_it_was_looked_for_at_the_end() -> None:
+    async with scheduling(SimulatedTransport(error_of=fails_for(0.2, TRANSIENT, Post))) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(5)
+        assert schedule.records.messages[1] == (*recorded_pages("2.0"), POSTING)
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+        assert reply.messages == recorded_pages("2.0")
+
+
+@simulated
+async def test_placeholder_waits_for_its_record() -> None:
+    async with scheduling() as schedule:
+        schedule.records.delay_s = 2.0
+        await schedule.open(1)
+        await asyncio.sleep(3)
+        assert schedule.times(Post) == [2.0]
+
+
+@simulated
+async def test_placeholder_of_a_queued_question_waits_for_no_record() -> None:
+    async with scheduling() as schedule:
+        schedule.records.delay_s = 100.0
+        await schedule.scheduler.post_placeholder(job_of(1), until=math.inf)
+        assert schedule.times(Post) == [0]
+
+
+@simulated
+async def test_call_in_flight_at_the_end_may_end_and_is_recorded() -> None:
+    async with scheduling(SimulatedTransport(latency_s=LAST_CALLS_S / 2)) as schedule:
+        await schedule.open(1)
+        await asyncio.sleep(LAST_CALLS_S / 4)
+    assert schedule.records.pages == [(1, ("1.0",))]
+
+
+@simulated
+async def test_reply_with_an_unanswered_call_is_left_once_the_scheduler_ends() -> None:
+    async with scheduling(SimulatedTransport(latency_s=math.inf)) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(1)
+        leaving = asyncio.create_task(reply.leave())
+        await asyncio.sleep(1)
+        assert not leaving.done(), "the call may still change the reply"
+        ends_at = asyncio.get_running_loop().time()
+    await asyncio.wait_for(leaving, 0.1)
+    assert asyncio.get_running_loop().time() - ends_at == pytest.approx(LAST_CALLS_S)
+
+
+@simulated
+async def test_scheduler_has_ended_once_the_calls_that_it_cut_off_have_ended() -> None:
+    async with scheduling(SimulatedTransport(latency_s=math.inf, closing_s=0.5)) as schedule:
+        await schedule.open(1)
+        await asyncio.sleep(1)
+    assert schedule.transport.cut_off == 1
+
+
+@simulated
+async def test_placeholder_waits_for_the_first_words_while_the_panes_status_is_shown() -> None:
+    question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        speaking = await schedule.scheduler.open(Answer(Job(1, question, 1)), sign=Sign.SEEN)
+        silent = await schedule.scheduler.open(Answer(Job(2, question, 1)), sign=Sign.SEEN)
+        await asyncio.sleep(30)
+        assert schedule.calls() == []
+        speaking.append("Hello.")
+        await asyncio.sleep(PLACEHOLDER_DELAY_S - 30 - 0.1)
+        assert [job_id for job_id, _ in schedule.calls()] == [1]
+        await asyncio.sleep(0.2)
+        assert schedule.calls()[-1] == (2, "Post")
+        handles: tuple[ScheduledReply, ...] = (speaking, silent)
+        for reply in handles:
+            await reply.leave()
+
+
+@pytest.mark.parametrize(
+    ("sign", "others", "posts", "placeholder_s"),
+    [
+        pytest.param(Sign.NONE, 9, 0, 0, id="nothing-else-says-that-it-began"),
+        pytest.param(Sign.MAY_BE_SEEN, 0, 0, 0, id="edits-keep-it-fresh"),
+        pytest.param(Sign.MAY_BE_SEEN, 9, 0, SCARCE_DELAY_S, id="edits-are-scarce"),
+        pytest.param(Sign.MAY_BE_SEEN, 0, POST_BURST - 2, 0, id="its-channel-has-two-posts-left"),
+        pytest.param(Sign.MAY_BE_SEEN, 0, POST_BURST - 1, SCARCE_DELAY_S, id="its-channel-has-one-post-left"),
+        pytest.param(Sign.SEEN, 0, 0, PLACEHOLDER_DELAY_S, id="the-status-is-certain"),
+    ],
+)
+@simulated
+async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_status_may_be_seen(
+    sign: Sign, others: int, posts: int, placeholder_s: float
+) -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        for job_id in range(2, 2 + others):
+            await schedule.open(job_id, (f"{job_id}.1",))
+        for _ in range(posts):
+            schedule.budget.sent("chat.postMessage", 0.0, None, "C1")
+            schedule.budget.answered("chat.postMessage", "C1")
+        began = asyncio.get_running_loop().time()
+        await schedule.scheduler.open(Answer(job_of(1)), sign=sign)
+        await asyncio.sleep(placeholder_s + 0.1)
+        assert [at - began for at in schedule.times(Post)] == [pytest.approx(placeholder_s)]
+
+
+@simulated
+async def test_words_that_an_earlier_attempt_left_without_a_message_are_posted_at_once() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        job = replace(job_of(1), checkpoint=Checkpoint("The first half of it.\n" * 20))
+        reply = await schedule.scheduler.open(Answer(job), sign=Sign.SEEN)
+        await asyncio.sleep(0.1)
+        assert schedule.calls() == [(1, "Post")]
+        await reply.leave()
+
+
+@simulated
+async def test_first_words_are_the_first_post_where_calls_are_scarce() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        replies = [await schedule.scheduler.open(Answer(job_of(n)), sign=Sign.MAY_BE_SEEN) for n in range(1, 9)]
+        await asyncio.sleep(0.5)
+        with_placeholder = len(schedule.calls())
+        assert 2 <= with_placeholder <= 4, "edits keep the first answers fresh"
+        for reply in replies:
+            reply.append("Hello.")
+        await asyncio.sleep(0.5)
+        posted = {
+            sent.job_id: sent.call.view.markdown for sent in schedule.transport.sent if isinstance(sent.call, Post)
+        }
+    assert posted == {n: "" if n <= with_placeholder else "Hello." for n in range(1, 9)}
+
+
+@simulated
+async def test_first_words_are_posted_in_the_order_of_asking() -> None:
+    """A post that was refused keeps its place before the questions that came after it."""
+    limited = RateLimited("chat.postMessage", 2.0)
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(1, limited, Post))) as schedule:
+        for job_id in (1, 2, 3):
+            await schedule.open(job_id)
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(3)
+    assert schedule.calls() == [(1, "Post"), (1, "Post"), (2, "Post"), (3, "Post")]
+
+
+@simulated
+async def test_end_and_earlier_messages_wait_for_no_status_of_the_pane() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        silent = await schedule.scheduler.open(Answer(job_of(1)), sign=Sign.SEEN)
+        begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), sign=Sign.SEEN)
+        begun.show_activity("Searching the web…")
+        await silent.finish(End(EndReason.CUT, "Cut."))
+        await asyncio.sleep(5)
+    assert schedule.calls() == [(1, "Post"), (2, "Update")]
+
+
+@simulated
+async def test_call_that_is_about_to_leave_at_a_replys_until_is_withheld() -> None:
+    async with scheduling(SimulatedTransport(connecting_s=1.0)) as schedule:
+        await schedule.scheduler.post_placeholder(job_of(1), until=0.5)
+    assert (schedule.calls(), schedule.transport.withheld) == ([], 1)
+
+
+@simulated
+async def test_nothing_is_sent_after_a_replys_until() -> None:
+    question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
+    async with scheduling() as schedule:
+        await asyncio.sleep(10)
+        schedule.budget.limited("chat.postMessage", 30.0, "D1")
+        async with asyncio.timeout(21):
+            await schedule.scheduler.post_placeholder(Job(1, question, 0), until=30.0)
+        assert schedule.calls() == []
+        other = await schedule.open(2)
+        await other.finish(End(EndReason.WHOLE))
+    assert {job_id for job_id, _ in schedule.calls()} == {2}
+
+
+@simulated
+async def test_earliest_of_several_waiting_calls_wakes_the_scheduler() -> None:
+    """The first reply waits for its next try, the second one until the pane's status would vanish."""
+    question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(1, TRANSIENT))) as schedule:
+        refused = await schedule.open(1, page_ts=("1.0",))
+        await schedule.scheduler.open(Answer(Job(2, question, 1)), sign=Sign.SEEN)
+        refused.append("Hello.")
+        await asyncio.sleep(5)
+        assert schedule.times(Update) == [0, pytest.approx(0.5), pytest.approx(1.5)]
+
+
+@simulated
+async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.scheduler.open(Answer(job_of(1, ("1.1",))), until=1.0)
+        await asyncio.sleep(2)
+        for value in ("0.0.0.hash", "0.0.1.hash"):
+            await reply.ask((Ask("notes.add", "{}", value),))
+    assert schedule.calls() == []
+
+
+@simulated
+async def test_reply_that_asks_and_is_gone_asks_no_longer() -> None:
+    gone = Refused("chat.update", "message_not_found", Refusal.MESSAGE_GONE)
+    async with scheduling(SimulatedTransport(error_of=fails_for(math.inf, gone))) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        async with asyncio.timeout(1):
+            await reply.ask((Ask("notes.add", "{}", "0.0.0.hash"),))
+    assert reply.gone
+
+
+@simulated
+async def test_one_long_delta_is_shown_whole() -> None:
+    text = "|\n" * 50_000
+    async with scheduling() as schedule:
+        reply = await schedule.open(1)
+        reply.append(text[:-1])
+        reply.append(text[-1])
+        await reply.finish(End(EndReason.WHOLE))
+    uploads = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Upload)]
+    assert [file.content.decode() for upload in uploads for file in upload.files] == [text]

@@ -1,0 +1,543 @@
+"""A reply whose pages travel by native streams: what starts, what is appended, and how every fault ends in an edit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bot.core.approvals import Ask
+from bot.core.carriers import STREAM_BYTES, CarrierKind
+from bot.core.job import End
+from bot.core.pacing import Urgency
+from bot.errors import EndReason, Refusal
+from bot.markdown.render import rendered
+from bot.reply.answer import Answer
+from bot.reply.edits import PLAIN_AT, Post, Update
+from bot.reply.messages import Call, Delete, Shown
+from bot.reply.reply import Reply
+from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream
+from tests.core.conversations import answer, job, question
+
+STAY_OPEN = [reason for reason in Refusal if not reason.is_gone and reason is not Refusal.STREAM_CLOSED]
+"""Refusals after which the stream may still be open."""
+GONE = [reason for reason in Refusal if reason.is_gone]
+
+
+@dataclass
+class StreamingThread:
+    """A thread that does every call, as its readers see it. `sent` has the calls."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+    sent: list[Call] = field(default_factory=list)
+    posted: int = 0
+
+    def take(self, call: Call) -> str:
+        """Does a call and returns its message's ts."""
+        assert call.question == question()
+        self.sent.append(call)
+        match call:
+            case Post(view=view):
+                return self._new(view.markdown)
+            case StartStream(text=text):
+                assert text, "a stream starts with words"
+                ts = self._new(text)
+                self.open.add(ts)
+                return ts
+            case AppendStream(ts=ts, text=text) | StopStream(ts=ts, text=text):
+                assert ts in self.open
+                assert text or isinstance(call, StopStream), "nothing is appended"
+                self.texts[ts] += text
+                if isinstance(call, StopStream):
+                    self.open.remove(ts)
+                return ts
+            case Update(ts=ts, view=view):
+                assert ts not in self.open, "an open stream can't be edited"
+                self.texts[ts] = view.markdown
+                return ts
+            case Delete(ts=ts):
+                assert ts not in self.open, "an open stream can't be deleted"
+                del self.texts[ts]
+                return ts
+        raise AssertionError(call)
+
+    def _new(self, text: str) -> str:
+        self.posted += 1
+        self.texts[f"{self.posted}.0"] = text
+        return f"{self.posted}.0"
+
+
+def streaming(reply: Reply) -> Stage | None:
+    """Returns where the reply's stream stands; None without one."""
+    carriers = [message.carrier for message in reply.messages] + [reply._edits.begins]
+    return next((carrier.stage for carrier in carriers if isinstance(carrier, Stream)), None)
+
+
+def next_filled(reply: Reply, carrier: CarrierKind | None = CarrierKind.STREAM) -> Call | None:
+    """Returns the reply's next call with its text. `carrier`: what is offered for a page that begins."""
+    if carrier is not None:
+        reply.offer(lambda now, has_stop: Stream() if carrier is CarrierKind.STREAM else None)
+    for _ in range(5):
+        reply.prepare(0.0)
+        call = reply.next_call()
+        filled = call and reply.filled(call)
+        if filled is not None or reply.next_call() == call:
+            return filled
+    raise AssertionError(f"{call} is never filled")
+
+
+def advance(reply: Reply, thread: StreamingThread, carrier: CarrierKind = CarrierKind.STREAM) -> Call | None:
+    """Does the next call; returns it."""
+    call = next_filled(reply, carrier)
+    if call is not None:
+        reply.confirmed(call, thread.take(call))
+    return call
+
+
+def show_all(reply: Reply, thread: StreamingThread) -> None:
+    for _ in range(50):
+        if advance(reply, thread) is None:
+            return
+    raise AssertionError("the reply still has calls")
+
+
+def streamed(text: str = "One two three ") -> tuple[Reply, StreamingThread]:
+    """Returns a reply whose first words a stream has brought, in a thread where Slack shows its own Stop."""
+    reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
+    reply.append(text)
+    assert isinstance(advance(reply, thread), StartStream)
+    return reply, thread
+
+
+def test_words_grow_in_a_stream_until_its_stop() -> None:
+    reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
+    reply.append("One two")
+    assert streaming(reply) is None
+    start = next_filled(reply)
+    assert isinstance(start, StartStream)
+    assert (start.page, start.text, streaming(reply)) == (0, "One", Stage.STARTING)
+    assert reply.urgency_of(start) is Urgency.FIRST
+    reply.confirmed(start, thread.take(start))
+    assert (streaming(reply), reply.page_ts, reply.begun) == (Stage.OPEN, ("1.0",), True)
+    assert next_filled(reply) is None, "the last word may still grow"
+
+    reply.append(" three")
+    append = next_filled(reply)
+    assert isinstance(append, AppendStream)
+    assert (append.page, append.ts, append.text) == (0, "1.0", " two")
+    assert reply.urgency_of(append) is Urgency.PROGRESS
+    reply.confirmed(append, thread.take(append))
+    assert next_filled(reply) is None
+
+    reply.finish(End(EndReason.WHOLE, footer="model"))
+    stop = next_filled(reply)
+    assert isinstance(stop, StopStream)
+    assert stop.view is not None
+    assert (stop.page, stop.ts, stop.text) == (0, "1.0", " three")
+    assert stop.view.end == End(EndReason.WHOLE, footer="model")
+    assert reply.urgency_of(stop) is Urgency.FINAL
+    reply.confirmed(stop, thread.take(stop))
+    assert (streaming(reply), reply.life.is_over, reply.page_ts) == (None, True, ("1.0",))
+    assert thread.texts == {"1.0": "One two three"}
+
+
+@pytest.mark.parametrize("has_stop", [True, False])
+def test_page_with_a_placeholder_is_edited(has_stop: bool) -> None:
+    reply, thread = Reply(answer(), Shown(has_stop=has_stop)), StreamingThread()
+    assert isinstance(advance(reply, thread), Post)
+    reply.append("One two ")
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [Post, Update]
+    assert thread.texts == {"1.0": "One two "}
+
+
+@pytest.mark.parametrize("has_stop", [True, False])
+def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_stop: bool) -> None:
+    for is_over in (False, True):
+        reply, thread = Reply(answer(), Shown(has_stop=has_stop)), StreamingThread()
+        reply.append("One two three ")
+        while not isinstance(advance(reply, thread), StartStream):
+            pass
+        if is_over:
+            reply.finish(End(EndReason.WHOLE))
+        else:
+            reply.leave_carriers()
+        call = next_filled(reply)
+        assert isinstance(call, StopStream)
+        assert call.keeps_stop == (has_stop and not is_over)
+
+
+def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
+    reply = Reply(answer(), Shown(has_stop=True))
+    reply.show_activity("", (Ask("notes.add", "{}", "value"),))
+    call = reply.next_call()
+    assert isinstance(call, Post)
+    assert not call.view.has_stop
+
+
+def test_stream_does_not_start_before_a_word_is_complete() -> None:
+    reply = Reply(answer(), Shown(has_stop=True))
+    reply.append("Donau")
+    assert (next_filled(reply), streaming(reply)) == (None, Stage.STARTING)
+    reply.append("dampfschiff ")
+    start = next_filled(reply)
+    assert isinstance(start, StartStream)
+    assert start.text == "Donaudampfschiff"
+
+
+def test_stream_that_has_brought_all_words_needs_no_call() -> None:
+    reply, _ = streamed("One two ")
+    assert reply.next_call() is None
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_budget_keeps_room_for_a_stream_that_may_still_start(is_over: bool) -> None:
+    reply = Reply(answer(), Shown(has_stop=True))
+    reply.append("One ")
+    assert reply.needs == (Update,)
+    assert isinstance(next_filled(reply), StartStream)
+    if is_over:
+        reply.finish(End(EndReason.WHOLE))
+    assert reply.needs == ((Update,) if is_over else (StartStream, AppendStream, StopStream))
+
+
+def ended(reply: Reply) -> None:
+    reply.append("One ")
+    reply.finish(End(EndReason.WHOLE))
+
+
+def silent(reply: Reply) -> None:
+    """The model hasn't said a word."""
+
+
+def refused(*reasons: Refusal) -> Callable[[Reply], None]:
+    def begin(reply: Reply) -> None:
+        reply.append("One ")
+        for reason in reasons:
+            call = reply.next_call()
+            assert isinstance(call, Post)
+            reply.refused(call, reason)
+
+    return begin
+
+
+def with_full_page(reply: Reply) -> None:
+    """Edits have carried the first page, and the second begins."""
+    reply.append("word " * 4_000)
+    advance(reply, StreamingThread(), CarrierKind.EDITS)
+
+
+def words(reply: Reply) -> None:
+    reply.append("One ")
+
+
+def words_below_others(reply: Reply) -> None:
+    """Edits have shown words before a stream was allowed."""
+    words(reply)
+    reply.confirmed(reply.next_call(), "1.0")  # type: ignore[arg-type]
+    words(reply)
+
+
+def words_below_a_placeholder(reply: Reply) -> None:
+    reply.confirmed(reply.next_call(), "1.0")  # type: ignore[arg-type]
+    reply.append("One ")
+
+
+@pytest.mark.parametrize(
+    ("options", "begin", "may_start"),
+    [
+        ({}, words, True),
+        ({"shown": Shown(has_stop=True)}, words, True),
+        ({"shown": Shown(has_stop=True)}, words_below_a_placeholder, False),
+        ({}, words_below_a_placeholder, False),
+        ({}, silent, False),
+        ({"shown": Shown(has_stop=True)}, words_below_others, False),
+        ({"shown": Shown(has_stop=True)}, ended, False),
+        ({"answer": Answer(job(version=1))}, words, False),
+        ({"shown": Shown(("1.0",))}, words, False),
+        ({}, refused(Refusal.UNREADABLE), False),
+        ({}, refused(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
+        ({"shown": Shown(has_stop=True)}, with_full_page, True),
+        ({}, with_full_page, False),
+    ],
+    ids=[
+        "first words",
+        "below Slack's own Stop",
+        "in place of a placeholder, with Slack's own Stop",
+        "in place of a placeholder",
+        "without a word",
+        "in place of words",
+        "an answer that has ended",
+        "a new version, whose message shows the old one",
+        "a message of an earlier attempt",
+        "without blocks",
+        "in plain text",
+        "a later page below Slack's own Stop",
+        "a later page, below one with a Stop button",
+    ],
+)
+def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply], None], may_start: bool) -> None:
+    reply = Reply(**{"answer": answer(), **options})
+    begin(reply)
+    reply.offer(lambda now, has_stop: Stream())
+    reply.prepare(0.0)
+    assert isinstance(reply.next_call(), StartStream) is may_start
+
+
+@pytest.mark.parametrize("has_stop", [False, True])
+def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
+    reply, thread = Reply(answer(), Shown(has_stop=has_stop)), StreamingThread()
+    text = "word " * 4_000
+    for start in range(0, len(text), 500):
+        reply.append(text[start : start + 500])
+        show_all(reply, thread)
+    reply.finish(End(EndReason.WHOLE))
+    show_all(reply, thread)
+    kinds = [type(call) for call in thread.sent if not isinstance(call, AppendStream)]
+    assert kinds == [StartStream, StopStream] * 3
+    stops = [call for call in thread.sent if isinstance(call, StopStream)]
+    assert [stop.keeps_stop for stop in stops] == [has_stop, has_stop, False]
+    assert [len(page) for page in thread.texts.values()][:2] == [STREAM_BYTES - 1] * 2
+    assert "".join(f"{page} " for page in thread.texts.values()) == text
+
+
+@pytest.mark.parametrize("by", ["us", "Slack"])
+def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
+    reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
+    for _ in range(30):
+        reply.append("word " * 100)
+        show_all(reply, thread)
+    assert len(thread.texts) == 2
+    reply.leave_carriers()
+    if by == "Slack":
+        show_all(reply, thread)
+        reply.append("more ")
+        edit = next_filled(reply)
+        assert isinstance(edit, Update)
+        reply.refused(edit, Refusal.STREAM_OPEN)
+    assert next_filled(reply) == StopStream(question(), 1, "2.0")
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False], ids=["open", "starting"])
+def test_no_stream_carries_what_comes_after_it_is_kept_to_edits(is_confirmed: bool) -> None:
+    reply = Reply(answer(), Shown(has_stop=True))
+    reply.append("One two ")
+    start = next_filled(reply)
+    assert isinstance(start, StartStream)
+    if is_confirmed:
+        reply.confirmed(start, "1.0")
+    reply.keep_to_edits()
+    reply.append("three https://evil.example/ four ")
+    if not is_confirmed:
+        reply.confirmed(start, "1.0")
+        reply.leave_carriers(now=0.0)
+    assert next_filled(reply, None) == StopStream(question(), 0, "1.0", keeps_stop=True)
+    reply.confirmed(StopStream(question(), 0, "1.0", keeps_stop=True), "1.0")
+    assert isinstance(next_filled(reply, None), Update)
+
+
+def test_stream_that_was_not_sent_yet_is_not_started_once_the_reply_is_kept_to_edits() -> None:
+    reply = Reply(answer(), Shown(has_stop=True))
+    reply.append("One two ")
+    assert isinstance(next_filled(reply), StartStream)
+    reply.keep_to_edits()
+    reply.append("three ")
+    post = next_filled(reply, None)
+    assert isinstance(post, Post)
+    reply.leaves(post)
+    reply.confirmed(post, "1.0")
+    reply.append("four ")
+    assert isinstance(next_filled(reply, None), Update)
+
+
+def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
+    reply, thread = streamed("word " * 100)
+    reply.append("word " * 2_900)
+    reply.leave_carriers()
+    reply.finish(End(EndReason.WHOLE))
+    show_all(reply, thread)
+    assert [len(page) for page in thread.texts.values()] == [STREAM_BYTES, 15_000 - STREAM_BYTES]
+    updates = [call for call in thread.sent if isinstance(call, Post | Update)]
+    assert all(call.view.for_stream for call in updates)
+
+
+@pytest.mark.parametrize("reason", Refusal)
+def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
+    reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
+    reply.append("One two ")
+    start = next_filled(reply)
+    assert isinstance(start, StartStream)
+    reply.refused(start, reason)
+    assert streaming(reply) is None
+    assert isinstance(advance(reply, thread), Post)
+    reply.append("three ")
+    assert isinstance(advance(reply, thread), Update)
+    assert thread.texts == {"1.0": "One two three "}
+
+
+def test_append_that_must_wait_leaves_the_stream_open() -> None:
+    reply, _ = streamed()
+    reply.append("four ")
+    append = next_filled(reply)
+    assert isinstance(append, AppendStream)
+    reply.limited(append)
+    assert (streaming(reply), next_filled(reply)) == (Stage.OPEN, append)
+
+
+def refused_in_stream(reason: Refusal, *, at_the_end: bool) -> tuple[Reply, StreamingThread]:
+    """Returns a reply with an append, or a stop with the rest of its text, that Slack refused."""
+    reply, thread = streamed()
+    reply.append("four ")
+    if at_the_end:
+        reply.finish(End(EndReason.WHOLE))
+    call = next_filled(reply)
+    assert isinstance(call, StopStream if at_the_end else AppendStream)
+    reply.refused(call, reason)
+    return reply, thread
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize("reason", STAY_OPEN)
+def test_stream_that_may_still_be_open_is_stopped_and_edited(reason: Refusal, at_the_end: bool) -> None:
+    reply, thread = refused_in_stream(reason, at_the_end=at_the_end)
+    stop = next_filled(reply)
+    assert stop == StopStream(question(), 0, "1.0")
+    assert reply.urgency_of(stop) is Urgency.FINAL
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert (thread.texts, streaming(reply)) == ({"1.0": "One two three four "}, None)
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_stream_that_slack_has_closed_is_edited(at_the_end: bool) -> None:
+    reply, thread = refused_in_stream(Refusal.STREAM_CLOSED, at_the_end=at_the_end)
+    assert streaming(reply) is None
+    thread.open.clear()
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, Update]
+    assert thread.texts == {"1.0": "One two three four "}
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize("reason", GONE)
+def test_stream_in_a_place_that_is_gone_ends_the_reply(reason: Refusal, at_the_end: bool) -> None:
+    reply, _ = refused_in_stream(reason, at_the_end=at_the_end)
+    assert (reply.gone, reply.next_call(), reply.life.is_over) == (True, None, True)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Refusal if not reason.is_gone])
+def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> None:
+    reply, thread = streamed()
+    reply.leave_carriers()
+    stop = next_filled(reply)
+    assert stop == StopStream(question(), 0, "1.0")
+    reply.refused(stop, reason)
+    if reason.may_pass:
+        assert next_filled(reply) == stop
+    else:
+        thread.open.clear()
+        assert isinstance(advance(reply, thread), Update)
+
+
+def test_stream_that_is_left_goes_on_in_edits() -> None:
+    reply, thread = streamed()
+    reply.leave_carriers()
+    reply.append("four ")
+    show_all(reply, thread)
+    reply.append("five ")
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update, Update]
+    assert thread.texts == {"1.0": "One two three four five "}
+
+
+def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> None:
+    reply, thread = streamed()
+    reply.leave_carriers()
+    show_all(reply, thread)
+    reply.append("four ")
+    for _ in range(2):
+        edit = next_filled(reply)
+        assert isinstance(edit, Update)
+        reply.refused(edit, Refusal.STREAM_OPEN)
+        thread.open.add("1.0")
+        thread.sent.clear()
+        assert advance(reply, thread) == StopStream(question(), 0, "1.0")
+    edit = next_filled(reply)
+    assert isinstance(edit, Update)
+    reply.refused(edit, Refusal.STREAM_OPEN)
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StopStream, Post, Delete]
+    assert thread.texts == {"2.0": "One two three four "}
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_address_of_a_link_that_was_appended_is_edited(at_the_end: bool) -> None:
+    text, change = "See [the docs] for more. ", "\n\n[the docs]: https://docs.example/\n\nDone. "
+    reply, thread = streamed(text)
+    assert thread.texts["1.0"] == text.rstrip()
+    reply.append(change)
+    if at_the_end:
+        reply.finish(End(EndReason.WHOLE))
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert thread.sent[1] == StopStream(question(), 0, "1.0")
+    assert thread.texts == {"1.0": text + change}
+
+
+def test_end_that_is_posted_again_stops_the_stream_first() -> None:
+    reply, thread = streamed()
+    reply.finish(End(EndReason.WHOLE))
+    reply.post_again(0)
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Post, Delete]
+    assert thread.sent[1] == StopStream(question(), 0, "1.0")
+    assert thread.texts == {"2.0": "One two three "}
+
+
+def test_pages_that_are_posted_again_are_no_longer_than_a_stream_carries() -> None:
+    reply, thread = streamed("word " * 100)
+    reply.append("word " * 3_000)
+    show_all(reply, thread)
+    reply.finish(End(EndReason.WHOLE))
+    reply.post_again(0)
+    show_all(reply, thread)
+    posts = [call for call in thread.sent if isinstance(call, Post)]
+    assert [call.page for call in posts] == [0, 1]
+    assert all(call.view.for_stream and len(call.view.markdown) <= STREAM_BYTES for call in posts)
+
+
+def test_stop_appends_what_was_held_back_as_an_ended_page_shows_it() -> None:
+    reply, thread = streamed("One two ")
+    text = "One two *three"
+    assert rendered(text, growing=False) != rendered(text, growing=True)
+    reply.append("*three")
+    reply.finish(End(EndReason.WHOLE))
+    show_all(reply, thread)
+    assert thread.texts == {"1.0": rendered(text, growing=False)}
+
+
+def test_words_that_may_change_after_all_are_not_appended_and_the_stream_stays_open() -> None:
+    reply, thread = streamed("Well :)_")
+    assert thread.texts == {"1.0": "Well :)"}
+    reply.append("then")
+    assert (next_filled(reply), streaming(reply)) == (None, Stage.OPEN)
+    reply.append("_ four ")
+    show_all(reply, thread)
+    assert (thread.texts, streaming(reply)) == ({"1.0": "Well :)_then_ four"}, Stage.OPEN)
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_page_that_no_longer_begins_with_what_was_appended_is_edited(at_the_end: bool) -> None:
+    """A table so wide that Slack takes it only as code is known by the row below its header."""
+    header, delimiters, row = (" | ".join(cell * 22) for cell in (["a"], ["---"], ["1"]))
+    text = f"{header}\n{delimiters}\n{row}\n\nMore. "
+    reply, thread = streamed(f"{header}\n")
+    assert thread.texts["1.0"].startswith("a | a")
+    reply.append(text.removeprefix(f"{header}\n"))
+    if at_the_end:
+        reply.finish(End(EndReason.WHOLE))
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert thread.sent[1] == StopStream(question(), 0, "1.0")
+    assert thread.texts == {"1.0": text}

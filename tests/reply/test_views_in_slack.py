@@ -1,0 +1,153 @@
+"""Any view of a message may replace any other in Slack, because each has a `rich_text`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core import texts
+from bot.core.actions import ActionResponse
+from bot.core.job import End
+from bot.errors import EndReason
+from bot.models.stream import Citation
+from bot.reply import blocks as reply_blocks
+from bot.reply.messages import PageView
+from bot.slack.format.command_responses import action_message
+from bot.slack.format.payload import answer_of
+from sandbox.blocks.rules import check_blocks, check_replacement
+from tests.markdown.markdown_texts import MARKDOWN, paged
+from tests.reply.stored_messages import Json, kinds, leaves, shown_text, stored
+
+TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
+TEXTS = {
+    "no text": "",
+    "a paragraph": "Some words.",
+    "a heading": "# Title",
+    "a table": TABLE,
+    "a rule": "---",
+    "a heading and a table": f"# Title\n\n{TABLE}",
+    "a definition": "[a]: https://a.example",
+    "code": "```py\nx = 1\n```",
+    "a list": "- one\n- two",
+    "spaces": " \n\n",
+    "a long heading": f"# {'word ' * 100}",
+    "a wide table": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
+}
+SOURCES = (Citation("https://a.example/<b>", "<!channel> & *more*"), Citation("https://b.example"))
+WHOLE = End(EndReason.WHOLE, footer="openai/gpt-test")
+STATES = {
+    "placeholder or growing": PageView("", growing=True),
+    "queued": PageView("", growing=True, queued=True),
+    "a full page": PageView(""),
+    "a page before a file": PageView("", rest_in_file=True),
+    "ended": PageView("", end=End(EndReason.WHOLE)),
+    "ended with a footer": PageView("", end=replace(WHOLE, has_previous=True)),
+    "ended with a notice": PageView("", end=replace(WHOLE, notice="Not read: <@U0ADA>.zip (too large).")),
+    "ended with sources": PageView("", end=replace(WHOLE, sources=SOURCES)),
+    "searching": PageView("", growing=True, activity=texts.searching("<@U0ADA> https://evil.example")),
+    "cut": PageView("", end=End(EndReason.LENGTH_LIMIT, footer="openai/gpt-test")),
+    "stopped": PageView("", end=End(EndReason.STOPPED)),
+    "failed": PageView("", end=End(EndReason.CUT, "The model's server can't be reached.")),
+    "a new version begins": PageView("", growing=True, version=2),
+    "plain and growing": PageView("", plain=True, growing=True),
+    "plain with sources": PageView("", plain=True, end=End(EndReason.WHOLE, sources=SOURCES)),
+    "plain and ended": PageView("", plain=True, end=WHOLE),
+}
+
+
+def has_rich_text(view: PageView) -> bool:
+    return "rich_text" in kinds(stored(view))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_each_view_has_a_rich_text(state: str) -> None:
+    assert [text for text, view in views_in(state).items() if not has_rich_text(view)] == []
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_any_view_may_replace_any_other(state: str) -> None:
+    for after in map(stored, views_in(state).values()):
+        for before in all_stored():
+            check_replacement(before, after)
+
+
+def views_in(state: str) -> dict[str, PageView]:
+    """Returns the views of each text in this state."""
+    return {name: replace(STATES[state], markdown=text) for name, text in TEXTS.items()}
+
+
+@cache
+def all_stored() -> list[Sequence[Json]]:
+    return [stored(view) for state in STATES for view in views_in(state).values()]
+
+
+ends = st.builds(
+    End,
+    st.sampled_from(EndReason),
+    st.sampled_from(["", "It failed."]) | st.text(max_size=30),
+    st.sampled_from(["", "openai/gpt-test"]),
+    has_previous=st.booleans(),
+)
+views = st.builds(
+    PageView,
+    MARKDOWN | st.text(max_size=80),
+    growing=st.booleans(),
+    queued=st.booleans(),
+    rest_in_file=st.booleans(),
+    end=st.none() | ends,
+    plain=st.booleans(),
+)
+
+
+@given(views, views)
+def test_no_transition_is_a_block_mismatch(before: PageView, after: PageView) -> None:
+    first, second = (paged_view(view) for view in (before, after))
+    assert has_rich_text(first)
+    assert has_rich_text(second)
+    if not second.plain:
+        check_replacement(stored(first), stored(second))
+
+
+def paged_view(view: PageView) -> PageView:
+    """Returns the view of the text's first page, because a message holds at most one table."""
+    return replace(view, markdown=paged(view.markdown, 11_800)[0].markdown)
+
+
+@pytest.mark.parametrize(
+    ("view", "line"),
+    [
+        (PageView(TABLE), texts.CONTINUED_BELOW),
+        (PageView("# Title\n\n---"), texts.CONTINUED_BELOW),
+        (PageView(TABLE, end=End(EndReason.WHOLE)), texts.END_OF_ANSWER),
+        (PageView("Words.", growing=True), texts.WRITING),
+        (PageView("", growing=True), texts.THINKING),
+        (PageView("", growing=True, queued=True), texts.QUEUED),
+        (PageView("Words.", end=End(EndReason.STOPPED, footer="a/b")), "a/b · stopped"),
+    ],
+)
+def test_line_about_the_answer_is_plain_italic_text(view: PageView, line: str) -> None:
+    last = [block for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
+    assert leaves(last) == [{"type": "text", "text": line, "style": {"italic": True}}]
+
+
+@pytest.mark.parametrize(
+    "view", [PageView("Words."), PageView(f"{TABLE}\n\nWords."), PageView("Words.", end=End(EndReason.WHOLE))]
+)
+def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: PageView) -> None:
+    assert "rich_text" not in kinds(reply_blocks.message(view)["blocks"])
+    assert has_rich_text(view)
+
+
+@pytest.mark.parametrize("text", ["Words.", TABLE, "word " * 5_000])
+def test_details_are_shown_below_a_sentence(text: str) -> None:
+    message = action_message(ActionResponse(texts.TOOLS_USED, text))
+    assert leaves(check_blocks(message["blocks"]))[0]["text"] == texts.TOOLS_USED
+    assert (texts.REST_LEFT_OUT in str(message)) is (len(text) > 20_000)
+
+
+def test_history_reads_only_the_answer_of_a_message() -> None:
+    view = PageView("Words.", end=End(EndReason.CUT, "It failed.", "openai/gpt-test"))
+    assert shown_text(answer_of({"blocks": stored(view)})["blocks"]).strip() == "Words."

@@ -1,0 +1,73 @@
+"""The first change of a reply shows a word, however the answer begins: with a heading, bold, a quote, a list, …"""
+
+import asyncio
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running
+from tests.streams import speech
+from tests.streams.server import VendorResponse, VendorServer
+
+BEGINNINGS = {
+    "heading": ("# ", "Rollback plan\nStop the deployment."),
+    "bold": ("**", "Short answer:** stop the deployment."),
+    "quote": ("> ", "Stop the deployment.\n\nSays the runbook."),
+    "list": ("- ", "Stop the deployment.\n- Tell the team."),
+    "numbers": ("1. ", "Stop the deployment.\n2. Tell the team."),
+    "table": ("| ", "Step | Owner |\n|---|---|\n| Stop | Ada |\n| Tell | Grace |\n"),
+    "code": ("```sh\n", "kubectl rollout undo deployment\n```\nThat is all."),
+}
+"""The marks with which an answer begins, and the rest of it."""
+
+
+def words_in(blocks: list[Any] | dict[str, Any]) -> list[str]:
+    """Returns the visible texts of blocks as Slack stores them, without lines about the answer and without buttons."""
+    if isinstance(blocks, list):
+        return [text for block in blocks if _is_answer(block) for text in words_in(block)]
+    texts = [str(blocks["text"])] if isinstance(blocks.get("text"), str) else []
+    return texts + [text for value in blocks.values() if isinstance(value, (list, dict)) for text in words_in(value)]
+
+
+def _is_answer(block: Any) -> bool:
+    if not isinstance(block, dict):
+        return isinstance(block, list)
+    is_ours = str(block.get("block_id", "")).startswith("about-answer-")
+    return not is_ours and block.get("type") not in ("actions", "context_actions")
+
+
+def held_after_marks(beginning: str) -> VendorResponse:
+    """Returns an answer whose model takes a moment between the marks and the first word, and between tokens."""
+    marks, rest = BEGINNINGS[beginning]
+    deltas = [marks, *speech.deltas_of(rest, 4)]
+
+    async def a_moment() -> None:
+        await asyncio.sleep(0.3)
+
+    return VendorResponse(speech.chat(deltas), pause_s=0.03, gates={2: a_moment})
+
+
+async def frames(stage: Stage, beginning: str) -> list[list[str]]:
+    """Returns what readers saw of an answer's message over time, without the frames before its text."""
+    stage.vendor.script(held_after_marks(beginning))
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    answer = next(message for message in stage.bots("general", asked))
+    revisions = stage.sandbox.revisions("general", answer.ts)
+    is_placeholder = [any("Thinking…" in str(block) for block in revision.blocks) for revision in revisions]
+    return [words_in(list(each.blocks)) for each, skipped in zip(revisions, is_placeholder, strict=True) if not skipped]
+
+
+@pytest.mark.parametrize("carrier", ["edit", "stream"])
+async def test_first_change_of_a_reply_shows_a_word(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: str
+) -> None:
+    stage = Stage(sandbox, vendor)
+    async with running(replace(settings, carrier=carrier)):
+        for beginning in BEGINNINGS:
+            first, *_ = await frames(stage, beginning)
+            assert re.search(r"\w", " ".join(first)), (beginning, first)

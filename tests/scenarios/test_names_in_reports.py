@@ -1,0 +1,56 @@
+"""`typist usage` and `typist audit` print the names of people and channels beside their ids, if Slack says them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.clock import SystemClock
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End
+from bot.errors import EndReason
+from bot.models.stream import Usage
+from bot.store import Stores
+from sandbox.server import Sandbox
+from tests.forked import forked_command
+from tests.scenarios.conftest import connected
+from tests.streams.server import VendorServer
+
+
+@pytest.fixture
+async def env(sandbox: Sandbox, vendor: VendorServer, sqlite_url: str) -> dict[str, str]:
+    """Returns the settings of a bot that ada and a person who has left asked in #general."""
+    store = await Stores.open(sqlite_url, "w1", SystemClock())
+    for user_id in ("U0ADA", "U0GONE"):
+        thread = ThreadKey("T0SANDBOX", "C0GENERAL", f"1{len(user_id)}.0")
+        await store.question_queue.enqueue(f"Ev{user_id}", Question(thread, f"1{len(user_id)}.0", user_id, "Why?"))
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.finish(job, End(EndReason.WHOLE, model="openai/test", usage=Usage(9, 9)), "Because.")
+    await store.close()
+    ada = sandbox.workspace.users["U0ADA"]
+    sandbox.workspace.users["U0ADA"] = replace(ada, real_name="Ada\x1b[2J")
+    return {**connected(sandbox, vendor), "DATABASE_URL": sqlite_url}
+
+
+@pytest.mark.parametrize(
+    ("by", "rows"), [("user", ["U0ADA Ada\ufffd[2J", "U0GONE"]), ("channel", ["C0GENERAL #general"])]
+)
+async def test_usage_names_people_and_channels(tmp_path: Path, env: dict[str, str], by: str, rows: list[str]) -> None:
+    code, out, _ = await forked_command(tmp_path, "usage", "--by", by, env=env)
+    lines = [line.split("  ")[0] for line in out.splitlines()[2:] if not line.startswith(("all", "36 "))]
+    assert (code, sorted(lines)) == (0, rows)
+
+
+async def test_audit_names_people_and_channels_below_its_table(tmp_path: Path, env: dict[str, str]) -> None:
+    code, out, _ = await forked_command(tmp_path, "audit", env=env)
+    assert (code, out.splitlines()[-1]) == (0, "U0ADA: Ada\ufffd[2J  C0GENERAL: #general")
+    code, out, _ = await forked_command(tmp_path, "audit", "--json", env=env)
+    assert (code, "general" in out) == (0, False)
+
+
+@pytest.mark.parametrize("command", [("usage", "--by", "user"), ("audit",)])
+async def test_report_without_a_token_has_ids_alone(
+    tmp_path: Path, env: dict[str, str], command: tuple[str, ...]
+) -> None:
+    code, out, err = await forked_command(tmp_path, *command, env={"DATABASE_URL": env["DATABASE_URL"]})
+    assert (code, err, "U0ADA" in out, "Ada" in out) == (0, "", True, False)

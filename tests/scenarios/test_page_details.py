@@ -1,0 +1,120 @@
+"""Details of the sandbox's page in a real browser: menus, times, links to canvases, the list of people."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from sandbox.typist.guide import guide_of
+from sandbox.typist.models import ModelChoice
+from tests.browser import Visit, browser, visit
+from tests.scenarios.conftest import manifest
+
+__all__ = ["browser", "visit"]
+pytestmark = [pytest.mark.asyncio(loop_scope="module")]
+
+WINDOW = {"width": 1280, "height": 800}
+UNCUT = """(menu) => {
+    const { left, right, top, bottom } = menu.getBoundingClientRect();
+    const edges = [[left + 20, top + 1], [left + 20, bottom - 1], [left + 1, top + 20], [right - 1, top + 20]];
+    return edges.every(([x, y]) => menu.contains(document.elementFromPoint(x, y)));
+}"""
+"""Whether a reader sees all of a menu: nothing covers its edges."""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(manifest=manifest(), guide=guide_of(ModelChoice(Settings(), "a small model"))) as sandbox:
+        yield sandbox
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def web(sandbox: Sandbox) -> AsyncWebClient:
+    return AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+
+
+@pytest.mark.parametrize("buttons", [0, 3], ids=["left", "at the edge"])
+async def test_menu_of_a_message_is_not_cut(sandbox: Sandbox, web: AsyncWebClient, visit: Visit, buttons: int) -> None:
+    root = await sandbox.say("ada", "general", "@typist hi")
+    named = [{"type": "plain_text", "text": f"A button {number}"} for number in range(buttons)]
+    options = [
+        {"text": {"type": "plain_text", "text": text}, "value": text} for text in ("Think longer", "Answer faster")
+    ]
+    elements = [
+        *({"type": "button", "text": text, "action_id": f"b{at}"} for at, text in enumerate(named)),
+        {"type": "overflow", "options": options, "action_id": "more"},
+    ]
+    await web.chat_postMessage(
+        channel="C0GENERAL", thread_ts=root, text="hi", blocks=[{"type": "actions", "elements": elements}]
+    )
+    page = await visit(f"{sandbox.url}/?channel=C0GENERAL&thread={root}", viewport=WINDOW)
+    thread = page.get_by_role("region", name="Thread")
+    menu = thread.get_by_role("button", name="More actions")
+    before = await menu.bounding_box()
+    await menu.press("Enter")
+    assert await thread.get_by_role("menu").evaluate(UNCUT)
+    assert await menu.bounding_box() == before, "nothing scrolls for the menu"
+    await expect(thread.get_by_role("menuitem", name="Think longer")).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Escape")
+    await expect(thread.get_by_role("menuitem")).to_have_count(0)
+    await expect(menu).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("timezone", "shown"),
+    [("Asia/Tokyo", "Feb 19, 2014 at 1:39 AM"), ("America/New_York", "Feb 18, 2014 at 11:39 AM")],
+)
+async def test_times_are_the_readers_own(
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit, timezone: str, shown: str
+) -> None:
+    moment = {"type": "date", "timestamp": 1392741582, "format": "{date_short_pretty} at {time}", "fallback": "in UTC"}
+    block = {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [moment]}]}
+    await web.chat_postMessage(channel="C0GENERAL", text="until then", blocks=[block])
+    await web.chat_postMessage(
+        channel="C0GENERAL", text="Or <!date^1392741582^{date_long}|Feb 18>, <!date^1^{odd}|so>."
+    )
+    page = await visit(sandbox.url, viewport=WINDOW, timezone_id=timezone, locale="en-US")
+    await expect(page.locator("#main .message .body").first).to_have_text(shown)
+    day = {"Asia/Tokyo": "Wednesday, February 19, 2014", "America/New_York": "Tuesday, February 18, 2014"}[timezone]
+    await expect(page.locator("#main .message .body").last).to_have_text(f"Or {day}, so.")
+
+
+async def test_link_to_a_canvas_opens_it_on_the_page(sandbox: Sandbox, web: AsyncWebClient, visit: Visit) -> None:
+    lines = "\n\n".join(f"Line {number}" for number in range(30))
+    made = await web.canvases_create(title="Plan", document_content={"type": "markdown", "markdown": lines})
+    link = f"https://sandbox.slack.com/docs/T0SANDBOX/{made['canvas_id']}"
+    await web.canvases_access_set(canvas_id=made["canvas_id"], access_level="read", channel_ids=["C0GENERAL"])
+    await web.chat_postMessage(channel="C0GENERAL", text=link, blocks=[{"type": "markdown", "text": f"[Plan]({link})"}])
+    page = await visit(sandbox.url, viewport=WINDOW)
+    message = page.locator("#main .message")
+    await expect(message).to_be_visible()
+    address = page.url
+    await message.get_by_role("link", name="Plan", exact=True).press("Enter")
+    await expect(message.locator("pre")).to_contain_text("Line 29")
+    await expect(message.locator("pre")).to_be_focused()
+    assert page.url == address
+    assert len(page.context.pages) == 1
+    await web.canvases_delete(canvas_id=made["canvas_id"])
+    await page.reload()
+    await message.get_by_role("link", name="Plan", exact=True).press("Enter")
+    await expect(page.locator("#toast")).to_contain_text("This canvas was deleted.")
+    assert page.url == address
+
+
+async def test_list_of_people_stays_where_it_is(sandbox: Sandbox, web: AsyncWebClient, visit: Visit) -> None:
+    page = await visit(sandbox.url, viewport=WINDOW)
+    ada = page.get_by_text("Ada", exact=True).first
+    before = await ada.bounding_box()
+    for name in ("Mary", "Grace", "Deploys", "Emmy"):
+        await page.locator("#people").get_by_text(name, exact=True).click()
+        await expect(page.get_by_role("radio", name=name)).to_be_checked()
+        assert await ada.bounding_box() == before
+    await page.locator("#people").get_by_text("Ada", exact=True).click()
+    await web.chat_postMessage(channel="C0GENERAL", text="<@U0ADA> look")
+    await expect(page.locator("#person-about")).to_contain_text("Slack has notified you once.")
+    assert await ada.bounding_box() == before

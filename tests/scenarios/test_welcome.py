@@ -1,0 +1,280 @@
+"""The welcome, once for each channel and person, and the suggested prompts in it and in App Home."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core import texts
+from bot.core.channel_settings import ChannelSettings
+from bot.core.triage import Engagement
+from bot.services.welcome import GAP_S
+from bot.settings import Settings
+from bot.slack.format.home import SUGGESTION
+from bot.store import Stores
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID, Channel, Message
+from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
+from tests.scenarios.surfaces import ephemerals, home
+from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
+
+FIRST = f"{SUGGESTION}-0"
+DRAFT = next(iter(texts.PANE_SUGGESTIONS.values()))
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/typist.db"
+
+
+@pytest.fixture
+def settings(settings: Settings, database_url: str) -> Settings:
+    return replace(settings, database_url=database_url)
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    async with running(settings):
+        yield Stage(sandbox, vendor)
+
+
+def new_channel(sandbox: Sandbox, name: str = "new", shared_with: str | None = None) -> Channel:
+    """Adds a channel of Ada and Alan, without the bot."""
+    channel = Channel(f"C0{name.upper()}", name, "channel", ["U0ADA", "U0ALAN"], creator="U0ADA")
+    sandbox.workspace.channels[channel.id] = replace(channel, shared_with=shared_with)
+    return channel
+
+
+def invite(sandbox: Sandbox, name: str = "new", inviter: str = "U0ADA") -> None:
+    sandbox.workspace.join(name, sandbox.bot_user_id, inviter)
+
+
+async def welcomes(stage: Stage, channel: str, count: int = 1) -> list[Message]:
+    await stage.sandbox.wait_for(lambda: len(stage.bots(channel)) == count)
+    return stage.bots(channel)
+
+
+async def stays_without(stage: Stage, channel: str) -> None:
+    """Waits until all events are acknowledged and another channel was answered: nothing was posted meanwhile."""
+    await delivered(stage)
+    await stage.answers("random", await stage.mention(channel="random"))
+    assert stage.bots(channel) == []
+
+
+async def delivered(stage: Stage) -> None:
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+
+
+def open_direct_message(stage: Stage, user: str = "ada") -> str:
+    stage.sandbox.client(user).open_tab("messages")
+    return stage.sandbox.dm(user)
+
+
+async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None:
+    new_channel(stage.sandbox)
+    invite(stage.sandbox)
+    [welcome] = await welcomes(stage, "new")
+    assert "Mention <@U0TYPIST> with your question" in welcome.text
+    assert texts.SEEN_IN_CHANNEL in shown(welcome)
+    assert buttons(welcome) == [f"{SUGGESTION}-{number}" for number in range(3)]
+    stage.sandbox.workspace.leave("new", stage.sandbox.bot_user_id)
+    invite(stage.sandbox)
+    stage.sandbox.workspace.join("new", "U0GRACE")
+    await delivered(stage)
+    await stage.answers("random", await stage.mention(channel="random"))
+    assert len(stage.bots("new")) == 1
+
+
+async def test_redelivered_event_after_a_restart_welcomes_nobody_twice(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stage = Stage(sandbox, vendor)
+    new_channel(sandbox)
+    async with running(settings):
+        invite(sandbox)
+        await welcomes(stage, "new")
+    sandbox.workspace.leave("new", sandbox.bot_user_id)
+    invite(sandbox)
+    async with running(settings):
+        await stage.answers("random", await stage.mention(channel="random"))
+        await delivered(stage)
+    assert len(stage.bots("new")) == 1
+
+
+async def test_welcome_can_be_turned_off(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    new_channel(sandbox)
+    async with running(replace(settings, welcome=False)):
+        stage = Stage(sandbox, vendor)
+        invite(sandbox)
+        dm = open_direct_message(stage)
+        await stays_without(stage, "new")
+        assert stage.bots(dm) == []
+
+
+async def test_channel_with_settings_of_its_own_is_not_welcomed(stage: Stage, another_process: Stores) -> None:
+    channel = new_channel(stage.sandbox)
+    await another_process.channel_settings.write(TEAM_ID, channel.id, ChannelSettings(engagement=Engagement.MENTIONS))
+    invite(stage.sandbox)
+    await stays_without(stage, "new")
+
+
+@pytest.mark.parametrize(
+    ("rules", "inviter"),
+    [
+        ({"allow_channels": frozenset({"C0RANDOM"})}, "U0ADA"),
+        ({"allow_channels": frozenset({"C0RANDOM"})}, ""),
+        ({}, "U0EMMY"),
+        ({}, "U0EDITH"),
+    ],
+    ids=["channel that isn't allowed", "without an inviter", "inviter from another organization", "guest as inviter"],
+)
+async def test_channel_is_not_welcomed_where_access_is_denied(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, rules: dict[str, Any], inviter: str
+) -> None:
+    new_channel(sandbox, shared_with="T0PARTNERS" if inviter == "U0EMMY" else None)
+    async with running(replace(settings, **rules)):
+        invite(sandbox, inviter=inviter)
+        await stays_without(Stage(sandbox, vendor), "new")
+    assert ephemerals(Stage(sandbox, vendor)) == []
+
+
+@pytest.mark.long
+async def test_bot_that_joins_many_channels_paces_its_welcomes(stage: Stage) -> None:
+    names = [f"new{number}" for number in range(200)]
+    for name in names:
+        new_channel(stage.sandbox, name)
+        invite(stage.sandbox, name)
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    assert sum(bool(stage.bots(name)) for name in names) < 100, "the answer did not wait for all welcomes"
+    await stage.sandbox.wait_for(lambda: all(stage.bots(name) for name in names), 600)
+    at = [call.at_monotonic_s for call in stage.sandbox.calls if call.method == "chat.postMessage"]
+    assert max(sum(start <= other < start + 60 for other in at) for start in at) <= 60 / GAP_S + 5
+    assert all(len(stage.bots(name)) == 1 for name in names)
+
+
+async def test_rate_limited_welcome_comes_later_and_one_that_may_have_come_does_not(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("new", "lost"):
+        new_channel(stage.sandbox, name)
+    stage.sandbox.faults.start("rate_limit", method="chat.postMessage", times=2)
+    invite(stage.sandbox)
+    await welcomes(stage, "new")
+    stage.sandbox.faults.start("error_500", method="chat.postMessage", times=1)
+    invite(stage.sandbox, "lost")
+    await stage.sandbox.wait_for(lambda: [call for call in stage.sandbox.calls if call.channel == "C0LOST"])
+    await stays_without(stage, "lost")
+    assert "welcome not posted" in caplog.text
+
+
+async def test_person_is_welcomed_in_their_first_direct_message_once(stage: Stage) -> None:
+    dm = open_direct_message(stage)
+    [welcome] = await welcomes(stage, dm)
+    assert welcome.text == texts.WELCOME_IN_DIRECT_MESSAGE
+    assert texts.SEEN_IN_DIRECT_MESSAGE in shown(welcome)
+    open_direct_message(stage)
+    await delivered(stage)
+    await stage.answers("random", await stage.mention(channel="random"))
+    assert len(stage.bots(dm)) == 1
+
+
+async def test_person_who_has_written_before_is_not_welcomed(stage: Stage) -> None:
+    dm = stage.sandbox.dm("ada")
+    await stage.sandbox.say("ada", dm, "why?")
+    await stage.answers(dm, None)
+    open_direct_message(stage)
+    await delivered(stage)
+    await stage.answers("random", await stage.mention(channel="random"))
+    assert len(stage.bots(dm)) == 1
+
+
+async def test_pane_shows_its_own_prompts_and_no_welcome(vendor: VendorServer) -> None:
+    async with Sandbox(manifest=manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        dm = open_direct_message(stage)
+        await sandbox.wait_for(lambda: sandbox.panes.suggestions(dm, None).prompts)
+        await stays_without(stage, dm)
+
+
+async def test_suggested_prompt_of_a_channel_is_asked_in_the_thread_of_the_welcome(stage: Stage) -> None:
+    new_channel(stage.sandbox)
+    invite(stage.sandbox)
+    [welcome] = await welcomes(stage, "new")
+    alan = stage.sandbox.client("alan")
+    await alan.press("new", welcome.ts, FIRST)
+    assert (await stage.answers("new", welcome.ts, count=3))[-1] == "The whole answer."
+    _, question, _ = stage.bots("new", welcome.ts)
+    assert shown(question).startswith("<@U0ALAN> asks:\n")
+    assert DRAFT in str(question.blocks)
+    assert stage.prompts() == [[{"role": "user", "content": DRAFT}]]
+    await alan.press("new", welcome.ts, FIRST)
+    await stage.sandbox.wait_for(lambda: ("U0ALAN", texts.SUGGESTION_ASKED) in ephemerals(stage))
+    # Whoever asked goes on without a mention.
+    await stage.sandbox.say("alan", "new", "and in French?", welcome.ts)
+    await stage.answers("new", welcome.ts, count=4)
+
+
+async def test_suggested_prompt_in_a_direct_message_is_asked_there(stage: Stage) -> None:
+    dm = open_direct_message(stage)
+    [welcome] = await welcomes(stage, dm)
+    await stage.sandbox.client("ada").press(dm, welcome.ts, FIRST)
+    assert (await stage.answers(dm, None, count=3))[-1] == "The whole answer."
+    assert shown(stage.bots(dm)[1]).startswith("<@U0ADA> asks:\n")
+    assert stage.prompts() == [[{"role": "user", "content": DRAFT}]]
+    assert ephemerals(stage) == []
+
+
+@pytest.mark.parametrize("app", ["manifest.json", "manifest.agent.json"])
+async def test_suggested_prompt_in_app_home_is_asked_in_the_direct_message(vendor: VendorServer, app: str) -> None:
+    async with Sandbox(manifest=manifest(app)) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        ada, dm = sandbox.client("ada"), sandbox.dm("ada")
+        assert texts.TRY_ONE in await home(stage, "ada")
+        assert ada.home is not None
+        await ada.press_in_view(ada.home, FIRST)
+        await sandbox.wait_for(lambda: ada.modal is not None)
+        assert texts.ASKED_FROM_HOME in str(ada.modal)
+        assert texts.QUOTAS_TITLE not in str(ada.modal)
+        [question] = await sandbox.wait_for(lambda: [m for m in stage.bots(dm) if "asks:" in shown(m)])
+        thread = question.ts if app == "manifest.agent.json" else None
+        answers = await sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread) if shown(m) == "The whole answer."])
+        assert len(answers) == 1
+        assert ephemerals(stage) == []
+
+
+async def test_presser_without_access_is_told_and_nothing_is_posted(stage: Stage) -> None:
+    new_channel(stage.sandbox)
+    stage.sandbox.workspace.join("new", "U0EDITH")
+    invite(stage.sandbox)
+    [welcome] = await welcomes(stage, "new")
+    await stage.sandbox.client("edith").press("new", welcome.ts, FIRST)
+    await stage.sandbox.wait_for(lambda: ephemerals(stage))
+    assert ephemerals(stage) == [("U0EDITH", texts.DENIED_GUEST)]
+    assert stage.bots("new", welcome.ts) == [welcome]
+
+
+async def test_prompt_that_is_no_longer_offered_asks_nothing(stage: Stage) -> None:
+    new_channel(stage.sandbox)
+    invite(stage.sandbox)
+    [welcome] = await welcomes(stage, "new")
+    await stage.sandbox.client("ada").press("new", welcome.ts, FIRST, "Sell me a bridge")
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.SUGGESTION_GONE)])
+    assert stage.bots("new", welcome.ts) == [welcome]
+
+
+async def test_welcomes_and_answers_do_not_hold_each_other_up(stage: Stage) -> None:
+    stage.vendor.script(says("The whole answer.", pause_s=0.2))
+    for name in ("one", "two", "three"):
+        new_channel(stage.sandbox, name)
+        invite(stage.sandbox, name)
+    asked = await asyncio.gather(*(stage.mention(channel=name) for name in ("general", "random")))
+    for name, ts in zip(("general", "random"), asked, strict=True):
+        assert await stage.answers(name, ts) == ["The whole answer."]
+    for name in ("one", "two", "three"):
+        await welcomes(stage, name)

@@ -1,0 +1,271 @@
+"""Health over real HTTP, and retention, which empties old texts every hour and retries after a failure."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import aiohttp
+import pytest
+import sqlalchemy as sa
+
+from bot import __version__
+from bot.core.caps import DAY_S
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End
+from bot.errors import EndReason, SettingsError, StoreError
+from bot.services import operations
+from bot.services.operations import HOUR_S, Kept, Probes, SlackTime, expire_old, serving
+from bot.store import Stores
+from bot.store.schema import jobs
+from bot.telemetry_sdk import opened
+from tests.clocks import WITHIN_S, SteppedClock
+from tests.services.probes import WELL, none
+
+LOCAL = "127.0.0.1"
+DOWN = "The database can't be used: no route."
+
+
+async def refuses() -> NoReturn:
+    raise StoreError(DOWN)
+
+
+async def hangs() -> NoReturn:
+    await asyncio.Event().wait()
+    raise AssertionError("nothing sets the event")
+
+
+async def get(path: str, probes: Probes) -> tuple[int, dict[str, object]]:
+    async with (
+        serving(LOCAL, 0, probes) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{LOCAL}:{port}{path}") as response,
+    ):
+        return response.status, await response.json()
+
+
+async def test_working_process_is_ready() -> None:
+    body = {"ok": True, "database": "ok", "slack": 2, "live": 7, "version": __version__}
+    assert await get("/readyz", WELL) == (200, body)
+
+
+@pytest.mark.parametrize("probes", [WELL, Probes()], ids=["working", "starting"])
+async def test_process_whose_loop_runs_is_alive(probes: Probes) -> None:
+    assert await get("/healthz", probes) == (200, {"ok": True, "version": __version__})
+
+
+@pytest.mark.parametrize(
+    ("probes", "fields"),
+    [
+        (replace(WELL, database=refuses), {"database": DOWN, "slack": 2}),
+        (replace(WELL, database=hangs), {"database": "The database did not answer within 0 s."}),
+        (replace(WELL, connections=none), {"database": "ok", "slack": 0}),
+        (
+            replace(WELL, token_refused=lambda: True, problem=lambda: "Reinstall."),
+            {"slack": 2, "problem": "Reinstall."},
+        ),
+        (replace(WELL, stopping=lambda: True), {"slack": 2, "live": 7, "problem": "Typist is shutting down."}),
+        (Probes(), {"database": "Typist is starting: the database is not open yet.", "slack": 0, "live": 0}),
+    ],
+    ids=["no database", "a database that hangs", "no connection to Slack", "a refused token", "stopping", "starting"],
+)
+async def test_process_that_is_not_ready_reports_the_problem(
+    probes: Probes, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "DATABASE_TIMEOUT_S", 0.05)
+    status, body = await get("/readyz", probes)
+    assert status == 503
+    assert body == {**body, "ok": False, **fields}
+
+
+async def scrape(probes: Probes) -> str:
+    """Returns what /metrics says."""
+    with opened(with_metrics=True, traces_url="") as telemetry:
+        async with (
+            serving("127.0.0.1", 0, probes, telemetry) as port,
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/metrics") as response,
+        ):
+            assert response.content_type == "text/plain"
+            return await response.text()
+
+
+async def counted() -> int:
+    return 4
+
+
+async def test_scrape_reads_the_state_of_the_process() -> None:
+    text = await scrape(replace(WELL, queued=counted))
+    for line in ("typist_answers_live 7.0", "typist_jobs_waiting 4.0", "typist_slack_connections 2.0"):
+        assert f"{line}\n" in text
+
+
+async def test_scrape_leaves_out_what_the_database_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "DATABASE_TIMEOUT_S", 0.05)
+    for waiting in (refuses, hangs):
+        text = await scrape(replace(WELL, queued=waiting))
+        assert "typist_answers_live 7.0\n" in text
+        assert "typist_jobs_waiting " not in text
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((host, 200) for host in ("127.0.0.1", "10.1.2.3:8080", "[::1]:8080", "localhost", "typist:8080")),
+        *((host, 200) for host in ("typist.prod.svc", "10-1-2-3.typist.prod.pod.cluster.local.", "host.internal")),
+        *(
+            (host, 421)
+            for host in (
+                "evil.example",
+                "evil.example.:8080",
+                "127.0.0.1.evil.example",
+                "local.evil.example",
+                "evil.example:80:80",
+                "[::1",
+            )
+        ),
+    ],
+)
+async def test_only_addresses_and_private_names_are_answered(host: str, status: int) -> None:
+    """A web page can make its own name point to this machine, and then read what is served here."""
+    async with (
+        serving(LOCAL, 0, WELL) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{LOCAL}:{port}/readyz", headers={"Host": host}) as response,
+    ):
+        assert response.status == status
+
+
+async def test_no_other_path_is_served() -> None:
+    async with (
+        serving(LOCAL, 0, WELL) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{LOCAL}:{port}/") as response,
+    ):
+        assert response.status == 404
+
+
+async def test_taken_port_is_reported_as_a_settings_error() -> None:
+    async with serving(LOCAL, 0, WELL) as port:
+        with pytest.raises(SettingsError, match=rf"Can't listen on port \d+ of {LOCAL}: Address already in use"):
+            async with serving(LOCAL, port, WELL):
+                pass
+
+
+@pytest.mark.parametrize(("host", "reached"), [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "127.0.0.3")])
+async def test_port_is_open_on_the_chosen_address(host: str, reached: str) -> None:
+    async with serving(host, 0, WELL) as port:
+        is_ready, _ = await asyncio.to_thread(operations.ask, host, port)
+        _, writer = await asyncio.open_connection(reached, port)
+        writer.close()
+        await writer.wait_closed()
+    assert is_ready
+
+
+async def test_port_is_closed_on_other_addresses() -> None:
+    async with serving(LOCAL, 0, WELL) as port:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.2", port)
+
+
+DAYS = 30
+ASKED_AT = 1_700_000_000.0
+
+
+async def ended_question(path: Path, clock: SteppedClock) -> Stores:
+    store = await Stores.open(f"sqlite:///{path}", "me", clock)
+    await store.question_queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "because")
+    return store
+
+
+def right(clock: SteppedClock) -> SlackTime:
+    """Returns Slack's clock as it is where ours is right."""
+
+    async def slack_time() -> float | None:
+        return clock.now()
+
+    return slack_time
+
+
+def kept(store: Stores) -> list[Kept]:
+    return [Kept("texts", store.erasure.expire, DAYS)]
+
+
+async def texts(store: Stores) -> list[str]:
+    async with store.database.engine.begin() as connection:
+        return list((await connection.scalars(sa.select(jobs.c.text))).all())
+
+
+async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Path) -> None:
+    clock = SteppedClock(ASKED_AT)
+    store = await ended_question(tmp_path / "typist.db", clock)
+    clock.now_s = ASKED_AT + DAYS * DAY_S
+    retention = asyncio.create_task(expire_old(kept(store), clock, right(clock)))
+    assert await asyncio.wait_for(clock.slept.get(), WITHIN_S) == HOUR_S
+    assert await texts(store) == ["why?"]
+    clock.advance(HOUR_S)
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert await texts(store) == [""]
+    retention.cancel()
+    await store.close()
+
+
+async def test_audit_entries_go_after_days_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    clock = SteppedClock(ASKED_AT)
+    store = await ended_question(tmp_path / "typist.db", clock)
+    clock.now_s = ASKED_AT + (DAYS - 1) * DAY_S
+    entries = Kept("audit entries", store.audit.expire, DAYS - 2)
+    retention = asyncio.create_task(expire_old([*kept(store), entries], clock, right(clock)))
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert "retention: removed: what=audit entries count=2 " in caplog.text
+    assert await store.audit.page(1, 100) == []
+    assert await texts(store) == ["why?"]
+    retention.cancel()
+    await store.close()
+
+
+async def test_retention_is_retried_in_an_hour_after_a_database_failure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = SteppedClock(ASKED_AT)
+    store = await ended_question(tmp_path / "typist.db", clock)
+    clock.now_s = ASKED_AT + (DAYS + 1) * DAY_S
+    async with store.database.engine.begin() as connection:
+        await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
+    retention = asyncio.create_task(expire_old(kept(store), clock, right(clock)))
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert "retrying in an hour" in caplog.text
+    async with store.database.engine.begin() as connection:
+        await connection.execute(sa.text("ALTER TABLE away RENAME TO jobs"))
+    clock.advance(HOUR_S)
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert await texts(store) == [""]
+    retention.cancel()
+    await store.close()
+
+
+@pytest.mark.parametrize("ahead_s", [None, HOUR_S + 60, -(HOUR_S + 60), (DAYS + 1) * DAY_S])
+async def test_nothing_is_erased_until_our_clock_agrees_with_slacks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ahead_s: float | None
+) -> None:
+    clock = SteppedClock(ASKED_AT)
+    store = await ended_question(tmp_path / "typist.db", clock)
+    clock.now_s = ASKED_AT + (DAYS + 1) * DAY_S
+    by_s = [ahead_s, 0.0]
+
+    async def slack_time() -> float | None:
+        ahead = by_s.pop(0)
+        return None if ahead is None else clock.now() - ahead
+
+    retention = asyncio.create_task(expire_old(kept(store), clock, slack_time))
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert await texts(store) == ["why?"]
+    assert "this clock and Slack's differ" in caplog.text
+    clock.advance(HOUR_S)
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert await texts(store) == [""]
+    retention.cancel()
+    await store.close()

@@ -1,0 +1,734 @@
+"""A workspace's budgets: turns, streams, other processes, what was learned, and times when the database is away."""
+
+import asyncio
+import math
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.clock import SystemClock
+from bot.core.carriers import CarrierKind, CarrierSetting
+from bot.core.job import Others
+from bot.core.pacing import (
+    ASK_AGAIN_S,
+    CERTAIN_POSTS,
+    LEARNED_FOR_S,
+    MARGIN_S,
+    OTHERS_MARGIN_S,
+    OWN_GAP_S,
+    POST_BURST,
+    USUAL_LIFE_S,
+    WINDOW_S,
+    Learned,
+    Urgency,
+)
+from bot.errors import RateLimited, StoreError
+from bot.reply.delivery import chosen_carrier
+from bot.reply.streams import Stream
+from bot.slack.budget import (
+    AWAY_S,
+    CALLS_PER_MINUTE,
+    CHARGE_AGAIN_S,
+    FOLLOW_S,
+    IN_CHANNEL,
+    REPLIES,
+    UNREPORTED_CALLS,
+    RateBudget,
+)
+from bot.store import Stores
+from tests.clocks import ManualClock, SteppedClock
+from tests.reply.schedules import LoneLedger, watching
+from tests.simulated_time import SimulatedClock, run_simulated
+
+UPDATE, POST, APPEND, READ = "chat.update", "chat.postMessage", "chat.appendStream", "conversations.replies"
+METHOD = "chat.delete"
+RETRY_AFTER_S = 30.0
+BUDGET = CALLS_PER_MINUTE[METHOD]
+
+
+def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Runs a test in simulated time, in which it takes 2,000 seconds at most."""
+
+    @wraps(test)
+    def run(**arguments: Any) -> None:
+        run_simulated(asyncio.wait_for(test(**arguments), 2_000))
+
+    return run
+
+
+def time_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def new_budget(ledger: LoneLedger | None = None) -> RateBudget:
+    return RateBudget(ledger or LoneLedger(), SimulatedClock())
+
+
+async def turns(budget: RateBudget, count: int, method: str = METHOD, error: Exception | None = None) -> list[float]:
+    """Takes turns one after another; returns the time of each."""
+    times = []
+    for _ in range(count):
+        with suppress(ValueError):
+            async with budget.turn(method):
+                times.append(time_s())
+                if error is not None:
+                    raise error
+    return times
+
+
+@pytest.mark.parametrize("error", [None, ValueError()], ids=["calls that succeed", "calls that raise"])
+@simulated
+async def test_calls_of_a_minute_go_at_once_and_come_back_after_it(error: Exception | None) -> None:
+    times = await turns(new_budget(), BUDGET + 2, error=error)
+    assert times[:BUDGET] == [0] * BUDGET
+    assert all(WINDOW_S + MARGIN_S <= at < WINDOW_S + 1 for at in times[BUDGET:])
+
+
+@simulated
+async def test_method_without_a_budget_goes_at_once() -> None:
+    assert await turns(new_budget(), 500, "conversations.info") == [0] * 500
+
+
+@simulated
+async def test_turn_that_is_canceled_during_its_reservation_is_given_back() -> None:
+    ledger = LoneLedger(delay_s=5.0)
+    budget = new_budget(ledger)
+    waiting = [asyncio.create_task(turns(budget, 1)) for _ in range(BUDGET)]
+    await asyncio.sleep(1)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    ledger.delay_s = 0.0
+    assert await turns(budget, BUDGET) == [1] * BUDGET
+
+
+@simulated
+async def test_rate_limit_in_a_turn_delays_the_next_one() -> None:
+    budget = new_budget()
+    with pytest.raises(RateLimited):
+        async with budget.turn(METHOD):
+            raise RateLimited(METHOD, 90.0)
+    assert await turns(budget, 1) == [90]
+
+
+@pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
+@simulated
+async def test_longer_one_of_two_rate_limits_applies(waits: tuple[float, float]) -> None:
+    budget = new_budget()
+    for retry_after_s in waits:
+        budget.limited(METHOD, retry_after_s)
+    assert await turns(budget, 1) == [40]
+
+
+@simulated
+async def test_denied_call_is_requested_again_later_and_leaves_nothing_in_flight() -> None:
+    """Another process has used all calls, which come back when they are a minute old."""
+    ledger = LoneLedger(others=Others(call_ages_s=(10.0,) * BUDGET))
+    asyncio.get_running_loop().call_later(30, setattr, ledger, "others", Others())
+    times = await turns(new_budget(ledger), BUDGET)
+    assert times == [pytest.approx(WINDOW_S + OTHERS_MARGIN_S - 10)] * BUDGET
+
+
+@simulated
+async def test_unavailable_ledger_delays_no_call_and_gets_a_report_later() -> None:
+    ledger = LoneLedger(is_away=True)
+    budget = new_budget(ledger)
+    await asyncio.sleep(10)
+    assert await turns(budget, 3) == [10] * 3
+    assert not ledger.counted[METHOD]
+    ledger.is_away = False
+    await asyncio.sleep(AWAY_S)
+    await turns(budget, 1)
+    assert len(ledger.counted[METHOD]) == 3 + UNREPORTED_CALLS + 1
+
+
+@simulated
+async def test_call_for_a_live_replys_final_is_held_back_until_the_reply_is_closed() -> None:
+    budget, free = new_budget(), CALLS_PER_MINUTE[UPDATE]
+    for number in range(free):
+        budget.opened(number)
+    assert not may_go(budget, UPDATE, Urgency.FIRST, "newcomer")
+    for number in range(free):
+        budget.closed(number)
+    await asyncio.sleep(120)
+    assert may_go(budget, UPDATE, Urgency.FIRST, "newcomer")
+
+
+@simulated
+async def test_ledger_that_denied_a_call_gets_no_request_at_once() -> None:
+    ledger = LoneLedger(denies_until=30.0)
+    assert await turns(new_budget(ledger), 1) == [pytest.approx(30, abs=1)]
+    assert ledger.requests <= 1 + 30 / ASK_AGAIN_S + 1
+
+
+@simulated
+async def test_no_more_edits_are_tried_than_slack_guarantees() -> None:
+    budget = new_budget()
+    first = await turns(budget, 51, UPDATE)
+    await asyncio.sleep(600 - time_s())
+    later = await turns(budget, 81, UPDATE)
+    assert (first.count(0), later.count(600)) == (50, 50)
+
+
+NOW = 1_000.0
+STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
+EDITED: list[str] = [REPLIES]
+STARTING, OPEN = [STARTS, APPENDS, STOPS], [APPENDS, STOPS]
+AUTO, STREAM = CarrierSetting.AUTO, CarrierSetting.STREAM
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def budget(clock: ManualClock) -> RateBudget:
+    return RateBudget(LoneLedger(), clock)
+
+
+def send(budget: RateBudget, method: str, calls: int) -> None:
+    for _ in range(calls):
+        budget.sent(method, NOW, None)
+        budget.answered(method)
+
+
+def carrier(budget: RateBudget, setting: CarrierSetting) -> CarrierKind:
+    """Returns what carries the reply "a"."""
+    chosen = chosen_carrier(budget, "a", setting, NOW, has_stop=False)
+    return CarrierKind.STREAM if isinstance(chosen, Stream) else CarrierKind.EDITS
+
+
+def live_by_method(budget: RateBudget) -> dict[str, int]:
+    """Returns how many live replies use each method's calls."""
+    return {method: budget._pacers[method].live for method in (REPLIES, STARTS, APPENDS, STOPS)}
+
+
+@pytest.mark.parametrize(
+    "used",
+    [EDITED, STARTING, OPEN],
+)
+def test_calls_are_held_back_for_what_a_reply_still_needs(budget: RateBudget, used: list[str]) -> None:
+    budget.opened("other")
+    budget.opened("a")
+    for step in (STARTING, OPEN, EDITED, used, used):
+        budget.uses("a", step)
+    edits = 2 if REPLIES in used else 1
+    assert live_by_method(budget) == {method: int(method in used) for method in (STARTS, APPENDS, STOPS)} | {
+        REPLIES: edits
+    }
+    budget.closed("a")
+    budget.closed("other")
+    assert set(live_by_method(budget).values()) == {0}
+
+
+def gap_beside_streams_s(budget: RateBudget, clock: ManualClock, *, life_s: float, every_s: float) -> float:
+    """Returns the gap that a stream may expect after ten streamed answers, one after the other."""
+    for key in range(10):
+        budget.opened(key)
+        budget.uses(key, OPEN)
+        clock.now_s += life_s
+        budget.uses(key, EDITED)
+        budget.closed(key)
+        clock.now_s += every_s - life_s
+    budget.opened("a")
+    return budget.room(APPENDS, "a").gap_s
+
+
+@pytest.mark.parametrize(
+    ("shorter", "longer"),
+    [
+        ({"life_s": 5.0, "every_s": 60.0}, {"life_s": 60.0, "every_s": 60.0}),
+        ({"life_s": 5.0, "every_s": 60.0}, {"life_s": 5.0, "every_s": 5.0}),
+    ],
+    ids=["long answers", "many questions"],
+)
+def test_appends_are_spread_over_the_answers_to_expect(shorter: dict[str, float], longer: dict[str, float]) -> None:
+    gaps_s = []
+    for load in (shorter, longer):
+        clock = ManualClock(NOW)
+        gaps_s.append(gap_beside_streams_s(RateBudget(LoneLedger(), clock), clock, **load))
+    assert gaps_s[0] < gaps_s[1]
+
+
+def test_start_in_flight_counts_once(budget: RateBudget) -> None:
+    for key in range(10):
+        budget.opened(key)
+        budget.uses(key, STARTING)
+        budget.sent(STARTS, NOW, key)
+    assert budget.spare(STARTS) == CALLS_PER_MINUTE[STARTS] - 10
+    assert budget.spare(STOPS) == CALLS_PER_MINUTE[STOPS] - 10, "each stream still needs one"
+
+
+def test_reply_that_is_not_live_holds_nothing_back(budget: RateBudget) -> None:
+    budget.uses("queued", OPEN)
+    assert set(live_by_method(budget).values()) == {0}
+
+
+def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock: ManualClock) -> None:
+    budget.opened("a")
+    clock.now_s += 5.0
+    budget.uses("a", OPEN)
+    clock.now_s += 5.0
+    budget.closed("a")
+    assert budget._pacers[STOPS]._usual_s() == (USUAL_LIFE_S + 10.0) / 2
+
+
+@pytest.mark.parametrize(
+    ("started", "open_streams", "expected"),
+    [
+        (0, 0, CarrierKind.STREAM),
+        (CALLS_PER_MINUTE[STARTS] - 1, 0, CarrierKind.STREAM),
+        (CALLS_PER_MINUTE[STARTS], 0, CarrierKind.EDITS),
+        (0, CALLS_PER_MINUTE[STOPS] - 1, CarrierKind.STREAM),
+        (0, CALLS_PER_MINUTE[STOPS], CarrierKind.EDITS),
+    ],
+)
+def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
+    budget: RateBudget, started: int, open_streams: int, expected: CarrierKind
+) -> None:
+    for number in range(open_streams):
+        budget.opened(number)
+        budget.uses(number, OPEN)
+    send(budget, STARTS, started)
+    budget.opened("a")
+    assert carrier(budget, STREAM) is expected
+    assert carrier(budget, CarrierSetting.EDIT) is CarrierKind.EDITS
+
+
+@pytest.mark.parametrize(
+    ("edited", "streamed", "expected"),
+    [(10, 0, CarrierKind.STREAM), (0, 15, CarrierKind.EDITS), (2, 15, CarrierKind.EDITS), (15, 5, CarrierKind.STREAM)],
+)
+def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: CarrierKind) -> None:
+    for number in range(edited + streamed):
+        budget.opened(number)
+        if number >= edited:
+            budget.uses(number, OPEN)
+    budget.opened("a")
+    before = live_by_method(budget)
+    assert carrier(budget, AUTO) is expected
+    assert live_by_method(budget) == before, "the question changes nothing"
+    assert budget.ready_at(REPLIES, NOW + WINDOW_S, Urgency.PROGRESS, "a") <= NOW + WINDOW_S
+    budget.closed("a")
+
+
+@pytest.mark.parametrize(("method", "used"), [(STARTS, STARTING), (STOPS, OPEN)])
+def test_last_start_or_stop_is_there_for_the_stream_that_needs_it(
+    budget: RateBudget, method: str, used: list[str]
+) -> None:
+    budget.opened("a")
+    budget.uses("a", used)
+    send(budget, method, CALLS_PER_MINUTE[method] - 1)
+    assert budget.ready_at(method, NOW, Urgency.FIRST, "a") <= NOW
+
+
+def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> None:
+    budget.opened("a")
+    budget.uses("a", OPEN)
+    later = NOW + 30.0
+    send(budget, APPENDS, CALLS_PER_MINUTE[APPENDS] - 1)
+    assert budget.ready_at(APPENDS, later, Urgency.PROGRESS, "a") <= later
+    send(budget, APPENDS, 1)
+    assert budget.ready_at(APPENDS, later, Urgency.PROGRESS, "a") > later
+
+
+def test_used_budget_carries_less(budget: RateBudget) -> None:
+    budget.opened("a")
+    send(budget, REPLIES, 30)
+    assert carrier(budget, AUTO) is CarrierKind.STREAM
+    send(budget, APPENDS, 100)
+    assert carrier(budget, AUTO) is CarrierKind.EDITS
+
+
+@pytest.mark.parametrize("method", [STARTS, STOPS])
+async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method: str) -> None:
+    clock, ledger = ManualClock(NOW), LoneLedger(denies_until=float("inf"))
+    budget = RateBudget(ledger, clock)
+    budget.opened("a")
+    budget.sent(method, NOW, "a")
+    assert not await budget.take(method)
+    budget.withdrawn(method)
+    assert carrier(budget, STREAM) is CarrierKind.EDITS
+    assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
+    clock.now_s += ASK_AGAIN_S
+    assert carrier(budget, STREAM) is CarrierKind.STREAM
+
+
+def test_final_is_expected_when_the_calls_of_those_before_it_are_back(budget: RateBudget, clock: ManualClock) -> None:
+    send(budget, REPLIES, CALLS_PER_MINUTE[REPLIES] - 2)
+    clock.now_s += 7.0
+    send(budget, REPLIES, 2)
+    later = NOW + 7.0
+    back_at = NOW + WINDOW_S + MARGIN_S
+    assert budget.final_at(REPLIES, later, 0) == back_at
+    assert budget.final_at(REPLIES, later, CALLS_PER_MINUTE[REPLIES] - 3) == back_at
+    assert budget.final_at(REPLIES, later, CALLS_PER_MINUTE[REPLIES] - 2) == back_at + 7.0
+
+
+async def take(budget: RateBudget, method: str) -> bool:
+    """Takes a call and returns whether it was granted."""
+    budget.sent(method, time_s(), None)
+    granted = await budget.take(method)
+    if granted:
+        budget.answered(method)
+    else:
+        budget.withdrawn(method)
+    return granted
+
+
+def may_go(budget: RateBudget, method: str, urgency: Urgency, key: str = "a") -> bool:
+    return budget.ready_at(method, time_s(), urgency, key) <= time_s()
+
+
+@simulated
+async def test_ledger_is_followed_each_second_while_any_reply_is_live() -> None:
+    ledger = LoneLedger()
+
+    async def requests_in_10_s() -> int:
+        before = ledger.requests
+        await asyncio.sleep(10)
+        return ledger.requests - before
+
+    async with watching(ledger) as budget:
+        await asyncio.sleep(0.5)
+        assert await requests_in_10_s() == 0
+        budget.opened("a")
+        budget.opened("b")
+        assert await requests_in_10_s() == 10
+        budget.closed("a")
+        assert await requests_in_10_s() == 10
+        budget.closed("b")
+        assert await requests_in_10_s() == 0
+    assert not ledger.counted[UPDATE], "asking is no call"
+
+
+@simulated
+async def test_other_processes_live_replies_hold_back_calls_for_their_finals() -> None:
+    async with watching(LoneLedger(others=Others(live_ages_s=(5.0,) * CALLS_PER_MINUTE[UPDATE]))) as budget:
+        budget.opened("a")
+        assert may_go(budget, UPDATE, Urgency.FIRST)
+        await asyncio.sleep(1.5)
+        assert not may_go(budget, UPDATE, Urgency.FIRST)
+
+
+@simulated
+async def test_other_processes_live_replies_hold_back_no_posts() -> None:
+    budget = new_budget(LoneLedger(others=Others(live_ages_s=(5.0,) * CALLS_PER_MINUTE[POST])))
+    assert await take(budget, POST)
+    assert may_go(budget, POST, Urgency.FIRST)
+
+
+@simulated
+async def test_each_reply_has_its_own_time_for_its_next_edit() -> None:
+    budget = new_budget()
+    budget.opened("a")
+    budget.opened("b")
+    await asyncio.sleep(5)
+    budget.sent(UPDATE, time_s(), "a")
+    budget.answered(UPDATE)
+    await asyncio.sleep(OWN_GAP_S / 2)
+    assert [may_go(budget, UPDATE, Urgency.PROGRESS, key) for key in ("a", "b")] == [False, True]
+
+
+@simulated
+async def test_ledger_that_is_just_back_does_not_know_all_calls_yet() -> None:
+    """Other processes used 49 of 50 calls, and report them again only some seconds after the database is back."""
+    ledger = LoneLedger(others=Others(call_ages_s=(1.0,) * 49, live_ages_s=(5.0,)))
+    budget = new_budget(ledger)
+    assert await take(budget, UPDATE)
+    ledger.counted.clear()
+    ledger.is_away = True
+    assert not await take(budget, UPDATE)
+    ledger.is_away, ledger.others, ledger.failed_at = False, Others(), -math.inf
+    assert [await take(budget, UPDATE) for _ in range(2)] == [False, False]
+    ledger.counted.clear()
+    await asyncio.sleep(AWAY_S)
+    assert [await take(budget, UPDATE) for _ in range(2)] == [True, True]
+
+
+@simulated
+async def test_ledger_that_is_just_back_may_still_deny_a_call() -> None:
+    ledger = LoneLedger(is_away=True)
+    budget = new_budget(ledger)
+    assert await take(budget, UPDATE)
+    ledger.is_away, ledger.denies_until = False, 10.0
+    assert not await take(budget, UPDATE)
+
+
+@simulated
+async def test_only_calls_that_left_without_the_ledger_are_reported() -> None:
+    """Denied calls and the second's questions about other processes are no calls."""
+    ledger = LoneLedger(is_away=True)
+    async with watching(ledger) as budget:
+        budget.opened("a")
+        granted = [await take(budget, UPDATE) for _ in range(CALLS_PER_MINUTE[UPDATE] + 10)]
+        assert sum(granted) == CALLS_PER_MINUTE[UPDATE]
+        await asyncio.sleep(5)
+        budget.closed("a")
+        ledger.is_away, ledger.failed_at = False, -math.inf
+        await asyncio.sleep(5)
+    assert len(ledger.counted[UPDATE]) == CALLS_PER_MINUTE[UPDATE]
+
+
+@pytest.mark.parametrize(("between_s", "charges"), [(CHARGE_AGAIN_S / 2, 1), (CHARGE_AGAIN_S + 5, 2)])
+@simulated
+async def test_outages_close_to_each_other_are_charged_as_one(between_s: float, charges: int) -> None:
+    ledger = LoneLedger()
+    budget = new_budget(ledger)
+    await asyncio.sleep(100)
+    for _ in range(2):
+        await asyncio.sleep(between_s)
+        ledger.failed_at = time_s()
+        await asyncio.sleep(1)
+        assert await take(budget, POST)
+    assert len(ledger.counted[POST]) == 2 + charges * UNREPORTED_CALLS
+
+
+@dataclass
+class Process:
+    """A budget on a database, and the loop that follows other processes."""
+
+    budget: RateBudget
+    clock: SteppedClock
+
+    @property
+    def now(self) -> float:
+        return self.clock.now_s
+
+    async def passes(self, seconds: float) -> None:
+        """Lets time pass, and one round of the loop."""
+        self.clock.advance(seconds)
+        await self.clock.slept.get()
+
+    def refused(self, method: str, channel_id: str = "") -> None:
+        """Sends a call that Slack answers with a 429."""
+        self.budget.sent(method, self.now, None, channel_id)
+        self.budget.limited(method, RETRY_AFTER_S, channel_id)
+        self.budget.answered(method, channel_id)
+
+    async def is_granted(self, method: str, channel_id: str = "") -> bool:
+        """Asks for a call, which then doesn't leave."""
+        self.budget.sent(method, self.now, None, channel_id)
+        granted = await self.budget.take(method, channel_id)
+        self.budget.withdrawn(method, channel_id)
+        return granted
+
+    def edits_at_once(self) -> int:
+        """Makes edits of an answer that goes on until one would have to wait; returns how many that were."""
+        edits = 0
+        while self.budget.ready_at(UPDATE, self.now, Urgency.PROGRESS, None) <= self.now:
+            edits += 1
+            self.budget.sent(UPDATE, self.now, None)
+        return edits
+
+    def goes_in_s(self, method: str) -> float:
+        """Returns how long the end of an answer would wait."""
+        return self.budget.ready_at(method, self.now, Urgency.FINAL, None) - self.now
+
+    def posts_at_once(self, channel_id: str, most: int = POST_BURST, *, are_answered: bool = True) -> int:
+        """Posts until a post would have to wait; returns how many that were. Slack takes them, or is still silent."""
+        posts = 0
+        while posts < most and self.budget.post_at(POST, channel_id, self.now) <= self.now:
+            posts += 1
+            self.budget.sent(POST, self.now, None, channel_id)
+            if are_answered:
+                self.budget.answered(POST, channel_id)
+        return posts
+
+
+@asynccontextmanager
+async def running(url: str, worker: str, now_s: float = 0.0) -> AsyncIterator[Process]:
+    """Starts a process and ends it, as a deployment does."""
+    clock = SteppedClock(1_700_000_000.0 + now_s)
+    stores = await Stores.open(url, worker, clock)
+    budget = RateBudget(stores.rate_ledger, clock)
+    watching = asyncio.create_task(budget.watch())
+    await clock.slept.get()
+    try:
+        yield Process(budget, clock)
+    finally:
+        watching.cancel()
+        await asyncio.wait((watching,))
+        await stores.close()
+
+
+@pytest.mark.parametrize("method", [UPDATE, APPEND, POST, READ])
+async def test_429_of_one_process_holds_back_the_others_call_too(shared_url: str, method: str) -> None:
+    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
+        # Two channels, so that a 429 of posts is the workspace's.
+        ours.refused(method, "C1")
+        ours.refused(method, "C2")
+        await ours.passes(FOLLOW_S)
+        assert theirs.goes_in_s(method) == 0
+        assert not await theirs.is_granted(method, "C3"), "the reservation tells it"
+        assert theirs.goes_in_s(method) == RETRY_AFTER_S
+
+
+async def test_burst_that_one_process_was_refused_is_not_tried_by_the_other_one(shared_url: str) -> None:
+    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
+        for process, channel_id in ((ours, "C1"), (theirs, "C2")):
+            process.posts_at_once(channel_id, CERTAIN_POSTS)
+        ours.refused(POST, "C1")
+        await ours.passes(FOLLOW_S)
+        assert theirs.posts_at_once("C2", 1, are_answered=False) == 1
+        theirs.budget.withdrawn(POST, "C2")
+        assert [await theirs.is_granted(POST, "C2") for _ in range(2)] == [False, True]
+        assert theirs.posts_at_once("C2") == 0
+
+
+async def test_live_replies_hear_of_another_processes_429_within_a_second(shared_url: str) -> None:
+    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
+        theirs.budget.opened("a")
+        ours.refused(UPDATE)
+        await ours.passes(FOLLOW_S)
+        await theirs.passes(FOLLOW_S)
+        assert theirs.goes_in_s(UPDATE) == RETRY_AFTER_S - FOLLOW_S
+        for _ in range(40):
+            await theirs.passes(FOLLOW_S)
+        assert theirs.budget.spare(UPDATE) == 50 * 41 // 60 - 1, "calls come back from the 429 on, one is the reply's"
+
+
+async def test_one_429_halves_the_budget_of_two_processes_once(shared_url: str) -> None:
+    """The other process's calls in flight are refused as well, before and after it has heard of the first 429."""
+    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
+        for process in (ours, theirs):
+            await process.passes(3_600)
+        ours.refused(UPDATE)
+        theirs.refused(UPDATE)
+        for process in (ours, theirs, ours):
+            await process.passes(FOLLOW_S)
+            await process.is_granted(UPDATE)
+        theirs.refused(UPDATE)
+        for process in (ours, theirs):
+            await process.passes(2 * WINDOW_S)
+            assert process.edits_at_once() in range(30, 36), "25 a minute, and five more after each of two minutes"
+
+
+@pytest.mark.parametrize("down_s", [0.0, 10.0, 86_400.0])
+async def test_restarted_process_waits_as_long_as_slack_said(shared_url: str, down_s: float) -> None:
+    async with running(shared_url, "w1") as before:
+        before.refused(UPDATE)
+    async with running(shared_url, "w2", down_s) as after:
+        assert after.goes_in_s(UPDATE) == max(0.0, RETRY_AFTER_S - down_s)
+
+
+async def test_restarted_process_tries_no_burst_that_slack_refused_within_the_hour(shared_url: str) -> None:
+    async with running(shared_url, "w1") as before:
+        before.posts_at_once("C1", CERTAIN_POSTS)
+        before.refused(POST, "C1")
+    for down_s, posts in ((0.0, CERTAIN_POSTS), (LEARNED_FOR_S - 1, CERTAIN_POSTS), (LEARNED_FOR_S, POST_BURST)):
+        async with running(shared_url, f"after {down_s}", down_s) as after:
+            assert after.posts_at_once("C2") == posts
+
+
+async def test_burst_that_slack_took_is_certain_after_a_restart(shared_url: str) -> None:
+    async with running(shared_url, "w1") as before:
+        assert before.posts_at_once("C2", are_answered=False) == CERTAIN_POSTS
+        assert before.posts_at_once("C1") == POST_BURST
+    async with running(shared_url, "w2") as after:
+        assert after.posts_at_once("C1", are_answered=False) == POST_BURST
+
+
+@simulated
+async def test_429_while_the_database_is_away_is_told_with_its_age_when_it_is_back() -> None:
+    ledger = LoneLedger()
+    async with watching(ledger) as budget:
+        await asyncio.sleep(10)
+        ledger.is_away = True
+        budget.limited(UPDATE, RETRY_AFTER_S)
+        await asyncio.sleep(100)
+        assert not ledger.learned
+        ledger.is_away = False
+        await asyncio.sleep(2 * FOLLOW_S)
+    assert ledger.learned[UPDATE] == Learned(25.0, at=10.0, held_until=40.0)
+
+
+@pytest.mark.parametrize(
+    ("theirs_at", "newest"), [(100.0, Learned(25.0, 200.0, 230.0)), (201.0, Learned(40.0, 201.0, 201.0))]
+)
+@simulated
+async def test_newest_of_what_two_processes_learned_while_the_database_was_away_stays(
+    theirs_at: float, newest: Learned
+) -> None:
+    ledger = LoneLedger()
+    async with watching(ledger) as budget:
+        await asyncio.sleep(200)
+        budget.limited(UPDATE, RETRY_AFTER_S)
+        ledger.learned[UPDATE] = Learned(40.0, theirs_at, theirs_at)
+        assert await budget.take(READ), "the record is read"
+        await asyncio.sleep(2 * FOLLOW_S)
+    assert ledger.learned[UPDATE] == newest
+
+
+@simulated
+async def test_each_lesson_is_recorded_once() -> None:
+    ledger = LoneLedger(learned={READ: Learned(20.0, 0.0, 10.0)})
+    async with watching(ledger) as budget:
+        await asyncio.sleep(FOLLOW_S / 2)
+        for limited, recorded in (
+            ([], []),
+            ([UPDATE], [UPDATE]),
+            ([], []),
+            ([UPDATE, POST], [UPDATE, IN_CHANNEL]),
+            ([], []),
+        ):
+            ledger.learned.clear()
+            await asyncio.sleep(200)
+            for method in limited:
+                budget.limited(method, RETRY_AFTER_S, "C1")
+            await asyncio.sleep(2 * FOLLOW_S)
+            assert await budget.take("chat.delete"), "the record is read"
+            assert set(ledger.learned) == set(recorded)
+
+
+@asynccontextmanager
+async def unavailable(folder: Path, stores: Stores) -> AsyncIterator[None]:
+    """Makes the database unavailable: another connection locks it, and these stores don't wait long for it."""
+    async with stores.database.engine.begin() as connection:
+        await connection.execute(sa.text("PRAGMA busy_timeout = 300"))
+    with closing(sqlite3.connect(folder / "typist.db", isolation_level=None)) as locking:
+        locking.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@asynccontextmanager
+async def two_processes(folder: Path) -> AsyncIterator[tuple[Stores, Stores]]:
+    url = f"sqlite:///{folder}/typist.db"
+    ours, theirs = [await Stores.open(url, worker, SystemClock()) for worker in ("w1", "w2")]
+    yield ours, theirs
+    await ours.close()
+    await theirs.close()
+
+
+async def test_calls_during_a_database_outage_are_reported_when_the_process_ends(tmp_path: Path) -> None:
+    async with two_processes(tmp_path) as (ours, theirs):
+        budget = RateBudget(ours.rate_ledger, SystemClock())
+        async with unavailable(tmp_path, ours):
+            budget.sent(UPDATE, 0.0, None)
+            assert await budget.take(UPDATE), "an answer must continue without the database"
+        watching = asyncio.create_task(budget.watch())
+        await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.wait((watching,))
+        assert len((await theirs.rate_ledger.reserve(UPDATE, 50)).others.call_ages_s) == 1
+
+
+async def test_each_process_charges_for_unreported_calls_once_after_a_database_outage(tmp_path: Path) -> None:
+    async with two_processes(tmp_path) as (ours, theirs):
+        budget = RateBudget(ours.rate_ledger, SystemClock())
+        async with unavailable(tmp_path, ours):
+            with pytest.raises(StoreError):
+                await ours.worker_queue.claim(1)
+        for calls in (1, 2):
+            budget.sent(UPDATE, 0.0, None)
+            assert await budget.take(UPDATE)
+            others = (await theirs.rate_ledger.reserve(UPDATE, 0)).others
+            assert len(others.call_ages_s) == calls + UNREPORTED_CALLS, "charged once per outage"

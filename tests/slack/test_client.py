@@ -1,0 +1,112 @@
+"""The client: a token that Slack refuses, and requests for jobs that were taken over."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+import pytest
+
+from bot.errors import Refusal, Refused
+from bot.slack.client import CONFIRM_S, LOOK_S, SlackClient, bot_credential, new_session, only_while
+from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
+from tests.simulated_time import SimulatedClock, run_simulated
+
+REVOKED = Refused("chat.update", "token_revoked", Refusal.TOKEN_GONE)
+
+
+@dataclass
+class AuthTest:
+    """Slack's auth.test: it refuses the token while a test says so."""
+
+    refuses: bool = False
+    at: list[float] = field(default_factory=list)
+    """When it was asked."""
+
+    async def __call__(self) -> None:
+        self.at.append(asyncio.get_running_loop().time())
+        if self.refuses:
+            raise Refused("auth.test", "token_revoked", Refusal.TOKEN_GONE)
+
+
+@pytest.mark.parametrize("is_bad", [True, False], ids=["confirmed", "cleared"])
+def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
+    is_bad: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        token, slack = bot_credential(SimulatedClock()), AuthTest(refuses=is_bad)
+        watching = asyncio.create_task(token.watch(slack))
+        await asyncio.sleep(10)
+        for _ in range(3):
+            token.call_refused(REVOKED)
+        assert token.refused
+        await asyncio.sleep(CONFIRM_S + 0.1)
+        assert (token.refused, slack.at) == (is_bad, [10 + CONFIRM_S])
+        slack.refuses = False
+        await asyncio.sleep(LOOK_S)
+        assert (token.refused, token.problem) == (False, "")
+        watching.cancel()
+
+    with caplog.at_level(logging.INFO):
+        run_simulated(work())
+    refused, accepted = caplog.messages
+    assert refused.startswith("Slack does not accept SLACK_BOT_TOKEN (token_revoked). Copy it again")
+    assert accepted == "SLACK_BOT_TOKEN is accepted by Slack again"
+
+
+def test_a_token_that_no_call_doubts_is_looked_at_every_minute() -> None:
+    async def work() -> None:
+        token, slack = bot_credential(SimulatedClock()), AuthTest()
+        watching = asyncio.create_task(token.watch(slack))
+        await asyncio.sleep(2.5 * LOOK_S)
+        assert slack.at == [LOOK_S, 2 * LOOK_S]
+        watching.cancel()
+
+    run_simulated(work())
+
+
+@pytest.mark.parametrize(
+    ("error", "is_about_the_token"),
+    [("token_revoked", True), ("account_inactive", True), ("invalid_auth", True), ("missing_scope", False)],
+)
+async def test_only_errors_about_the_token_are_reported(error: str, is_about_the_token: bool) -> None:
+    reported: list[Refused] = []
+    async with Sandbox() as sandbox, new_session() as session:
+        sandbox.faults.start("refuse", method="users.info", error=error)
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session, reported.append)
+        with pytest.raises(Refused) as refused:
+            await client.call("users.info", user="U1")
+        assert reported == [refused.value] * is_about_the_token
+
+
+@pytest.mark.parametrize("reused", [False, True], ids=["new connection", "reused connection"])
+async def test_request_for_a_lost_job_is_withheld(reused: bool) -> None:
+    async with Sandbox() as sandbox, new_session() as session:
+        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        if reused:
+            await web.call("auth.test")
+        with only_while(lambda: False), pytest.raises(Refused, match="Withheld") as refused:
+            await web.call("chat.postMessage", channel="C0GENERAL", text="late")
+        assert refused.value.reason is Refusal.TRANSIENT
+        with only_while(lambda: True):
+            await asyncio.gather(*(web.call("chat.postMessage", channel="C0GENERAL", text="ours") for _ in range(2)))
+        assert [message.text for message in sandbox.messages("general")] == ["ours", "ours"]
+
+
+async def test_call_that_a_posts_listener_begins_outlives_the_posts_job() -> None:
+    job_ended, begun = asyncio.Event(), list[asyncio.Task[object]]()
+    async with Sandbox() as sandbox, new_session() as session:
+        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+
+        async def call_afterwards() -> object:
+            await job_ended.wait()
+            return await web.call("assistant.threads.setStatus", channel_id="C0GENERAL", thread_ts=root, status="")
+
+        web.posted = lambda channel_id, thread_ts, is_stream: begun.append(asyncio.create_task(call_afterwards()))
+        root = await sandbox.say("ada", "general", "why?")
+        with only_while(lambda: not job_ended.is_set()):
+            await web.post(channel="C0GENERAL", text="ours", thread_ts=root)
+        job_ended.set()
+        async with asyncio.timeout(WITHIN_S):
+            await asyncio.gather(*begun)
+        assert sandbox.calls[-1].method == "assistant.threads.setStatus"

@@ -1,0 +1,186 @@
+"""When a failed call to Slack is retried, and what Slack's error names mean."""
+
+import asyncio
+import math
+from typing import Unpack
+
+import pytest
+
+from bot.backoff import Backoff
+from bot.errors import RateLimited, Refusal, Refused, TypistError
+from bot.slack import retry
+from bot.slack.client import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S, SlackClient, new_session
+from bot.slack.retry import NO_FAILURES, Failures, Retrying, RetryPolicy
+from sandbox.faults import FaultSettings
+from sandbox.server import Sandbox
+from tests.simulated_time import SimulatedClock, run_simulated
+
+TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
+POLICY = RetryPolicy(Backoff(0.5, 8.0), max_tries=7, within_s=60.0, max_retry_after_s=30.0)
+POLICIES = {name: policy for name, policy in vars(retry).items() if isinstance(policy, RetryPolicy)}
+
+
+@pytest.mark.parametrize(("count", "wait_s"), [(1, 0.5), (2, 1), (3, 2), (4, 4), (5, 8), (6, 8)])
+def test_waits_double_up_to_the_longest(count: int, wait_s: float) -> None:
+    assert POLICY.next_try_at(TRANSIENT, Failures(count, 100.0), 100.0) == 100 + wait_s
+
+
+@pytest.mark.parametrize(("retry_after_s", "wait_s"), [(0, 0.5), (10, 10), (30, 30), (600, 30)])
+def test_wait_of_a_rate_limit_is_obeyed_within_bounds(retry_after_s: float, wait_s: float) -> None:
+    limited = RateLimited("chat.update", retry_after_s)
+    assert POLICY.next_try_at(limited, Failures(3, 100.0), 100.0) == 100 + wait_s
+
+
+@pytest.mark.parametrize("reason", Refusal)
+def test_only_refusals_that_may_pass_are_retried(reason: Refusal) -> None:
+    refused = Refused("chat.update", "name", reason)
+    assert (POLICY.next_try_at(refused, Failures(1, 0.0), 0.0) is not None) == reason.may_pass
+    assert retry.CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
+
+
+@pytest.mark.parametrize("error", [TRANSIENT, RateLimited("chat.update", 1.0)], ids=["refused", "429"])
+@pytest.mark.parametrize(
+    ("count", "now", "is_last"),
+    [(6, 10.0, False), (7, 10.0, True), (2, 69.9, False), (2, 70.0, True)],
+    ids=["another try", "no more tries", "within the time", "after the time"],
+)
+def test_policy_gives_up_after_its_tries_or_its_time(
+    error: RateLimited | Refused, count: int, now: float, is_last: bool
+) -> None:
+    assert (POLICY.next_try_at(error, Failures(count, 10.0), now) is None) is is_last
+
+
+def test_failures_count_from_the_first_one() -> None:
+    assert NO_FAILURES.and_one(5.0).and_one(9.0) == Failures(2, 5.0)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_wait_is_positive_and_bounded(name: str) -> None:
+    policy = POLICIES[name]
+    for count in range(1, 2_000):
+        next_try_at = policy.next_try_at(TRANSIENT, Failures(count, 0.0), 0.0)
+        assert next_try_at is None or 0 < next_try_at <= policy.backoff.max_s
+
+
+async def tries_of(*results: Exception | str, until: float = math.inf) -> tuple[list[float], str]:
+    """Makes a call with these results; returns the times of its tries, and the result or the last error."""
+    clock, times, remaining = SimulatedClock(), list[float](), list(results)
+
+    async def call() -> str:
+        times.append(clock.monotonic())
+        result = remaining.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    try:
+        return times, await Retrying(POLICY, clock, "not done yet", until=until).call(call)
+    except (RateLimited, Refused) as error:
+        return times, str(error)
+
+
+def test_call_is_retried_until_it_succeeds() -> None:
+    limited = RateLimited("chat.update", 10.0)
+    assert run_simulated(tries_of(TRANSIENT, limited, TRANSIENT, "done")) == ([0, 0.5, 10.5, 12.5], "done")
+
+
+def test_last_error_is_raised_once_the_policy_gives_up() -> None:
+    times, error = run_simulated(tries_of(*[TRANSIENT] * 10))
+    assert (len(times), error) == (7, str(TRANSIENT))
+
+
+def test_call_is_not_retried_after_its_until() -> None:
+    assert run_simulated(tries_of(TRANSIENT, RateLimited("chat.update", 10.0), "late", until=10.4))[0] == [0, 0.5]
+    assert run_simulated(tries_of(TRANSIENT, RateLimited("chat.update", 10.0), "done", until=10.5))[1] == "done"
+
+
+def test_calls_that_share_a_policy_share_its_tries() -> None:
+    async def pages() -> int:
+        retrying, calls = Retrying(POLICY, SimulatedClock(), "not done yet"), 0
+
+        async def call() -> None:
+            nonlocal calls
+            calls += 1
+            if calls % 2:
+                raise TRANSIENT
+
+        for _ in range(6):
+            await retrying.call(call)
+        with pytest.raises(Refused):
+            await retrying.call(call)
+        return calls
+
+    assert run_simulated(asyncio.wait_for(pages(), 100)) == 13
+
+
+ODD = {
+    "an unknown error name": ("unknown_error", Refusal.UNKNOWN),
+    "HTTP 408 as text": ("stream_timeout", Refusal.TRANSIENT),
+    "HTTP 500 as HTML": ("error_500", Refusal.TRANSIENT),
+    "HTTP 503 as text": ("unavailable", Refusal.TRANSIENT),
+    "HTTP 200 as text": ("text_200", Refusal.TRANSIENT),
+    "HTTP 200 as HTML": ("html_200", Refusal.TRANSIENT),
+    "HTTP 200 without a body": ("empty_200", Refusal.TRANSIENT),
+    "HTTP 200 with a list": ("list_200", Refusal.TRANSIENT),
+    "a cut connection": ("drop_request", Refusal.TRANSIENT),
+    "internal_error": ("internal_error", Refusal.TRANSIENT),
+}
+NAMED = {
+    Refusal.MESSAGE_GONE: "message_not_found thread_not_found",
+    Refusal.CHANNEL_GONE: "channel_not_found not_in_channel is_archived is_inactive channel_is_limited_access",
+    Refusal.TOKEN_GONE: "invalid_auth account_inactive token_revoked",
+    Refusal.FORBIDDEN: """
+        missing_scope cant_delete_message cannot_provide_both_markdown_text_and_chunks streaming_mode_mismatch
+        invalid_thread_ts missing_recipient_team_id missing_recipient_user_id team_not_found
+        channel_type_not_supported file_deleting_disabled delete_not_allowed canvas_deleting_disabled
+        file_upload_size_restricted
+    """,
+    Refusal.UNEDITABLE: "block_mismatch edit_window_closed",
+    Refusal.TOO_LONG: "msg_too_long msg_blocks_too_many attachment_payload_limit_exceeded",
+    Refusal.UNREADABLE: "invalid_blocks invalid_chunks",
+    Refusal.STREAM_OPEN: "streaming_state_conflict",
+    Refusal.STREAM_CLOSED: "message_not_in_streaming_state stopped_by_user",
+    Refusal.LINK_BLOCKED: """
+        slack_connect_file_link_sharing_blocked slack_connect_canvas_sharing_blocked
+        slack_connect_lists_sharing_blocked
+    """,
+    Refusal.UNKNOWN: "something_of_next_year",
+}
+
+
+async def refusal(name: str, **fault: Unpack[FaultSettings]) -> TypistError:
+    async with Sandbox() as sandbox, new_session() as session:
+        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        fault |= FaultSettings(method="chat.postMessage", times=1)
+        sandbox.faults.start(name, **fault)
+        with pytest.raises((Refused, RateLimited)) as raised:
+            await web.post(channel="C0GENERAL", text="Hello")
+        return raised.value
+
+
+@pytest.mark.parametrize(("fault", "reason"), ODD.values(), ids=ODD.keys())
+async def test_unexpected_response_may_pass(fault: str, reason: Refusal) -> None:
+    refused = await refusal(fault)
+    assert isinstance(refused, Refused)
+    assert refused.reason is reason
+    assert refused.reason.may_pass
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(name, reason) for reason, names in NAMED.items() for name in names.split()]
+)
+async def test_documented_error_has_its_documented_meaning(error: str, reason: Refusal) -> None:
+    refused = await refusal("refuse", error=error)
+    assert isinstance(refused, Refused)
+    assert (refused.error, refused.reason) == (error, reason)
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "waits_s"),
+    [(7, 7), (0, 0), (-1, DEFAULT_RETRY_AFTER_S), (10**9, MAX_RETRY_AFTER_S), (10**400, MAX_RETRY_AFTER_S)],
+    ids=["some", "none", "negative", "decades", "infinite"],
+)
+async def test_rate_limit_is_no_refusal_and_has_a_bounded_wait(retry_after_s: int, waits_s: float) -> None:
+    limited = await refusal("rate_limit", retry_after_s=retry_after_s)
+    assert isinstance(limited, RateLimited)
+    assert limited.retry_after_s == waits_s

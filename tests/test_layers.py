@@ -1,0 +1,19 @@
+"""What import-linter can't say: its list of pure modules is complete."""
+
+import tomllib
+
+import grimp
+
+from tests.processes import REPOSITORY
+
+
+def test_each_pure_module_of_reply_stays_pure() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    pure = next(contract for contract in contracts if contract["name"].startswith("Pure modules"))
+    graph = grimp.build_graph("bot", include_external_packages=True)
+    found = {
+        module
+        for module in graph.find_children("bot.reply")
+        if not graph.find_upstream_modules(module).intersection(pure["forbidden_modules"])
+    }
+    assert found == {module for module in pure["source_modules"] if module.startswith("bot.reply.")}
