@@ -276,6 +276,7 @@ _CHARACTER = re.compile(r"\\[!-/:-@\[-`{-~]|&#?\w{1,32};|.", re.DOTALL)
 _AUTHORITY_END = re.compile(r"[\s/?#\\<>|\"`]")
 _DOTS = str.maketrans(dict.fromkeys("。．｡", "."))
 """What browsers read as a dot."""
+_ADDRESS = re.compile(rf"{URL_START}|\]\(|<[a-z][a-z0-9+.-]*:|www\.", re.IGNORECASE)
 _JOINED = regex.compile(r"[^\x00-\x7f\p{Latin}\p{M}]|[^\w.:@%&-](?=.*@)", regex.DOTALL)
 """Matches what can't continue a host that is complete."""
 _HOST_END = regex.compile(r"(?=[\x00-\x7f])[^\w.%~-]|(?![\x00-\x7f])\p{P}")
@@ -287,6 +288,11 @@ _SENT_HOST = re.compile(r"[a-z0-9._~-]+")
 def is_web_address(text: str, start: int) -> bool:
     """Whether a scheme that Slack makes a link of stands before the `://` at an offset."""
     return bool(_URL_SCHEME.search(decoded(text[max(0, start - _MAX_SCHEME_CHARS) : start])))
+
+
+def has_address(markdown: str) -> bool:
+    """Whether a text may have a link, however that is written. An address in code counts, too."""
+    return bool(_ADDRESS.search(markdown))
 
 
 def is_growing_authority(text: str, at: int) -> bool:

@@ -27,7 +27,7 @@ from bot.core.carriers import STREAM_BYTES
 from bot.errors import Refusal
 from bot.markdown.pages import PAGE_BYTES
 from bot.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
-from bot.reply.streams import Stage, Stream
+from bot.reply.streams import Stage, Stream, needs_edit
 
 PLAIN_BYTES = 3_300
 """A page without blocks, in UTF-8. chat.update accepts 4,000 bytes of text, and a notice may follow the page."""
@@ -128,7 +128,7 @@ class Edits:
             return False
         view = call.view
         is_refused = bool(self._plain_for or self._replaced)
-        if is_refused or view.version or not (view.growing and view.markdown):
+        if is_refused or view.version or not (view.growing and view.markdown) or needs_edit(view):
             return False
         if call.page and not view.has_stop and call.page < self.short_from:
             return False

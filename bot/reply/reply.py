@@ -361,11 +361,6 @@ class Reply:
             carrier.limited(call)
             self._end_carriers()
 
-    def keep_to_edits(self) -> None:
-        """Has edits carry all that comes, also on a page that another carrier has."""
-        self._edits.offer = None
-        self.leave_carriers()
-
     def offer(self, offer: Offer) -> None:
         """Allows another carrier for pages that begin."""
         self._edits.offer = offer
@@ -416,9 +411,11 @@ class Reply:
 
     def filled(self, call: Call) -> Call | None:
         """Returns a call that leaves now with its text; None if nothing is to be sent yet, or another one is."""
-        if isinstance(call, Begin | Change) and (carrier := self._carrier_of(call)):
-            return carrier.filled(call)
-        return call
+        if not (isinstance(call, Begin | Change) and (carrier := self._carrier_of(call))):
+            return call
+        filled = carrier.filled(call)
+        self._end_carriers()
+        return filled
 
     def next_call(self) -> Call | None:
         """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""

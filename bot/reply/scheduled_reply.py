@@ -244,11 +244,6 @@ class ScheduledReply:
         self.reply.show_activity(activity)
         self.touch()
 
-    def keep_to_edits(self) -> None:
-        """Has edits carry all that comes: it may carry words of others, and Slack may fetch a stream's links."""
-        self.reply.keep_to_edits()
-        self.touch()
-
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
         self.reply.show_transcripts(transcripts)
         self.touch()

@@ -4,6 +4,9 @@ What was appended stays. So only text that can't change anymore is appended (mar
 with a stream ends in the same way: it is stopped, and the page is edited as a whole. So a stream needs to be right only
 about what it has appended, and an edit covers all else.
 
+A stream is left in the same way before anything is appended that only an edit may show (`needs_edit`). One of these is
+an address: words of others may have made the model write it, and Slack may fetch it.
+
 A start that fails is the exception: as far as Slack says, there is no stream to stop, and the page is posted. If Slack
 did start a stream, the delivery finds it (bot/reply/delivery.py).
 """
@@ -15,6 +18,7 @@ from enum import Enum, auto
 
 from bot.core.carriers import STREAM_BYTES
 from bot.errors import Refusal
+from bot.markdown.links import has_address
 from bot.markdown.render import has_definitions, rendered, stable_prefix
 from bot.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
 
@@ -46,6 +50,19 @@ class StopStream(Change):
     @property
     def is_closing(self) -> bool:
         return True
+
+
+def needs_edit(view: PageView) -> bool:
+    """Whether a page has what no stream shows.
+
+    - An address: Slack's docs say that a stream unfurls nothing, and nobody has measured it. Edits are known to fetch
+      nothing.
+    - A definition: whether Slack finds one that comes later in a stream isn't known, either.
+    - Calls that wait for a decision: a stream has buttons only once it has stopped.
+    """
+    has_sources = view.end is not None and bool(view.end.sources)
+    has_calls = bool(view.asks)
+    return has_sources or has_calls or has_address(view.markdown) or has_definitions(view.markdown)
 
 
 class Stage(Enum):
@@ -124,11 +141,13 @@ class Stream:
     def filled(self, call: Begin | Change) -> Begin | Change | None:
         match call:
             case StartStream(view=view):
+                if needs_edit(view):
+                    self._happened(_Event.FAIL)
+                    return None
                 text = stable_prefix(view.markdown)
                 return replace(call, text=text) if text else None
             case AppendStream(view=view) | StopStream(view=PageView() as view):
-                # Whether Slack finds a definition that comes later in a stream is not known. In an edit it does.
-                if has_definitions(view.markdown):
+                if needs_edit(view):
                     self._happened(_Event.LEAVE)
                     return None
                 if isinstance(call, AppendStream):

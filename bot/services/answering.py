@@ -68,9 +68,8 @@ from bot.core.resuming import Seam, fixed_text, kept_text
 from bot.core.step_turns import calls_made, items_of, were_replied_to, with_room, with_steps
 from bot.core.tool_calls import APPROVAL_S, Step
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, StoreError, TypistError, trace_of
-from bot.models import trust
 from bot.models.model import Models, Provider
-from bot.models.prompt import READS_ONLY, Effort, Prompt
+from bot.models.prompt import Effort, Prompt
 from bot.models.stream import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, Usage
 from bot.reply.answer import Answer, StepUnderWay
 from bot.reply.scheduled_reply import Freshness, ScheduledReply, show_end
@@ -317,6 +316,7 @@ class Answering:
         if self.workspace.token_refused():
             raise _TokenRefused
         records, job = self.stores.recorded_calls, attempt.job
+        await self._allow_stream(job)
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
         replied_to = await self.tool_calls.insist(lambda: records.replied_to(job)) if offer.by_name else ()
         continued = partial(with_steps, prompt, made_before=made_before, replied_to=replied_to)
@@ -350,7 +350,6 @@ class Answering:
         if not answer.steps:
             return
         step = answer.steps[-1]
-        reply.keep_to_edits()
         calls = await self.tool_calls.make(job, step.step_no, offer, partial(self._show_tool, attempt, reply))
         if asks := asks_of(calls, job.version, self.access_control.admins, self.stores.clock.now() + APPROVAL_S):
             await reply.ask(asks)
@@ -401,11 +400,6 @@ class Answering:
         await self.quota.reserve(attempt.job, input_tokens, MAX_SEARCHES if prompt.web_search else 0)
         answer = attempt.answer
         step = attempt.step_began(provider.model, input_tokens, prompt.origins)
-        may_ask = any(tool.rule != READS_ONLY for tool in prompt.tools)
-        if not (answer.steps or may_ask or prompt.web_search or trust.read_more_than_askers(answer.origins)):
-            # Calls of tools have kept the reply to edits. An approval may have to be shown, which a stream can't wait
-            # with. And Slack may fetch a stream's links, so nobody else's words may make the model write one.
-            await self._allow_stream(attempt.job)
         shown = _StepReply(answer, reply, is_new=bool(answer.steps) and not resumed)
         try:
             async with aclosing(provider.stream(prompt)) as events:

@@ -19,6 +19,7 @@ from bot.markdown.links import (
     MAX_INTERNATIONAL_CHARS,
     MAX_NAMED_HOSTS,
     file_ids_in,
+    has_address,
     is_closed_file,
     is_deceptive,
     with_ascii_hosts,
@@ -26,7 +27,7 @@ from bot.markdown.links import (
 )
 from bot.markdown.lookalikes import ipv4
 from bot.markdown.pages import Pages
-from bot.markdown.render import rendered, sent_chars, stable_prefix
+from bot.markdown.render import has_definitions, rendered, sent_chars, stable_prefix
 from bot.models.stream import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Post
@@ -637,6 +638,14 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=24).map("".join)
 def test_slack_links_no_file_whatever_the_text(text: str) -> None:
     links = [leaf["url"] for leaf in leaves(stored(PageView(f"See {text}"))) if leaf["type"] == "link"]
     assert [link for link in links if is_closed_file(link)] == []
+
+
+@settings(max_examples=2 * settings().max_examples)
+@given(URLS | TEXTS)
+@example("[a](//b.example)")
+def test_slack_links_nothing_in_a_text_without_an_address(text: str) -> None:
+    if not (has_address(text) or has_definitions(text)):
+        assert [leaf for leaf in leaves(stored(PageView(text))) if leaf["type"] == "link"] == []
 
 
 @settings(max_examples=2 * settings().max_examples)

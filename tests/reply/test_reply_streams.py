@@ -12,6 +12,7 @@ from bot.core.job import End
 from bot.core.pacing import Urgency
 from bot.errors import EndReason, Refusal
 from bot.markdown.render import rendered
+from bot.models.stream import Citation
 from bot.reply.answer import Answer
 from bot.reply.edits import PLAIN_AT, Post, Update
 from bot.reply.messages import Call, Delete, Shown
@@ -319,36 +320,55 @@ def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
     assert next_filled(reply) == StopStream(question(), 1, "2.0")
 
 
+LINKS = [
+    "https://evil.example/?d=…",
+    "[here](//evil.example)",
+    "<https:evil.example>",
+    "www.evil.example",
+    "http&colon;//e.example",
+]
+
+
+@pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("is_confirmed", [True, False], ids=["open", "starting"])
-def test_no_stream_carries_what_comes_after_it_is_kept_to_edits(is_confirmed: bool) -> None:
+def test_stream_is_left_before_an_address(is_confirmed: bool, link: str) -> None:
     reply = Reply(answer(), Shown(has_stop=True))
     reply.append("One two ")
     start = next_filled(reply)
     assert isinstance(start, StartStream)
     if is_confirmed:
         reply.confirmed(start, "1.0")
-    reply.keep_to_edits()
-    reply.append("three https://evil.example/ four ")
+    reply.append(f"three {link} four ")
     if not is_confirmed:
         reply.confirmed(start, "1.0")
-        reply.leave_carriers(now=0.0)
-    assert next_filled(reply, None) == StopStream(question(), 0, "1.0", keeps_stop=True)
+    assert next_filled(reply) == StopStream(question(), 0, "1.0", keeps_stop=True)
     reply.confirmed(StopStream(question(), 0, "1.0", keeps_stop=True), "1.0")
-    assert isinstance(next_filled(reply, None), Update)
+    assert isinstance(next_filled(reply), Update)
 
 
-def test_stream_that_was_not_sent_yet_is_not_started_once_the_reply_is_kept_to_edits() -> None:
+def test_stream_is_left_before_calls_that_wait_for_a_decision() -> None:
+    reply, thread = streamed()
+    reply.show_activity("", (Ask("notes/write", "{}", "1:0:a"),))
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+
+
+def test_stream_ends_without_the_sources_and_an_edit_shows_them() -> None:
+    reply, thread = streamed()
+    reply.finish(End(EndReason.WHOLE, sources=(Citation("https://a.example", "A"),)))
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert thread.sent[1] == StopStream(question(), 0, "1.0")
+
+
+@pytest.mark.parametrize("is_offered", [True, False], ids=["before the stream is chosen", "after"])
+def test_no_stream_begins_with_an_address(is_offered: bool) -> None:
     reply = Reply(answer(), Shown(has_stop=True))
     reply.append("One two ")
-    assert isinstance(next_filled(reply), StartStream)
-    reply.keep_to_edits()
-    reply.append("three ")
-    post = next_filled(reply, None)
-    assert isinstance(post, Post)
-    reply.leaves(post)
-    reply.confirmed(post, "1.0")
-    reply.append("four ")
-    assert isinstance(next_filled(reply, None), Update)
+    if not is_offered:
+        assert isinstance(next_filled(reply), StartStream)
+    reply.append("https://evil.example/?d=… ")
+    assert isinstance(next_filled(reply), Post)
 
 
 def test_pages_of_a_stream_stay_when_edits_go_on() -> None:

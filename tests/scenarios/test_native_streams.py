@@ -83,6 +83,20 @@ async def test_stream_carries_an_answer_and_ends_it_with_footer_and_buttons(stre
 
 
 @pytest.mark.skips_waits
+async def test_no_call_of_a_stream_carries_an_address_and_the_answer_links_it(streams: Stage) -> None:
+    link = "https://a.example/?d=1"
+    appended = partial(streams.sandbox.wait_for, partial(has_appended, streams, 1))
+    streams.vendor.script(grows(f"{TEXT}{link} {TEXT}", gates={TEXT.index("word110"): appended}))
+    asked = await streams.mention()
+    message = await only(streams, asked)
+    assert shown(message) == f"{TEXT}{link} {TEXT}".rstrip()
+    sent = [call for call in streams.sandbox.calls if call.method in (START, APPEND, STOP)]
+    assert "a.example" not in str([call.arguments for call in sent])
+    assert [call.method for call in sent if call.method != APPEND] == [START, STOP]
+    assert streams.bots("general", asked) == [message], "one answer is one message"
+
+
+@pytest.mark.skips_waits
 async def test_status_says_writing_below_a_stream_that_has_started(streams: Stage) -> None:
     done = asyncio.Event()
     streams.vendor.script(grows(TEXT, gates={TEXT.index("word80"): done.wait}))

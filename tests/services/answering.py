@@ -111,7 +111,6 @@ class MemoryReply:
     """The end that `finish` was called with."""
     is_left: bool = False
 
-    keeps_to_edits: bool = False
     activities: list[str] = field(default_factory=list)
     transcripts: tuple[str, ...] = ()
     asks: tuple[Ask, ...] = ()
@@ -123,9 +122,6 @@ class MemoryReply:
 
     def append(self, delta: str) -> None:
         self.answer.append(delta)
-
-    def keep_to_edits(self) -> None:
-        self.keeps_to_edits = True
 
     def show_activity(self, activity: str) -> None:
         self.activities.append(activity)
