@@ -10,11 +10,11 @@ other, with a new bot process and a new sandbox, so that all budgets are unused.
 methods, and of posts in each channel. How many posts a channel takes isn't known, so each row also runs with each rule
 for posts (sandbox/web_api/budgets.py).
 
-All questions start threads in channels, as with the app that manifest.json makes. In the rows whose names begin with
-`agent-`, the app is an agent, and every other question is asked in its direct messages, where it answers each question
-in a thread of its own. Each thread has one person. Only there may answers come as native streams: in a thread with
-several people, only one of them would see a stream grow. Messages and notifications are those that the asker gets for
-an answer, on average.
+All questions start threads in channels, as with the app that manifest.json makes. Only in `alerts-20` each is asked
+below another app's message. In the rows whose names begin with `agent-`, the app is an agent, and every other question
+is asked in its direct messages, where it answers each question in a thread of its own. Each thread has one person. Only
+there may answers come as native streams: in a thread with several people, only one of them would see a stream grow.
+Messages and notifications are those that the asker gets for an answer, on average.
 
 Beside Typist with each carrier, two rivals can be measured, small bots with simpler rules (benchmarks/rivals.py).
 
@@ -33,7 +33,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -83,6 +83,8 @@ class LiveRow:
     """Whether the answers begin with each of BEGINNINGS in turn."""
     manifest: str = "manifest.json"
     """The app's. Without agents, direct messages have no threads, so all questions are asked in channels."""
+    below_alerts: bool = False
+    """Whether each question is asked below another app's message, which the model reads."""
     posts_limited: int = 0
     """429s of posts that the strict rule may cost: Typist tries longer bursts of posts until Slack refuses one."""
 
@@ -135,7 +137,8 @@ def rows(seed: int) -> dict[str, LiveRow]:
     return {
         **_beginnings("beginnings", classic),
         **_beginnings("beginnings-agent", agent),
-        **_in_channels(seed),
+        **(in_channels := _in_channels(seed)),
+        "alerts-20": replace(in_channels["20"], name="alerts-20", below_alerts=True),
         **_half_direct(seed),
     }
 
@@ -241,9 +244,10 @@ async def measure(
         await sandbox.wait_for_bot()
         await asyncio.sleep(WARM_UP_S)
         askers = _askers(sandbox, row)
+        roots = await _roots(sandbox, askers, row)
         readers = Readers(sandbox.workspace)
         cpu_s, began_s = process.cpu_s(), time.monotonic()
-        asked = await _ask(sandbox, askers, row, began_s)
+        asked = await _ask(sandbox, askers, roots, row, began_s)
         await _until_complete(readers, asked, row.words)
         cpu_share = (process.cpu_s() - cpu_s) / (time.monotonic() - began_s)
         await asyncio.sleep(SETTLED_S)
@@ -265,8 +269,16 @@ def _askers(sandbox: Sandbox, row: LiveRow) -> list[tuple[str, str]]:
     return askers
 
 
+async def _roots(sandbox: Sandbox, askers: Sequence[tuple[str, str]], row: LiveRow) -> list[str | None]:
+    """Returns the message below which each question is asked, if there is one."""
+    if not row.below_alerts:
+        return [None] * len(row.at_s)
+    channels = [askers[number % len(askers)][1] for number in range(len(row.at_s))]
+    return [await sandbox.say_as_bot("alerts", channel, "Search is slow.") for channel in channels]
+
+
 async def _ask(
-    sandbox: Sandbox, askers: Sequence[tuple[str, str]], row: LiveRow, began_s: float
+    sandbox: Sandbox, askers: Sequence[tuple[str, str]], roots: Sequence[str | None], row: LiveRow, began_s: float
 ) -> list[tuple[Place, float]]:
     """Asks each question when it is due. Returns where and when, in the order of the questions."""
     asked = []
@@ -275,8 +287,9 @@ async def _ask(
         person, channel = askers[number % len(askers)]
         text = question(number, row.words)
         asked_at_s = time.monotonic()
-        ts = await sandbox.say(person, channel, text if channel.startswith("D") else f"@typist {text}")
-        asked.append(((channel, ts), asked_at_s))
+        root = roots[number]
+        ts = await sandbox.say(person, channel, text if channel.startswith("D") else f"@typist {text}", root)
+        asked.append(((channel, root or ts), asked_at_s))
     return asked
 
 
