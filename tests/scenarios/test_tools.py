@@ -290,3 +290,23 @@ async def test_ten_steps_cost_no_more_than_one_edit_a_second(stage: Stage, notes
     edits = [call for call in stage.sandbox.calls if call.method == "chat.update"]
     assert notes.listed == 10
     assert len(edits) <= took_s + 2, "first words and the end wait for no gap"
+
+
+async def test_stream_stays_open_while_a_tool_reads_and_ends_where_one_asks(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
+) -> None:
+    stage = Stage(sandbox, vendor)
+    looks, writes = "First I look at the list. ", "Then I note it. "
+    vendor.script(
+        by_results(calls(looks, ("notes__list", {})), calls(writes, ("notes__add", {"text": "Milk"})), says("Noted."))
+    )
+    async with running(replace(settings, carrier="stream"), tools=notes):
+        asked = await stage.mention("list them, note milk")
+        question = await asking(stage, asked)
+        await press(stage, question, ReplyAction.APPROVE)
+        message = await ended(stage, asked)
+    assert [call.ok for call in sandbox.calls if call.method == "chat.startStream"] == [True]
+    words = [line.strip() for line in shown(message).splitlines() if line.strip()]
+    assert words[:3] == [looks.strip(), writes.strip(), "Noted."]
+    assert notes.written == [{"text": "Milk"}]
+    assert stage.bots("general", asked) == [message], "one answer is one message"
