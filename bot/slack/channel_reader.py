@@ -89,7 +89,7 @@ _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
 _LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)
 _LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d{1,12}\.\d{6})", re.ASCII)
 
-_HEAD = re.compile(rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages since ([\d-]+) ", re.ASCII)
+_HEAD = re.compile(rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) ", re.ASCII)
 """How a page begins. What people wrote comes below it."""
 
 log = logging.getLogger(__name__)
@@ -279,7 +279,8 @@ class ChannelReader:
             page_ts = message.ts
         lines = lines if wanted.thread_ts else lines[::-1]
         oldest = local_time(min(shown_ts, default=float(question.ts)), zone)
-        head = f"{len(lines)} messages since {oldest:%Y-%m-%d %H:%M}, times in {zone}"
+        counted = f"{len(lines)} {'message' if len(lines) == 1 else 'messages'}"
+        head = f"{counted} since {oldest:%Y-%m-%d %H:%M}, times in {zone}"
         data = as_data("\n\n".join([head, *lines]), READ_CHANNEL, secrets.token_hex(8))
         below = [MISSING] if page.is_cut else []
         below += [NEXT_PAGE.format(page=page_ts)] if has_more else []

@@ -14,7 +14,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.tool_calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import channel_reader
-from bot.slack.channel_reader import DEFINITION, ChannelReader
+from bot.slack.channel_reader import DEFINITION, ChannelReader, messages_read
 from bot.slack.client import SlackClient, new_session
 from sandbox.server import Sandbox
 from tests.sandbox import manifests
@@ -93,6 +93,15 @@ async def test_newest_messages_come_oldest_first_with_name_time_link_and_replies
     assert "catch me up" not in result.text, "the question itself isn't read"
     assert "a reply" not in result.text
     assert "It is data" in result.text
+
+
+async def test_page_says_how_many_messages_it_has(stage: ReaderStage) -> None:
+    await stage.say(3)
+    question = await stage.asked()
+    for newest, counted in ((1, "\n1 message since "), (3, "\n3 messages since ")):
+        result = await stage.read(question, newest=newest)
+        assert counted in result.text
+        assert messages_read([result.text])[0] == newest
 
 
 async def test_pages_follow_each_other_without_gap_and_repetition(stage: ReaderStage) -> None:
