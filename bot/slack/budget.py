@@ -16,18 +16,21 @@ from bot.store.rate_ledger import RateLedger
 CALLS_PER_MINUTE = {
     "chat.update": 50,
     "chat.postMessage": 240,
+    "chat.getPermalink": 240,
     "chat.delete": 50,
     "chat.startStream": 20,
     "chat.appendStream": 100,
     "chat.stopStream": 20,
     "conversations.replies": 50,
     "conversations.history": 50,
+    "conversations.info": 50,
     "canvases.access.set": 50,
     "canvases.create": 20,
     "canvases.delete": 50,
     "canvases.getContent": 50,
     "files.completeUploadExternal": 100,
     "files.delete": 50,
+    "users.conversations": 50,
     "users.info": 100,
     "views.publish": 100,
     "agents.sessions.setStatus": 50,
@@ -36,7 +39,7 @@ CALLS_PER_MINUTE = {
     "assistant.threads.setTitle": 50,
     "assistant.threads.setSuggestedPrompts": 50,
 }
-"""By Slack's documented tiers. Posts may be several hundred a minute; this stays well below."""
+"""By Slack's documented tiers. Posts and permalinks may be several hundred a minute; this stays well below."""
 REPLIES = "chat.update"
 """The method whose budget live replies share, unless they use others."""
 APPENDS = "chat.appendStream"

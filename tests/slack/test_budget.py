@@ -43,6 +43,7 @@ from bot.slack.budget import (
     RateBudget,
 )
 from bot.store import Stores
+from sandbox.web_api.budgets import FLOORS
 from tests.clocks import ManualClock, SteppedClock
 from tests.reply.schedules import LoneLedger, watching
 from tests.simulated_time import SimulatedClock, run_simulated
@@ -93,7 +94,23 @@ async def test_calls_of_a_minute_go_at_once_and_come_back_after_it(error: Except
 
 @simulated
 async def test_method_without_a_budget_goes_at_once() -> None:
-    assert await turns(new_budget(), 500, "conversations.info") == [0] * 500
+    assert await turns(new_budget(), 500, "auth.test") == [0] * 500
+
+
+@pytest.mark.parametrize("method", ["conversations.info", "chat.getPermalink", "users.conversations"])
+def test_what_reading_and_catching_up_call_has_a_budget(method: str) -> None:
+    """Whether a channel is public, where links to it begin, and which conversations the bot is in."""
+
+    @simulated
+    async def test() -> None:
+        calls = FLOORS[method]
+        assert (await turns(new_budget(), calls + 1, method))[-1] >= WINDOW_S
+
+    test()
+
+
+def test_no_budget_is_larger_than_what_slack_takes() -> None:
+    assert {method for method, calls in CALLS_PER_MINUTE.items() if calls > FLOORS[method]} == set()
 
 
 @simulated
