@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
+from bot.cli.admin import names_of
 from bot.core.tool_calls import owner_of
 from bot.errors import SettingsError
 from bot.settings import Settings
@@ -94,7 +95,9 @@ async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
     try:
         seen, down = await _seen(ours, stores)
         if not names:
-            _print_list(ours, seen, down, await stores.approvals.allowed())
+            allowed = await stores.approvals.allowed()
+            ids = [id_ for one in allowed for id_ in (one.channel_id, one.by) if id_]
+            _print_list(ours, seen, down, allowed, await names_of(ours, ids) if ids else {})
             return 0
         if unknown := [pattern for pattern in names if not _fitting(seen, pattern)]:
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
@@ -134,9 +137,13 @@ async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], 
 
 
 def _print_list(
-    ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str, str], allowed: "Sequence[AllowedTool]"
+    ours: Settings,
+    seen: Mapping[str, SeenTool],
+    down: Mapping[str, str],
+    allowed: "Sequence[AllowedTool]",
+    names: Mapping[str, str],
 ) -> None:
-    """Prints the tools, why servers are down, and which tools admins always allow."""
+    """Prints the tools, why servers are down, and which tools admins always allow. `names`: of people and channels."""
     for name, tool in seen.items():
         rule = ours.mcp.rules.rule_for(name)
         print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
@@ -155,7 +162,8 @@ def _print_list(
         now = seen.get(one.tool)
         state = "" if now and now.listed.hash == one.definition_hash else ", for an earlier definition"
         since = datetime.fromtimestamp(one.at, UTC)
-        print(f"{one.channel_id:12} {one.tool} by {one.by or 'an erased admin'} on {since:%Y-%m-%d}{state}")
+        channel, admin = (f"{id_} {names.get(id_, '')}".rstrip() for id_ in (one.channel_id, one.by))
+        print(f"{channel:12} {one.tool} by {admin or 'an erased admin'} on {since:%Y-%m-%d}{state}")
 
 
 def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:

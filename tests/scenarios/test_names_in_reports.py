@@ -1,4 +1,4 @@
-"""`typist usage` and `typist audit` print the names of people and channels beside their ids, if Slack says them."""
+"""`typist usage`, `audit` and `mcp` print the names of people and channels beside their ids, if Slack says them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
+from bot.core.tool_calls import CallState, RecordedCall
 from bot.errors import EndReason
 from bot.models.stream import Usage
 from bot.store import Stores
@@ -46,6 +47,22 @@ async def test_audit_names_people_and_channels_below_its_table(tmp_path: Path, e
     assert (code, out.splitlines()[-1]) == (0, "U0ADA: Ada\ufffd[2J  C0GENERAL: #general")
     code, out, _ = await forked_command(tmp_path, "audit", "--json", env=env)
     assert (code, "general" in out) == (0, False)
+
+
+async def test_mcp_names_the_channels_and_admins_of_allowed_tools(tmp_path: Path, env: dict[str, str]) -> None:
+    store = await Stores.open(env["DATABASE_URL"], "w1", SystemClock())
+    for user_id in ("U0ADA", "U0GONE"):
+        call = RecordedCall(0, 0, "", f"it__{user_id}", {}, "", CallState.ASKED)
+        await store.approvals.allow_always(ThreadKey("T0SANDBOX", "C0GENERAL", None), call, user_id)
+    await store.close()
+    (tmp_path / "mcp.json").write_text('{"mcpServers": {"it": {"command": "/no/such/command"}}}')
+    code, out, err = await forked_command(tmp_path, "mcp", env={**env, "BOT_MCP_CONFIG": "mcp.json"})
+    lines = sorted(line.partition(" on ")[0] for line in out.splitlines()[-2:])
+    assert (code, err) == (0, "")
+    assert lines == [
+        "C0GENERAL #general it__U0ADA by U0ADA Ada\ufffd[2J",
+        "C0GENERAL #general it__U0GONE by U0GONE",
+    ]
 
 
 @pytest.mark.parametrize("command", [("usage", "--by", "user"), ("audit",)])
