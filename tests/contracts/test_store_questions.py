@@ -49,6 +49,13 @@ async def test_message_with_words_or_files_is_a_question_and_an_empty_one_only_u
     assert not await store.question_queue.edit(EDITED, "3.0"), "it is deleted"
 
 
+async def test_question_that_arrives_after_its_deletion_is_not_asked(store: Stores) -> None:
+    assert not await delete_question(store, 1)
+    assert not await delete_question(store, 1), "Slack delivers a deletion twice"
+    assert await store.question_queue.enqueue("Ev1", asked(1)) is None
+    assert await store.question_queue.enqueue("Ev2", replace(asked(1), ts="1.5")), "another message"
+
+
 async def test_deleted_question_leaves_no_file_to_answer_about(store: Stores) -> None:
     job_id = await enqueued(store, replace(asked(1), text="", files=(FILE,)))
     assert await store.worker_queue.finish(await one(store), DONE, YES)

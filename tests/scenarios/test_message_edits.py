@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from bot.store.queue.claim import RESTARTS_AT_ONCE
 from sandbox.server import Sandbox
+from sandbox.socket_mode import Delivery
 from sandbox.workspace import Message, Session
 from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
@@ -32,6 +34,10 @@ async def growing_reply(stage: Stage, asked: str, words: str = "The old") -> Mes
         lambda: [message for message in stage.bots("general", asked) if words in shown(message)], 15
     )
     return matching[0]
+
+
+def _is_acknowledged(delivery: Delivery) -> bool:
+    return delivery.acked_at_s is not None
 
 
 async def all_taken(stage: Stage) -> None:
@@ -234,3 +240,21 @@ async def test_asker_who_deletes_the_question_is_not_mentioned(pinging: Stage) -
     await all_taken(stage)
     assert not any(map(growing, bots_left(stage)))
     assert texts.ANSWER_READY not in str(bots_left(stage))
+
+
+async def test_question_that_slack_delivers_after_its_deletion_is_not_answered(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    """Nobody heard of the question at first, and Slack's next try comes after that of the deletion."""
+    stage = Stage(sandbox, vendor)
+    asked = await stage.mention("what is it?")
+    await sandbox.delete("general", asked)
+    async with running(settings):
+        *originals, deletion = sandbox.deliveries
+        for delivery in (deletion, *originals):
+            await sandbox.wait_for(lambda: sandbox.sockets.connections)
+            sandbox.redeliver(delivery.event_id)
+            await sandbox.wait_for(partial(_is_acknowledged, delivery))
+        await all_taken(stage)
+    assert len(vendor.requests) == 1, "only the later question is answered"
+    assert not bots_left(stage)

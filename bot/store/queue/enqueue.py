@@ -64,6 +64,9 @@ async def write_arrivals(
     for arrival in batch:
         if arrival.event_id in seen and first_events.setdefault(arrival.event_id, arrival) is arrival:
             first_messages.setdefault(_message(arrival.question), arrival)
+    for message in await _deleted(connection, first_messages):
+        log.debug("message %s ignored: it was deleted before it arrived", message[2])
+        del first_messages[message]
     for message in await _of_eager_bots(connection, [arrival.question for arrival in first_messages.values()], now):
         log.warning("message %s ignored: bot %s asks too often", message[2], first_messages[message].question.user_id)
         del first_messages[message]
@@ -85,6 +88,18 @@ async def write_arrivals(
 
 def _message(question: Question) -> tuple[str, str, str]:
     return question.thread.team_id, question.thread.channel_id, question.ts
+
+
+def deletion_of(team_id: str, channel_id: str, ts: str) -> str:
+    """Returns under which ID a message's deletion is recorded among the events, if it came before the message."""
+    return f"deletion {team_id} {channel_id} {ts}"
+
+
+async def _deleted(connection: AsyncConnection, messages: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Returns the messages that were deleted before they arrived."""
+    by_id = {deletion_of(*message): message for message in messages}
+    found = await connection.scalars(sa.select(seen_events.c.event_id).where(seen_events.c.event_id.in_(by_id)))
+    return [by_id[event_id] for event_id in found]
 
 
 async def _of_eager_bots(

@@ -23,11 +23,12 @@ from bot.store.database import Database, completes, reads, writes
 from bot.store.group_commit import GroupCommit
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.queue import batch
-from bot.store.queue.enqueue import Arrival, must_wait, write_arrivals
+from bot.store.queue.enqueue import Arrival, deletion_of, must_wait, write_arrivals
 from bot.store.rows import (
     file_values,
     has_content,
     in_thread,
+    insert_into,
     is_batched_with,
     is_begun,
     is_live,
@@ -37,7 +38,7 @@ from bot.store.rows import (
     question_of,
     same_thread,
 )
-from bot.store.schema import group_threads, jobs, thread_lines
+from bot.store.schema import group_threads, jobs, seen_events, thread_lines
 
 
 class QuestionQueue(WorkerOperations):
@@ -159,10 +160,15 @@ class QuestionQueue(WorkerOperations):
     async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
         """Removes a question, so that it isn't answered. Returns False if the message is not a question.
 
-        The reply is deleted, too, unless a person wrote after it.
+        The reply is deleted, too, unless a person wrote after it. Slack may deliver a message after its deletion, so a
+        message without a job is recorded as deleted, and becomes no question later.
         """
         row = await _at(connection, team_id, channel_id, ts)
-        if row is None or _is_no_question(row):
+        if row is None:
+            values = {"event_id": deletion_of(team_id, channel_id, ts), "seen_at": self._now()}
+            await connection.execute(insert_into(connection, seen_events).values(values).on_conflict_do_nothing())
+            return False
+        if _is_no_question(row):
             return False
         await self._worker.wake_all(connection)
         now = self._now()
