@@ -290,7 +290,7 @@ def _listen(
     commands = SlashCommands(stores, workspace, access, quota, cap_settings, defaults)
     register_commands(bolt, commands, shortcut)
     home = AppHome(stores, workspace, quota, cap_settings, access, defaults, shown_to_admins(settings))
-    welcome = Welcome(stores, workspace, access, shortcut, settings.welcome)
+    welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
     register_home_and_pane(bolt, home, answering.pane, welcome)
     register_caps(bolt, cap_settings, home, workspace.me.team_id)
     reactions = Reactions(stores, workspace, access, parts.private_notices, shortcut)

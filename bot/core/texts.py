@@ -1014,15 +1014,22 @@ PANE_SUGGESTIONS = {
 # The welcome
 
 WELCOME_IN_DIRECT_MESSAGE = "Hi! Write your question here, and I'll answer it. Or try one of these:"
-SEEN_IN_CHANNEL = (
-    "Everyone in this channel sees my answers. I read the thread that I'm asked in. To stop an answer, press *Stop* or "
-    "write “stop”. Write “stay quiet” in a thread, and I answer only mentions there."
+_STOP_OR_QUIET = (
+    "To stop an answer, press *Stop* or write “stop”. Write “stay quiet” in a thread, and I answer only mentions there."
 )
-"""Who sees what, and how to stop it, in mrkdwn."""
+SEEN_IN_CHANNEL = {
+    True: (
+        "Everyone in this channel sees my answers. I read the thread that I'm asked in, and messages of this channel "
+        f"when a question is about them. {_STOP_OR_QUIET}"
+    ),
+    False: f"Everyone in this channel sees my answers. I read the thread that I'm asked in. {_STOP_OR_QUIET}",
+}
+"""Who sees what, and how to stop it, in mrkdwn; by whether I may read the channel."""
 SEEN_IN_DIRECT_MESSAGE = (
     "Other people in Slack don't see this conversation. I read its last messages. To stop an answer, press *Stop* or "
     "write “stop”."
 )
+"""As SEEN_IN_CHANNEL."""
 SUGGESTION_TITLE = "Suggested prompt"
 SUGGESTION_GONE = "I don't offer that anymore. Please ask me in your own words."
 SUGGESTION_ASKED = "You asked that a moment ago."

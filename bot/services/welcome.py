@@ -51,13 +51,16 @@ class SuggestionPress:
 
 @dataclass(frozen=True)
 class Welcome:
-    """Welcomes channels and people, and asks the prompts that they press. `is_on`: whether it welcomes anybody."""
+    """Welcomes channels and people, and asks the prompts that they press."""
 
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
     shortcut: MessageShortcut
     is_on: bool
+    """Whether it welcomes anybody."""
+    reads_channel: bool
+    """Whether models may read the channel in which they are asked."""
     _background: Background = field(default_factory=Background, init=False)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -118,7 +121,7 @@ class Welcome:
             log.info("channel %s not welcomed: access is denied", invitation.thread.channel_id)
             return
         greeting = texts.welcome_in_channel(f"<@{self.workspace.me.user_id}>")
-        await self._post(invitation, greeting, texts.SEEN_IN_CHANNEL)
+        await self._post(invitation, greeting, texts.SEEN_IN_CHANNEL[self.reads_channel])
 
     async def _welcome_person(self, opening: Question) -> None:
         """Welcomes a person, unless they have written to the bot, as people did before it welcomed anybody."""

@@ -80,7 +80,7 @@ async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None
     invite(stage.sandbox)
     [welcome] = await welcomes(stage, "new")
     assert "Mention <@U0TYPIST> with your question" in welcome.text
-    assert texts.SEEN_IN_CHANNEL in shown(welcome)
+    assert texts.SEEN_IN_CHANNEL[True] in shown(welcome)
     assert buttons(welcome) == [f"{SUGGESTION}-{number}" for number in range(3)]
     stage.sandbox.workspace.leave("new", stage.sandbox.bot_user_id)
     invite(stage.sandbox)
@@ -88,6 +88,17 @@ async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None
     await delivered(stage)
     await stage.answers("random", await stage.mention(channel="random"))
     assert len(stage.bots("new")) == 1
+
+
+async def test_welcome_promises_to_read_no_more_than_the_bot_does(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    new_channel(sandbox)
+    async with running(replace(settings, read_channel=False)):
+        invite(sandbox)
+        [welcome] = await welcomes(Stage(sandbox, vendor), "new")
+    assert "I read the thread that I'm asked in. To stop" in shown(welcome)
+    assert "messages of this channel" in texts.SEEN_IN_CHANNEL[True]
 
 
 async def test_redelivered_event_after_a_restart_welcomes_nobody_twice(
