@@ -14,8 +14,7 @@ from bot.mcp.config import McpSetup
 from bot.mcp.connection import ServerDown
 from bot.mcp.definitions import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN, ListedTool, offered_names
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers
-from bot.models.prompt import Permission, ToolDefinition
-from bot.models.trust import OURS, TOOL, Origins
+from bot.models.prompt import OURS, TOOL, Origins, Permission, ToolDefinition
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""

@@ -27,8 +27,7 @@ from bot.core.files import (
 )
 from bot.core.prompt import Marks, PromptMessage
 from bot.documents.document import MAX_NEWLINES, Document, Kind, LeftOut, Part, decode_text
-from bot.models.prompt import PDF, Media, Prompt, Turn, newest_media_within, without_media
-from bot.models.tokens import TokenEstimate
+from bot.models.prompt import PDF, Media, Prompt, TokenEstimate, Turn, newest_media_within, without_media
 
 NOTES = File("F1", "notes.md")
 

@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from bot.models.events import ToolCall
 from bot.models.prompt import Prompt
-from bot.models.stream import ToolCall
 from bot.text import paired, paired_json
 
 RAW_CHARS = 2_000
