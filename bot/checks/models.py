@@ -7,8 +7,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import date
 
+from bot.checks import check_texts
 from bot.checks.report import Check, fail, ok, warn
-from bot.core import check_texts
 from bot.errors import EndReason, ProviderError
 from bot.models.events import Completion, Feature, ToolCall
 from bot.models.failures import Lookup, LookupOutcome

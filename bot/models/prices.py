@@ -31,6 +31,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from bot.models.events import Usage
+from bot.text import RepeatedKey, unique_members
 
 if TYPE_CHECKING:
     import genai_prices
@@ -83,9 +84,11 @@ def own_price(prices: Iterable[OwnPrice], model: str) -> OwnPrice | None:
 def parse_prices(text: str) -> tuple[OwnPrice, ...]:
     """Parses a file of own prices, in its order. Raises ValueError that says what is wrong with it."""
     try:
-        models = json.loads(text, parse_int=Decimal, parse_float=Decimal, object_pairs_hook=_without_repeats)
+        models = json.loads(text, parse_int=Decimal, parse_float=Decimal, object_pairs_hook=unique_members)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno} isn't JSON: {error.msg}") from None
+    except RepeatedKey as repeated:
+        raise ValueError(f"{str(repeated)!r} is there twice") from None
     except RecursionError:
         raise ValueError(f"objects are nested too deeply; {_FORM}") from None
     if not isinstance(models, dict) or not models:
@@ -132,14 +135,6 @@ def _prices(what: str, values: Any, others: set[str]) -> dict[str, Decimal]:
         if not isinstance(value, Decimal) or not 0 <= value <= _MOST:
             raise ValueError(f"{name} of {what!r} must be a number from 0 to {_MOST:,}")
     return usd
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
-    return values
 
 
 _NAMES = {
