@@ -42,13 +42,12 @@ from bot.markdown.pages import Pages
 from bot.markdown.preview import mrkdwn
 from bot.markdown.render import has_definitions, stable_prefix
 from bot.models.anthropic import MessagesReader
-from bot.models.effort_levels import EffortLevels, may_mean_effort, names_effort
+from bot.models.calls import CallIds, ChatToolCalls
+from bot.models.events import Citation
 from bot.models.failures import RequestAttempt
 from bot.models.openai import ResponsesReader
-from bot.models.optional_parameters import OptionalParameter, refused_parameters
-from bot.models.stream import Citation
-from bot.models.think_tags import ThinkTags
-from bot.models.tool_calls import CallIds, ChatToolCalls
+from bot.models.setup import EffortLevels, OptionalParameter, may_mean_effort, names_effort, refused_parameters
+from bot.models.streams import ThinkTags
 from bot.reply import attachments
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView

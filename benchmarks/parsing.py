@@ -15,11 +15,10 @@ from contextlib import aclosing
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job
 from bot.models import anthropic, openai
-from bot.models.fallback import Fallback
 from bot.models.model import Provider
-from bot.models.model_setup import RequestOptions, VendorSettings
 from bot.models.prompt import Prompt, Turn
-from bot.models.stall import Stall
+from bot.models.setup import RequestOptions, VendorSettings
+from bot.models.wrappers import Fallback, Stall
 from bot.reply.answer import Answer
 from bot.reply.reply import Reply
 from tests.streams import speech

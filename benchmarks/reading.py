@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import SystemClock
 from bot.core.tool_calls import READ_CHANNEL
-from bot.models.tokens import TokenEstimate
+from bot.models.prompt import TokenEstimate
 from bot.settings import read
 from sandbox.server import Sandbox
 from sandbox.workspace import Message

@@ -31,12 +31,11 @@ from bot.core.tool_calls import READ_CHANNEL, SLACK
 from bot.core.triage import Engagement
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
-from bot.models.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
-from bot.models.own_prices import OwnPrice, parse_prices
-from bot.models.prices import ModelPrices
+from bot.models.events import Usage
+from bot.models.prices import ModelPrices, OwnPrice, parse_prices
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS, Cloud, VendorEntry, unmoderated_models
-from bot.models.stream import Usage
+from bot.models.setup import ModelSetup, Moderation, RequestOptions, VendorSettings
 
 ENV_FILE = Path(".env")
 _MASK = "***"

@@ -43,6 +43,23 @@ def paired_json(value: Any) -> Any:
     return value
 
 
+class RepeatedKey(ValueError):
+    """A JSON object has a key twice. `str()` is the key."""
+
+
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns a JSON object, as json.loads hands over its members. Raises RepeatedKey.
+
+    Of a key that it has twice, some readers take the first value and others the last.
+    """
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise RepeatedKey(key)
+        members[key] = value
+    return members
+
+
 class Pairing:
     """Repairs a text that comes in deltas. The first half of a pair is held back until the next delta."""
 

@@ -26,7 +26,7 @@ from bot.core.channel_settings import DefaultSettings
 from bot.core.tool_calls import READ_CHANNEL, SLACK
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.models.model import Models
-from bot.models.prompt import WebSearch
+from bot.models.prompt import TokenEstimate, WebSearch, room_for_results
 from bot.models.registry import (
     all_take_pdfs,
     decider_settings,
@@ -35,7 +35,6 @@ from bot.models.registry import (
     open_models,
     resolved,
 )
-from bot.models.tokens import TokenEstimate, room_for_results
 from bot.reply.workspace import Workspace
 from bot.services import metrics
 from bot.services.access_control import AccessControl, PrivateNotices
@@ -174,7 +173,7 @@ async def _gate(parts: _Parts, quota: Quota) -> AsyncIterator[Gate | None]:
         yield None
         return
     # Only now: it imports OpenAI's SDK.
-    from bot.models.decisions import Decider
+    from bot.models.openai import Decider
 
     async with aclosing(Decider(settings)) as decider:
         yield Gate(decider, parts.workspace, quota, parts.estimate)

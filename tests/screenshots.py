@@ -21,7 +21,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from bot.core import texts
 from bot.core.caps import parse_caps
 from bot.mcp.config import McpSetup
-from bot.models.model_setup import VendorSettings
+from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from sandbox.page.guide import Guide
 from sandbox.server import Sandbox

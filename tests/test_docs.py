@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core import check_texts, texts
+from bot.checks import check_texts
+from bot.core import texts
 from bot.core.job import TRANSITIONS, State
 from bot.slack.manifest import AGENT_SCOPE, scopes_of
 from bot.store.schema import metadata

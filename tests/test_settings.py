@@ -14,10 +14,10 @@ from packaging.requirements import Requirement
 from bot import settings
 from bot.core.access import UserKind
 from bot.errors import SettingsError
-from bot.models.model_setup import VendorSettings
+from bot.models.events import Usage
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS
-from bot.models.stream import Usage
+from bot.models.setup import VendorSettings
 from bot.settings import Settings, install_command
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"

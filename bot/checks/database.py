@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bot.checks import check_texts
 from bot.checks.report import Check, fail, ok, skipped, warn
-from bot.core import check_texts
 from bot.isolation import others_may_read
 from bot.store.engine import READS, answered_within, create_engine, database_file, reason_of
 from bot.store.listening import Report, read_reports

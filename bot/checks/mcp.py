@@ -2,13 +2,12 @@
 
 import asyncio
 
+from bot.checks import check_texts
 from bot.checks.report import Check, ok, warn
 from bot.clock import Clock
-from bot.core import check_texts
 from bot.mcp.config import ServerConfig, StdioTransport, ToolRules
-from bot.mcp.connection import ServerDown
-from bot.mcp.definitions import offered_names
-from bot.mcp.server import open_servers
+from bot.mcp.definitions import DOWN_NO_ANSWER, offered_names
+from bot.mcp.server import ServerDown, open_servers
 
 WITHIN_S = 11.0
 """Longer than a server takes that ignores the newest protocol, and shorter than the bound of any check."""
@@ -29,7 +28,7 @@ async def check_server(config: ServerConfig, rules: ToolRules, clock: Clock) -> 
         except (ServerDown, TimeoutError) as error:
             is_process = isinstance(config.transport, StdioTransport)
             fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
-            return warn(line, check_texts.mcp_down(config.name, str(error) or check_texts.MCP_NO_ANSWER), fix)
+            return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
     tools = {}
     for name in named:
         rule = rules.rule_for(name)

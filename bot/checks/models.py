@@ -7,14 +7,14 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import date
 
+from bot.checks import check_texts
 from bot.checks.report import Check, fail, ok, warn
-from bot.core import check_texts
 from bot.errors import EndReason, ProviderError
-from bot.models.lookup import Lookup, LookupOutcome
-from bot.models.model_setup import ModelSetup
+from bot.models.events import Completion, Feature, ToolCall
+from bot.models.failures import Lookup, LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, Cloud, VendorEntry, open_models, resolved
-from bot.models.stream import Completion, Feature, ToolCall
+from bot.models.setup import ModelSetup
 
 TRANSCRIPTION = "transcription"
 _RATE = 16_000

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from bot.core import check_texts
+from bot.checks import check_texts
 
 
 class CheckStatus(StrEnum):

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.checks import check_texts
 from bot.checks.report import Check, CheckReport, fail, skipped
-from bot.core import check_texts
 from bot.errors import TypistError, trace_of
 
 WITHIN_S = 12.0

@@ -21,9 +21,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
+from bot.checks import check_texts
 from bot.checks.report import Check, CheckStatus, fail, ok, skipped, warn
 from bot.clock import Clock
-from bot.core import check_texts
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import Installation, SlackClient
 from bot.slack.format.payload import json_object, string

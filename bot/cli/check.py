@@ -15,9 +15,9 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from bot import isolation, logs, settings
+from bot.checks import check_texts
 from bot.checks.report import Check, CheckReport, fail, ok, warn
 from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand
-from bot.core import check_texts
 from bot.errors import SettingsError
 from bot.settings import Settings, model_setup, models_in_use
 

@@ -21,12 +21,13 @@ from typing import Any
 from urllib.parse import quote
 
 from bot import logs, settings
+from bot.checks import check_texts
 from bot.checks.report import Check, CheckStatus, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
-from bot.core import check_texts, texts
+from bot.core import texts
 from bot.errors import RateLimited, Refused, SettingsError
-from bot.models.model_setup import VendorSettings
 from bot.models.registry import VENDORS
+from bot.models.setup import VendorSettings
 from bot.settings import TOKEN_KINDS, WHERE, Settings
 from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 

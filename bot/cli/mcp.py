@@ -116,9 +116,8 @@ async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
 async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], dict[str, str]]:
     """Returns the tools by name, and why servers are down, by server."""
     from bot.clock import SystemClock
-    from bot.mcp.connection import ServerDown
     from bot.mcp.definitions import offered_names
-    from bot.mcp.server import open_servers
+    from bot.mcp.server import ServerDown, open_servers
 
     listed: dict[str, ListedTool] = {}
     down = {}

@@ -8,7 +8,7 @@ from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.job import RecordedMessage
 from bot.errors import EndReason
-from bot.models.stream import Citation
+from bot.models.events import Citation
 
 
 class ReplyAction(StrEnum):

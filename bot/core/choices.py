@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.core.tool_calls import visible
-from bot.models.prompt import READS_ONLY, ToolDefinition
-from bot.models.stream import ToolCall
-from bot.models.trust import OURS
+from bot.models.events import ToolCall
+from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 
 NAME = "offer_choices"
 """No owner stands before it, so no MCP server has a tool of this name."""

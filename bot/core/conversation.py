@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.models.trust import UNKNOWN, Origins
+from bot.models.prompt import UNKNOWN, Origins
 
 
 def is_direct(channel_id: str) -> bool:

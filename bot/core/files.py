@@ -21,8 +21,7 @@ from bot.core.conversation import File, Question, without_address
 from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, two_ends
 from bot.documents.document import Document, Kind, LeftOut, Part, Refusal
 from bot.markdown.escaping import fenced
-from bot.models.prompt import MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
-from bot.models.trust import FILE
+from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
 
 MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20

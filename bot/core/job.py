@@ -98,9 +98,8 @@ from bot.core.conversation import Question
 from bot.core.pacing import Learned
 from bot.core.tool_calls import Decided, Step
 from bot.errors import EndReason
-from bot.models.prompt import Effort
-from bot.models.stream import Citation, Usage
-from bot.models.trust import UNKNOWN, Origins
+from bot.models.events import Citation, Usage
+from bot.models.prompt import UNKNOWN, Effort, Origins
 
 
 class Status(StrEnum):
@@ -280,7 +279,7 @@ class End:
     sources: Sequence[Citation] = ()
     """The web pages that the answer cites."""
     origins: Origins = UNKNOWN
-    """What the model had read (models/trust.py)."""
+    """What the model had read (models/prompt.py)."""
     has_previous: bool = False
     """An earlier version of the answer is on record."""
     has_next: bool = False

@@ -2,7 +2,7 @@
 
 A suggested prompt that somebody presses is one, too, in the thread of its message or in a direct message. So is a
 choice that somebody presses below an answer (core/choices.py). A choice's words are not the presser's: a model
-wrote them, which may have read anything. So they count as quoted (models/trust.py), and the asker's own words say that
+wrote them, which may have read anything. So they count as quoted (models/prompt.py), and the asker's own words say that
 they chose.
 """
 

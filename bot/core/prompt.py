@@ -49,8 +49,7 @@ from bot.core.tool_calls import visible
 from bot.core.triage import SLACKS_OWN, Identity
 from bot.errors import NothingAsked
 from bot.markdown import lookalikes
-from bot.models.prompt import Media, Prompt, Turn
-from bot.models.trust import ASKERS, OTHERS, OURS, UNKNOWN, Origins, folded, of_answer
+from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Media, Origins, Prompt, Turn, folded, of_answer
 
 UNKNOWN_ZONE = "(the asker's time zone is unknown)"
 NAME_CHARS = 80

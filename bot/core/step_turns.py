@@ -17,9 +17,8 @@ from bot.core.conversation import Question, with_names, without_address
 from bot.core.job import FollowUp
 from bot.core.prompt import GO_ON_REQUEST, Marks, origins_of_text
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision, Item, RecordedCall, Step
-from bot.models.prompt import Prompt, TextPart, ToolResult, Turn, TurnPart
-from bot.models.stream import Opaque, ToolCall
-from bot.models.trust import OTHERS, OURS, TOOL, UNKNOWN, Origins, folded
+from bot.models.events import Opaque, ToolCall
+from bot.models.prompt import OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, TextPart, ToolResult, Turn, TurnPart, folded
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
 REPLIED_TO = (

@@ -30,7 +30,7 @@ from typing import Any
 
 import regex
 
-from bot.models.trust import UNKNOWN, Origins
+from bot.models.prompt import UNKNOWN, Origins
 
 SEPARATOR = "__"
 """Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""

@@ -21,9 +21,7 @@ from xml.parsers.expat import errors
 
 from bot import isolation
 from bot.documents import formats
-from bot.documents.document import Kind, Refusal
-from bot.documents.draft import Unreadable
-from bot.documents.limits import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_OF_MEMORY
+from bot.documents.document import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_OF_MEMORY, Kind, Refusal, Unreadable
 
 _LIBRARIES = {
     Kind.ARCHIVE: ("mammoth", "python_calamine", "xml.dom.expatbuilder"),

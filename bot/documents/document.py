@@ -1,19 +1,42 @@
 """Documents as text: office files, web pages, mails and PDFs as Markdown, and what the Markdown leaves out. Pure.
 
-bot/documents makes it of a file's bytes, in a process of its own, which also converts images.
+bot/documents makes it of a file's bytes, in a process of its own, which also converts images. Both sides know the
+limits of that process.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+MAX_DOCUMENT_BYTES = 64 * 2**20
+"""More than any file that is downloaded."""
+MEMORY_BYTES = 384 * 2**20
+"""Of addresses, which is more than of memory in use."""
+CPU_S = 6
+WALL_S = 8.0
+"""Also for a process that waits for a CPU."""
+MAX_OUTPUT_BYTES = 5 * 2**20
+"""More than MAX_CHARS take, and more than an image of MAX_IMAGE_BYTES in base64."""
+OUT_OF_MEMORY = 3
+"""The exit code of a process that couldn't get more memory."""
+MAX_IMAGE_BYTES = 3_700_000
+"""Anthropic accepts 5 MB of base64 per image: https://platform.claude.com/docs/en/build-with-claude/vision"""
+
+
+def is_accepted_image(content: bytes, media_type: str) -> bool:
+    """Returns whether vendors accept an image as it is: small enough, and of one frame.
+
+    Source of the bytes of WebP: https://developers.google.com/speed/webp/docs/riff_container, "Extended File Format".
+    """
+    may_move = media_type == "image/gif" or (content[12:16] == b"VP8X" and bool(content[20:21] and content[20] & 2))
+    return len(content) <= MAX_IMAGE_BYTES and not may_move
+
 
 MAX_CHARS = 1_000_000
 """The limit for a document's text. Of more, the beginning is read."""
 MAX_NAMES = 3
 """How many of the parts that were left out are named. The others are counted."""
-MAX_NEWLINES = 1_000_000
-"""How many of a text's line ends become newlines. A file of 20 MB may hold ten times as many, in 0.1 s."""
 _CHECKED_CHARS = 100_000
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
@@ -90,5 +113,76 @@ def decode_text(content: bytes) -> str | None:
         except UnicodeDecodeError:
             continue
         has_controls = "\0" in text or _CONTROLS.search(text, 0, _CHECKED_CHARS)
-        return None if has_controls else text.replace("\r\n", "\n", MAX_NEWLINES)
+        # A file of 20 MB may hold ten times as many line ends as characters are read, and replacing them takes 0.1 s.
+        return None if has_controls else text.replace("\r\n", "\n", MAX_CHARS)
     return None
+
+
+MAX_NAME_CHARS = 60
+_SPACE = re.compile(r"\s+")
+
+
+class Unreadable(Exception):
+    """The document can't be read."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+
+
+class Full(Exception):
+    """The limit for a document's text is reached."""
+
+
+class Draft:
+    """Collects a document's blocks."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._room = MAX_CHARS
+        self._left_out: dict[Part, LeftOut] = {}
+
+    def add(self, text: str, end: str = "\n\n") -> None:
+        """Adds a block, or a line with the end "\\n". Raises Full."""
+        text = text.strip("\n")
+        if not text.strip():
+            return
+        if len(end) > 1:
+            self._end_lines()
+        self._pieces.append(text[: self._room] + end)
+        self._room -= len(text) + len(end)
+        if self._room <= 0:
+            self.leave_out(Part.END)
+            raise Full
+
+    def table(self, rows: Iterable[Sequence[str]]) -> None:
+        """Adds a table, whose first row is its header. Empty rows and the empty ends of rows are dropped."""
+        self._end_lines()
+        is_header = True
+        for row in rows:
+            cells = [_SPACE.sub(" ", cell).strip().replace("|", "\\|") for cell in row]
+            while cells and not cells[-1]:
+                cells.pop()
+            if cells:
+                self.add(f"| {' | '.join(cells)} |", "\n")
+                if is_header:
+                    self.add(f"|{'---|' * len(cells)}", "\n")
+                is_header = False
+        self._end_lines()
+
+    def leave_out(self, part: Part, names: Sequence[str] = (), count: int = 1) -> None:
+        """Notes that something is left out: these, or without names that many."""
+        if not (count := len(names) or count):
+            return
+        before = self._left_out.get(part, LeftOut(part, 0))
+        short = (_SPACE.sub(" ", name).strip()[:MAX_NAME_CHARS] for name in names[:MAX_NAMES])
+        self._left_out[part] = LeftOut(part, before.count + count, (*before.names, *short)[:MAX_NAMES])
+
+    def _end_lines(self) -> None:
+        """Adds the empty line without which Markdown would join the next block to these lines."""
+        if self._pieces and not self._pieces[-1].endswith("\n\n"):
+            self._pieces[-1] += "\n"
+
+    def document(self) -> Document:
+        """Returns what was collected."""
+        return Document("".join(self._pieces).strip("\n"), tuple(self._left_out.values()))

@@ -3,10 +3,19 @@
 import re
 from contextlib import suppress
 
-from bot.documents import mail, markup, open_document, pdf, rich_text, sheets, slides, word
-from bot.documents.archive import Archive
-from bot.documents.document import Document, Kind, Refusal, decode_text
-from bot.documents.draft import Draft, Full, Unreadable
+from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable, decode_text
+from bot.documents.office import (
+    PRESENTATION,
+    WORD_DOCUMENT,
+    Archive,
+    parsed,
+    read_csv,
+    read_open_document,
+    read_sheets,
+    read_slides,
+    read_word,
+)
+from bot.documents.text import read_html, read_mail, read_pdf, read_rtf
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 _HTML_HEAD_BYTES = 2_048
@@ -17,7 +26,24 @@ def read(kind: Kind, content: bytes) -> Document:
     draft = Draft()
     # The draft says so.
     with suppress(Full):
-        _add(kind, content, draft)
+        match kind:
+            case Kind.ARCHIVE:
+                _add_archive(content, draft)
+            case Kind.OLE:
+                _add_ole(content, draft)
+            case Kind.FLAT_ODF:
+                root = parsed(content)
+                read_open_document(root, root, draft)
+            case Kind.RTF:
+                read_rtf(content, draft)
+            case Kind.HTML:
+                read_html(_html(content), draft)
+            case Kind.MAIL:
+                read_mail(content, draft)
+            case Kind.CSV:
+                read_csv(content, draft)
+            case Kind.PDF:
+                read_pdf(content, draft)
     return draft.document()
 
 
@@ -26,39 +52,20 @@ def charsets(content: bytes) -> list[str]:
     return [name.decode() for name in dict.fromkeys(_CHARSET.findall(content))][:20]
 
 
-def _add(kind: Kind, content: bytes, draft: Draft) -> None:
-    match kind:
-        case Kind.ARCHIVE:
-            _add_archive(content, draft)
-        case Kind.OLE:
-            _add_ole(content, draft)
-        case Kind.FLAT_ODF:
-            open_document.read_flat(content, draft)
-        case Kind.RTF:
-            rich_text.read(content, draft)
-        case Kind.HTML:
-            markup.read(_html(content), draft)
-        case Kind.MAIL:
-            mail.read(content, draft)
-        case Kind.CSV:
-            sheets.read_csv(content, draft)
-        case Kind.PDF:
-            pdf.read(content, draft)
-
-
 def _add_archive(content: bytes, draft: Draft) -> None:
     archive = Archive(content)
     mimetype = archive.bytes_of("mimetype").strip()
-    if "META-INF/manifest.xml" in archive.names:
-        open_document.check_protection(archive)
-    if any(archive.matching(word.DOCUMENT)):
-        word.read(archive, draft)
-    elif slides.PRESENTATION in archive.names:
-        slides.read(archive, draft)
+    if b"encryption-data" in archive.bytes_of("META-INF/manifest.xml"):
+        raise Unreadable(Refusal.PROTECTED)
+    if any(archive.matching(WORD_DOCUMENT)):
+        read_word(archive, draft)
+    elif PRESENTATION in archive.names:
+        read_slides(archive, draft)
     elif {"xl/workbook.xml", "xl/workbook.bin"} & set(archive.names) or mimetype.endswith(b".spreadsheet"):
-        sheets.read(content, archive, draft)
+        read_sheets(content, archive, draft)
     elif b".opendocument." in mimetype and "content.xml" in archive.names:
-        open_document.read(archive, draft)
+        root = archive.xml("content.xml")
+        read_open_document(root, archive.xml("styles.xml") if "styles.xml" in archive.names else root, draft)
     else:
         raise Unreadable(Refusal.KIND)
 
@@ -69,7 +76,7 @@ def _add_ole(content: bytes, draft: Draft) -> None:
         raise Unreadable(Refusal.PROTECTED)
     if not any(name.encode("utf-16-le") in content for name in ("Workbook", "Book")):
         raise Unreadable(Refusal.KIND)
-    sheets.read(content, None, draft)
+    read_sheets(content, None, draft)
 
 
 def _html(content: bytes) -> str:
@@ -78,7 +85,6 @@ def _html(content: bytes) -> str:
             return content.decode(charset)
         except (LookupError, UnicodeDecodeError):
             continue
-    text = decode_text(content)
-    if text is None:
+    if (text := decode_text(content)) is None:
         raise Unreadable(Refusal.KIND)
     return text

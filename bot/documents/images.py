@@ -4,9 +4,7 @@ import io
 
 from PIL import Image, ImageOps
 
-from bot.documents.document import Refusal
-from bot.documents.draft import Unreadable
-from bot.documents.limits import MAX_IMAGE_BYTES
+from bot.documents.document import MAX_IMAGE_BYTES, Refusal, Unreadable
 
 LOOKED_AT_PIXELS = 2048
 """The longer side. Vendors scale larger images down themselves."""

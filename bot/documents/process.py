@@ -20,8 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.documents.document import Document, Kind, LeftOut, Part, Refusal
-from bot.documents.limits import MAX_OUTPUT_BYTES, OUT_OF_MEMORY, WALL_S
+from bot.documents.document import MAX_OUTPUT_BYTES, OUT_OF_MEMORY, WALL_S, Document, Kind, LeftOut, Part, Refusal
 
 _ROOT = Path(__file__).parents[2]
 _CHUNK_BYTES = 64 * 1024

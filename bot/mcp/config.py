@@ -30,7 +30,12 @@ from urllib.parse import urlsplit
 from bot.core.tool_calls import SEPARATOR, full_name, owner_of
 from bot.errors import SettingsError
 from bot.models.prompt import Permission, ToolRule
+from bot.text import RepeatedKey, unique_members
 
+MAX_MESSAGE_BYTES = 8_000_000
+"""Of one line, one event or one body. Enough for the images of most tools, though Typist doesn't pass them on."""
+TOO_LONG = f"exceeded the {MAX_MESSAGE_BYTES} byte limit"
+"""Stands in each error that tells of a longer message. The SDK's error about events has these words."""
 MAX_SERVER_NAME_CHARS = 32
 MAX_SERVERS = 10
 """The check boxes of one field in Slack."""
@@ -134,11 +139,11 @@ def read_setup(path: Path, env: Mapping[str, str]) -> McpSetup:
 def _content(path: Path) -> object:
     """Returns the file's JSON. Raises SettingsError."""
     try:
-        return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_without_twins)
+        return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=unique_members)
     except FileNotFoundError:
         problem = f"there is no file {path}. Create it, or leave BOT_MCP_CONFIG empty"
-    except _Twin as twin:
-        problem = f'{path.name} has "{twin}" twice in one object. Remove one of them'
+    except RepeatedKey as repeated:
+        problem = f'{path.name} has "{repeated}" twice in one object. Remove one of them'
     except json.JSONDecodeError as error:
         problem = f"{path.name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
     except (UnicodeDecodeError, RecursionError):
@@ -149,19 +154,6 @@ def _content(path: Path) -> object:
         problem = f"{path} can't be read: {error.strerror}"
     # Not chained: the error may have the file's text.
     raise SettingsError([f"BOT_MCP_CONFIG: {problem}."]) from None
-
-
-class _Twin(Exception):
-    """A key that an object has twice."""
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise _Twin(key)
-        values[key] = value
-    return values
 
 
 @dataclass(frozen=True)
@@ -332,11 +324,3 @@ def _is_url(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-
-
-MAX_MESSAGE_BYTES = 8_000_000
-"""Of one line, one event or one body. Enough for the images of most tools, though Typist doesn't pass them on."""
-
-
-TOO_LONG = f"exceeded the {MAX_MESSAGE_BYTES} byte limit"
-"""Stands in each error that tells of a longer message. The SDK's error about events has these words."""

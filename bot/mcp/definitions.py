@@ -61,12 +61,12 @@ class ListedTool:
     @property
     def offered_description(self) -> str:
         """The description as a model reads it."""
-        return _visible_prose(self.description)
+        return visible(self.description)[:MAX_DESCRIPTION_CHARS]
 
     @property
     def offered_parameters(self) -> dict[str, Any]:
         """The parameters' schema as a model reads it. Names and values of parameters stay as they are."""
-        return {key: _visible_value(key, value) for key, value in self.parameters.items()}
+        return {key: _visible(value, key) for key, value in self.parameters.items()}
 
     @property
     def is_too_large(self) -> bool:
@@ -90,7 +90,8 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
         else:
             changed.setdefault(plain[:MAX_NAME_CHARS], []).append(tool)
     for plain, alike in changed.items():
-        if plain not in named and len(alike) == 1 and not _is_cut(server, alike[0]):
+        is_whole = len(full_name(server, alike[0].name)) <= MAX_NAME_CHARS
+        if plain not in named and len(alike) == 1 and is_whole:
             named[plain] = alike[0]
             continue
         for tool in alike:
@@ -99,57 +100,36 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     return named
 
 
-def _is_cut(server: str, tool: ListedTool) -> bool:
-    return len(full_name(server, tool.name)) > MAX_NAME_CHARS
-
-
-def _visible_prose(text: str) -> str:
-    return visible(text)[:MAX_DESCRIPTION_CHARS]
-
-
-def _visible_value(key: str, value: Any) -> Any:
-    return _visible_prose(value) if key in _PROSE and isinstance(value, str) else _visible_schema(value)
-
-
-def _visible_schema(schema: Any) -> Any:
+def _visible(schema: Any, key: str = "") -> Any:
+    """Returns a part of a schema with its prose as it appears. `key`: where it stands in an object."""
     match schema:
+        case str() if key in _PROSE:
+            return visible(schema)[:MAX_DESCRIPTION_CHARS]
         case dict():
-            return {key: _visible_value(key, value) for key, value in schema.items()}
+            return {name: _visible(value, name) for name, value in schema.items()}
         case list():
-            return [_visible_schema(item) for item in schema]
+            return [_visible(item) for item in schema]
     return schema
 
 
+DOWN_CLOSED = "the connection is closed"
+DOWN_NO_ANSWER = "no answer in time"
+DOWN_TOO_LONG = "it sent more than 8 MB at once"
+"""Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""
 CALL_DENIED = "This tool may not be used here. Do without it."
-
-
 CALL_LOST = (
     "Nobody knows whether this call happened: the connection to the tool was lost, or its time was up. "
     "Don't repeat the call. Say that it may or may not have happened."
 )
-
-
 CALL_LOST_READ_ONLY = "The tool did not answer: the connection was lost, or its time was up."
-
-
 DEFINITION_CHANGED = "This tool has changed since it was offered, so the call was not made."
-
-
 RESULT_UNREADABLE = "The tool ran, but its result can't be read. Don't repeat the call."
-
-
 RESULT_TOO_LONG = (
     "The tool's server sent more than Typist reads at once (8 MB), so there is no result. The call may have happened: "
     "don't repeat it. If the tool can return less, say so."
 )
-
-
 SERVER_BUSY = "The tool's server has too many calls at once, so this call was not made."
-
-
 SERVER_DOWN = "The tool's server can't be reached, so the call was not made. Do without it."
-
-
 NOTHING = "(The tool returned nothing.)"
 
 

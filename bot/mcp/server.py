@@ -2,28 +2,57 @@
 
 A call is sent once. What is known about its end depends on where it broke: before it was sent, it failed; after that,
 only the server knows, and it is UNKNOWN unless an admin declared the tool read-only.
+
+The SDK wants the task that opened a connection to close it, and breaks that task off when the server dies. So each
+connection has a task of its own (`ServerConnection.keep`), which does nothing but open, wait and close. Calls come from
+other tasks: when the server dies, they fail and nothing else does.
+
+Processes of ours have a transport of ours, whose messages are lines on stdin and stdout. The SDK's reads lines of any
+length into memory, and gives a process more time to end than Typist has itself. Ours bounds both. It also tells when a
+process has closed its stdout, so that the next call goes to a new process instead of being lost.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
-from mcp import MCPError
-from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
+import anyio
+import httpx2
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp import Client, MCPError
+from mcp.client import Transport
+from mcp.client.stdio import get_default_environment
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
+from mcp_types import (
+    CONNECTION_CLOSED,
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
 from bot.backoff import Backoff
 from bot.clock import Clock
 from bot.core.tool_calls import CallResult, CallState
-from bot.mcp.config import ServerConfig
-from bot.mcp.connection import ServerConnection, ServerDown, is_too_long
+from bot.errors import trace_of
+from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import (
     CALL_LOST,
     CALL_LOST_READ_ONLY,
+    DOWN_CLOSED,
+    DOWN_NO_ANSWER,
+    DOWN_TOO_LONG,
     RESULT_TOO_LONG,
     RESULT_UNREADABLE,
     SERVER_BUSY,
@@ -32,12 +61,219 @@ from bot.mcp.definitions import (
     text_of,
 )
 
+log = logging.getLogger(__name__)
+
+
+START_WITHIN_S = 20.0
+"""From the start of a server to the list of its tools. A server that ignores the newest protocol takes half of it."""
+LIST_WITHIN_S = 4.0
+MAX_LISTED_TOOLS = 1_000
+"""Each question compares all of a server's tools with those that an admin agreed to."""
+MAX_PAGES = 20
+"""A list of tools has at most so many pages, so that it ends."""
+
+
+class TooManyTools(Exception):
+    """A server lists more than MAX_LISTED_TOOLS."""
+
+
+class ServerDown(Exception):
+    """A server can't be used now. `str()` says why, without a secret."""
+
+
+class ServerConnection:
+    """A connection that is used until it is lost or retired."""
+
+    def __init__(self, config: ServerConfig, clock: Clock, over: Callable[["ServerConnection"], None]) -> None:
+        """Builds a connection that nobody keeps yet. `over` is called once `reason` is known, before anybody else."""
+        self._config = config
+        self._clock = clock
+        self._over = over
+        self._client: Client | None = None
+        self._status = 0
+        """Of the last response."""
+        self._is_line_too_long = False
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._retired = asyncio.Event()
+        self._opened_or_failed = asyncio.Event()
+        self._reason = ""
+        self._listing = asyncio.Lock()
+        self._listed_at = 0.0
+        self._tools: tuple[ListedTool, ...] = ()
+        self.opened_at: float | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a call may use it, or wait until it may."""
+        return not (self._retired.is_set() or self._reason)
+
+    @property
+    def reason(self) -> str:
+        """Why the connection is over, "" until then."""
+        return self._reason
+
+    def retire(self) -> None:
+        """Lets calls under way end, and then closes the connection."""
+        self._retired.set()
+
+    def end(self) -> None:
+        """Closes the connection at once; calls under way fail."""
+        self._retired.set()
+        self._idle.set()
+
+    async def keep(self) -> None:
+        """Opens the connection, keeps it until it is lost or retired, and closes it. Raises nothing."""
+        try:
+            async with asyncio.timeout(START_WITHIN_S) as start, self._open() as client:
+                self._tools = await _list(client)
+                start.reschedule(None)
+                self._listed_at = self.opened_at = self._clock.monotonic()
+                self._client = client
+                self._opened_or_failed.set()
+                await self._retired.wait()
+                await self._idle.wait()
+                self._client = None
+        except (Exception, BaseExceptionGroup) as error:
+            self._reason = self._reason_of(error)
+            log.warning("MCP server %s is down: %s", self._config.name, self._reason)
+        finally:
+            self._reason = self._reason or DOWN_CLOSED
+            self._client = None
+            self._over(self)
+            self._opened_or_failed.set()
+
+    async def ready(self) -> None:
+        """Waits until the connection is open. Raises ServerDown."""
+        await self._opened_or_failed.wait()
+        if self._reason:
+            raise ServerDown(self._reason)
+
+    async def tools(self, max_age_s: float) -> tuple[ListedTool, ...]:
+        """Returns the server's tools as it listed them in the last so many seconds. Raises ServerDown."""
+        await self.ready()
+        async with self._listing:
+            if self._clock.monotonic() - self._listed_at > max_age_s:
+                with self.in_use() as client:
+                    try:
+                        async with asyncio.timeout(LIST_WITHIN_S):
+                            self._tools = await _list(client)
+                    except Exception as error:
+                        self.retire()
+                        raise ServerDown(self._reason_of(error)) from error
+                self._listed_at = self._clock.monotonic()
+        return self._tools
+
+    @contextmanager
+    def in_use(self) -> Iterator[Client]:
+        """Gives the client for one request, during which a retired connection stays open. Raises ServerDown."""
+        if self._client is None:
+            raise ServerDown(self._reason or DOWN_CLOSED)
+        self._calls += 1
+        self._idle.clear()
+        try:
+            yield self._client
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Client]:
+        mode = "legacy" if self._config.legacy else "auto"
+        async with AsyncExitStack() as stack:
+            match self._config.transport:
+                case StdioTransport() as server:
+                    transport: Transport = stdio_transport(server, self._note_last_line)
+                case HttpTransport(url=url, headers=headers):
+                    web = await stack.enter_async_context(http_client(headers, self._note_status))
+                    transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
+            yield await stack.enter_async_context(Client(transport, mode=mode, cache=None))
+
+    def _note_status(self, status: int) -> None:
+        self._status = status
+
+    def _note_last_line(self, is_too_long: bool) -> None:
+        self._is_line_too_long |= is_too_long
+        self.retire()
+
+    def is_too_long(self, error: MCPError) -> bool:
+        """Returns whether an error means that a message of the server is too long to be read."""
+        return TOO_LONG in error.message or (error.code == CONNECTION_CLOSED and self._is_line_too_long)
+
+    def _reason_of(self, error: BaseException) -> str:
+        """Returns why a connection failed, without anything that the server said."""
+        match _first_of(error):
+            case TimeoutError():
+                return DOWN_NO_ANSWER
+            case FileNotFoundError():
+                return "its command was not found"
+            case OSError(errno=int(number)):
+                return os.strerror(number)
+            case ResponseTooLong():
+                return DOWN_TOO_LONG
+            case TooManyTools():
+                return "it lists more than 1,000 tools"
+            case httpx2.TransportError():
+                return "it can't be reached"
+            case MCPError() as answer:
+                return self._reason_of_answer(answer)
+            case unforeseen:
+                return trace_of(unforeseen)
+
+    def _reason_of_answer(self, error: MCPError) -> str:
+        is_http = isinstance(self._config.transport, HttpTransport)
+        if self.is_too_long(error):
+            return DOWN_TOO_LONG
+        if is_http and self._status >= HTTPStatus.BAD_REQUEST:
+            return f"HTTP {self._status}"
+        if error.code == CONNECTION_CLOSED:
+            return DOWN_CLOSED if is_http else "its process has ended"
+        return f"it answered with error {error.code}"
+
+
+async def _list(client: Client) -> tuple[ListedTool, ...]:
+    """Returns all tools that a server lists."""
+    tools: list[ListedTool] = []
+    cursor, chars = None, 0
+    for _ in range(MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        if len(tools) + len(page.tools) > MAX_LISTED_TOOLS:
+            raise TooManyTools
+        listed = [
+            ListedTool(
+                tool.name,
+                tool.description or "",
+                tool.input_schema,
+                tool.title or (tool.annotations.title if tool.annotations else None) or "",
+            )
+            for tool in page.tools
+        ]
+        tools += listed
+        chars += sum(len(tool.canonical) for tool in listed)
+        if chars > MAX_MESSAGE_BYTES:
+            raise ResponseTooLong
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return tuple(tools)
+
+
+def _first_of(error: BaseException) -> BaseException:
+    """Returns what failed first, of the groups in which the SDK reports it."""
+    while isinstance(error, BaseExceptionGroup):
+        others = [inner for inner in error.exceptions if not isinstance(inner, asyncio.CancelledError)]
+        error = (others or error.exceptions)[0]
+    return error
+
+
 MAX_CALLS = 8
 """Calls at once. Others wait, within their time."""
 LISTED_FOR_S = 60.0
 """How long a list of tools is trusted."""
 CLOSE_WITHIN_S = 2.5
-"""More than a process has that must be killed (bot/mcp/connection.py)."""
+"""More than a process has that must be killed: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
 BACKOFF = Backoff(1.0, 60.0)
 """How long nobody tries to connect after failures in a row. One failure is followed by a try at once."""
 STABLE_S = 60.0
@@ -47,8 +283,6 @@ _NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH)
 """Errors by which a server refuses a call before it runs."""
 _LOST = (CONNECTION_CLOSED, INVALID_REQUEST)
 """Errors after which a connection is of no use: INVALID_REQUEST comes for a session that the server forgot."""
-
-log = logging.getLogger(__name__)
 
 
 class McpServer:
@@ -133,7 +367,7 @@ class McpServer:
         except MCPError as error:
             if error.code in _LOST:
                 connection.retire()
-            if is_too_long(error):
+            if connection.is_too_long(error):
                 return replace(lost, text=RESULT_TOO_LONG), False
             return (CallResult.failed(error.message), True) if error.code in _NOT_RUN else (lost, False)
         except (RuntimeError, ValidationError):
@@ -186,3 +420,184 @@ async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIt
         yield servers
     finally:
         await servers.close()
+
+
+EXIT_WITHIN_S = 0.7
+"""How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""
+KILLED_WITHIN_S = 0.5
+POLL_S = 0.01
+
+Incoming = SessionMessage | Exception
+"""What the SDK's sessions read. Only messages come from here."""
+
+
+@asynccontextmanager
+async def stdio_transport(
+    server: StdioTransport, ended: Callable[[bool], None]
+) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
+    """Starts a server and yields the streams of its messages, as the SDK's client wants them; ends it with the context.
+
+    `ended` is called when no more messages will come, with whether the process sent a line that is too long.
+    """
+    process = await asyncio.create_subprocess_exec(
+        server.command,
+        *server.args,
+        env=get_default_environment() | dict(server.env),
+        stdin=PIPE,
+        stdout=PIPE,
+        # What a server writes to stderr may quote its arguments.
+        stderr=DEVNULL,
+        start_new_session=True,
+        limit=MAX_MESSAGE_BYTES,
+    )
+    to_session, incoming = anyio.create_memory_object_stream[Incoming]()
+    outgoing, from_session = anyio.create_memory_object_stream[SessionMessage]()
+    pipes = _Pipes(process, to_session, from_session, ended)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(pipes.read)
+        tasks.start_soon(pipes.write)
+        try:
+            yield incoming, outgoing
+        finally:
+            tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                incoming.close()
+                outgoing.close()
+                await _end(process)
+
+
+class _Pipes:
+    """Carries messages between a session and a process."""
+
+    def __init__(
+        self,
+        process: Process,
+        to_session: MemoryObjectSendStream[Incoming],
+        from_session: MemoryObjectReceiveStream[SessionMessage],
+        ended: Callable[[bool], None],
+    ) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self._to_session = to_session
+        self._from_session = from_session
+        self._ended = ended
+
+    async def read(self) -> None:
+        """Gives the session each line that is a message. Ends with the process, or with a line that is too long."""
+        is_too_long = False
+        with self._to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
+            while True:
+                try:
+                    line = await self._stdout.readline()
+                except ValueError:
+                    is_too_long = True
+                    break
+                if not line:
+                    break
+                try:
+                    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+                except ValidationError:
+                    log.debug("MCP server: line ignored, not a message")
+                    continue
+                await self._to_session.send(SessionMessage(message))
+        self._ended(is_too_long)
+
+    async def write(self) -> None:
+        """Writes the session's messages as lines. Ends with the session, or when the process closes its stdin."""
+        with self._from_session:
+            try:
+                async for outgoing in self._from_session:
+                    json = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
+                    self._stdin.write(json.encode() + b"\n")
+                    await self._stdin.drain()
+            except ConnectionError:
+                # It may still run, and answer nothing.
+                self._to_session.close()
+                self._ended(False)
+
+
+async def _end(process: Process) -> None:
+    """Closes stdin, and kills the process and its children in steps if it doesn't end by that."""
+    assert process.stdin is not None
+    process.stdin.close()
+    if not await _has_ended(process, EXIT_WITHIN_S):
+        _signal(process, signal.SIGTERM)
+        await _has_ended(process, EXIT_WITHIN_S)
+    # Of a process that has ended, children may be left.
+    _signal(process, signal.SIGKILL)
+    if not await _has_ended(process, KILLED_WITHIN_S):
+        log.warning("MCP server: process not killed: pid=%d", process.pid)
+    # A child that left the group may hold the pipes; nothing public closes our ends.
+    process._transport.close()  # type: ignore[attr-defined]
+    # What nobody read would stay in memory until the next full garbage collection.
+    assert process.stdout is not None
+    with anyio.move_on_after(KILLED_WITHIN_S):
+        while await process.stdout.read(MAX_MESSAGE_BYTES):
+            pass
+
+
+async def _has_ended(process: Process, within_s: float) -> bool:
+    # Not process.wait(), which also waits until the pipes are closed.
+    with anyio.move_on_after(within_s):
+        while process.returncode is None:  # noqa: ASYNC110
+            await anyio.sleep(POLL_S)
+    return process.returncode is not None
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    """Sends a signal to the process and its children: they share its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+CONNECT_S = 5.0
+"""How long a TCP connection may take. Responses are bounded by the calls."""
+
+
+class ResponseTooLong(httpx2.StreamError):
+    """A response's body is too long. The SDK answers the request with an error of this text."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The response {TOO_LONG}.")
+
+
+def http_client(headers: Mapping[str, str], answered: Callable[[int], None]) -> httpx2.AsyncClient:
+    """Returns a client that sends these headers and calls `answered` with the status of each response.
+
+    Responses are read up to a limit, compressed ones not at all.
+    """
+
+    async def bound(response: httpx2.Response) -> None:
+        answered(response.status_code)
+        # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
+        response.headers.pop("content-encoding", None)
+        kind = response.headers.get("content-type", "").lower()
+        # A stream of events may last for days. The SDK bounds each event.
+        if response.status_code != HTTPStatus.OK or not kind.startswith("text/event-stream"):
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = _Bounded(response.stream)
+
+    client = httpx2.AsyncClient(
+        headers=dict(headers), timeout=httpx2.Timeout(CONNECT_S, read=None), event_hooks={"response": [bound]}
+    )
+    client.headers["accept-encoding"] = "identity"
+    return client
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that breaks off where it gets too long."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        read_bytes = 0
+        async for chunk in self._stream:
+            read_bytes += len(chunk)
+            if read_bytes > MAX_MESSAGE_BYTES:
+                raise ResponseTooLong
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -11,11 +11,9 @@ from bot.core.conversation import Question
 from bot.core.tool_calls import CallResult, Pin, as_data, owner_of
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup
-from bot.mcp.connection import ServerDown
 from bot.mcp.definitions import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN, ListedTool, offered_names
-from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers
-from bot.models.prompt import Permission, ToolDefinition
-from bot.models.trust import OURS, TOOL, Origins
+from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
+from bot.models.prompt import OURS, TOOL, Permission, ToolDefinition
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
@@ -106,8 +104,8 @@ class McpTools:
 
     def _definition(self, name: str, tool: ListedTool, pin: Pin) -> ToolDefinition:
         rule = self._setup.rules.rule_for(name)
-        description = tool.offered_description
-        return ToolDefinition(name, description, tool.offered_parameters, tool.hash, _origins(pin), rule)
+        origins = OURS if pin.by_admin else TOOL
+        return ToolDefinition(name, tool.offered_description, tool.offered_parameters, tool.hash, origins, rule)
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
         """Returns a server's tools and their pins, without those that are new or have changed since an admin agreed.
@@ -121,16 +119,8 @@ class McpTools:
             for name, tool in named.items()
             if name in pins and pins[name].definition_hash == tool.hash
         }
-        self._report({(name, tool.hash) for name, tool in named.items() if name not in agreed}, server.name)
-        return agreed
-
-    def _report(self, quarantined: set[tuple[str, str]], server: str) -> None:
-        """Logs the tools that have just been quarantined."""
-        before = self._quarantined.get(server, set())
-        self._quarantined[server] = quarantined
-        for name, _ in sorted(quarantined - before):
+        quarantined = {(name, tool.hash) for name, tool in named.items() if name not in agreed}
+        for name, _ in sorted(quarantined - self._quarantined.get(server.name, set())):
             log.warning("MCP tool %s is new or has changed, and isn't offered until an admin agrees: typist mcp", name)
-
-
-def _origins(pin: Pin) -> Origins:
-    return OURS if pin.by_admin else TOOL
+        self._quarantined[server.name] = quarantined
+        return agreed

@@ -1,4 +1,1 @@
-"""Models (model.py): two vendors, and wrappers for each model.
-
-From the inside out: Fallback([Stall(Measured(vendor.model(name)))]).
-"""
+"""Models: what they read and write (prompt.py, events.py), two vendors, and wrappers for each model."""

@@ -8,17 +8,13 @@ from typing import Any, Literal
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
 
 from bot.errors import EndReason
-from bot.models.answer_reader import AnswerReader, Delta
-from bot.models.effort_levels import LEVELS, EffortLevels
-from bot.models.failures import RequestAttempt
-from bot.models.lookup import Lookup, LookupOutcome, day_of, look_up
-from bot.models.model import Vendor
-from bot.models.model_setup import RequestOptions, VendorSettings
-from bot.models.optional_parameters import WEB, OptionalParameter
+from bot.models.calls import CallIds, plain_id, tool_call
+from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
+from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
+from bot.models.model import LIMITS, TIMEOUT, Api, Vendor, VendorModel, content_of, parts_for, tls
 from bot.models.prompt import PDF, Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
-from bot.models.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
-from bot.models.tool_calls import CallIds, plain_id, tool_call
-from bot.models.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
+from bot.models.setup import LEVELS, WEB, EffortLevels, OptionalParameter, RequestOptions, VendorSettings
+from bot.models.streams import AnswerReader, Delta
 from bot.text import GrowingText, paired
 
 Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
@@ -73,7 +69,7 @@ def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
 def connection() -> dict[str, Any]:
     """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
     return {
-        # The SDK would wait for any Retry-After, however long. retry.py retries instead.
+        # The SDK would wait for any Retry-After, however long. `Tries` decides instead.
         "max_retries": 0,
         # Typist measures requests itself, and vendors are not to get the id of a trace.
         "open_telemetry": {"traces": False, "propagation": False},

@@ -4,27 +4,32 @@ A cloud is another way to the same APIs. The conversation is that of anthropic.p
 one that the vendor's SDK has for this cloud. Requests carry the identity of the process instead of a key: the cloud's
 own library finds it (a role, a service account, a managed identity, variables of the process) and renews its tokens.
 
+The libraries of AWS and Google block, for minutes if a token service hangs, and the SDKs call them in the threads that
+the whole process shares, with DNS among others: a few questions would hold up everything else. So the library is asked
+before each request, once for all requests that wait, in a thread of its own, and nobody waits
+longer than CREDENTIALS_WITHIN_S.
+
 The modules of the two vendors are imported only for a cloud that needs them, because their SDKs take much memory.
 
 No cloud tells for free which models it serves to whom. So `typist check` sends a request without a question: the cloud
 looks at the identity and the model before it refuses that, and a refused request costs nothing.
 """
 
+import asyncio
 import os
 import re
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from bot.errors import EndReason, ProviderError
-from bot.models import cloud_identity
-from bot.models.failures import RequestAttempt, error_response, is_without_identity
-from bot.models.lookup import Lookup, LookupOutcome
-from bot.models.model import Vendor
-from bot.models.model_setup import RequestOptions, VendorSettings
-from bot.models.optional_parameters import WEB, OptionalParameter
+from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, error_response, is_without_identity
+from bot.models.model import Api, Vendor, VendorModel
 from bot.models.prompt import Prompt
-from bot.models.vendor_model import Api, VendorModel
+from bot.models.setup import WEB, OptionalParameter, RequestOptions, VendorSettings
 
 _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
 # Streaming is a permission of its own at Amazon Bedrock.
@@ -99,7 +104,7 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
     from bot.models import anthropic
 
     host = anthropic.Host("bedrock", max_media_bytes=18_000_000, caches_requests=False, web=frozenset())
-    identity = cloud_identity.aws(settings.region)
+    identity = aws(settings.region)
     sdk = AsyncAnthropicBedrock(
         aws_region=settings.region, base_url=settings.base_url or None, **anthropic.connection()
     )
@@ -126,7 +131,7 @@ def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Clien
     # As above; this SDK doesn't tell the key that it has read.
     key = os.environ.get("AWS_BEARER_TOKEN_BEDROCK", "")
     if not key:
-        api.prepare = cloud_identity.aws(settings.region).find
+        api.prepare = aws(settings.region).find
     return _Client(api, sdk.close, key)
 
 
@@ -136,7 +141,7 @@ def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
 
     from bot.models import anthropic
 
-    identity = cloud_identity.google()
+    identity = google()
     web = frozenset({OptionalParameter.WEB_SEARCH})
     host = anthropic.Host("vertex", max_media_bytes=28_000_000, caches_requests=False, web=web)
     sdk = AsyncAnthropicVertex(
@@ -161,7 +166,7 @@ def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
     from bot.models import anthropic
 
     host = anthropic.Host("foundry", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
-    entra = cloud_identity.Entra()
+    entra = Entra()
     sdk = AsyncAnthropicFoundry(
         base_url=settings.base_url, azure_ad_token_provider=entra.token, **anthropic.connection()
     )
@@ -174,7 +179,7 @@ def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
 
     from bot.models import openai
 
-    entra = cloud_identity.Entra()
+    entra = Entra()
     sdk = AsyncOpenAI(api_key=entra.token, base_url=settings.base_url, **openai.connection())
     return _Client(openai.ResponsesApi(sdk, options, "azure"), partial(_close, sdk.close, entra.aclose))
 
@@ -196,3 +201,112 @@ def _opener(vendor: str, name: str) -> _Opener:
 async def _close(*closing: Callable[[], Awaitable[None]]) -> None:
     for close in closing:
         await close()
+
+
+CREDENTIALS_WITHIN_S = 20.0
+"""The longest wait for credentials. They mostly take milliseconds, or are there already."""
+ENTRA_SCOPE = "https://ai.azure.com/.default"
+GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class Blocking:
+    """Credentials that a library finds and renews while it blocks."""
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        """`find` returns credentials that are good now, at once if it has some."""
+        self._find = find
+        self._finding: asyncio.Future[Any] | None = None
+
+    async def find(self) -> Any:
+        """Returns credentials that are good now. Raises the library's errors, and TimeoutError."""
+        if self._finding is None or self._finding.done():
+            self._finding = _in_own_thread(self._find)
+        async with asyncio.timeout(CREDENTIALS_WITHIN_S):
+            return await asyncio.shield(self._finding)
+
+
+class Entra:
+    """The identity at Microsoft Entra ID, whose library doesn't block."""
+
+    def __init__(self) -> None:
+        # Of the extra azure.
+        from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
+
+        self._credential = DefaultAzureCredential()
+        self._provide = get_bearer_token_provider(self._credential, ENTRA_SCOPE)
+
+    async def token(self) -> str:
+        """Returns a token, which the library keeps until it expires. Raises the library's errors, and TimeoutError."""
+        async with asyncio.timeout(CREDENTIALS_WITHIN_S):
+            return await self._provide()
+
+    async def aclose(self) -> None:
+        """Closes the connections for tokens."""
+        await self._credential.close()
+
+
+def aws(region: str) -> Blocking:
+    """Returns the identity at AWS, for requests to a region."""
+    session: Any = None
+    is_absent = False
+
+    def find() -> None:
+        nonlocal session, is_absent
+        # Of the extra bedrock.
+        import boto3
+
+        session = session or boto3.Session(region_name=region)
+        # One search is enough, because it may take seconds. If there is nothing, the SDK says so, or uses a key of
+        # Bedrock's own. It has a session of its own, and finds there what was found here.
+        credentials = None if is_absent else session.get_credentials()
+        is_absent = credentials is None
+        if credentials is not None:
+            credentials.get_frozen_credentials()
+
+    return Blocking(find)
+
+
+def google() -> Blocking:
+    """Returns the identity at Google; find() returns credentials for the SDK."""
+    found: list[Any] = []
+
+    def find() -> Any:
+        # Of the extra vertex.
+        import google.auth
+        from google.auth.transport.requests import Request
+
+        if not found:
+            credentials, _ = google.auth.default(scopes=[GOOGLE_SCOPE])
+            found.append(credentials)
+        if not found[0].valid:
+            found[0].refresh(Request())
+        return found[0]
+
+    return Blocking(find)
+
+
+def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
+    """Returns the future of a function's result. At the process's end its thread is left alone."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+    # Nobody may be left to hear of an error.
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def settle(result: Any, error: Exception | None) -> None:
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = function()
+        except Exception as raised:
+            error = raised
+        # The loop may be closed by now.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="credentials", daemon=True).start()
+    return future

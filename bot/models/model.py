@@ -1,11 +1,67 @@
-"""The models that write answers."""
+"""The models that write answers: what they promise, and the one class for all vendors' models.
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
+A `VendorModel` sends requests to an API, and yields the events that the API's reader finds. An API differs from another
+in four things, which its module in this package defines: the body of a request, the method of the vendor's SDK that
+posts it, the reader of a response, and what the API accepts. Everything else is here, once for all vendors: optional
+parameters that a model refuses, images that it can't take, the response's form (a stream of events or one JSON body),
+text that can't be encoded, and the rule that an answer without its terminal marker is no answer.
 
-from bot.models.prompt import Prompt
-from bot.models.stream import StreamEvent
+Tool calls come after that marker, too: a call with half of its arguments can't be undone.
+"""
+
+import asyncio
+import json
+import logging
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Protocol
+
+import httpx2
+
+from bot.errors import EndReason, ProviderError
+from bot.models.events import SIGNS_OF_WORK, Completion, Feature, FinishReason, Opaque, StreamEvent, Thinking
+from bot.models.failures import RequestAttempt
+from bot.models.prompt import (
+    Effort,
+    Media,
+    Prompt,
+    TextPart,
+    ToolResult,
+    Turn,
+    TurnPart,
+    newest_media_within,
+    prompt_texts,
+    without_media,
+)
+from bot.models.setup import (
+    OF_TOOLS,
+    WEB,
+    EffortLevels,
+    OptionalParameter,
+    RequestOptions,
+    is_bad_request,
+    is_no_such_api,
+    may_mean_effort,
+    names_effort,
+    refused_parameters,
+)
+from bot.models.streams import (
+    AWS_EVENTS,
+    MAX_EVENT_BYTES,
+    AnswerReader,
+    Delta,
+    EventTooLongError,
+    Mark,
+    read_aws_events,
+    read_events,
+)
+from bot.text import Pairing
+
+log = logging.getLogger(__name__)
 
 
 class Provider(Protocol):
@@ -46,3 +102,428 @@ class Models(Protocol):
         If `model` is None or not in use, the usual order applies.
         """
         ...
+
+
+MAX_PAUSES = 4
+"""How often a paused answer goes on. Each time, the whole conversation is input again."""
+_DRAIN_S = 0.1
+REST_S = 10.0
+"""How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
+_FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
+_PRICE_OF_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
+"""What a model that refuses tools is asked without, for all or for a part of what it can do."""
+LEVELS_WITHIN_S = 2.0
+"""How long a vendor may take to say which levels of effort a model takes. The first answer that needs one waits."""
+MAX_BLANK_BYTES = 4096
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+"""What may stand before JSON and events: a byte order mark and whitespace."""
+_STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
+"""A comment, or a field of an event: data, event, id, retry. No JSON of an answer begins like this."""
+# No read timeout: a model may think for long, and pings would keep a read alive that stalls. `Stall` limits silence.
+TIMEOUT = httpx2.Timeout(None, connect=5.0)
+# Follow-up questions come within a minute or two: a kept connection saves them the handshakes.
+LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """Returns the trusted certificates, loaded once: loading takes longer than the rest of a client's setup."""
+    return httpx2.create_ssl_context()
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _unknown_levels(model: str) -> EffortLevels:
+    return EffortLevels()
+
+
+class Api(ABC):
+    """One API of a server: what differs between vendors."""
+
+    max_media_bytes: int
+    """Of base64, in one request."""
+    optional_parameters: frozenset[OptionalParameter]
+    """Parameters that are sent until the model refuses them."""
+    other: "Api | None" = None
+    """An API of the same server that takes tools where this one refuses them."""
+
+    def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
+        """`create` sends a request by the SDK's method and returns the raw response.
+
+        It is asked for that method with the first request: the SDK's part for an API takes long to import.
+        """
+        self.vendor = vendor
+        """Only its own opaque items are sent back: another vendor's may be encrypted for that one."""
+        self.prepare: Callable[[], Awaitable[object]] = _nothing
+        """What has to be done before each request."""
+        self.effort_levels: Callable[[str], Awaitable[EffortLevels]] = _unknown_levels
+        """Returns which levels of effort a model takes, where the vendor tells."""
+        self._create = create
+        self._options = options
+
+    def accepts(self, media: Media) -> bool:
+        """Returns whether a model may be sent this kind of file, as far as is documented."""
+        return True
+
+    @abstractmethod
+    def request(
+        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+    ) -> dict[str, Any]:
+        """Returns the body of a request. `effort`: the level in the vendor's terms; "" for the model's default."""
+
+    async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
+        """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
+        await self.prepare()
+        response: httpx2.Response = (await self._create(**body)).http_response
+        return response
+
+    @abstractmethod
+    def reader(
+        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
+    ) -> AnswerReader:
+        """Returns a reader for the response to one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A response that has begun, and what the request for it was."""
+
+    response: httpx2.Response
+    api: Api
+    prompt: Prompt
+    """Without dispensable tools, such as choices, if the model refuses them."""
+    parameters: frozenset[OptionalParameter]
+    effort: str
+
+    @property
+    def refused(self) -> tuple[Feature, ...]:
+        """What the prompt asks for and the model refused."""
+        missing = self.api.optional_parameters - self.parameters - _unused_by(self.prompt)
+        refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in missing)
+        is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
+        return (*refused, Feature.EFFORT) if is_missed else refused
+
+
+class VendorModel:
+    """The Provider for one model of an API."""
+
+    def __init__(self, api: Api, api_key: str, name: str, access: str = "") -> None:
+        """`access`: the role or permission that the vendor asks for in place of a key."""
+        self.model = f"{api.vendor}/{name}"
+        self._name = name
+        self._access = access
+        self._api = api
+        self._api_key = api_key
+        """Kept so that errors don't quote it."""
+        self._refused: frozenset[OptionalParameter] = frozenset()
+        """Remembered while the process runs, because each refusal costs an asker a moment."""
+        self._takes_dispensable_tools = True
+        """Also remembered."""
+        self._levels: EffortLevels | None = None
+        """As long as no answer needed a level, nobody has asked for them."""
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the events of one answer. If a request is refused for its files, it is sent again without them."""
+        fit = newest_media_within(prompt.turns, self._api.max_media_bytes)
+        offered, left_out = without_media(prompt, lambda media: media in fit and self._api.accepts(media))
+        begun = False
+        try:
+            async with aclosing(self._answer(offered, left_out)) as events:
+                async for event in events:
+                    begun = begun or not isinstance(event, SIGNS_OF_WORK)
+                    yield event
+            return
+        except ProviderError as error:
+            bare, more_left_out = without_media(offered, lambda media: False)
+            if begun or not more_left_out or not error.is_about_files:
+                raise
+            log.info(
+                "%s: %s (%s), asking again without files: %d",
+                self.model,
+                error.reason,
+                error.detail,
+                len(more_left_out),
+            )
+        async with aclosing(self._answer(bare, (*left_out, *more_left_out))) as events:
+            async for event in events:
+                yield event
+
+    async def _answer(self, prompt: Prompt, left_out: tuple[str, ...]) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the events of one answer, which the vendor may pause.
+
+        An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
+        """
+        with RequestAttempt(self.model, self._api_key, _private_texts(prompt), self._access) as attempt:
+            answered = await self._send(prompt)
+            reader = answered.api.reader(attempt, answered.prompt, answered.parameters)
+            has_text = False
+            pauses = 0
+            while True:
+                async with aclosing(answered.response):
+                    attempt.connected = True
+                    async with aclosing(_encodable(_read(answered.response, reader, attempt))) as deltas:
+                        async for delta in deltas:
+                            if isinstance(delta, str):
+                                attempt.received(delta)
+                                has_text = has_text or bool(delta.strip())
+                            yield delta
+                if reader.finish_reason is not FinishReason.PAUSED or pauses == MAX_PAUSES:
+                    break
+                pauses += 1
+                paused = Turn("assistant", "", parts=tuple(reader.opaque_items()))
+                answered = await self._send(replace(prompt, turns=(*prompt.turns, paused)))
+                reader.go_on()
+            for event in reader.read_end():
+                yield event
+            finish_reason = self._finish_reason(attempt, reader, has_text)
+            yield Completion(self.model, finish_reason, reader.usage, left_out, answered.refused, answered.effort)
+
+    def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
+        """Returns why the model stopped. Raises ProviderError if that makes no answer."""
+        if reader.finish_reason is None:
+            raise attempt.failed(EndReason.CUT, "the stream ended without its terminal marker")
+        # A model that would still go on has used up what one answer may take.
+        paused = reader.finish_reason is FinishReason.PAUSED
+        reason = FinishReason.LENGTH if paused else reader.finish_reason
+        if not has_text and reason is not FinishReason.TOOLS:
+            failure = EndReason.ONLY_THOUGHT if reason is FinishReason.LENGTH else EndReason.EMPTY
+            raise attempt.failed(failure, f"no text, finish reason {reason}")
+        return reason
+
+    async def _send(self, prompt: Prompt) -> _Answered:
+        """Returns the response to a request without what the model refuses.
+
+        A refusal is remembered only if the request without it succeeds, because an error may name a parameter and mean
+        something else.
+        """
+        api = self._api
+        refused = frozenset[OptionalParameter]()
+        levels = await self._known_levels(prompt)
+        is_dispensed = False
+        if not (self._takes_dispensable_tools and self._refused.isdisjoint(_PRICE_OF_TOOLS)):
+            prompt = _without_dispensable(prompt)
+        while True:
+            parameters = api.optional_parameters - self._refused - refused - _unused_by(prompt)
+            # Such a model takes tools only if it doesn't reason.
+            may_reason = not (prompt.tools and OptionalParameter.TOOLS_WITH_REASONING in self._refused | refused)
+            effort = levels.level(prompt.effort) if may_reason else ""
+            try:
+                response = await api.post(api.request(self._name, prompt, parameters, effort))
+            except Exception as error:
+                named = refused_parameters(parameters, error)
+                may_mean = not named and api is self._api and may_mean_effort(error)
+                means_effort = effort and (names_effort(error) or may_mean)
+                # Not every server names tools in its refusal.
+                is_unclear = is_bad_request(error) and not (named or means_effort)
+                bare = _without_dispensable(prompt)
+                if bare.tools != prompt.tools and (is_unclear or not _PRICE_OF_TOOLS.isdisjoint(named)):
+                    log.info("%s: asking again without dispensable tools", self.model)
+                    prompt = bare
+                    is_dispensed = True
+                elif api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
+                    log.warning("%s: this API refuses tools, trying the server's other API", self.model)
+                    api = api.other
+                elif means_effort:
+                    levels = levels.without(effort, error)
+                    self._log_refused_effort(effort, levels.level(prompt.effort))
+                elif named:
+                    refused |= named
+                    self._log_refused(named)
+                elif api is not self._api and is_no_such_api(error):
+                    log.warning("%s: the server has no other API, asking without reasoning", self.model)
+                    api = self._api
+                    refused |= {OptionalParameter.TOOLS_WITH_REASONING}
+                else:
+                    raise
+            else:
+                self._api = api
+                self._refused |= refused
+                self._takes_dispensable_tools &= not is_dispensed
+                self._levels = self._levels if prompt.effort is Effort.NORMAL else levels
+                return _Answered(response, api, prompt, parameters, effort)
+
+    async def _known_levels(self, prompt: Prompt) -> EffortLevels:
+        """Returns which levels of effort the model takes. The vendor is asked once, when an answer needs one."""
+        if self._levels is not None or prompt.effort is Effort.NORMAL:
+            return self._levels or EffortLevels()
+        try:
+            async with asyncio.timeout(LEVELS_WITHIN_S):
+                return await self._api.effort_levels(self._name)
+        except Exception as error:
+            log.info("%s: levels of effort not known: %s", self.model, type(error).__name__)
+            return EffortLevels()
+
+    def _log_refused_effort(self, effort: str, nearest: str) -> None:
+        log.info("%s: effort %s refused, asking again with %s", self.model, effort, nearest or "the model's default")
+
+    def _log_refused(self, refused: Collection[OptionalParameter]) -> None:
+        names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
+        is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(refused)
+        log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", self.model, names)
+
+
+def _unused_by(prompt: Prompt) -> frozenset[OptionalParameter]:
+    """Returns the parameters that a prompt doesn't need, whatever an error seems to say of them."""
+    web = frozenset() if prompt.web_search else WEB
+    return web if prompt.tools else web | OF_TOOLS
+
+
+def _without_dispensable(prompt: Prompt) -> Prompt:
+    """Returns a prompt whose tools are all dispensable without them; any other as it is.
+
+    A prompt that has other tools pays their price anyway.
+    """
+    return replace(prompt, tools=()) if all(tool.is_dispensable for tool in prompt.tools) else prompt
+
+
+def content_of(
+    turn: Turn, media_part: Callable[[Media], dict[str, Any]], text_type: str = "text"
+) -> str | list[dict[str, Any]]:
+    """Returns a turn's content in the form that all APIs share: files come before the text about them."""
+    if not turn.media:
+        return turn.whole
+    return [*(media_part(media) for media in turn.media), {"type": text_type, "text": turn.whole}]
+
+
+def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
+    """Returns the parts of a turn to send: those that are opaque to others if `is_own` finds any, else all others."""
+    own: list[TurnPart] = [part for part in turn.parts if isinstance(part, Opaque) and is_own(part)]
+    neutral: list[TurnPart] = [part for part in turn.parts if not isinstance(part, Opaque)]
+    if not own and not neutral and turn.text:
+        neutral = [TextPart(turn.text)]
+    return own or neutral
+
+
+def _private_texts(prompt: Prompt) -> list[str]:
+    """Returns the texts that a vendor's error must not quote."""
+    parts = [part for turn in prompt.turns for part in turn.parts]
+    return [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
+
+
+async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+    """Yields `deltas` with their text in a form that UTF-8 can encode."""
+    pairing = Pairing()
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if not isinstance(delta, str):
+                yield delta
+            elif text := pairing.take(delta):
+                yield text
+    if text := pairing.end():
+        yield text
+
+
+async def _read(
+    response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
+) -> AsyncGenerator[Delta, None]:
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    body: AsyncIterator[bytes] = response.aiter_bytes()
+    if media_type == "application/json":
+        # Also the answer of a server that cannot stream, or an error under a status of 200; but some call streams so.
+        beginning = await _beginning(body)
+        if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
+            for delta in _read_whole(reader, json.loads(beginning + await _rest(body))):
+                yield delta
+            return
+        body = _joined(beginning, body)
+    events = read_aws_events(body) if media_type == AWS_EVENTS else read_events(body)
+    has_events = False
+    async with aclosing(_read_stream(events, reader)) as deltas:
+        async for delta in deltas:
+            has_events = True
+            if delta:
+                yield delta
+    if text := reader.withheld_text():
+        yield text
+    if not has_events and media_type not in ("text/event-stream", AWS_EVENTS):
+        raise attempt.failed(EndReason.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
+
+
+async def _read_stream(stream: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+    """Yields what each event says, "" for most."""
+    try:
+        async with aclosing(stream) as events, aclosing(_expected(events, reader)) as expected:
+            async for event in expected:
+                for delta in _deltas(reader, event):
+                    yield delta
+                if reader.is_complete or event is Mark.DONE:
+                    await _drain(events)
+                    break
+    except Exception:
+        # After the terminal marker the answer is whole, however the vendor hangs up.
+        if reader.finish_reason is None:
+            raise
+
+
+async def _expected(events: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Any, None]:
+    """Yields events; of those behind the finish reason only what comes soon, while comments may come forever."""
+    async for event in events:
+        yield event
+        if reader.finish_reason is not None:
+            break
+    while True:
+        try:
+            async with asyncio.timeout(REST_S):
+                while (event := await anext(events)) is Mark.COMMENT:
+                    pass
+        except (StopAsyncIteration, TimeoutError):
+            return
+        yield event
+
+
+async def _beginning(body: AsyncIterator[bytes]) -> bytes:
+    """Returns a body up to the first chunk that is not blank."""
+    beginning = b""
+    async for chunk in body:
+        beginning += chunk
+        if beginning.lstrip(_BLANK) or len(beginning) > MAX_BLANK_BYTES:
+            break
+    return beginning
+
+
+async def _rest(body: AsyncIterator[bytes]) -> bytes:
+    chunks: list[bytes] = []
+    read_bytes = 0
+    async for chunk in body:
+        chunks.append(chunk)
+        read_bytes += len(chunk)
+        if read_bytes > MAX_EVENT_BYTES:
+            raise EventTooLongError
+    return b"".join(chunks)
+
+
+async def _joined(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield beginning
+    async for chunk in rest:
+        yield chunk
+
+
+def _read_whole(reader: AnswerReader, body: Any) -> Iterator[Delta]:
+    known = len(reader.beside_text)
+    if text := reader.read_response(body):
+        yield text
+    yield from reader.beside_text[known:]
+
+
+def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
+    """Yields what an event says, or a sign of work where it says nothing and the model is at work."""
+    was_at_work, known = reader.at_work, len(reader.beside_text)
+    if event is Mark.DONE:
+        reader.read_done()
+        yield ""
+        return
+    delta = "" if event is Mark.COMMENT else reader.read_event(event)
+    if not delta and (was_at_work or reader.at_work):
+        delta = Thinking(ended=not reader.at_work)
+    yield delta
+    yield from reader.beside_text[known:]
+
+
+async def _drain(events: AsyncGenerator[Any, None]) -> None:
+    """Reads the rest of the response if it comes at once, which keeps the connection for the next request."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            async for _ in events:
+                pass

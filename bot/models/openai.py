@@ -1,6 +1,8 @@
 """OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions."""
 
 import json
+import logging
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
@@ -10,20 +12,24 @@ from typing import Any, Literal
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.errors import EndReason
-from bot.models.answer_reader import AnswerReader, Delta, TaggedAnswerReader
-from bot.models.failures import RequestAttempt
-from bot.models.hosts import speaks_responses, speaks_responses_api
-from bot.models.lookup import Lookup, LookupOutcome, day_of, look_up
-from bot.models.model import Vendor
-from bot.models.model_setup import Moderation, RequestOptions, VendorSettings
-from bot.models.moderation import judge, moderation_parameters
-from bot.models.optional_parameters import OptionalParameter
-from bot.models.prompt import PDF, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
-from bot.models.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
-from bot.models.text_parts import TextParts
-from bot.models.tool_calls import CallIds, ChatReasoning, ChatToolCalls, arguments_text, chat_message
-from bot.models.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
+from bot.models.calls import CallIds, ChatReasoning, ChatToolCalls, arguments_text, chat_message
+from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
+from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
+from bot.models.model import LIMITS, TIMEOUT, Api, Vendor, VendorModel, content_of, parts_for, tls
+from bot.models.prompt import PDF, Decision, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
+from bot.models.setup import (
+    Moderation,
+    OptionalParameter,
+    RequestOptions,
+    VendorSettings,
+    speaks_responses,
+    speaks_responses_api,
+)
+from bot.models.streams import AnswerReader, Delta, TaggedAnswerReader, TextParts
 from bot.text import GrowingText, paired
+
+log = logging.getLogger(__name__)
+
 
 VENDOR = "openai"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
@@ -52,7 +58,7 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
 def connection() -> dict[str, Any]:
     """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
     return {
-        # The SDK would wait for a Retry-After of up to two minutes. retry.py retries instead.
+        # The SDK would wait for a Retry-After of up to two minutes. `Tries` decides instead.
         "max_retries": 0,
         "timeout": TIMEOUT,
         # A redirect would send the conversation wherever it leads.
@@ -558,3 +564,84 @@ def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage
         cached_input_tokens=next(filter(None, map(reported_tokens, cached)), 0),
         cache_write_tokens=reported_tokens(details.get("cache_write_tokens")),
     )
+
+
+MODERATION_MODEL = "omni-moderation-latest"
+_PARTS = {"input": "question", "output": "answer"}
+_CATEGORY = re.compile(r"[a-z][a-z_/-]{0,40}")
+
+
+def moderation_parameters(mode: Moderation) -> dict[str, Any]:
+    """Returns what asks for the moderation of a question and its answer, in the request for the answer.
+
+    The verdicts come with the end of a response, when all of its text has been sent. The policy "block" asks OpenAI to
+    refuse what it flags, but models were seen answering all the same (agentgateway/website#960). So with BLOCK Typist
+    holds an answer back until its verdicts are here, and shows it only if both are there and flag nothing.
+
+    https://developers.openai.com/api/docs/guides/moderation
+    """
+    if mode is Moderation.OFF:
+        return {}
+    return {"moderation": {"model": MODERATION_MODEL, "policy": {part: {"mode": mode.value} for part in _PARTS}}}
+
+
+def judge(mode: Moderation, response: Mapping[str, Any], attempt: RequestAttempt) -> None:
+    """Logs what is flagged in a response that ended; with BLOCK, raises ProviderError if the answer must not be shown.
+
+    No verdict is no permission: then the answer fails as UNEXPECTED, and the next model is asked.
+    """
+    if mode is Moderation.OFF:
+        return
+    verdicts = response.get("moderation") or {}
+    flagged = {part: _flagged(verdicts[part]) for part in _PARTS if _is_verdict(verdicts.get(part))}
+    for part, categories in flagged.items():
+        if categories:
+            log.warning("%s: moderation flagged the %s: %s", attempt.model, _PARTS[part], ", ".join(categories))
+    if mode is Moderation.BLOCK and any(flagged.values()):
+        raise attempt.failed(EndReason.REFUSED, "flagged by moderation")
+    if mode is Moderation.BLOCK and len(flagged) < len(_PARTS):
+        raise attempt.failed(EndReason.UNEXPECTED, "no verdict of the moderation")
+
+
+def _is_verdict(part: Any) -> bool:
+    """Returns whether this is a result. A moderation that failed gives an error in its place."""
+    return isinstance(part, dict) and isinstance(part.get("flagged"), bool)
+
+
+def _flagged(verdict: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the categories under which content is flagged."""
+    if not verdict["flagged"]:
+        return []
+    categories = verdict.get("categories")
+    named = categories if isinstance(categories, dict) else {}
+    return [name for name, is_flagged in named.items() if is_flagged and _CATEGORY.fullmatch(name)] or ["unnamed"]
+
+
+DECISION_MODEL = "gpt-6-luna"
+
+
+class Decider:
+    """OpenAI's Decisions API: how probable a statement about a text is, in a fraction of a second.
+
+    https://developers.openai.com/api/docs/guides/decisions. Only gpt-6-luna decides.
+    """
+
+    def __init__(self, settings: VendorSettings) -> None:
+        self._sdk = open_sdk(settings)
+        self._api_key = settings.api_key
+
+    async def decide(self, text: str, statement: str) -> Decision:
+        """Returns how probable the statement about the text is. Raises ProviderError."""
+        with RequestAttempt(f"{VENDOR}/{DECISION_MODEL}", self._api_key, (text,)):
+            decided = await self._sdk.decisions.create(
+                model=DECISION_MODEL,
+                input=text,
+                questions=[{"type": "predicate", "name": "is_true", "instructions": statement}],
+            )
+            [answer] = decided.answers
+            probability = float(answer.probability) if answer.type == "predicate" else 0.0
+            return Decision(probability, int(decided.usage.input_tokens))
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._sdk.close()

@@ -1,13 +1,92 @@
-"""What a model reads: the prompt, its turns and their parts. Pure."""
+"""What a model reads: the prompt, its turns, where their words come from, and how many tokens they are. Pure.
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+Whose words a prompt holds decides whether a call that may change something needs a person. A text can ask for a call as
+well as a person can, and a model can't tell the two apart for certain. So each part of a prompt says where its words
+come from: each turn, each tool's definition, and the instructions (core/conversation.py). A call that an admin allows
+is made unasked only if the whole prompt holds nothing but the askers' own words, an admin's, and ours. The askers are
+the people whose questions the answer is for.
+
+What a model writes carries what it had read. Each recorded step and answer says so (`origins` in the tables steps and
+turns), for the steps, questions and attempts that come after it. A part that says nothing may hold anybody's words.
+
+How many tokens a text is gets estimated: a tokenizer would be exact, but fetches its tables from the network.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
 from bot.documents.document import Document
-from bot.models.stream import Opaque, ToolCall
-from bot.models.trust import TOOL, UNKNOWN, Origins, folded
+from bot.models.events import Citation, Completion, Opaque, Searching, StreamEvent, ToolCall, Usage
+
+
+class Origin(StrEnum):
+    """Where words in a prompt come from."""
+
+    ASKERS = "askers"
+    """The people whose questions are answered."""
+    OTHERS = "others"
+    """Other people, apps and bots: messages, names, quoted and forwarded text, link previews, channel instructions.
+
+    Also a choice that an asker pressed: a model wrote its words."""
+    FILE = "file"
+    """A file's content or name, also of a file that an asker shared."""
+    TOOL = "tool"
+    """A tool's result, an error of its server, or a definition that no admin has read."""
+    WEB = "web"
+    """What the model's vendor found on the web."""
+    UNKNOWN = "unknown"
+    """Anybody's: no record says what the model had read when it wrote them."""
+
+
+Origins = frozenset[Origin]
+
+OURS: Origins = frozenset()
+"""Typist's own words, and those of the people who configure it."""
+ASKERS: Origins = frozenset({Origin.ASKERS})
+OTHERS: Origins = frozenset({Origin.OTHERS})
+FILE: Origins = frozenset({Origin.FILE})
+TOOL: Origins = frozenset({Origin.TOOL})
+WEB: Origins = frozenset({Origin.WEB})
+UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
+
+_MODELS_OWN = {"message", "reasoning", "function_call", "text", "thinking", "redacted_thinking", "tool_use", ""}
+"""The types of vendors' items that hold only what the model wrote. All others come from the vendor's own tools."""
+
+
+def folded(parts: Iterable[Origins]) -> Origins:
+    """Returns where the words of all parts together come from."""
+    return frozenset[Origin]().union(*parts)
+
+
+def read_more_than_askers(origins: Origins) -> bool:
+    """Whether a prompt holds words of anybody but its askers, an admin and us."""
+    return not origins <= ASKERS
+
+
+def of_answer(recorded: Origins, its_asker: str, asker: str) -> Origins:
+    """Returns where an earlier answer's words come from, when `asker` asks now."""
+    return recorded if its_asker == asker else recorded | OTHERS
+
+
+def of_event(event: StreamEvent) -> Origins:
+    """Returns where words come from that the model has read by an event of its stream."""
+    match event:
+        case Searching() | Citation():
+            return WEB
+        case Opaque(item=item):
+            return OURS if str(item.get("type") or "") in _MODELS_OWN else WEB
+        case Completion(usage=Usage(web_searches=searches)) if searches:
+            return WEB
+    return OURS
+
+
+def of_record(values: Sequence[str] | None) -> Origins:
+    """Returns recorded origins; UNKNOWN if there is no record, or one of a newer version."""
+    known = set(Origin)
+    return UNKNOWN if values is None else frozenset(Origin(v) if v in known else Origin.UNKNOWN for v in values)
 
 
 class Permission(StrEnum):
@@ -212,3 +291,94 @@ class Decision:
     probability: float
     """From 0 to 1; 0 if the model refused to decide."""
     input_tokens: int
+
+
+BYTES_PER_TOKEN = {"openai": 3.0, "azure": 3.0, "anthropic": 2.0}
+"""Bytes per token by vendor: cautious first guesses, which reported usage corrects."""
+TURN_TOKENS = 4
+"""The tokens that a vendor adds for each turn."""
+LEARNING_RATE = 0.2
+IMAGE_TOKENS = 1_600
+"""Roughly what vendors count for an image at their largest resolution."""
+PDF_PAGE_TOKENS = 2_000
+"""The tokens of a PDF page: its text and its image."""
+PDF_PAGE_BYTES = 75_000
+RESULTS_SHARE = 5
+"""What tools return may take so many times the room of a conversation: a model compares what it has found."""
+MEASURABLE_BYTES = 300
+"""Shorter prompts don't correct the estimate, because the vendor's own additions outweigh their text."""
+
+
+class TokenEstimate:
+    """Estimates for the models in use, each corrected by the usage that its answers report."""
+
+    def __init__(self, models: tuple[str, ...]) -> None:
+        self._bytes_per_token = {model: BYTES_PER_TOKEN.get(model.split("/")[0], 2.0) for model in models}
+
+    def tokens(self, text: str) -> int:
+        """Returns the estimate of the model that counts most: the prompt must fit a fallback too."""
+        return int(len(text.encode(errors="replace")) / min(self._bytes_per_token.values())) + TURN_TOKENS
+
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        """Returns the estimate of all that a request with this prompt sends: texts, files, definitions and steps."""
+        texts = [prompt.system, *(text for turn in prompt.turns for text in _sent_texts(turn))]
+        media = (self._media_tokens(media) for turn in prompt.turns for media in turn.media)
+        return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
+
+    def _media_tokens(self, media: Media) -> int:
+        if media.media_type != PDF:
+            return IMAGE_TOKENS
+        pages = PDF_PAGE_TOKENS * (1 + len(media.base64) * 3 // 4 // PDF_PAGE_BYTES)
+        # Some models get the text in its place.
+        return max(pages, self.tokens(media.alternative.text) if media.alternative else 0)
+
+    def definitions_tokens(self, tools: Sequence[ToolDefinition]) -> int:
+        """Returns the estimate of tools' definitions, which every request of an answer sends."""
+        return sum(self.tokens(_definition(tool)) for tool in tools)
+
+    def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
+        """Corrects the estimate of a model by the usage of an answer."""
+        # Neither media nor what a search found is in the prompt's texts, and encrypted items are not texts. A paused
+        # answer has sent the prompt more than once.
+        if usage.web_searches or usage.requests or any(turn.media or _opaque_items(turn) for turn in prompt.turns):
+            return
+        texts = [*prompt_texts(prompt), *map(_definition, prompt.tools)]
+        size_bytes = sum(len(text.encode(errors="replace")) for text in texts)
+        if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < MEASURABLE_BYTES:
+            return
+        measured = min(6.0, max(1.0, size_bytes / usage.input_tokens))
+        estimate = self._bytes_per_token[model]
+        self._bytes_per_token[model] = estimate + LEARNING_RATE * (measured - estimate)
+
+
+def prompt_texts(prompt: Prompt) -> list[str]:
+    """Returns what people and the model wrote in a prompt, and what tools returned."""
+    return [prompt.system, *(turn.whole for turn in prompt.turns)]
+
+
+def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
+    """Returns what definitions of tools and the answer so far leave of BOT_HISTORY_TOKENS to the conversation.
+
+    That is at least half.
+    """
+    return max(limit_tokens // 2, limit_tokens - taken_tokens)
+
+
+def room_for_results(limit_tokens: int) -> int:
+    """Returns how many tokens of tools' results a request may have, by BOT_HISTORY_TOKENS."""
+    return RESULTS_SHARE * limit_tokens
+
+
+def _definition(tool: ToolDefinition) -> str:
+    return json.dumps({"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)})
+
+
+def _sent_texts(turn: Turn) -> list[str]:
+    """Returns what a vendor gets of a turn: its own items, which hold all of a step, or else the text and the calls."""
+    calls = (part for part in turn.parts if isinstance(part, ToolCall))
+    arguments = (f"{call.name} {json.dumps(dict(call.arguments or {}))}" for call in calls)
+    return _opaque_items(turn) or [turn.whole, *arguments]
+
+
+def _opaque_items(turn: Turn) -> list[str]:
+    return [json.dumps(dict(part.item)) for part in turn.parts if isinstance(part, Opaque)]

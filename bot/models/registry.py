@@ -15,15 +15,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bot.clock import SystemClock
-from bot.models.fallback import Fallback
-from bot.models.hosts import is_azure, speaks_responses, speaks_responses_api
-from bot.models.lookup import Lookup
-from bot.models.measured import Measured
+from bot.models.events import THINKING_TOKENS
+from bot.models.failures import Lookup
 from bot.models.model import Provider, Vendor
-from bot.models.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
-from bot.models.retry import PATIENCE_S
-from bot.models.stall import Stall
-from bot.models.stream import THINKING_TOKENS
+from bot.models.setup import (
+    ModelSetup,
+    Moderation,
+    RequestOptions,
+    VendorSettings,
+    is_azure,
+    speaks_responses,
+    speaks_responses_api,
+)
+from bot.models.wrappers import PATIENCE_S, Fallback, Measured, Stall
 from bot.telemetry import OFF, Telemetry
 
 CLOSE_WITHIN_S = 0.5
@@ -84,7 +88,7 @@ class VendorEntry:
     moderates: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether the vendor moderates questions and answers on request."""
     decides: Callable[[VendorSettings], bool] = lambda settings: False
-    """Whether the vendor has the Decisions API (decisions.py)."""
+    """Whether the vendor has the Decisions API (`openai.Decider`)."""
     transcribes: bool = False
     """Whether the vendor's API takes recordings (transcription.py)."""
 

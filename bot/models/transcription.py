@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.errors import EndReason
+from bot.models.events import Usage, reported_tokens
 from bot.models.failures import RequestAttempt
-from bot.models.model_setup import VendorSettings
 from bot.models.openai import open_sdk
 from bot.models.prompt import MAX_TRANSCRIPT_CHARS, Sound
-from bot.models.stream import Usage, reported_tokens
+from bot.models.setup import VendorSettings
 from bot.text import paired
 
 

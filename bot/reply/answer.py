@@ -11,9 +11,7 @@ from bot.core.resuming import fixed_text, start_of
 from bot.core.tool_calls import SLACK, RecordedCall, owner_of
 from bot.errors import EndReason
 from bot.markdown.links import file_ids_in
-from bot.models import trust
-from bot.models.prompt import TextPart, TurnPart
-from bot.models.stream import (
+from bot.models.events import (
     THINKING_TOKENS,
     Citation,
     Completion,
@@ -24,7 +22,7 @@ from bot.models.stream import (
     ToolCall,
     Usage,
 )
-from bot.models.trust import UNKNOWN, folded
+from bot.models.prompt import OURS, UNKNOWN, TextPart, TurnPart, folded, of_event
 from bot.reply.sources import with_citation
 from bot.text import GrowingText
 
@@ -51,8 +49,8 @@ class Answer:
         """The steps that asked for tools."""
         self.follow_ups = list(job.follow_ups)
         """The questions that came while tools ran."""
-        so_far = job.so_far_origins if job.so_far else trust.OURS
-        self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else trust.OURS))
+        so_far = job.so_far_origins if job.so_far else OURS
+        self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else OURS))
         """Whose words the model has read for the answer."""
         self.open_files = _found_files(call for step in self.steps for call in step.calls)
         """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
@@ -102,7 +100,7 @@ class Answer:
 
     def note(self, event: StreamEvent) -> None:
         """Notes whose words the model reads with an event of its stream, and the source that the event cites."""
-        self.origins |= trust.of_event(event)
+        self.origins |= of_event(event)
         if isinstance(event, Citation):
             self.sources = with_citation(self.sources, event)
 

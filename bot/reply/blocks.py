@@ -22,7 +22,7 @@ from bot.markdown.extent import has_paragraph
 from bot.markdown.links import with_ascii_hosts, without_schemes
 from bot.markdown.preview import beginning, first_words, mrkdwn
 from bot.markdown.render import rendered
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
 from bot.slack.format import blockkit

@@ -13,7 +13,7 @@ from bot.markdown.blocks import CELL_END, LeafBlock, LeafKind, parse_blocks
 from bot.markdown.escaping import Replacement, fenced, with_replacements
 from bot.markdown.preview import beginning, first_words
 from bot.markdown.render import rendered
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.reply.sources import plain_list, shown_sources
 
 MIN_CHARS = 3_000

@@ -13,7 +13,7 @@ from bot.core import texts
 from bot.markdown.links import is_closed_file
 from bot.markdown.lookalikes import MAX_LABEL_CHARS, ascii_host
 from bot.markdown.preview import beginning
-from bot.models.stream import Citation
+from bot.models.events import Citation
 
 MAX_SHOWN = 8
 MAX_RECORDED = 50

@@ -10,9 +10,8 @@ from bot.core.job import End, Job, Spent
 from bot.core.step_turns import calls_made, has_expired, searches
 from bot.core.tool_calls import READ_CHANNEL, Step, decided_about
 from bot.errors import EndReason
-from bot.models.prompt import Effort
-from bot.models.stream import Completion, StreamEvent, Usage
-from bot.models.trust import Origins
+from bot.models.events import Completion, StreamEvent, Usage
+from bot.models.prompt import Effort, Origins
 from bot.reply.answer import Answer, StepUnderWay
 from bot.reply.canvas import MIN_CHARS
 from bot.slack import channel_reader

@@ -28,7 +28,7 @@ A model that fails after its first word, so that another request may succeed, in
 the process: the attempt releases the job with the text so far, and the next attempt goes on after it. It does so at
 once, and once more after a wait, during which Stop, edits and a hand-over work as ever. Then the answer ends with its
 text, a notice and Continue. Failures before the first word never come here while another request may help
-(models/fallback.py).
+(models/wrappers.py).
 
 An attempt that is canceled for another reason than a stop ends nothing. It leaves Slack as it is. If the process ends
 or the question was edited, it releases the job with the text so far; if another process has taken the job over, it
@@ -68,9 +68,9 @@ from bot.core.resuming import Seam, fixed_text, kept_text
 from bot.core.step_turns import calls_made, items_of, were_replied_to, with_room, with_steps
 from bot.core.tool_calls import APPROVAL_S, Step
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, StoreError, TypistError, trace_of
+from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, Usage
 from bot.models.model import Models, Provider
 from bot.models.prompt import Effort, Prompt
-from bot.models.stream import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, Usage
 from bot.reply.answer import Answer, StepUnderWay
 from bot.reply.scheduled_reply import Freshness, ScheduledReply, show_end
 from bot.reply.workspace import Workspace

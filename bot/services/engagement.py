@@ -30,7 +30,7 @@ from bot.core.triage import (
     transcript,
 )
 from bot.errors import RateLimited, Refused, StoreError
-from bot.models.tokens import TokenEstimate
+from bot.models.prompt import TokenEstimate
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.loops import Background
@@ -39,7 +39,7 @@ from bot.slack.format.command_responses import offer
 from bot.store import Stores
 
 if TYPE_CHECKING:
-    from bot.models.decisions import Decider
+    from bot.models.openai import Decider
 
 STAY_QUIET = "stay_quiet"
 """The button's action_id."""

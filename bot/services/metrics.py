@@ -8,7 +8,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job
 from bot.errors import EndReason
 from bot.logs import fields
-from bot.models.stream import Usage
+from bot.models.events import Usage
 from bot.reply.scheduled_reply import Freshness
 from bot.telemetry import Telemetry
 

@@ -39,9 +39,7 @@ from bot.core.resuming import kept_text
 from bot.core.surfaces import in_pane, pane_context_line
 from bot.core.triage import by_person, second_person_since
 from bot.errors import StoreError
-from bot.models.prompt import Prompt, ToolDefinition, WebSearch
-from bot.models.tokens import TokenEstimate, room_for_conversation
-from bot.models.trust import OTHERS, OURS
+from bot.models.prompt import OTHERS, OURS, Prompt, TokenEstimate, ToolDefinition, WebSearch, room_for_conversation
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
 from bot.services.loops import BACKOFF

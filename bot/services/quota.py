@@ -38,8 +38,8 @@ from bot.core.conversation import Question
 from bot.core.job import Job
 from bot.core.outbox import OutboxEntry
 from bot.errors import CapReached, RateLimited, Refused, StoreError
+from bot.models.events import SEARCH_RESULT_TOKENS, Usage
 from bot.models.prices import ModelPrices
-from bot.models.stream import SEARCH_RESULT_TOKENS, Usage
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.loops import Background, insist

@@ -8,7 +8,7 @@ call, or denies it. An admin may always allow a tool in a channel, as it is defi
 that may change something, Slack is asked again whether the asker is a member.
 
 A call that may change something is made unasked only if the model has read nothing but the askers' own words
-(models/trust.py), whatever rule allows it: any other text may be an attack that writes as if it were the user.
+(models/prompt.py), whatever rule allows it: any other text may be an attack that writes as if it were the user.
 
 At most once
 ------------
@@ -41,9 +41,8 @@ from bot.core.tool_calls import (
     owner_of,
 )
 from bot.errors import StoreError, trace_of
-from bot.models.prompt import Permission, ToolDefinition, ToolRule
-from bot.models.stream import ToolCall
-from bot.models.trust import Origins, read_more_than_askers
+from bot.models.events import ToolCall
+from bot.models.prompt import Origins, Permission, ToolDefinition, ToolRule, read_more_than_askers
 from bot.reply.workspace import Workspace
 from bot.services.loops import insist
 from bot.store import Stores

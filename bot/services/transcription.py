@@ -16,8 +16,8 @@ from bot.core.conversation import File
 from bot.core.files import Unread, is_recording
 from bot.core.job import End, Job
 from bot.errors import EndReason, ProviderError, StoreError
+from bot.models.events import Usage
 from bot.models.prompt import Sound
-from bot.models.stream import Usage
 from bot.services.loops import insist
 from bot.services.quota import Quota
 from bot.store import Stores

@@ -27,8 +27,7 @@ from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.tool_calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refused
-from bot.models.prompt import READS_ONLY, ToolDefinition
-from bot.models.trust import OURS
+from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 from bot.slack.client import PacedClient
 from bot.slack.format.message_text import messages_in, quoted_for_model
 from bot.slack.format.payload import Json, count, json_object, string

@@ -41,8 +41,7 @@ from bot.core.files import (
     sound_of,
     text_of_captions,
 )
-from bot.documents.document import Document, Kind, Refusal, decode_text
-from bot.documents.limits import is_accepted_image
+from bot.documents.document import Document, Kind, Refusal, decode_text, is_accepted_image
 from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, Media, Sound

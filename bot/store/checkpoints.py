@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Checkpoint, Job, Piece
 from bot.core.tool_calls import decided_about
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.store import recorded_steps
 from bot.store.rows import end_of, end_values, is_running, source_values, sources_of
 from bot.store.schema import SafeText, checkpoints, jobs

@@ -14,7 +14,7 @@ from bot.core.job import Checkpoint, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.resuming import continued
 from bot.errors import EndReason
-from bot.models.trust import of_record
+from bot.models.prompt import of_record
 from bot.store import audit, checkpoints, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (

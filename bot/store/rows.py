@@ -17,10 +17,9 @@ from bot.core.caps import ScopeIds
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage, Spent, Status
 from bot.errors import EndReason
+from bot.models.events import Citation, Usage
 from bot.models.prices import ModelPrices
-from bot.models.prompt import Effort
-from bot.models.stream import Citation, Usage
-from bot.models.trust import of_record
+from bot.models.prompt import Effort, of_record
 from bot.store.engine import on_postgresql
 from bot.store.schema import jobs, workers
 

@@ -180,7 +180,7 @@ turns = sa.Table(
     sa.Column("prompt_version", sa.Text),
     # The web pages that the answer cites, as (URL, title); NULL: none.
     sa.Column("sources", sa.JSON(none_as_null=True)),
-    # What the model had read (models/trust.py); NULL: nobody knows.
+    # What the model had read (models/prompt.py); NULL: nobody knows.
     sa.Column("origins", sa.JSON(none_as_null=True)),
     # What stood below the answer, to show this version again; NULL: nothing.
     sa.Column("below", sa.JSON(none_as_null=True)),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, GO_ON_REQUEST
 from bot.errors import SettingsError
-from bot.models.model_setup import VendorSettings
+from bot.models.events import StreamEvent
 from bot.models.prompt import Prompt, Turn
 from bot.models.registry import open_models
-from bot.models.stream import StreamEvent
+from bot.models.setup import VendorSettings
 from bot.settings import Settings, install_command, missing_access, model_setup, models_in_use, parse_model_option
 from sandbox.demo.model_servers import SERVERS, RunningServer, Server, find_server
 from sandbox.demo.scripted_model import ScriptedModel

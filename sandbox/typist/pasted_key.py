@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bot.errors import EndReason, ProviderError
-from bot.models.lookup import LookupOutcome
-from bot.models.model_setup import VendorSettings
+from bot.models.events import StreamEvent
+from bot.models.failures import LookupOutcome
 from bot.models.prompt import Prompt
 from bot.models.registry import VENDORS, open_models, resolved
-from bot.models.stream import StreamEvent
+from bot.models.setup import VendorSettings
 from bot.settings import TOKEN_KINDS, Settings, model_setup
 
 if TYPE_CHECKING:
-    from bot.models.fallback import Fallback
     from bot.models.model import Provider
+    from bot.models.wrappers import Fallback
 
 NAMES: Mapping[str, str] = {"openai": "OpenAI", "anthropic": "Anthropic"}
 CHECK_WITHIN_S = 20.0

@@ -5,9 +5,9 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from bot.errors import EndReason, ProviderError
+from bot.models.events import Citation, Completion, Opaque, Retrying, Searching, Thinking, ToolCall
 from bot.models.model import Provider
 from bot.models.prompt import Prompt, Turn
-from bot.models.stream import Citation, Completion, Opaque, Retrying, Searching, Thinking, ToolCall
 from tests.contracts.vendors import VendorApi
 from tests.streams.server import VendorServer
 

@@ -11,7 +11,7 @@ from bot.core.job import End, Enqueued, Job
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
-from bot.models.stream import Usage
+from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from bot.models.event_stream import LINES_AT_ONCE, MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
+from bot.models.streams import LINES_AT_ONCE, MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from tests.streams import speech
 
 

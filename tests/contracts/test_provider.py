@@ -15,16 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import EndReason, ProviderError
-from bot.models.answer_reader import AnswerReader
 from bot.models.anthropic import MessagesReader
-from bot.models.event_stream import MAX_EVENT_BYTES
+from bot.models.calls import CallIds
+from bot.models.events import Completion, FinishReason, Usage
 from bot.models.failures import RequestAttempt
-from bot.models.fallback import Fallback
 from bot.models.model import Provider
 from bot.models.openai import ChatReader, ResponsesReader
-from bot.models.stall import Stall
-from bot.models.stream import Completion, FinishReason, Usage
-from bot.models.tool_calls import CallIds
+from bot.models.streams import MAX_EVENT_BYTES, AnswerReader
+from bot.models.wrappers import Fallback, Stall
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi

@@ -14,12 +14,12 @@ import pytest
 from bot import settings
 from bot.core import texts
 from bot.errors import EndReason
-from bot.models import cloud_identity
+from bot.models import clouds
+from bot.models.events import Opaque, ToolCall, Usage
 from bot.models.failures import RequestAttempt
-from bot.models.fallback import Fallback
 from bot.models.prompt import Effort, Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.models.registry import VENDORS, open_models
-from bot.models.stream import Opaque, ToolCall, Usage
+from bot.models.wrappers import Fallback
 from bot.settings import model_setup
 from tests.contracts.notifications import PROMPT, Received, collect
 from tests.streams import speech, steps
@@ -181,7 +181,7 @@ class TestAnIdentity:
 async def test_service_of_credentials_that_hangs_holds_up_nothing_else(
     vendor: VendorServer, tokens: TokenServices, monkeypatch: pytest.MonkeyPatch, cloud: CloudApi
 ) -> None:
-    monkeypatch.setattr(cloud_identity, "WITHIN_S", 0.5)
+    monkeypatch.setattr(clouds, "CREDENTIALS_WITHIN_S", 0.5)
     as_container(monkeypatch, tokens)
     tokens.answering.clear()
     vendor.script(cloud.answer)
@@ -194,7 +194,7 @@ async def test_service_of_credentials_that_hangs_holds_up_nothing_else(
             await asyncio.gather(*(asyncio.to_thread(int) for _ in range(8)))
         assert {(await received).failure for received in asking} == {EndReason.UNREACHABLE}
         tokens.answering.set()
-        monkeypatch.setattr(cloud_identity, "WITHIN_S", 30.0)
+        monkeypatch.setattr(clouds, "CREDENTIALS_WITHIN_S", 30.0)
         received = await collect(models)
         assert (received.text, received.error) == (TEXT, None)
 

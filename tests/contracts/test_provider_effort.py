@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
-from bot.models.effort_levels import LEVELS
+from bot.models.events import Feature
+from bot.models.model import LEVELS_WITHIN_S
 from bot.models.prompt import Effort, ToolDefinition, WebSearch
-from bot.models.stream import Feature
-from bot.models.vendor_model import LEVELS_WITHIN_S
+from bot.models.setup import LEVELS
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal

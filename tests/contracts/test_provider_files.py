@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
-from bot.models.fallback import Fallback
-from bot.models.model_setup import VendorSettings
+from bot.models.model import VendorModel
 from bot.models.openai import ChatApi, open_sdk
 from bot.models.prompt import Media, Prompt, Turn
-from bot.models.vendor_model import VendorModel
+from bot.models.setup import VendorSettings
+from bot.models.wrappers import Fallback
 from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal

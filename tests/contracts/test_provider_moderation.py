@@ -12,9 +12,9 @@ import pytest
 from bot import settings
 from bot.core import texts
 from bot.errors import EndReason, SettingsError
+from bot.models.events import Citation, Searching, Thinking, ToolCall
 from bot.models.prompt import Prompt, ToolDefinition, Turn, WebSearch
 from bot.models.registry import open_models
-from bot.models.stream import Citation, Searching, Thinking, ToolCall
 from bot.settings import model_setup
 from tests.contracts.notifications import PROMPT, Received, collect
 from tests.streams import speech, steps

@@ -8,11 +8,11 @@ import pytest
 
 from bot import settings
 from bot.errors import SettingsError
-from bot.models.lookup import Lookup, LookupOutcome
+from bot.models.events import THINKING_TOKENS
+from bot.models.failures import Lookup, LookupOutcome
 from bot.models.model import Vendor
-from bot.models.model_setup import RequestOptions, VendorSettings
 from bot.models.registry import VENDORS, VendorEntry, all_take_pdfs, max_output_tokens, models_that_search, open_models
-from bot.models.stream import THINKING_TOKENS
+from bot.models.setup import RequestOptions, VendorSettings
 from bot.settings import Settings, model_setup
 from tests.contracts.notifications import collect
 from tests.models.scripts import END, ScriptedProvider

@@ -8,10 +8,9 @@ import pytest
 
 from bot.errors import EndReason
 from bot.models import openai
-from bot.models.hosts import speaks_responses
-from bot.models.model_setup import VendorSettings
+from bot.models.events import THINKING_TOKENS, Opaque, ToolCall
 from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn
-from bot.models.stream import THINKING_TOKENS, Opaque, ToolCall
+from bot.models.setup import VendorSettings, speaks_responses
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams import steps

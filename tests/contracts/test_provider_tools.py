@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
+from bot.models.calls import CallIds
+from bot.models.events import MAX_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
 from bot.models.failures import RequestAttempt
-from bot.models.fallback import Fallback
+from bot.models.model import MAX_PAUSES
 from bot.models.openai import ChatReader
 from bot.models.prompt import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
-from bot.models.stall import Stall
-from bot.models.stream import MAX_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
-from bot.models.tool_calls import CallIds
-from bot.models.vendor_model import MAX_PAUSES
+from bot.models.wrappers import Fallback, Stall
 from tests.contracts.notifications import PROMPT, Received, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech, steps

@@ -7,9 +7,9 @@ from contextlib import aclosing
 import pytest
 
 from bot.errors import EndReason, ProviderError
-from bot.models.model_setup import VendorSettings
+from bot.models.events import Usage
 from bot.models.prompt import MAX_TRANSCRIPT_CHARS, Sound
-from bot.models.stream import Usage
+from bot.models.setup import VendorSettings
 from bot.models.transcription import Transcribed, Transcriber
 from tests.contracts.vendors import KEY
 from tests.streams.server import VendorResponse, VendorServer, refusal

@@ -9,11 +9,10 @@ import pytest
 
 from bot.core.texts import for_error
 from bot.errors import EndReason
-from bot.models import stall
-from bot.models.fallback import Fallback
+from bot.models import wrappers
+from bot.models.events import Retrying
 from bot.models.model import Provider
-from bot.models.stall import Stall
-from bot.models.stream import Retrying
+from bot.models.wrappers import Fallback, Stall
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
@@ -156,7 +155,7 @@ class TestStall:
         ("stall_timeout_s", "silence_s"), [(1, 10), (30, 300), (60, 600), (120, 600), (1800, 1800)]
     )
     def test_silence_is_bounded(self, stall_timeout_s: float, silence_s: float) -> None:
-        assert stall.silence_s(stall_timeout_s) == silence_s
+        assert wrappers.silence_s(stall_timeout_s) == silence_s
 
     async def test_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
         vendor.script(VendorResponse(delay_s=60))
@@ -361,7 +360,7 @@ class TestFallback:
         assert both.model == "openai/m"
         assert received.text == "one"
         assert received.completions[0].model == "anthropic/m"
-        [line] = [r.getMessage() for r in caplog.records if r.name == "bot.models.fallback"]
+        [line] = [r.getMessage() for r in caplog.records if r.name == "bot.models.wrappers"]
         assert "openai/m failed: bad_key" in line
         assert line.endswith("asking anthropic/m in 0.0 s")
 

@@ -13,7 +13,7 @@ from bot.core.channel_settings import ChannelSettings, prompt_version
 from bot.core.job import End, Job, Piece, Spent
 from bot.core.tool_calls import CallState, Decision, Pin, RecordedCall
 from bot.errors import EndReason
-from bot.models.stream import Usage
+from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.audit import MAX_DROPPED
 from bot.store.schema import audit_entries

@@ -12,8 +12,8 @@ from bot.core.conversation import File, ThreadKey
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
+from bot.models.events import Usage
 from bot.models.prices import ModelPrices
-from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.beside_answers import AnswerCanvas
 from bot.store.schema import canvases, jobs, outbox_entries

@@ -22,7 +22,7 @@ from bot.core.caps import (
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job, Spent
 from bot.core.outbox import OutboxKind
-from bot.models.stream import Usage
+from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.schema import caps, notices
 from tests.clocks import ManualClock

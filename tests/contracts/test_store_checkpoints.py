@@ -7,7 +7,7 @@ import pytest
 from bot.core.job import Checkpoint, End, Job, Piece, Pulse, Spent
 from bot.core.outbox import OutboxKind, wait_s
 from bot.errors import EndReason
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.store import Stores
 from bot.store.schema import checkpoints
 from tests.clocks import ManualClock

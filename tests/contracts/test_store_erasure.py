@@ -21,7 +21,7 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.job import End, Piece, Spent
 from bot.errors import EndReason
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.store import Stores
 from bot.store.erasure import RECORDS_KEPT_S, SLACK_RETRIES_S, rules
 from bot.store.schema import OF_THREADS, SafeText, checkpoints, feedback, jobs, metadata, seen_events, turns

@@ -18,7 +18,7 @@ from bot.core.job import End, Job, Piece, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import CallState
 from bot.errors import EndReason
-from bot.models.stream import Usage
+from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.database import Operations
 from bot.store.schema import metadata, workers

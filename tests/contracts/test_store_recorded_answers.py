@@ -11,7 +11,7 @@ from bot.core.job import End, Job, Piece, Status
 from bot.core.message_question import QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.errors import EndReason
-from bot.models.trust import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
+from bot.models.prompt import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
 from bot.store import Stores
 from bot.store.schema import checkpoints, jobs, turns
 from tests.clocks import ManualClock

@@ -10,7 +10,7 @@ from bot.core.job import End, Job, Piece, Spent
 from bot.core.resuming import fixed_text
 from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
 from bot.errors import EndReason
-from bot.models.stream import Usage
+from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.schema import steps, tool_calls, turns
 from tests.clocks import ManualClock

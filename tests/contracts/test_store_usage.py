@@ -15,8 +15,8 @@ from bot.core.job import End, Job, Spent
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
 from bot.core.tool_calls import CallState
 from bot.errors import EndReason
+from bot.models.events import Usage
 from bot.models.prices import ModelPrices
-from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.schema import usage_totals
 from tests.clocks import ManualClock

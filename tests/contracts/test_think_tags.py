@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot.core.texts import for_error
 from bot.errors import EndReason
-from bot.models.think_tags import ThinkTags
+from bot.models.streams import ThinkTags
 from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import speech

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bot.errors import EndReason
 from bot.models import anthropic, openai
 from bot.models.model import Vendor
-from bot.models.model_setup import RequestOptions, VendorSettings
+from bot.models.setup import RequestOptions, VendorSettings
 from tests.streams import speech
 from tests.streams.server import VendorResponse, refusal
 

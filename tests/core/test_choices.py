@@ -16,7 +16,7 @@ from bot.core.choices import (
     value_of,
     without_listed,
 )
-from bot.models.stream import ToolCall
+from bot.models.events import ToolCall
 
 QUESTION = "Which environment?"
 

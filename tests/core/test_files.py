@@ -26,9 +26,8 @@ from bot.core.files import (
     with_linked_canvases,
 )
 from bot.core.prompt import Marks, PromptMessage
-from bot.documents.document import MAX_NEWLINES, Document, Kind, LeftOut, Part, decode_text
-from bot.models.prompt import PDF, Media, Prompt, Turn, newest_media_within, without_media
-from bot.models.tokens import TokenEstimate
+from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, decode_text
+from bot.models.prompt import PDF, Media, Prompt, TokenEstimate, Turn, newest_media_within, without_media
 
 NOTES = File("F1", "notes.md")
 
@@ -145,8 +144,8 @@ class TestContentDetection:
         assert decode_text(text.encode("utf-16")) == text
 
     def test_line_ends_become_newlines_in_a_bounded_time(self) -> None:
-        lines = MAX_NEWLINES + 1
-        assert decode_text(b"\r\n" * lines) == "\n" * MAX_NEWLINES + "\r\n"
+        lines = MAX_CHARS + 1
+        assert decode_text(b"\r\n" * lines) == "\n" * MAX_CHARS + "\r\n"
         assert decode_text(b"a\r\nb\r\n") == "a\nb\n"
 
     @given(st.binary())

@@ -15,8 +15,7 @@ from bot.core import prompt as prompts
 from bot.core.channel_settings import Length
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
 from bot.core.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, Marks, PromptMessage
-from bot.models.prompt import Prompt, Turn
-from bot.models.trust import ASKERS, OURS
+from bot.models.prompt import ASKERS, OURS, Prompt, Turn
 from tests.core.conversations import ME, message, question
 from tests.marked import unmarked
 from tests.reply.counted import FEW_STEPS, steps

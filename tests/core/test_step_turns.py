@@ -12,8 +12,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
 from bot.core.step_turns import DROPPED, calls_made, searches, with_room, with_steps
 from bot.core.tool_calls import CallState, RecordedCall, Step
-from bot.models.prompt import Prompt, Turn
-from bot.models.trust import ASKERS, OURS, read_more_than_askers
+from bot.models.prompt import ASKERS, OURS, Prompt, Turn, read_more_than_askers
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
 """The sizes of results, in characters, by step and call."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.checks import check_texts
 from bot.cli.admin import deleted
-from bot.core import check_texts, texts
+from bot.core import texts
 from bot.core.access import Denial
 from bot.core.files import Unread
 from bot.errors import EndReason, NotShown, ProviderError, StoreError

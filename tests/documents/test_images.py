@@ -10,18 +10,16 @@ import pytest
 from PIL import Image
 
 from bot.documents import images
-from bot.documents.document import Refusal
-from bot.documents.draft import Unreadable
-from bot.documents.limits import MAX_IMAGE_BYTES, is_accepted_image
+from bot.documents.document import MAX_IMAGE_BYTES, Refusal, Unreadable, is_accepted_image
 
 MAX_PEAK_KB = 120_000
 PREPARE = """
 import pathlib, sys
-from bot.documents import draft, images
+from bot.documents import document, images
 try:
     images.converted(pathlib.Path(sys.argv[1]).read_bytes())
     print("accepted")
-except draft.Unreadable:
+except document.Unreadable:
     print("refused")
 print(pathlib.Path("/proc/self/status").read_text())
 """

@@ -28,7 +28,7 @@ from bot.markdown.links import (
 from bot.markdown.lookalikes import ipv4
 from bot.markdown.pages import Pages
 from bot.markdown.render import has_definitions, rendered, sent_chars, stable_prefix
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Post
 from bot.reply.messages import PageView

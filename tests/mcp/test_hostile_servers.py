@@ -15,8 +15,7 @@ from aiohttp import web
 from bot.clock import SystemClock
 from bot.core.tool_calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
-from bot.mcp.connection import ServerDown
-from bot.mcp.server import open_servers
+from bot.mcp.server import ServerDown, open_servers
 from tests.mcp import flood
 from tests.mcp.flood import answered
 

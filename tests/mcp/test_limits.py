@@ -12,9 +12,8 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.tool_calls import CallState
 from bot.mcp.config import MAX_MESSAGE_BYTES, HttpTransport, ServerConfig, StdioTransport
-from bot.mcp.connection import ServerDown
 from bot.mcp.definitions import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
-from bot.mcp.server import McpServer, open_servers
+from bot.mcp.server import McpServer, ServerDown, open_servers
 from tests.clocks import WITHIN_S
 from tests.mcp import flood
 from tests.mcp.flood import WEB_TOOLS, Web, flooding_web

@@ -11,9 +11,8 @@ import pytest
 
 from bot.core.tool_calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
-from bot.mcp.connection import ServerDown
 from bot.mcp.definitions import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
-from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, open_servers
+from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown, open_servers
 from tests.clocks import WITHIN_S, HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, text_result, tool
 

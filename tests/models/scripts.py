@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from bot.errors import EndReason, ProviderError
+from bot.models.events import Completion, FinishReason, StreamEvent, Thinking
 from bot.models.model import Provider
 from bot.models.prompt import Prompt, Turn
-from bot.models.stream import Completion, FinishReason, StreamEvent, Thinking
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Hi"),))
 THINKING = Thinking(5)

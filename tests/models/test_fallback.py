@@ -7,9 +7,9 @@ import pytest
 
 from bot.core import texts
 from bot.errors import EndReason
-from bot.models.fallback import Fallback
+from bot.models.events import Retrying
 from bot.models.model import Provider
-from bot.models.stream import Retrying
+from bot.models.wrappers import Fallback
 from tests.models.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, failed, receive
 from tests.simulated_time import SimulatedClock, run_simulated
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.models.own_prices import parse_prices
-from bot.models.prices import ModelPrices
+from bot.models.events import Usage
+from bot.models.prices import ModelPrices, parse_prices
 from bot.models.registry import VENDORS, VendorEntry
-from bot.models.stream import Usage
 from tests.processes import REPOSITORY
 
 MILLION = 1_000_000
@@ -187,7 +186,7 @@ def refuse(event, arguments):
         raise AssertionError(f"the network is used: {event}")
 from bot import settings
 assert "genai_prices" not in sys.modules, "every command would pay for the import"
-from bot.models.stream import Usage
+from bot.models.events import Usage
 sys.addaudithook(refuse)
 prices = settings.model_prices(settings.read({}))
 assert prices.cost_usd("openai/gpt-6-luna", Usage(1_000_000), 1_795_219_200.0) == 0.2

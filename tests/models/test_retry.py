@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import EndReason
-from bot.models.retry import BACKOFF, FURTHER_TRIES, MAX_WAIT_S, PATIENCE_S, Next, Tries
+from bot.models.wrappers import BACKOFF, FURTHER_TRIES, MAX_WAIT_S, PATIENCE_S, Next, Tries
 from tests.models.scripts import failed
 
 PASSING = [reason for reason in EndReason if reason.may_pass]

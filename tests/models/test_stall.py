@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from bot.errors import EndReason
-from bot.models.stall import Stall, silence_s
-from bot.models.stream import Thinking
+from bot.models.events import Thinking
+from bot.models.wrappers import Stall, silence_s
 from tests.models.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, receive
 from tests.simulated_time import SimulatedClock, SimulatedLoop, run_simulated
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn
-from bot.models.stream import Opaque, ToolCall, Usage
-from bot.models.tokens import TokenEstimate, room_for_conversation
+from bot.models.events import Opaque, ToolCall, Usage
+from bot.models.prompt import Prompt, TextPart, TokenEstimate, ToolDefinition, ToolResult, Turn, room_for_conversation
 
 SCHEMA = {"type": "object", "properties": {f"field_{number}": {"type": "string"} for number in range(200)}}
 TOOLS = tuple(ToolDefinition(f"server__tool_{number}", "Finds something. " * 20, SCHEMA, "") for number in range(100))

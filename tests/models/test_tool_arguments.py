@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.models.tool_calls import ChatToolCalls, tool_call
+from bot.models.calls import ChatToolCalls, tool_call
 
 DEEP = '{"a": ' + "[" * 200 + "]" * 200 + "}"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core.job import Checkpoint, End, Job, Piece
 from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.reply.answer import Answer
 from tests.core.conversations import question
 

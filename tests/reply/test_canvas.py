@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 
 from bot.core.files import wanted_by
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.reply.canvas import TITLE_CHARS, as_code, canvas_markdown, canvas_title
 from sandbox.web_api.canvases import problems
 from tests.core.conversations import ME, question

@@ -12,7 +12,7 @@ from bot.core.job import End
 from bot.core.pacing import Urgency
 from bot.errors import EndReason, Refusal
 from bot.markdown.render import rendered
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.reply.answer import Answer
 from bot.reply.edits import PLAIN_AT, Post, Update
 from bot.reply.messages import Call, Delete, Shown

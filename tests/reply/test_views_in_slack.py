@@ -12,7 +12,7 @@ from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.job import End
 from bot.errors import EndReason
-from bot.models.stream import Citation
+from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.slack.format.command_responses import action_message

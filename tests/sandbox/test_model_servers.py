@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.models.model_setup import VendorSettings
+from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from sandbox.demo.local_model import available
 from sandbox.demo.model_servers import RunningServer, Server, find_server

@@ -16,7 +16,7 @@ from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Transcript, Unread, file_label
 from bot.core.prompt import GO_ON_REQUEST, Marks
 from bot.documents.document import Document
-from bot.models.stream import ToolCall
+from bot.models.events import ToolCall
 from sandbox.demo.scenes import CHOICE_TOOL, NOTE_TOOL, READ_TOOL, SCENES, Scene
 from sandbox.demo.script import LIMIT_TOKENS
 from sandbox.demo.scripted_model import ScriptedModel

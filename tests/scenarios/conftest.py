@@ -17,7 +17,7 @@ from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.markdown.escaping import JOINER
-from bot.models.model_setup import VendorSettings
+from bot.models.setup import VendorSettings
 from bot.services import reply_actions
 from bot.settings import Settings
 from bot.store import Stores

@@ -10,8 +10,8 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.models.model_setup import VendorSettings
 from bot.models.prompt import WebSearch
+from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack.pane import SESSIONS, SESSIONS_A_MINUTE
 from sandbox.manifest import SuggestedPrompt

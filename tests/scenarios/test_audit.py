@@ -11,8 +11,8 @@ from bot.clock import SystemClock
 from bot.core.job import End, Piece
 from bot.core.tool_calls import CallState, Decision
 from bot.errors import EndReason
+from bot.models.events import Usage
 from bot.models.prices import ModelPrices
-from bot.models.stream import Usage
 from bot.store import Stores
 from sandbox.server import Sandbox
 from tests.clocks import ManualClock

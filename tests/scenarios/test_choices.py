@@ -12,8 +12,7 @@ from bot.core import choices, texts
 from bot.core.access import Denial
 from bot.core.actions import ReplyAction
 from bot.core.conversation import Question
-from bot.models.prompt import Permission, ToolDefinition, ToolRule
-from bot.models.trust import OURS
+from bot.models.prompt import OURS, Permission, ToolDefinition, ToolRule
 from bot.settings import Settings
 from bot.store.schema import outbox_entries
 from sandbox.server import Sandbox

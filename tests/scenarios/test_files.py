@@ -15,7 +15,7 @@ from benchmarks.document_corpus import corpus, pieces
 from benchmarks.hostile_documents import HOSTILE
 from bot.core import texts
 from bot.core.files import MAX_FILE_BYTES
-from bot.models.model_setup import VendorSettings
+from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
 from sandbox.faults import FaultSettings

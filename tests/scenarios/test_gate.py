@@ -13,7 +13,7 @@ import pytest
 from bot.core import texts
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
 from bot.core.channel_settings import ChannelSettings
-from bot.models.model_setup import VendorSettings
+from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox

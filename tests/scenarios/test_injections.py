@@ -20,9 +20,8 @@ from bot.core.actions import ReplyAction
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.core.tool_calls import CallResult, CallState, RecordedCall
-from bot.models.model_setup import VendorSettings
-from bot.models.prompt import Permission, ToolDefinition, ToolRule, WebSearch
-from bot.models.trust import OURS
+from bot.models.prompt import OURS, Permission, ToolDefinition, ToolRule, WebSearch
+from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import search
 from bot.store import Stores

@@ -19,7 +19,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.errors import EndReason
-from bot.models.own_prices import parse_prices
+from bot.models.prices import parse_prices
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.fast import run_fast

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.models import retry
+from bot.models import wrappers
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.fast import run_fast
@@ -152,10 +152,10 @@ def tables_of(page: str) -> str:
 
 @pytest.mark.long
 def test_table_shows_what_the_asker_sees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "JITTER", 0.0)
+    monkeypatch.setattr(wrappers, "JITTER", 0.0)
     assert run_fast(table()) == tables_of(PAGE.read_text())
 
 
 if __name__ == "__main__":
-    retry.JITTER = 0.0
+    wrappers.JITTER = 0.0
     print(run_fast(table()))  # noqa: T201

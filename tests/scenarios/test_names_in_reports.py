@@ -10,7 +10,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.core.tool_calls import CallState, RecordedCall
 from bot.errors import EndReason
-from bot.models.stream import Usage
+from bot.models.events import Usage
 from bot.store import Stores
 from sandbox.server import Sandbox
 from tests.forked import forked_command

@@ -13,7 +13,7 @@ from bot.core.caps import CapField, CapOwner, Scope, parse_caps
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.errors import EndReason
-from bot.models.stream import Usage
+from bot.models.events import Usage
 from bot.settings import Settings
 from bot.slack.format.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
 from bot.store import Stores

@@ -13,8 +13,8 @@ from bot.core.caps import parse_day
 from bot.core.conversation import Question
 from bot.core.job import End, Spent
 from bot.errors import EndReason
+from bot.models.events import Usage
 from bot.models.prices import ModelPrices
-from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.schema import feedback
 from tests.clocks import ManualClock

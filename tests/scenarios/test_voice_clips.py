@@ -17,7 +17,7 @@ from bot.cli.command_line import run_command
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
-from bot.models.trust import Origin
+from bot.models.prompt import Origin
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.files import UploadedFile

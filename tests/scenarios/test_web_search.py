@@ -9,8 +9,8 @@ from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.channel_settings import ChannelSettings
-from bot.models.model_setup import VendorSettings
 from bot.models.prompt import WebSearch
+from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import turns

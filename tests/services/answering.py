@@ -18,10 +18,9 @@ from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
 from bot.core.texts import OWN_NAMES
 from bot.errors import ProviderError
+from bot.models.events import Completion, FinishReason, StreamEvent, Usage
 from bot.models.prices import ModelPrices
-from bot.models.prompt import Prompt
-from bot.models.stream import Completion, FinishReason, StreamEvent, Usage
-from bot.models.tokens import TokenEstimate
+from bot.models.prompt import Prompt, TokenEstimate
 from bot.reply.answer import Answer
 from bot.reply.messages import Shown
 from bot.reply.scheduled_reply import Freshness

@@ -10,9 +10,8 @@ import sqlalchemy as sa
 
 from bot.core.conversation import Question
 from bot.core.tool_calls import CallResult, CallState
-from bot.models.prompt import Permission, Prompt, ToolDefinition, ToolRule
-from bot.models.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
-from bot.models.trust import OURS, Origins
+from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
+from bot.models.prompt import OURS, Origins, Permission, Prompt, ToolDefinition, ToolRule
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, InstantClock

@@ -7,9 +7,7 @@ import pytest
 from bot.core.job import End, Job, Spent
 from bot.core.tool_calls import Step
 from bot.errors import EndReason
-from bot.models.prices import ModelPrices
-from bot.models.prompt import Effort, TextPart
-from bot.models.stream import (
+from bot.models.events import (
     THINKING_TOKENS,
     Citation,
     Completion,
@@ -21,7 +19,8 @@ from bot.models.stream import (
     ToolCall,
     Usage,
 )
-from bot.models.trust import ASKERS, WEB
+from bot.models.prices import ModelPrices
+from bot.models.prompt import ASKERS, WEB, Effort, TextPart
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
 from bot.reply.canvas import MIN_CHARS
 from bot.services.answer_attempt import AnswerAttempt, Used

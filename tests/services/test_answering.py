@@ -21,10 +21,7 @@ from bot.core.prompt import LENGTH_RULES, Marks
 from bot.core.resuming import MIN_CHARS
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, ProviderError
-from bot.models import trust
-from bot.models.prices import ModelPrices
-from bot.models.prompt import Effort, Media, ToolDefinition
-from bot.models.stream import (
+from bot.models.events import (
     Citation,
     Completion,
     Feature,
@@ -36,6 +33,8 @@ from bot.models.stream import (
     ToolCall,
     Usage,
 )
+from bot.models.prices import ModelPrices
+from bot.models.prompt import ASKERS, OTHERS, OURS, Effort, Media, Origins, ToolDefinition
 from bot.reply.answer import HIDDEN_TOKENS_PER_S, Answer
 from bot.reply.messages import Shown
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
@@ -837,10 +836,10 @@ async def test_length_that_a_channel_chose_is_the_last_thing_that_the_instructio
 
 @pytest.mark.parametrize(
     ("channel_id", "own_prompt", "origins"),
-    [("C1", "", trust.OURS), ("C1", "Rhyme.", trust.OTHERS), ("D1", "Rhyme.", trust.OURS)],
+    [("C1", "", OURS), ("C1", "Rhyme.", OTHERS), ("D1", "Rhyme.", OURS)],
 )
 async def test_instructions_of_a_channel_may_be_somebody_elses_words(
-    alone: AnsweringStage, channel_id: str, own_prompt: str, origins: trust.Origins
+    alone: AnsweringStage, channel_id: str, own_prompt: str, origins: Origins
 ) -> None:
     await alone.stores.channel_settings.write("T1", channel_id, ChannelSettings(system_prompt=own_prompt))
     question = replace(QUESTION, thread=ThreadKey("T1", channel_id, None))
@@ -1006,7 +1005,7 @@ async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_ou
     showing(alone, Broken())
     await attempt_at(alone)
     assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
-    assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, origins=trust.OURS)
+    assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, origins=OURS)
 
 
 async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: AnsweringStage) -> None:
@@ -1025,7 +1024,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
         model=MODEL,
         first_token_s=0.0,
         prompt_version=attempt.prompt_version,
-        origins=trust.ASKERS,
+        origins=ASKERS,
     )
 
 

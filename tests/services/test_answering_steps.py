@@ -16,10 +16,9 @@ from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
 from bot.core.tool_calls import Decision
 from bot.errors import EndReason, ProviderError
+from bot.models.events import SEARCH_RESULT_TOKENS, Searching, StreamEvent, Usage
 from bot.models.prices import ModelPrices
-from bot.models.prompt import Permission, Prompt, ToolRule, WebSearch
-from bot.models.stream import SEARCH_RESULT_TOKENS, Searching, StreamEvent, Usage
-from bot.models.trust import ASKERS, WEB
+from bot.models.prompt import ASKERS, WEB, Permission, Prompt, ToolRule, WebSearch
 from bot.reply.answer import Answer
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.pane import AssistantPane, Signs

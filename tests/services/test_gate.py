@@ -8,9 +8,8 @@ import pytest
 
 from bot.core.conversation import Message, Question
 from bot.errors import StoreError
-from bot.models.decisions import Decider
-from bot.models.prompt import Decision
-from bot.models.tokens import TokenEstimate
+from bot.models.openai import Decider
+from bot.models.prompt import Decision, TokenEstimate
 from bot.services.engagement import MAX_AT_ONCE, Gate
 from bot.slack.history import History
 from bot.store import Stores

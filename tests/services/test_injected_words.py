@@ -17,9 +17,21 @@ from bot.core.job import FollowUp, Job
 from bot.core.prompt import Conversation, Marks
 from bot.core.step_turns import with_steps
 from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
-from bot.models.prompt import Permission, Prompt, ToolDefinition, ToolRule, Turn
-from bot.models.stream import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
-from bot.models.trust import ASKERS, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
+from bot.models.events import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
+from bot.models.prompt import (
+    ASKERS,
+    OTHERS,
+    OURS,
+    TOOL,
+    UNKNOWN,
+    WEB,
+    Origins,
+    Permission,
+    Prompt,
+    ToolDefinition,
+    ToolRule,
+    Turn,
+)
 from bot.reply.answer import Answer
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.tool_calls import Offer, ToolCalls

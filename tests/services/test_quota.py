@@ -13,8 +13,8 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import CapReached, EndReason, RateLimited, Refusal, Refused, StoreError, TypistError
+from bot.models.events import SEARCH_RESULT_TOKENS, Usage
 from bot.models.prices import ModelPrices
-from bot.models.stream import SEARCH_RESULT_TOKENS, Usage
 from bot.services.loops import BACKOFF
 from bot.services.quota import CapNotices, Quota
 from bot.store import Stores

@@ -18,8 +18,8 @@ from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
+from bot.models.events import ToolCall
 from bot.models.prompt import Effort, Permission, ToolRule
-from bot.models.stream import ToolCall
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.reply_actions import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
 from bot.store import Stores

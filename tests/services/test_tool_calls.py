@@ -17,9 +17,8 @@ from bot.core.prompt import GO_ON_REQUEST
 from bot.core.step_turns import DROPPED
 from bot.core.tool_calls import APPROVAL_S, NOT_KEPT, CallResult, CallState, Decision, RecordedCall
 from bot.errors import EndReason, StoreError
-from bot.models.prompt import Permission, Prompt, ToolDefinition, ToolResult, ToolRule
-from bot.models.stream import Opaque, StreamEvent, ToolCall, Usage
-from bot.models.trust import OURS
+from bot.models.events import Opaque, StreamEvent, ToolCall, Usage
+from bot.models.prompt import OURS, Permission, Prompt, ToolDefinition, ToolResult, ToolRule
 from bot.services import tool_calls
 from bot.services.tool_calls import (
     EXPIRE_EVERY_S,

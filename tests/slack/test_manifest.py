@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.check_texts import SCOPE_LOSSES
+from bot.checks.check_texts import SCOPE_LOSSES
 from bot.slack.manifest import (
     AGENT_SCOPE,
     NEEDED_SCOPES,

@@ -1,6 +1,6 @@
 """Every line of `typist check`, which operators read in the terminal and in the log.
 
-The name of a remedy ends in `_FIX` or `_fix`. As in `core/texts.py`, a sentence with values is a function whose
+The name of a remedy ends in `_FIX` or `_fix`. As in `bot/core/texts.py`, a sentence with values is a function whose
 arguments are plain strings and numbers.
 """
 
@@ -355,22 +355,7 @@ def model_in_cloud_fix(model: str, variable: str) -> str:
     return f"Enable {model} in the cloud's console, choose another one in BOT_MODELS, or check {variable}."
 
 
-# MCP servers, also in the log
-
-MCP_NO_ANSWER = "no answer in time"
-MCP_NO_COMMAND = "its command was not found"
-MCP_UNREACHABLE = "it can't be reached"
-MCP_CLOSED = "the connection is closed"
-MCP_TOO_LONG = "it sent more than 8 MB at once"
-MCP_TOO_MANY_TOOLS = "it lists more than 1,000 tools"
-MCP_ENDED = "its process has ended"
-"""Why a server is down. These stand in the log and in `mcp_down`."""
-
-
-def mcp_error(code: int) -> str:
-    """Why a server is down: it answered with an error of JSON-RPC."""
-    return f"it answered with error {code}"
-
+# MCP servers
 
 MCP_PROCESS_FIX = (
     "Run the command of this server by hand, with the environment in BOT_MCP_CONFIG, and see what it says. "
@@ -396,7 +381,7 @@ def mcp_rule(permission: str, read_only: bool) -> str:
 
 
 def mcp_down(server: str, reason: str) -> str:
-    """Says that an MCP server can't be used; `reason` is one of the phrases above."""
+    """Says that an MCP server can't be used; `reason` is that of the log."""
     return f"{server}: the MCP server is down ({reason})."
 
 

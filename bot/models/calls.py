@@ -24,9 +24,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from bot.models.events import ToolCall
 from bot.models.prompt import Prompt
-from bot.models.stream import ToolCall
-from bot.text import paired, paired_json
+from bot.text import paired, paired_json, unique_members
 
 RAW_CHARS = 2_000
 """How much is kept of arguments that are not a JSON object: enough to see what went wrong."""
@@ -79,7 +79,7 @@ def _parsed(raw: str) -> Mapping[str, Any] | None:
     """Returns the arguments; None if they are no object, or if another reader of JSON may understand them otherwise."""
     try:
         value = json.loads(
-            raw, parse_constant=_refused, parse_float=_float, parse_int=_int, object_pairs_hook=_without_twins
+            raw, parse_constant=_refused, parse_float=_float, parse_int=_int, object_pairs_hook=unique_members
         )
     except (ValueError, RecursionError):
         return None
@@ -115,14 +115,6 @@ def _int(literal: str) -> int:
     if int(float(number)) != number:
         _refused(literal)
     return number
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns an object; of a key that it has twice, some readers take the first value and others the last."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        _refused("a key twice")
-    return members
 
 
 def _is_deep(value: Any) -> bool:

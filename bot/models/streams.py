@@ -1,0 +1,410 @@
+"""From the bytes of a response to what it says: its events, the parts of its text, and the reader that all APIs share.
+
+The events are server-sent, or Amazon's binary ones. An API's reader (openai.py, anthropic.py) turns them into those of
+events.py.
+"""
+
+import asyncio
+import json
+import re
+from abc import ABC, abstractmethod
+from base64 import b64decode
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from enum import Enum, auto
+from typing import Any
+
+from bot.errors import EndReason
+from bot.models.calls import CallIds, tool_call
+from bot.models.events import Citation, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.models.failures import RequestAttempt
+from bot.text import paired, paired_json
+
+MAX_EVENT_BYTES = 8 * 2**20
+"""The longest event: the last one of a response repeats the whole answer, with its encrypted reasoning."""
+LINES_AT_ONCE = 100
+"""A gateway's cache sends a whole answer at once. After so many lines, the process does what else is due."""
+_BOM = b"\xef\xbb\xbf"
+
+
+class Mark(Enum):
+    """The parts of a stream besides its events."""
+
+    COMMENT = auto()
+    """A line that only keeps the connection alive."""
+    DONE = auto()
+    """`[DONE]`: nothing follows."""
+
+
+class EventTooLongError(ConnectionAbortedError):
+    """An event is longer than MAX_EVENT_BYTES. The rest of its stream is not read, so that it is cut there."""
+
+    def __str__(self) -> str:
+        return f"more than {MAX_EVENT_BYTES} bytes"
+
+
+async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]:
+    """Yields the JSON of each server-sent event's data, with the two things that the vendors' own decoders swallow.
+
+    A comment (`: keepalive`) shows that a silent model is at work, and the closing `[DONE]` shows that an answer
+    without a finish reason is whole. The format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+    Servers end a stream without the empty line that ends its last event. So an object that is whole counts without one.
+
+    Raises UnicodeDecodeError and json.JSONDecodeError for data that is neither, EventTooLongError, and the transport's
+    errors.
+    """
+    data: list[bytes] = []
+    data_bytes = 0
+    async for line in _lines(chunks):
+        if line.startswith(b"data:"):
+            data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+            data_bytes += len(line)
+            if data_bytes > MAX_EVENT_BYTES:
+                raise EventTooLongError
+        elif line.startswith(b":"):
+            yield Mark.COMMENT
+        elif not line and data:
+            value = b"\n".join(data)
+            data = []
+            data_bytes = 0
+            if value:
+                yield _parsed(value)
+    last = b"\n".join(data).strip()
+    if last == b"[DONE]":
+        yield Mark.DONE
+    elif last.startswith(b"{"):
+        try:
+            event = _parsed(last)
+        except ValueError:
+            # The stream was cut within this event.
+            return
+        yield event
+
+
+async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yields the lines of a stream, at last the one that has no end. Each byte is looked at a fixed number of times."""
+    pieces: list[bytes] = []
+    held_bytes = 0
+    lines = 0
+    after_cr = False
+    is_first = True
+    async for chunk in chunks:
+        # CR LF ends one line, also where a chunk ends between the two.
+        block = chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk
+        after_cr = chunk.endswith(b"\r") if chunk else after_cr
+        for line in block.splitlines(keepends=True):
+            pieces.append(line)
+            held_bytes += len(line)
+            if held_bytes > MAX_EVENT_BYTES:
+                raise EventTooLongError
+            lines += 1
+            if lines % LINES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if line.endswith((b"\n", b"\r")):
+                whole = b"".join(pieces).rstrip(b"\r\n")
+                pieces = []
+                held_bytes = 0
+                yield whole.removeprefix(_BOM) if is_first else whole
+                is_first = False
+    if pieces:
+        yield b"".join(pieces).removeprefix(_BOM if is_first else b"")
+
+
+def _parsed(data: bytes) -> Any:
+    if data.startswith(b"[DONE]"):
+        return Mark.DONE
+    # Half a surrogate pair may come as bytes too: text.py takes care of it.
+    return json.loads(data.decode("utf-8", "surrogatepass"))
+
+
+AWS_EVENTS = "application/vnd.amazon.eventstream"
+"""The media type of such a stream."""
+
+
+async def read_aws_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]:
+    """Yields the JSON of each event of Amazon Bedrock's stream: binary messages with checksums.
+
+    The format: https://docs.aws.amazon.com/AmazonS3/latest/developerguide/RESTSelectObjectAppendix.html#RESTSelectObjectAppendix-message-format
+    and what is in it: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
+
+    A failure is yielded in Anthropic's form of an error event.
+    Only an event with `bytes` holds one of the model's: others, which Amazon may add, are skipped.
+
+    Raises ValueError for what is not in the format, botocore's errors for a wrong checksum or a message that is too
+    long, and the transport's errors.
+    """
+    # Of the extra bedrock.
+    from botocore.eventstream import EventStreamBuffer
+
+    buffer = EventStreamBuffer()
+    async for chunk in chunks:
+        buffer.add_data(chunk)
+        for message in buffer:
+            body = json.loads(message.payload or b"{}")
+            if message.headers.get(":message-type") != "event":
+                yield _failure(message.headers, body)
+            elif "bytes" in body:
+                yield json.loads(b64decode(body["bytes"]))
+
+
+def _failure(headers: Mapping[str, Any], body: Any) -> Any:
+    code = headers.get(":exception-type") or headers.get(":error-code")
+    message = body.get("message") or headers.get(":error-message")
+    return {"type": "error", "error": {"type": code, "message": message}}
+
+
+class TextParts:
+    """Puts a blank line between the text parts of one answer, which begin at start_part().
+
+    An answer may hold a commentary and the final text, or text before and after a tool call. Nothing stands between
+    such parts in the vendors' streams. Anthropic begins a content block at each citation, within a sentence, so text
+    blocks that follow each other directly are one part.
+    """
+
+    @classmethod
+    def joined(cls, texts: Iterable[str]) -> str:
+        """Returns the text of an answer that came whole, from the texts of its parts."""
+        parts = cls()
+        joined = ""
+        for text in texts:
+            parts.start_part()
+            joined += parts.add(text)
+        return joined
+
+    def __init__(self) -> None:
+        self._part_started = False
+        self._has_text = False
+        self._tail = ""
+        """The last two characters, which may be newlines."""
+
+    def start_part(self) -> None:
+        """Begins another part, to which the text that is added next belongs."""
+        self._part_started = True
+
+    def add(self, text: str) -> str:
+        """Returns the text to append to the answer, after newlines where `text` starts another part."""
+        if self._part_started and text:
+            self._part_started = False
+            if self._has_text:
+                newlines = _leading_newlines(self._tail[::-1]) + _leading_newlines(text)
+                text = "\n" * max(0, 2 - newlines) + text
+        self._has_text = self._has_text or bool(text.strip())
+        self._tail = text[-2:] if len(text) > 1 else (self._tail + text)[-2:]
+        return text
+
+
+def _leading_newlines(text: str) -> int:
+    return len(text) - len(text.lstrip("\n"))
+
+
+# From the chat templates of open models.
+_CLOSING_TAGS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<seed:think>": "</seed:think>",
+    "[THINK]": "[/THINK]",
+}
+# https://huggingface.co/Qwen/Qwen3-30B-A3B-Thinking-2507, https://huggingface.co/Qwen/QwQ-32B
+_STARTS_WITHIN_REASONING = re.compile(r"deepseek-r1|qwq|qwen3.*thinking", re.IGNORECASE)
+_MAX_TAG_CHARS = max(map(len, _CLOSING_TAGS))
+"""How long an opening tag can be."""
+_NOT_BLANK = re.compile(r"\S")
+
+
+class ThinkTags:
+    """Takes the reasoning out of an answer's text, where a compatible server leaves both in one.
+
+    Open models write their reasoning between tags at the beginning of a text, and servers without a reasoning parser
+    pass it on as it is. Reasoning counts only before the answer's first word: tags in an answer are text. Since a tag
+    may be cut by deltas, text is withheld as long as it could be the start of a tag.
+
+    Some models' templates put the opening tag into the prompt, so that the text starts within the reasoning. Their text
+    is withheld until the closing tag. If that never comes and the answer is whole, all of the text is the answer.
+
+    Each character is looked at a fixed number of times: models were seen that write line breaks without end.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._closing_tag = "</think>" if _STARTS_WITHIN_REASONING.search(model) else ""
+        """What ends the reasoning; "" outside of reasoning."""
+        self._opening_tag_missing = bool(self._closing_tag)
+        self._has_reasoning = self._opening_tag_missing
+        self._answering = False
+        """Whether the answer has begun. Then nothing more is taken out."""
+        self._withheld: list[str] = []
+        """What was looked at, and belongs to the answer if no reasoning follows."""
+        self._text = ""
+        """The end of the text so far. What is before `_at` was looked at."""
+        self._at = 0
+
+    def reasoning_is_separate(self) -> None:
+        """Notes that the server sends the reasoning in its own field, so that all text is the answer."""
+        if self._opening_tag_missing:
+            self._opening_tag_missing = False
+            self._closing_tag = ""
+
+    def add(self, delta: str) -> str | Thinking:
+        """Returns the text of the answer that can be shown now, or a sign of thinking."""
+        if self._answering:
+            return delta
+        self._text = self._text[self._at :] + delta
+        self._at = 0
+        while not self._answering:
+            if not (self._skip_reasoning() if self._closing_tag else self._find_opening_tag()):
+                return Thinking(len(delta)) if self._closing_tag else ""
+        return self._taken()
+
+    def end(self, complete: bool) -> str:
+        """Returns withheld text that is the answer after all. `complete`: the model ended by itself."""
+        text = self._taken()
+        return text if not self._closing_tag or (self._opening_tag_missing and complete) else ""
+
+    def _taken(self) -> str:
+        """Empties what is withheld, and returns it."""
+        text = "".join((*self._withheld, self._text[self._at :]))
+        self._withheld = []
+        self._text = ""
+        self._at = 0
+        return text
+
+    def _find_opening_tag(self) -> bool:
+        """Returns whether the text's start is known by now: reasoning, or the answer."""
+        blanks = self._skip_blanks()
+        if not self._has_reasoning:
+            self._withheld.append(blanks)
+        for opening_tag, closing_tag in _CLOSING_TAGS.items():
+            if self._text.startswith(opening_tag, self._at):
+                self._closing_tag = closing_tag
+                self._has_reasoning = True
+                self._withheld = []
+                self._at += len(opening_tag)
+                return True
+        start = self._text[self._at : self._at + _MAX_TAG_CHARS]
+        self._answering = not any(opening_tag.startswith(start) for opening_tag in _CLOSING_TAGS)
+        return self._answering
+
+    def _skip_reasoning(self) -> bool:
+        """Returns whether the reasoning has ended. While it lasts, only a possible start of the closing tag is kept."""
+        if self._opening_tag_missing and not self._withheld:
+            self._skip_blanks()
+            self._opening_tag_missing = not self._text.startswith("<think>", self._at)
+        closed_at = self._text.find(self._closing_tag, self._at)
+        if closed_at >= 0:
+            self._at = closed_at + len(self._closing_tag)
+            self._closing_tag = ""
+            self._opening_tag_missing = False
+            self._withheld = []
+            return True
+        seen = max(self._at, len(self._text) - len(self._closing_tag))
+        if self._opening_tag_missing and seen > self._at:
+            # So long a text can't begin with the opening tag any more.
+            self._withheld.append(self._text[self._at : seen])
+        self._at = seen
+        return False
+
+    def _skip_blanks(self) -> str:
+        """Passes over the blanks at the text's start, and returns them."""
+        start = self._at
+        found = _NOT_BLANK.search(self._text, start)
+        self._at = found.start() if found else len(self._text)
+        return self._text[start : self._at]
+
+
+Delta = str | Thinking | Searching | Citation
+"""What an event of a stream says. "" if it says nothing. Readers collect what is beside the text in a list."""
+
+
+class AnswerReader(ABC):
+    """Reads one answer: the base of all APIs' readers.
+
+    Events are plain dicts, because typed ones cost eight times as much CPU.
+    """
+
+    def __init__(self, attempt: RequestAttempt, call_ids: CallIds) -> None:
+        self.finish_reason: FinishReason | None = None
+        """Set by the vendor's terminal marker. None: the answer is not whole."""
+        self.usage: Usage | None = None
+        self.at_work = False
+        """Whether the model does what readers don't see: it thinks, searches, or writes a tool call.
+
+        Then any event, even a ping, is a sign of its work.
+        """
+        self.beside_text: list[Citation | Searching] = []
+        """The sources found so far, each URL once, and the searches that no event of a stream told."""
+        self._cited: set[str] = set()
+        self._attempt = attempt
+        self._parts = TextParts()
+        self._call_ids = call_ids
+        self._calls: list[ToolCall] = []
+        self._items: list[Mapping[str, Any]] = []
+        """All that must be sent back to the vendor if the answer goes on in another request."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing that counts can follow."""
+        return self.finish_reason is not None
+
+    @abstractmethod
+    def read_event(self, event: Any) -> Delta:
+        """Returns what an event of a stream says, "" for most. Raises ProviderError if it reports a failure."""
+
+    def read_done(self) -> None:  # noqa: B027 - most APIs have their own marker
+        """Notes the stream's [DONE]."""
+
+    @abstractmethod
+    def read_response(self, body: Any) -> str:
+        """Returns the text of an answer that came as one JSON body. Raises ProviderError as read_event does."""
+
+    def withheld_text(self) -> str:
+        """Returns text that was withheld because it could have been reasoning. Called once, at the stream's end."""
+        return ""
+
+    def read_end(self) -> tuple[ToolCall | Opaque, ...]:
+        """Returns the tool calls of a whole answer and what must be sent back with their results, if it has calls.
+
+        Of an answer that was cut short nothing is returned, because its last call may be incomplete.
+        """
+        if self.finish_reason is FinishReason.STOP and self._calls:
+            self.finish_reason = FinishReason.TOOLS
+        return (*self._calls, *self.opaque_items()) if self.finish_reason is FinishReason.TOOLS else ()
+
+    def opaque_items(self) -> list[Opaque]:
+        """Returns what must be sent back if the answer goes on in another request."""
+        return [Opaque(self._attempt.vendor, paired_json(item)) for item in self._items]
+
+    def go_on(self) -> None:  # noqa: B027 - only Anthropic pauses
+        """Prepares for the rest of a paused answer, which comes with the response to another request."""
+
+    def _call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
+        """Notes the tool call of an item; returns the item as it must be sent back, with the call's own id."""
+        call = tool_call(len(self._calls), self._call_ids.own(item.get(id_field)), item["name"], arguments)
+        self._calls.append(call)
+        return {**item, id_field: call.call_id}
+
+    def _known(self, reasons: Mapping[str, FinishReason], reason: str) -> FinishReason:
+        """Returns a vendor's finish reason by our name. Raises ProviderError for others: they are no good end."""
+        if reason not in reasons:
+            raise self._attempt.failed(EndReason.CUT, f"finish reason {reason}")
+        return reasons[reason]
+
+    def _cite(self, url: object, title: object) -> None:
+        """Notes a source if it has a URL and was not cited before."""
+        if isinstance(url, str) and paired(url) not in self._cited:
+            self._cited.add(paired(url))
+            self.beside_text.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
+
+
+class TaggedAnswerReader(AnswerReader):
+    """Reads an API whose servers may leave reasoning in the text, between tags."""
+
+    def __init__(self, attempt: RequestAttempt, call_ids: CallIds) -> None:
+        super().__init__(attempt, call_ids)
+        self._tags = ThinkTags(attempt.model)
+
+    def withheld_text(self) -> str:
+        return self._tags.end(complete=self.finish_reason is FinishReason.STOP)
+
+    def _untagged(self, text: str) -> str:
+        """Returns a whole answer's text without its reasoning."""
+        untagged = self._tags.add(text)
+        return ("" if isinstance(untagged, Thinking) else untagged) + self.withheld_text()

@@ -1,0 +1,290 @@
+"""What stands around each model: its requests are measured, its silence ends, its failures lead to others.
+
+From the inside out: Fallback([Stall(Measured(vendor.model(name)))]). A Measured inside of the fallback sees each
+request.
+
+The SDKs' own retries are off. They know no other model, tell nobody that they wait, and accept a Retry-After of any
+length.
+"""
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from bot.backoff import Backoff
+from bot.clock import Clock
+from bot.errors import EndReason, ProviderError
+from bot.models.events import SIGNS_OF_WORK, Completion, Opaque, Retrying, Searching, StreamEvent, Thinking
+from bot.models.model import Provider
+from bot.models.prompt import Prompt
+from bot.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+
+class Measured:
+    """A model whose requests are measured: their times, tokens and failures, and a span for each (bot/telemetry.py)."""
+
+    def __init__(self, provider: Provider, telemetry: Telemetry, clock: Clock) -> None:
+        self.model = provider.model
+        self._provider = provider
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the events of a request."""
+        request = self._telemetry.model_request(self.model, self._clock.monotonic())
+        failure: EndReason | None = None
+        try:
+            async with aclosing(self._provider.stream(prompt)) as events:
+                async for event in events:
+                    request.received(self._clock.monotonic())
+                    if isinstance(event, Completion) and event.usage is not None:
+                        request.used(event.usage.input_tokens, event.usage.output_tokens)
+                    yield event
+        except ProviderError as error:
+            failure = error.reason
+            raise
+        finally:
+            request.ended(failure, self._clock.monotonic())
+
+
+MAX_SILENCE_S = 600.0
+"""gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186). This is twice that."""
+PAUSED_S = 1.0
+"""A timer that is so late was held up by a pause: of the process, of its machine, of all other work."""
+
+
+def silence_s(stall_timeout_s: float) -> float:
+    """Returns how long a model that is known to think may give no sign of work."""
+    return max(stall_timeout_s, min(10 * stall_timeout_s, MAX_SILENCE_S))
+
+
+class Stall:
+    """A model whose stream is closed, and fails as STALLED, when no sign of work comes in time.
+
+    Neither a read timeout nor a total timeout tells that a model has stalled: pings keep a read alive, and a long
+    answer that still grows is fine. So the time between two signs of work is limited. Text is a sign, and so is
+    Thinking, which the vendors' readers yield for whatever comes while a model thinks or writes a tool call, even for a
+    ping. A ping at any other time is none. A model that thinks in silence gets ten times as long, at most ten minutes,
+    and so does a search.
+
+    Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
+    canceled. Nor does a pause of the process count: what came meanwhile waits to be read, and the time begins again.
+    """
+
+    def __init__(self, provider: Provider, stall_timeout_s: float) -> None:
+        self.model = provider.model
+        self._provider = provider
+        self._stall_timeout_s = stall_timeout_s
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the model's events. Raises ProviderError(STALLED) instead of waiting on."""
+        async with aclosing(self._provider.stream(prompt)) as events:
+            limit_s = float(self._stall_timeout_s)
+            while True:
+                try:
+                    async with _Wait(limit_s) as wait:
+                        event = await anext(events)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    if not wait.expired:
+                        raise
+                    detail = f"nothing for {limit_s:g} s"
+                    raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
+                limit_s = silence_s(self._stall_timeout_s) if _at_work(event) else self._stall_timeout_s
+                yield event
+
+
+class _Wait:
+    """The context of one wait for the model, with a limit that begins again after a pause. Raises TimeoutError."""
+
+    __slots__ = ("_limit_s", "_timeout", "_timer")
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._timeout = asyncio.timeout(None)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the wait was too long."""
+        return self._timeout.expired()
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        await self._timeout.__aexit__(kind, error, trace)
+
+    def _begin(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._end)
+
+    def _end(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._timer.when() > PAUSED_S:
+            self._begin()
+        else:
+            self._timeout.reschedule(now_s)
+
+
+def _at_work(event: StreamEvent) -> bool:
+    """Returns whether the model, or its vendor's search, may be silent for long after an event."""
+    match event:
+        case Thinking(ended=over) | Searching(done=over):
+            return not over
+    return False
+
+
+FURTHER_TRIES = 2
+PATIENCE_S = 60.0
+"""No request begins later than this after the first failure, except the first one to another model."""
+MAX_WAIT_S = 5.0
+"""A model that asks for a longer wait is left if another one hasn't been asked yet."""
+BACKOFF = Backoff(0.5, 8.0)
+JITTER = 0.25
+"""The part of a wait that is random, so that answers that failed together don't come back together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The next request."""
+
+    model: int
+    """The place of its model among those that may answer."""
+    wait_s: float
+
+
+class Tries:
+    """Decides which request follows one that failed before the answer's first word. Pure: times are arguments.
+
+    The first request goes to the first model. Each model gets two further tries after waits that grow, as from both
+    vendors' SDKs; then the next model is asked at once. A model is left sooner if its failure lasts (a bad key), or if
+    it asks for a long wait. Once all models have failed, those whose failure may pass are asked again for a minute,
+    counted from the first failure, because most outages are shorter than the patience of an asker who sees that Typist
+    tries again. But a request that is charged although it fails gets its two further tries and no more.
+    """
+
+    def __init__(
+        self, models: int, jitter: Callable[[], float] = random.random, patience_s: float = PATIENCE_S
+    ) -> None:
+        """`models`: how many may answer. `jitter` returns a number from 0 to 1."""
+        self._jitter = jitter
+        self._patience_s = patience_s
+        self._model = 0
+        self._failures = [0] * models
+        self._ready_at_s = [-math.inf] * models
+        """When each model may be asked again."""
+        self._until_s = math.inf
+
+    def after(self, error: ProviderError, now_s: float) -> Next | None:
+        """Returns what follows a failed request; None if nothing does. A refusal is an answer."""
+        if error.reason is EndReason.REFUSED:
+            return None
+        failed = self._model
+        self._until_s = min(self._until_s, now_s + self._patience_s)
+        self._failures[failed] += 1
+        self._ready_at_s[failed] = now_s + self._wait_s(error)
+        self._model = self._next_model(now_s)
+        wait_s = max(0.0, self._ready_at_s[self._model] - now_s)
+        is_first = not self._failures[self._model]
+        return Next(self._model, wait_s) if is_first or now_s + wait_s <= self._until_s else None
+
+    def _next_model(self, now_s: float) -> int:
+        failed, models = self._model, range(len(self._failures))
+        unasked = next((model for model in models if not self._failures[model]), None)
+        if unasked is None:
+            return min(models, key=lambda model: self._ready_at_s[model])
+        is_soon = self._ready_at_s[failed] <= min(now_s + MAX_WAIT_S, self._until_s)
+        return failed if is_soon and self._failures[failed] <= FURTHER_TRIES else unasked
+
+    def _wait_s(self, error: ProviderError) -> float:
+        """Returns how long the model that failed is left alone."""
+        failures = self._failures[self._model]
+        is_enough = error.reason.is_charged_without_text and failures > FURTHER_TRIES
+        if is_enough or not error.may_pass:
+            return math.inf
+        share = JITTER * self._jitter()
+        return max(BACKOFF.wait_s(failures) * (1 - share), (error.retry_after_s or 0.0) * (1 + share))
+
+
+class Fallback:
+    """Several models, of which the first one that begins to answer is used.
+
+    Every failure before the answer's first word leads to another request (`Tries`) except a refusal, which is an
+    answer: Typist does not ask around for a model that says yes. Thinking and searching are no words: they are not part
+    of the answer. Once a model has written a word, its failure is the step's failure, because another request would
+    start the answer over, below the words that are already in Slack (services/answering.py goes on after them). The
+    Completion names the model that answered.
+
+    A prompt may contain steps of the same answer that only one vendor can read. Then only this vendor's models are
+    asked.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        jitter: Callable[[], float] = random.random,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self.model = providers[0].model
+        self.names = tuple(provider.model for provider in providers)
+        self._providers = tuple(providers)
+        self._jitter = jitter
+        self._patience_s = patience_s
+
+    def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
+        """Returns the same models with `model` first; in their usual order if it is None or not among them.
+
+        The order doesn't depend on the prompt.
+        """
+        in_order = sorted(self._providers, key=lambda provider: provider.model != model)
+        return Fallback(in_order, self._jitter, self._patience_s)
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the events of the first request that begins to answer, or raises the last one's error."""
+        providers = self._able_to_read(prompt)
+        tries = Tries(len(providers), self._jitter, self._patience_s)
+        provider = providers[0]
+        while True:
+            begun = False
+            try:
+                async with aclosing(provider.stream(prompt)) as events:
+                    async for event in events:
+                        begun = begun or not isinstance(event, SIGNS_OF_WORK)
+                        yield event
+                return
+            except ProviderError as error:
+                following = None if begun else tries.after(error, asyncio.get_running_loop().time())
+                if following is None:
+                    raise
+                provider = providers[following.model]
+                log.warning(
+                    "model %s failed: %s (%s), asking %s in %.1f s",
+                    error.model,
+                    error.reason,
+                    error.detail,
+                    provider.model,
+                    following.wait_s,
+                )
+                retrying = Retrying(following.wait_s, error.reason.is_charged_without_text)
+            yield retrying
+            await asyncio.sleep(retrying.wait_s)
+
+    def _able_to_read(self, prompt: Prompt) -> Sequence[Provider]:
+        """Returns the models of the vendors of a prompt's opaque items; all models if there are none of either."""
+        parts = [part for turn in prompt.turns for part in turn.parts]
+        vendors = {part.vendor for part in parts if isinstance(part, Opaque)}
+        able = [provider for provider in self._providers if provider.model.partition("/")[0] in vendors]
+        return able or self._providers
