@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from bot.backoff import Backoff
 from bot.clock import Clock
-from bot.core.tool_calls import CallResult, CallState
+from bot.core.calls import CallResult, CallState
 from bot.mcp.config import ServerConfig
 from bot.mcp.connection import ServerConnection, ServerDown, is_too_long
 from bot.mcp.definitions import (

@@ -17,9 +17,9 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.actions import ReplyAction
+from bot.core.calls import CallResult, CallState, RecordedCall
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
-from bot.core.tool_calls import CallResult, CallState, RecordedCall
 from bot.models.model_setup import VendorSettings
 from bot.models.prompt import Permission, ToolDefinition, ToolRule, WebSearch
 from bot.models.trust import OURS

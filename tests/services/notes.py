@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.core.calls import CallResult, CallState
 from bot.core.conversation import Question
-from bot.core.tool_calls import CallResult, CallState
 from bot.models.prompt import Permission, Prompt, ToolDefinition, ToolRule
 from bot.models.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.models.trust import OURS, Origins
