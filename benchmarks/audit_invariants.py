@@ -12,7 +12,7 @@ from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.invariants import LIVE_STATES, Evidence
 from benchmarks.tool_plan import TOKEN
 from bot.core.audit import Kind, written
-from bot.core.tool_calls import CallState
+from bot.core.calls import CallState
 from bot.errors import EndReason
 
 _BEGUN = (CallState.BEGUN, CallState.DONE, CallState.FAILED, CallState.UNKNOWN)

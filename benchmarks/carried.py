@@ -1,6 +1,6 @@
 """Runs Typist with one carrier for all answers: `python -m benchmarks.carried edit|stream run`.
 
-Typist chooses the carrier of each answer (bot/core/carriers.py). Benchmarks and tests force one.
+Typist chooses the carrier of each answer (bot/core/pacing.py). Benchmarks and tests force one.
 """
 
 import sys

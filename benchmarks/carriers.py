@@ -1,4 +1,4 @@
-"""Compares rules for giving replies to edits or native streams, by simulation; bot/core/carriers.py is one of them.
+"""Compares rules for giving replies to edits or native streams, by simulation; bot/core/pacing.py is one of them.
 
 `python -m benchmarks.pacing` runs it. A stream's start shows first words, its appends more, its stop the end. Ends that
 edits can't show in time are posted again. Placeholders and such posts share what three channels take.
@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from bot.core.carriers import CarrierKind, CarrierRoom, choose_carrier
-from bot.core.pacing import ChannelPosts, Pacer, Urgency, is_posted_again
+from bot.core.pacing import CarrierKind, CarrierRoom, ChannelPosts, Pacer, Urgency, choose_carrier, is_posted_again
 
 EDITS, STARTS, APPENDS, STOPS, POSTS, DELETES = 50, 20, 100, 20, 240, 50
 CHANNELS = 3

@@ -30,9 +30,9 @@ from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
 from benchmarks.readers import Readers
 from bot.core import texts
-from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job
+from bot.core.pacing import CarrierSetting
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer

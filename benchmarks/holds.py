@@ -18,7 +18,7 @@ from typing import TypeVar
 from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Checkpoint, End, Job
-from bot.core.resuming import Seam, start_of
+from bot.core.steps import Seam, start_of
 from bot.errors import EndReason, Refusal
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer

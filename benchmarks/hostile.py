@@ -28,10 +28,10 @@ from openai import BadRequestError
 
 from benchmarks import holds
 from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
-from bot.core import approvals, resuming
+from bot.core import calls, steps
+from bot.core.calls import as_data, capped, claims_in, visible
 from bot.core.conversation import Message, ids_to_name, with_names, without_address
 from bot.core.job import End
-from bot.core.tool_calls import as_data, capped, claims_in, visible
 from bot.core.triage import Identity, Participants, TriageRules, triage
 from bot.errors import EndReason
 from bot.markdown import inlines, preview, render
@@ -52,9 +52,8 @@ from bot.reply import attachments
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.reply.sources import shown_sources
-from bot.slack.format import message_text
-from bot.slack.format.message_text import names_in
-from bot.slack.format.payload import Json
+from bot.slack import text as slack_text
+from bot.slack.text import Payload, names_in
 from bot.text import paired
 
 SIZES_CHARS = (5_900, 11_800, 23_600)
@@ -78,7 +77,7 @@ def _paged(text: str) -> None:
 
 
 def _resumed(text: str) -> None:
-    seam = resuming.Seam(text)
+    seam = steps.Seam(text)
     seam.join(text[len(text) // 2 :])
     seam.rest()
 
@@ -89,7 +88,7 @@ def _triaged(text: str) -> object:
     return triage(given, me, Participants(takes_part=True), TriageRules())
 
 
-def _rich_text(text: str) -> Json:
+def _rich_text(text: str) -> Payload:
     """Returns a message with the text in one element, and again in an element for each few characters."""
     pieces = [
         {"type": "text", "text": text[at : at + 8], "style": {"bold": at % 3 == 0}} for at in range(0, len(text), 8)
@@ -102,7 +101,7 @@ def _rich_text(text: str) -> Json:
     return {"text": text, "blocks": [{"type": "rich_text", "elements": sections}]}
 
 
-def _attached(text: str) -> Json:
+def _attached(text: str) -> Payload:
     cell = {"type": "raw_text", "text": text[:100]}
     block = {"type": "table", "rows": [[cell, cell]] * (len(text) // 200)}
     return {
@@ -173,7 +172,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "is_deceptive": lambda text: is_deceptive(text, "https://evil.example/"),
     "is_deceptive to": lambda text: is_deceptive("bank.com", text),
     "bare_url": bare_url,
-    "continued": lambda text: resuming.continued(text, EndReason.LENGTH_LIMIT),
+    "continued": lambda text: steps.continued(text, EndReason.LENGTH_LIMIT),
     "Seam": _resumed,
     "long_code": lambda text: attachments.long_code(text, "1.0"),
     "first_words": lambda text: preview.first_words(text, growing=True),
@@ -183,9 +182,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "international_chars": international_chars,
     "unlinked": unlinked,
     "paired": paired,
-    "body_of": lambda text: message_text.body_of({"text": text}),
-    "body_of rich_text": lambda text: message_text.body_of(_rich_text(text)),
-    "attached_to": lambda text: message_text.attached_to(_attached(text)),
+    "body_of": lambda text: slack_text.body_of({"text": text}),
+    "body_of rich_text": lambda text: slack_text.body_of(_rich_text(text)),
+    "attached_to": lambda text: slack_text.attached_to(_attached(text)),
     "labels": names_in,
     "with_names": lambda text: with_names(text, {}),
     "ids_to_name": ids_to_name,
@@ -194,9 +193,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "visible": visible,
     "capped": capped,
     "as_data": lambda text: as_data(text, "tool", "nonce"),
-    "readable": lambda text: approvals.readable({text: text}),
-    "readable list": lambda text: approvals.readable({"a": text.split("a")}),
-    "fields_of": lambda text: approvals.fields_of({text: text, "list": text.split("a")}),
+    "readable": lambda text: calls.readable({text: text}),
+    "readable list": lambda text: calls.readable({"a": text.split("a")}),
+    "fields_of": lambda text: calls.fields_of({text: text, "list": text.split("a")}),
     "ThinkTags": lambda text: _untagged(text, "openai/m"),
     "ThinkTags, opened": lambda text: _untagged(text, "openai/deepseek-r1"),
     "calls in pieces": _chat_calls,

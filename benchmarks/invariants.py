@@ -21,8 +21,8 @@ from benchmarks.question_plan import EDITED_NUMBER, WORDS_A_LINE, PlannedQuestio
 from benchmarks.scripted_model import ModelRequest, RequestEnd
 from benchmarks.tool_plan import seen_in
 from bot.core import texts
+from bot.core.calls import Decision
 from bot.core.job import Status
-from bot.core.tool_calls import Decision
 from bot.errors import EndReason
 from sandbox.web_api.http import CallRecord
 

@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.clock import SystemClock
-from bot.core.tool_calls import READ_CHANNEL
+from bot.core.calls import READ_CHANNEL
 from bot.models.prompt import TokenEstimate
 from bot.settings import read
 from sandbox.server import Sandbox

@@ -37,12 +37,13 @@ from benchmarks.tool_plan import (
     words_before,
 )
 from benchmarks.vendor_failures import Failure, PlannedFailure, VendorFailures
-from bot.core.resuming import NOTHING_MISSING, REPEATED_CHARS
+from bot.core.prompt import NOTHING_MISSING
+from bot.core.steps import REPEATED_CHARS
 from bot.reply.answer import CHARS_PER_TOKEN
 
 FIRST_WORD_S = 0.3
 REPEATED_WORDS = (0, 0, 3, 5)
-"""How many of the last words a continuation repeats. Fewer may be a coincidence (bot/core/resuming.py)."""
+"""How many of the last words a continuation repeats. Fewer may be a coincidence (bot/core/steps.py)."""
 BROKEN_CALLS_FROM = 0.5
 """The places (PlannedFailure.place) from which on a step with calls breaks in these, or between these and its end."""
 _PING_S = 1.0

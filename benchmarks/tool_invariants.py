@@ -12,7 +12,7 @@ from benchmarks.databases import CallRow
 from benchmarks.invariants import LIVE_STATES, AskedQuestion, Evidence
 from benchmarks.question_plan import EDITED_NUMBER
 from benchmarks.tool_plan import DONE, MADE_BEFORE, NOT_MADE, NOT_OFFERED, TOKEN, UNKNOWN, seen_in, steps_of
-from bot.core.tool_calls import CallState
+from bot.core.calls import CallState
 from bot.errors import EndReason
 
 _SEEN_AS = {

@@ -23,11 +23,11 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
 from bot.core.access import OPTIONAL_KINDS, UserKind
+from bot.core.calls import READ_CHANNEL, SLACK
 from bot.core.caps import Cap, parse_caps
-from bot.core.carriers import CarrierSetting
+from bot.core.pacing import CarrierSetting
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.texts import OWN_NAMES, ModelNames
-from bot.core.tool_calls import READ_CHANNEL, SLACK
 from bot.core.triage import Engagement
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup

@@ -21,9 +21,9 @@ from bot.checks.slack import log_setup
 from bot.clock import Clock
 from bot.core import texts
 from bot.core.access import AccessRules
-from bot.core.carriers import CarrierSetting
+from bot.core.calls import READ_CHANNEL, SLACK
 from bot.core.channel_settings import DefaultSettings
-from bot.core.tool_calls import READ_CHANNEL, SLACK
+from bot.core.pacing import CarrierSetting
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.models.model import Models
 from bot.models.prompt import TokenEstimate, WebSearch, room_for_results
@@ -39,23 +39,19 @@ from bot.reply.workspace import Workspace
 from bot.services import metrics
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.answering import Answering, AnswerSettings
-from bot.services.app_home import AppHome
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.catching_up import CatchingUp
+from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import Gate, QuietThreads
-from bot.services.intake import Intake, SharedTokens
-from bot.services.message_edits import MessageEdits
-from bot.services.message_shortcut import ChoicePresses, MessageShortcut, QuestionPosts
+from bot.services.intake import Intake, MessageEdits, SharedTokens
 from bot.services.operations import AUDIT_DAYS, Kept, Probes, expire_old
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
-from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import CapNotices, CapSettings, Quota
-from bot.services.reactions import Reactions
 from bot.services.reply_actions import ReplyActions
-from bot.services.slash_commands import SlashCommands
+from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
 from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals
-from bot.services.transcription import Transcription
 from bot.services.welcome import Welcome
 from bot.services.worker import Worker
 from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use, unpriced_models
@@ -334,7 +330,7 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
         logger=logging.getLogger("slack_bolt"),
         process_before_response=True,
         raise_error_for_unhandled_request=True,
-        # An event about our own post says where it is (services/message_shortcut.py).
+        # An event about our own post says where it is (services/shortcut.py).
         ignoring_self_events_enabled=False,
         request_verification_enabled=False,
         ssl_check_enabled=False,

@@ -17,15 +17,13 @@ from bot.core.caps import CapField
 from bot.core.channel_settings import SettingsField
 from bot.core.surfaces import CommandResponse
 from bot.errors import TypistError
-from bot.services.app_home import AppHome
+from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import STAY_QUIET, QuietThreads
-from bot.services.message_shortcut import ChoicePresses, MessageShortcut
 from bot.services.quota import CapSettings
 from bot.services.reply_actions import ReplyActions
-from bot.services.slash_commands import SlashCommands
-from bot.slack.format.command_responses import command_message
-from bot.slack.format.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
-from bot.slack.format.modals import ARGUMENTS, ASK_ABOUT, CAPS, QUESTION, SETTINGS
+from bot.services.shortcut import ChoicePresses, MessageShortcut
+from bot.slack.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS, command_message
+from bot.slack.modals import ARGUMENTS, ASK_ABOUT, CAPS, QUESTION, SETTINGS
 from handlers.payloads import (
     approval_of,
     caps_in,

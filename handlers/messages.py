@@ -14,15 +14,13 @@ from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
 from bot.errors import PayloadError, TypistError, trace_of
-from bot.services.app_home import AppHome
-from bot.services.intake import Intake
-from bot.services.message_edits import MessageEdits
-from bot.services.message_shortcut import MessageShortcut
+from bot.services.commands import AppHome
+from bot.services.intake import Intake, MessageEdits
 from bot.services.pane import AssistantPane
-from bot.services.reactions import Reactions
+from bot.services.shortcut import MessageShortcut, Reactions
 from bot.services.welcome import Welcome
-from bot.slack.format.home import SUGGESTION
-from bot.slack.format.shortcut_question import view_of
+from bot.slack.home import SUGGESTION
+from bot.slack.modals import view_of
 from handlers.payloads import (
     action_token_of,
     changed_at,

@@ -13,17 +13,16 @@ from bot.core.actions import ReplyAction
 from bot.core.caps import CapOwner, Entered, Scope
 from bot.core.channel_settings import emoji_name
 from bot.core.conversation import Message, ThreadKey
-from bot.core.message_question import QuotedMessage
+from bot.core.job import QuotedMessage
 from bot.core.surfaces import TypedCommand
 from bot.errors import PayloadError
+from bot.services.commands import Invocation, SubmittedSettings
 from bot.services.engagement import QuietPress
-from bot.services.reactions import Reaction
 from bot.services.reply_actions import Press
-from bot.services.slash_commands import Invocation, SubmittedSettings
+from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress
-from bot.slack.format import home
-from bot.slack.format.message_text import app_name, attached_to, body_of, files_of, is_by_app
-from bot.slack.format.modals import (
+from bot.slack import home
+from bot.slack.modals import (
     approval_in,
     entered_caps,
     revoked_tools,
@@ -32,6 +31,7 @@ from bot.slack.format.modals import (
     submitted_question,
     submitted_settings,
 )
+from bot.slack.text import app_name, attached_to, body_of, files_of, is_by_app
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -5,39 +5,31 @@ The sandbox imports nothing from the bot, so each has a table of its own, and a 
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-TABLES = (ROOT / "bot/core/emoji_aliases.py", ROOT / "sandbox/emoji_aliases.py")
-HEAD = '''"""Other names of emoji, each with the name that Slack's events have. `make emoji` writes this file.
-
-Source: the `short_names` of iamcal/emoji-data {version} (npm: emoji-datasource, MIT license).
-"""
-
-from types import MappingProxyType
-from typing import Final
-
-ALIASES: Final = MappingProxyType(
-    {{
-'''
-TAIL = "    }\n)\n"
+TABLES = (ROOT / "bot/core/channel_settings.py", ROOT / "sandbox/emoji_aliases.py")
+BEGIN, END = "ALIASES: Final = MappingProxyType(\n    {\n", "    }\n)\n"
 
 
-def table(emoji: list[dict[str, Any]], version: str) -> str:
-    """Returns the module with the aliases in emoji-datasource's emoji.json."""
+def with_table(module: str, emoji: list[dict[str, Any]], version: str) -> str:
+    """Returns a module's text with the aliases in emoji-datasource's emoji.json."""
     aliases = {alias: names[0] for names in (entry["short_names"] for entry in emoji) for alias in names[1:]}
     lines = [f'        "{alias}": "{aliases[alias]}",\n' for alias in sorted(aliases)]
-    return "".join((HEAD.format(version=version), *lines, TAIL))
+    above, begin, rest = module.partition(BEGIN)
+    _, end, below = rest.partition(END)
+    return re.sub(r"(?<=iamcal/emoji-data )[0-9.]+", version, "".join((above, begin, *lines, end, below)))
 
 
 def main() -> None:
     package = Path(sys.argv[1])
+    emoji = json.loads((package / "emoji.json").read_text())
     version = json.loads((package / "package.json").read_text())["version"]
-    written = table(json.loads((package / "emoji.json").read_text()), version)
     for path in TABLES:
-        path.write_text(written)
+        path.write_text(with_table(path.read_text(), emoji, version))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from importlib import import_module
 
 MODULES = (
     "bot.app",
-    "bot.cli.sandbox",
     "sandbox.typist.serve",
     "bot.mcp.server",
     "bot.models.openai",

@@ -26,8 +26,8 @@ from bot.checks.report import Check, CheckStatus, fail, ok, skipped, warn
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import Installation, SlackClient
-from bot.slack.format.payload import json_object, string
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, differences, scopes_of
+from bot.slack.text import json_object, string
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0

@@ -15,17 +15,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot import __version__, settings
-from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, check, init, mcp, run, sandbox
+from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, check, init, run
 from bot.core import texts
 from bot.errors import ProviderError, SettingsError, TypistError, trace_of
 
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "init": init.INIT,
     "run": run.RUN,
-    "sandbox": sandbox.SUBCOMMAND,
+    "sandbox": run.SANDBOX,
     "ask": ask.SUBCOMMAND,
     "check": check.SUBCOMMAND,
-    "mcp": mcp.SUBCOMMAND,
+    "mcp": admin.MCP,
     "manifest": init.MANIFEST,
     "migrate": admin.MIGRATE,
     "forget": admin.FORGET,

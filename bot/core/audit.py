@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from bot.core.calls import RecordedCall
 from bot.core.conversation import Question
 from bot.core.job import Job
-from bot.core.tool_calls import RecordedCall
 
 
 class Kind(StrEnum):

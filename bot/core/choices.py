@@ -4,13 +4,13 @@ The model asks for them by a tool, whose call ends the answer. The question and 
 words of the answer, so they are on record, in later prompts, and in messages without buttons. The buttons belong to the
 answer's end (`End.choices`). So a waiting choice holds no worker and no lease, and needs no process.
 
-A press asks a question of its own, in the presser's name: core/message_question.py.
+A press asks a question of its own, in the presser's name (`MessageQuestion`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot.core.tool_calls import visible
+from bot.core.calls import visible
 from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 

@@ -4,7 +4,7 @@ A message's text is Markdown with one addition. People and channels are mentione
 id and name, `<@U123|ada>`. What else stands under a name that its owner chose is `<!S123|@ops>`: groups, canvases, and
 emoji of the workspace, of which readers see only a picture. Triage finds mentions by id, and names are looked up only
 when a model is given the text. Any other `<` is written `&lt;`, so no text looks like a mention by accident; `&` and
-`>` may be entities too. `bot.slack.format` makes such text of what Slack sends; it is also how questions are stored.
+`>` may be entities too. `bot.slack.text` makes such text of what Slack sends; it is also how questions are stored.
 """
 
 import re

@@ -31,6 +31,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
 
+from bot.core.calls import visible
 from bot.core.channel_settings import Length
 from bot.core.conversation import (
     File,
@@ -44,8 +45,6 @@ from bot.core.conversation import (
     without_address,
 )
 from bot.core.job import Job
-from bot.core.resuming import NOTHING_MISSING
-from bot.core.tool_calls import visible
 from bot.core.triage import SLACKS_OWN, Identity
 from bot.errors import NothingAsked
 from bot.markdown import lookalikes
@@ -180,6 +179,8 @@ BARE_MENTION_RULE = (
     "channel, and may be about several things: answer what the newest of them ask or need. If nothing is asked, say in "
     "one sentence that you don't know what is wanted."
 )
+NOTHING_MISSING = "(complete)"
+"""The reply that the prompt asks for if the text is already complete."""
 GO_ON_REQUEST = (
     "Your answer was cut off where the text above ends. Write what comes next: it is appended there, inside the list, "
     "table or block of code that is open. Begin with an empty line if it is a new paragraph. Repeat nothing, and say "

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.core.tool_calls import SEPARATOR, full_name, owner_of
+from bot.core.calls import SEPARATOR, full_name, owner_of
 from bot.errors import SettingsError
 from bot.models.prompt import Permission, ToolRule
 from bot.text import RepeatedKey, unique_members

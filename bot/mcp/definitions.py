@@ -24,7 +24,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from bot.core.tool_calls import full_name, visible
+from bot.core.calls import full_name, visible
 
 MAX_NAME_CHARS = 64
 """What the vendors accept."""

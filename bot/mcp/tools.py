@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from bot.core.calls import CallResult, Pin, as_data, owner_of
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
-from bot.core.tool_calls import CallResult, Pin, as_data, owner_of
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup
 from bot.mcp.definitions import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN, ListedTool, offered_names

@@ -1,7 +1,7 @@
 """What a model's stream consists of, for every vendor: text, signs of work, tool calls, and one completion at the end.
 
 Providers translate their vendors' events into these types, so that other modules need no vendor's form. One exception
-is `searches` in core/step_turns.py, which counts a vendor's web searches in opaque items. A vendor's new kind of event
+is `searches` in core/steps.py, which counts a vendor's web searches in opaque items. A vendor's new kind of event
 becomes a class of its own in `StreamEvent`; readers match on the class.
 """
 

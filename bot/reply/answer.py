@@ -6,9 +6,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from bot.core.calls import SLACK, RecordedCall, owner_of
 from bot.core.job import End, Job, Piece
-from bot.core.resuming import fixed_text, start_of
-from bot.core.tool_calls import SLACK, RecordedCall, owner_of
+from bot.core.steps import fixed_text, start_of
 from bot.errors import EndReason
 from bot.markdown.links import file_ids_in
 from bot.models.events import (

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from bot.core import texts
 from bot.core.actions import ReplyAction, Vote
+from bot.core.calls import Decided, escaped
 from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
 from bot.core.job import End
-from bot.core.tool_calls import Decided, escaped
 from bot.errors import EndReason
 from bot.markdown.escaping import unlinked
 from bot.markdown.extent import has_paragraph
@@ -25,10 +25,9 @@ from bot.markdown.render import rendered
 from bot.models.events import Citation
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
-from bot.slack.format import blockkit
-from bot.slack.format.blockkit import Json
-from bot.slack.format.modals import ask_in_reply
-from bot.slack.format.payload import NOTE_LINE
+from bot.slack import blockkit
+from bot.slack.blockkit import NOTE_LINE, Json
+from bot.slack.modals import ask_in_reply
 
 PLAIN_BYTES = 3_800
 """In UTF-8; chat.update takes 4,000 bytes of text."""

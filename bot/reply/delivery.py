@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from bot.core.carriers import STREAM_LIFE_S, CarrierKind, CarrierSetting, choose_carrier
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole
+from bot.core.pacing import STREAM_LIFE_S, CarrierKind, CarrierSetting, choose_carrier
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Offer, Post, Update
@@ -31,8 +31,8 @@ from bot.reply.reply import METHODS, Reply, unanswered_role
 from bot.reply.streams import AppendStream, StartStream, StopStream, Stream
 from bot.slack.budget import REPLIES, RateBudget
 from bot.slack.client import PacedClient, SlackClient, only_while
-from bot.slack.format.payload import string
 from bot.slack.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrying
+from bot.slack.text import string
 from bot.slack.users import Users
 
 SHARE, APPENDS, STOPS = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]

@@ -23,7 +23,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.carriers import STREAM_BYTES
+from bot.core.pacing import STREAM_BYTES
 from bot.errors import Refusal
 from bot.markdown.pages import PAGE_BYTES
 from bot.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted

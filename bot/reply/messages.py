@@ -14,10 +14,9 @@ from itertools import takewhile
 from typing import Protocol
 
 from bot.core import texts
-from bot.core.approvals import Ask
+from bot.core.calls import Ask, visible
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, End, Job, MessageRole, RecordedMessage, ts_of
-from bot.core.tool_calls import visible
 from bot.errors import Refusal
 from bot.markdown.extent import counted_chars
 from bot.reply.attachments import Attached, AttachedFile

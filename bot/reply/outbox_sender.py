@@ -15,11 +15,12 @@ from bot.errors import Refusal, Refused
 from bot.reply.delivery import MessageTransport
 from bot.reply.messages import Delete
 from bot.reply.posted import PostedReplies
+from bot.slack.blockkit import remark
 from bot.slack.client import only_while
-from bot.slack.format.home import cap_notice_blocks
-from bot.slack.format.payload import Json, remark
-from bot.slack.format.shortcut_question import asked_in
-from bot.slack.posting import ThreadPoster
+from bot.slack.home import cap_notice_blocks
+from bot.slack.modals import asked_in
+from bot.slack.surfaces import ThreadPoster
+from bot.slack.text import Payload
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class OutboxSender:
                 log.warning("notice about a cap sent without its chart: %s", refused)
                 await self._threads.post(user_id, None, text=sentence, blocks=cap_notice_blocks(sentence, unit, ()))
 
-    async def _earlier(self, entry: OutboxEntry, metadata: Json) -> str | None:
+    async def _earlier(self, entry: OutboxEntry, metadata: Payload) -> str | None:
         """Returns the ts of the message that an earlier try has posted."""
         messages = await self._posted.messages_since(entry.question) if entry.tries > 1 else ()
         return next((str(message["ts"]) for message in messages if message.get("metadata") == metadata), None)
@@ -145,7 +146,7 @@ class OutboxSender:
             _, ts = await self._threads.post(thread.channel_id, thread.thread_ts, **message)
         return ts
 
-    def _is_by_person(self, message: Json) -> bool:
+    def _is_by_person(self, message: Payload) -> bool:
         if message.get("user") == self._bot_user_id:
             return asked_in(message) is not None
         is_other = message.get("user") is not None and not message.get("bot_id")
@@ -164,6 +165,6 @@ def _mention(entry: OutboxEntry) -> str:
     return f"<@{entry.question.user_id}>"
 
 
-def _metadata(event: str, entry: OutboxEntry, **more: str) -> Json:
+def _metadata(event: str, entry: OutboxEntry, **more: str) -> Payload:
     payload = {"question_ts": entry.question.ts, "version": entry.version, **more}
     return {"event_type": event, "event_payload": payload}

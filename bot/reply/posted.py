@@ -20,9 +20,8 @@ from bot.reply.attachments import Attached
 from bot.reply.edits import Post
 from bot.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
 from bot.slack.client import PacedClient
-from bot.slack.format.message_text import body_of, messages_in
-from bot.slack.format.payload import Json, answer_of, count, json_object, json_objects, string
 from bot.slack.history import LOOK_BACK_MESSAGES
+from bot.slack.text import Payload, answer_of, body_of, count, json_object, json_objects, messages_in, string
 
 METADATA_EVENT = "typist_reply"
 _NUMBERS = ("page", "version", "shown_chars")
@@ -132,7 +131,7 @@ class PostedReplies:
         emptied = [Delete(question, message["ts"]) for message in messages if self._is_emptied(question, message)]
         return [*pages, *files, *emptied], is_all
 
-    def _is_emptied(self, question: Question, message: Json) -> bool:
+    def _is_emptied(self, question: Question, message: Payload) -> bool:
         """Whether a message of ours below the question shows deleted files and nothing else."""
         files = json_objects(message, "files")
         is_ours = message.get("user") == self._bot_user_id and message["ts"] > question.ts
@@ -142,7 +141,7 @@ class PostedReplies:
         """Returns the messages of ours that may be streams of the reply."""
         return self._streams(question, await self.messages_since(question))
 
-    def _streams(self, question: Question, messages: list[Json]) -> list[FoundStream]:
+    def _streams(self, question: Question, messages: list[Payload]) -> list[FoundStream]:
         """Finds them: a stream has no metadata before its stop, and most of our other messages in a thread have some.
 
         One reply at a time grows in a thread.
@@ -155,15 +154,15 @@ class PostedReplies:
             and not (message.get("metadata") or message.get("files") or message.get("subtype"))
         ]
 
-    async def messages_since(self, question: Question) -> list[Json]:
+    async def messages_since(self, question: Question) -> list[Payload]:
         """Returns the conversation's messages from the question on, oldest first."""
         return (await self._read(question))[0]
 
-    async def _messages_at_root(self, question: Question) -> list[Json]:
+    async def _messages_at_root(self, question: Question) -> list[Payload]:
         """Returns the messages outside threads from the question on, oldest first."""
         return (await self._read_method("conversations.history", question))[0]
 
-    async def _read(self, question: Question, latest_ts: str = "") -> tuple[list[Json], bool]:
+    async def _read(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
         """Returns the conversation's messages from the question on, and whether these are all.
 
         Of too many, Slack gives the newest in a direct message: `latest_ts` makes it give older ones.
@@ -174,7 +173,7 @@ class PostedReplies:
             return await self._read_method("conversations.history", question, **latest)
         return await self._read_method("conversations.replies", question, ts=thread_ts, **latest)
 
-    async def _read_method(self, method: str, question: Question, **arguments: str) -> tuple[list[Json], bool]:
+    async def _read_method(self, method: str, question: Question, **arguments: str) -> tuple[list[Payload], bool]:
         answer = await self._client.call(
             method,
             channel=question.thread.channel_id,
@@ -187,7 +186,7 @@ class PostedReplies:
         return messages, not answer.get("has_more")
 
 
-def metadata_of(question: Question, page: int, view: PageView) -> Json:
+def metadata_of(question: Question, page: int, view: PageView) -> Payload:
     """Returns the metadata of a page's message. The question's ts is unique in its channel."""
     payload = {
         "question_ts": question.ts,
@@ -200,7 +199,7 @@ def metadata_of(question: Question, page: int, view: PageView) -> Json:
     return {"event_type": METADATA_EVENT, "event_payload": payload}
 
 
-def _payload(message: Json) -> Json:
+def _payload(message: Payload) -> Payload:
     """Returns what a page's metadata says, {} for any other message."""
     metadata = json_object(message, "metadata")
     payload = json_object(metadata, "event_payload")
@@ -208,15 +207,15 @@ def _payload(message: Json) -> Json:
     return payload if is_page and all(str(payload.get(name)).isdecimal() for name in _NUMBERS) else {}
 
 
-def _pages(question: Question, messages: list[Json]) -> list[Json]:
+def _pages(question: Question, messages: list[Payload]) -> list[Payload]:
     return [message for message in messages if _payload(message).get("question_ts") == question.ts]
 
 
-def _page(message: Json) -> int:
+def _page(message: Payload) -> int:
     return int(_payload(message)["page"])
 
 
-def _corrected(job: Job, by_ts: dict[str, Json], *, is_all: bool) -> tuple[RecordedMessage, ...]:
+def _corrected(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
     """Returns the messages on record as Slack shows them, and pages whose posts got no answer.
 
     A message on record that wasn't found is too far back, unless all messages were read: then it was deleted.
@@ -233,7 +232,7 @@ def _corrected(job: Job, by_ts: dict[str, Json], *, is_all: bool) -> tuple[Recor
     return tuple(_as_shown(message, by_ts.get(message.ts, {})) for message in messages)
 
 
-def _as_shown(message: RecordedMessage, found: Json) -> RecordedMessage:
+def _as_shown(message: RecordedMessage, found: Payload) -> RecordedMessage:
     """Returns a message with what its metadata says, if it was found and has any: a stream has none before its stop."""
     payload = _payload(found)
     if not payload:
@@ -250,11 +249,11 @@ def _long_after(ts: str) -> str:
     return f"{float(ts) + FILES_WITHIN_S:.6f}"
 
 
-def _text_of(page: Json) -> str:
+def _text_of(page: Payload) -> str:
     return with_names(body_of(answer_of(page)), {}).strip()
 
 
-def _attached(question: Question, messages: list[Json]) -> list[Attached]:
+def _attached(question: Question, messages: list[Payload]) -> list[Attached]:
     """Returns the messages with the reply's files, which are known by their names."""
     attached = []
     for message in messages:

@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import TypeGuard
 
 from bot.core import texts
-from bot.core.approvals import Ask
+from bot.core.calls import Ask
 from bot.core.job import READ_ROLES, UNANSWERED, End, Job, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency

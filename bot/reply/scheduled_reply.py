@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from bot.clock import Clock
-from bot.core.approvals import Ask
+from bot.core.calls import Ask
 from bot.core.job import End, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.errors import RateLimited, Refused, trace_of

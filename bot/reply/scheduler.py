@@ -48,10 +48,9 @@ from functools import partial
 from typing import Protocol
 
 from bot.clock import Clock
-from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Question
 from bot.core.job import Job, Lease
-from bot.core.pacing import Urgency, is_posted_again
+from bot.core.pacing import CarrierSetting, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.logs import of_job

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from bot.core.carriers import STREAM_BYTES
+from bot.core.pacing import STREAM_BYTES
 from bot.errors import Refusal
 from bot.markdown.links import has_address
 from bot.markdown.render import has_definitions, rendered, stable_prefix

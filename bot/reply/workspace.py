@@ -6,8 +6,8 @@ Everything that talks to Slack for a team is built here once, on one client and 
 from collections.abc import Callable, Collection
 
 from bot.clock import Clock
-from bot.core.carriers import CarrierSetting
 from bot.core.job import Lease
+from bot.core.pacing import CarrierSetting
 from bot.core.triage import Identity
 from bot.reply.delivery import MessageTransport
 from bot.reply.outbox_sender import OutboxSender
@@ -15,15 +15,12 @@ from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler
 from bot.slack.budget import RateBudget
 from bot.slack.canvases import Canvases
-from bot.slack.channel_reader import ChannelReader
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.files import Files
-from bot.slack.history import History
+from bot.slack.history import ChannelReader, History
 from bot.slack.manifest import REACTIONS_SCOPE
-from bot.slack.pane import Pane
-from bot.slack.posting import EphemeralMessages, ThreadPoster
 from bot.slack.search import SlackSearch
-from bot.slack.surfaces import Surfaces
+from bot.slack.surfaces import EphemeralMessages, Pane, Surfaces, ThreadPoster
 from bot.slack.users import ChannelReaders, Users
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger

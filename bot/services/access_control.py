@@ -12,8 +12,8 @@ from bot.core import access, texts
 from bot.core.access import AccessRules, Denial, UserKind, admin_mentions
 from bot.core.conversation import Question
 from bot.services.loops import Background
-from bot.slack.format.blockkit import Json
-from bot.slack.posting import EphemeralMessages
+from bot.slack.blockkit import Json
+from bot.slack.surfaces import EphemeralMessages
 from bot.slack.users import Users
 from bot.store.threads import Notices
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from bot.core import texts
+from bot.core.calls import READ_CHANNEL, Step, decided_about
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Spent
-from bot.core.step_turns import calls_made, has_expired, searches
-from bot.core.tool_calls import READ_CHANNEL, Step, decided_about
+from bot.core.steps import calls_made, has_expired, searches
 from bot.errors import EndReason
 from bot.models.events import Completion, StreamEvent, Usage
 from bot.models.prompt import Effort, Origins
 from bot.reply.answer import Answer, StepUnderWay
 from bot.reply.canvas import MIN_CHARS
-from bot.slack import channel_reader
+from bot.slack import history
 
 
 class Cancellation(Enum):
@@ -201,7 +201,7 @@ class AnswerAttempt:
             refused = texts.without(self.completion.refused)
         work = texts.work_done(self.searches, calls_made(self.answer.steps))
         calls = (call for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL)
-        read = texts.messages_read(*channel_reader.messages_read(call.result for call in calls))
+        read = texts.messages_read(*history.messages_read(call.result for call in calls))
         return " · ".join(filter(None, (model, self._thought_longer(last_usd), work, read, refused)))
 
     def _thought_longer(self, last_usd: float | None) -> str:

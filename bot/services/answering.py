@@ -57,16 +57,14 @@ from functools import partial
 
 from bot.core import texts
 from bot.core.access import Denial
-from bot.core.approvals import asks_of
-from bot.core.carriers import may_be_streamed
+from bot.core.calls import APPROVAL_S, Step, asks_of
 from bot.core.choices import Choices
 from bot.core.conversation import without_address
 from bot.core.files import wanted_by
 from bot.core.job import End, Job
 from bot.core.outbox import OutboxKind
-from bot.core.resuming import Seam, fixed_text, kept_text
-from bot.core.step_turns import calls_made, items_of, were_replied_to, with_room, with_steps
-from bot.core.tool_calls import APPROVAL_S, Step
+from bot.core.pacing import may_be_streamed
+from bot.core.steps import Seam, calls_made, fixed_text, items_of, kept_text, were_replied_to, with_room, with_steps
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, Usage
 from bot.models.model import Models, Provider

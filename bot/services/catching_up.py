@@ -30,9 +30,8 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, t
 from bot.reply.workspace import Workspace
 from bot.services.intake import Intake
 from bot.slack.budget import CALLS_PER_MINUTE
-from bot.slack.format.message_text import messages_in
-from bot.slack.format.payload import Json, json_objects, next_cursor, string
 from bot.slack.retry import HISTORY_PAGE, Retrying
+from bot.slack.text import Payload, json_objects, messages_in, next_cursor, string
 from bot.store import Stores
 from bot.store.listening import Missed, Tally
 
@@ -257,21 +256,21 @@ class CatchingUp:
         is_to_us = message.channel_type == "im" or me.user_id in mentioned_users(message.text)
         return is_to_us and by_person(message, me) and stop_in(message, me) is None
 
-    def _message(self, place: _Place, found: Json) -> Message:
+    def _message(self, place: _Place, found: Payload) -> Message:
         at = Question(ThreadKey(self.workspace.me.team_id, place.channel_id, None), found["ts"], "", "")
         message = self.workspace.history.message_of(at, found)
-        # A question that we posted for a person has a job, or its own way to one (message_shortcut.py).
+        # A question that we posted for a person has a job, or its own way to one (shortcut.py).
         bot_id = string(found, "bot_id") or None
         kind = "im" if is_direct(place.channel_id) else "channel"
         return replace(message, channel_type=kind, bot_id=bot_id)
 
-    async def _read(self, place: _Place, oldest: str) -> tuple[list[Json], bool]:
+    async def _read(self, place: _Place, oldest: str) -> tuple[list[Payload], bool]:
         """Returns a place's messages since a time, oldest first, and whether these are all.
 
         A thread begins with its first message, whenever that was written. Raises RateLimited, and Refused for what may
         pass.
         """
-        read: dict[str, Json] = {}
+        read: dict[str, Payload] = {}
         bounds: dict[str, Any] = {"oldest": oldest}
         for _ in range(MAX_PAGES):
             method, arguments = "conversations.history", {"channel": place.channel_id, "limit": PAGE_MESSAGES}
@@ -292,11 +291,11 @@ class CatchingUp:
             bounds = {"oldest": page[-1]["ts"]} if place.thread_ts else {**bounds, "latest": page[-1]["ts"]}
         return _in_order(read), False
 
-    async def _call(self, method: str, **arguments: Any) -> Json:
+    async def _call(self, method: str, **arguments: Any) -> Payload:
         """Calls Slack once enough calls are left for live answers. Raises RateLimited and Refused."""
         clock, client = self.stores.clock, self.workspace.paced
 
-        async def in_turn() -> Json:
+        async def in_turn() -> Payload:
             while method in CALLS_PER_MINUTE and client.budget.spare(method) <= KEPT_CALLS:
                 await clock.sleep(TURN_S)
             try:
@@ -315,5 +314,5 @@ def _raise_if_it_may_pass(refused: Refused) -> None:
         raise refused
 
 
-def _in_order(read: dict[str, Json]) -> list[Json]:
+def _in_order(read: dict[str, Payload]) -> list[Payload]:
     return [read[ts] for ts in sorted(read)]

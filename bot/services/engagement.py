@@ -35,7 +35,7 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.loops import Background
 from bot.services.quota import Quota
-from bot.slack.format.command_responses import offer
+from bot.slack.home import offer
 from bot.store import Stores
 
 if TYPE_CHECKING:

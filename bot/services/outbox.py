@@ -6,7 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from bot.core.approvals import Ask, asks_of
+from bot.core.calls import Ask, asks_of
 from bot.core.job import Job
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
@@ -15,8 +15,8 @@ from bot.reply.answer import Answer
 from bot.reply.scheduled_reply import show_end
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
-from bot.services.message_shortcut import QuestionPosts
 from bot.services.quota import CapNotices
+from bot.services.shortcut import QuestionPosts
 from bot.store import Stores
 
 LOOK_S = 1.0

@@ -34,7 +34,7 @@ from bot.core.surfaces import Sign, in_pane, title_of
 from bot.errors import RateLimited, Refused, trace_of
 from bot.reply.workspace import Workspace
 from bot.services.loops import Background
-from bot.slack.pane import Pane
+from bot.slack.surfaces import Pane
 from bot.store import Stores
 
 CALL_TIMEOUT_S = 5.0

@@ -1,4 +1,4 @@
-"""Builds prompts: a question's conversation with names and files, under its channel's system prompt.
+"""Builds prompts: a question's conversation with names, files and transcripts, under its channel's system prompt.
 
 A prompt is built even if parts are missing. While the database is away, the channel's settings, the recorded answers
 and the pane context are read again for a few seconds, and then left out.
@@ -7,44 +7,66 @@ A new version of an answer doesn't read what the bot answered after its question
 
 A take-over may read an edited question before the edit's event arrives. The builder then records the edit as the event
 would, so that no model continues an answer to other words.
+
+Each recording is heard once. Slack writes a clip down when a person asks for that. Without that, and without
+BOT_TRANSCRIBE, a recording stays unread. What a model hears goes on record at once, with its cost. A failure leaves the
+recording unread, and the answer goes on without it.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bot.core import prompt as prompts
 from bot.core.channel_settings import ChannelSettings, prompt_version
-from bot.core.conversation import Message, Question, RecordedReply, is_bare
+from bot.core.conversation import File, Message, Question, RecordedReply, is_bare
 from bot.core.files import (
     CHECK_FILE_INFO,
     OpenedFile,
     Transcript,
+    Unread,
     attach_files,
     choose_files,
     file_ids_since_answer,
     files_newest_first,
     is_canvas,
+    is_recording,
     open_to_readers,
     truncate_files,
     wanted_by,
     with_linked_canvases,
 )
-from bot.core.job import Job
+from bot.core.job import End, Job
 from bot.core.prompt import Marks, PromptMessage
-from bot.core.resuming import kept_text
+from bot.core.steps import kept_text
 from bot.core.surfaces import in_pane, pane_context_line
 from bot.core.triage import by_person, second_person_since
-from bot.errors import StoreError
-from bot.models.prompt import OTHERS, OURS, Prompt, TokenEstimate, ToolDefinition, WebSearch, room_for_conversation
+from bot.errors import EndReason, ProviderError, StoreError
+from bot.models.events import Usage
+from bot.models.prompt import (
+    OTHERS,
+    OURS,
+    Prompt,
+    Sound,
+    TokenEstimate,
+    ToolDefinition,
+    WebSearch,
+    room_for_conversation,
+)
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
-from bot.services.loops import BACKOFF
-from bot.services.transcription import Transcription
+from bot.services.loops import BACKOFF, insist
+from bot.services.quota import Quota
 from bot.store import Stores
+
+if TYPE_CHECKING:
+    from bot.models.transcription import Transcriber
+
+log = logging.getLogger(__name__)
 
 MAX_READS = 4
 """How often something is read from the database before the prompt does without it."""
@@ -52,7 +74,8 @@ MAX_READS = 4
 RESTART_WITHIN_S = 3.0
 """How long an attempt whose question was edited waits to be canceled: its worker learns of the edit by heartbeat."""
 
-log = logging.getLogger(__name__)
+TRANSCRIBED_WITHIN_S = 45.0
+"""Less than the limit for all files of a question (slack/files.py)."""
 
 T = TypeVar("T")
 
@@ -83,6 +106,68 @@ class BuiltPrompt:
     """Files that are new since the last answer. A notice below the answer names those that were not read."""
     transcripts: Sequence[str]
     """What is said in those of them that are recordings."""
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """Knows transcripts, and has a model write others."""
+
+    stores: Stores
+    transcriber: "Transcriber | None"
+    """None: BOT_TRANSCRIBE is not set."""
+    quota: Quota
+
+    async def known(self, job: Job, files: Sequence[File]) -> list[File]:
+        """Returns the files with the transcripts that are on record of the job's thread. Raises StoreError."""
+        if not any(map(is_recording, files)):
+            return list(files)
+        known = await self.stores.transcripts.of_thread(job.question.thread)
+        return [replace(file, transcript=known.get(file.id, file.transcript)) for file in files]
+
+    async def record(self, job: Job, files: Sequence[File]) -> None:
+        """Records the files' transcripts for the job, which shows them. Raises StoreError."""
+        if new := [file for file in files if file.id not in job.transcripts]:
+            await self.stores.transcripts.record(job, new)
+
+    async def hear(self, job: Job, listening: Callable[[bool], None], file: File, sound: Sound) -> str | Unread:
+        """Has the model write down what is said; `listening` is told when it begins, and when it is over."""
+        assert self.transcriber is not None, "without one, nothing is heard"
+        if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
+            # The answer is refused for the same reason.
+            return Unread.NOT_HEARD
+        listening(True)
+        try:
+            async with asyncio.timeout(TRANSCRIBED_WITHIN_S):
+                heard = await self.transcriber.transcribe(sound)
+        except TimeoutError:
+            log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
+            # It is billed all the same.
+            await self._record(job, [], Usage(audio_s=file.seconds))
+            return Unread.NOT_HEARD
+        except asyncio.CancelledError:
+            # By a stop, an edit or the limit for all files. It is billed as well, but nothing waits for the database.
+            with suppress(StoreError):
+                await self.stores.transcripts.record(job, [], self._end(Usage(audio_s=file.seconds)))
+            raise
+        except ProviderError as error:
+            log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
+            return Unread.NOT_HEARD
+        finally:
+            listening(False)
+        usage = heard.usage or Usage(audio_s=file.seconds)
+        is_ours = await self._record(job, [replace(file, transcript=heard.text)], usage)
+        return heard.text if is_ours else Unread.NOT_HEARD
+
+    async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
+        """Records what was heard and used, however long the database is away; returns False if the job is lost."""
+        end = self._end(usage)
+        return await insist(
+            lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"
+        )
+
+    def _end(self, usage: Usage) -> End:
+        assert self.transcriber is not None, "it was asked"
+        return End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)
 
 
 @dataclass(frozen=True)
@@ -120,7 +205,7 @@ class PromptBuilder:
             await self._restart_if_edited(job, messages)
         shared = await self._conversation(job, messages)
         conversation = with_linked_canvases(shared)
-        # What earlier attempts left comes with their steps (core/step_turns.py), and takes room as well.
+        # What earlier attempts left comes with their steps (core/steps.py), and takes room as well.
         left = answer.text[len(kept_text(job)) :]
         taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
         now = self._now_line(job)

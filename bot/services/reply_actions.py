@@ -13,10 +13,19 @@ from dataclasses import dataclass, replace
 
 from bot.core import actions, texts
 from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
-from bot.core.approvals import ApprovalPlace, Ask, ask_of, call_named, deciders, details_of
+from bot.core.calls import (
+    ApprovalPlace,
+    Ask,
+    CallState,
+    Decision,
+    RecordedCall,
+    ask_of,
+    call_named,
+    deciders,
+    details_of,
+)
 from bot.core.conversation import ThreadKey
 from bot.core.job import Job
-from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
 from bot.models.prompt import Effort

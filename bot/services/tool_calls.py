@@ -13,7 +13,7 @@ A call that may change something is made unasked only if the model has read noth
 At most once
 ------------
 A step's calls are on record before the first of them is made, and each is committed as BEGUN before it leaves. Only the
-attempt that holds the job can do that (core/tool_calls.py). A call that an earlier attempt began is made again if it is
+attempt that holds the job can do that (core/calls.py). A call that an earlier attempt began is made again if it is
 read-only; any other is UNKNOWN, and the model is told so. The same goes for a call whose answer never came.
 """
 
@@ -26,20 +26,22 @@ from typing import Any, Protocol, TypeVar
 from bot.clock import Clock
 from bot.core import choices
 from bot.core.access import UserKind
-from bot.core.approvals import MAX_ARGUMENT_CHARS, can_be_read, readable
-from bot.core.choices import Choices
-from bot.core.conversation import Question
-from bot.core.job import Job
-from bot.core.tool_calls import (
+from bot.core.calls import (
+    MAX_ARGUMENT_CHARS,
     NO_SUCH_TOOL,
     NOT_KEPT,
     READ_CHANNEL,
     CallResult,
     CallState,
     RecordedCall,
+    can_be_read,
     label_of,
     owner_of,
+    readable,
 )
+from bot.core.choices import Choices
+from bot.core.conversation import Question
+from bot.core.job import Job
 from bot.errors import StoreError, trace_of
 from bot.models.events import ToolCall
 from bot.models.prompt import Origins, Permission, ToolDefinition, ToolRule, read_more_than_askers

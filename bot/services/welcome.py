@@ -18,13 +18,13 @@ from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.core.message_question import QuotedMessage, direct_message_of, suggestion_id
+from bot.core.job import QuotedMessage, direct_message_of, suggestion_id
 from bot.errors import RateLimited, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.loops import Background
-from bot.services.message_shortcut import MessageShortcut
-from bot.slack.format.home import welcome
+from bot.services.shortcut import MessageShortcut
+from bot.slack.home import welcome
 from bot.store import Stores
 
 GAP_S = 1.0

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 
 from bot.clock import Clock
-from bot.core.carriers import CarrierRoom
-from bot.core.pacing import ASK_AGAIN_S, ChannelPosts, Learned, Pacer, Urgency
+from bot.core.pacing import ASK_AGAIN_S, CarrierRoom, ChannelPosts, Learned, Pacer, Urgency
 from bot.errors import RateLimited, StoreError
 from bot.store.rate_ledger import RateLedger
 

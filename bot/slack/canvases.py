@@ -15,9 +15,8 @@ from bot.core.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canvas, reaso
 from bot.documents.document import MAX_CHARS, Document, LeftOut, Part
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import PacedClient, only_while
-from bot.slack.format.message_text import file_of, is_for_readers
-from bot.slack.format.payload import json_object, strings
 from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
+from bot.slack.text import file_of, is_for_readers, json_object, strings
 
 READING_S = 20.0
 """The limit for all canvases of one question, including the wait for Slack's rate limits."""

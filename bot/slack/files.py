@@ -46,8 +46,7 @@ from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, Media, Sound
 from bot.slack.client import SlackClient
-from bot.slack.format.message_text import file_of
-from bot.slack.format.payload import json_object
+from bot.slack.text import file_of, json_object
 
 READING_S = 60.0
 """The limit for all files of one question, including the wait for memory."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.slack.format.modals import ASK_ABOUT
+from bot.slack.modals import ASK_ABOUT
 
 Json = dict[str, Any]
 

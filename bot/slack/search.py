@@ -16,14 +16,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, full_name
 from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
-from bot.core.tool_calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, full_name
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 from bot.slack.client import PacedClient
-from bot.slack.format.message_text import message_text, quoted_for_model
-from bot.slack.format.payload import json_object, json_objects
+from bot.slack.text import json_object, json_objects, message_text, quoted_for_model
 from bot.slack.users import ChannelReaders
 
 METHOD = "assistant.search.context"

@@ -1,32 +1,200 @@
-"""Modals, App Home, responses to commands and buttons, and questions that the bot posts for people."""
+"""What the bot shows beside its replies: notices, questions that it posts, modals, App Home, and the assistant pane.
+
+Posts are in threads, or ephemeral: only one person sees those, and Slack never keeps them. The pane has suggested
+prompts and titles, statuses of threads, and an agent's sessions.
+"""
 
 import logging
+import math
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import regex
 
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.approvals import ApprovalPlace, Ask
+from bot.core.calls import ApprovalPlace, Ask
 from bot.core.caps import OwnerCaps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
-from bot.core.conversation import ThreadKey
-from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import MessageQuestion, QuotedMessage
+from bot.core.pacing import WINDOW_S
 from bot.core.surfaces import CommandResponse, HomeView
 from bot.core.triage import SLACKS_OWN
-from bot.errors import RateLimited, Refusal, Refused
-from bot.slack.client import PacedClient, SlackClient, only_while
-from bot.slack.format import modals
-from bot.slack.format.blockkit import Json
-from bot.slack.format.command_responses import action_message, action_text, command_message
-from bot.slack.format.home import denied_view, home_view
-from bot.slack.format.message_text import messages_in
-from bot.slack.format.modals import caps_modal, sentence_modal
-from bot.slack.format.payload import json_object, string
-from bot.slack.format.shortcut_question import posted_question, view_of
+from bot.errors import RateLimited, Refusal, Refused, trace_of
+from bot.slack import modals
+from bot.slack.blockkit import Json
+from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
-from bot.slack.posting import EphemeralMessages, ThreadPoster
-from bot.slack.retry import NOTICE, Retrying
+from bot.slack.home import action_message, action_text, command_message, denied_view, home_view
+from bot.slack.modals import caps_modal, posted_question, sentence_modal, view_of
+from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrying
+from bot.slack.text import json_object, messages_in, string
 
 log = logging.getLogger(__name__)
+
+
+class EphemeralMessages:
+    """Tells one person something that nobody else sees: the only caller of chat.postEphemeral."""
+
+    def __init__(self, client: PacedClient) -> None:
+        self._client = client
+
+    async def post(self, thread: ThreadKey, user_id: str, **message: Any) -> None:
+        """Posts a message that one person sees in a thread. Raises RateLimited and Refused.
+
+        Slack refuses it for people who aren't in the channel.
+        """
+        place = {"channel": thread.channel_id, "thread_ts": thread.thread_ts, "user": user_id}
+        await self._client.call("chat.postEphemeral", **place, **message, **NO_UNFURLS)
+
+    async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
+        """Shows the question's asker a sentence where the question was written, and logs it if Slack never takes it.
+
+        Slack may lose it. If the question isn't in a thread yet, the sentence appears at the channel's root, because a
+        thread without answers shows no ephemeral message.
+        """
+        thread = question.thread
+        if thread.thread_ts == question.ts:
+            thread = ThreadKey(thread.team_id, thread.channel_id, None)
+        message: Json = {"text": sentence} if blocks is None else {"text": sentence, "blocks": blocks}
+        retrying = Retrying(EPHEMERAL, self._client.clock, f"user {question.user_id} is not told yet")
+        try:
+            await retrying.call(lambda: self.post(thread, question.user_id, **message))
+        except (RateLimited, Refused) as error:
+            log.warning("user %s is not told: %s", question.user_id, error)
+        except Exception as error:
+            log.error("user %s is not told: %s", question.user_id, trace_of(error))
+
+
+class ThreadPoster:
+    """Posts messages, and deletes those that Slack put outside their thread."""
+
+    def __init__(self, client: PacedClient) -> None:
+        self._client = client
+
+    async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
+        """Posts a message; returns its channel and ts.
+
+        Raises RateLimited and Refused, with OUTSIDE_THREAD where the thread was deleted: then the post is deleted.
+        """
+        try:
+            return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
+        except Refused as error:
+            if error.reason is Refusal.OUTSIDE_THREAD:
+                await self._delete(channel_id, error.ts)
+            raise
+
+    async def _delete(self, channel_id: str, ts: str) -> None:
+        try:
+            await Retrying(
+                OUTSIDE_THREAD_DELETION, self._client.clock, "message posted outside its thread, deleting it"
+            ).call(lambda: self._client.call("chat.delete", channel=channel_id, ts=ts))
+        except (RateLimited, Refused) as error:
+            log.error("message %s in channel %s posted outside its thread and not deleted: %s", ts, channel_id, error)
+
+
+SESSIONS = "agents.sessions.setStatus"
+SESSIONS_A_MINUTE = 20
+"""Of 50 calls a minute, so that ends don't wait for the budget. Other answers have Typist's own Stop button."""
+NO_AGENT = ("not_allowed", "not_authorized")
+"""What Slack says to apps without agent_view; the second one was observed (kirodotdev/KiroCrew#9822)."""
+STOP_EVENT_MISSING = "missing_agent_session_stopped_event_subscription"
+LOADING_MESSAGE_CHARS = 50
+"""Slack refuses a status with a longer loading message (letta-ai/letta-code#3553)."""
+
+
+class Pane:
+    """The assistant pane: suggestions, statuses and titles. Each method raises RateLimited and Refused.
+
+    Statuses need chat:write; the rest needs assistant:write.
+    """
+
+    def __init__(self, client: PacedClient) -> None:
+        self._client = client
+        self.has_sessions = True
+        """Whether the app has agent sessions, as far as is known."""
+        self._begun_at = deque([-math.inf] * SESSIONS_A_MINUTE, maxlen=SESSIONS_A_MINUTE)
+        """When the last sessions began, by the monotonic clock."""
+
+    async def suggest(self, channel_id: str, thread_ts: str | None) -> None:
+        """Shows suggested prompts in a thread, or without `thread_ts` in the whole direct message."""
+        await self._client.call(
+            "assistant.threads.setSuggestedPrompts",
+            channel_id=channel_id,
+            thread_ts=thread_ts,
+            prompts=[{"title": title, "message": message} for title, message in texts.PANE_SUGGESTIONS.items()],
+            title=texts.PANE_HEADING,
+        )
+
+    async def set_status(self, thread: ThreadKey, status: str) -> None:
+        """Shows a status in any thread until the bot posts, for two minutes at most; "" removes it.
+
+        It is sent as plain text: Slack decodes nothing in a status, and shows no emoji for their names. Without loading
+        messages, Slack shows phrases of its own in channels (slack-go/slack#1487).
+        """
+        loading = loading_message(status) or None
+        await self._client.call(
+            "assistant.threads.setStatus", status=status, loading_messages=loading, **_place(thread)
+        )
+
+    async def set_title(self, thread: ThreadKey, title: str) -> None:
+        """Names the thread in the pane's list."""
+        await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
+
+    async def begin_session(self, thread: ThreadKey) -> bool | None:
+        """Shows Slack's own Stop in an agent's thread; returns False if it isn't shown, None if no session was begun.
+
+        Only apps with agent_view have sessions. After the first refusal for that, Slack isn't asked again. Slack shows
+        no Stop to apps that aren't subscribed to its event.
+        """
+        now = self._client.clock.monotonic()
+        has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare(SESSIONS) > 0
+        if not (self.has_sessions and has_room):
+            return None
+        self._begun_at.append(now)
+        try:
+            answer = await self._set_session(thread, "processing")
+        except Refused as error:
+            if error.error not in NO_AGENT:
+                raise
+            self.has_sessions = False
+            return None
+        return STOP_EVENT_MISSING not in str(answer.get("warning"))
+
+    async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
+        """Removes Slack's own Stop. With `waits`, the session says that it waits for a person."""
+        if self.has_sessions:
+            await self._set_session(thread, "suspended" if waits else "active")
+
+    async def _set_session(self, thread: ThreadKey, status: str) -> dict[str, Any]:
+        return await self._client.call(SESSIONS, status=status, **_place(thread))
+
+
+def loading_message(status: str) -> str:
+    """Returns a status as a loading message: without commas, which divide them in a form, and cut at a whole character.
+
+    Slack doesn't say which characters it counts; UTF-16 has the most.
+    """
+    text = status.replace(",", "").strip()
+    if _utf16_units(text) <= LOADING_MESSAGE_CHARS:
+        return text
+    kept, units = [], 1  # of the ellipsis
+    for grapheme in regex.findall(r"\X", text[:LOADING_MESSAGE_CHARS]):
+        units += _utf16_units(grapheme)
+        if units > LOADING_MESSAGE_CHARS:
+            break
+        kept.append(grapheme)
+    return f"{''.join(kept).rstrip(' …')}…"
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _place(thread: ThreadKey) -> dict[str, str | None]:
+    return {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts}
 
 
 class Surfaces:

@@ -29,8 +29,8 @@ from bot.core.access import UserKind
 from bot.core.conversation import ThreadKey
 from bot.errors import RateLimited, Refused
 from bot.slack.client import PacedClient, SlackClient
-from bot.slack.format.payload import json_object, json_objects, next_cursor, string, strings
 from bot.slack.retry import NO_FAILURES, USER_KIND
+from bot.slack.text import json_object, json_objects, next_cursor, string, strings
 
 NOW_S = 1.0
 """A lookup under way that began this long ago still says what is true now. One that has ended doesn't."""

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Kind, arguments_hash, call_facts
+from bot.core.calls import AllowedTool, CallState, Decision, Pin, RecordedCall, full_name, owner_of
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import MessageRole, Status, ts_of
 from bot.core.outbox import OutboxKind
-from bot.core.tool_calls import AllowedTool, CallState, Decision, Pin, RecordedCall, full_name, owner_of
 from bot.store import audit, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
 from bot.store.liveness.workers import WorkerOperations

@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.calls import decided_about
 from bot.core.job import Checkpoint, Job, Piece
-from bot.core.tool_calls import decided_about
 from bot.models.events import Citation
 from bot.store import recorded_steps
 from bot.store.rows import end_of, end_values, is_running, source_values, sources_of

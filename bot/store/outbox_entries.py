@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core import texts
+from bot.core.calls import APPROVAL_S
 from bot.core.job import Job, RecordedMessage, page_ts
 from bot.core.outbox import (
     ABOUT_APPROVALS,
@@ -23,7 +24,6 @@ from bot.core.outbox import (
     OutboxEntry,
     OutboxKind,
 )
-from bot.core.tool_calls import APPROVAL_S
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import (

@@ -12,7 +12,7 @@ from bot.core.audit import Kind
 from bot.core.conversation import RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
-from bot.core.resuming import continued
+from bot.core.steps import continued
 from bot.errors import EndReason
 from bot.models.prompt import of_record
 from bot.store import audit, checkpoints, outbox, recorded_steps

@@ -1,4 +1,4 @@
-"""Calls: each is committed as begun before it is made, so that none is made twice (core/tool_calls.py)."""
+"""Calls: each is committed as begun before it is made, so that none is made twice (core/calls.py)."""
 
 import json
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import call_entry
+from bot.core.calls import APPROVAL_S, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, FollowUp, Job, Piece, Status
 from bot.core.outbox import OutboxKind
-from bot.core.step_turns import were_replied_to
-from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall, Step
+from bot.core.steps import were_replied_to
 from bot.store import audit, checkpoints, outbox, recorded_steps
 from bot.store.approvals import is_any_asked
 from bot.store.database import reads, writes

@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_in
 from bot.core.job import Job, Spent
-from bot.core.tool_calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_in
 from bot.models.prompt import of_record
 from bot.store.schema import jobs, steps, tool_calls, tool_pins
 

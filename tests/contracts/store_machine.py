@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import TRANSITIONS, End, Event, Job, Piece, Spent, State, Status, state_of
 from bot.core.outbox import BACKOFF, EDITS_REPLY, OutboxEntry, OutboxKind, wait_s
-from bot.core.resuming import kept_text
-from bot.core.tool_calls import APPROVAL_S, CallState, Decision
+from bot.core.steps import kept_text
 from bot.errors import EndReason
 from bot.reply.answer import Answer
 from bot.store import Stores

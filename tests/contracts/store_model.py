@@ -6,10 +6,10 @@ from itertools import takewhile
 from typing import Any
 
 from bot.clock import Clock
+from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, FollowUp, Job, Piece, Pulse, State, Status, state_of
 from bot.core.outbox import ABOUT_APPROVALS, EDITED, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
-from bot.core.tool_calls import APPROVAL_S, CallState, Decision
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.store.liveness.failure_detector import SILENCE_S

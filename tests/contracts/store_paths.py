@@ -12,10 +12,10 @@ another workspace). Odd and even ones have different askers. `1+3` are claimed t
 
 from collections.abc import Sequence
 
+from bot.core.calls import CallState, Decision
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, State
 from bot.core.outbox import OutboxEntry, OutboxKind
-from bot.core.tool_calls import CallState, Decision
 from bot.errors import EndReason
 from tests.contracts.store_machine import THREADS, WORKERS, Machine
 

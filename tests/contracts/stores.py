@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.conversation import Question, RecordedReply, ThreadKey
 from bot.core.job import End, Enqueued, Job
 from bot.core.outbox import OutboxKind
-from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores

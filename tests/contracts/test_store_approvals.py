@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bot.core.calls import CallState, Decided, Decision, Pin
 from bot.core.job import Job, Piece
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
-from bot.core.resuming import fixed_text
-from bot.core.tool_calls import CallState, Decided, Decision, Pin
+from bot.core.steps import fixed_text
 from bot.store import Stores
 from bot.store.schema import allowed_tools
 from tests.clocks import ManualClock

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.audit import arguments_hash
+from bot.core.calls import CallState, Decision, Pin, RecordedCall
 from bot.core.channel_settings import ChannelSettings, prompt_version
 from bot.core.job import End, Job, Piece, Spent
-from bot.core.tool_calls import CallState, Decision, Pin, RecordedCall
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores

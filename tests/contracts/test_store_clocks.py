@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.job import End
-from bot.core.message_question import QuotedMessage
+from bot.core.calls import APPROVAL_S
+from bot.core.job import End, QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S
-from bot.core.tool_calls import APPROVAL_S
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot.core.calls import CallState
 from bot.core.caps import Amount, Cap, CapWindow, Period, Scope
 from bot.core.conversation import File
 from bot.core.job import End, Job, Piece, Spent
 from bot.core.outbox import OutboxKind
-from bot.core.tool_calls import CallState
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores

@@ -7,8 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.choices import question_id
-from bot.core.job import End, Job, Piece, Status
-from bot.core.message_question import QuotedMessage
+from bot.core.job import End, Job, Piece, QuotedMessage, Status
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import End, Job, Piece, Spent
-from bot.core.resuming import fixed_text
-from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
+from bot.core.steps import fixed_text
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores

@@ -8,8 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import TRANSITIONS, Event, State
-from bot.core.message_question import QuotedMessage
+from bot.core.job import TRANSITIONS, Event, QuotedMessage, State
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.store import Stores
 from bot.store.erasure import UNPOSTED_KEPT_S

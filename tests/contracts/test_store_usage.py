@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core import texts
+from bot.core.calls import CallState
 from bot.core.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Period, Scope, ScopeIds, day_of
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
-from bot.core.tool_calls import CallState
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices

@@ -11,29 +11,27 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.approvals import (
-    SHOWN_ARGUMENT_CHARS,
-    ArgumentField,
-    ask_of,
-    asks_of,
-    details_of,
-    fields_of,
-    mixed_words,
-    readable,
-)
-from bot.core.carriers import STREAM_BYTES
-from bot.core.tool_calls import (
+from bot.core.calls import (
     MAX_CLAIM_CHARS,
     MAX_TITLE_CHARS,
+    SHOWN_ARGUMENT_CHARS,
+    ArgumentField,
     CallState,
     Claims,
     Decision,
     RecordedCall,
+    ask_of,
+    asks_of,
     claims_in,
+    details_of,
+    fields_of,
     label_of,
+    mixed_words,
+    readable,
     title_of,
     visible,
 )
+from bot.core.pacing import STREAM_BYTES
 from bot.markdown.escaping import JOINER
 from bot.mcp.definitions import ListedTool
 from bot.reply import blocks as reply_blocks

@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.carriers import CarrierKind, CarrierRoom, CarrierSetting, choose_carrier, may_be_streamed
 from bot.core.conversation import Question, ThreadKey
-from bot.core.pacing import OWN_GAP_S, Pacer, Urgency
+from bot.core.pacing import (
+    OWN_GAP_S,
+    CarrierKind,
+    CarrierRoom,
+    CarrierSetting,
+    Pacer,
+    Urgency,
+    choose_carrier,
+    may_be_streamed,
+)
 
 IDLE = CarrierRoom(0, OWN_GAP_S)
 ROOMS = st.builds(CarrierRoom, st.integers(0, 50), st.floats(OWN_GAP_S, 60))

@@ -4,6 +4,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.channel_settings import (
+    ALIASES,
     ChannelSettings,
     DefaultSettings,
     Length,
@@ -12,7 +13,6 @@ from bot.core.channel_settings import (
     problems,
     prompt_version,
 )
-from bot.core.emoji_aliases import ALIASES
 from bot.core.triage import Engagement
 from bot.models.prompt import Effort
 from sandbox import emoji_aliases

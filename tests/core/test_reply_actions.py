@@ -7,9 +7,19 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
-from bot.core.approvals import ArgumentField, Ask, asks_of, deciders, details_of
+from bot.core.calls import (
+    ArgumentField,
+    Ask,
+    CallState,
+    Decided,
+    Decision,
+    RecordedCall,
+    asks_of,
+    decided_about,
+    deciders,
+    details_of,
+)
 from bot.core.job import End
-from bot.core.tool_calls import CallState, Decided, Decision, RecordedCall, decided_about
 from bot.errors import EndReason
 from bot.markdown.escaping import JOINER
 from bot.reply import blocks as reply_blocks

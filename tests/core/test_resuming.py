@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.job import Checkpoint, End, Job
-from bot.core.resuming import MIN_CHARS, NOTHING_MISSING, Seam, continued, kept_text, start_of
+from bot.core.prompt import NOTHING_MISSING
+from bot.core.steps import MIN_CHARS, Seam, continued, kept_text, start_of
 from bot.errors import EndReason
 from tests.core.conversations import question
 

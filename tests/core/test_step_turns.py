@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
-from bot.core.step_turns import DROPPED, calls_made, searches, with_room, with_steps
-from bot.core.tool_calls import CallState, RecordedCall, Step
+from bot.core.steps import DROPPED, calls_made, searches, with_room, with_steps
 from bot.models.prompt import ASKERS, OURS, Prompt, Turn, read_more_than_askers
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)

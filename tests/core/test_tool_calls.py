@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.tool_calls import as_data, capped, visible
+from bot.core.calls import as_data, capped, visible
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from confusable_homoglyphs.confusables import confusables_data
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.core.job import End
-from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.job import End, MessageQuestion, QuotedMessage
 from bot.errors import EndReason, Refusal
 from bot.markdown.escaping import HAIR_SPACE
 from bot.markdown.links import (
@@ -34,7 +33,7 @@ from bot.reply.edits import Post
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply
 from bot.reply.sources import shown_sources
-from bot.slack.format.shortcut_question import posted_question
+from bot.slack.modals import posted_question
 from tests.core.conversations import answer
 from tests.reply.stored_messages import leaves, shown_text, stored
 

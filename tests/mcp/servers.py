@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.clock import SystemClock
-from bot.core.tool_calls import Pin
+from bot.core.calls import Pin
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.mcp.definitions import offered_names
 from bot.mcp.server import open_servers

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from bot.clock import SystemClock
-from bot.core.tool_calls import CallState
+from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.server import ServerDown, open_servers
 from tests.mcp import flood

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.calls import MAX_RESULT_CHARS, visible
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
-from bot.core.tool_calls import MAX_RESULT_CHARS, visible
 from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import MAX_DESCRIPTION_CHARS
 from bot.mcp.server import open_servers

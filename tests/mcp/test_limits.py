@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.tool_calls import CallState
+from bot.core.calls import CallState
 from bot.mcp.config import MAX_MESSAGE_BYTES, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
 from bot.mcp.server import McpServer, ServerDown, open_servers

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.tool_calls import CallState
+from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
 from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown, open_servers

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.calls import MAX_RESULT_CHARS, CallResult, CallState, Pin
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
-from bot.core.tool_calls import MAX_RESULT_CHARS, CallResult, CallState, Pin
 from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import CALL_DENIED, CALL_LOST, DEFINITION_CHANGED, MAX_SCHEMA_CHARS, SERVER_DOWN, ListedTool
 from bot.mcp.server import open_servers

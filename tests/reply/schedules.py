@@ -8,10 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import UNANSWERED, Job, Lease, Others, Piece, RecordedMessage, Reservation, page_ts, ts_of
-from bot.core.pacing import Learned, PostRule
+from bot.core.pacing import CarrierSetting, Learned, PostRule
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.answer import Answer

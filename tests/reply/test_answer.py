@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, Piece
-from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.reply.answer import Answer

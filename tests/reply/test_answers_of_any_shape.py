@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refused
 from bot.reply.attachments import AttachedFile

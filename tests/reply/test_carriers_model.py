@@ -14,9 +14,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, Job, Lease
+from bot.core.pacing import CarrierSetting
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageTransport

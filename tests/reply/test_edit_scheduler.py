@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.approvals import Ask
+from bot.core.calls import Ask
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, POSTING, Checkpoint, End, Job
 from bot.core.outbox import OutboxKind

@@ -5,10 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from bot.core.approvals import Ask
-from bot.core.carriers import STREAM_LIFE_S, CarrierSetting
+from bot.core.calls import Ask
 from bot.core.job import End, MessageRole, RecordedMessage
-from bot.core.pacing import OWN_GAP_S
+from bot.core.pacing import OWN_GAP_S, STREAM_LIFE_S, CarrierSetting
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.answer import Answer

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.carriers import CarrierSetting
 from bot.core.job import End, Job
+from bot.core.pacing import CarrierSetting
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited
 from bot.reply.answer import Answer

@@ -9,10 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from benchmarks.hostile import milliseconds
 from bot.core import texts
-from bot.core.carriers import STREAM_BYTES
 from bot.core.job import End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import Urgency
+from bot.core.pacing import STREAM_BYTES, Urgency
 from bot.errors import EndReason, Refusal
 from bot.markdown.extent import BLOCK_CHARS, HEADER_CHARS, counted_chars
 from bot.markdown.pages import PAGE_CHARS

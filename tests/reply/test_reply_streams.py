@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.approvals import Ask
-from bot.core.carriers import STREAM_BYTES, CarrierKind
+from bot.core.calls import Ask
 from bot.core.job import End
-from bot.core.pacing import Urgency
+from bot.core.pacing import STREAM_BYTES, CarrierKind, Urgency
 from bot.errors import EndReason, Refusal
 from bot.markdown.render import rendered
 from bot.models.events import Citation

@@ -15,8 +15,8 @@ from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
-from bot.slack.format.command_responses import action_message
-from bot.slack.format.payload import answer_of
+from bot.slack.home import action_message
+from bot.slack.text import answer_of
 from sandbox.blocks.rules import check_blocks, check_replacement
 from tests.markdown.markdown_texts import MARKDOWN, paged
 from tests.reply.stored_messages import Json, kinds, leaves, shown_text, stored

@@ -20,9 +20,9 @@ import pytest
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.actions import ReplyAction
+from bot.core.calls import APPROVAL_S
 from bot.core.channel_settings import ChannelSettings, SettingsField
 from bot.core.outbox import OUTBOX_HOLD_S
-from bot.core.tool_calls import APPROVAL_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
 from bot.settings import Settings
 from bot.store import Stores

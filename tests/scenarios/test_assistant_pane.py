@@ -13,7 +13,7 @@ from bot.core.actions import ReplyAction
 from bot.models.prompt import WebSearch
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
-from bot.slack.pane import SESSIONS, SESSIONS_A_MINUTE
+from bot.slack.surfaces import SESSIONS, SESSIONS_A_MINUTE
 from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.calls import CallState, Decision
 from bot.core.job import End, Piece
-from bot.core.tool_calls import CallState, Decision
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices

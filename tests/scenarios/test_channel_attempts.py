@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.tool_calls import READ_CHANNEL
+from bot.core.calls import READ_CHANNEL
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message

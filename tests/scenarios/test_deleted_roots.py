@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core import texts
-from bot.slack.format import modals
+from bot.slack import modals
 from sandbox.faults import FaultSettings
 from tests.scenarios.conftest import Stage, says
 from tests.scenarios.surfaces import ephemerals

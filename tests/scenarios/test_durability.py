@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.prompt import GO_ON_REQUEST
-from bot.core.resuming import MIN_CHARS, NOTHING_MISSING
+from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING
+from bot.core.steps import MIN_CHARS
 from bot.services import worker
 from bot.store import Stores
 from bot.store.engine import create_engine

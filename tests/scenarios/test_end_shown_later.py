@@ -10,7 +10,7 @@ import pytest
 
 from bot import app
 from bot.core.actions import ReplyAction
-from bot.core.carriers import CarrierSetting
+from bot.core.pacing import CarrierSetting
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import outbox_entries

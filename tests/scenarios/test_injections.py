@@ -17,9 +17,9 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.actions import ReplyAction
+from bot.core.calls import CallResult, CallState, RecordedCall
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
-from bot.core.tool_calls import CallResult, CallState, RecordedCall
 from bot.models.prompt import OURS, Permission, ToolDefinition, ToolRule, WebSearch
 from bot.models.setup import VendorSettings
 from bot.settings import Settings

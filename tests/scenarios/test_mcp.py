@@ -12,7 +12,7 @@ from yarl import URL
 
 from bot.clock import SystemClock
 from bot.core.actions import ReplyAction
-from bot.core.tool_calls import visible
+from bot.core.calls import visible
 from bot.mcp.config import HttpTransport
 from bot.settings import Settings
 from bot.store import Stores

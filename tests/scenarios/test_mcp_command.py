@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.calls import CallState, Pin, RecordedCall
 from bot.core.conversation import ThreadKey
-from bot.core.tool_calls import CallState, Pin, RecordedCall
 from bot.mcp.definitions import ListedTool
 from bot.store import Stores
 from tests.clocks import ManualClock

@@ -12,7 +12,7 @@ import pytest
 from bot.core import texts
 from bot.core.caps import parse_caps
 from bot.settings import Settings
-from bot.slack.format.modals import ASK_ABOUT
+from bot.slack.modals import ASK_ABOUT
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
 from tests.marked import unmarked

@@ -12,9 +12,9 @@ import pytest
 
 from bot.core import texts
 from bot.core.outbox import OUTBOX_HOLD_S
-from bot.services import message_shortcut
+from bot.services import shortcut
 from bot.settings import Settings
-from bot.slack.format.modals import ASK_ABOUT
+from bot.slack.modals import ASK_ABOUT
 from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
@@ -153,7 +153,7 @@ async def test_direct_message_whose_response_is_lost_is_not_repeated_and_is_answ
 async def test_process_killed_right_before_the_direct_message_leaves_a_notice(
     sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(message_shortcut, "MAX_TRIES", 2)
+    monkeypatch.setattr(shortcut, "MAX_TRIES", 2)
     await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, ELSEWHERE)
     async with next_process(durable):
         (notice,) = await sandbox.wait_for(lambda: list(sandbox.workspace.ephemerals))

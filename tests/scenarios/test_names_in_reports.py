@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.calls import CallState, RecordedCall
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
-from bot.core.tool_calls import CallState, RecordedCall
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores

@@ -15,7 +15,7 @@ from bot.core.job import End
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.settings import Settings
-from bot.slack.format.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
+from bot.slack.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
 from bot.store import Stores
 from sandbox.client import Client
 from sandbox.server import Sandbox

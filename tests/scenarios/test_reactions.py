@@ -11,7 +11,7 @@ import pytest
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.channel_settings import ChannelSettings
-from bot.services.reactions import MAX_REACTIONS
+from bot.services.shortcut import MAX_REACTIONS
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
@@ -170,7 +170,7 @@ async def test_many_reactions_of_a_person_leave_their_colleagues_the_calls(
 
 
 async def test_person_at_the_limit_may_ask_by_emoji_again_later(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.services.reactions.LIMITED_S", 30.0)
+    monkeypatch.setattr("bot.services.shortcut.LIMITED_S", 30.0)
     *posts, last = [
         await stage.sandbox.say("alan", "general", f"number {number}") for number in range(MAX_REACTIONS + 1)
     ]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.calls import READ_CHANNEL
 from bot.core.channel_settings import ChannelSettings
-from bot.core.tool_calls import READ_CHANNEL
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox

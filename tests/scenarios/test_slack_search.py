@@ -13,7 +13,7 @@ import pytest
 from bot import app
 from bot.clock import SystemClock
 from bot.core.actions import ReplyAction
-from bot.core.tool_calls import NOT_KEPT
+from bot.core.calls import NOT_KEPT
 from bot.settings import Settings
 from bot.slack import search
 from bot.store import Stores

@@ -15,8 +15,8 @@ from bot.core.triage import Engagement
 from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
 from bot.models.prompt import Effort
 from bot.settings import Settings
-from bot.slack.format.modals import ASK_ABOUT
 from bot.slack.manifest import app_manifest
+from bot.slack.modals import ASK_ABOUT
 from bot.store import Stores
 from sandbox.client import Client
 from sandbox.server import Sandbox

@@ -10,9 +10,9 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
+from bot.core.calls import Decision
 from bot.core.caps import parse_caps
-from bot.core.resuming import MIN_CHARS
-from bot.core.tool_calls import Decision
+from bot.core.steps import MIN_CHARS
 from bot.services import tool_calls
 from bot.settings import Settings
 from sandbox.server import Sandbox

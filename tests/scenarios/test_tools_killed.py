@@ -14,7 +14,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.actions import ReplyAction
-from bot.core.tool_calls import CallState
+from bot.core.calls import CallState
 from bot.mcp.config import read_setup
 from bot.settings import Settings
 from bot.store import Stores

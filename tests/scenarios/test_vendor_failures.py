@@ -21,8 +21,8 @@ from benchmarks.vendor_failures import (
     PlannedFailure,
     VendorFailures,
 )
-from bot.core.prompt import GO_ON_REQUEST
-from bot.core.resuming import NOTHING_MISSING, Seam
+from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING
+from bot.core.steps import Seam
 
 QUESTION = "q7: 40 words, 1000 a second"
 WHOLE = "".join(answer(7, 40))

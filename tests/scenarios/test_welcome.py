@@ -13,7 +13,7 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.triage import Engagement
 from bot.services.welcome import GAP_S
 from bot.settings import Settings
-from bot.slack.format.home import SUGGESTION
+from bot.slack.home import SUGGESTION
 from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Channel, Message

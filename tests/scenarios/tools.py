@@ -7,9 +7,9 @@ from typing import Any
 
 from bot.core import choices
 from bot.core.actions import ReplyAction
+from bot.core.calls import READ_CHANNEL, CallResult, CallState
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
-from bot.core.tool_calls import READ_CHANNEL, CallResult, CallState
 from bot.mcp.config import McpSetup, ServerConfig, ToolRules
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 from bot.settings import Settings

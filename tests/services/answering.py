@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.access import AccessRules, UserKind
-from bot.core.approvals import Ask
+from bot.core.calls import Ask
 from bot.core.conversation import File, Message, Question, ThreadKey
 from bot.core.files import OpenedFile, Unread
 from bot.core.job import End, Job, MessageRole, RecordedMessage
@@ -29,17 +29,15 @@ from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.metrics import JobLife
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
-from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import Quota
 from bot.services.tool_calls import ToolCalls, Tools
-from bot.services.transcription import Transcription
 from bot.services.worker import Worker
+from bot.slack.blockkit import Json
 from bot.slack.canvases import Canvases
 from bot.slack.files import Files, Transcribe
-from bot.slack.format.blockkit import Json
 from bot.slack.history import History
-from bot.slack.pane import Pane
-from bot.slack.posting import EphemeralMessages
+from bot.slack.surfaces import EphemeralMessages, Pane
 from bot.slack.users import Users
 from bot.store import Stores
 from bot.store.schema import jobs

@@ -10,9 +10,8 @@ from bot.core.conversation import Question
 from bot.core.triage import TriageRules
 from bot.services.access_control import PrivateNotices
 from bot.services.engagement import Gate, QuietThreads
-from bot.services.intake import Intake
+from bot.services.intake import Intake, MessageEdits
 from bot.services.loops import Background
-from bot.services.message_edits import MessageEdits
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.core.calls import CallResult, CallState
 from bot.core.conversation import Question
-from bot.core.tool_calls import CallResult, CallState
 from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.models.prompt import OURS, Origins, Permission, Prompt, ToolDefinition, ToolRule
 from bot.store import Stores

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core.calls import Step
 from bot.core.job import End, Job, Spent
-from bot.core.tool_calls import Step
 from bot.errors import EndReason
 from bot.models.events import (
     THINKING_TOKENS,

@@ -18,7 +18,7 @@ from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import Checkpoint, End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.prompt import LENGTH_RULES, Marks
-from bot.core.resuming import MIN_CHARS
+from bot.core.steps import MIN_CHARS
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, ProviderError
 from bot.models.events import (

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.core import texts
+from bot.core.calls import Decision
 from bot.core.caps import parse_caps
 from bot.core.conversation import Question
 from bot.core.job import Checkpoint, Job
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
-from bot.core.tool_calls import Decision
 from bot.errors import EndReason, ProviderError
 from bot.models.events import SEARCH_RESULT_TOKENS, Searching, StreamEvent, Usage
 from bot.models.prices import ModelPrices

@@ -13,9 +13,9 @@ from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason, Refusal, Refused
 from bot.reply.canvas import as_code
 from bot.services.canvas_writer import MAX_TRIES, CanvasWriter
+from bot.slack.blockkit import Json
 from bot.slack.canvases import Canvases
-from bot.slack.format.blockkit import Json
-from bot.slack.posting import EphemeralMessages
+from bot.slack.surfaces import EphemeralMessages
 from bot.store import Stores
 from bot.store.beside_answers import AnswerCanvas
 from tests.services.answering import QUESTION

@@ -19,12 +19,12 @@ from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Message, ThreadKey
-from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Engagement
 from bot.errors import EndReason
-from bot.services.message_shortcut import MessageShortcut, QuestionPosts
+from bot.services.shortcut import MessageShortcut, QuestionPosts
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock, idle

@@ -11,12 +11,12 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core import prompt as prompts
+from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
 from bot.core.files import OpenedFile, Unread, attach_files
 from bot.core.job import FollowUp, Job
 from bot.core.prompt import Conversation, Marks
-from bot.core.step_turns import with_steps
-from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
+from bot.core.steps import with_steps
 from bot.models.events import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
 from bot.models.prompt import (
     ASKERS,

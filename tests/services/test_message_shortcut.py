@@ -10,12 +10,12 @@ from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.actions import ActionResponse
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.services.message_shortcut import MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut, QuestionPosts
+from bot.services.shortcut import MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut, QuestionPosts
 from bot.slack.retry import LOOKS, MAX_LOOKS
 from tests.clocks import InstantClock
 from tests.services.parts import stores_of, workspace_of

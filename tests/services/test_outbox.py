@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, RecordedMessage, page_ts
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
-from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer

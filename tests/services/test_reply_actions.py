@@ -12,11 +12,10 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.access import AccessRules, Denial, UserKind
 from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction
-from bot.core.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
+from bot.core.calls import SHOWN_ARGUMENT_CHARS, ApprovalPlace, CallState, Decision, RecordedCall, value_of
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
-from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.models.events import ToolCall
 from bot.models.prompt import Effort, Permission, ToolRule

@@ -10,12 +10,11 @@ import sqlalchemy as sa
 
 from bot.core import choices, texts
 from bot.core.access import UserKind
-from bot.core.approvals import MAX_ARGUMENT_CHARS
+from bot.core.calls import APPROVAL_S, MAX_ARGUMENT_CHARS, NOT_KEPT, CallResult, CallState, Decision, RecordedCall
 from bot.core.conversation import Question
 from bot.core.job import Job
 from bot.core.prompt import GO_ON_REQUEST
-from bot.core.step_turns import DROPPED
-from bot.core.tool_calls import APPROVAL_S, NOT_KEPT, CallResult, CallState, Decision, RecordedCall
+from bot.core.steps import DROPPED
 from bot.errors import EndReason, StoreError
 from bot.models.events import Opaque, StreamEvent, ToolCall, Usage
 from bot.models.prompt import OURS, Permission, Prompt, ToolDefinition, ToolResult, ToolRule

@@ -14,7 +14,6 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.carriers import CarrierKind, CarrierSetting
 from bot.core.job import Others
 from bot.core.pacing import (
     ASK_AGAIN_S,
@@ -26,6 +25,8 @@ from bot.core.pacing import (
     POST_BURST,
     USUAL_LIFE_S,
     WINDOW_S,
+    CarrierKind,
+    CarrierSetting,
     Learned,
     Urgency,
 )

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState
 from bot.core.conversation import Question, ThreadKey
-from bot.core.tool_calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState
 from bot.models.prompt import Permission, ToolRule
-from bot.slack import channel_reader
-from bot.slack.channel_reader import DEFINITION, ChannelReader, messages_read
+from bot.slack import history
 from bot.slack.client import SlackClient, new_session
+from bot.slack.history import DEFINITION, ChannelReader, messages_read
 from sandbox.server import Sandbox
 from tests.sandbox import manifests
 from tests.slack.workspaces import workspace_of
@@ -168,31 +168,31 @@ async def test_what_arrived_before_a_refusal_counts(
     monkeypatch.setattr(stage.reader._client, "call", limited)
     result = await stage.read(question)
     assert numbers(result) == list(range(15, 30))
-    assert channel_reader.MISSING in result.text
-    assert await stage.read(question) == CallResult.failed(channel_reader.BUSY)
+    assert history.MISSING in result.text
+    assert await stage.read(question) == CallResult.failed(history.BUSY)
 
 
 async def test_one_answer_makes_a_bounded_number_of_calls(stage: ReaderStage) -> None:
     await stage.say(2)
     question = await stage.asked()
-    results = [await stage.read(question, newest=1) for _ in range(channel_reader.MAX_CALLS + 3)]
-    assert results[-1] == CallResult.failed(channel_reader.TOO_MANY_CALLS)
-    assert stage.calls() == channel_reader.MAX_CALLS
+    results = [await stage.read(question, newest=1) for _ in range(history.MAX_CALLS + 3)]
+    assert results[-1] == CallResult.failed(history.TOO_MANY_CALLS)
+    assert stage.calls() == history.MAX_CALLS
     assert numbers(await stage.read(await stage.asked(), newest=3))
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"since": "monday"}, channel_reader.NOT_A_TIME),
-        ({"newest": 0}, channel_reader.NOT_A_NUMBER),
-        ({"newest": 101}, channel_reader.NOT_A_NUMBER),
-        ({"newest": True}, channel_reader.NOT_A_NUMBER),
-        ({"newest": "5"}, channel_reader.NOT_A_NUMBER),
-        ({"thread": "last"}, channel_reader.NOT_A_TS),
-        ({"page": "2"}, channel_reader.NOT_A_TS),
-        ({"link": "https://example.com/archives"}, channel_reader.NOT_A_LINK),
-        ({"link": "javascript:alert(1)"}, channel_reader.NOT_A_LINK),
+        ({"since": "monday"}, history.NOT_A_TIME),
+        ({"newest": 0}, history.NOT_A_NUMBER),
+        ({"newest": 101}, history.NOT_A_NUMBER),
+        ({"newest": True}, history.NOT_A_NUMBER),
+        ({"newest": "5"}, history.NOT_A_NUMBER),
+        ({"thread": "last"}, history.NOT_A_TS),
+        ({"page": "2"}, history.NOT_A_TS),
+        ({"link": "https://example.com/archives"}, history.NOT_A_LINK),
+        ({"link": "javascript:alert(1)"}, history.NOT_A_LINK),
     ],
 )
 async def test_wrong_argument_is_a_sentence_and_reads_nothing(
@@ -268,14 +268,14 @@ async def test_link_to_a_channel_that_the_bot_left_is_not_followed(stage: Reader
     channel = stage.sandbox.workspace.channel("random")
     channel.members.remove(stage.sandbox.bot_user_id)
     link = f"https://sandbox.slack.com/archives/C0RANDOM/p{ts.replace('.', '')}"
-    assert await stage.read(question, link=link) == CallResult.failed(channel_reader.NOT_READABLE)
+    assert await stage.read(question, link=link) == CallResult.failed(history.NOT_READABLE)
 
 
 async def test_another_bots_question_follows_no_link_to_another_channel(stage: ReaderStage) -> None:
     [ts] = await stage.say(1, "random")
     question = replace(await stage.asked(), from_bot=True)
     link = f"https://sandbox.slack.com/archives/C0RANDOM/p{ts.replace('.', '')}"
-    assert await stage.read(question, link=link) == CallResult.failed(channel_reader.NOT_READABLE)
+    assert await stage.read(question, link=link) == CallResult.failed(history.NOT_READABLE)
 
 
 HOSTILE = [
@@ -297,4 +297,4 @@ async def test_hostile_words_stay_a_quote_of_their_writer(stage: ReaderStage, wo
     assert [line for line in lines[:-1] if not line.startswith(">")] == []
     assert lines[-1].startswith("</")
     written_at = datetime.fromtimestamp(float(ts), ZoneInfo(stage.sandbox.workspace.users["U0ADA"].tz))
-    assert channel_reader.messages_read([result.text]) == (1, written_at.date())
+    assert history.messages_read([result.text]) == (1, written_at.date())

@@ -18,7 +18,7 @@ from bot.documents.document import Document, Kind, Refusal
 from bot.documents.process import read_document
 from bot.slack.client import SlackClient, new_session
 from bot.slack.files import TEXT_BYTES, FairLine, Files, MemoryRoom, may_have_token
-from bot.slack.format.message_text import files_of
+from bot.slack.text import files_of
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S

@@ -9,7 +9,7 @@ from bot.clock import SystemClock
 from bot.core.conversation import ThreadKey
 from bot.slack.budget import RateBudget
 from bot.slack.client import PacedClient, SlackClient
-from bot.slack.pane import SESSIONS, SESSIONS_A_MINUTE, Pane, loading_message
+from bot.slack.surfaces import SESSIONS, SESSIONS_A_MINUTE, Pane, loading_message
 from bot.store import Stores
 from sandbox.server import Sandbox
 from tests.sandbox import manifests

@@ -13,10 +13,9 @@ from bot.core.actions import ReplyAction
 from bot.core.conversation import Message
 from bot.core.triage import Identity, by_person
 from bot.errors import PayloadError
-from bot.services.reactions import Reaction
-from bot.slack.format.message_text import app_name, attached_to, body_of, file_of, files_of
-from bot.slack.format.modals import submitted_question, submitted_settings
-from bot.slack.format.shortcut_question import asked_in
+from bot.services.shortcut import Reaction
+from bot.slack.modals import asked_in, submitted_question, submitted_settings
+from bot.slack.text import app_name, attached_to, body_of, file_of, files_of
 from bot.slack.users import kind_of, name_of
 from handlers.payloads import (
     channel_in_view,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState
 from bot.core.conversation import Question, ThreadKey
-from bot.core.tool_calls import NO_SUCH_TOOL, CallResult, CallState
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
 from bot.slack.client import SlackClient, new_session

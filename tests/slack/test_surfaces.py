@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.job import MessageQuestion, QuotedMessage
 from bot.slack.client import SlackClient, new_session
 from sandbox.server import Sandbox
 from tests.clocks import InstantClock

@@ -15,8 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.choices import question_id
 from bot.core.conversation import Question
-from bot.core.job import Status
-from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.job import MessageQuestion, QuotedMessage, Status
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.store import outbox
 from bot.store.database import Operations, reads, writes

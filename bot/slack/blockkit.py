@@ -1,6 +1,6 @@
-"""Builders for the Block Kit objects that Typist sends. https://docs.slack.dev/reference/block-kit
+"""Builders for the Block Kit objects that Typist sends. Pure. https://docs.slack.dev/reference/block-kit
 
-Each returns the JSON that Slack takes. They are independent of Typist, and escape nothing: callers escape mrkdwn.
+Each returns the JSON that Slack takes. They escape nothing: callers escape mrkdwn.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,6 +13,10 @@ CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 _INITIAL = {"value": "initial_value", "selected_option": "initial_option", "selected_options": "initial_options"}
 """The fields of an element that say what is in it before a person uses it, by those that say what is in it then."""
+
+NOTE_LINE = "about-answer-"
+"""Begins the block_id of a line about the answer, and of its buttons. Slack keeps our block_ids, and no block of an
+answer has one."""
 
 
 def plain_text(text: str) -> Json:
@@ -273,6 +277,11 @@ def modal(
 
 def home(blocks: Sequence[Json]) -> Json:
     return {"type": "home", "blocks": list(blocks)}
+
+
+def remark(sentence: str) -> list[Json]:
+    """Returns a sentence of mrkdwn in a message of its own, which is no part of the answer."""
+    return [{**section(mrkdwn(sentence)), "block_id": f"{NOTE_LINE}remark"}]
 
 
 def _choice(kind: str, action_id: str, labels: Mapping[str, str], chosen: str, focus: bool) -> Json:

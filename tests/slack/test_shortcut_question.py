@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import escape, with_names
-from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above, reaction_id, text_of_post
+from bot.core.job import MessageQuestion, QuotedMessage, quote_above, reaction_id, text_of_post
 from bot.core.texts import MY_CHOICE, REACTION_QUESTION
-from bot.slack.format.shortcut_question import asked_in, posted_question, view_of
+from bot.slack.modals import asked_in, posted_question, view_of
 
 
 def ask(question: str, quote: str = "", ts: str = "2.0") -> MessageQuestion:

@@ -1,9 +1,12 @@
-"""The modals as Block Kit, and the values that people submit. A field's block_id is its name.
+"""The modals as Block Kit, the values that people submit, and the questions that the bot posts for people. Pure.
 
 One modal has a channel's settings, with caps for an admin, one only caps, and one asks for a question. One shows a tool
 call that a person decides about, as a reply does. A tool's title and description are the server's words, so they stand
 beside the server's name and the tool's real name. Arguments are code, in which Slack makes no emoji, link or mention of
-what is sent. Only plain names aren't.
+what is sent. Only plain names aren't. A field's block_id is its name.
+
+A question that is asked in a modal, by an emoji, by a choice or by a suggested prompt is posted by the bot, because
+nobody can post for another person. The block_id names the asker, so history attributes the question to them.
 """
 
 import json
@@ -15,18 +18,18 @@ from typing import Any, TypeVar
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.approvals import ApprovalPlace, ArgumentField, Ask
+from bot.core.calls import ApprovalPlace, ArgumentField, Ask, label_of
 from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope, shown_number
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, emoji_name
-from bot.core.conversation import is_direct
-from bot.core.message_question import QuotedMessage
-from bot.core.tool_calls import label_of
+from bot.core.conversation import Message, escape, is_direct, unescape, with_names
+from bot.core.job import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
 from bot.core.triage import Engagement
 from bot.markdown.escaping import unlinked
-from bot.markdown.preview import beginning
+from bot.markdown.links import without_schemes
+from bot.markdown.preview import PREVIEW_CHARS, beginning
 from bot.models.prompt import Effort
-from bot.slack.format import blockkit
-from bot.slack.format.blockkit import (
+from bot.slack import blockkit
+from bot.slack.blockkit import (
     Json,
     checkboxes,
     context,
@@ -40,6 +43,7 @@ from bot.slack.format.blockkit import (
     number_input,
     plain_text,
     radio_buttons,
+    rich_text_quote,
     section,
     static_select,
     text_area,
@@ -47,7 +51,9 @@ from bot.slack.format.blockkit import (
     untouched,
     words,
 )
-from bot.slack.format.command_responses import amount_text
+from bot.slack.home import amount_text
+from bot.slack.text import json_objects, message_text, words_of
+from bot.text import paired
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
@@ -448,3 +454,105 @@ def _buttons(ask: Ask) -> list[Json]:
     confirm = blockkit.confirm(*scope, yes=texts.ALLOW_ALWAYS, no=texts.CANCEL)
     always = blockkit.button(ReplyAction.ALLOW_ALWAYS, texts.ALLOW_ALWAYS, ask.value, confirm=confirm)
     return [approve, deny, always, as_json]
+
+
+_BLOCK = "asked-by-"
+_CHOICE = "chosen-by-"
+_REACTION = "reacted-by-"
+_MARK = "asked-in-"
+MAX_QUOTE_CHARS = 9_000
+"""Of a quote, with entities counted. A message holds 13,200; the question in the modal has up to 3,000."""
+_PART_CHARS = 2_900
+"""A text object of a context block holds 3,000 characters."""
+
+
+def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
+    """Returns a message as the one that a question is about; `names` are those of people and channels, by id."""
+    thread_ts = message.thread_ts or message.ts
+    quote = _within_post(paired(with_names(message.whole, names).strip()))
+    return QuotedMessage(message.channel_id, message.ts, thread_ts, quote, response_url)
+
+
+def _within_post(quote: str) -> str:
+    """Cuts a quote to the room in the post."""
+    while len(escape(quote)) > MAX_QUOTE_CHARS:
+        quote = quote[: len(quote) * 9 // 10].rstrip("\u200d") + "…"
+    return quote
+
+
+def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
+    """Returns the arguments of chat.postMessage; `elsewhere` is the asker's direct message.
+
+    A question by an emoji shows the emoji: its words are for the model, and its asker never said them.
+    Nothing in it opens a file in Slack: the asker may name one that the message's readers may not open. The intro's
+    block_id is the modal's mark, so that a later try finds the message.
+    """
+    asker = f"<@{question.user_id}>"
+    intro, block = texts.asks_about_this(asker), _BLOCK
+    if is_suggested(question.view_id):
+        intro = texts.asks(asker)
+    elif elsewhere:
+        intro = texts.asks_about_message_in(asker, f"<#{question.about.channel_id}>")
+    elif question.about.offered_by is not None:
+        intro, block = texts.chose(asker), _CHOICE
+    blocks = [context(blockkit.mrkdwn(intro), f"{_MARK}{question.view_id}")]
+    if quote := quote_above(question.about, elsewhere=elsewhere):
+        parts = [plain_text(part) for part in _parts(without_schemes(quote))]
+        blocks.append({**context(parts[0], f"{_BLOCK}{question.user_id}-about"), "elements": parts})
+    if emoji := emoji_of(question.view_id):
+        reaction = f":{emoji}:"
+        blocks.append(context(blockkit.mrkdwn(reaction), f"{_REACTION}{question.user_id}"))
+        return {"text": reaction, "blocks": blocks}
+    text = without_schemes(question.text)
+    blocks.append(rich_text_quote(text, f"{block}{question.user_id}"))
+    return {"text": escape(beginning(text, PREVIEW_CHARS)), "blocks": blocks}
+
+
+def _parts(quote: str) -> Iterator[str]:
+    """Yields a quote in parts that text objects can hold, broken at ends of lines where there are some."""
+    while len(quote) > _PART_CHARS:
+        at = quote.rfind("\n", _PART_CHARS // 2, _PART_CHARS)
+        at = _PART_CHARS if at < 0 else at
+        yield quote[:at]
+        quote = quote[at:].removeprefix("\n")
+    yield quote
+
+
+def view_of(message: Mapping[str, Any]) -> str | None:
+    """Returns the id of the modal in which a message of ours was asked, None for any other message."""
+    ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
+    return next((id_.removeprefix(_MARK) for id_ in ids if id_.startswith(_MARK)), None)
+
+
+def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Returns the asker of a question in a message of the bot, the asker's words, and what the message quotes.
+
+    Both are texts as core/conversation.py describes them. None for any other message.
+    """
+    blocks = json_objects(message, "blocks")
+    if choice := next((block for block in blocks if _is(block, _CHOICE)), None):
+        user_id = str(choice["block_id"]).removeprefix(_CHOICE)
+        return user_id, texts.MY_CHOICE, message_text(_text(choice))
+    parts = [block for block in blocks if _is(block, _BLOCK)]
+    if reaction := next((block for block in blocks if _is(block, _REACTION)), None):
+        user_id, words = str(reaction["block_id"]).removeprefix(_REACTION), texts.REACTION_QUESTION
+    elif parts:
+        last = parts.pop()
+        user_id, words = str(last["block_id"]).removeprefix(_BLOCK), message_text(_text(last))
+    else:
+        return None
+    quoted = ["\n".join(f"&gt; {line}" for line in _text(part).splitlines()) for part in parts]
+    return user_id, words, message_text("\n\n".join(quoted))
+
+
+def _is(block: Mapping[str, Any], kind: str) -> bool:
+    return str(block.get("block_id", "")).startswith(kind)
+
+
+def _text(block: Mapping[str, Any]) -> str:
+    """Slack returns a rich_text's emoji and addresses as elements of their own: one text comes back as several."""
+    if block.get("type") == "rich_text":
+        return words_of(block)
+    # It is not documented whether Slack returns plain text escaped: either way it is escaped once.
+    elements = json_objects(block, "elements")
+    return "\n".join(escape(unescape(str(element.get("text", "")))) for element in elements)

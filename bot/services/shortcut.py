@@ -1,8 +1,9 @@
-"""The message shortcut: a question about a message is asked in a modal, posted in its thread once, and answered there.
+"""Questions that the bot posts for people: by the message shortcut, an emoji, a choice or a suggested prompt.
 
-Slack waits three seconds for a submitted modal. chat.postMessage may take as long, its response may be lost, and the
-process may die at any moment. So a submitted question goes on record before anything is posted, as a job under the id
-of its modal, and the outbox posts it. The modal holds the beginning of the message, and the record all of it.
+A question about a message is asked in a modal, posted in its thread once, and answered there. Slack waits three seconds
+for a submitted modal. chat.postMessage may take as long, its response may be lost, and the process may die at any
+moment. So a submitted question goes on record before anything is posted, as a job under the id of its modal, and the
+outbox posts it. The modal holds the beginning of the message, and the record all of it.
 
 Each try checks access, because a modal may be open for hours. A try after the first looks whether the question was
 posted:
@@ -11,42 +12,50 @@ posted:
 - Typist can't find a person's direct message, so nothing is posted there twice: Slack's event about the post says where
   it is. If no event comes, Typist tells the asker.
 
-A question by a reaction (reactions.py), by a choice (choices.py) or by a suggested prompt (welcome.py) is one without a
-modal, under an id that these make.
-A reaction's event has no text, so its message is read here, once the asker has access.
+The other questions need no modal, and have ids of their own: of the emoji and the message, of the answer that offers
+the choice, or of the press of a suggested prompt (welcome.py).
+
+**Reactions**: the emoji that a channel chose asks about the message under it, and the person who adds it is the asker.
+There is one answer for both, whoever adds the emoji, however often, and whatever Slack delivers again. The bot's own
+messages are never asked about: no emoji on them does anything, least of all approve a call. A reaction's event has no
+text, so its message is read once the asker has access.
+
+An emoji costs one click, so a person can add dozens in a minute. The question is on record before the event is
+acknowledged, and Slack is asked for nothing until then. What follows costs calls of the workspace's budget, so each
+person has a limit.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bot.backoff import Backoff
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
+from bot.core.channel_settings import emoji_name
 from bot.core.choices import choice_named, question_id
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name
-from bot.core.message_question import (
-    MessageQuestion,
-    QuotedMessage,
-    direct_message_of,
-    text_of_post,
-)
+from bot.core.job import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry
 from bot.core.surfaces import CommandResponse
+from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl
+from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.commands import Invocation
 from bot.services.intake import Intake
 from bot.services.reply_actions import Press, ReplyActions
-from bot.services.slash_commands import Invocation
-from bot.slack.format.shortcut_question import quoted
+from bot.slack.modals import quoted
 from bot.slack.retry import LOOKS, MAX_LOOKS
 from bot.slack.users import NAMES_WITHIN_S
 from bot.store import Stores
+
+log = logging.getLogger(__name__)
 
 POST_WITHIN_S = 10.0
 """The latest time for sending a post. Slack answers within 15 s or never, so none arrives after OUTBOX_HOLD_S."""
@@ -58,8 +67,6 @@ NAMES_IN_MODAL_WITHIN_S = 1.0
 """Slack forgets the modal's trigger after three seconds."""
 MAX_TRIES = 10
 """With growing waits, these take a few minutes. The response_url is valid for half an hour."""
-
-log = logging.getLogger(__name__)
 
 
 class PostUncertain(TypistError):
@@ -335,3 +342,80 @@ class ChoicePresses:
         with of_job(answer.job_id):
             log.info("choice of user %s %s", press.user_id, "asked" if is_asked else "comes too late")
         return None if is_asked else ActionResponse(texts.ALREADY_CHOSEN)
+
+
+MAX_REACTIONS = 10
+"""How many messages a person can ask about by emoji within LIMITED_S, in one process."""
+LIMITED_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """An emoji that somebody added to a message."""
+
+    channel_id: str
+    ts: str
+    emoji: str
+    """Its name, without colons and skin tone."""
+    user_id: str
+    """Who added it."""
+    writer_id: str
+    """Who wrote the message; "" if Slack doesn't say."""
+
+    @property
+    def question_id(self) -> str:
+        """The same for everybody who adds this emoji to this message."""
+        return reaction_id(self.emoji, self.channel_id, self.ts)
+
+
+@dataclass(frozen=True)
+class Reactions:
+    """Asks about messages under a channel's emoji."""
+
+    stores: Stores
+    workspace: Workspace
+    access_control: AccessControl
+    private_notices: PrivateNotices
+    shortcut: MessageShortcut
+    _lately: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
+    """When who asked which question, within the last LIMITED_S by the monotonic clock."""
+
+    async def added(self, reaction: Reaction) -> None:
+        """Asks, if the channel chose the emoji and its person may ask. Makes no call to Slack. Raises StoreError."""
+        if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
+            return
+        settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
+        # Settings of an earlier version may have another name of the emoji.
+        if not settings.reaction or emoji_name(settings.reaction) != reaction.emoji:
+            return
+        if not self._may_ask(reaction):
+            return
+        about = QuotedMessage(reaction.channel_id, reaction.ts, "", None, "")
+        await self.shortcut.ask_once(reaction.user_id, reaction.question_id, about, texts.REACTION_QUESTION)
+
+    def _may_ask(self, reaction: Reaction) -> bool:
+        """Returns whether a person may ask, as far as it is known without Slack, and tells them if not."""
+        if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
+            return False
+        in_channel = ThreadKey(self.workspace.me.team_id, reaction.channel_id, None)
+        asked = Question(in_channel, reaction.ts, reaction.user_id, "")
+        if denial := self.access_control.denial_at_once(asked):
+            self.access_control.tell(asked, denial)
+            return False
+        if not self._is_within_limit(reaction):
+            log.info("reaction of user %s ignored: too many", reaction.user_id)
+            self.private_notices.send(asked, texts.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
+            return False
+        return True
+
+    def _is_within_limit(self, reaction: Reaction) -> bool:
+        """Counts a reaction, unless its person has too many; the same one counts once."""
+        now = self.stores.clock.monotonic()
+        while self._lately and self._lately[0][0] <= now - LIMITED_S:
+            self._lately.popleft()
+        asked = {question_id for _, user_id, question_id in self._lately if user_id == reaction.user_id}
+        if reaction.question_id not in asked:
+            if len(asked) >= MAX_REACTIONS:
+                return False
+            self._lately.append((now, reaction.user_id, reaction.question_id))
+        return True

@@ -9,18 +9,27 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.approvals import MAX_ARGUMENT_CHARS, ArgumentField, Ask, ask_of, can_be_read, readable
+from bot.core.calls import (
+    MAX_ARGUMENT_CHARS,
+    ArgumentField,
+    Ask,
+    CallState,
+    Decision,
+    RecordedCall,
+    ask_of,
+    can_be_read,
+    readable,
+)
 from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, by_field, parse_caps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, problems
-from bot.core.message_question import QuotedMessage
-from bot.core.tool_calls import CallState, Decision, RecordedCall
+from bot.core.job import QuotedMessage
 from bot.core.triage import Engagement
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
 from bot.models.prompt import Effort
 from bot.settings import MAX_MODELS, parse_model_names, parse_models
-from bot.slack.format import modals
-from bot.slack.format.blockkit import Json
-from bot.slack.format.modals import caps_modal, entered_caps, submitted_caps
+from bot.slack import modals
+from bot.slack.blockkit import Json
+from bot.slack.modals import caps_modal, entered_caps, submitted_caps
 from sandbox.blocks.rules import check_blocks
 from sandbox.blocks.view_rules import check_view
 

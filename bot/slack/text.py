@@ -1,7 +1,11 @@
-"""What a message of Slack's holds, as the prompt has it: its text as a reader in Slack sees it, and its files.
+"""What Slack's JSON holds: values by type, and a message's text as a reader in Slack sees it, and its files. Pure.
 
-The text is that of its blocks, and the attachments below them. All parts are put together as mrkdwn, with its structure
-(lists, quotes, code, emphasis) as Markdown. Only the whole is turned into the text of a message (core/conversation.py).
+**Values**: what is missing or of another type counts as empty, because payloads change without notice. Where a payload
+is of no use without a value, handlers/payloads.py raises instead.
+
+**Texts**: the text of a message is that of its blocks, and of the attachments below them. All parts are put together as
+mrkdwn, with its structure (lists, quotes, code, emphasis) as Markdown. Only the whole is turned into the text of a
+message as core/conversation.py describes it.
 
 mrkdwn has `<…>` for people, channels, links and dates, and its own marks for emphasis. docs.slack.dev, "Formatting
 message text" and "Rich text block".
@@ -20,7 +24,59 @@ from bot.core.conversation import File, ThreadKey, escape, named_by_others, unes
 from bot.core.files import CHECK_FILE_INFO, canvas_mention, is_canvas
 from bot.core.prompt import one_line
 from bot.markdown.escaping import fenced, longest_ticks
-from bot.slack.format.payload import Json, count, json_object, json_objects, string, strings
+from bot.slack.blockkit import NOTE_LINE
+
+Payload = Mapping[str, Any]
+
+
+def string(holder: Payload, key: str) -> str:
+    """Returns the text under a key; "" if there is none."""
+    value = holder.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def strings(holder: Payload, key: str) -> list[str]:
+    """Returns the texts in the list under a key; none if there is no list."""
+    value = holder.get(key)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def count(holder: Payload, key: str) -> int:
+    """Returns the number under a key; 0 if there is none, or a negative one."""
+    value = holder.get(key)
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def json_object(holder: Payload, key: str) -> Payload:
+    """Returns the object under a key; {} if there is none."""
+    value = holder.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def json_objects(holder: Payload, key: str) -> list[Payload]:
+    """Returns the objects in the list under a key; none if there is no list."""
+    value = holder.get(key)
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
+
+
+def next_cursor(page: Payload) -> str:
+    """Returns the cursor of the page behind this one; "" if this is the last."""
+    return string(json_object(page, "response_metadata"), "next_cursor")
+
+
+_NOT_ANSWER = ("actions", "context_actions", "context")
+"""Blocks that are no part of the answer."""
+
+
+def answer_of(message: Mapping[str, Any]) -> Payload:
+    """Returns a message of a reply with only the answer's blocks, in the blocks that Slack made of them."""
+    answers = [
+        block
+        for block in json_objects(message, "blocks")
+        if block.get("type") not in _NOT_ANSWER and not str(block.get("block_id", "")).startswith(NOTE_LINE)
+    ]
+    return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
+
 
 MAX_ATTACHED_CHARS = 40_000
 """The length of the longest Slack message; attachments beyond it are left out whole."""
@@ -78,12 +134,12 @@ _CLIPS = ("slack_audio", "slack_video")
 """The subtypes of what people record in Slack."""
 
 
-def messages_in(answer: Json) -> list[Json]:
+def messages_in(answer: Payload) -> list[Payload]:
     """Returns the messages in an answer of Slack's. What has no ts is no message."""
     return [message for message in json_objects(answer, "messages") if string(message, "ts")]
 
 
-def body_of(message: Json) -> str:
+def body_of(message: Payload) -> str:
     """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read."""
     text = string(message, "text")
     written = [block for block in json_objects(message, "blocks") if block.get("type") in _WRITTEN]
@@ -91,7 +147,7 @@ def body_of(message: Json) -> str:
     return message_text(body)
 
 
-def attached_to(message: Json) -> str:
+def attached_to(message: Payload) -> str:
     """Returns the text below the message: forwarded and quoted messages, link previews, attachments of apps.
 
     Blocks of unknown kinds may quote others as well, so they are not the writer's words either.
@@ -102,7 +158,7 @@ def attached_to(message: Json) -> str:
     return message_text("\n\n".join(filter(None, (quoted(others) if others else "", below))))
 
 
-def app_name(message: Json) -> str | None:
+def app_name(message: Payload) -> str | None:
     """Returns the name of the app that wrote the message, None for a person."""
     if not message.get("bot_id"):
         return None
@@ -110,7 +166,7 @@ def app_name(message: Json) -> str | None:
     return unescape(string(message, "username") or named) or None
 
 
-def is_by_app(message: Json) -> bool:
+def is_by_app(message: Payload) -> bool:
     """Returns whether an app wrote the message: only people's own clients give messages an id."""
     return "app_id" in message and "client_msg_id" not in message
 
@@ -176,7 +232,7 @@ def _places_of(file: Mapping[str, Any]) -> Iterator[str]:
     yield string(file, "linked_channel_id")
 
 
-def _attachments(message: Json, depth: int) -> str:
+def _attachments(message: Payload, depth: int) -> str:
     parts: list[str] = []
     size_chars = elements = 0
     for attachment in json_objects(message, "attachments"):
@@ -193,7 +249,7 @@ def _attachments(message: Json, depth: int) -> str:
     return "\n\n".join(parts)
 
 
-def _attachment(attachment: Json, depth: int) -> str:
+def _attachment(attachment: Payload, depth: int) -> str:
     if depth == 0:
         return ""
     if attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"):
@@ -213,7 +269,7 @@ def _attachment(attachment: Json, depth: int) -> str:
     return quoted(whole) if whole.strip() else ""
 
 
-def _forwarded(attachment: Json, depth: int) -> str:
+def _forwarded(attachment: Payload, depth: int) -> str:
     """Returns a message that a person forwarded (`is_share`), or whose link Slack unfurled."""
     labels = names_in(string(attachment, "text"))
     messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
@@ -226,7 +282,7 @@ def _forwarded(attachment: Json, depth: int) -> str:
     return f"{head}\n{quoted(text)}" if len(text.splitlines()) > 1 else f"{head} {text}".rstrip()
 
 
-def _author(attachment: Json) -> str:
+def _author(attachment: Payload) -> str:
     name = unescape(string(attachment, "author_name") or string(attachment, "author_subname"))
     if name := one_line(name).replace(":", ""):
         return escape(name)
@@ -234,14 +290,14 @@ def _author(attachment: Json) -> str:
     return f"<@{author_id}>" if author_id.isalnum() else "somebody"
 
 
-def _blocks(blocks: Sequence[Json], labels: Mapping[str, str], depth: int) -> str:
+def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int) -> str:
     if _element_count({"blocks": blocks}) > MAX_ELEMENTS:
         return ""
     parts = [_block(block, labels, depth).strip("\n") for block in blocks]
     return "\n\n".join(part for part in parts if part.strip())
 
 
-def _element_count(holder: Json) -> int:
+def _element_count(holder: Payload) -> int:
     """Returns how many elements and other parts are in a message or attachment; counts no farther than needed."""
     left, count = [holder], 0
     while left and count <= MAX_ELEMENTS:
@@ -256,7 +312,7 @@ def _element_count(holder: Json) -> int:
     return count
 
 
-def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
+def _block(block: Payload, labels: Mapping[str, str], depth: int) -> str:
     match block.get("type"):
         case "rich_text":
             return _markup_of(block, labels)
@@ -278,13 +334,13 @@ def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
     return "\n".join(_any_texts(block, labels, depth))
 
 
-def _button(element: Json) -> str:
+def _button(element: Payload) -> str:
     """Returns a button with an address as a link, "" for others: a model can't press them."""
     url = string(element, "url")
     return link(url, unescape(_text_of(element, "text"))) if url else ""
 
 
-def _table(block: Json, labels: Mapping[str, str]) -> str:
+def _table(block: Payload, labels: Mapping[str, str]) -> str:
     rows = block.get("rows")
     lines = []
     for row in rows if isinstance(rows, list) else []:
@@ -298,7 +354,7 @@ def _table(block: Json, labels: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _cell(cell: Json, labels: Mapping[str, str]) -> str:
+def _cell(cell: Payload, labels: Mapping[str, str]) -> str:
     match cell:
         case {"type": "rich_text"}:
             text = _markup_of(cell, labels)
@@ -327,20 +383,20 @@ def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str
             yield from _any_texts(child, labels, depth - 1)
 
 
-def _text_of(holder: Json, key: str) -> str:
+def _text_of(holder: Payload, key: str) -> str:
     """Returns the text of the text object under a key."""
     return _text_object(json_object(holder, key))
 
 
-def _text_object(text_object: Json) -> str:
+def _text_object(text_object: Payload) -> str:
     return _mrkdwn(text_object, "text") if text_object.get("type") == "mrkdwn" else string(text_object, "text")
 
 
-def _mrkdwn(holder: Json, key: str) -> str:
+def _mrkdwn(holder: Payload, key: str) -> str:
     return emphasized(string(holder, key))
 
 
-def _markup_of(block: Json, labels: Mapping[str, str]) -> str:
+def _markup_of(block: Payload, labels: Mapping[str, str]) -> str:
     """Returns the block as mrkdwn; `labels` are the names in the message itself, by id."""
     text = ""
     previous_kind = ""
@@ -355,7 +411,7 @@ def _markup_of(block: Json, labels: Mapping[str, str]) -> str:
     return text
 
 
-def words_of(block: Json) -> str:
+def words_of(block: Payload) -> str:
     """Returns the text of a block that the bot posted, as mrkdwn; Slack turned its emoji and links into elements."""
     lines = [map(_typed, json_objects(element, "elements")) for element in json_objects(block, "elements")]
     return "\n".join(_inline(line, {}) for line in lines)
@@ -371,7 +427,7 @@ def quoted_for_model(text: str) -> str:
     return quoted(f"{text[:MAX_QUOTED_CHARS]} […]" if len(text) > MAX_QUOTED_CHARS else text)
 
 
-def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
+def _part(kind: str, element: Payload, labels: Mapping[str, str]) -> str:
     inner = json_objects(element, "elements")
     match kind:
         case "rich_text_list":
@@ -388,7 +444,7 @@ def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
     return quoted(part) if part and element.get("border") == 1 else part
 
 
-def _items(element: Json, items: Iterable[Json], labels: Mapping[str, str]) -> Iterator[str]:
+def _items(element: Payload, items: Iterable[Payload], labels: Mapping[str, str]) -> Iterator[str]:
     indent = INDENT * min(count(element, "indent"), MAX_INDENT)
     for number, item in enumerate(items, start=count(element, "offset") + 1):
         sign = f"{number}. " if element.get("style") == "ordered" else "- "
@@ -396,13 +452,13 @@ def _items(element: Json, items: Iterable[Json], labels: Mapping[str, str]) -> I
         yield indent + sign + text.replace("\n", f"\n{indent}{' ' * len(sign)}")
 
 
-def _code(element: Json) -> str:
+def _code(element: Payload) -> str:
     """Returns an element of a code block, where nothing is markup: a link's address stands beside its label."""
     text, url = string(element, "text"), string(element, "url")
     return f"{text} ({url})" if _tells_more(url, text) else text or url
 
 
-def _inline(elements: Iterable[Json], labels: Mapping[str, str]) -> str:
+def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
     """Returns a line of elements; adjacent elements of one style are marked together."""
     parts = []
     for styles, group in groupby(elements, key=_styles):
@@ -411,7 +467,7 @@ def _inline(elements: Iterable[Json], labels: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _styles(element: Json) -> frozenset[str]:
+def _styles(element: Payload) -> frozenset[str]:
     """Returns an element's styles. Mentions have none, so that a message still begins with its mention."""
     if element.get("type") not in ("text", "link", "emoji"):
         return frozenset()
@@ -435,7 +491,7 @@ def _marked(line: str, styles: frozenset[str]) -> str:
     return before + words + after
 
 
-def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
+def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
     kind = str(element.get("type"))
     if kind in _REFERENCES:
         mark, key = _REFERENCES[kind]
@@ -473,7 +529,7 @@ def _reference(mark: str, id_: str, labels: Mapping[str, str]) -> str:
     return f"<{mark}{id_}|{labels[id_]}>" if id_ in labels else f"<{mark}{id_}>"
 
 
-def _typed(element: Json) -> Json:
+def _typed(element: Payload) -> Payload:
     """Returns an emoji as it was typed: as a character, or as its name if it is the workspace's own."""
     if element.get("type") != "emoji":
         return element

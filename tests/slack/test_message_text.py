@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.conversation import ThreadKey, escape, mentioned, mentioned_users, with_names
-from bot.slack.format.message_text import (
+from bot.slack.text import (
     MAX_ATTACHED_CHARS,
     MORE,
     app_name,

@@ -20,9 +20,8 @@ from bot.core.surfaces import (
     WorkspaceUsage,
 )
 from bot.core.triage import Engagement
-from bot.slack.format.blockkit import Json
-from bot.slack.format.command_responses import usage_text
-from bot.slack.format.home import home_view
+from bot.slack.blockkit import Json
+from bot.slack.home import home_view, usage_text
 from sandbox.blocks.view_rules import check_view
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be <helpful>.")
