@@ -22,9 +22,8 @@ from bot.models.prices import ModelPrices
 from bot.models.prompt import Prompt
 from bot.models.stream import Completion, FinishReason, StreamEvent, Usage
 from bot.models.tokens import TokenEstimate
-from bot.reply.answer import Answer
+from bot.reply.answer import Answer, Freshness
 from bot.reply.messages import Shown
-from bot.reply.scheduled_reply import Freshness
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering, AnswerSettings
