@@ -35,10 +35,10 @@ from bot.core.job import End, Job
 from bot.core.pacing import CarrierSetting
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
-from bot.reply.answer import Answer
+from bot.reply.answer import Answer, Freshness
 from bot.reply.edits import Post, Update
 from bot.reply.reply import Reply
-from bot.reply.scheduled_reply import Freshness, ScheduledReply
+from bot.reply.scheduler import ScheduledReply
 from bot.telemetry import OFF
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS

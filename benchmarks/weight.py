@@ -50,7 +50,7 @@ LIVE = (
     "bot.reply.edits.Edits",
     "bot.reply.messages.ReplyMessage",
     "bot.reply.reply.Reply",
-    "bot.reply.scheduled_reply.ScheduledReply",
+    "bot.reply.scheduler.ScheduledReply",
     "bot.reply.streams.Stream",
     "bot.services.answer_attempt.AnswerAttempt",
 )

@@ -261,7 +261,7 @@ class MessageDelivery:
         self.lost: set[MessageRole] = set()
         """POSTING, STARTING: Slack may have done a call of this kind whose answer never came."""
         self._senders = senders
-        self._reply = reply
+        self.reply = reply
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
         """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
@@ -272,29 +272,29 @@ class MessageDelivery:
                 await self._remove_lost_stream()
             match call:
                 case StartStream():
-                    self._reply.confirmed(call, await self._senders.streams.start(call))
+                    self.reply.confirmed(call, await self._senders.streams.start(call))
                 case AppendStream():
                     await self._senders.streams.append(call)
-                    self._reply.confirmed(call, call.ts)
+                    self.reply.confirmed(call, call.ts)
                 case StopStream():
                     await self._senders.streams.stop(call)
-                    self._reply.confirmed(call, call.ts)
+                    self.reply.confirmed(call, call.ts)
                 case Post():
                     await self._post(call)
                 case Update():
                     await update(self._senders.client, call)
-                    self._reply.confirmed(call, call.ts)
+                    self.reply.confirmed(call, call.ts)
                 case Upload():
                     await self._upload(call, may_send)
                 case Delete():
                     await self._senders.files.delete(call)
-                    self._reply.confirmed(call, call.ts)
+                    self.reply.confirmed(call, call.ts)
 
     def refused(self, call: Call, error: Refused) -> None:
         if error.reason is Refusal.OUTSIDE_THREAD:
-            self._reply.posted_outside_thread(error.ts)
+            self.reply.posted_outside_thread(error.ts)
             return
-        self._reply.refused(call, error.reason)
+        self.reply.refused(call, error.reason)
         if isinstance(call, StartStream):
             self._senders.streams.refused(call.question, error)
         if error.reason.may_pass:
@@ -317,7 +317,7 @@ class MessageDelivery:
 
     async def _remove_streams(self) -> None:
         """Deletes the reply's streams that aren't on record."""
-        reply = self._reply
+        reply = self.reply
         question = reply.job.question
         found = await self._senders.posted.streams(question)
         text = reply.text
@@ -325,10 +325,10 @@ class MessageDelivery:
 
     @property
     def _known_ts(self) -> tuple[str, ...]:
-        return tuple(message.ts for message in self._reply.messages)
+        return tuple(message.ts for message in self.reply.messages)
 
     async def clean_up(self) -> bool:
-        reply = self._reply
+        reply = self.reply
         if not reply.of(*UNANSWERED):
             return True
         try:
@@ -351,13 +351,13 @@ class MessageDelivery:
             message = await self._lost_post(call)
             self.lost.discard(MessageRole.POSTING)
             self._failed_searches = 0
-            if message is not None and message.is_current and self._reply.ended:
-                self._reply.confirmed(call, message.ts)
+            if message is not None and message.is_current and self.reply.ended:
+                self.reply.confirmed(call, message.ts)
                 return
             if message is not None:
-                self._reply.found(message.ts)
+                self.reply.found(message.ts)
                 return
-        self._reply.confirmed(call, await post(self._senders.client, call))
+        self.reply.confirmed(call, await post(self._senders.client, call))
 
     async def _lost_post(self, call: Post) -> FoundPost | None:
         """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
@@ -382,7 +382,7 @@ class MessageDelivery:
         if ts is None and may_send():
             ts = await self._senders.files.share(call, ids, is_retry=is_retry)
         if ts is not None:
-            self._reply.confirmed(call, ts)
+            self.reply.confirmed(call, ts)
 
 
 async def post(client: SlackClient, call: Post) -> str:

@@ -82,15 +82,11 @@ class Edits:
         """What else may carry pages; None: nothing."""
         self.begins: Carrier | None = None
         """Has to begin the next page; None until that is decided."""
-        self._plain_for = 0
-        """After so many plain pages, the full form is tried again. 0: Slack has not refused it since it took it."""
         self._plain_shown = 0
-        """Plain pages that Slack has taken since it refused the full form."""
+        """Plain pages that Slack has taken since it last took the full form."""
         self._refusals = 0
         """Weighted refusals in a row."""
         self._replaced = 0
-        self._links_are_blocked = False
-        """Slack takes no links to files in Slack there."""
 
     def limits(self, page: int, page_chars: int) -> tuple[int, int]:
         """Returns the most characters and bytes of a page. `page_chars`: of one in the full form."""
@@ -105,12 +101,7 @@ class Edits:
 
     def formed(self, view: PageView, page: int) -> PageView:
         """Returns a page's view in the page's form."""
-        return replace(
-            view,
-            plain=page >= self.plain_from,
-            for_stream=page >= self.short_from,
-            open_files=frozenset() if self._links_are_blocked else view.open_files,
-        )
+        return replace(view, plain=page >= self.plain_from, for_stream=page >= self.short_from)
 
     def shorten_if_full(self, page: int, markdown: str) -> None:
         """Has a page that is full become short: beside its text, it shows calls that a person decides about."""
@@ -127,8 +118,13 @@ class Edits:
         if self.offer is None or self.begins is not None or not isinstance(call, Post):
             return False
         view = call.view
-        is_refused = bool(self._plain_for or self._replaced)
-        if is_refused or view.version or not (view.growing and view.markdown) or needs_edit(view):
+        if (
+            self._was_refused
+            or self._replaced
+            or view.version
+            or not (view.growing and view.markdown)
+            or needs_edit(view)
+        ):
             return False
         if call.page and not view.has_stop and call.page < self.short_from:
             return False
@@ -169,10 +165,11 @@ class Edits:
     def confirmed(self, call: Begin | Change) -> None:
         self._refusals = 0
         if call.view is None or not call.view.plain:
-            self._plain_for = 0 if self.plain_from == math.inf else self._plain_for
+            self._plain_shown = 0 if self.plain_from == math.inf else self._plain_shown
             return
         self._plain_shown += 1
-        if self._plain_shown >= self._plain_for or call.view.end is not None:
+        # After 1, 3, 7 … plain pages: after twice as many each time.
+        if (self._plain_shown + 1).bit_count() == 1 or call.view.end is not None:
             self.plain_from = math.inf
 
     def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
@@ -184,32 +181,28 @@ class Edits:
             return Verdict.GONE
         if is_edit and reason in UNEDITABLE:
             return self._replace()
-        if reason is Refusal.LINK_BLOCKED and not self._links_are_blocked:
-            self._links_are_blocked = True
-            return None
         return self._next_form(call, reason) if reason in WEIGHT else Verdict.LATER
 
     def _next_form(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
         """Chooses the form for a page that Slack has refused in one, and may take."""
         is_plain = call.view is not None and call.view.plain
-        is_tried_again = self._plain_for > 0 and reason is not Refusal.TRANSIENT
-        if not is_plain and (is_tried_again or reason in ABOUT_FORM):
-            self._become_plain(call.page)
+        if not is_plain and (reason in ABOUT_FORM or (self._was_refused and reason is not Refusal.TRANSIENT)):
+            self.plain_from = min(self.plain_from, call.page)
             return None
         is_edit = isinstance(call, Update)
         self._refusals += WEIGHT[reason]
         if self._refusals >= (REPLACED_AGAIN_AT if is_edit and self._replaced else REPLACED_AT):
-            self._refusals = self._plain_for = 0
+            self._refusals = self._plain_shown = 0
             self.plain_from = math.inf
             return self._replace() if is_edit else None
         if self._refusals >= PLAIN_AT and not is_plain:
-            self._become_plain(call.page)
+            self.plain_from = min(self.plain_from, call.page)
         return None
 
-    def _become_plain(self, page: int) -> None:
-        self.plain_from = min(self.plain_from, page)
-        self._plain_for = max(1, 2 * self._plain_for)
-        self._plain_shown = 0
+    @property
+    def _was_refused(self) -> bool:
+        """Whether Slack has refused the full form since it last took it."""
+        return self.plain_from < math.inf or self._plain_shown > 0
 
     def _replace(self) -> Verdict:
         self._replaced += 1

@@ -62,10 +62,6 @@ MAX_PAGES = 5
 """A longer answer comes as a file, and only its first pages are messages."""
 MAX_PAGES_WITHOUT_FILE = 20
 """Where Slack takes no file, what comes after these pages is left out. A page of tables may hold 15 characters."""
-UPLOAD_TRIES = 3
-EDITS_AFTER_A_STEP = 2
-"""After so many edits without a new search or call, the reply is edited as often as any other."""
-
 
 METHODS: Mapping[type[Call], str] = {
     Post: "chat.postMessage",
@@ -100,19 +96,15 @@ class Reply:
             *(ReplyMessage(role, "", self._edits) for role in shown.unanswered),
         ]
         """What Slack shows of the reply, may show of it, and has to be deleted of it."""
-        self._skips_deletions = False
-        """Slack refused a deletion for minutes, so no more deletions are sent."""
         self._transcript = shown_transcript(self.job.transcripts.values())
         self._pages = self._empty_pages()
         self._shown_pages = 0
         """So many pages are full and shown, and aren't compared again."""
         self.earlier = shown
-        self._activity = ""
-        self._asks: tuple[Ask, ...] = ()
-        self._edits_since_step = EDITS_AFTER_A_STEP
-        """How often the reply was edited since a search or a call last began or ended."""
-        self._files: tuple[AttachedFile, ...] = ()
-        self._upload_tries = UPLOAD_TRIES
+        self._activity: str | tuple[Ask, ...] = ""
+        """What the model does while it doesn't write: a sentence, or the calls that a person has to decide about."""
+        self._files: tuple[AttachedFile, ...] | None = ()
+        """The files that belong below the pages; None: Slack takes none."""
         self._lay_out(self._pages, answer.kept)
         if shown.outdated and not shown.queued:
             self.happened(Turn.GROW)
@@ -173,6 +165,11 @@ class Reply:
         shown = (message.shown for message in self.of(MessageRole.PAGE))
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
+    def shows_text(self, call: Begin | Change) -> bool:
+        """Whether Slack shows some of the text of the page that a call is about."""
+        shown = self._message_at(call.ts).shown if isinstance(call, Change) else None
+        return isinstance(shown, PageView) and bool(shown.markdown)
+
     @property
     def for_outbox(self) -> OutboxKind | None:
         """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
@@ -180,7 +177,6 @@ class Reply:
             return OutboxKind.DELETE_REPLY
         # A message that still grows would be there when the channel is opened again.
         is_left = self.unshown or self.of(*UNANSWERED) or (self.life is Life.SHUT_OUT and self.page_ts)
-        is_left = is_left or (self._skips_deletions and not self.gone)
         return OutboxKind.SHOW_END if is_left else None
 
     @property
@@ -199,9 +195,11 @@ class Reply:
         if self.ended or (isinstance(call, Change) and call.is_closing):
             return Urgency.FINAL
         view = call.view if isinstance(call, Change) else None
-        if view is None or view.asks or not (self.begun or view.activity):
+        if not isinstance(call, Change) or view is None or view.asks or not (self.begun or view.activity):
             return Urgency.FIRST
-        return Urgency.STEP if self._edits_since_step < EDITS_AFTER_A_STEP else Urgency.PROGRESS
+        shown = self._message_at(call.ts).shown
+        activity = shown.activity if isinstance(shown, PageView) else ""
+        return Urgency.PROGRESS if view.activity == activity else Urgency.STEP
 
     def append(self, delta: str) -> None:
         """Adds text from the model."""
@@ -221,16 +219,19 @@ class Reply:
         self._shown_pages = 0
         self._lay_out(self._empty_pages(), self.answer.text)
 
-    def show_activity(self, activity: str, asks: tuple[Ask, ...] = ()) -> None:
-        """Shows what the model is doing, or what it asks, below the text; "" shows that it writes again."""
-        if (activity, asks) != (self._activity, self._asks):
-            self._edits_since_step = 0
-        self._activity, self._asks = activity, asks
-        if activity or asks:
+    def show_activity(self, activity: str | tuple[Ask, ...]) -> bool:
+        """Shows what the model is doing, or what it asks, below the text; "" shows that it writes again.
+
+        Returns whether that is something else than before.
+        """
+        is_new = activity != self._activity
+        self._activity = activity
+        if activity:
             self.happened(Turn.GROW)
-        if asks:
+        if activity and not isinstance(activity, str):
             self._edits.shorten_if_full(self._last, self._page(self._last).markdown)
             self._keep_to_form()
+        return is_new
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
         """Shows what is said in the question's recordings above the answer, whose pages have less room then.
@@ -302,7 +303,6 @@ class Reply:
     def _changed(self, call: Change) -> None:
         message = self._message_at(call.ts)
         message.shown = call.view
-        self._edits_since_step += 1
         self._confirm(message.carrier, call)
 
     def _confirm(self, carrier: Carrier, call: Begin | Change) -> None:
@@ -324,10 +324,10 @@ class Reply:
     def refused(self, call: Call, reason: Refusal) -> None:
         """Records that Slack refused a call: the next call has another form, or is the same again."""
         match call:
-            case Upload():
-                self._refused_upload(reason)
+            case Upload() if not reason.may_pass:
+                self._files = None
             case Delete() if reason is Refusal.TOKEN_GONE:
-                self.give_up()
+                self.happened(Turn.GIVE_UP)
             case Delete() if not reason.may_pass:
                 self._forget(call.ts)
             case Begin() | Change():
@@ -337,6 +337,10 @@ class Reply:
     def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
         carrier = self._carrier_of(call)
         if carrier is None:
+            return
+        if reason is Refusal.LINK_BLOCKED and self.answer.open_files:
+            # Slack takes no links to its files there.
+            self.answer.open_files = frozenset()
             return
         plain_from = self._edits.plain_from
         match carrier.refused(call, reason):
@@ -390,12 +394,12 @@ class Reply:
         self.messages.append(ReplyMessage(MessageRole.STRAY, ts, self._edits))
 
     def give_up(self) -> None:
-        """Ends the reply without its next call, which Slack has refused for minutes."""
+        """Does without the next call, which Slack has refused for minutes. Text that still comes can go on."""
         match self.next_call():
-            case Delete() if not self.of(MessageRole.STRAY):
-                self._skips_deletions = True
+            case Delete() if not (self.ended or self.of(MessageRole.STRAY)):
+                pass
             case Upload():
-                self._refused_upload(Refusal.FORBIDDEN)
+                self._files = None
             case _:
                 self.happened(Turn.GIVE_UP)
         self._look_whether_all_is_shown()
@@ -452,8 +456,6 @@ class Reply:
         """Returns the next call that is not about a page: files to share, and messages to delete."""
         if missing := self._missing():
             return Upload(self.job.question, missing)
-        if self._skips_deletions:
-            return None
         unused = self.of(MessageRole.PAGE)[self._last + 1 :]
         if surplus := self.of(MessageRole.REPLACED) or unused:
             return Delete(self.job.question, surplus[0].ts, keeps_stop=self.keeps_stop)
@@ -477,7 +479,7 @@ class Reply:
 
     @property
     def _max_pages(self) -> int:
-        return MAX_PAGES if self._upload_tries else MAX_PAGES_WITHOUT_FILE
+        return MAX_PAGES_WITHOUT_FILE if self._files is None else MAX_PAGES
 
     def _view(self, page: int) -> PageView:
         shown = self._page(page)
@@ -494,21 +496,17 @@ class Reply:
             return view
         end = self.answer.end if self.ended else None
         if end and not self._missing():
-            is_left_out = not self._upload_tries and page < len(self._pages.full)
+            is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
-            notices = (end.notice, attachments.notice_of(self._files, self._rest), left_out)
+            notices = (end.notice, attachments.notice_of(self._files or (), self._rest), left_out)
             return replace(view, end=replace(end, notice=" ".join(filter(None, notices))))
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
+        view = replace(view, growing=True, queued=self.life is Life.QUEUED, has_stop=self.earlier.has_stop)
+        if isinstance(self._activity, str):
+            return replace(view, activity=self._activity)
         # While calls wait for a decision, nothing is processing, so Slack shows no Stop.
-        return replace(
-            view,
-            growing=True,
-            queued=self.life is Life.QUEUED,
-            has_stop=self.earlier.has_stop and not self._asks,
-            activity=self._activity,
-            asks=self._asks,
-        )
+        return replace(view, asks=self._activity, has_stop=False)
 
     def _page(self, page: int) -> Page:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
@@ -544,8 +542,8 @@ class Reply:
         """Completes the pages, and decides which files belong below them."""
         self._pages.close()
         self._shown_pages = min(self._shown_pages, len(self._pages.full))
-        if not self._upload_tries or not self._pages.full or self._has_more_pages:
-            self._files = ()
+        if self._files is None or not self._pages.full or self._has_more_pages:
+            self._files = None if self._files is None else ()
             return
         text = self.text
         ts = self.job.question.ts
@@ -562,23 +560,17 @@ class Reply:
 
     def _missing(self) -> tuple[AttachedFile, ...]:
         """Returns the files that Slack doesn't show yet."""
-        wanted = attachments.keys(self._files)
+        wanted = attachments.keys(self._files or ())
         shown = set[attachments.FileKey]().union(*(m.files for m in self._attached() if m.files <= wanted))
-        return tuple(file for file in self._files if file.key not in shown)
+        return tuple(file for file in self._files or () if file.key not in shown)
 
     def _delete_of_files(self) -> Delete | None:
         """Returns the deletion of files that belong to an earlier attempt's text."""
         if not self.ended and (self.answer.is_behind or not self.earlier.outdated):
             return None
-        wanted = attachments.keys(self._files)
+        wanted = attachments.keys(self._files or ())
         surplus = next((message for message in self._attached() if not message.files <= wanted), None)
         return Delete(self.job.question, surplus.ts, surplus.file_ids) if surplus else None
-
-    def _refused_upload(self, reason: Refusal) -> None:
-        """Records that an upload was refused. Without files, the text continues in pages."""
-        self._upload_tries = self._upload_tries - 1 if reason.may_pass else 0
-        if not self._upload_tries:
-            self._files = ()
 
     def _empty_pages(self) -> Pages:
         """Returns the pages of a text that is yet to come."""

@@ -42,25 +42,31 @@ decides when a call may go (slack/budget.py, core/pacing.py).
 import asyncio
 import logging
 import math
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bot.clock import Clock
+from bot.core.calls import Ask
 from bot.core.conversation import Question
-from bot.core.job import Job, Lease
-from bot.core.pacing import CarrierSetting, Urgency, is_posted_again
+from bot.core.job import End, Job, Lease, RecordedMessage
+from bot.core.outbox import OutboxKind
+from bot.core.pacing import STEP_GAP_S, CarrierSetting, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.logs import of_job
-from bot.reply.answer import Answer
+from bot.markdown.preview import has_word
+from bot.markdown.render import rendered
+from bot.reply.answer import Answer, Freshness
 from bot.reply.edits import Offer, Post, Update
-from bot.reply.messages import Begin, Call, Life, Shown, Turn
+from bot.reply.messages import Begin, Call, Change, Delete, Life, Shown, Turn, Upload
 from bot.reply.reply import METHODS, Reply
-from bot.reply.scheduled_reply import ReplyDelivery, ScheduledReply
+from bot.reply.streams import StartStream
 from bot.slack.budget import Paces, RateBudget
-from bot.slack.retry import REPLY_CALLS
+from bot.slack.retry import NO_FAILURES, REPLY_CALLS, Failures
+from bot.slack.users import Users
 from bot.store.queue.worker import WorkerQueue
 from bot.telemetry import OFF, Telemetry
 
@@ -74,12 +80,47 @@ SCARCE_DELAY_S = 3.0
 """How long a placeholder waits for first words where calls are scarce, and a status that may be seen stands for it."""
 LAST_CALLS_S = 0.8
 """How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
+HELD_BACK_S = 0.1
+"""How soon a reply is looked at again that has nothing to send yet, because its words may still change."""
+MAX_WORDLESS_S = 1.0
+"""How long a page's first words wait until one of them is visible. Then an edit goes without it, and a page that a
+stream can't begin is left to edits."""
+UPLOAD_TRIES = 3
+"""Refusals in a row after which an answer goes on in pages instead of a file."""
 LEASE_CHECK_S = 0.1
 """How soon the lease is checked again while it has expired."""
 AWAY_PAUSE_S = 1.0
 """How long all answers pause after the database failed to record one."""
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
+
+
+class ReplyDelivery(Protocol):
+    """Sends one reply's calls, one at a time, and records in the reply what Slack did."""
+
+    @property
+    def reply(self) -> Reply: ...
+
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+        """Sends a call and everything that belongs to it, and confirms it to the reply.
+
+        The call's own budget is already taken; any other method waits for its own. `may_send` is asked again right
+        before the request leaves. Raises RateLimited and Refused.
+        """
+        ...
+
+    def refused(self, call: Call, error: Refused) -> None:
+        """Records in the reply that Slack refused a call, and notes messages or files to search for."""
+        ...
+
+    async def clean_up(self) -> bool:
+        """Deletes unrecorded messages of the reply, whose posts arrived late; returns False if another try may help.
+
+        Never raises.
+        """
+        ...
 
 
 class ReplyTransport(Protocol):
@@ -99,6 +140,186 @@ class ReplyTransport(Protocol):
     def delivery(self, reply: Reply) -> ReplyDelivery:
         """Returns the delivery for a reply."""
         ...
+
+
+@dataclass(eq=False)
+class ScheduledReply:
+    """A live reply: takes an answer's text while the scheduler shows it, and knows when its next call may go.
+
+    `Reply` is the pure part of it: what Slack should show, and which call is next. Times are by the monotonic clock.
+    """
+
+    scheduler: "EditScheduler"
+    delivery: ReplyDelivery
+    until: float = math.inf
+    """No call is sent after this."""
+    context: Context = field(default_factory=copy_context)
+    """That of the attempt, in which the scheduler's loop has the calls made: their log lines have its job."""
+    asked_at: float | None = None
+    """When the question was asked, in seconds since the epoch; None once people see a sign of the reply."""
+    last_sent: float = -math.inf
+    not_before: float = -math.inf
+    """The retry policy's next try, or a second after the last call if the model has begun or ended a step since then.
+    Before the first call: until then the thread's status stands for a placeholder."""
+    wordless_since: float = math.inf
+    """Since when the next call is held back, because it would show no word."""
+    failures: Failures = NO_FAILURES
+    calls: int = 0
+    """The number of calls that Slack did."""
+    freshness: Freshness = field(default_factory=Freshness)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while no call is in flight, and the reply needs none: Slack shows all that there is, or never will."""
+
+    @property
+    def reply(self) -> Reply:
+        return self.delivery.reply
+
+    @property
+    def shown(self) -> Shown:
+        return self.reply.earlier
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether this is the placeholder of a queued question."""
+        return self.reply.earlier.queued
+
+    @property
+    def gone(self) -> bool:
+        return self.reply.gone
+
+    @property
+    def unshown(self) -> bool:
+        return self.reply.unshown
+
+    @property
+    def for_outbox(self) -> OutboxKind | None:
+        return self.reply.for_outbox
+
+    @property
+    def messages(self) -> tuple[RecordedMessage, ...]:
+        return self.reply.recorded
+
+    def append(self, delta: str) -> None:
+        is_seen = self.freshness.has_begun or has_word(self.reply.answer.text + delta, growing=True)
+        self.freshness.wrote(len(delta), self.scheduler.clock.monotonic(), has_word=is_seen)
+        # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
+        is_first = self.reply.answer.is_empty
+        must_wake = is_first or self.idle.is_set()
+        if is_first:
+            self._end_wait_for_words()
+        self.reply.append(delta)
+        if must_wake:
+            self.scheduler.touch(self)
+
+    def _end_wait_for_words(self) -> None:
+        if self.failures == NO_FAILURES:
+            self.not_before = -math.inf
+
+    def show_activity(self, activity: str) -> None:
+        if self.reply.show_activity(activity):
+            # Quick steps, and what the model writes in between, cost no more than one edit a second.
+            self.not_before = max(self.not_before, self.last_sent + STEP_GAP_S)
+        self.scheduler.touch(self)
+
+    def show_transcripts(self, transcripts: Iterable[str]) -> None:
+        self.reply.show_transcripts(transcripts)
+        self.scheduler.touch(self)
+
+    async def ask(self, asks: tuple[Ask, ...]) -> None:
+        self._end_wait_for_words()
+        self.reply.show_activity(asks)
+        self.scheduler.touch(self)
+        await self.idle.wait()
+
+    async def finish(self, end: End) -> None:
+        # The end waits for no status, and for no next try.
+        self.not_before = -math.inf
+        self.freshness.ends(self.scheduler.clock.monotonic())
+        self.laid_out(lambda: self.reply.finish(end))
+        self.scheduler.touch(self)
+        await self.idle.wait()
+        if not self.reply.unshown and await self.delivery.clean_up():
+            self.reply.cleaned_up()
+
+    async def leave(self) -> None:
+        self.reply.happened(Turn.LEAVE)
+        self.scheduler.touch(self)
+        await self.idle.wait()
+
+    def next_call(self) -> Call | None:
+        """Returns the call that the reply needs next; None if it needs none."""
+        return self.laid_out(self.reply.next_call)
+
+    def filled(self, call: Call, now: float) -> Call | None:
+        """Returns a call that leaves now with its text; None if there is nothing to send for now."""
+        filled = self.laid_out(lambda: self.reply.filled(call))
+        is_late = now >= self.wordless_since + MAX_WORDLESS_S
+        if filled is not None and (is_late or not self._lacks_word(filled)):
+            self.wordless_since = math.inf
+            self.freshness.leaves()
+            return filled
+        self.wordless_since = min(self.wordless_since, now)
+        if is_late:
+            self.reply.limited(call)
+        self.not_before = now + HELD_BACK_S
+        return None
+
+    def _lacks_word(self, call: Call) -> bool:
+        """Whether a call would show a page's first text, such as `#`, and no word of it.
+
+        A call that shows something else, such as a search, doesn't wait for words.
+        """
+        if not isinstance(call, Begin | Change) or call.view is None or self.reply.shows_text(call):
+            return False
+        view = call.view
+        if not (view.growing and view.markdown) or view.activity or view.asks:
+            return False
+        text = call.text if isinstance(call, StartStream) else rendered(view.markdown, growing=True)
+        return not has_word(text, growing=False)
+
+    def succeeded(self, call: Call, now: float) -> None:
+        """Records that Slack did a call."""
+        if isinstance(call, Begin | Change) and call.view is not None:
+            self.freshness.shows(call.view.end_chars, now)
+        if not isinstance(call, Delete):
+            self.freshness.shows_end(now)
+        self.failures = NO_FAILURES
+        self.calls += 1
+
+    def failed(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
+        """Records a failure; returns False if the retry policy gives the reply up.
+
+        A rate limit holds back the method, by its budget, and not the reply: its end may be posted instead of edited.
+        Nor does the first refusal that is final: the next call is another one.
+        """
+        self.failures = self.failures.and_one(now)
+        next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
+        if next_try_at is None or (isinstance(call, Upload) and self.failures.count >= UPLOAD_TRIES):
+            return False
+        if isinstance(error, Refused) and (error.reason.may_pass or self.failures.count > 1):
+            self.not_before = next_try_at
+        return True
+
+    def give_up(self) -> None:
+        """Ends what Slack has refused for minutes; the reply may have other calls left."""
+        self.laid_out(self.reply.give_up)
+        self.failures = NO_FAILURES
+
+    def laid_out(self, lay_out: Callable[[], T]) -> T | None:
+        """Asks the reply. A text that can't be laid out ends this reply, and no other one."""
+        try:
+            return lay_out()
+        except Exception as error:
+            with of_job(self.reply.job.id):
+                log.error("reply not laid out: %s", trace_of(error))
+            self.reply.happened(Turn.GIVE_UP)
+            return None
+
+
+async def show_end(reply: ScheduledReply, end: End, users: Users) -> None:
+    """Shows the end of an answer, with the names of the people who decided about its calls."""
+    names = await users.names(end.deciders) if end.decided else {}
+    await reply.finish(end.naming(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +355,7 @@ class EditScheduler:
         self._transport = transport
         self._budget = budget
         self._lease = lease
-        self._clock = clock
+        self.clock = clock
         self._worker_queue = worker_queue
         self._away_until = -math.inf
         self._live: list[ScheduledReply] = []
@@ -162,7 +383,7 @@ class EditScheduler:
         # Words of an earlier attempt need a message, too.
         has_words = bool(shown.page_ts or answer.kept)
         delay_s = -math.inf if has_words else self._placeholder_delay_s(live, sign)
-        live.not_before = self._clock.monotonic() + delay_s
+        live.not_before = self.clock.monotonic() + delay_s
         self._budget.opened(live, posts_first_words=delay_s > 0)
         return live
 
@@ -180,7 +401,7 @@ class EditScheduler:
         """Returns whether edits wouldn't keep a reply fresh, its channel has no two posts left, or streams are set."""
         if self._carrier is CarrierSetting.STREAM:
             return True
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         next_post_at = self._budget.post_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
         return next_post_at > now or not self._budget.room(METHODS[Update], live).is_fresh
 
@@ -230,7 +451,7 @@ class EditScheduler:
 
     def _schedule(self, reply: Reply, until: float) -> ScheduledReply:
         delivery = self._transport.delivery(reply)
-        live = ScheduledReply(reply, delivery, self._clock, self.touch, recorded=reply.job.messages, until=until)
+        live = ScheduledReply(self, delivery, until)
         self._live.append(live)
         self.touch(live)
         return live
@@ -238,7 +459,7 @@ class EditScheduler:
     def _send_due_calls(self) -> float:
         """Starts every call that may go now; returns when to look again."""
         while True:
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             if not self._lease.is_valid(now):
                 return now + LEASE_CHECK_S
             calls = self._prepare(now)
@@ -285,10 +506,10 @@ class EditScheduler:
             ahead += 1
             if edit_at <= now or live.not_before > now:
                 continue
-            live.final_waits_since = min(live.final_waits_since, now)
             in_channel_at = self._budget.post_at(METHODS[Post], call.question.thread.channel_id, now)
             post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
-            if not is_posted_again(live.final_waits_since, edit_at, post_at):
+            waits_since = max(live.last_sent, live.freshness.ended_at or now)
+            if not is_posted_again(waits_since, edit_at, post_at):
                 # The call's own time, which is no later than `edit_at`, wakes the loop.
                 continue
             if post_at > now:
@@ -333,7 +554,7 @@ class EditScheduler:
         task.add_done_callback(self._tasks.discard)
 
     async def _sleep(self, until: float) -> None:
-        timeout_s = None if until == math.inf else max(0.0, until - self._clock.monotonic())
+        timeout_s = None if until == math.inf else max(0.0, until - self.clock.monotonic())
         try:
             async with asyncio.timeout(timeout_s):
                 await self._wake.wait()
@@ -342,9 +563,10 @@ class EditScheduler:
 
     async def _send(self, live: ScheduledReply, call: Call) -> None:
         try:
+            before = live.messages
             is_done = await self._try_to_send(live, call)
             self._wake.set()
-            if is_done:
+            if is_done and (live.messages != before or live.is_queued):
                 await self._record_messages(live)
         except Exception as error:
             log.error("call for the reply failed: %s", trace_of(error))
@@ -366,7 +588,7 @@ class EditScheduler:
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     await live.delivery.send(call, lambda: self._may_send(live))
                 is_lost = False
-                live.succeeded(call, self._clock.monotonic())
+                live.succeeded(call, self.clock.monotonic())
                 self._note_first_message(live)
                 return True
         except RateLimited as error:
@@ -375,7 +597,7 @@ class EditScheduler:
             if error.method == method:
                 self._budget.limited(method, error.retry_after_s, channel_id)
                 live.reply.limited(call)
-            self._failed(live, error)
+            self._failed(live, call, error)
         except Refused as error:
             is_lost = error.reason.may_pass
             self._refused(live, call, error)
@@ -390,7 +612,7 @@ class EditScheduler:
                 live.reply.answered(call, is_lost=is_lost)
             if has_left:
                 self._budget.answered(method, channel_id)
-                live.last_sent = self._clock.monotonic()
+                live.last_sent = self.clock.monotonic()
             else:
                 self._budget.withdrawn(method, channel_id)
         return False
@@ -398,12 +620,12 @@ class EditScheduler:
     def _note_first_message(self, live: ScheduledReply) -> None:
         """Records how long the question had no reply, once it has one."""
         if live.asked_at is not None and live.reply.page_ts:
-            self._telemetry.placeholder_shown(max(0.0, self._clock.now() - live.asked_at))
+            self._telemetry.placeholder_shown(max(0.0, self.clock.now() - live.asked_at))
             live.asked_at = None
 
     def _may_send(self, live: ScheduledReply) -> bool:
         """Whether the job is still this process's; checked last, right before a call leaves."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         return live.reply.life is not Life.LEFT and now < live.until and self._lease.is_valid(now)
 
     async def _record(self, live: ScheduledReply, call: Call) -> bool:
@@ -416,17 +638,16 @@ class EditScheduler:
             live.reply.leaves(call)
         if live.is_queued:
             return True
-        if self._clock.monotonic() >= self._away_until:
+        if self.clock.monotonic() >= self._away_until:
             try:
                 if not await self._record_text(live, live.reply.answer):
                     return False
                 if isinstance(call, Begin):
                     await self._worker_queue.record_messages(live.reply.job, live.messages)
-                    live.recorded = live.messages
                 return True
             except StoreError as error:
                 log.warning("answers pause until the database records them: %s", error)
-                self._away_until = self._clock.monotonic() + AWAY_PAUSE_S
+                self._away_until = self.clock.monotonic() + AWAY_PAUSE_S
         live.not_before = max(live.not_before, self._away_until)
         return False
 
@@ -444,14 +665,10 @@ class EditScheduler:
         return False
 
     async def _record_messages(self, live: ScheduledReply) -> None:
-        """Records the reply's messages if they have changed. The answer goes on without."""
-        messages = live.messages
-        if messages == live.recorded and not live.is_queued:
-            return
+        """Records the reply's messages, which a call has changed. The answer goes on without."""
         record = self._worker_queue.record_placeholder if live.is_queued else self._worker_queue.record_messages
         try:
-            await record(live.reply.job, messages)
-            live.recorded = messages
+            await record(live.reply.job, live.messages)
         except StoreError as error:
             log.error("reply messages not recorded: %s", error)
         except Exception as error:
@@ -459,11 +676,11 @@ class EditScheduler:
 
     def _refused(self, live: ScheduledReply, call: Call, error: Refused) -> None:
         live.delivery.refused(call, error)
-        self._failed(live, error)
+        self._failed(live, call, error)
 
-    def _failed(self, live: ScheduledReply, error: RateLimited | Refused) -> None:
+    def _failed(self, live: ScheduledReply, call: Call, error: RateLimited | Refused) -> None:
         log.warning("%s", error)
-        if not live.failed(error, self._clock.monotonic()) and not live.reply.life.is_over:
+        if not live.failed(call, error, self.clock.monotonic()) and not live.reply.life.is_over:
             self._give_up(live)
 
     def _give_up(self, live: ScheduledReply) -> None:

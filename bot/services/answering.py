@@ -69,8 +69,8 @@ from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderEr
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, Usage
 from bot.models.model import Models, Provider
 from bot.models.prompt import Effort, Prompt
-from bot.reply.answer import Answer, StepUnderWay
-from bot.reply.scheduled_reply import Freshness, ScheduledReply, show_end
+from bot.reply.answer import Answer, Freshness, StepUnderWay
+from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase

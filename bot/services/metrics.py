@@ -9,7 +9,7 @@ from bot.core.job import End, Job
 from bot.errors import EndReason
 from bot.logs import fields
 from bot.models.events import Usage
-from bot.reply.scheduled_reply import Freshness
+from bot.reply.answer import Freshness
 from bot.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

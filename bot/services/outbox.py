@@ -12,7 +12,7 @@ from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, w
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
-from bot.reply.scheduled_reply import show_end
+from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.quota import CapNotices

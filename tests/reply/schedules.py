@@ -18,8 +18,7 @@ from bot.reply.delivery import chosen_carrier
 from bot.reply.edits import Offer
 from bot.reply.messages import Call, Shown
 from bot.reply.reply import METHODS, Reply
-from bot.reply.scheduled_reply import ScheduledReply
-from bot.reply.scheduler import EditScheduler
+from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.slack.budget import RateBudget
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger

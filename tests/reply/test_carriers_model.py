@@ -21,8 +21,7 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageTransport
 from bot.reply.posted import PostedReplies
-from bot.reply.scheduled_reply import ScheduledReply
-from bot.reply.scheduler import EditScheduler
+from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.slack.budget import RateBudget
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.retry import reason_of

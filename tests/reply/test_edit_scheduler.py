@@ -22,14 +22,16 @@ from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, Shown, Upload
 from bot.reply.reply import METHODS
-from bot.reply.scheduled_reply import HELD_BACK_S, MAX_WORDLESS_S, ScheduledReply
 from bot.reply.scheduler import (
     AWAY_PAUSE_S,
     CALL_TIMEOUT_S,
+    HELD_BACK_S,
     LAST_CALLS_S,
     MAX_IN_FLIGHT,
+    MAX_WORDLESS_S,
     PLACEHOLDER_DELAY_S,
     SCARCE_DELAY_S,
+    ScheduledReply,
 )
 from bot.slack.budget import CALLS_PER_MINUTE
 from bot.slack.retry import REPLY_CALLS

@@ -14,8 +14,7 @@ from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
 from bot.reply.reply import METHODS
-from bot.reply.scheduled_reply import ScheduledReply
-from bot.reply.scheduler import PLACEHOLDER_DELAY_S
+from bot.reply.scheduler import PLACEHOLDER_DELAY_S, ScheduledReply
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack.budget import CALLS_PER_MINUTE
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling

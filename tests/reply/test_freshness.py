@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.freshness import Progress, staleness_s
-from bot.reply.scheduled_reply import ARRIVALS_S, MAX_ARRIVALS, Freshness
+from bot.reply.answer import ARRIVALS_S, MAX_ARRIVALS, Freshness
 
 WORD = 5
 

@@ -15,7 +15,7 @@ from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
 from bot.reply.reply import METHODS
-from bot.reply.scheduled_reply import ScheduledReply
+from bot.reply.scheduler import ScheduledReply
 from bot.reply.streams import StartStream
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
 from tests.simulated_time import run_simulated

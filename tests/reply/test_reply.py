@@ -99,7 +99,7 @@ def test_transcript_is_short_where_slack_refuses_blocks() -> None:
     assert len(text) < 230
 
 
-def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_any_other() -> None:
+def test_edit_that_changes_what_the_model_does_is_less_urgent_than_text() -> None:
     reply, channel, urgencies = Reply(answer()), ReadersChannel(), []
     reply.append("I'll look. ")
     show_all(reply, channel)
@@ -110,18 +110,17 @@ def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_an
         urgencies.append(reply.urgency_of(call))
         reply.confirmed(call, "")
 
-    for step in ("One. ", "Two. "):
-        reply.show_activity("Running notes.list…")
-        reply.show_activity("")
-        assert reply.next_call() is None, "the call was over before an edit could show it"
-        reply.append(step)
+    for activity in ("Running notes.list…", "Running notes.get…", ""):
+        reply.show_activity(activity)
         send()
-    for word in ("And ", "that's ", "all."):
-        reply.append(word)
-        send()
+    reply.show_activity("Running notes.list…")
+    reply.show_activity("")
+    assert reply.next_call() is None, "the call was over before an edit could show it"
+    reply.append("That's all.")
+    send()
     reply.finish(End(EndReason.WHOLE))
     send()
-    assert urgencies == [Urgency.STEP] * 3 + [Urgency.PROGRESS] * 2 + [Urgency.FINAL]
+    assert urgencies == [Urgency.STEP] * 3 + [Urgency.PROGRESS, Urgency.FINAL]
 
 
 def test_first_words_after_a_step_are_first_words() -> None:

@@ -11,10 +11,12 @@ from bot.markdown.pages import PAGE_CHARS
 from bot.reply import attachments
 from bot.reply.attachments import Attached, AttachedFile, keys
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Delete, PageView, Shown, Upload
-from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, UPLOAD_TRIES, Reply
+from bot.reply.messages import Call, Delete, PageView, Shown, Upload
+from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
+from bot.reply.scheduler import UPLOAD_TRIES
 from tests.core.conversations import answer, question
 from tests.core.readers import ReadersChannel, show_all
+from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
 SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
 LONG_CODE = "".join(f"print({number})\n" for number in range(1_500))
@@ -76,19 +78,23 @@ def test_notice_says_what_follows_in_the_file(rest: str, follows: str) -> None:
     assert said == f"Continues in answer.md, which has all of it: {follows}."
 
 
-@pytest.mark.parametrize("reasons", [[Refusal.MESSAGE_GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
-def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal]) -> None:
-    reply, channel, reasons_left = Reply(answer()), ReadersChannel(), list(reasons)
+@pytest.mark.parametrize(("reason", "tries"), [(Refusal.MESSAGE_GONE, 1), (Refusal.TRANSIENT, UPLOAD_TRIES)])
+def test_refused_upload_continues_the_answer_on_more_pages(reason: Refusal, tries: int) -> None:
+    slack, uploads = UnreliableSlack(), list[Call]()
+
+    def result_of(call: Call) -> CallEffect:
+        uploads.extend([call] if isinstance(call, Upload) else [])
+        return CallEffect(reason) if isinstance(call, Upload) else SUCCESS
+
+    slack.result_of = result_of
+    reply = Reply(answer())
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE))
-    while (call := reply.next_call()) is not None:
-        if isinstance(call, Upload):
-            reply.refused(call, reasons_left.pop(0))
-        else:
-            reply.confirmed(call, channel.take(call))
-    assert not reasons_left
-    assert channel.text() == SEVEN_PAGES
-    assert [view.notice for view in channel.shown.values()] == [""] * 7
+    SimulatedScheduler(reply, slack).run(30)
+    assert len(uploads) == tries
+    views = [view for _, view in slack.pages.values()]
+    assert "".join(view.markdown for view in views) == SEVEN_PAGES
+    assert [view.notice for view in views] == [""] * 7
 
 
 def without_files(text: str = SEVEN_PAGES) -> tuple[Reply, ReadersChannel]:

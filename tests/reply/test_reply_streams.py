@@ -170,7 +170,7 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
 
 def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
     reply = Reply(answer(), Shown(has_stop=True))
-    reply.show_activity("", (Ask("notes.add", "{}", "value"),))
+    reply.show_activity((Ask("notes.add", "{}", "value"),))
     call = reply.next_call()
     assert isinstance(call, Post)
     assert not call.view.has_stop
@@ -347,7 +347,7 @@ def test_stream_is_left_before_an_address(is_confirmed: bool, link: str) -> None
 
 def test_stream_is_left_before_calls_that_wait_for_a_decision() -> None:
     reply, thread = streamed()
-    reply.show_activity("", (Ask("notes/write", "{}", "1:0:a"),))
+    reply.show_activity((Ask("notes/write", "{}", "1:0:a"),))
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
 

@@ -8,7 +8,7 @@ from bot.reply.attachments import AttachedFile
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Delete, PageView, Upload
 from bot.reply.reply import METHODS, Reply
-from bot.reply.scheduled_reply import ScheduledReply
+from bot.reply.scheduler import EditScheduler, ScheduledReply
 from tests.clocks import ManualClock
 
 
@@ -95,6 +95,17 @@ class UnreliableDelivery:
         return True
 
 
+class IdleScheduler(EditScheduler):
+    """The scheduler of a reply whose calls a test sends."""
+
+    def __init__(self) -> None:
+        """Needs no Slack."""
+        self.clock = ManualClock()
+
+    def touch(self, live: ScheduledReply) -> None:
+        """Does nothing: the test looks by itself."""
+
+
 @dataclass
 class SimulatedScheduler:
     """Schedules one reply's calls as bot.reply.scheduler does, in simulated time and one after another."""
@@ -108,7 +119,7 @@ class SimulatedScheduler:
 
     def __post_init__(self) -> None:
         self.delivery = UnreliableDelivery(self.reply, self.slack)
-        self.scheduled = ScheduledReply(self.reply, self.delivery, ManualClock())
+        self.scheduled = ScheduledReply(IdleScheduler(), self.delivery)
 
     def step(self) -> bool:
         """Sends the next call at its time; returns False if there is none."""
@@ -135,7 +146,7 @@ class SimulatedScheduler:
             self.delivery.try_to_send(call)
         except Refused as error:
             self.delivery.refused(call, error)
-            if not self.scheduled.failed(error, self.now) and not self.reply.life.is_over:
+            if not self.scheduled.failed(call, error, self.now) and not self.reply.life.is_over:
                 self.scheduled.give_up()
         else:
             self.scheduled.succeeded(call, self.now)

@@ -21,9 +21,8 @@ from bot.errors import ProviderError
 from bot.models.events import Completion, FinishReason, StreamEvent, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Prompt, TokenEstimate
-from bot.reply.answer import Answer
+from bot.reply.answer import Answer, Freshness
 from bot.reply.messages import Shown
-from bot.reply.scheduled_reply import Freshness
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering, AnswerSettings

@@ -9,7 +9,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job
 from bot.errors import EndReason
 from bot.models.events import Usage
-from bot.reply.scheduled_reply import Freshness
+from bot.reply.answer import Freshness
 from bot.services.metrics import JobLife, Times, report, waited_s
 from bot.telemetry import OFF
 

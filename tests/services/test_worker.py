@@ -11,7 +11,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent
 from bot.core.surfaces import Sign
 from bot.reply.answer import Answer
-from bot.reply.scheduled_reply import ScheduledReply
+from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.worker import Worker
 from bot.store import Stores

@@ -12,7 +12,7 @@ from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent
 from bot.core.surfaces import Sign
 from bot.errors import StoreError
 from bot.reply.answer import Answer
-from bot.reply.scheduled_reply import ScheduledReply
+from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
