@@ -15,9 +15,11 @@ from benchmarks.outages import ToldClock, outages
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.services import catching_up
+from bot.services.catching_up import KEPT_CALLS
 from bot.settings import Settings
 from bot.store.schema import jobs, listening
 from sandbox.server import Sandbox
+from sandbox.web_api.budgets import FLOORS, WINDOW_S
 from sandbox.workspace import Channel
 from tests.scenarios.answers import press, rows
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
@@ -28,7 +30,8 @@ pytestmark = pytest.mark.skips_waits
 
 TEN_MINUTES, HOUR, THREE_HOURS = 600.0, 3_600.0, 10_800.0
 WAITS_S = 1_200
-READING = ("conversations.history", "conversations.replies", "users.conversations")
+HISTORY = "conversations.history"
+READING = (HISTORY, "conversations.replies", "users.conversations")
 
 
 @dataclass
@@ -252,6 +255,18 @@ async def test_a_429_in_the_middle_loses_nothing(absence: Absence, sandbox: Sand
     assert await absence.asked() == [asked, direct]
 
 
+async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: Absence, sandbox: Sandbox) -> None:
+    for number in range(FLOORS[HISTORY]):
+        members = [sandbox.bot_user_id, "U0ADA"]
+        channel = Channel(f"C0MANY{number:03}", f"many-{number:03}", "channel", members, creator="U0ADA")
+        sandbox.workspace.channels[channel.id] = channel
+    async with absence.back(TEN_MINUTES):
+        await absence.caught_up(looked_at=FLOORS[HISTORY])
+    read_at = [call.at_monotonic_s for call in sandbox.calls if call.method == HISTORY]
+    in_first_minute = sum(at < read_at[0] + WINDOW_S for at in read_at)
+    assert in_first_minute == FLOORS[HISTORY] - KEPT_CALLS
+
+
 async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention()
     sandbox.faults.start("error_500", method="conversations.history")
@@ -294,7 +309,7 @@ async def test_catch_up_goes_on_where_a_process_ended(absence: Absence, sandbox:
         for user in people:
             assert await absence.stage.answers(sandbox.dm(user), None) == ["Because."]
     assert await absence.asked() == asked
-    read_again = {call.arguments.get("channel") for call in list(sandbox.calls)[calls:] if call.method == READING[0]}
+    read_again = {call.arguments.get("channel") for call in list(sandbox.calls)[calls:] if call.method == HISTORY}
     assert len(before & read_again) <= 1, "the place that was read as the process ended"
 
 
