@@ -262,6 +262,14 @@ async def test_direct_message_reads_itself(stage: ReaderStage) -> None:
     assert SECRET in (await stage.read(Question(ThreadKey(stage.sandbox.team_id, dm, None), ts, "U0ADA", ""))).text
 
 
+async def test_page_with_nothing_but_slacks_own_notices_has_no_message(stage: ReaderStage) -> None:
+    dm = stage.sandbox.dm("ada")
+    await stage.sandbox.notice("ada", "Typist was installed.")
+    ts = await stage.sandbox.say("ada", dm, "catch me up")
+    question = Question(ThreadKey(stage.sandbox.team_id, dm, None), ts, "U0ADA", "")
+    assert (await stage.read(question)).text == channel_reader.NOTHING_THERE
+
+
 async def test_link_to_a_channel_that_the_bot_left_is_not_followed(stage: ReaderStage) -> None:
     [ts] = await stage.say(1, "random")
     question = await stage.asked()
