@@ -278,6 +278,17 @@ async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, san
         assert (await absence.caught_up())["unread"] == 0
 
 
+async def test_conversation_that_slack_never_gives_is_given_up_and_counted_as_unread(
+    absence: Absence, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "WITHIN_S", 300.0)
+    asked = await absence.stage.mention(channel="random")
+    sandbox.faults.start("error_500", method=HISTORY, containing="C0GENERAL")
+    async with absence.back(TEN_MINUTES):
+        assert await absence.stage.answers("random", asked) == ["Because."]
+        assert (await absence.caught_up())["unread"] == 1
+
+
 async def test_channel_that_closes_meanwhile_is_counted_as_unread(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention(channel="random")
     sandbox.faults.start("refuse", method="conversations.history", containing="C0GENERAL", error="not_in_channel")
