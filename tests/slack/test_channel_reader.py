@@ -11,7 +11,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
-from bot.core.tool_calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState
+from bot.core.tool_calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import channel_reader
 from bot.slack.channel_reader import DEFINITION, ChannelReader, messages_read
@@ -102,6 +102,17 @@ async def test_page_says_how_many_messages_it_has(stage: ReaderStage) -> None:
         result = await stage.read(question, newest=newest)
         assert counted in result.text
         assert messages_read([result.text])[0] == newest
+
+
+async def test_footer_counts_all_pages_and_names_the_oldest_day(stage: ReaderStage) -> None:
+    [first, *_] = await stage.say(2)
+    stage.sandbox.workspace.set_time(float(first) + 3 * 24 * 3_600)
+    await stage.say(2)
+    question = await stage.asked()
+    newest = await stage.read(question, newest=2)
+    older = await stage.read(question, page=next_page(newest))
+    zone = ZoneInfo(stage.sandbox.workspace.users["U0ADA"].tz)
+    assert messages_read([newest.text, older.text, NOT_KEPT]) == (4, datetime.fromtimestamp(float(first), zone).date())
 
 
 async def test_pages_follow_each_other_without_gap_and_repetition(stage: ReaderStage) -> None:
