@@ -483,7 +483,8 @@ def caught_up(begins_at: float, ends_at: float, *, looked_at: int, unread: int, 
     began = datetime.fromtimestamp(begins_at, UTC)
     away = f"Nothing came from Slack for {(ends_at - begins_at) / 60:,.0f} minutes from {began:%Y-%m-%d %H:%M} UTC on."
     found = f"Of the questions missed then, Typist answered {answered:,} and offered an answer to {offered:,}."
-    looked = f"It looked at {looked_at:,} conversations and threads"
+    places = "1 conversation or thread" if looked_at == 1 else f"{looked_at:,} conversations and threads"
+    looked = f"It looked at {places}"
     looked += f", and {unread:,} could not be read, or not to their end." if unread else "."
     return f"{away} {found} {looked} It can't see mentions in older threads in which it was never asked anything."
 

@@ -559,7 +559,7 @@ _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
 
 def tokens(number: float) -> str:
     """For example "1,234 tokens"."""
-    return f"{number:,.0f} tokens"
+    return f"{number:,.0f} {'token' if number == 1 else 'tokens'}"
 
 
 def dollars(amount: float) -> str:
@@ -978,7 +978,7 @@ def settings_for_admins(
         "Access": ", ".join(access),
         "Longest answer": tokens(max_output_tokens),
         "Concurrent answers per person": str(concurrent),
-        "Questions and answers are kept for": f"{retention_days} days",
+        "Questions and answers are kept for": _count(retention_days, "day", "days"),
     }
 
 

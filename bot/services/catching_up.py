@@ -165,10 +165,14 @@ class CatchingUp:
                             left.extend(found)
                     left.popleft()
                 if failed:
+                    # They come last in the next try, and are known if there is none.
+                    missed = missed.after("", [place.key for place in failed if place.key not in missed.ahead], Tally())
+                    await self.stores.listening.record(missed)
                     raise _Unfinished(f"{len(failed)} conversations were not read")
         except TimeoutError:
             log.warning("catch-up: given up after %.0f min", WITHIN_S / 60)
-        missed = missed.after("", (), Tally(unread=len({*left, *failed})))
+        unread = {*(place.key for place in (*left, *failed)), *missed.ahead} - missed.done
+        missed = missed.after("", (), Tally(unread=len(unread)))
         if not await self.stores.listening.complete(missed):
             raise _NotOurs
         tally = missed.tally

@@ -133,3 +133,11 @@ def test_forget_counts_one_question_as_one() -> None:
         "Deleted 1 question and its answer.",
         "Deleted 1,200 questions and their answers.",
     ]
+
+
+def test_one_of_something_has_no_plural() -> None:
+    one = check_texts.caught_up(0.0, 600.0, looked_at=1, unread=1, answered=1, offered=0)
+    days = texts.settings_for_admins([], [], max_output_tokens=1, concurrent=1, retention_days=1)
+    assert "looked at 1 conversation or thread, and 1 could" in one
+    assert texts.quota("user", texts.tokens(1), "day") == "your quota of 1 token per day"
+    assert days["Questions and answers are kept for"] == "1 day"

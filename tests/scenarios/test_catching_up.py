@@ -15,9 +15,11 @@ from benchmarks.outages import ToldClock, outages
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.services import catching_up
+from bot.services.catching_up import KEPT_CALLS
 from bot.settings import Settings
 from bot.store.schema import jobs, listening
 from sandbox.server import Sandbox
+from sandbox.web_api.budgets import FLOORS, WINDOW_S
 from sandbox.workspace import Channel
 from tests.scenarios.answers import press, rows
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
@@ -26,9 +28,11 @@ from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
-TEN_MINUTES, HOUR, THREE_HOURS = 600.0, 3_600.0, 10_800.0
+TEN_MINUTES, HOUR = 600.0, 3_600.0
+ALMOST_TWO_HOURS, OVER_TWO_HOURS = 1.9 * HOUR, 2.1 * HOUR
 WAITS_S = 1_200
-READING = ("conversations.history", "conversations.replies", "users.conversations")
+HISTORY = "conversations.history"
+READING = (HISTORY, "conversations.replies", "users.conversations")
 
 
 @dataclass
@@ -121,15 +125,15 @@ async def test_questions_of_ten_minutes_are_answered_without_a_word_about_it(abs
     assert await absence.asked() == [mention, direct]
 
 
-async def test_answer_after_an_hour_begins_with_when_its_question_was_asked(absence: Absence) -> None:
+async def test_answer_within_two_hours_begins_with_when_its_question_was_asked(absence: Absence) -> None:
     mention = await absence.stage.mention()
-    async with absence.back(HOUR):
+    async with absence.back(ALMOST_TWO_HOURS):
         assert await absence.stage.answers("general", mention) == [late(mention)]
 
 
-async def test_question_of_three_hours_is_offered_an_answer_and_answered_at_a_press(absence: Absence) -> None:
+async def test_question_of_more_than_two_hours_is_offered_an_answer_and_answered_at_a_press(absence: Absence) -> None:
     mention = await absence.stage.mention()
-    async with absence.back(THREE_HOURS):
+    async with absence.back(OVER_TWO_HOURS):
         assert await absence.stage.answers("general", mention) == [texts.offer_after_absence(mention)]
         [offer] = absence.stage.bots("general", mention)
         assert buttons(offer) == [ReplyAction.REGENERATE]
@@ -252,6 +256,18 @@ async def test_a_429_in_the_middle_loses_nothing(absence: Absence, sandbox: Sand
     assert await absence.asked() == [asked, direct]
 
 
+async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: Absence, sandbox: Sandbox) -> None:
+    for number in range(FLOORS[HISTORY]):
+        members = [sandbox.bot_user_id, "U0ADA"]
+        channel = Channel(f"C0MANY{number:03}", f"many-{number:03}", "channel", members, creator="U0ADA")
+        sandbox.workspace.channels[channel.id] = channel
+    async with absence.back(TEN_MINUTES):
+        await absence.caught_up(looked_at=FLOORS[HISTORY])
+    read_at = [call.at_monotonic_s for call in sandbox.calls if call.method == HISTORY]
+    in_first_minute = sum(at < read_at[0] + WINDOW_S for at in read_at)
+    assert in_first_minute == FLOORS[HISTORY] - KEPT_CALLS
+
+
 async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention()
     sandbox.faults.start("error_500", method="conversations.history")
@@ -260,6 +276,17 @@ async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, san
         sandbox.faults.stop("error_500")
         assert await absence.stage.answers("general", asked, timeout_s=120) == ["Because."]
         assert (await absence.caught_up())["unread"] == 0
+
+
+async def test_conversation_that_slack_never_gives_is_given_up_and_counted_as_unread(
+    absence: Absence, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "WITHIN_S", 300.0)
+    asked = await absence.stage.mention(channel="random")
+    sandbox.faults.start("error_500", method=HISTORY, containing="C0GENERAL")
+    async with absence.back(TEN_MINUTES):
+        assert await absence.stage.answers("random", asked) == ["Because."]
+        assert (await absence.caught_up())["unread"] == 1
 
 
 async def test_channel_that_closes_meanwhile_is_counted_as_unread(absence: Absence, sandbox: Sandbox) -> None:
@@ -294,7 +321,7 @@ async def test_catch_up_goes_on_where_a_process_ended(absence: Absence, sandbox:
         for user in people:
             assert await absence.stage.answers(sandbox.dm(user), None) == ["Because."]
     assert await absence.asked() == asked
-    read_again = {call.arguments.get("channel") for call in list(sandbox.calls)[calls:] if call.method == READING[0]}
+    read_again = {call.arguments.get("channel") for call in list(sandbox.calls)[calls:] if call.method == HISTORY}
     assert len(before & read_again) <= 1, "the place that was read as the process ended"
 
 

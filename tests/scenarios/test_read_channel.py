@@ -93,7 +93,7 @@ async def test_channel_that_turns_it_off_is_not_read(
     assert DECISION not in str([request.body for request in vendor.requests])
 
 
-@pytest.mark.parametrize("text", ["", "?", "this", "this?"])
+@pytest.mark.parametrize("text", ["", "?", "this?", "That."])
 async def test_bare_mention_reads_the_posts_before_it_as_others_words(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, text: str
 ) -> None:

@@ -226,7 +226,7 @@ async def test_person_sets_up_their_own_direct_message(stage: Stage, another_pro
     assert await alan.submit({"system_prompt": "Answer in Latin."}) == {}
     assert "mention" not in last_notice(stage)
     await stage.sandbox.say("alan", dm, "why?")
-    await stage.vendor.request(0)
+    assert await stage.answers(dm, None) == ["The whole answer."], "nobody but the person is to be told of the change"
     assert stage.vendor.requests[-1].body["messages"][0]["content"].startswith("Answer in Latin.\n\n")
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState
+from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import history
@@ -102,6 +102,17 @@ async def test_page_says_how_many_messages_it_has(stage: ReaderStage) -> None:
         result = await stage.read(question, newest=newest)
         assert counted in result.text
         assert messages_read([result.text])[0] == newest
+
+
+async def test_footer_counts_all_pages_and_names_the_oldest_day(stage: ReaderStage) -> None:
+    [first, *_] = await stage.say(2)
+    stage.sandbox.workspace.set_time(float(first) + 3 * 24 * 3_600)
+    await stage.say(2)
+    question = await stage.asked()
+    newest = await stage.read(question, newest=2)
+    older = await stage.read(question, page=next_page(newest))
+    zone = ZoneInfo(stage.sandbox.workspace.users["U0ADA"].tz)
+    assert messages_read([newest.text, older.text, NOT_KEPT]) == (4, datetime.fromtimestamp(float(first), zone).date())
 
 
 async def test_pages_follow_each_other_without_gap_and_repetition(stage: ReaderStage) -> None:
@@ -260,6 +271,14 @@ async def test_direct_message_reads_itself(stage: ReaderStage) -> None:
     await stage.sandbox.say("ada", dm, SECRET)
     ts = await stage.sandbox.say("ada", dm, "what did I say?")
     assert SECRET in (await stage.read(Question(ThreadKey(stage.sandbox.team_id, dm, None), ts, "U0ADA", ""))).text
+
+
+async def test_page_with_nothing_but_slacks_own_notices_has_no_message(stage: ReaderStage) -> None:
+    dm = stage.sandbox.dm("ada")
+    await stage.sandbox.notice("ada", "Typist was installed.")
+    ts = await stage.sandbox.say("ada", dm, "catch me up")
+    question = Question(ThreadKey(stage.sandbox.team_id, dm, None), ts, "U0ADA", "")
+    assert (await stage.read(question)).text == channel_reader.NOTHING_THERE
 
 
 async def test_link_to_a_channel_that_the_bot_left_is_not_followed(stage: ReaderStage) -> None:

@@ -1,0 +1,335 @@
+"""Reading the channel: a tool that reads messages of the channel in which the question was asked.
+
+Everybody who reads the answer can read that channel, so it needs no rights of its own. Another channel is read only by
+a link to one of its messages, and only if it is public, a member of the workspace asks, and only people of the
+workspace read the answer.
+
+Slack returns the newest messages first, so each further page is older. Apps outside Slack's Marketplace may get 15
+messages a minute: what arrived before a refusal counts, and the result says that more is missing.
+
+Messages stay in memory: people edit and delete them, so a take-over reads them again.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from typing import Any
+
+from bot.core.access import UserKind
+from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data
+from bot.core.conversation import Message, Question, ids_to_name, with_names
+from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
+from bot.core.triage import SLACKS_OWN
+from bot.errors import RateLimited, Refused
+from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
+from bot.slack.client import PacedClient
+from bot.slack.format.payload import Json
+from bot.slack.history import History
+from bot.slack.text import count, json_object, messages_in, quoted_for_model, string
+from bot.slack.users import ChannelReaders, Users
+
+PAGE_MESSAGES = 100
+DEFAULT_MESSAGES = 50
+MAX_PAGE_CHARS = 16_000
+MAX_CALLS = 20
+"""The most calls of Slack for one question. Slack allows 50 a minute, for all questions together."""
+WITHIN_S = 20.0
+"""The longest wait for a page, with all its calls."""
+MAX_QUESTIONS = 1_000
+"""Questions whose calls are counted; the oldest are dropped."""
+
+_DESCRIPTION = (
+    "Reads messages of the Slack conversation in which you are asked: the channel's posts before the question, or the "
+    "replies of one thread, with writer, time, link and number of replies. Use it if the question is about what was "
+    "said here. Without arguments it returns the newest posts. A result is one page, oldest message first, and names "
+    "the value of `page` for the next one. Cite each message that you use by its link."
+)
+_PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "since": {
+            "type": "string",
+            "description": "Only posts since this time: ISO 8601, by the asker's clock, for example 2026-11-23T09:00",
+        },
+        "newest": {"type": "integer", "minimum": 1, "maximum": PAGE_MESSAGES, "description": "Only so many posts"},
+        "thread": {"type": "string", "description": "The ts of a post: returns it with its replies"},
+        "link": {"type": "string", "description": "A link to a message, here or in a public channel: as `thread`"},
+        "page": {"type": "string", "description": "The next page, as the result before named it"},
+    },
+    "additionalProperties": False,
+}
+_HASH = hashlib.sha256(json.dumps([READ_CHANNEL, _DESCRIPTION, _PARAMETERS], sort_keys=True).encode()).hexdigest()
+DEFINITION = ToolDefinition(READ_CHANNEL, _DESCRIPTION, _PARAMETERS, _HASH, OURS, READS_ONLY, is_dispensable=True)
+
+# What the model reads about a call without a result.
+NOT_A_TIME = "`since` must be a time such as 2026-11-23 or 2026-11-23T09:00."
+NOT_A_NUMBER = f"`newest` must be a whole number from 1 to {PAGE_MESSAGES}."
+NOT_A_TS = "`thread` and `page` must be the ts of a message, such as 1764000000.000100, as a result names it."
+NOT_A_LINK = "`link` must be the link of a message in Slack: https://NAME.slack.com/archives/CHANNEL/pNUMBER."
+NOT_READABLE = (
+    "This message can't be read here. Links lead only to messages of this conversation, and to those of public channels"
+    " if a member of the workspace asks and nobody from outside reads the answer. Say so."
+)
+NOTHING_THERE = "There is no message in this range."
+BUSY = "Slack gives no messages now. Say that you could not read the channel."
+TOO_MANY_CALLS = "You have read as much as one answer may. Answer with what you have, and say what you did not read."
+
+# What stands below a page.
+MISSING = "Slack gave no more messages now, so some are missing beyond these. Say so in your answer."
+NEXT_PAGE = "More messages are on the next page: page={page}"
+
+_TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
+_LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)
+_LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d{1,12}\.\d{6})", re.ASCII)
+
+_HEAD = re.compile(rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) ", re.ASCII)
+"""How a page begins. What people wrote comes below it."""
+
+log = logging.getLogger(__name__)
+
+
+class _Unusable(Exception):
+    """An argument can't be used, or what it names can't be read: the text is what the model reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a call asks for."""
+
+    channel_id: str
+    newest: int
+    since_ts: str = ""
+    page_ts: str = ""
+    thread_ts: str = ""
+    """"": posts of the channel."""
+
+
+@dataclass(slots=True)
+class _Page:
+    """The messages that have arrived, oldest first."""
+
+    messages: list[Json]
+    has_more: bool = False
+    is_cut: bool = False
+    """Whether Slack refused the rest."""
+
+
+class ChannelReader:
+    """Reads the question's channel, its threads and linked messages. Needs the history scopes."""
+
+    def __init__(self, client: PacedClient, users: Users, history: History, readers: ChannelReaders) -> None:
+        self._client = client
+        self._users = users
+        self._history = history
+        self._readers = readers
+        self._calls: dict[tuple[str, str], int] = {}
+        """How often Slack was called, by the channel and the ts of the question."""
+        self._workspace_url = ""
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        """Returns the tool: whoever asks reads the channel that they ask in."""
+        return (DEFINITION,)
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        """Reads a page. It never raises for what Slack refuses: that is a sentence for the model."""
+        if tool != READ_CHANNEL or definition_hash != DEFINITION.definition_hash:
+            return CallResult.failed(NO_SUCH_TOOL)
+        until = self._client.clock.monotonic() + min(timeout_s, WITHIN_S)
+        try:
+            async with asyncio.timeout(until - self._client.clock.monotonic()):
+                wanted = await self._wanted(question, arguments)
+        except _Unusable as error:
+            return CallResult.failed(str(error))
+        except (RateLimited, Refused, TimeoutError):
+            return CallResult.failed(BUSY)
+        if self._calls.get(_key(question), 0) >= MAX_CALLS:
+            return CallResult.failed(TOO_MANY_CALLS)
+        page = await self._read(question, wanted, until)
+        log.info("channel read for message %s: messages=%d cut=%s", question.ts, len(page.messages), page.is_cut)
+        if not page.messages and page.is_cut:
+            return CallResult.failed(BUSY)
+        shown = await self._shown(question, wanted, page) if page.messages else NOTHING_THERE
+        return CallResult(CallState.DONE, shown, may_be_stored=shown == NOTHING_THERE)
+
+    async def _wanted(self, question: Question, arguments: Mapping[str, Any]) -> _Wanted:
+        """Returns what the arguments ask for. Raises _Unusable, RateLimited and Refused."""
+        newest = arguments.get("newest")
+        if newest is not None and not (type(newest) is int and 1 <= newest <= PAGE_MESSAGES):
+            raise _Unusable(NOT_A_NUMBER)
+        since = arguments.get("since")
+        since_ts = await self._since(question, str(since)) if since else ""
+        page_ts, thread_ts = (str(arguments.get(name) or "") for name in ("page", "thread"))
+        if not all(_TS.fullmatch(ts) for ts in (page_ts, thread_ts) if ts):
+            raise _Unusable(NOT_A_TS)
+        channel_id = question.thread.channel_id
+        if link := str(arguments.get("link") or "").strip().strip("<>"):
+            channel_id, thread_ts = _linked(link)
+            await self._check_readable(question, channel_id)
+        newest = newest or (PAGE_MESSAGES if since_ts or thread_ts or page_ts else DEFAULT_MESSAGES)
+        return _Wanted(channel_id, newest, since_ts, page_ts, thread_ts)
+
+    async def _since(self, question: Question, text: str) -> str:
+        """Returns a time by the asker's clock as a ts. Raises _Unusable."""
+        try:
+            at = datetime.fromisoformat(text)
+            at = at if at.tzinfo else at.replace(tzinfo=await self._zone(question))
+            # Slack leaves out the message at `oldest` itself.
+            return f"{max(0.0, at.timestamp() - 0.000001):.6f}"
+        except (ValueError, OverflowError, OSError):
+            raise _Unusable(NOT_A_TIME) from None
+
+    async def _zone(self, question: Question) -> tzinfo:
+        await self._users.names([question.user_id])
+        return self._users.zones([question.user_id]).get(question.user_id, UTC)
+
+    async def _check_readable(self, question: Question, channel_id: str) -> None:
+        """Raises _Unusable if the question's readers may not read another channel; RateLimited and Refused."""
+        if channel_id == question.thread.channel_id:
+            return
+        is_members = not question.from_bot and await self._users.kind(question.user_id) is UserKind.MEMBER
+        if not (is_members and await self._readers.are_insiders(question.thread)):
+            raise _Unusable(NOT_READABLE)
+        try:
+            channel = json_object(await self._client.call("conversations.info", channel=channel_id), "channel")
+        except Refused as error:
+            if error.reason.may_pass:
+                raise
+            raise _Unusable(NOT_READABLE) from None
+        is_public = channel.get("is_private") is False and not (channel.get("is_im") or channel.get("is_mpim"))
+        if not (is_public and channel.get("is_member") is True):
+            raise _Unusable(NOT_READABLE)
+
+    async def _read(self, question: Question, wanted: _Wanted, until: float) -> _Page:
+        """Returns a page as far as Slack gives it in time."""
+        page = _Page([])
+        begins_ts, ends_ts = wanted.since_ts, question.ts
+        if wanted.thread_ts:
+            begins_ts = wanted.page_ts or wanted.since_ts
+        else:
+            ends_ts = wanted.page_ts or question.ts
+        while len(page.messages) < wanted.newest:
+            arguments = {"channel": wanted.channel_id, "limit": wanted.newest - len(page.messages)}
+            arguments |= {"oldest": begins_ts or None, "latest": ends_ts, "ts": wanted.thread_ts or None}
+            try:
+                async with asyncio.timeout(until - self._client.clock.monotonic()):
+                    answer = await self._called(question, arguments)
+            except (RateLimited, Refused, TimeoutError) as error:
+                log.warning("channel %s read only in part: %s", wanted.channel_id, str(error) or "it took too long")
+                page.is_cut = True
+                break
+            found = messages_in(answer)
+            page.has_more = bool(answer.get("has_more")) and bool(found)
+            if wanted.thread_ts:
+                # Slack repeats the first message with each call.
+                known = {message["ts"] for message in page.messages}
+                page.messages += [message for message in found if message["ts"] not in known]
+                begins_ts = found[-1]["ts"] if found else begins_ts
+            else:
+                page.messages = [*found[::-1], *page.messages]
+                ends_ts = found[-1]["ts"] if found else ends_ts
+            if not page.has_more:
+                break
+        return page
+
+    async def _called(self, question: Question, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Calls Slack for messages, and counts the call. Raises RateLimited and Refused."""
+        calls = self._calls.pop(_key(question), 0)
+        self._calls[_key(question)] = calls + 1
+        while len(self._calls) > MAX_QUESTIONS:
+            del self._calls[next(iter(self._calls))]
+        if calls >= MAX_CALLS:
+            raise RateLimited("too many calls for one answer", 0.0)
+        method = "conversations.replies" if arguments["ts"] else "conversations.history"
+        return await self._client.call(method, **{name: value for name, value in arguments.items() if value})
+
+    async def _shown(self, question: Question, wanted: _Wanted, page: _Page) -> str:
+        """Returns a page as the model reads it, as many of its messages as fit."""
+        messages = [
+            (self._history.message_of(question, found), count(found, "reply_count"))
+            for found in page.messages
+            if (string(found, "subtype") or None) in CONVERSATION_SUBTYPES and found["ts"] != question.ts
+        ]
+        messages = [(message, replies) for message, replies in messages if message.user_id not in SLACKS_OWN]
+        ids = [id_ for message, _ in messages[::-1] for id_ in (message.user_id, *ids_to_name(message.whole)) if id_]
+        names = await self._users.names(list(dict.fromkeys(ids)), in_channel=wanted.channel_id)
+        zone = await self._zone(question)
+        base = await self._link_base(wanted.channel_id, question.ts)
+        in_order = messages if wanted.thread_ts else messages[::-1]
+        lines: list[str] = []
+        shown_ts: list[float] = []
+        chars = 0
+        page_ts = page.messages[-1 if wanted.thread_ts else 0]["ts"]
+        has_more = page.has_more or page.is_cut
+        for message, replies in in_order:
+            line = _line(message, replies, names, zone, base)
+            chars += len(line) + 2
+            if chars > MAX_PAGE_CHARS:
+                has_more = True
+                break
+            lines.append(line)
+            shown_ts.append(float(message.ts))
+            page_ts = message.ts
+        if not lines and not has_more:
+            return NOTHING_THERE
+        lines = lines if wanted.thread_ts else lines[::-1]
+        oldest = local_time(min(shown_ts, default=float(question.ts)), zone)
+        counted = f"{len(lines)} {'message' if len(lines) == 1 else 'messages'}"
+        head = f"{counted} since {oldest:%Y-%m-%d %H:%M}, times in {zone}"
+        data = as_data("\n\n".join([head, *lines]), READ_CHANNEL, secrets.token_hex(8))
+        below = [MISSING] if page.is_cut else []
+        below += [NEXT_PAGE.format(page=page_ts)] if has_more else []
+        return "\n".join([data, *below])
+
+    async def _link_base(self, channel_id: str, ts: str) -> str:
+        """Returns what the links of a channel's messages begin with; "" if Slack doesn't say."""
+        if not self._workspace_url:
+            try:
+                async with asyncio.timeout(WITHIN_S):
+                    answer = await self._client.call("chat.getPermalink", channel=channel_id, message_ts=ts)
+            except (RateLimited, Refused, TimeoutError):
+                return ""
+            self._workspace_url = string(answer, "permalink").partition("/archives/")[0]
+        return f"{self._workspace_url}/archives/{channel_id}/p" if self._workspace_url else ""
+
+
+def messages_read(results: Iterable[str]) -> tuple[int, date | None]:
+    """Returns how many messages the pages among these results had, and the day of the oldest, for the asker.
+
+    A page that was not kept counts as none.
+    """
+    heads = [found for result in results if (found := _HEAD.match(result))]
+    since = min((date.fromisoformat(head[2]) for head in heads), default=None)
+    return sum(int(head[1]) for head in heads), since
+
+
+def _key(question: Question) -> tuple[str, str]:
+    return question.thread.channel_id, question.ts
+
+
+def _linked(link: str) -> tuple[str, str]:
+    """Returns the channel and the thread of the message that a link leads to. Raises _Unusable."""
+    match = _LINK.fullmatch(link)
+    if match is None:
+        raise _Unusable(NOT_A_LINK)
+    in_thread = _LINKS_THREAD.search(match[4] or "")
+    return match[1], in_thread[1] if in_thread else f"{match[2]}.{match[3]}"
+
+
+def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:
+    """Returns a message as the model reads it: who, when, its ts, replies and link, and its text as a quote."""
+    writer = message.app_name or names.get(message.user_id or "", message.user_id or message.bot_id or "unknown")
+    at = f"{local_time(float(message.ts), zone):%a %Y-%m-%d %H:%M}"
+    is_reply = message.thread_ts not in (None, message.ts)
+    thread = f"?thread_ts={message.thread_ts}&cid={message.channel_id}" if is_reply else ""
+    link = f"{base}{message.ts.replace('.', '')}{thread}" if base else ""
+    counted = f"{replies} {'reply' if replies == 1 else 'replies'}" if replies else ""
+    head = ", ".join(filter(None, (one_line(writer), at, f"ts {message.ts}", counted, link)))
+    return f"{head}\n{quoted_for_model(with_names(message.whole, names))}"
