@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from bot.checks import check_texts
-from bot.checks.report import Check, CheckStatus, fail, ok, skipped, warn
+from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, warn
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import Installation, SlackClient
@@ -32,8 +32,6 @@ from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, diff
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
 """Beyond this, Slack's signed requests count as replayed."""
-HELLO_WITHIN_S = 8.0
-EVENT_WITHIN_S = 8.0
 CLOSE_WITHIN_S = 1.0
 """Slack leaves TCP connections open after a close."""
 CONNECTIONS_SCOPE = "connections:write"
@@ -148,7 +146,7 @@ class SlackChecks:
     async def socket_mode(self) -> Check:
         """Opens a socket and waits for Slack's hello, after `app_token`."""
         try:
-            async with asyncio.timeout(HELLO_WITHIN_S):
+            async with asyncio.timeout(ANSWER_WITHIN_S):
                 opening = self.bot.session.ws_connect(
                     self._socket_url, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_WITHIN_S)
                 )
@@ -219,7 +217,7 @@ class SlackChecks:
     async def probe_event(self) -> Check:
         """Waits for the event of the probe's message, after `probe_post`."""
         assert self._socket is not None
-        if await self._socket.event_of(self._probe[1], EVENT_WITHIN_S):
+        if await self._socket.event_of(self._probe[1], ANSWER_WITHIN_S):
             return ok(PROBE_EVENT, check_texts.PROBE_EVENT)
         others = self._socket.others
         message = check_texts.probe_no_event(others)
