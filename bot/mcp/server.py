@@ -42,10 +42,9 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from bot.backoff import Backoff
 from bot.clock import Clock
 from bot.core.tool_calls import CallResult, CallState
-from bot.errors import trace_of
+from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import (
     CALL_LOST,

@@ -345,11 +345,10 @@ def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> 
 def _cached_to_the_question(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Returns the messages with cache_control on the last block of the user's last one."""
     last = max((number for number, message in enumerate(messages) if message["role"] == "user"), default=None)
-    return [_cached(message) if number == last else message for number, message in enumerate(messages)]
-
-
-def _cached(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**message, "content": _cached_blocks(message["content"])}
+    return [
+        {**message, "content": _cached_blocks(message["content"])} if number == last else message
+        for number, message in enumerate(messages)
+    ]
 
 
 def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

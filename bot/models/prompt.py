@@ -257,7 +257,9 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
         sent = tuple(media for media in turn.media if keep(media))
         removed = [media for media in turn.media if media not in sent]
         left_out += [media.name for media in removed]
-        remarks = "".join(f"\n\n{_remark(media)}" for media in removed)
+        # A PDF's text stands in place of it, if it has one.
+        texts = (media.alternative.text if media.alternative else "" for media in removed)
+        remarks = "".join(f"\n\n{text or not_shown(media.name)}" for text, media in zip(texts, removed, strict=True))
         turns.append(replace(turn, text=turn.text + remarks, media=sent) if removed else turn)
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
 
@@ -265,12 +267,6 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
 def not_shown(name: str) -> str:
     """Returns the remark about a medium that a model can't be shown."""
     return f"(You can't be shown {name}.)"
-
-
-def _remark(media: Media) -> str:
-    """Returns what stands in place of a medium: a PDF's text, if it has one."""
-    text = media.alternative.text if media.alternative else ""
-    return text or not_shown(media.name)
 
 
 def newest_media_within(turns: Sequence[Turn], max_bytes: int) -> Collection[Media]:

@@ -6,7 +6,7 @@ that entry. Prices are in bot/models/prices.py. A cloud that serves a vendor's m
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -266,33 +266,35 @@ async def open_models(
 
 def max_output_tokens(setup: ModelSetup) -> int:
     """Returns the most output tokens, thinking included, that one answer of any model in use can be billed for."""
-    vendors = {model.partition("/")[0] for model in setup.models}
-    thinks = any(VENDORS[vendor].thinks(resolved(vendor, setup)) for vendor in vendors)
+    thinks = any(entry.thinks(settings) for _, entry, settings in _in_use(setup))
     return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
 
 
 def all_take_pdfs(setup: ModelSetup) -> bool:
     """Returns whether each model in use may be sent PDFs."""
-    vendors = {model.partition("/")[0] for model in setup.models}
-    return all(VENDORS[vendor].takes_pdfs(resolved(vendor, setup)) for vendor in vendors)
+    return all(entry.takes_pdfs(settings) for _, entry, settings in _in_use(setup))
 
 
 def models_that_search(setup: ModelSetup) -> frozenset[str]:
     """Returns the models in use whose vendor searches the web for them."""
-    vendors = {model: model.partition("/")[0] for model in setup.models}
-    return frozenset(model for model, vendor in vendors.items() if VENDORS[vendor].searches(resolved(vendor, setup)))
+    return frozenset(model for model, entry, settings in _in_use(setup) if entry.searches(settings))
 
 
 def decider_settings(setup: ModelSetup) -> VendorSettings | None:
     """Returns the settings of a vendor in use that has the Decisions API, None if there is none."""
-    vendors = {vendor: resolved(vendor, setup) for vendor in {model.partition("/")[0] for model in setup.models}}
-    return next((settings for vendor, settings in vendors.items() if VENDORS[vendor].decides(settings)), None)
+    return next((settings for _, entry, settings in _in_use(setup) if entry.decides(settings)), None)
 
 
 def unmoderated_models(setup: ModelSetup) -> list[str]:
     """Returns the models in use whose questions and answers no vendor moderates."""
-    vendors = {model: model.partition("/")[0] for model in setup.models}
-    return [model for model, vendor in vendors.items() if not VENDORS[vendor].moderates(resolved(vendor, setup))]
+    return [model for model, entry, settings in _in_use(setup) if not entry.moderates(settings)]
+
+
+def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:
+    """Yields the models in use, each with its vendor's entry and settings."""
+    for model in setup.models:
+        vendor = model.partition("/")[0]
+        yield model, VENDORS[vendor], resolved(vendor, setup)
 
 
 def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:

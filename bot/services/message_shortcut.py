@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from bot.backoff import Backoff
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
@@ -36,7 +35,7 @@ from bot.core.message_question import (
 )
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry
 from bot.core.surfaces import CommandResponse
-from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError
+from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
