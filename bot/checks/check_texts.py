@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from bot.models.failures import Lookup, LookupOutcome
+from bot.models.prompt import ToolRule
 from bot.models.registry import VendorEntry
 
 # The app in Slack
@@ -25,6 +26,7 @@ EXPIRED_FIX = (
 )
 KIND_FIX = "SLACK_BOT_TOKEN needs a bot token (xoxb-…), SLACK_APP_TOKEN an app-level token (xapp-…)."
 POLICY_FIX = "A policy of the workspace or organization forbids this call. Ask a Slack admin to allow the app."
+APP_ACCEPTED = "SLACK_APP_TOKEN is accepted, with the scope connections:write."
 APP_TOKEN_FIX = (
     f"Generate an app-level token with the scope connections:write: {YOUR_APP} → Basic Information → App-Level Tokens."
 )
@@ -143,10 +145,6 @@ def app_token_fix(error: str) -> str:
         # Installing the app again renews the bot token only.
         return APP_TOKEN_FIX
     return _TOKEN_FIXES.get(error, APP_TOKEN_FIX)
-
-
-def app_token(scope: str) -> str:
-    return f"SLACK_APP_TOKEN is accepted, with the scope {scope}."
 
 
 def scopes(count: int, declined: Sequence[str], *, agent: bool) -> str:
@@ -349,15 +347,11 @@ MCP_HTTP_FIX = (
 MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or don't use these tools."
 
 
-def mcp(server: str, tools: Mapping[str, str]) -> str:
+def mcp(server: str, tools: Mapping[str, ToolRule]) -> str:
     """Lists the tools of an MCP server, with their rules."""
+    rules = [f"{name}: {rule.permission}{', read-only' if rule.read_only else ''}" for name, rule in tools.items()]
     count = f"{len(tools)} {'tool' if len(tools) == 1 else 'tools'}"
-    return "\n".join([f"{server}: the MCP server lists {count}.", *(f"{name}: {rule}" for name, rule in tools.items())])
-
-
-def mcp_rule(permission: str, read_only: bool) -> str:
-    """Sums up the rule for a tool, for example "allow, read-only"."""
-    return f"{permission}, read-only" if read_only else permission
+    return "\n".join([f"{server}: the MCP server lists {count}.", *rules])
 
 
 def mcp_down(server: str, reason: str) -> str:
@@ -401,12 +395,8 @@ def isolated(abi: int) -> str:
     return f"Documents are read in a process that can't open, create, empty or remove files (Landlock {abi})."
 
 
-def others_may_read(file: str) -> str:
-    return f"Every user of this machine can read {file}."
-
-
-def private_fix(files: str) -> str:
-    return f"chmod 600 {files}"
+def others_may_read(file: str, files: str) -> tuple[str, str]:
+    return f"Every user of this machine can read {file}.", f"chmod 600 {files}"
 
 
 # The database, the settings, and the checks themselves

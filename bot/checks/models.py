@@ -36,8 +36,6 @@ from bot.store.migrate import is_known, read_revision
 from bot.store.schema import REVISION
 
 TRANSCRIPTION = "transcription"
-_RATE = 16_000
-"""Samples of a second."""
 
 
 def model_check_id(model: str) -> str:
@@ -117,12 +115,12 @@ async def check_transcription(setup: ModelSetup, model: str) -> Check:
 
 
 def _silence() -> Sound:
-    written = io.BytesIO()
+    rate, written = 16_000, io.BytesIO()
     with wave.open(written, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
-        sound.setframerate(_RATE)
-        sound.writeframes(bytes(2 * _RATE))
+        sound.setframerate(rate)
+        sound.writeframes(bytes(2 * rate))
     return Sound("clip.wav", "audio/wav", written.getvalue())
 
 
@@ -150,15 +148,11 @@ async def check_server(config: ServerConfig, rules: ToolRules, clock: Clock) -> 
             is_process = isinstance(config.transport, StdioTransport)
             fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
             return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
-    tools = {}
-    for name in named:
-        rule = rules.rule_for(name)
-        tools[name] = check_texts.mcp_rule(rule.permission, rule.read_only)
     if missing := sorted(rules.named_tools(config.name) - named.keys()):
         return warn(line, *check_texts.mcp_no_tool(config.name, missing, sorted(named)))
     if large := sorted(name for name, tool in named.items() if tool.is_too_large):
         return warn(line, check_texts.mcp_large(config.name, large), check_texts.MCP_LARGE_FIX)
-    return ok(line, check_texts.mcp(config.name, tools))
+    return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))
 
 
 CONNECTION, WRITE, SCHEMA = "database.connection", "database.write", "database.schema"
@@ -193,7 +187,7 @@ class DatabaseChecks:
         except (SQLAlchemyError, OSError) as error:
             return fail(CONNECTION, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
         if file is not None and others_may_read(file):
-            return warn(CONNECTION, check_texts.others_may_read(file.name), check_texts.private_fix(f"{file.name}*"))
+            return warn(CONNECTION, *check_texts.others_may_read(file.name, f"{file.name}*"))
         return ok(CONNECTION, check_texts.database(f"{'SQLite' if is_sqlite else 'PostgreSQL'} {version}"))
 
     async def write(self) -> Check:

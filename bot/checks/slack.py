@@ -34,7 +34,6 @@ SKEW_FAILED_S = 300.0
 """Beyond this, Slack's signed requests count as replayed."""
 CLOSE_WITHIN_S = 1.0
 """Slack leaves TCP connections open after a close."""
-CONNECTIONS_SCOPE = "connections:write"
 
 BOT_TOKEN, SCOPES_ID, CLOCK = "slack.bot_token", "slack.scopes", "slack.clock"
 APP_TOKEN, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.socket_mode", "slack.same_app"
@@ -139,7 +138,7 @@ class SlackChecks:
 
         async def ask() -> Check:
             self._socket_url = str((await self.app.call("apps.connections.open")).get("url", ""))
-            return ok(APP_TOKEN, check_texts.app_token(CONNECTIONS_SCOPE))
+            return ok(APP_TOKEN, check_texts.APP_ACCEPTED)
 
         return await _refused_as(APP_TOKEN, "SLACK_APP_TOKEN", check_texts.app_token_fix, ask)
 

@@ -142,7 +142,7 @@ async def checked(
 
 async def _settings(ours: Settings, env_file: Path | None) -> Check:
     if env_file is not None and isolation.others_may_read(env_file):
-        return warn(SETTINGS, check_texts.others_may_read(str(env_file)), check_texts.private_fix(str(env_file)))
+        return warn(SETTINGS, *check_texts.others_may_read(str(env_file), str(env_file)))
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
     lines = [f"{name}: {value}" for name, value in shown.items()]
     return ok(SETTINGS, "\n".join([check_texts.SETTINGS, *lines]))

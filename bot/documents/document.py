@@ -37,6 +37,8 @@ MAX_CHARS = 1_000_000
 """The limit for a document's text. Of more, the beginning is read."""
 MAX_NAMES = 3
 """How many of the parts that were left out are named. The others are counted."""
+MAX_REPEATED = 100
+"""How often one cell or row may be repeated: a sheet's empty rest is one that is repeated a million times."""
 _CHECKED_CHARS = 100_000
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 

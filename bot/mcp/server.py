@@ -424,7 +424,6 @@ async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIt
 EXIT_WITHIN_S = 0.7
 """How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""
 KILLED_WITHIN_S = 0.5
-POLL_S = 0.01
 
 Incoming = SessionMessage | Exception
 """What the SDK's sessions read. Only messages come from here."""
@@ -540,7 +539,7 @@ async def _has_ended(process: Process, within_s: float) -> bool:
     # Not process.wait(), which also waits until the pipes are closed.
     with anyio.move_on_after(within_s):
         while process.returncode is None:  # noqa: ASYNC110
-            await anyio.sleep(POLL_S)
+            await anyio.sleep(0.01)
     return process.returncode is not None
 
 
