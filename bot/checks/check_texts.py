@@ -301,15 +301,12 @@ def model_in_cloud(model: str) -> str:
     return f"{model}: the cloud gives this identity access to the model."
 
 
-def model_calls_tools(model: str) -> str:
-    return f"{model} calls tools."
-
-
-def model_refuses_tools(model: str) -> str:
-    return f"{model} refuses tools, so Typist asks it without them."
-
-
-def model_calls_no_tool(model: str) -> str:
+def model_tools(model: str, *, called: bool, refused: bool) -> str:
+    """Says whether the model called a tool that it was asked to call."""
+    if called:
+        return f"{model} calls tools."
+    if refused:
+        return f"{model} refuses tools, so Typist asks it without them."
     return f"{model} did not call the tool that it was asked to call."
 
 

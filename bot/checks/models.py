@@ -72,10 +72,8 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
         if error.reason is not EndReason.EMPTY:
             reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
             return fail(line, *check_texts.model_silent(model, reason))
-    if called:
-        return ok(line, check_texts.model_calls_tools(model))
-    message = check_texts.model_refuses_tools(model) if refused else check_texts.model_calls_no_tool(model)
-    return warn(line, message, check_texts.TOOLS_FIX)
+    message = check_texts.model_tools(model, called=called, refused=refused)
+    return ok(line, message) if called else warn(line, message, check_texts.TOOLS_FIX)
 
 
 async def check_model(setup: ModelSetup, model: str, today: date) -> Check:

@@ -549,10 +549,6 @@ def _signal(process: Process, number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-CONNECT_S = 5.0
-"""How long a TCP connection may take. Responses are bounded by the calls."""
-
-
 class ResponseTooLong(httpx2.StreamError):
     """A response's body is too long. The SDK answers the request with an error of this text."""
 
@@ -576,8 +572,9 @@ def http_client(headers: Mapping[str, str], answered: Callable[[int], None]) -> 
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = _Bounded(response.stream)
 
+    # A TCP connection may take 5 s. Responses are bounded by the calls.
     client = httpx2.AsyncClient(
-        headers=dict(headers), timeout=httpx2.Timeout(CONNECT_S, read=None), event_hooks={"response": [bound]}
+        headers=dict(headers), timeout=httpx2.Timeout(5.0, read=None), event_hooks={"response": [bound]}
     )
     client.headers["accept-encoding"] = "identity"
     return client

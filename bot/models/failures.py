@@ -120,7 +120,6 @@ _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
 # its session's token.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}|(?<=security-token:)\S+|\beyJ[\w-]{8,}(?:\.[\w-]+)*")
-_DETAIL_CHARACTERS = 300
 # Groq: the model wrote a call that can't be parsed. It seldom does so twice.
 _PASSING_CODES = {"tool_use_failed"}
 _SERVERS_STATUSES = {408, 409, 424}
@@ -187,7 +186,7 @@ class RequestAttempt:
 
     def _clean(self, detail: str) -> str:
         clean = detail.replace(self._api_key, "[key]") if self._api_key else detail
-        return _KEY_SHAPED.sub("[key]", paired(clean))[:_DETAIL_CHARACTERS]
+        return _KEY_SHAPED.sub("[key]", paired(clean))[:300]
 
     def reported(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None

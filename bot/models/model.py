@@ -105,7 +105,6 @@ class Models(Protocol):
 
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
-_DRAIN_S = 0.1
 REST_S = 10.0
 """How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
 _FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
@@ -113,7 +112,6 @@ _PRICE_OF_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WI
 """What a model that refuses tools is asked without, for all or for a part of what it can do."""
 LEVELS_WITHIN_S = 2.0
 """How long a vendor may take to say which levels of effort a model takes. The first answer that needs one waits."""
-MAX_BLANK_BYTES = 4096
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 """What may stand before JSON and events: a byte order mark and whitespace."""
 _STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
@@ -408,15 +406,14 @@ async def _read(
     body: AsyncIterator[bytes] = response.aiter_bytes()
     if media_type == "application/json":
         # Also the answer of a server that cannot stream, or an error under a status of 200; but some call streams so.
-        beginning = await _beginning(body)
+        beginning, body = await _peeked(body)
         if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
             known = len(reader.beside_text)
-            if text := reader.read_response(json.loads(beginning + await _rest(body))):
+            if text := reader.read_response(json.loads(await _whole(body))):
                 yield text
             for found in reader.beside_text[known:]:
                 yield found
             return
-        body = _joined(beginning, body)
     events = read_aws_events(body) if media_type == AWS_EVENTS else read_events(body)
     has_events = False
     async with aclosing(_read_stream(events, reader)) as deltas:
@@ -462,17 +459,23 @@ async def _expected(events: AsyncGenerator[Any, None], reader: AnswerReader) -> 
         yield event
 
 
-async def _beginning(body: AsyncIterator[bytes]) -> bytes:
-    """Returns a body up to the first chunk that is not blank."""
+async def _peeked(body: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """Returns a body's beginning, up to the first chunk that is not blank, and all of the body."""
     beginning = b""
     async for chunk in body:
         beginning += chunk
-        if beginning.lstrip(_BLANK) or len(beginning) > MAX_BLANK_BYTES:
+        if beginning.lstrip(_BLANK) or len(beginning) > 4096:
             break
-    return beginning
+
+    async def again() -> AsyncIterator[bytes]:
+        yield beginning
+        async for chunk in body:
+            yield chunk
+
+    return beginning, again()
 
 
-async def _rest(body: AsyncIterator[bytes]) -> bytes:
+async def _whole(body: AsyncIterator[bytes]) -> bytes:
     chunks: list[bytes] = []
     read_bytes = 0
     async for chunk in body:
@@ -481,12 +484,6 @@ async def _rest(body: AsyncIterator[bytes]) -> bytes:
         if read_bytes > MAX_EVENT_BYTES:
             raise EventTooLongError
     return b"".join(chunks)
-
-
-async def _joined(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield beginning
-    async for chunk in rest:
-        yield chunk
 
 
 def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
@@ -506,6 +503,6 @@ def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
 async def _drain(events: AsyncGenerator[Any, None]) -> None:
     """Reads the rest of the response if it comes at once, which keeps the connection for the next request."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_S):
+        async with asyncio.timeout(0.1):
             async for _ in events:
                 pass

@@ -299,8 +299,6 @@ IMAGE_TOKENS = 1_600
 PDF_PAGE_TOKENS = 2_000
 """The tokens of a PDF page: its text and its image."""
 PDF_PAGE_BYTES = 75_000
-RESULTS_SHARE = 5
-"""What tools return may take so many times the room of a conversation: a model compares what it has found."""
 MEASURABLE_BYTES = 300
 """Shorter prompts don't correct the estimate, because the vendor's own additions outweigh their text."""
 
@@ -361,8 +359,11 @@ def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
 
 
 def room_for_results(limit_tokens: int) -> int:
-    """Returns how many tokens of tools' results a request may have, by BOT_HISTORY_TOKENS."""
-    return RESULTS_SHARE * limit_tokens
+    """Returns how many tokens of tools' results a request may have, by BOT_HISTORY_TOKENS.
+
+    They take more room than a conversation, because a model compares what it has found.
+    """
+    return 5 * limit_tokens
 
 
 def _definition(tool: ToolDefinition) -> str:

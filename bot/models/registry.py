@@ -30,7 +30,6 @@ from bot.models.setup import (
 from bot.models.wrappers import PATIENCE_S, Fallback, Measured, Stall
 from bot.telemetry import OFF, Telemetry
 
-CLOSE_WITHIN_S = 0.5
 ENTRA = "a managed identity, a service principal or az login"
 """Where the library of Microsoft Entra ID finds credentials."""
 
@@ -306,5 +305,5 @@ def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
 async def _close(vendor: Vendor) -> None:
     """Closes a vendor's connections within a bound: a server that hangs may never answer the end of TLS."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_WITHIN_S):
+        async with asyncio.timeout(0.5):
             await vendor.aclose()
