@@ -46,7 +46,7 @@ from bot.models.calls import CallIds, ChatToolCalls
 from bot.models.events import Citation
 from bot.models.failures import RequestAttempt
 from bot.models.openai import ResponsesReader
-from bot.models.setup import EffortLevels, OptionalParameter, may_mean_effort, names_effort, refused_parameters
+from bot.models.setup import EffortLevels, OptionalParameter, refused_parameters, refuses_effort
 from bot.models.streams import ThinkTags
 from bot.reply import attachments
 from bot.reply import blocks as reply_blocks
@@ -150,7 +150,7 @@ def _refusal(text: str) -> object:
     request = httpx2.Request("POST", "https://a.example")
     error = BadRequestError(text, response=httpx2.Response(400, request=request), body={"message": text})
     EffortLevels().without("low", error)
-    named = refused_parameters(OptionalParameter, error), names_effort(error), may_mean_effort(error)
+    named = refused_parameters(OptionalParameter, error), refuses_effort(error, is_likely=True)
     return named, RequestAttempt("openai/m", "", (text,)).reported({"error": {"message": text}}, 400)
 
 

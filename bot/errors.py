@@ -1,9 +1,10 @@
-"""The errors that Typist raises, and why answers end.
+"""The errors that Typist raises, why answers end, and how long to wait after failures.
 
 Sentences for people in Slack are in core/texts.py; the others are for operators.
 """
 
 import traceback
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 
@@ -260,6 +261,19 @@ class SlackSetupError(TypistError):
 
 class StoreError(TypistError):
     """The database failed; the sentence says what to check, and never contains the password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before another try: twice as long after each failure in a row, up to a bound."""
+
+    first_s: float
+    max_s: float
+
+    def wait_s(self, failures: int) -> float:
+        """Returns the wait after so many failures in a row; 0.0 after none."""
+        # More doublings would only make a float overflow.
+        return min(self.first_s * 2.0 ** min(failures - 1, 30), self.max_s) if failures else 0.0
 
 
 def trace_of(error: BaseException) -> str:

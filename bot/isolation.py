@@ -29,9 +29,6 @@ TRUNCATE_ABI = 3
 """Landlock's version in Linux 6.2. With earlier ones, a file can be emptied by its name."""
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many rights on files each version knows. Later ones know as many as the last."""
-_NETWORK_ABI, _SCOPES_ABI = 4, 6
-_ALL_OF_TWO = 0b11
-"""Binding and connecting over TCP; signals and abstract sockets."""
 
 
 def hide_memory() -> None:
@@ -68,8 +65,8 @@ def deny_files() -> None:
     if not abi:
         return
     on_files = (1 << _FILE_RIGHTS[min(abi, max(_FILE_RIGHTS))]) - 1
-    on_network = _ALL_OF_TWO if abi >= _NETWORK_ABI else 0
-    scoped = _ALL_OF_TWO if abi >= _SCOPES_ABI else 0
+    # Binding and connecting over TCP; signals and abstract sockets.
+    on_network, scoped = (0b11 if abi >= known_since else 0 for known_since in (4, 6))
     # A kernel that knows fewer fields accepts zeros in the others.
     handled = struct.pack("=QQQ", on_files, on_network, scoped)
     # A ruleset without rules: all that it handles is denied.

@@ -20,8 +20,6 @@ from bot import __version__
 from bot.telemetry import Telemetry
 
 NAME = "typist"
-LAST_SPANS_S = 0.3
-"""How long the last spans may take to leave when the process ends."""
 
 
 @contextmanager
@@ -55,7 +53,7 @@ def _tracer(url: str, resource: Resource) -> Iterator[Tracer]:
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url)))
     yield provider.get_tracer(NAME, __version__)
-    # In a thread that the process doesn't wait for: without a collector, it would take many seconds.
+    # In a thread that the process doesn't wait for long: without a collector, it would take many seconds.
     last_spans = Thread(target=provider.shutdown, daemon=True)
     last_spans.start()
-    last_spans.join(LAST_SPANS_S)
+    last_spans.join(0.3)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.backoff import Backoff
+from bot.errors import Backoff
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """Every line of `typist check`, which operators read in the terminal and in the log.
 
-The name of a remedy ends in `_FIX` or `_fix`. As in `bot/core/texts.py`, a sentence with values is a function whose
-arguments are plain strings and numbers.
+The name of a remedy ends in `_FIX` or `_fix`. As in `bot/core/texts.py`, a sentence with values is a function. One
+that returns two says what is wrong, and the remedy.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+
+from bot.models.failures import Lookup, LookupOutcome
+from bot.models.prompt import ToolRule
+from bot.models.registry import VendorEntry
 
 # The app in Slack
 
@@ -22,6 +26,7 @@ EXPIRED_FIX = (
 )
 KIND_FIX = "SLACK_BOT_TOKEN needs a bot token (xoxb-…), SLACK_APP_TOKEN an app-level token (xapp-…)."
 POLICY_FIX = "A policy of the workspace or organization forbids this call. Ask a Slack admin to allow the app."
+APP_ACCEPTED = "SLACK_APP_TOKEN is accepted, with the scope connections:write."
 APP_TOKEN_FIX = (
     f"Generate an app-level token with the scope connections:write: {YOUR_APP} → Basic Information → App-Level Tokens."
 )
@@ -142,10 +147,6 @@ def app_token_fix(error: str) -> str:
     return _TOKEN_FIXES.get(error, APP_TOKEN_FIX)
 
 
-def app_token(scope: str) -> str:
-    return f"SLACK_APP_TOKEN is accepted, with the scope {scope}."
-
-
 def scopes(count: int, declined: Sequence[str], *, agent: bool) -> str:
     """Says that none of `count` scopes is missing, but for optional ones that an admin declined."""
     agents = f"the Agents feature is {'on' if agent else 'off'}"
@@ -220,7 +221,6 @@ def probe_not_deleted(error: str) -> str:
 
 # Models
 
-MODEL_FAILED_FIX = "Try again in a few minutes."
 TOOLS_FIX = (
     "Choose a model that calls tools, or turn them on at its server: --enable-auto-tool-choice and --tool-call-parser "
     "for vLLM, --jinja for llama.cpp."
@@ -236,123 +236,98 @@ def model_fix(model: str, variable: str) -> str:
     return f"Choose another model in BOT_MODELS in place of {model}, or check what {variable} has access to."
 
 
-def model_retired(model: str, retired: str) -> str:
-    """Says that the model no longer answers; `retired` is the day, if that is known."""
-    return f"{model} was retired on {retired}." if retired else f"{model} has been retired."
+def model_problem(model: str, lookup: Lookup, entry: VendorEntry) -> tuple[str, str]:
+    """Returns the message and the remedy for what a look-up found, and what must be fixed.
+
+    What concerns all models of a vendor names the vendor, so that it is one problem of the report.
+    """
+    vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
+    choose = model_fix(model, key)
+    retired = f"was retired on {lookup.retires.isoformat()}" if lookup.retires else "has been retired"
+    address = entry.base_url_variable
+    path = " Most servers also need the path /v1 at the end." if base_url.endswith("/v1") else ""
+    if cloud := entry.cloud:
+        address = cloud.region_variable or address
+    problems = {
+        LookupOutcome.RETIRED: (f"{model} {retired}.", choose),
+        LookupOutcome.NO_MODEL: (f"{model} does not exist, or the key has no access to it.", choose),
+        LookupOutcome.KEY_REFUSED: (
+            f"{vendor}: the server does not accept the key ({reason}).",
+            f"Check {key}. Get a key at {entry.api_key_page}.",
+        ),
+        LookupOutcome.NOT_THE_API: (
+            f"{vendor}: the base URL returns {reason}, so it is not the address of this API.",
+            f"Check {address}. The vendor's own address is {base_url}.{path}",
+        ),
+        LookupOutcome.UNREACHABLE: (
+            f"{vendor}: the server can't be reached ({reason}).",
+            f"Check that the server runs, the network and DNS, and {address}.",
+        ),
+        LookupOutcome.FAILED: (
+            f"{model}: the model can't be checked right now ({reason}).",
+            "Try again in a few minutes.",
+        ),
+    }
+    if cloud:
+        problems |= {
+            LookupOutcome.NO_MODEL: (
+                f"{model} does not exist in this region or resource ({reason}).",
+                f"Enable {model} in the cloud's console, choose another one in BOT_MODELS, or check {address}.",
+            ),
+            LookupOutcome.KEY_REFUSED: (
+                f"{model}: the cloud gives this identity no access ({reason}).",
+                f"Grant {cloud.access} to the identity that Typist runs as.",
+            ),
+            LookupOutcome.NO_IDENTITY: (
+                f"{vendor}: this process has no credentials for the cloud ({reason}).",
+                f"Run Typist with {cloud.identity}, which .env can't set. The identity needs {cloud.access}.",
+            ),
+        }
+    return problems[lookup.outcome]
 
 
-def model_missing(model: str) -> str:
-    return f"{model} does not exist, or the key has no access to it."
-
-
-def model_unlisted(model: str) -> str:
-    return f"{model}: the server answers, but it doesn't say which models it has."
-
-
-def model_unlisted_fix(model: str) -> str:
-    return f"Test it: typist ask --model {model} hello"
+def model_unlisted(model: str) -> tuple[str, str]:
+    return (
+        f"{model}: the server answers, but it doesn't say which models it has.",
+        f"Test it: typist ask --model {model} hello",
+    )
 
 
 def model_served(model: str) -> str:
     return f"{model}: the server has this model."
 
 
-def model_calls_tools(model: str) -> str:
-    return f"{model} calls tools."
+def model_in_cloud(model: str) -> str:
+    return f"{model}: the cloud gives this identity access to the model."
 
 
-def model_refuses_tools(model: str) -> str:
-    return f"{model} refuses tools, so Typist asks it without them."
-
-
-def model_calls_no_tool(model: str) -> str:
+def model_tools(model: str, *, called: bool, refused: bool) -> str:
+    """Says whether the model called a tool that it was asked to call."""
+    if called:
+        return f"{model} calls tools."
+    if refused:
+        return f"{model} refuses tools, so Typist asks it without them."
     return f"{model} did not call the tool that it was asked to call."
 
 
-def model_silent(model: str, reason: str) -> str:
+def model_silent(model: str, reason: str) -> tuple[str, str]:
     """Says that the model did not answer the probe; `reason` is a failure with the vendor's words."""
-    return f"{model} did not answer ({reason})."
-
-
-def model_silent_fix(model: str) -> str:
-    return f"The server gave this reason. Try again: typist ask --model {model} hello"
+    return (
+        f"{model} did not answer ({reason}).",
+        f"The server gave this reason. Try again: typist ask --model {model} hello",
+    )
 
 
 def transcribes(model: str) -> str:
     return f"{model} transcribes recordings."
 
 
-def transcription_failed(model: str, reason: str) -> str:
+def transcription_failed(model: str, reason: str, key_variable: str, base_url_variable: str) -> tuple[str, str]:
     """Says that the model did not transcribe; `reason` is a failure with the vendor's words."""
-    return f"{model} does not transcribe, so clips without Slack's transcript stay unread ({reason})."
-
-
-def transcription_fix(key_variable: str, base_url_variable: str) -> str:
-    return f"Check BOT_TRANSCRIBE, {key_variable} and {base_url_variable}, or leave BOT_TRANSCRIBE empty."
-
-
-def key_refused(vendor: str, status: str) -> str:
-    """Says that the vendor refuses the key, whatever the model; `status` is for example "HTTP 401"."""
-    return f"{vendor}: the server does not accept the key ({status})."
-
-
-def key_fix(variable: str, page: str) -> str:
-    return f"Check {variable}. Get a key at {page}."
-
-
-def not_api(vendor: str, came: str) -> str:
-    """Says that something other than the vendor's API answers; `came` is what."""
-    return f"{vendor}: the base URL returns {came}, so it is not the address of this API."
-
-
-def base_url_fix(variable: str, usual: str) -> str:
-    """Says which setting is the address; `usual` is the vendor's own."""
-    path = " Most servers also need the path /v1 at the end." if usual.endswith("/v1") else ""
-    return f"Check {variable}. The vendor's own address is {usual}.{path}"
-
-
-def model_unreachable(vendor: str, reason: str) -> str:
-    return f"{vendor}: the server can't be reached ({reason})."
-
-
-def model_unreachable_fix(variable: str) -> str:
-    return f"Check that the server runs, the network and DNS, and {variable}."
-
-
-def model_failed(model: str, reason: str) -> str:
-    return f"{model}: the model can't be checked right now ({reason})."
-
-
-def model_in_cloud(model: str) -> str:
-    return f"{model}: the cloud gives this identity access to the model."
-
-
-def access_refused(model: str, reason: str) -> str:
-    """Says that the cloud refuses the identity of the process; `reason` has the permission and the cloud's words."""
-    return f"{model}: the cloud gives this identity no access ({reason})."
-
-
-def access_fix(access: str) -> str:
-    """Says what to grant; `access` is a role or permission."""
-    return f"Grant {access} to the identity that Typist runs as."
-
-
-def no_identity(vendor: str, reason: str) -> str:
-    """Says that the cloud's library finds no credentials; `reason` is its error."""
-    return f"{vendor}: this process has no credentials for the cloud ({reason})."
-
-
-def no_identity_fix(identity: str, access: str) -> str:
-    return f"Run Typist with {identity}, which .env can't set. The identity needs {access}."
-
-
-def model_missing_in_cloud(model: str, reason: str) -> str:
-    """Says that the cloud doesn't serve the model here; `reason` has the cloud's words."""
-    return f"{model} does not exist in this region or resource ({reason})."
-
-
-def model_in_cloud_fix(model: str, variable: str) -> str:
-    return f"Enable {model} in the cloud's console, choose another one in BOT_MODELS, or check {variable}."
+    return (
+        f"{model} does not transcribe, so clips without Slack's transcript stay unread ({reason}).",
+        f"Check BOT_TRANSCRIBE, {key_variable} and {base_url_variable}, or leave BOT_TRANSCRIBE empty.",
+    )
 
 
 # MCP servers
@@ -369,15 +344,11 @@ MCP_HTTP_FIX = (
 MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or don't use these tools."
 
 
-def mcp(server: str, tools: Mapping[str, str]) -> str:
+def mcp(server: str, tools: Mapping[str, ToolRule]) -> str:
     """Lists the tools of an MCP server, with their rules."""
+    rules = [f"{name}: {rule.permission}{', read-only' if rule.read_only else ''}" for name, rule in tools.items()]
     count = f"{len(tools)} {'tool' if len(tools) == 1 else 'tools'}"
-    return "\n".join([f"{server}: the MCP server lists {count}.", *(f"{name}: {rule}" for name, rule in tools.items())])
-
-
-def mcp_rule(permission: str, read_only: bool) -> str:
-    """Sums up the rule for a tool, for example "allow, read-only"."""
-    return f"{permission}, read-only" if read_only else permission
+    return "\n".join([f"{server}: the MCP server lists {count}.", *rules])
 
 
 def mcp_down(server: str, reason: str) -> str:
@@ -385,12 +356,11 @@ def mcp_down(server: str, reason: str) -> str:
     return f"{server}: the MCP server is down ({reason})."
 
 
-def mcp_no_tool(server: str, tools: Sequence[str]) -> str:
-    return f"{server}: BOT_MCP_CONFIG has rules for tools that the MCP server doesn't list: {', '.join(tools)}."
-
-
-def mcp_no_tool_fix(tools: Sequence[str]) -> str:
-    return f"Correct or remove these rules. The server lists: {', '.join(tools) or 'nothing'}."
+def mcp_no_tool(server: str, missing: Sequence[str], listed: Sequence[str]) -> tuple[str, str]:
+    return (
+        f"{server}: BOT_MCP_CONFIG has rules for tools that the MCP server doesn't list: {', '.join(missing)}.",
+        f"Correct or remove these rules. The server lists: {', '.join(listed) or 'nothing'}.",
+    )
 
 
 def mcp_large(server: str, tools: Sequence[str]) -> str:
@@ -422,12 +392,8 @@ def isolated(abi: int) -> str:
     return f"Documents are read in a process that can't open, create, empty or remove files (Landlock {abi})."
 
 
-def others_may_read(file: str) -> str:
-    return f"Every user of this machine can read {file}."
-
-
-def private_fix(files: str) -> str:
-    return f"chmod 600 {files}"
+def others_may_read(file: str, files: str) -> tuple[str, str]:
+    return f"Every user of this machine can read {file}.", f"chmod 600 {files}"
 
 
 # The database, the settings, and the checks themselves

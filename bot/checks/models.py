@@ -1,27 +1,44 @@
-"""The checks of `typist check` that concern models."""
+"""The checks of `typist check` that concern models, MCP servers and the database.
 
+Each MCP server is started or reached, and lists its tools. In the database nothing changes: what is written is rolled
+back.
+"""
+
+import asyncio
 import io
+import os
+import sqlite3
 import wave
-from collections.abc import Mapping
-from contextlib import aclosing
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict, replace
 from datetime import date
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.checks import check_texts
-from bot.checks.report import Check, fail, ok, warn
+from bot.checks.report import ANSWER_WITHIN_S, Check, fail, ok, skipped, warn
+from bot.clock import Clock
 from bot.errors import EndReason, ProviderError
+from bot.isolation import others_may_read
+from bot.mcp.config import ServerConfig, StdioTransport, ToolRules
 from bot.models.events import Completion, Feature, ToolCall
-from bot.models.failures import Lookup, LookupOutcome
+from bot.models.failures import LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
-from bot.models.registry import VENDORS, Cloud, VendorEntry, open_models, resolved
+from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
+from bot.store.engine import READS, answered_within, create_engine, database_file, reason_of
+from bot.store.listening import Report, read_reports
+from bot.store.migrate import is_known, read_revision
+from bot.store.schema import REVISION
 
 TRANSCRIPTION = "transcription"
-_RATE = 16_000
-"""Samples of a second."""
 
 
-def check_id(model: str) -> str:
+def model_check_id(model: str) -> str:
     """Returns the id of a model's check."""
     return f"model.{model}"
 
@@ -54,11 +71,9 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
     except ProviderError as error:
         if error.reason is not EndReason.EMPTY:
             reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
-            return fail(line, check_texts.model_silent(model, reason), check_texts.model_silent_fix(model))
-    if called:
-        return ok(line, check_texts.model_calls_tools(model))
-    message = check_texts.model_refuses_tools(model) if refused else check_texts.model_calls_no_tool(model)
-    return warn(line, message, check_texts.TOOLS_FIX)
+            return fail(line, *check_texts.model_silent(model, reason))
+    message = check_texts.model_tools(model, called=called, refused=refused)
+    return ok(line, message) if called else warn(line, message, check_texts.TOOLS_FIX)
 
 
 async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
@@ -67,12 +82,12 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     entry = VENDORS[vendor]
     settings = resolved(vendor, setup)
     lookup = await entry.look_up(settings, name, today)
-    line = check_id(model)
-    retires = _day(lookup)
+    line = model_check_id(model)
+    retires = lookup.retires.isoformat() if lookup.retires else ""
     if lookup.outcome is LookupOutcome.NO_LIST:
-        return warn(line, check_texts.model_unlisted(model), check_texts.model_unlisted_fix(model))
+        return warn(line, *check_texts.model_unlisted(model))
     if lookup.outcome is not LookupOutcome.MODEL:
-        return fail(line, *_problems(model, lookup, entry)[lookup.outcome])
+        return fail(line, *check_texts.model_problem(model, lookup, entry))
     if entry.cloud:
         return ok(line, check_texts.model_in_cloud(model))
     if retires:
@@ -92,74 +107,150 @@ async def check_transcription(setup: ModelSetup, model: str) -> Check:
     except ProviderError as error:
         reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
         entry = VENDORS[vendor]
-        fix = check_texts.transcription_fix(entry.api_key_variable, entry.base_url_variable)
-        return warn(TRANSCRIPTION, check_texts.transcription_failed(model, reason), fix)
+        variables = (entry.api_key_variable, entry.base_url_variable)
+        return warn(TRANSCRIPTION, *check_texts.transcription_failed(model, reason, *variables))
     return ok(TRANSCRIPTION, check_texts.transcribes(model))
 
 
 def _silence() -> Sound:
-    written = io.BytesIO()
+    rate, written = 16_000, io.BytesIO()
     with wave.open(written, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
-        sound.setframerate(_RATE)
-        sound.writeframes(bytes(2 * _RATE))
+        sound.setframerate(rate)
+        sound.writeframes(bytes(2 * rate))
     return Sound("clip.wav", "audio/wav", written.getvalue())
 
 
-def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[LookupOutcome, tuple[str, str]]:
-    """Returns the message and the remedy for each finding that must be fixed.
-
-    What concerns all models of a vendor names the vendor, so that it is one problem of the report.
-    """
-    if entry.cloud:
-        return _cloud_problems(model, lookup, entry.cloud, entry.base_url_variable)
-    vendor = model.partition("/")[0]
-    choose = check_texts.model_fix(model, entry.api_key_variable)
-    return {
-        LookupOutcome.RETIRED: (check_texts.model_retired(model, _day(lookup)), choose),
-        LookupOutcome.NO_MODEL: (check_texts.model_missing(model), choose),
-        LookupOutcome.KEY_REFUSED: (
-            check_texts.key_refused(vendor, lookup.detail),
-            check_texts.key_fix(entry.api_key_variable, entry.api_key_page),
-        ),
-        LookupOutcome.NOT_THE_API: (
-            check_texts.not_api(vendor, lookup.detail),
-            check_texts.base_url_fix(entry.base_url_variable, entry.base_url),
-        ),
-        LookupOutcome.UNREACHABLE: (
-            check_texts.model_unreachable(vendor, lookup.detail),
-            check_texts.model_unreachable_fix(entry.base_url_variable),
-        ),
-        LookupOutcome.FAILED: (check_texts.model_failed(model, lookup.detail), check_texts.MODEL_FAILED_FIX),
-    }
+MCP_WITHIN_S = 11.0
+"""Longer than a server takes that ignores the newest protocol, and shorter than the bound of any check."""
 
 
-def _cloud_problems(
-    model: str, lookup: Lookup, cloud: Cloud, base_url_variable: str
-) -> Mapping[LookupOutcome, tuple[str, str]]:
-    vendor = model.partition("/")[0]
-    place = cloud.region_variable or base_url_variable
-    return {
-        LookupOutcome.NO_MODEL: (
-            check_texts.model_missing_in_cloud(model, lookup.detail),
-            check_texts.model_in_cloud_fix(model, place),
-        ),
-        LookupOutcome.KEY_REFUSED: (
-            check_texts.access_refused(model, lookup.detail),
-            check_texts.access_fix(cloud.access),
-        ),
-        LookupOutcome.NO_IDENTITY: (
-            check_texts.no_identity(vendor, lookup.detail),
-            check_texts.no_identity_fix(cloud.identity, cloud.access),
-        ),
-        LookupOutcome.UNREACHABLE: (
-            check_texts.model_unreachable(vendor, lookup.detail),
-            check_texts.model_unreachable_fix(place),
-        ),
-        LookupOutcome.FAILED: (check_texts.model_failed(model, lookup.detail), check_texts.MODEL_FAILED_FIX),
-    }
+def server_check_id(server: str) -> str:
+    """Returns the id of a server's check."""
+    return f"mcp.{server}"
 
 
-def _day(lookup: Lookup) -> str:
-    return lookup.retires.isoformat() if lookup.retires else ""
+async def check_server(config: ServerConfig, rules: ToolRules, clock: Clock) -> Check:
+    """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""
+    # Only now: they need the extra mcp.
+    from bot.mcp.definitions import DOWN_NO_ANSWER, offered_names
+    from bot.mcp.server import ServerDown, open_servers
+
+    line = server_check_id(config.name)
+    async with open_servers([config], clock) as servers:
+        try:
+            async with asyncio.timeout(MCP_WITHIN_S):
+                named = offered_names(config.name, await servers.by_name[config.name].tools())
+        except (ServerDown, TimeoutError) as error:
+            is_process = isinstance(config.transport, StdioTransport)
+            fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
+            return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
+    if missing := sorted(rules.named_tools(config.name) - named.keys()):
+        return warn(line, *check_texts.mcp_no_tool(config.name, missing, sorted(named)))
+    if large := sorted(name for name, tool in named.items() if tool.is_too_large):
+        return warn(line, check_texts.mcp_large(config.name, large), check_texts.MCP_LARGE_FIX)
+    return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))
+
+
+CONNECTION, WRITE, SCHEMA = "database.connection", "database.write", "database.schema"
+CATCH_UP = "database.catch_up"
+
+
+class DatabaseChecks:
+    """Checks one database. Each method is one check; the others build on `connection`."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._engine: AsyncEngine | None = None
+
+    async def close(self) -> None:
+        """Disconnects."""
+        if self._engine is not None:
+            await self._engine.dispose()
+
+    async def connection(self) -> Check:
+        """Connects, and asks for the server's version. Raises StoreError for a URL that can't be used."""
+        engine = create_engine(self._database_url)
+        file = database_file(engine.url)
+        if file is not None and not file.exists():
+            return _new_file(file)
+        self._engine = engine
+        try:
+            async with self._begin(reads=True) as connection:
+                is_sqlite = connection.dialect.name == "sqlite"
+                version = (
+                    sqlite3.sqlite_version if is_sqlite else await connection.scalar(sa.text("SHOW server_version"))
+                )
+        except (SQLAlchemyError, OSError) as error:
+            return fail(CONNECTION, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
+        if file is not None and others_may_read(file):
+            return warn(CONNECTION, *check_texts.others_may_read(file.name, f"{file.name}*"))
+        return ok(CONNECTION, check_texts.database(f"{'SQLite' if is_sqlite else 'PostgreSQL'} {version}"))
+
+    async def write(self) -> Check:
+        """Writes, and rolls it back: to a row that exists, or a table where there is none yet."""
+        if self._engine is None:
+            return skipped(WRITE, check_texts.DATABASE_NOT_WRITTEN)
+        try:
+            async with self._begin() as connection:
+                if await connection.run_sync(read_revision) is None:
+                    await connection.execute(sa.text("CREATE TABLE typist_check (id INTEGER)"))
+                else:
+                    await connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+        except (SQLAlchemyError, OSError) as error:
+            return fail(WRITE, check_texts.write_refused(reason_of(error)), check_texts.DATABASE_WRITE_FIX)
+        return ok(WRITE, check_texts.DATABASE_WRITE)
+
+    async def schema(self) -> Check:
+        """Compares the schema's revision with this version's."""
+        revision = None
+        if self._engine is not None:
+            try:
+                async with self._begin(reads=True) as connection:
+                    revision = await connection.run_sync(read_revision)
+            except (SQLAlchemyError, OSError) as error:
+                return fail(SCHEMA, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
+        if revision is None:
+            return ok(SCHEMA, check_texts.SCHEMA_MISSING)
+        if revision == REVISION:
+            return ok(SCHEMA, check_texts.schema(revision))
+        if is_known(revision):
+            return ok(SCHEMA, check_texts.schema_older(revision, REVISION))
+        return warn(SCHEMA, check_texts.schema_newer(revision), check_texts.SCHEMA_FIX)
+
+    async def catch_up(self) -> Check:
+        """Says what was done about the last time without Slack, if there was one."""
+        reports: list[Report] = []
+        if self._engine is not None:
+            try:
+                async with self._begin(reads=True) as connection:
+                    if await connection.run_sync(read_revision) is not None:
+                        reports = await read_reports(connection)
+            except (SQLAlchemyError, OSError) as error:
+                return fail(CATCH_UP, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
+        if not reports:
+            return ok(CATCH_UP, check_texts.NOTHING_CAUGHT_UP)
+        last = max(reports, key=lambda report: report.ends_at)
+        sentence = check_texts.caught_up(last.begins_at, last.ends_at, **asdict(last.tally))
+        return warn(CATCH_UP, sentence, check_texts.CATCH_UP_FIX) if last.tally.unread else ok(CATCH_UP, sentence)
+
+    @asynccontextmanager
+    async def _begin(self, *, reads: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Yields a transaction that is rolled back, within the time of a check."""
+        assert self._engine is not None
+        engine = self._engine.execution_options(**{READS: True}) if reads else self._engine
+        async with answered_within(ANSWER_WITHIN_S), engine.connect() as connection:
+            transaction = await connection.begin()
+            try:
+                yield connection
+            finally:
+                await transaction.rollback()
+
+
+def _new_file(file: Path) -> Check:
+    """Reports a SQLite file that the first start will create, without creating it."""
+    folder = file.absolute().parent
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return ok(CONNECTION, check_texts.database_new_file(file.name))
+    return fail(CONNECTION, check_texts.database_no_folder(file.name), check_texts.DATABASE_FILE_FIX)

@@ -1,10 +1,16 @@
-"""What `typist check` finds: one check for each thing that must be right, and the report as text and JSON."""
+"""What `typist check` finds: one check for each thing that must be right, and the report as text and JSON.
 
-from collections.abc import Mapping, Sequence
+The checks run side by side, each within its time, and every one is reported. A check that needs another one waits for
+it, and is skipped if that one failed. A check that raises something unforeseen is a failed check, and the others go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from bot.checks import check_texts
+from bot.errors import TypistError, trace_of
 
 
 class CheckStatus(StrEnum):
@@ -83,7 +89,10 @@ class CheckReport:
 
     def text(self) -> str:
         """Returns the report for people, who read of one cause once."""
-        found = self._distinct()
+        first: dict[tuple[str, str], Check] = {}
+        for check in self.checks:
+            first.setdefault((check.message, check.fix), check)
+        found = first.values()
         lines = [line for check in found for line in check.lines()]
         shown = (CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED)
         counts = (sum(check.status is status for check in found) for status in shown)
@@ -93,9 +102,52 @@ class CheckReport:
         """Returns the report for scripts, as data for a JSON object."""
         return {"ok": self.is_ok, "checks": [asdict(check) for check in self.checks]}
 
-    def _distinct(self) -> list[Check]:
-        """Returns the checks without those that say the same as an earlier one: they have one cause."""
-        first: dict[tuple[str, str], Check] = {}
-        for check in self.checks:
-            first.setdefault((check.message, check.fix), check)
-        return list(first.values())
+
+WITHIN_S = 12.0
+"""How long one check may take."""
+ANSWER_WITHIN_S = 8.0
+"""How long a check waits for Slack or the database. Less, so that it can say what did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check, and what it builds on."""
+
+    id: str
+    run: Callable[[], Awaitable[Check]]
+    needs: Sequence[str] = ()
+    """It is skipped if one of these failed or was skipped."""
+    after: Sequence[str] = ()
+    """It waits for these, whatever they find."""
+
+
+async def run_checks(steps: Sequence[Step]) -> CheckReport:
+    """Returns the report, in the order of the steps. A step comes behind those that it needs."""
+    tasks: dict[str, asyncio.Task[Check]] = {}
+    for step in steps:
+        before = {name: tasks[name] for name in (*step.needs, *step.after) if name in tasks}
+        tasks[step.id] = asyncio.create_task(_checked(step, before))
+    try:
+        return CheckReport([await task for task in tasks.values()])
+    finally:
+        # Somebody may have pressed Ctrl-C.
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Check:
+    results = {name: await task for name, task in before.items()}
+    for name in step.needs:
+        if not results[name].passed:
+            return skipped(step.id, check_texts.skipped(step.id, name))
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            return await step.run()
+    except TimeoutError:
+        return fail(step.id, check_texts.timed_out(step.id), check_texts.TIMED_OUT_FIX)
+    except TypistError as error:
+        return fail(step.id, str(error), check_texts.SETTINGS_FIX)
+    except Exception as error:
+        # Its message may quote a secret.
+        return fail(step.id, check_texts.unforeseen(step.id, trace_of(error)), check_texts.UNFORESEEN_FIX)

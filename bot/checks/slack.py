@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from bot.checks import check_texts
-from bot.checks.report import Check, CheckStatus, fail, ok, skipped, warn
+from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, warn
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import Installation, SlackClient
@@ -32,11 +32,8 @@ from bot.slack.text import json_object, string
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
 """Beyond this, Slack's signed requests count as replayed."""
-HELLO_WITHIN_S = 8.0
-EVENT_WITHIN_S = 8.0
 CLOSE_WITHIN_S = 1.0
 """Slack leaves TCP connections open after a close."""
-CONNECTIONS_SCOPE = "connections:write"
 
 BOT_TOKEN, SCOPES_ID, CLOCK = "slack.bot_token", "slack.scopes", "slack.clock"
 APP_TOKEN, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.socket_mode", "slack.same_app"
@@ -141,14 +138,14 @@ class SlackChecks:
 
         async def ask() -> Check:
             self._socket_url = str((await self.app.call("apps.connections.open")).get("url", ""))
-            return ok(APP_TOKEN, check_texts.app_token(CONNECTIONS_SCOPE))
+            return ok(APP_TOKEN, check_texts.APP_ACCEPTED)
 
         return await _refused_as(APP_TOKEN, "SLACK_APP_TOKEN", check_texts.app_token_fix, ask)
 
     async def socket_mode(self) -> Check:
         """Opens a socket and waits for Slack's hello, after `app_token`."""
         try:
-            async with asyncio.timeout(HELLO_WITHIN_S):
+            async with asyncio.timeout(ANSWER_WITHIN_S):
                 opening = self.bot.session.ws_connect(
                     self._socket_url, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_WITHIN_S)
                 )
@@ -219,7 +216,7 @@ class SlackChecks:
     async def probe_event(self) -> Check:
         """Waits for the event of the probe's message, after `probe_post`."""
         assert self._socket is not None
-        if await self._socket.event_of(self._probe[1], EVENT_WITHIN_S):
+        if await self._socket.event_of(self._probe[1], ANSWER_WITHIN_S):
             return ok(PROBE_EVENT, check_texts.PROBE_EVENT)
         others = self._socket.others
         message = check_texts.probe_no_event(others)

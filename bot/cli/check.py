@@ -76,10 +76,9 @@ async def checked(
     `probe` is a channel to post in, `probe_models` has models call a tool. `only`: the ids of the checks to make, and
     of those that they need; None: all.
     """
-    from bot.checks import database as database
+    from bot.checks import models as models
     from bot.checks import slack as slack
-    from bot.checks.models import TRANSCRIPTION, check_id, check_model, check_transcription, probe_id, probe_model
-    from bot.checks.runner import Step, run_checks
+    from bot.checks.report import Step, run_checks
     from bot.clock import SystemClock
     from bot.slack.client import SlackClient, new_session
 
@@ -91,7 +90,7 @@ async def checked(
         setup = model_setup(ours)
         in_slack = slack.SlackChecks(bot, app, config if ours.slack_config_token else None, clock, ours.slack_search)
         stack.push_async_callback(in_slack.close)
-        store = database.DatabaseChecks(ours.database_url)
+        store = models.DatabaseChecks(ours.database_url)
         stack.push_async_callback(store.close)
         today = datetime.fromtimestamp(clock.now(), UTC).date()
         steps = [
@@ -113,34 +112,37 @@ async def checked(
                 Step(slack.PROBE_EVENT, in_slack.probe_event, needs=[slack.PROBE_POST]),
                 Step(slack.PROBE_DELETE, in_slack.probe_delete, needs=[slack.PROBE_POST], after=[slack.PROBE_EVENT]),
             ]
-        steps += [Step(check_id(model), partial(check_model, setup, model, today)) for model in setup.models]
+        steps += [
+            Step(models.model_check_id(model), partial(models.check_model, setup, model, today))
+            for model in setup.models
+        ]
         if ours.transcribe:
-            steps.append(Step(TRANSCRIPTION, partial(check_transcription, setup, ours.transcribe)))
+            steps.append(Step(models.TRANSCRIPTION, partial(models.check_transcription, setup, ours.transcribe)))
         if probe_models:
             steps += [
-                Step(probe_id(model), partial(probe_model, setup, model), needs=[check_id(model)])
+                Step(
+                    models.probe_id(model),
+                    partial(models.probe_model, setup, model),
+                    needs=[models.model_check_id(model)],
+                )
                 for model in setup.models
             ]
         steps += [
-            Step(database.CONNECTION, store.connection),
-            Step(database.WRITE, store.write, needs=[database.CONNECTION]),
-            Step(database.SCHEMA, store.schema, needs=[database.CONNECTION], after=[database.WRITE]),
-            Step(database.CATCH_UP, store.catch_up, needs=[database.CONNECTION], after=[database.SCHEMA]),
-        ]
-        if ours.mcp.servers:
-            # Only now: it needs the extra mcp.
-            from bot.checks import mcp as mcp
-
-            steps += [
-                Step(mcp.check_id(server.name), partial(mcp.check_server, server, ours.mcp.rules, clock))
+            Step(models.CONNECTION, store.connection),
+            Step(models.WRITE, store.write, needs=[models.CONNECTION]),
+            Step(models.SCHEMA, store.schema, needs=[models.CONNECTION], after=[models.WRITE]),
+            Step(models.CATCH_UP, store.catch_up, needs=[models.CONNECTION], after=[models.SCHEMA]),
+            *(
+                Step(models.server_check_id(server.name), partial(models.check_server, server, ours.mcp.rules, clock))
                 for server in ours.mcp.servers
-            ]
+            ),
+        ]
         return await run_checks([step for step in steps if only is None or step.id in only])
 
 
 async def _settings(ours: Settings, env_file: Path | None) -> Check:
     if env_file is not None and isolation.others_may_read(env_file):
-        return warn(SETTINGS, check_texts.others_may_read(str(env_file)), check_texts.private_fix(str(env_file)))
+        return warn(SETTINGS, *check_texts.others_may_read(str(env_file), str(env_file)))
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
     lines = [f"{name}: {value}" for name, value in shown.items()]
     return ok(SETTINGS, "\n".join([check_texts.SETTINGS, *lines]))

@@ -180,7 +180,7 @@ class _Init:
         """Returns the ids of the checks that a token or a key has to pass."""
         # Only now: they import Slack's and the vendors' libraries.
         from bot.checks import slack as slack
-        from bot.checks.models import check_id
+        from bot.checks.models import model_check_id
 
         both = {slack.SAME_APP} if ours.slack_bot_token and ours.slack_app_token else set()
         if variable == BOT_TOKEN:
@@ -188,7 +188,7 @@ class _Init:
         if variable == APP_TOKEN:
             return {slack.APP_TOKEN, slack.SOCKET_MODE, *both}
         models = settings.models_in_use(ours)
-        return {check_id(model) for model in models if model.partition("/")[0] == KEYS[variable]}
+        return {model_check_id(model) for model in models if model.partition("/")[0] == KEYS[variable]}
 
     def _write(self, variable: str, value: str) -> None:
         settings.complete_env_file(variable, value)

@@ -7,8 +7,8 @@ person, and CLEAR_ASK for one that no longer does. POST_QUESTION is for a job th
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.backoff import Backoff
 from bot.core.conversation import Question
+from bot.errors import Backoff
 
 OUTBOX_HOLD_S = 30.0
 """How long a process that takes an entry holds it; then any process may take it again."""

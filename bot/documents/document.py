@@ -37,7 +37,8 @@ MAX_CHARS = 1_000_000
 """The limit for a document's text. Of more, the beginning is read."""
 MAX_NAMES = 3
 """How many of the parts that were left out are named. The others are counted."""
-_CHECKED_CHARS = 100_000
+MAX_REPEATED = 100
+"""How often one cell or row may be repeated: a sheet's empty rest is one that is repeated a million times."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -112,13 +113,12 @@ def decode_text(content: bytes) -> str | None:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        has_controls = "\0" in text or _CONTROLS.search(text, 0, _CHECKED_CHARS)
+        has_controls = "\0" in text or _CONTROLS.search(text, 0, 100_000)
         # A file of 20 MB may hold ten times as many line ends as characters are read, and replacing them takes 0.1 s.
         return None if has_controls else text.replace("\r\n", "\n", MAX_CHARS)
     return None
 
 
-MAX_NAME_CHARS = 60
 _SPACE = re.compile(r"\s+")
 
 
@@ -175,7 +175,7 @@ class Draft:
         if not (count := len(names) or count):
             return
         before = self._left_out.get(part, LeftOut(part, 0))
-        short = (_SPACE.sub(" ", name).strip()[:MAX_NAME_CHARS] for name in names[:MAX_NAMES])
+        short = (_SPACE.sub(" ", name).strip()[:60] for name in names[:MAX_NAMES])
         self._left_out[part] = LeftOut(part, before.count + count, (*before.names, *short)[:MAX_NAMES])
 
     def _end_lines(self) -> None:

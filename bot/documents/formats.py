@@ -18,7 +18,6 @@ from bot.documents.office import (
 from bot.documents.text import read_html, read_mail, read_pdf, read_rtf
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
-_HTML_HEAD_BYTES = 2_048
 
 
 def read(kind: Kind, content: bytes) -> Document:
@@ -80,7 +79,8 @@ def _add_ole(content: bytes, draft: Draft) -> None:
 
 
 def _html(content: bytes) -> str:
-    for charset in charsets(content[:_HTML_HEAD_BYTES]):
+    # A page says it at its beginning.
+    for charset in charsets(content[:2_048]):
         try:
             return content.decode(charset)
         except (LookupError, UnicodeDecodeError):

@@ -15,10 +15,6 @@ With Python and the result, a process that does nothing else takes less than 120
 """
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "RGBA": 5, "LA": 5, "PA": 5}
 """Bytes that a pixel takes by its mode, with a copy of one band where bands are scaled one by one. Others take 4."""
-PROGRESSIVE_PIXEL_BYTES = 6
-"""What libjpeg holds of each pixel of a progressive JPEG, however small it is unpacked."""
-WEBP_PIXEL_BYTES = 12
-"""libwebp's animation decoder holds more than one canvas beside PIL's pixels."""
 _FORMATS = ("GIF", "JPEG", "PNG", "WEBP")
 
 
@@ -44,9 +40,13 @@ def converted(content: bytes) -> tuple[str, bytes]:
 
 
 def _decoder_bytes(image: Image.Image) -> int:
-    """Returns the bytes that unpacking takes beside the pixels."""
-    by_format = {"WEBP": WEBP_PIXEL_BYTES, "JPEG": PROGRESSIVE_PIXEL_BYTES if image.info.get("progressive") else 0}
-    return image.width * image.height * by_format.get(image.format or "", 0)
+    """Returns the bytes that unpacking takes beside the pixels.
+
+    libwebp's animation decoder holds more than one canvas. Of a progressive JPEG, libjpeg holds each pixel, however
+    small it is unpacked.
+    """
+    of_a_pixel = {"WEBP": 12, "JPEG": 6 if image.info.get("progressive") else 0}.get(image.format or "", 0)
+    return image.width * image.height * of_a_pixel
 
 
 def _scaled(image: Image.Image) -> Image.Image:

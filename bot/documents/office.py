@@ -15,7 +15,7 @@ from datetime import date, datetime, time, timedelta
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from bot.documents.document import MAX_DOCUMENT_BYTES, Draft, Part, Refusal, Unreadable, decode_text
+from bot.documents.document import MAX_DOCUMENT_BYTES, MAX_REPEATED, Draft, Part, Refusal, Unreadable, decode_text
 from bot.documents.text import read_html
 
 MAX_UNPACKED_BYTES = 100 * 2**20
@@ -278,8 +278,6 @@ def _lines_of(element: Element) -> str:
     return "".join(parts).strip()
 
 
-MAX_REPEATED = 100
-"""How often one cell or row may be repeated: a sheet's empty rest is one that is repeated a million times."""
 _NOT_READ = frozenset(("tracked-changes", "forms", "settings"))
 
 
@@ -400,7 +398,6 @@ _FORMULA = rb"<c (?![^>]*t=\"str\")[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v
 """One without a value. The value of a formula that gives an empty text is empty, too."""
 _ERROR = rb"<c [^>]*t=\"e\"|calcext:value-type=\"error\""
 _DELIMITERS = "\t;|,"
-_SNIFFED_ROWS = 100
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
@@ -459,7 +456,7 @@ def _delimiter(text: str) -> str:
     """Returns the delimiter that gives most rows the same number of cells, and more than one."""
 
     def regularity(delimiter: str) -> float:
-        sniffed = zip(range(_SNIFFED_ROWS), _csv_rows(text, delimiter), strict=False)
+        sniffed = zip(range(100), _csv_rows(text, delimiter), strict=False)
         widths = Counter(len(row) for _, row in sniffed if row)
         return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
 

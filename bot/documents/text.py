@@ -13,7 +13,7 @@ from email.message import MIMEPart
 from html.parser import HTMLParser
 from typing import Any, TypeAlias
 
-from bot.documents.document import Draft, Part, Refusal, Unreadable
+from bot.documents.document import MAX_REPEATED, Draft, Part, Refusal, Unreadable
 from bot.text import paired
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -30,7 +30,6 @@ _BLOCKS = frozenset(
 _SKIPPED = frozenset(("script", "style", "template", "noscript", "svg", "iframe"))
 _MARKS = {"code": "`", "s": "~~", "del": "~~", "strike": "~~"}
 """Not bold and italic: editors split a word into several runs."""
-_MAX_SPAN = 100
 _LINKS = ("http:", "https:", "mailto:", "tel:")
 """Others lead to a place in the document, or hold data."""
 
@@ -221,7 +220,7 @@ def read_html(html: str, draft: Draft) -> None:
 
 def _span(attributes: dict[str, str | None], name: str) -> int:
     span = attributes.get(name) or ""
-    return max(1, min(int(span), _MAX_SPAN)) if span.isdecimal() else 1
+    return max(1, min(int(span), MAX_REPEATED)) if span.isdecimal() else 1
 
 
 def _tidy(text: str) -> str:

@@ -50,6 +50,7 @@ _SERVER_NAME = re.compile(rf"(?!.*{SEPARATOR})[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za
 _PATTERN = re.compile(rf"(?P<server>.+?){SEPARATOR}(?P<tool>\*|[A-Za-z0-9_-]+)")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _ENV_NAME = re.compile(r"[^=\0\ud800-\udfff]+")
 
 
@@ -212,20 +213,15 @@ class _Reader:
             self._problem(f"{place}.args", "must be a list of strings")
             args = []
         return StdioTransport(
-            self._text(
-                f"{place}.command", value.get("command"), lambda text: bool(text.strip()) and _is_argument(text)
-            ),
+            self._text(f"{place}.command", value.get("command"), lambda text: text.strip() and _is_argument(text)),
             tuple(self._text(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args)),
             self._texts(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
         )
 
     def _http(self, place: str, value: Mapping[str, Any]) -> HttpTransport:
-        url = self._text(f"{place}.url", value.get("url"), _is_url, "must be a URL such as https://host/mcp")
         return HttpTransport(
-            url,
-            self._texts(
-                f"{place}.headers", value.get("headers", {}), _HEADER_NAME, lambda text: bool(_HEADER.fullmatch(text))
-            ),
+            self._text(f"{place}.url", value.get("url"), _is_url, "must be a URL such as https://host/mcp"),
+            self._texts(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch),
         )
 
     def _is_legacy(self, place: str, value: Mapping[str, Any]) -> bool:
@@ -234,7 +230,7 @@ class _Reader:
         return "protocol" in value
 
     def _texts(
-        self, place: str, value: object, name: re.Pattern[str], is_valid: Callable[[str], bool]
+        self, place: str, value: object, name: re.Pattern[str], is_valid: Callable[[str], object]
     ) -> dict[str, str]:
         if not isinstance(value, dict):
             self._problem(place, "must be an object of strings")
@@ -248,7 +244,7 @@ class _Reader:
         self,
         place: str,
         value: object,
-        is_valid: Callable[[str], bool],
+        is_valid: Callable[[str], object],
         otherwise: str = "contains invalid characters, or is empty",
     ) -> str:
         """Returns a string with its variables put in; adds to the problems what can't be used."""
@@ -298,9 +294,6 @@ class _Reader:
 
     def _problem(self, place: str, what: str) -> None:
         self.problems.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{what}.")
-
-
-_HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

@@ -42,10 +42,9 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from bot.backoff import Backoff
 from bot.clock import Clock
 from bot.core.calls import CallResult, CallState
-from bot.errors import trace_of
+from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import (
     CALL_LOST,
@@ -425,7 +424,6 @@ async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIt
 EXIT_WITHIN_S = 0.7
 """How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""
 KILLED_WITHIN_S = 0.5
-POLL_S = 0.01
 
 Incoming = SessionMessage | Exception
 """What the SDK's sessions read. Only messages come from here."""
@@ -541,7 +539,7 @@ async def _has_ended(process: Process, within_s: float) -> bool:
     # Not process.wait(), which also waits until the pipes are closed.
     with anyio.move_on_after(within_s):
         while process.returncode is None:  # noqa: ASYNC110
-            await anyio.sleep(POLL_S)
+            await anyio.sleep(0.01)
     return process.returncode is not None
 
 
@@ -549,10 +547,6 @@ def _signal(process: Process, number: signal.Signals) -> None:
     """Sends a signal to the process and its children: they share its group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-CONNECT_S = 5.0
-"""How long a TCP connection may take. Responses are bounded by the calls."""
 
 
 class ResponseTooLong(httpx2.StreamError):
@@ -578,8 +572,9 @@ def http_client(headers: Mapping[str, str], answered: Callable[[int], None]) -> 
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = _Bounded(response.stream)
 
+    # A TCP connection may take 5 s. Responses are bounded by the calls.
     client = httpx2.AsyncClient(
-        headers=dict(headers), timeout=httpx2.Timeout(CONNECT_S, read=None), event_hooks={"response": [bound]}
+        headers=dict(headers), timeout=httpx2.Timeout(5.0, read=None), event_hooks={"response": [bound]}
     )
     client.headers["accept-encoding"] = "identity"
     return client

@@ -99,13 +99,13 @@ class McpTools:
         except StoreError as error:
             log.error("MCP server %s: no tools available: %s", server.name, error)
             return []
-        offered = [self._definition(name, *agreed[name]) for name in agreed if not agreed[name][0].is_too_large]
-        return [tool for tool in offered if tool.rule.permission is not Permission.DENY]
-
-    def _definition(self, name: str, tool: ListedTool, pin: Pin) -> ToolDefinition:
-        rule = self._setup.rules.rule_for(name)
-        origins = OURS if pin.by_admin else TOOL
-        return ToolDefinition(name, tool.offered_description, tool.offered_parameters, tool.hash, origins, rule)
+        offered = []
+        for name, (tool, pin) in agreed.items():
+            rule = self._setup.rules.rule_for(name)
+            if rule.permission is not Permission.DENY and not tool.is_too_large:
+                described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
+                offered.append(ToolDefinition(*described, OURS if pin.by_admin else TOOL, rule))
+        return offered
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
         """Returns a server's tools and their pins, without those that are new or have changed since an admin agreed.

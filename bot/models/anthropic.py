@@ -18,8 +18,6 @@ from bot.models.streams import AnswerReader, Delta
 from bot.text import GrowingText, paired
 
 Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
-FETCHED_TOKENS = 10_000
-"""How much of a page the model reads."""
 _CACHED = {"type": "ephemeral"}
 _FINISH_REASONS = {
     **dict.fromkeys(("end_turn", "stop_sequence", "tool_use", "stop"), FinishReason.STOP),
@@ -333,7 +331,7 @@ def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> 
         OptionalParameter.WEB_FETCH: {
             "type": "web_fetch_20250910",
             "name": "web_fetch",
-            "max_content_tokens": FETCHED_TOKENS,
+            "max_content_tokens": 10_000,
         },
     }
     limits: dict[str, Any] = {"max_uses": MAX_SEARCHES}
@@ -345,11 +343,10 @@ def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> 
 def _cached_to_the_question(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Returns the messages with cache_control on the last block of the user's last one."""
     last = max((number for number, message in enumerate(messages) if message["role"] == "user"), default=None)
-    return [_cached(message) if number == last else message for number, message in enumerate(messages)]
-
-
-def _cached(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**message, "content": _cached_blocks(message["content"])}
+    return [
+        {**message, "content": _cached_blocks(message["content"])} if number == last else message
+        for number, message in enumerate(messages)
+    ]
 
 
 def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

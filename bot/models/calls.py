@@ -20,7 +20,7 @@ index says which call a piece belongs to. Compatible servers deviate from this:
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -120,17 +120,9 @@ def _int(literal: str) -> int:
 def _is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [member for item in level for member in _members(item)]
+        inner = (item.values() if isinstance(item, dict) else item if isinstance(item, list) else () for item in level)
+        level = [member for members in inner for member in members]
     return bool(level)
-
-
-def _members(item: Any) -> Iterable[Any]:
-    match item:
-        case dict():
-            return item.values()
-        case list():
-            return item
-    return ()
 
 
 @dataclass

@@ -83,15 +83,11 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
             await response.aclose()
             return Lookup(LookupOutcome.MODEL)
     except ProviderError as error:
-        return _lookup_of(error)
+        if error.reason is EndReason.UNEXPECTED and _ABOUT_THE_QUESTION.match(error.detail):
+            return Lookup(LookupOutcome.MODEL)
+        return Lookup(_OUTCOMES.get(error.reason, LookupOutcome.FAILED), error.detail)
     finally:
         await client.aclose()
-
-
-def _lookup_of(error: ProviderError) -> Lookup:
-    if error.reason is EndReason.UNEXPECTED and _ABOUT_THE_QUESTION.match(error.detail):
-        return Lookup(LookupOutcome.MODEL)
-    return Lookup(_OUTCOMES.get(error.reason, LookupOutcome.FAILED), error.detail)
 
 
 # Sizes of requests: https://platform.claude.com/docs/en/api/errors; caching of whole requests: .../prompt-caching.
@@ -104,7 +100,7 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
     from bot.models import anthropic
 
     host = anthropic.Host("bedrock", max_media_bytes=18_000_000, caches_requests=False, web=frozenset())
-    identity = aws(settings.region)
+    identity = aws_identity(settings.region)
     sdk = AsyncAnthropicBedrock(
         aws_region=settings.region, base_url=settings.base_url or None, **anthropic.connection()
     )
@@ -131,7 +127,7 @@ def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Clien
     # As above; this SDK doesn't tell the key that it has read.
     key = os.environ.get("AWS_BEARER_TOKEN_BEDROCK", "")
     if not key:
-        api.prepare = aws(settings.region).find
+        api.prepare = aws_identity(settings.region).find
     return _Client(api, sdk.close, key)
 
 
@@ -141,7 +137,7 @@ def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
 
     from bot.models import anthropic
 
-    identity = google()
+    identity = google_identity()
     web = frozenset({OptionalParameter.WEB_SEARCH})
     host = anthropic.Host("vertex", max_media_bytes=28_000_000, caches_requests=False, web=web)
     sdk = AsyncAnthropicVertex(
@@ -245,7 +241,7 @@ class Entra:
         await self._credential.close()
 
 
-def aws(region: str) -> Blocking:
+def aws_identity(region: str) -> Blocking:
     """Returns the identity at AWS, for requests to a region."""
     session: Any = None
     is_absent = False
@@ -266,7 +262,7 @@ def aws(region: str) -> Blocking:
     return Blocking(find)
 
 
-def google() -> Blocking:
+def google_identity() -> Blocking:
     """Returns the identity at Google; find() returns credentials for the SDK."""
     found: list[Any] = []
 

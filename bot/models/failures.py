@@ -120,8 +120,6 @@ _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
 # its session's token.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}|(?<=security-token:)\S+|\beyJ[\w-]{8,}(?:\.[\w-]+)*")
-_DETAIL_CHARACTERS = 300
-_MAX_PROBLEMS = 5
 # Groq: the model wrote a call that can't be parsed. It seldom does so twice.
 _PASSING_CODES = {"tool_use_failed"}
 _SERVERS_STATUSES = {408, 409, 424}
@@ -188,7 +186,7 @@ class RequestAttempt:
 
     def _clean(self, detail: str) -> str:
         clean = detail.replace(self._api_key, "[key]") if self._api_key else detail
-        return _KEY_SHAPED.sub("[key]", paired(clean))[:_DETAIL_CHARACTERS]
+        return _KEY_SHAPED.sub("[key]", paired(clean))[:300]
 
     def reported(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
@@ -198,7 +196,11 @@ class RequestAttempt:
         failure = _failure(codes, message, status)
         needed = self._needed if failure is EndReason.BAD_KEY else ""
         detail = " ".join(str(part) for part in (needed, status, *codes, self._unquoted(message)) if part)
-        may_pass = _may_pass(failure, codes, headers or {})
+        # A vendor that says whether the same request may succeed soon is believed.
+        told = (headers or {}).get("x-should-retry")
+        may_pass = failure.may_pass or not _PASSING_CODES.isdisjoint(codes)
+        if told in ("true", "false"):
+            may_pass = told == "true"
         names_files = failure is EndReason.SERVER_ERROR and _NAMES_FILES.search(message) is not None
         return ProviderError(
             failure,
@@ -286,7 +288,7 @@ def _mistrals_detail(detail: object) -> str:
     """Returns what was wrong and where. What stood there may be a user's text, and is left out."""
     if not isinstance(detail, list):
         return detail if isinstance(detail, str) else ""
-    problems = [problem for problem in detail[:_MAX_PROBLEMS] if isinstance(problem, dict)]
+    problems = [problem for problem in detail[:5] if isinstance(problem, dict)]
     places = [problem["loc"] if isinstance(problem.get("loc"), list) else [] for problem in problems]
     return "; ".join(
         f"{'.'.join(map(str, place))} {problem.get('msg') or ''}".strip()
@@ -323,14 +325,6 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     else:
         is_servers = not any("invalid" in code for code in codes)
     return EndReason.SERVER_ERROR if is_servers else EndReason.UNEXPECTED
-
-
-def _may_pass(failure: EndReason, codes: Sequence[str], headers: Mapping[str, str]) -> bool:
-    """Returns whether the same request may succeed soon. A vendor that says so is believed."""
-    told = headers.get("x-should-retry")
-    if told in ("true", "false"):
-        return told == "true"
-    return failure.may_pass or not _PASSING_CODES.isdisjoint(codes)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -396,7 +390,10 @@ async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Looku
         with RequestAttempt(name, api_key):
             answer = await _answer(sdk.models.retrieve(name))
             if not isinstance(answer, ErrorResponse):
-                return read(answer) if _is_model(answer) else Lookup(LookupOutcome.NOT_THE_API, _kind_of(answer))
+                if isinstance(getattr(answer, "id", None), str):
+                    return read(answer)
+                came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
+                return Lookup(LookupOutcome.NOT_THE_API, came)
             if answer.status not in _NO_SUCH_REQUEST:
                 return _refused(answer)
             if _says_no_model(answer.body):
@@ -453,14 +450,6 @@ def day_of(value: object) -> date | None:
         return date.fromisoformat(str(value)[:10])
     except ValueError:
         return None
-
-
-def _is_model(answer: Any) -> bool:
-    return isinstance(getattr(answer, "id", None), str)
-
-
-def _kind_of(answer: object) -> str:
-    return "a web page" if isinstance(answer, str) else "JSON that isn't a model"
 
 
 def _says_no_model(body: object) -> bool:

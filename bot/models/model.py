@@ -45,9 +45,8 @@ from bot.models.setup import (
     RequestOptions,
     is_bad_request,
     is_no_such_api,
-    may_mean_effort,
-    names_effort,
     refused_parameters,
+    refuses_effort,
 )
 from bot.models.streams import (
     AWS_EVENTS,
@@ -106,7 +105,6 @@ class Models(Protocol):
 
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
-_DRAIN_S = 0.1
 REST_S = 10.0
 """How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
 _FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
@@ -114,7 +112,6 @@ _PRICE_OF_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WI
 """What a model that refuses tools is asked without, for all or for a part of what it can do."""
 LEVELS_WITHIN_S = 2.0
 """How long a vendor may take to say which levels of effort a model takes. The first answer that needs one waits."""
-MAX_BLANK_BYTES = 4096
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 """What may stand before JSON and events: a byte order mark and whitespace."""
 _STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
@@ -129,14 +126,6 @@ LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
 def tls() -> ssl.SSLContext:
     """Returns the trusted certificates, loaded once: loading takes longer than the rest of a client's setup."""
     return httpx2.create_ssl_context()
-
-
-async def _nothing() -> None:
-    pass
-
-
-async def _unknown_levels(model: str) -> EffortLevels:
-    return EffortLevels()
 
 
 class Api(ABC):
@@ -156,9 +145,9 @@ class Api(ABC):
         """
         self.vendor = vendor
         """Only its own opaque items are sent back: another vendor's may be encrypted for that one."""
-        self.prepare: Callable[[], Awaitable[object]] = _nothing
+        self.prepare: Callable[[], Awaitable[object]] | None = None
         """What has to be done before each request."""
-        self.effort_levels: Callable[[str], Awaitable[EffortLevels]] = _unknown_levels
+        self.effort_levels: Callable[[str], Awaitable[EffortLevels]] | None = None
         """Returns which levels of effort a model takes, where the vendor tells."""
         self._create = create
         self._options = options
@@ -175,7 +164,8 @@ class Api(ABC):
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
-        await self.prepare()
+        if self.prepare:
+            await self.prepare()
         response: httpx2.Response = (await self._create(**body)).http_response
         return response
 
@@ -255,7 +245,9 @@ class VendorModel:
 
         An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
         """
-        with RequestAttempt(self.model, self._api_key, _private_texts(prompt), self._access) as attempt:
+        parts = [part for turn in prompt.turns for part in turn.parts]
+        texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
+        with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
             answered = await self._send(prompt)
             reader = answered.api.reader(attempt, answered.prompt, answered.parameters)
             has_text = False
@@ -313,8 +305,7 @@ class VendorModel:
                 response = await api.post(api.request(self._name, prompt, parameters, effort))
             except Exception as error:
                 named = refused_parameters(parameters, error)
-                may_mean = not named and api is self._api and may_mean_effort(error)
-                means_effort = effort and (names_effort(error) or may_mean)
+                means_effort = effort and refuses_effort(error, is_likely=not named and api is self._api)
                 # Not every server names tools in its refusal.
                 is_unclear = is_bad_request(error) and not (named or means_effort)
                 bare = _without_dispensable(prompt)
@@ -327,7 +318,8 @@ class VendorModel:
                     api = api.other
                 elif means_effort:
                     levels = levels.without(effort, error)
-                    self._log_refused_effort(effort, levels.level(prompt.effort))
+                    nearest = levels.level(prompt.effort) or "the model's default"
+                    log.info("%s: effort %s refused, asking again with %s", self.model, effort, nearest)
                 elif named:
                     refused |= named
                     self._log_refused(named)
@@ -346,17 +338,15 @@ class VendorModel:
 
     async def _known_levels(self, prompt: Prompt) -> EffortLevels:
         """Returns which levels of effort the model takes. The vendor is asked once, when an answer needs one."""
-        if self._levels is not None or prompt.effort is Effort.NORMAL:
+        ask = self._api.effort_levels
+        if self._levels is not None or prompt.effort is Effort.NORMAL or ask is None:
             return self._levels or EffortLevels()
         try:
             async with asyncio.timeout(LEVELS_WITHIN_S):
-                return await self._api.effort_levels(self._name)
+                return await ask(self._name)
         except Exception as error:
             log.info("%s: levels of effort not known: %s", self.model, type(error).__name__)
             return EffortLevels()
-
-    def _log_refused_effort(self, effort: str, nearest: str) -> None:
-        log.info("%s: effort %s refused, asking again with %s", self.model, effort, nearest or "the model's default")
 
     def _log_refused(self, refused: Collection[OptionalParameter]) -> None:
         names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
@@ -396,12 +386,6 @@ def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
     return own or neutral
 
 
-def _private_texts(prompt: Prompt) -> list[str]:
-    """Returns the texts that a vendor's error must not quote."""
-    parts = [part for turn in prompt.turns for part in turn.parts]
-    return [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
-
-
 async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
     """Yields `deltas` with their text in a form that UTF-8 can encode."""
     pairing = Pairing()
@@ -422,12 +406,14 @@ async def _read(
     body: AsyncIterator[bytes] = response.aiter_bytes()
     if media_type == "application/json":
         # Also the answer of a server that cannot stream, or an error under a status of 200; but some call streams so.
-        beginning = await _beginning(body)
+        beginning, body = await _peeked(body)
         if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
-            for delta in _read_whole(reader, json.loads(beginning + await _rest(body))):
-                yield delta
+            known = len(reader.beside_text)
+            if text := reader.read_response(json.loads(await _whole(body))):
+                yield text
+            for found in reader.beside_text[known:]:
+                yield found
             return
-        body = _joined(beginning, body)
     events = read_aws_events(body) if media_type == AWS_EVENTS else read_events(body)
     has_events = False
     async with aclosing(_read_stream(events, reader)) as deltas:
@@ -473,17 +459,23 @@ async def _expected(events: AsyncGenerator[Any, None], reader: AnswerReader) -> 
         yield event
 
 
-async def _beginning(body: AsyncIterator[bytes]) -> bytes:
-    """Returns a body up to the first chunk that is not blank."""
+async def _peeked(body: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """Returns a body's beginning, up to the first chunk that is not blank, and all of the body."""
     beginning = b""
     async for chunk in body:
         beginning += chunk
-        if beginning.lstrip(_BLANK) or len(beginning) > MAX_BLANK_BYTES:
+        if beginning.lstrip(_BLANK) or len(beginning) > 4096:
             break
-    return beginning
+
+    async def again() -> AsyncIterator[bytes]:
+        yield beginning
+        async for chunk in body:
+            yield chunk
+
+    return beginning, again()
 
 
-async def _rest(body: AsyncIterator[bytes]) -> bytes:
+async def _whole(body: AsyncIterator[bytes]) -> bytes:
     chunks: list[bytes] = []
     read_bytes = 0
     async for chunk in body:
@@ -492,19 +484,6 @@ async def _rest(body: AsyncIterator[bytes]) -> bytes:
         if read_bytes > MAX_EVENT_BYTES:
             raise EventTooLongError
     return b"".join(chunks)
-
-
-async def _joined(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield beginning
-    async for chunk in rest:
-        yield chunk
-
-
-def _read_whole(reader: AnswerReader, body: Any) -> Iterator[Delta]:
-    known = len(reader.beside_text)
-    if text := reader.read_response(body):
-        yield text
-    yield from reader.beside_text[known:]
 
 
 def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
@@ -524,6 +503,6 @@ def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
 async def _drain(events: AsyncGenerator[Any, None]) -> None:
     """Reads the rest of the response if it comes at once, which keeps the connection for the next request."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_S):
+        async with asyncio.timeout(0.1):
             async for _ in events:
                 pass

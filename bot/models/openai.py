@@ -118,7 +118,11 @@ class ResponsesApi(Api):
             body["tools"] = tools
         if prompt.tools and OptionalParameter.ENCRYPTED_REASONING in parameters:
             body["include"] = ["reasoning.encrypted_content"]
-        return body | moderation_parameters(self._options.moderation)
+        if self._options.moderation is not Moderation.OFF:
+            mode = self._options.moderation.value
+            policy = {part: {"mode": mode} for part in _MODERATED}
+            body["moderation"] = {"model": "omni-moderation-latest", "policy": policy}
+        return body
 
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
@@ -566,46 +570,35 @@ def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage
     )
 
 
-MODERATION_MODEL = "omni-moderation-latest"
-_PARTS = {"input": "question", "output": "answer"}
+_MODERATED = {"input": "question", "output": "answer"}
 _CATEGORY = re.compile(r"[a-z][a-z_/-]{0,40}")
 
 
-def moderation_parameters(mode: Moderation) -> dict[str, Any]:
-    """Returns what asks for the moderation of a question and its answer, in the request for the answer.
+def judge(mode: Moderation, response: Mapping[str, Any], attempt: RequestAttempt) -> None:
+    """Logs what is flagged in a response that ended; with BLOCK, raises ProviderError if the answer must not be shown.
 
     The verdicts come with the end of a response, when all of its text has been sent. The policy "block" asks OpenAI to
     refuse what it flags, but models were seen answering all the same (agentgateway/website#960). So with BLOCK Typist
     holds an answer back until its verdicts are here, and shows it only if both are there and flag nothing.
 
     https://developers.openai.com/api/docs/guides/moderation
-    """
-    if mode is Moderation.OFF:
-        return {}
-    return {"moderation": {"model": MODERATION_MODEL, "policy": {part: {"mode": mode.value} for part in _PARTS}}}
-
-
-def judge(mode: Moderation, response: Mapping[str, Any], attempt: RequestAttempt) -> None:
-    """Logs what is flagged in a response that ended; with BLOCK, raises ProviderError if the answer must not be shown.
 
     No verdict is no permission: then the answer fails as UNEXPECTED, and the next model is asked.
     """
     if mode is Moderation.OFF:
         return
     verdicts = response.get("moderation") or {}
-    flagged = {part: _flagged(verdicts[part]) for part in _PARTS if _is_verdict(verdicts.get(part))}
+    # A moderation that failed gives an error in place of a verdict.
+    parts = {part: verdicts.get(part) for part in _MODERATED}
+    known = {part: one for part, one in parts.items() if isinstance(one, dict) and isinstance(one.get("flagged"), bool)}
+    flagged = {part: _flagged(one) for part, one in known.items()}
     for part, categories in flagged.items():
         if categories:
-            log.warning("%s: moderation flagged the %s: %s", attempt.model, _PARTS[part], ", ".join(categories))
+            log.warning("%s: moderation flagged the %s: %s", attempt.model, _MODERATED[part], ", ".join(categories))
     if mode is Moderation.BLOCK and any(flagged.values()):
         raise attempt.failed(EndReason.REFUSED, "flagged by moderation")
-    if mode is Moderation.BLOCK and len(flagged) < len(_PARTS):
+    if mode is Moderation.BLOCK and len(flagged) < len(_MODERATED):
         raise attempt.failed(EndReason.UNEXPECTED, "no verdict of the moderation")
-
-
-def _is_verdict(part: Any) -> bool:
-    """Returns whether this is a result. A moderation that failed gives an error in its place."""
-    return isinstance(part, dict) and isinstance(part.get("flagged"), bool)
 
 
 def _flagged(verdict: Mapping[str, Any]) -> list[str]:

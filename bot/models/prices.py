@@ -22,7 +22,7 @@ A tier replaces prices for requests whose whole input is above that many tokens.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 
 TOKEN_PRICES = ("input", "cached_input", "cache_write", "output")
-REQUIRED = ("input", "output")
 WEB_SEARCH_USD = Decimal(10)
 """What OpenAI and Anthropic charge for 1,000 searches."""
 
@@ -68,17 +67,9 @@ class OwnPrice:
     web_search: Decimal = WEB_SEARCH_USD
     """USD per 1,000 searches."""
 
-    def matches(self, model: str) -> bool:
-        return fnmatchcase(model, self.pattern)
-
     def __str__(self) -> str:
         """Names the models, for people who read the settings in force."""
         return self.pattern
-
-
-def own_price(prices: Iterable[OwnPrice], model: str) -> OwnPrice | None:
-    """Returns the first price whose pattern matches a model (vendor/name)."""
-    return next((price for price in prices if price.matches(model)), None)
 
 
 def parse_prices(text: str) -> tuple[OwnPrice, ...]:
@@ -100,7 +91,7 @@ def _own_price(pattern: str, values: Any) -> OwnPrice:
     if not all(pattern.partition("/")):
         raise ValueError(f"models must be named vendor/model, as in BOT_MODELS; {pattern!r} isn't one")
     usd = _prices(pattern, values, {"web_search", "tiers"})
-    if missing := [name for name in REQUIRED if name not in usd]:
+    if missing := [name for name in ("input", "output") if name not in usd]:
         raise ValueError(f"{pattern!r} needs a price for {' and '.join(missing)}, in USD per million tokens")
     web_search = usd.pop("web_search", WEB_SEARCH_USD)
     return OwnPrice(pattern, usd, _tiers(pattern, values.get("tiers", [])), web_search)
@@ -168,20 +159,17 @@ class ModelPrices:
 
     def _request_usd(self, model: str, usage: "genai_prices.Usage", at: float) -> Decimal:
         """Returns the charge for one request. Raises LookupError, ValueError."""
-        if own := own_price(self.own, model):
+        if own := next((price for price in self.own if fnmatchcase(model, price.pattern)), None):
             return _own_model_price(own).calc_price(usage)["total_price"]
-        return self._published(model, usage, datetime.fromtimestamp(at, UTC))
-
-    def _published(self, model: str, usage: "genai_prices.Usage", at: datetime) -> Decimal:
-        """Returns the charge by published prices. Raises LookupError, ValueError."""
         from genai_prices import calc_price
 
+        when = datetime.fromtimestamp(at, UTC)
         vendor, _, name = model.partition("/")
         if base_url := self.base_urls.get(vendor):
             # An address that the package doesn't know may be a gateway, whose models keep their vendor's names.
             with suppress(LookupError):
-                return calc_price(usage, name, provider_api_url=base_url, genai_request_timestamp=at).total_price
-        return calc_price(usage, name, provider_id=vendor, genai_request_timestamp=at).total_price
+                return calc_price(usage, name, provider_api_url=base_url, genai_request_timestamp=when).total_price
+        return calc_price(usage, name, provider_id=vendor, genai_request_timestamp=when).total_price
 
 
 def _usage(usage: Usage) -> "genai_prices.Usage":

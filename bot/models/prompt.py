@@ -257,7 +257,9 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
         sent = tuple(media for media in turn.media if keep(media))
         removed = [media for media in turn.media if media not in sent]
         left_out += [media.name for media in removed]
-        remarks = "".join(f"\n\n{_remark(media)}" for media in removed)
+        # A PDF's text stands in place of it, if it has one.
+        texts = (media.alternative.text if media.alternative else "" for media in removed)
+        remarks = "".join(f"\n\n{text or not_shown(media.name)}" for text, media in zip(texts, removed, strict=True))
         turns.append(replace(turn, text=turn.text + remarks, media=sent) if removed else turn)
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
 
@@ -265,12 +267,6 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
 def not_shown(name: str) -> str:
     """Returns the remark about a medium that a model can't be shown."""
     return f"(You can't be shown {name}.)"
-
-
-def _remark(media: Media) -> str:
-    """Returns what stands in place of a medium: a PDF's text, if it has one."""
-    text = media.alternative.text if media.alternative else ""
-    return text or not_shown(media.name)
 
 
 def newest_media_within(turns: Sequence[Turn], max_bytes: int) -> Collection[Media]:
@@ -303,8 +299,6 @@ IMAGE_TOKENS = 1_600
 PDF_PAGE_TOKENS = 2_000
 """The tokens of a PDF page: its text and its image."""
 PDF_PAGE_BYTES = 75_000
-RESULTS_SHARE = 5
-"""What tools return may take so many times the room of a conversation: a model compares what it has found."""
 MEASURABLE_BYTES = 300
 """Shorter prompts don't correct the estimate, because the vendor's own additions outweigh their text."""
 
@@ -365,8 +359,11 @@ def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
 
 
 def room_for_results(limit_tokens: int) -> int:
-    """Returns how many tokens of tools' results a request may have, by BOT_HISTORY_TOKENS."""
-    return RESULTS_SHARE * limit_tokens
+    """Returns how many tokens of tools' results a request may have, by BOT_HISTORY_TOKENS.
+
+    They take more room than a conversation, because a model compares what it has found.
+    """
+    return 5 * limit_tokens
 
 
 def _definition(tool: ToolDefinition) -> str:

@@ -6,7 +6,7 @@ that entry. Prices are in bot/models/prices.py. A cloud that serves a vendor's m
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -30,7 +30,6 @@ from bot.models.setup import (
 from bot.models.wrappers import PATIENCE_S, Fallback, Measured, Stall
 from bot.telemetry import OFF, Telemetry
 
-CLOSE_WITHIN_S = 0.5
 ENTRA = "a managed identity, a service principal or az login"
 """Where the library of Microsoft Entra ID finds credentials."""
 
@@ -266,33 +265,35 @@ async def open_models(
 
 def max_output_tokens(setup: ModelSetup) -> int:
     """Returns the most output tokens, thinking included, that one answer of any model in use can be billed for."""
-    vendors = {model.partition("/")[0] for model in setup.models}
-    thinks = any(VENDORS[vendor].thinks(resolved(vendor, setup)) for vendor in vendors)
+    thinks = any(entry.thinks(settings) for _, entry, settings in _in_use(setup))
     return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
 
 
 def all_take_pdfs(setup: ModelSetup) -> bool:
     """Returns whether each model in use may be sent PDFs."""
-    vendors = {model.partition("/")[0] for model in setup.models}
-    return all(VENDORS[vendor].takes_pdfs(resolved(vendor, setup)) for vendor in vendors)
+    return all(entry.takes_pdfs(settings) for _, entry, settings in _in_use(setup))
 
 
 def models_that_search(setup: ModelSetup) -> frozenset[str]:
     """Returns the models in use whose vendor searches the web for them."""
-    vendors = {model: model.partition("/")[0] for model in setup.models}
-    return frozenset(model for model, vendor in vendors.items() if VENDORS[vendor].searches(resolved(vendor, setup)))
+    return frozenset(model for model, entry, settings in _in_use(setup) if entry.searches(settings))
 
 
 def decider_settings(setup: ModelSetup) -> VendorSettings | None:
     """Returns the settings of a vendor in use that has the Decisions API, None if there is none."""
-    vendors = {vendor: resolved(vendor, setup) for vendor in {model.partition("/")[0] for model in setup.models}}
-    return next((settings for vendor, settings in vendors.items() if VENDORS[vendor].decides(settings)), None)
+    return next((settings for _, entry, settings in _in_use(setup) if entry.decides(settings)), None)
 
 
 def unmoderated_models(setup: ModelSetup) -> list[str]:
     """Returns the models in use whose questions and answers no vendor moderates."""
-    vendors = {model: model.partition("/")[0] for model in setup.models}
-    return [model for model, vendor in vendors.items() if not VENDORS[vendor].moderates(resolved(vendor, setup))]
+    return [model for model, entry, settings in _in_use(setup) if not entry.moderates(settings)]
+
+
+def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:
+    """Yields the models in use, each with its vendor's entry and settings."""
+    for model in setup.models:
+        vendor = model.partition("/")[0]
+        yield model, VENDORS[vendor], resolved(vendor, setup)
 
 
 def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
@@ -304,5 +305,5 @@ def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
 async def _close(vendor: Vendor) -> None:
     """Closes a vendor's connections within a bound: a server that hangs may never answer the end of TLS."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_WITHIN_S):
+        async with asyncio.timeout(0.5):
             await vendor.aclose()

@@ -60,13 +60,12 @@ OF_TOOLS = frozenset(
 )
 """Parameters of requests that offer tools."""
 _BAD_REQUEST = (400, 422)
-_NO_SUCH_API = (400, 403, 404, 405, 501)
 
 
 def is_no_such_api(error: Exception) -> bool:
     """Returns whether this may be how a server refuses a request to an API that it lacks."""
     response = error_response(error)
-    return response is not None and response.status in _NO_SUCH_API
+    return response is not None and response.status in (400, 403, 404, 405, 501)
 
 
 def is_bad_request(error: Exception) -> bool:
@@ -163,7 +162,6 @@ _LISTS = re.compile(
     r"(?:supported|allowed|valid|possible|permitted) values|one of|(?:should|must) be|expected|\buse\b", re.IGNORECASE
 )
 _LEVEL = re.compile(rf"\b(?:{'|'.join(LEVELS)})\b")
-_BAD_REQUEST = (400, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,27 +189,23 @@ class EffortLevels:
 
     def without(self, level: str, error: Exception) -> "EffortLevels":
         """Returns what is known once a request with this level was refused."""
-        listed = _listed_in(_words(error)) or self.listed
-        return replace(self, listed=listed, refused=self.refused | {level})
+        words = _words(error)
+        list_begins = _LISTS.search(words)
+        listed = frozenset(_LEVEL.findall(words, list_begins.end()) if list_begins else ())
+        return replace(self, listed=listed or self.listed, refused=self.refused | {level})
 
 
-def names_effort(error: Exception) -> bool:
-    """Returns whether an error of a request refuses its effort."""
-    return bool(_NAMES_EFFORT.search(_words(error)))
+def refuses_effort(error: Exception, *, is_likely: bool) -> bool:
+    """Returns whether an error of a request refuses its effort.
 
-
-def may_mean_effort(error: Exception) -> bool:
-    """Returns whether an error may refuse the effort, which only a request without it can show."""
-    return bool(_MAY_MEAN_EFFORT.search(_words(error)))
+    `is_likely`: nothing else explains the error. Then words count that may mean the effort, which only a request
+    without it can show.
+    """
+    words = _words(error)
+    return bool(_NAMES_EFFORT.search(words) or (is_likely and _MAY_MEAN_EFFORT.search(words)))
 
 
 def _words(error: Exception) -> str:
     """Returns what a server says of a bad request; "" for any other error."""
     response = error_response(error)
     return str(response.body) if response and response.status in _BAD_REQUEST else ""
-
-
-def _listed_in(words: str) -> frozenset[str] | None:
-    """Returns the levels that a refusal lists; None if it lists none."""
-    begin = _LISTS.search(words)
-    return frozenset(_LEVEL.findall(words, begin.end())) or None if begin else None

@@ -142,15 +142,11 @@ async def read_aws_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, N
         for message in buffer:
             body = json.loads(message.payload or b"{}")
             if message.headers.get(":message-type") != "event":
-                yield _failure(message.headers, body)
+                code = message.headers.get(":exception-type") or message.headers.get(":error-code")
+                said = body.get("message") or message.headers.get(":error-message")
+                yield {"type": "error", "error": {"type": code, "message": said}}
             elif "bytes" in body:
                 yield json.loads(b64decode(body["bytes"]))
-
-
-def _failure(headers: Mapping[str, Any], body: Any) -> Any:
-    code = headers.get(":exception-type") or headers.get(":error-code")
-    message = body.get("message") or headers.get(":error-message")
-    return {"type": "error", "error": {"type": code, "message": message}}
 
 
 class TextParts:

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from bot.backoff import Backoff
 from bot.clock import Clock
-from bot.errors import EndReason, ProviderError
+from bot.errors import Backoff, EndReason, ProviderError
 from bot.models.events import SIGNS_OF_WORK, Completion, Opaque, Retrying, Searching, StreamEvent, Thinking
 from bot.models.model import Provider
 from bot.models.prompt import Prompt

@@ -5,9 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from bot.backoff import Backoff
 from bot.clock import Clock
-from bot.errors import SlackSetupError, StoreError, TypistError, trace_of
+from bot.errors import Backoff, SlackSetupError, StoreError, TypistError, trace_of
 
 BACKOFF = Backoff(0.5, 5.0)
 T = TypeVar("T")

@@ -32,7 +32,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from bot.backoff import Backoff
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
@@ -43,7 +42,7 @@ from bot.core.job import MessageQuestion, QuotedMessage, direct_message_of, reac
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import SLACKS_OWN
-from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError
+from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices

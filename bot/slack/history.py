@@ -336,9 +336,10 @@ class ChannelReader:
             return CallResult.failed(TOO_MANY_CALLS)
         page = await self._read(question, wanted, until)
         log.info("channel read for message %s: messages=%d cut=%s", question.ts, len(page.messages), page.is_cut)
-        if not page.messages:
-            return CallResult.failed(BUSY) if page.is_cut else CallResult(CallState.DONE, NOTHING_THERE)
-        return CallResult(CallState.DONE, await self._shown(question, wanted, page), may_be_stored=False)
+        if not page.messages and page.is_cut:
+            return CallResult.failed(BUSY)
+        shown = await self._shown(question, wanted, page) if page.messages else NOTHING_THERE
+        return CallResult(CallState.DONE, shown, may_be_stored=shown == NOTHING_THERE)
 
     async def _wanted(self, question: Question, arguments: Mapping[str, Any]) -> _Wanted:
         """Returns what the arguments ask for. Raises _Unusable, RateLimited and Refused."""
@@ -458,6 +459,8 @@ class ChannelReader:
             lines.append(line)
             shown_ts.append(float(message.ts))
             page_ts = message.ts
+        if not lines and not has_more:
+            return NOTHING_THERE
         lines = lines if wanted.thread_ts else lines[::-1]
         oldest = local_time(min(shown_ts, default=float(question.ts)), zone)
         counted = f"{len(lines)} {'message' if len(lines) == 1 else 'messages'}"

@@ -24,9 +24,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.backoff import Backoff
 from bot.clock import Clock
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import Backoff, RateLimited, Refusal, Refused
 
 T = TypeVar("T")
 

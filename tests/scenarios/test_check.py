@@ -22,12 +22,10 @@ import pytest
 import pytest_asyncio
 
 from bot import isolation, settings
-from bot.checks import database as store_checks
-from bot.checks import mcp as mcp_checks
-from bot.checks import runner as setup_checks
+from bot.checks import models as model_checks
+from bot.checks import report as all_checks
 from bot.checks import slack as slack_checks
-from bot.checks.report import Check, CheckReport, CheckStatus, ok
-from bot.checks.runner import Step, run_checks
+from bot.checks.report import Check, CheckReport, CheckStatus, Step, ok, run_checks
 from bot.cli.check import checked
 from bot.errors import SettingsError
 from bot.slack.manifest import app_manifest
@@ -95,11 +93,10 @@ def patient(never: bool) -> Iterator[None]:
     """Waits longer than an operator would, because the machine may be busy, or a moment for what never comes."""
     hello_s, all_s = (1.0, 2.0) if never else (40.0, 60.0)
     with pytest.MonkeyPatch.context() as hurry:
-        hurry.setattr(slack_checks, "HELLO_WITHIN_S", hello_s)
-        hurry.setattr(slack_checks, "EVENT_WITHIN_S", hello_s)
-        hurry.setattr(setup_checks, "WITHIN_S", all_s)
+        hurry.setattr(slack_checks, "ANSWER_WITHIN_S", hello_s)
+        hurry.setattr(all_checks, "WITHIN_S", all_s)
         if never:
-            hurry.setattr(mcp_checks, "WITHIN_S", hello_s)
+            hurry.setattr(model_checks, "MCP_WITHIN_S", hello_s)
         yield
 
 
@@ -798,7 +795,7 @@ async def test_a_file_is_not_created(tmp_path: Path) -> None:
 
 
 async def test_a_database_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_checks, "WITHIN_S", 0.3)
+    monkeypatch.setattr(model_checks, "ANSWER_WITHIN_S", 0.3)
     with socket.socket() as standing_still:
         standing_still.bind(("127.0.0.1", 0))
         standing_still.listen()
@@ -853,7 +850,7 @@ async def test_an_interrupted_probe_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup_checks, "WITHIN_S", 0.05)
+    monkeypatch.setattr(all_checks, "WITHIN_S", 0.05)
 
     async def surprising() -> Check:
         raise RuntimeError(f"with {KEY}")

@@ -278,7 +278,7 @@ async def test_page_with_nothing_but_slacks_own_notices_has_no_message(stage: Re
     await stage.sandbox.notice("ada", "Typist was installed.")
     ts = await stage.sandbox.say("ada", dm, "catch me up")
     question = Question(ThreadKey(stage.sandbox.team_id, dm, None), ts, "U0ADA", "")
-    assert (await stage.read(question)).text == channel_reader.NOTHING_THERE
+    assert (await stage.read(question)).text == history.NOTHING_THERE
 
 
 async def test_link_to_a_channel_that_the_bot_left_is_not_followed(stage: ReaderStage) -> None:

@@ -6,8 +6,7 @@ from typing import Unpack
 
 import pytest
 
-from bot.backoff import Backoff
-from bot.errors import RateLimited, Refusal, Refused, TypistError
+from bot.errors import Backoff, RateLimited, Refusal, Refused, TypistError
 from bot.slack import retry
 from bot.slack.client import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S, SlackClient, new_session
 from bot.slack.retry import NO_FAILURES, Failures, Retrying, RetryPolicy

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.backoff import Backoff
 from bot.clock import Clock
+from bot.errors import Backoff
 from bot.store.engine import SAID, answered_within, channel, connection_arguments, lock_key, said_by
 
 SELF_TEST_S = 2.0
