@@ -626,7 +626,7 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 class CarrierKind(StrEnum):
     """What a reply, or a page of it, travels by."""
 
-    EDITS = "edits"
+    EDITS = "edit"
     STREAM = "stream"
 
 
@@ -650,15 +650,6 @@ class CarrierRoom:
         return self.gap_s * (2 * self.live + 1) / (2 * (self.live + 1))
 
 
-class CarrierSetting(StrEnum):
-    """What may carry replies. Only tests and benchmarks choose other than AUTO."""
-
-    AUTO = "auto"
-    EDIT = "edit"
-    STREAM = "stream"
-    """A stream wherever one can start."""
-
-
 def may_be_streamed(question: Question, *, is_alone: bool) -> bool:
     """Returns whether Slack lets a stream answer a question, and all of its readers see the stream grow.
 
@@ -676,15 +667,16 @@ def choose_carrier(
     spare_starts: int,
     spare_stops: int,
     has_stop: bool = False,
-    setting: CarrierSetting = CarrierSetting.AUTO,
+    forced: CarrierKind | None = None,
 ) -> CarrierKind:
     """Returns what carries a reply that begins now and may be streamed.
 
-    `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread.
+    `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread. `forced`:
+    the carrier that a test or benchmark wants; a stream carries only if one can start.
     """
-    if setting is CarrierSetting.EDIT or spare_starts <= 0 or spare_stops <= 0:
+    if forced is CarrierKind.EDITS or spare_starts <= 0 or spare_stops <= 0:
         return CarrierKind.EDITS
-    if setting is CarrierSetting.STREAM:
-        return CarrierKind.STREAM
+    if forced:
+        return forced
     gain_s = edits.marginal_staleness_s - appends.marginal_staleness_s
     return CarrierKind.STREAM if gain_s > 0 or (has_stop and gain_s == 0) else CarrierKind.EDITS

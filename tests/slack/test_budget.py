@@ -26,7 +26,6 @@ from bot.core.pacing import (
     USUAL_LIFE_S,
     WINDOW_S,
     CarrierKind,
-    CarrierSetting,
     Learned,
     Urgency,
 )
@@ -182,7 +181,7 @@ NOW = 1_000.0
 STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
 EDITED: list[str] = [REPLIES]
 STARTING, OPEN = [STARTS, APPENDS, STOPS], [APPENDS, STOPS]
-AUTO, STREAM = CarrierSetting.AUTO, CarrierSetting.STREAM
+AUTO, STREAM = None, CarrierKind.STREAM
 
 
 @pytest.fixture
@@ -201,7 +200,7 @@ def send(budget: RateBudget, method: str, calls: int) -> None:
         budget.answered(method)
 
 
-def carrier(budget: RateBudget, setting: CarrierSetting) -> CarrierKind:
+def carrier(budget: RateBudget, setting: CarrierKind | None) -> CarrierKind:
     """Returns what carries the reply "a"."""
     chosen = chosen_carrier(budget, "a", setting, NOW, has_stop=False)
     return CarrierKind.STREAM if isinstance(chosen, Stream) else CarrierKind.EDITS
@@ -301,7 +300,7 @@ def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
     send(budget, STARTS, started)
     budget.opened("a")
     assert carrier(budget, STREAM) is expected
-    assert carrier(budget, CarrierSetting.EDIT) is CarrierKind.EDITS
+    assert carrier(budget, CarrierKind.EDITS) is CarrierKind.EDITS
 
 
 @pytest.mark.parametrize(
