@@ -62,10 +62,6 @@ STEP_GAP_S = 1.0
 """The same while the model uses tools, so that many quick steps cost no more than one edit a second."""
 OTHERS_MARGIN_S = 1.0
 """The same for other processes' calls, which are recorded before they leave."""
-NEWLY_UNSEEN_S = 10.0
-"""Other processes become newly unseen this long after the last report that they are unseen."""
-HELD_S = 2.0
-"""Longer than the time between two reports that others can't be seen."""
 ASK_AGAIN_S = 0.25
 """The longest that a deadline is trusted, because each call and each reply changes the pace."""
 USUAL_LIFE_S = 20.0
@@ -197,15 +193,6 @@ class RateWindow:
     def others(self, back_at: Iterable[float]) -> None:
         """Replaces the known times at which other processes' calls come back."""
         self._others_back_at = deque(sorted(back_at))
-
-    def hold_others(self, until: float) -> None:
-        """Keeps others' calls counted until then, because they may be using what comes back."""
-        self._others_back_at = deque(max(back_at, until) for back_at in self._others_back_at)
-
-    def reserve(self, now: float, calls: int) -> None:
-        """Counts so many free calls as used by others, evenly over the last minute."""
-        returns = [now + WINDOW_S * (i + 1) / calls for i in range(calls)]
-        self.others([*self._others_back_at, *returns])
 
     def fill(self, now: float, since: float) -> None:
         """Counts every free call as used by somebody else, evenly over the minute before `since`."""
@@ -392,7 +379,6 @@ class Pacer:
         self._others_opened_at: list[float] = []
         self._others_newest = -math.inf
         self._edited_at: dict[Hashable, float] = {}
-        self._unseen_at = -math.inf
         self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
         self._not_before = -math.inf
         self._asked = 0.0
@@ -519,17 +505,6 @@ class Pacer:
         if newest > self._others_newest + AT_ONCE_S:
             self._others_newest = newest
             self._learn_of_a_question(now)
-
-    def unseen(self, now: float) -> None:
-        """Notes that other processes can't be seen. They keep the calls they have and their share of the free ones.
-
-        Call it at least once a second while that lasts.
-        """
-        if self._others_opened_at and now >= self._unseen_at + NEWLY_UNSEEN_S:
-            share = len(self._others_opened_at) / self.live
-            self._window.reserve(now, math.ceil(max(0, self._window.free(now)) * share))
-        self._unseen_at = now
-        self._window.hold_others(now + HELD_S)
 
     def fits(self, now: float) -> bool:
         """Returns whether the calls that were `sent` are within the budget, as far as is known."""

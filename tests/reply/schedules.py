@@ -39,7 +39,6 @@ class LoneLedger(RateLedger):
     """Until then, calls are denied without others' calls being reported."""
     requests: int = 0
     others: Others = NO_OTHERS
-    failed_at: float = -math.inf
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     learned: dict[str, Learned] = field(default_factory=dict)
 
@@ -58,7 +57,6 @@ class LoneLedger(RateLedger):
         now = asyncio.get_running_loop().time()
         self.requests += 1
         if self.is_away:
-            self.failed_at = now
             raise StoreError("The database is away.")
         used = sum(at > now - 60 for at in self.counted[method]) + len(self.others.call_ages_s)
         granted = used < calls_per_minute and now >= self.denies_until
