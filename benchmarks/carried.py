@@ -1,4 +1,4 @@
-"""Runs Typist with one carrier for all answers: `python -m benchmarks.carried edit|stream run`.
+"""Runs Typist with one carrier for all answers: `python -m benchmarks.carried edit|stream|auto run`.
 
 Typist chooses the carrier of each answer (bot/core/pacing.py). Benchmarks and tests force one.
 """
@@ -17,11 +17,11 @@ run_bot = app.run
 
 
 async def _run(carrier: str, settings: Settings, *arguments: Any, **options: Any) -> None:
-    await run_bot(replace(settings, carrier=carrier), *arguments, **options)
+    await run_bot(replace(settings, carrier=carrier.removeprefix("auto")), *arguments, **options)
 
 
 def force(carrier: str) -> None:
-    """Has this process's bot send all answers by a carrier, wherever Slack takes it: edit or stream."""
+    """Has this process's bot send all answers by a carrier, wherever Slack takes it: edit, stream, or auto for both."""
     forced: Callable[..., Any] = partial(_run, carrier)
     app.run = forced
 

@@ -32,7 +32,6 @@ from benchmarks.readers import Readers
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job
-from bot.core.pacing import CarrierSetting
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer, Freshness
@@ -153,7 +152,7 @@ async def _collector() -> AsyncIterator[str]:
 
 async def telemetry_costs() -> list[Figure]:
     """Measures what metrics and traces cost: memory, a live reply's CPU by turns, and the time of a scrape."""
-    metrics = {"BOT_METRICS": "on", "BOT_HEALTH_PORT": str(_free_port())}
+    metrics = {"BOT_HEALTH_PORT": str(_free_port())}
     async with _collector() as url:
         ways = {"off": {}, "metrics": metrics, "metrics and traces": {**metrics, "BOT_TRACES_URL": url}}
         figures = [await _idle_with(what, settings) for what, settings in ways.items()]
@@ -196,7 +195,7 @@ async def _idle_with(what: str, settings: Mapping[str, str]) -> Figure:
     ):
         await asyncio.sleep(SETTLE_S)
         shown = f"{process.memory_bytes() / 1e6:.1f} MB"
-        if "BOT_METRICS" in settings:
+        if "BOT_HEALTH_PORT" in settings:
             before_s = process.cpu_s()
             for _ in range(SCRAPES):
                 async with session.get(f"http://127.0.0.1:{settings['BOT_HEALTH_PORT']}/metrics") as response:
@@ -329,7 +328,7 @@ def _scheduler_share() -> float:
     tokens = SIMULATED_S * parsing.TOKENS_PER_S
 
     async def schedule_calls() -> None:
-        async with scheduling(carrier=CarrierSetting.AUTO) as schedule:
+        async with scheduling(carrier=None) as schedule:
             live = [await schedule.scheduler.open(Answer(job)) for job in jobs]
             for job in jobs:
                 schedule.scheduler.allow_stream(job)

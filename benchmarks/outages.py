@@ -29,7 +29,7 @@ from tests.streams.server import VendorServer
 
 AWAY_S = (600.0, 10_800.0)
 ANSWERED_WITHIN_S = 7_200.0
-"""Older questions are offered an answer: BOT_CATCH_UP_ANSWER_HOURS."""
+"""Older questions are offered an answer (services/catching_up.py)."""
 OUTAGES = 6
 QUESTIONS = (3, 10)
 """How many questions are asked in an outage, from and to."""

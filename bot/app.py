@@ -55,8 +55,8 @@ async def run(
     probes = Probes(stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(telemetry_of(settings))
-        if settings.health_port is not None:
-            await stack.enter_async_context(serving(settings.health_host, settings.health_port, probes, telemetry))
+        if settings.health_at is not None:
+            await stack.enter_async_context(serving(*settings.health_at, probes, telemetry))
         building = built(settings, probes, clock, wrap_models, tools, telemetry)
         bot = await _built_unless_stopped(building, stack, shutdown.requested)
         if bot is not None:

@@ -25,7 +25,6 @@ from dotenv.parser import Binding, parse_stream
 from bot.core.access import OPTIONAL_KINDS, UserKind
 from bot.core.calls import READ_CHANNEL, SLACK
 from bot.core.caps import Cap, parse_caps
-from bot.core.pacing import CarrierSetting
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.texts import OWN_NAMES, ModelNames
 from bot.core.triage import Engagement
@@ -134,11 +133,16 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def _address(value: str) -> str:
+def _address_and_port(value: str) -> tuple[str, int]:
+    """A port is on this machine's loopback, unless an address stands before it: 0.0.0.0:8080, [::]:8080."""
+    address, _, port = value.rpartition(":")
     try:
-        return str(ipaddress.ip_address(value))
+        host = str(ipaddress.ip_address(address.strip("[]"))) if address else "127.0.0.1"
+        return host, _whole(1, 65_535)(port)
     except ValueError:
-        raise ValueError("must be an IP address of this machine, or 0.0.0.0 or :: for all of them") from None
+        raise ValueError(
+            "must be a port from 1 to 65,535, or an IP address of this machine and a port, such as 0.0.0.0:8080"
+        ) from None
 
 
 def _on_off(value: str) -> bool:
@@ -277,8 +281,8 @@ class Settings:
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", _whole(500, 1_000_000), 16_000)
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", _whole(16, 128_000), 8_192)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
-    carrier: str = CarrierSetting.AUTO.value
-    """No variable sets it: tests and benchmarks force a carrier."""
+    carrier: str = ""
+    """No variable sets it: tests and benchmarks force `edit` or `stream`. Typist chooses for each reply."""
     done_mention_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: WebSearch | None = _setting("BOT_WEB_SEARCH", parse_web_search, None)
@@ -288,7 +292,6 @@ class Settings:
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", _whole(0, 168), 12)
-    catch_up_answer_hours: int = _setting("BOT_CATCH_UP_ANSWER_HOURS", _whole(0, 168), 2)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
     allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _users, frozenset())
@@ -300,9 +303,8 @@ class Settings:
     prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", _whole(1, 10_000), 3)
     drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
-    health_host: str = _setting("BOT_HEALTH_HOST", _address, "127.0.0.1")
-    health_port: int | None = _setting("BOT_HEALTH_PORT", _whole(1, 65_535), None)
-    metrics: bool = _setting("BOT_METRICS", _on_off, False)
+    health_at: tuple[str, int] | None = _setting("BOT_HEALTH_PORT", _address_and_port, None)
+    """An address of this machine, and a port."""
     traces_url: str = _setting("BOT_TRACES_URL", _url)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
     log_format: str = _setting("BOT_LOG_FORMAT", _one_of("text", "json"), "text")
@@ -391,7 +393,9 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     mcp = _mcp(values.get("mcp_config"), env, problems)
     names = ModelNames(_parsed(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
-    problems += [*missing_access(settings), *_contradictions(settings), *_untold(settings)]
+    problems += [*missing_access(settings), *_contradictions(settings)]
+    if settings.traces_url and not has_telemetry():
+        problems.append(f"BOT_TRACES_URL needs the extra telemetry. Install it: {install_command('telemetry')}")
     if needs_slack:
         problems += [
             f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env."
@@ -461,6 +465,11 @@ def _mcp(path: str | None, env: Mapping[str, str], problems: list[str]) -> McpSe
     except SettingsError as error:
         problems += error.problems
         return McpSetup()
+
+
+def has_telemetry() -> bool:
+    """Returns whether metrics and traces can be recorded: the extra telemetry is installed."""
+    return _is_installed("opentelemetry.sdk")
 
 
 def _is_installed(module: str) -> bool:
@@ -557,10 +566,11 @@ def _shown(variable: str, value: object) -> str:
             return "on" if value else "off"
         case WebSearch():
             return ", ".join(value.allowed_domains) or "on"
-        case frozenset():
-            return ", ".join(sorted(map(str, value)))
-        case tuple():
-            return ", ".join(map(str, value))
+        case (str(host), int(port)):
+            return f"{host}:{port}"
+        case frozenset() | tuple():
+            parts = map(str, value)
+            return ", ".join(sorted(parts) if isinstance(value, frozenset) else parts)
     return str(value)
 
 
@@ -643,17 +653,6 @@ def _contradictions(settings: Settings) -> list[str]:
             "Add its price to the file of BOT_PRICES, or set a limit in tokens in BOT_CAPS."
             for model in unpriced_models(settings)
         ]
-    return problems
-
-
-def _untold(settings: Settings) -> list[str]:
-    """Returns what is missing for metrics and traces."""
-    problems = []
-    if settings.metrics and settings.health_port is None:
-        problems.append("BOT_METRICS is on, and needs a port. Set BOT_HEALTH_PORT.")
-    variable = "BOT_METRICS" if settings.metrics else "BOT_TRACES_URL" if settings.traces_url else ""
-    if variable and not _is_installed("opentelemetry.sdk"):
-        problems.append(f"{variable} needs the extra telemetry. Install it: {install_command('telemetry')}")
     return problems
 
 

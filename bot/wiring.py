@@ -23,7 +23,7 @@ from bot.core import texts
 from bot.core.access import AccessRules
 from bot.core.calls import READ_CHANNEL, SLACK
 from bot.core.channel_settings import DefaultSettings
-from bot.core.pacing import CarrierSetting
+from bot.core.pacing import CarrierKind
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.models.model import Models
 from bot.models.prompt import TokenEstimate, WebSearch, room_for_results
@@ -54,7 +54,15 @@ from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts,
 from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals
 from bot.services.welcome import Welcome
 from bot.services.worker import Worker
-from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use, unpriced_models
+from bot.settings import (
+    Settings,
+    has_telemetry,
+    model_prices,
+    model_setup,
+    models_in_use,
+    system_prompt_in_use,
+    unpriced_models,
+)
 from bot.slack.client import SlackClient, app_credential, bot_credential, new_session
 from bot.slack.socket import Sockets
 from bot.store import Stores
@@ -134,7 +142,7 @@ async def built(
             ledger=stores.rate_ledger,
             worker_queue=stores.worker_queue,
             clock=stores.clock,
-            carrier=CarrierSetting(settings.carrier),
+            carrier=CarrierKind(settings.carrier) if settings.carrier else None,
             scopes=installation.scopes,
             token_refused=lambda: bot_token.refused,
         )
@@ -156,8 +164,7 @@ async def built(
         probes.live = lambda: worker.live
         probes.queued = stores.question_queue.count_queued
         watch: Loop = partial(bot_token.watch, client.identity)
-        hours = settings.catch_up_hours, settings.catch_up_answer_hours
-        catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, *hours)
+        catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
         loops = (*_loops(parts, worker, outbox, client), watch, catching_up.run)
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
 
@@ -190,14 +197,15 @@ async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"
 
 @contextmanager
 def telemetry_of(settings: Settings) -> Iterator[Telemetry]:
-    """Yields what records metrics and traces, if they are on."""
-    if not (settings.metrics or settings.traces_url):
+    """Yields what records metrics, if a port serves them, and traces; without the SDK, nothing is recorded."""
+    with_metrics = settings.health_at is not None and has_telemetry()
+    if not (with_metrics or settings.traces_url):
         yield OFF
         return
     # Only now: it imports OpenTelemetry's SDK.
     from bot.telemetry_sdk import opened
 
-    with opened(with_metrics=settings.metrics, traces_url=settings.traces_url) as telemetry:
+    with opened(with_metrics=with_metrics, traces_url=settings.traces_url) as telemetry:
         yield telemetry
 
 

@@ -99,7 +99,8 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
         try:
             await _in_time(questions.open(invocation, message_of_shortcut(shortcut, commands.workspace.me.team_id)))
         except (TypistError, TimeoutError) as error:
-            await commands.tell(invocation.response_url, CommandResponse(_sentence(error)))
+            response = CommandResponse(_sentence(error))
+            await commands.workspace.surfaces.respond_to_command(invocation.response_url, response)
         await ack()
 
     async def on_settings(ack: AsyncAck, body: Mapping[str, Any]) -> None:

@@ -84,8 +84,9 @@ class TestKubernetes:
         probes = [container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
         ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
         env = container_env()
-        assert {ports[probe["port"]] for probe in probes} == {env["BOT_HEALTH_PORT"]}
-        async with serving(env["BOT_HEALTH_HOST"], 0, WELL) as port, aiohttp.ClientSession() as session:
+        host, _, set_port = env["BOT_HEALTH_PORT"].rpartition(":")
+        assert {ports[probe["port"]] for probe in probes} == {set_port}
+        async with serving(host, 0, WELL) as port, aiohttp.ClientSession() as session:
             for probe in probes:
                 async with session.get(f"http://127.0.0.2:{port}{probe['path']}") as response:
                     assert response.status == 200
@@ -116,7 +117,7 @@ def test_deployments_set_only_settings_that_exist() -> None:
     of_unit = unit()["Environment"].partition("=")[0]
     named = {*compose, *container_env(), *of_image, of_unit} - {"PATH"}
     assert named <= set(variables())
-    assert len(named) > 2
+    assert len(named) >= 2
 
 
 def test_each_deployment_waits_until_typist_has_ended() -> None:

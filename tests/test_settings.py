@@ -19,6 +19,7 @@ from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings
 from bot.settings import Settings, install_command
+from bot.wiring import telemetry_of
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 SLACK = {"SLACK_BOT_TOKEN": "xoxb-secret-1", "SLACK_APP_TOKEN": "xapp-secret-2"}
@@ -42,8 +43,9 @@ PROBLEMS = {
     ),
     "not a number": ({"BOT_HISTORY_TOKENS": "many"}, ["BOT_HISTORY_TOKENS must be a whole number"]),
     "a number out of range": ({"BOT_STALL_TIMEOUT_S": "0"}, ["from 1 to 3,600"]),
-    "a port out of range": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT must be a whole number", "to 65,535"]),
-    "a host that is no address": ({"BOT_HEALTH_HOST": "localhost"}, ["BOT_HEALTH_HOST must be an IP address"]),
+    "a port out of range": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT must be a port from 1 to 65,535"]),
+    "a host that is no address": ({"BOT_HEALTH_PORT": "localhost:80"}, ["or an IP address of this machine and a port"]),
+    "an address without a port": ({"BOT_HEALTH_PORT": "0.0.0.0"}, ["such as 0.0.0.0:8080"]),
     "not one of the choices": ({"BOT_OPENAI_API": "rest"}, ["BOT_OPENAI_API must be one of auto, responses, chat"]),
     "neither on nor off": ({"BOT_WELCOME": "yes"}, ["BOT_WELCOME must be one of on, off"]),
     "a model without a vendor": (
@@ -87,7 +89,6 @@ PROBLEMS = {
         {"BOT_ALLOW_CHANNELS": "#general"},
         ["list of channel IDs such as C0123ABCD", "'#general' isn't one"],
     ),
-    "metrics without a port": ({"BOT_METRICS": "on"}, ["BOT_METRICS is on, and needs a port. Set BOT_HEALTH_PORT."]),
     "an unknown kind of user": (
         {"BOT_ALLOW_ALSO": "strangers"},
         ["BOT_ALLOW_ALSO must be a comma-separated list of guests, external, bots; 'strangers' isn't one."],
@@ -435,14 +436,30 @@ def test_command_for_an_extra_installs_its_packages_and_never_typist_again(extra
     assert {Requirement(package) for package in packages} == {Requirement(package) for package in declared}
 
 
-@pytest.mark.parametrize(
-    "env", [{"BOT_METRICS": "on", "BOT_HEALTH_PORT": "8080"}, {"BOT_TRACES_URL": "http://127.0.0.1:4318/v1/traces"}]
-)
-def test_metrics_and_traces_need_their_extra(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_need_their_extra_and_the_port_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {"BOT_TRACES_URL": "http://127.0.0.1:4318/v1/traces"}
     assert settings.read(env)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=rf"{next(iter(env))} needs the extra telemetry. Install it: pip install "):
+    with pytest.raises(SettingsError, match=r"BOT_TRACES_URL needs the extra telemetry. Install it: pip install "):
         settings.read(env)
+    assert not settings.has_telemetry()
+    with telemetry_of(settings.read({"BOT_HEALTH_PORT": "8080"})) as telemetry:
+        assert telemetry.scrape is None
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        ("8080", ("127.0.0.1", 8080)),
+        ("0.0.0.0:8080", ("0.0.0.0", 8080)),
+        ("[::]:80", ("::", 80)),
+        ("::1:9", ("::1", 9)),
+    ],
+)
+def test_port_is_on_the_loopback_unless_an_address_stands_before_it(value: str, at: tuple[str, int]) -> None:
+    ours = settings.read({"BOT_HEALTH_PORT": value})
+    assert ours.health_at == at
+    assert settings.in_force(ours) == {"BOT_HEALTH_PORT": f"{at[0]}:{at[1]}"}
 
 
 def test_address_of_traces_is_shown_without_its_password() -> None:

@@ -122,9 +122,9 @@ def _health(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot.services import operations
 
-    if ours.health_port is None:
+    if ours.health_at is None:
         raise SettingsError(["BOT_HEALTH_PORT is not set. Set it to the same port for the bot and for this command."])
-    is_ready, body = operations.ask(ours.health_host, ours.health_port)
+    is_ready, body = operations.ask(*ours.health_at)
     print(body)
     return 0 if is_ready else EXIT_FAILED
 

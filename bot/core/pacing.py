@@ -62,10 +62,6 @@ STEP_GAP_S = 1.0
 """The same while the model uses tools, so that many quick steps cost no more than one edit a second."""
 OTHERS_MARGIN_S = 1.0
 """The same for other processes' calls, which are recorded before they leave."""
-NEWLY_UNSEEN_S = 10.0
-"""Other processes become newly unseen this long after the last report that they are unseen."""
-HELD_S = 2.0
-"""Longer than the time between two reports that others can't be seen."""
 ASK_AGAIN_S = 0.25
 """The longest that a deadline is trusted, because each call and each reply changes the pace."""
 USUAL_LIFE_S = 20.0
@@ -197,15 +193,6 @@ class RateWindow:
     def others(self, back_at: Iterable[float]) -> None:
         """Replaces the known times at which other processes' calls come back."""
         self._others_back_at = deque(sorted(back_at))
-
-    def hold_others(self, until: float) -> None:
-        """Keeps others' calls counted until then, because they may be using what comes back."""
-        self._others_back_at = deque(max(back_at, until) for back_at in self._others_back_at)
-
-    def reserve(self, now: float, calls: int) -> None:
-        """Counts so many free calls as used by others, evenly over the last minute."""
-        returns = [now + WINDOW_S * (i + 1) / calls for i in range(calls)]
-        self.others([*self._others_back_at, *returns])
 
     def fill(self, now: float, since: float) -> None:
         """Counts every free call as used by somebody else, evenly over the minute before `since`."""
@@ -392,7 +379,6 @@ class Pacer:
         self._others_opened_at: list[float] = []
         self._others_newest = -math.inf
         self._edited_at: dict[Hashable, float] = {}
-        self._unseen_at = -math.inf
         self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
         self._not_before = -math.inf
         self._asked = 0.0
@@ -520,17 +506,6 @@ class Pacer:
             self._others_newest = newest
             self._learn_of_a_question(now)
 
-    def unseen(self, now: float) -> None:
-        """Notes that other processes can't be seen. They keep the calls they have and their share of the free ones.
-
-        Call it at least once a second while that lasts.
-        """
-        if self._others_opened_at and now >= self._unseen_at + NEWLY_UNSEEN_S:
-            share = len(self._others_opened_at) / self.live
-            self._window.reserve(now, math.ceil(max(0, self._window.free(now)) * share))
-        self._unseen_at = now
-        self._window.hold_others(now + HELD_S)
-
     def fits(self, now: float) -> bool:
         """Returns whether the calls that were `sent` are within the budget, as far as is known."""
         return self._window.free(now) >= 0
@@ -626,7 +601,7 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 class CarrierKind(StrEnum):
     """What a reply, or a page of it, travels by."""
 
-    EDITS = "edits"
+    EDITS = "edit"
     STREAM = "stream"
 
 
@@ -650,15 +625,6 @@ class CarrierRoom:
         return self.gap_s * (2 * self.live + 1) / (2 * (self.live + 1))
 
 
-class CarrierSetting(StrEnum):
-    """What may carry replies. Only tests and benchmarks choose other than AUTO."""
-
-    AUTO = "auto"
-    EDIT = "edit"
-    STREAM = "stream"
-    """A stream wherever one can start."""
-
-
 def may_be_streamed(question: Question, *, is_alone: bool) -> bool:
     """Returns whether Slack lets a stream answer a question, and all of its readers see the stream grow.
 
@@ -676,15 +642,16 @@ def choose_carrier(
     spare_starts: int,
     spare_stops: int,
     has_stop: bool = False,
-    setting: CarrierSetting = CarrierSetting.AUTO,
+    forced: CarrierKind | None = None,
 ) -> CarrierKind:
     """Returns what carries a reply that begins now and may be streamed.
 
-    `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread.
+    `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread. `forced`:
+    the carrier that a test or benchmark wants; a stream carries only if one can start.
     """
-    if setting is CarrierSetting.EDIT or spare_starts <= 0 or spare_stops <= 0:
+    if forced is CarrierKind.EDITS or spare_starts <= 0 or spare_stops <= 0:
         return CarrierKind.EDITS
-    if setting is CarrierSetting.STREAM:
-        return CarrierKind.STREAM
+    if forced:
+        return forced
     gain_s = edits.marginal_staleness_s - appends.marginal_staleness_s
     return CarrierKind.STREAM if gain_s > 0 or (has_stop and gain_s == 0) else CarrierKind.EDITS

@@ -21,7 +21,7 @@ from typing import Any
 
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole
-from bot.core.pacing import STREAM_LIFE_S, CarrierKind, CarrierSetting, choose_carrier
+from bot.core.pacing import STREAM_LIFE_S, CarrierKind, choose_carrier
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Offer, Post, Update
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 
 def chosen_carrier(
-    budget: RateBudget, key: Hashable, setting: CarrierSetting, now: float, has_stop: bool
+    budget: RateBudget, key: Hashable, forced: CarrierKind | None, now: float, has_stop: bool
 ) -> Stream | None:
     """Returns what carries a live reply from a page's first words on; None: edits (`Offer`).
 
@@ -60,7 +60,7 @@ def chosen_carrier(
         spare_starts=budget.spare(METHODS[StartStream]),
         spare_stops=budget.spare(METHODS[StopStream]),
         has_stop=has_stop,
-        setting=setting,
+        forced=forced,
     )
     return Stream(until=now + STREAM_LIFE_S) if carrier is CarrierKind.STREAM else None
 
@@ -423,9 +423,9 @@ class MessageTransport:
         self.senders = Senders(client, posted, streams, Files(client, paced, posted, streams))
         self._clock = paced.clock
 
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, setting: CarrierSetting) -> Offer | None:
+    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierKind | None) -> Offer | None:
         is_possible = self.senders.streams.may_start(question)
-        return partial(chosen_carrier, budget, key, setting) if is_possible else None
+        return partial(chosen_carrier, budget, key, forced) if is_possible else None
 
     def delivery(self, reply: Reply) -> MessageDelivery:
         return MessageDelivery(self.senders, reply)

@@ -53,7 +53,7 @@ from bot.core.calls import Ask
 from bot.core.conversation import Question
 from bot.core.job import End, Job, Lease, RecordedMessage
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import STEP_GAP_S, CarrierSetting, Urgency, is_posted_again
+from bot.core.pacing import STEP_GAP_S, CarrierKind, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.logs import of_job
@@ -130,7 +130,7 @@ class ReplyTransport(Protocol):
         """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
         ...
 
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, setting: CarrierSetting) -> Offer | None:
+    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierKind | None) -> Offer | None:
         """Returns what else than edits may carry the reply to a question; None if Slack is known to refuse that.
 
         `key`: the reply's, in the budget.
@@ -347,7 +347,7 @@ class EditScheduler:
         lease: Lease,
         clock: Clock,
         worker_queue: WorkerQueue,
-        carrier: CarrierSetting = CarrierSetting.EDIT,
+        carrier: CarrierKind | None = CarrierKind.EDITS,
         telemetry: Telemetry = OFF,
     ) -> None:
         self._telemetry = telemetry
@@ -399,7 +399,7 @@ class EditScheduler:
 
     def _is_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits wouldn't keep a reply fresh, its channel has no two posts left, or streams are set."""
-        if self._carrier is CarrierSetting.STREAM:
+        if self._carrier is CarrierKind.STREAM:
             return True
         now = self.clock.monotonic()
         next_post_at = self._budget.post_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)

@@ -38,6 +38,8 @@ from bot.store.listening import Missed, Tally
 LOOK_S = 5.0
 """How often it is put on record that Slack was heard."""
 HOUR_S = 3_600.0
+ANSWERED_WITHIN_S = 2 * HOUR_S
+"""Questions that are older are offered an answer."""
 WITHIN_S = HOUR_S
 """The longest that one catch-up takes. What is left then is given up, and the log says so."""
 PAGE_MESSAGES = 200
@@ -94,8 +96,6 @@ class CatchingUp:
     """Returns when this process last heard from Slack, by the monotonic clock; None if it never did."""
     hours: int
     """How far back questions are looked for; 0: not at all."""
-    answer_hours: int
-    """Questions that are older are offered an answer."""
     _recorded: float | None = field(default=None, init=False)
     """The newest time that is on record."""
     _under_way: asyncio.Task[None] | None = field(default=None, init=False)
@@ -247,7 +247,7 @@ class CatchingUp:
         """Has intake decide about a message, if it is for us. Raises StoreError."""
         if not self._is_for_us(message):
             return Tally()
-        is_old = self.stores.clock.now() - float(message.ts) > self.answer_hours * HOUR_S
+        is_old = self.stores.clock.now() - float(message.ts) > ANSWERED_WITHIN_S
         is_offered = is_old or is_replied_to
         event_id = f"catch-up {message.channel_id} {message.ts}"
         if not await self.intake.take(event_id, message, offered=is_offered):

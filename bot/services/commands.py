@@ -32,7 +32,6 @@ from bot.core.surfaces import (
     TypedCommand,
     WorkspaceUsage,
 )
-from bot.errors import RateLimited, Refused
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.loops import Background
@@ -70,7 +69,7 @@ class SubmittedSettings:
 
 @dataclass(frozen=True)
 class SlashCommands:
-    """Answers commands. Each method but `tell` raises RateLimited, Refused and StoreError."""
+    """Answers commands. Each method raises RateLimited, Refused and StoreError."""
 
     stores: Stores
     workspace: Workspace
@@ -122,15 +121,9 @@ class SlashCommands:
                 self._background.start(self._announce(user_id, place.channel_id, sentences), failure)
         await self.caps.save(user_id, CapOwner(Scope.CHANNEL, place.channel_id), caps)
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
-        await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))
+        response = await self._response(place.channel_id, texts.SETTINGS_SAVED)
+        await self.workspace.surfaces.respond_to_command(place.response_url, response)
         return {}
-
-    async def tell(self, response_url: str, response: CommandResponse) -> None:
-        """Tells a person the outcome of their action. A refusal by Slack is only logged."""
-        try:
-            await self.workspace.surfaces.respond_to_command(response_url, response)
-        except (RateLimited, Refused) as error:
-            log.warning("response to a command not sent: %s", error)
 
     async def _announce(self, user_id: str, channel_id: str, sentences: Sequence[str]) -> None:
         """Tells a channel what of its settings has changed."""

@@ -29,7 +29,7 @@ from bot.core.triage import (
     statement,
     transcript,
 )
-from bot.errors import RateLimited, Refused, StoreError
+from bot.errors import StoreError
 from bot.models.prompt import TokenEstimate
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices
@@ -112,13 +112,10 @@ class QuietThreads:
         except StoreError as error:
             log.error("thread not quieted: %s", error)
             sentence = texts.ACTION_FAILED
-        try:
-            if sentence == texts.QUIET_NOW:
-                await self.workspace.surfaces.delete_ephemeral(press.response_url)
-            response = ActionResponse(self.access_control.naming_admins(sentence))
-            await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
-        except (RateLimited, Refused) as error:
-            log.warning("outcome of a press not shown: %s", error)
+        if sentence == texts.QUIET_NOW:
+            await self.workspace.surfaces.delete_ephemeral(press.response_url)
+        response = ActionResponse(self.access_control.naming_admins(sentence))
+        await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     def _may_switch(self, user_id: str | None, starter: str) -> bool:
         return user_id is not None and (user_id == starter or user_id in self.access_control.admins)

@@ -2,7 +2,8 @@
 
 /healthz answers as long as the event loop runs; a process that doesn't answer is to be restarted. /readyz says whether
 new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
-/metrics is for Prometheus, if BOT_METRICS is on. `ask` asks another process on this machine whether it is ready.
+/metrics is for Prometheus, if the extra telemetry is installed. `ask` asks another process on this machine whether it
+is ready.
 
 A web page can't read these by a name that it has made point here (DNS rebinding): only addresses and names that no
 stranger can register are answered.
@@ -39,7 +40,7 @@ HOUR_S = 3_600
 """How often it removes. A clock that differs by more from Slack's is wrong: by it, all texts might be too old."""
 _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
 """Last parts of names that only a private network has: Kubernetes' services are typist.namespace.svc.cluster.local."""
-ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_HOST may say
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
 """Where a process on the same machine asks, by an address that stands for all of them."""
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
@@ -169,7 +170,7 @@ async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | 
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             raise SettingsError(
-                [f"Can't listen on port {port} of {host}: {reason}. Change BOT_HEALTH_PORT or BOT_HEALTH_HOST."]
+                [f"Can't listen on port {port} of {host}: {reason}. Change BOT_HEALTH_PORT."]
             ) from error
         yield runner.addresses[0][1]
     finally:

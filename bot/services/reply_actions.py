@@ -97,20 +97,12 @@ class ReplyActions:
         """
         try:
             response = await (perform or self.press)(press)
-        except StoreError as error:
+        except (StoreError, RateLimited, Refused) as error:
             log.error("action %s failed: %s", press.action, error)
             response = ActionResponse(texts.ACTION_FAILED)
-        except (RateLimited, Refused) as error:
-            log.warning("action %s failed: %s", press.action, error)
-            response = ActionResponse(texts.ACTION_FAILED)
-        try:
-            if response is not None:
-                response = replace(response, sentence=self.access_control.naming_admins(response.sentence))
-                await self.workspace.surfaces.respond_to_action(
-                    press.thread, press.user_id, press.response_url, response
-                )
-        except (RateLimited, Refused) as error:
-            log.warning("outcome of action %s not shown: %s", press.action, error)
+        if response is not None:
+            response = replace(response, sentence=self.access_control.naming_admins(response.sentence))
+            await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def press(self, press: Press) -> ActionResponse | None:  # noqa: C901, PLR0911
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
@@ -159,10 +151,7 @@ class ReplyActions:
             await self._stop(answer)
         await self.stores.recorded_answers.event_handled(event_id)
         if sentence is not None:
-            try:
-                await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
-            except (RateLimited, Refused) as error:
-                log.warning("refusal of Slack's Stop not shown: %s", error)
+            await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
     async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
         """Stops the answer being written in a thread as its Stop button does; returns False if there is none to stop.

@@ -290,18 +290,15 @@ async def _names(workspace: Workspace, message: Message, within_s: float) -> Map
 async def _tell(
     workspace: Workspace, access_control: AccessControl, user_id: str, about: QuotedMessage, sentence: str
 ) -> None:
-    """Tells the asker the outcome; a failure is logged and changes nothing."""
+    """Tells the asker the outcome."""
     sentence = access_control.naming_admins(sentence)
-    try:
-        if about.response_url:
-            await workspace.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
-        else:
-            # A thread without answers shows no ephemeral message.
-            thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
-            thread = ThreadKey(workspace.me.team_id, about.channel_id, thread_ts)
-            await workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
-    except (RateLimited, Refused) as error:
-        log.warning("response to a command not sent: %s", error)
+    if about.response_url:
+        await workspace.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
+        return
+    # A thread without answers shows no ephemeral message.
+    thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
+    thread = ThreadKey(workspace.me.team_id, about.channel_id, thread_ts)
+    await workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
 
 def _is_direct(question: MessageQuestion) -> bool:

@@ -89,15 +89,15 @@ class Welcome:
         except StoreError as error:
             log.error("suggested prompt not asked: %s", error)
             sentence = texts.QUESTION_NOT_SAVED
-        try:
-            if sentence and press.channel_id:
-                thread = ThreadKey(self.workspace.me.team_id, press.channel_id, None)
-                response = ActionResponse(sentence)
-                await self.workspace.surfaces.respond_to_action(thread, press.user_id, press.response_url, response)
-            elif sentence:
+        if sentence and press.channel_id:
+            thread = ThreadKey(self.workspace.me.team_id, press.channel_id, None)
+            response = ActionResponse(sentence)
+            await self.workspace.surfaces.respond_to_action(thread, press.user_id, press.response_url, response)
+        elif sentence:
+            try:
                 await self.workspace.surfaces.open_sentence(press.trigger_id, sentence, texts.SUGGESTION_TITLE)
-        except (RateLimited, Refused) as error:
-            log.warning("outcome of a press not shown: %s", error)
+            except (RateLimited, Refused) as error:
+                log.warning("outcome of a press not shown: %s", error)
 
     async def _ask(self, press: SuggestionPress) -> str:
         """Returns what the presser is told, "" if they see the question."""

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -49,15 +48,8 @@ ONE_FOR_EACH = frozenset({"chat.startStream", "chat.stopStream"})
 HOLDS_NOTHING_BACK = frozenset({APPENDS})
 """Replies that use these begin and end with calls of other methods."""
 FOLLOW_S = 1.0
-AWAY_S = 3.0
-"""After the ledger was away, all processes have reported their calls within this."""
-UNREPORTED_CALLS = 4
-"""Charged by each process when the database is back, for processes that can't report: they died or are paused."""
-CHARGE_AGAIN_S = 20.0
 IN_CHANNEL = "posts in a channel"
 """The budget of a channel's posts, among those that are learned. Other budgets have their method's name."""
-ALWAYS_GRANTED = 1_000_000
-"""More than any budget: a call reserved with it is counted and never denied."""
 
 Paces = Callable[[str], float]
 """Returns how many edits a second each live reply can have, by method."""
@@ -85,11 +77,6 @@ class RateBudget:
         that, what this process assumes is no news."""
         self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
         """When each live reply was opened, and the methods that it still uses."""
-        self._unreported: Counter[str] = Counter()
-        """Calls that left while the ledger was away, to be reported."""
-        self._charged_at: dict[str, float] = {}
-        """When unreported calls of other processes were last charged, by method."""
-        self._away_until: dict[str, float] = {}
         self._denied_until: dict[str, float] = {}
         """By method: the ledger denied a call, so it isn't asked again before this."""
 
@@ -191,7 +178,8 @@ class RateBudget:
     async def take(self, method: str, channel_id: str = "") -> bool:
         """Takes a call from the budget of all processes; returns whether it was granted.
 
-        The call counts as `sent` already. While the ledger is away, this process's own knowledge decides.
+        The call counts as `sent` already. While the ledger is away, this process's own knowledge decides, and no other
+        process learns of the call. Nearly none leaves then: a reply's text has to be on record first.
         """
         if method in POSTS and not await self._take_post(channel_id):
             return False
@@ -203,7 +191,7 @@ class RateBudget:
         return granted and not self._pacers[method].is_held(now)
 
     async def _take_post(self, channel_id: str) -> bool:
-        """Takes a post from a channel's budget. Its seconds are over before an outage is, so nothing is reported."""
+        """Takes a post from a channel's budget."""
         rule = self._posts.rule(self._clock.monotonic())
         try:
             reservation = await self._ledger.reserve_post(channel_id, rule)
@@ -253,7 +241,7 @@ class RateBudget:
         return granted
 
     async def watch(self) -> None:
-        """Follows other processes' calls while replies are live, until canceled; then reports the last calls."""
+        """Follows other processes' calls while replies are live, until canceled, and records what is learned."""
         try:
             try:
                 # What earlier processes have learned. If the ledger is away, the first reservation reads it.
@@ -262,24 +250,21 @@ class RateBudget:
                 log.debug("learned budgets not read yet: %s", error)
             while True:
                 await self._clock.sleep(FOLLOW_S)
-                await self._report_all()
+                await self._record_learned()
                 if self._live:
                     await self._ask(REPLIES, 0)
         finally:
-            await self._report_all()
+            await self._record_learned()
 
-    async def _report_all(self) -> None:
-        """Reports calls that left while the ledger was away, if it is back, and what has been learned."""
+    async def _record_learned(self) -> None:
         try:
-            for method in list(self._unreported):
-                await self._report(method)
             for budget in list(self._known_at):
                 own = self._learners[budget].learned
                 if own is not None and own.at > self._known_at[budget]:
                     await self._ledger.record_learned(budget, own)
                     self._known_at[budget] = own.at
         except StoreError as error:
-            log.debug("calls not reported to the shared budget yet: %s", error)
+            log.debug("learned budgets not recorded yet: %s", error)
 
     def _learn(self, recorded: Mapping[str, Learned]) -> None:
         """Takes over what is on record, if it is newer than what this process knows."""
@@ -294,45 +279,11 @@ class RateBudget:
     async def _ask(self, method: str, calls_per_minute: int) -> bool:
         pacer = self._pacers[method]
         try:
-            await self._report(method)
-            await self._charge_unreported(method)
             reservation = await self._ledger.reserve(method, calls_per_minute, with_live=method == REPLIES)
         except StoreError as error:
-            return self._decide_alone(method, calls_per_minute, error)
+            log.debug("%s: shared budget unavailable, counting only this process's calls: %s", method, error)
+            return pacer.fits(self._clock.monotonic())
         self._learn(reservation.learned)
-        now, others = self._clock.monotonic(), reservation.others
-        if now < self._away_until.get(method, -math.inf):
-            pacer.unseen(now)
-            return reservation.granted and pacer.fits(now)
-        pacer.shared(now, others.call_ages_s, others.live_ages_s)
+        others = reservation.others
+        pacer.shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
         return reservation.granted
-
-    def _decide_alone(self, method: str, calls_per_minute: int, error: StoreError) -> bool:
-        """Decides without the ledger, by the others' last known calls, and leaves them their share."""
-        now = self._clock.monotonic()
-        if now >= self._away_until.get(method, -math.inf):
-            log.warning("%s: shared budget unavailable, counting only this process's calls: %s", method, error)
-        self._away_until[method] = now + AWAY_S
-        self._pacers[method].unseen(now)
-        granted = self._pacers[method].fits(now)
-        self._unreported[method] += granted and calls_per_minute > 0
-        return granted
-
-    async def _report(self, method: str) -> None:
-        """Reports calls that left while the ledger was away. They count from now, which errs on the safe side."""
-        while self._unreported[method] > 0:
-            self._unreported[method] -= 1
-            try:
-                await self._ledger.reserve(method, ALWAYS_GRANTED)
-            except StoreError:
-                self._unreported[method] += 1
-                raise
-
-    async def _charge_unreported(self, method: str) -> None:
-        """Charges for unreported calls of others, once for each time that the database was away."""
-        charged_at = self._charged_at.get(method, -math.inf)
-        now = self._clock.monotonic()
-        if self._ledger.failed_at > charged_at and now > charged_at + CHARGE_AGAIN_S:
-            for _ in range(UNREPORTED_CALLS):
-                await self._ledger.reserve(method, ALWAYS_GRANTED)
-            self._charged_at[method] = now

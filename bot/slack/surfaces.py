@@ -198,9 +198,11 @@ def _place(thread: ThreadKey) -> dict[str, str | None]:
 
 
 class Surfaces:
-    """Modals, App Home, responses, channels and posted questions. Each method raises RateLimited and Refused.
+    """Modals, App Home, responses, channels and posted questions.
 
-    Slack opens a modal only within three seconds of the action that created its trigger.
+    Methods raise RateLimited and Refused, except those that respond to what a person did: the outcome stands without a
+    response, so what Slack refuses is only logged. Slack opens a modal only within three seconds of the action that
+    created its trigger.
     """
 
     def __init__(
@@ -264,7 +266,7 @@ class Surfaces:
 
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
         """Sends the response; Slack takes five to a response_url, within half an hour of the command."""
-        await self._client.respond(response_url, command_message(response))
+        await self._respond(response_url, command_message(response))
 
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
@@ -273,26 +275,32 @@ class Surfaces:
 
         If the ephemeral message is refused, its text goes to the response_url. Slack's own Stop has no response_url.
         """
-        if not response_url:
-            await self._ephemeral.post(thread, user_id, text=action_text(response))
-            return
-        if response.markdown:
+        if response.markdown or not response_url:
+            as_blocks = action_message(response) if response_url else {"text": action_text(response)}
             try:
-                await self._ephemeral.post(thread, user_id, **action_message(response))
+                await self._ephemeral.post(thread, user_id, **as_blocks)
                 return
             except (RateLimited, Refused) as error:
-                log.warning("action response sent as plain text: %s", error)
+                log.warning("response to a press not shown in the thread: %s", error)
+                if not response_url:
+                    return
         message = {
             "text": action_text(response),
             "response_type": "ephemeral",
             "replace_original": False,
             "thread_ts": thread.thread_ts,
         }
-        await self._client.respond(response_url, message)
+        await self._respond(response_url, message)
 
     async def delete_ephemeral(self, response_url: str) -> None:
         """Deletes the ephemeral message whose button was pressed."""
-        await self._client.respond(response_url, {"delete_original": True})
+        await self._respond(response_url, {"delete_original": True})
+
+    async def _respond(self, response_url: str, message: Json) -> None:
+        try:
+            await self._client.respond(response_url, message)
+        except Refused as error:
+            log.warning("response not sent: %s", error)
 
     async def creator(self, channel_id: str) -> str | None:
         """Returns who created a channel, "" if Slack doesn't say, None if it doesn't show us the channel.

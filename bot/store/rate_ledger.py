@@ -50,11 +50,6 @@ class RateLedger(WorkerOperations):
         """The stored time at which this process's monotonic clock began."""
         self._requests = GroupCommit(self._reserve_all)
 
-    @property
-    def failed_at(self) -> float:
-        """When the database last failed this process, in any operation, by the monotonic clock."""
-        return self._database.failed_at
-
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         """Takes one call from the method's budget, if one is left. Raises StoreError.
 

@@ -9,7 +9,6 @@ from bot.core.pacing import (
     OWN_GAP_S,
     CarrierKind,
     CarrierRoom,
-    CarrierSetting,
     Pacer,
     Urgency,
     choose_carrier,
@@ -40,18 +39,18 @@ def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: Car
 
 
 @pytest.mark.parametrize(
-    ("setting", "spare_starts", "carrier"),
+    ("forced", "spare_starts", "carrier"),
     [
-        (CarrierSetting.EDIT, 20, CarrierKind.EDITS),
-        (CarrierSetting.STREAM, 20, CarrierKind.STREAM),
-        (CarrierSetting.STREAM, 0, CarrierKind.EDITS),
+        (CarrierKind.EDITS, 20, CarrierKind.EDITS),
+        (CarrierKind.STREAM, 20, CarrierKind.STREAM),
+        (CarrierKind.STREAM, 0, CarrierKind.EDITS),
     ],
 )
 @pytest.mark.parametrize("edits", [IDLE, CarrierRoom(3, 2.0)])
-def test_setting_decides_while_a_stream_can_start(
-    setting: CarrierSetting, spare_starts: int, carrier: CarrierKind, edits: CarrierRoom
+def test_forced_carrier_is_chosen_while_a_stream_can_start(
+    forced: CarrierKind | None, spare_starts: int, carrier: CarrierKind, edits: CarrierRoom
 ) -> None:
-    assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, setting=setting) is carrier
+    assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, forced=forced) is carrier
 
 
 @pytest.mark.parametrize(("live", "staleness_s"), [(0, 0.5), (1, 0.75), (9, 0.95)])

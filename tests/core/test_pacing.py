@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import pytest
@@ -371,30 +371,6 @@ def test_finals_of_other_processes_replies_are_held_back_too() -> None:
     assert pacer.ready_at(100.0, Urgency.FIRST, "a") > 100.0
     pacer.shared(101.0, call_ages_s=[], live_ages_s=[3.0] * 20)
     assert pacer.ready_at(101.0, Urgency.FIRST, "a") <= 101.0
-
-
-def test_unseen_processes_keep_their_share_of_free_calls() -> None:
-    pacer = Pacer(50)
-    pacer.opened("a", 100.0)
-    pacer.shared(100.0, call_ages_s=[5.0] * 10, live_ages_s=[3.0, 4.0, 5.0])
-    pacer.unseen(100.0)
-    for _ in range(10):
-        assert pacer.fits(100.0)
-        pacer.sent(100.0, "a")
-    assert pacer.fits(100.0)
-    pacer.sent(100.0, "a")
-    assert not pacer.fits(100.0), "30 of the 40 free calls belong to the others"
-
-
-def test_unseen_processes_keep_the_calls_that_come_back() -> None:
-    pacer = Pacer(50)
-    pacer.opened("a", 100.0)
-    pacer.shared(100.0, call_ages_s=[59.0] * 50, live_ages_s=[3.0])
-    for second in range(20):
-        pacer.unseen(100.0 + second)
-        assert pacer.ready_at(100.0 + second, Urgency.FINAL, "a") > 100.0 + second
-    pacer.shared(120.0, call_ages_s=[], live_ages_s=[])
-    assert pacer.ready_at(120.0, Urgency.FINAL, "a") <= 120.0
 
 
 def test_call_that_never_left_is_not_counted() -> None:
@@ -1001,32 +977,6 @@ def test_calls_that_a_rate_limit_hides_come_back_evenly(later_s: float, back: in
         "Slack's wait is over, but no call is known to be free"
     )
     assert free_calls(pacer, later_s) == back
-
-
-@pytest.mark.parametrize(("later_s", "back"), [(3.0, 1), (30.0, 15), (59.0, 29 + 10)])
-def test_share_of_unseen_processes_comes_back_evenly(later_s: float, back: int) -> None:
-    """Three of four live replies are other processes', so 30 of the 40 free calls are."""
-    pacer = Pacer(calls_per_minute=50)
-    pacer.opened("a", 100.0)
-    pacer.shared(100.0, call_ages_s=[5.0] * 10, live_ages_s=[3.0, 4.0, 5.0])
-    pacer.unseen(100.0)
-    assert free_calls(pacer, 100.0 + later_s) == 10 + back
-
-
-@pytest.mark.parametrize(
-    ("call_ages_s", "live_ages_s", "unseen_s", "free"),
-    [((), [3.0], 5, 25), ((), [3.0], 45, 25), ([59.0] * 50, [3.0], 1, 50), ((), (), 1, 50)],
-    ids=["for seconds", "for long", "they have used all calls", "they have no live replies"],
-)
-def test_unseen_processes_get_their_share_of_the_free_calls_once(
-    call_ages_s: Sequence[float], live_ages_s: Sequence[float], unseen_s: int, free: int
-) -> None:
-    pacer = Pacer(calls_per_minute=50)
-    pacer.opened("a", 100.0)
-    pacer.shared(100.0, call_ages_s, live_ages_s)
-    for second in range(unseen_s):
-        pacer.unseen(100.0 + second)
-    assert free_calls(pacer, max(103.0, 99.0 + unseen_s)) == free
 
 
 def test_next_edit_is_named_for_the_moment_when_it_is_due() -> None:

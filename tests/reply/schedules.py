@@ -10,7 +10,7 @@ from functools import partial
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import UNANSWERED, Job, Lease, Others, Piece, RecordedMessage, Reservation, page_ts, ts_of
-from bot.core.pacing import CarrierSetting, Learned, PostRule
+from bot.core.pacing import CarrierKind, Learned, PostRule
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.answer import Answer
@@ -38,7 +38,6 @@ class LoneLedger(RateLedger):
     """Until then, calls are denied without others' calls being reported."""
     requests: int = 0
     others: Others = NO_OTHERS
-    failed_at: float = -math.inf
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     learned: dict[str, Learned] = field(default_factory=dict)
 
@@ -57,7 +56,6 @@ class LoneLedger(RateLedger):
         now = asyncio.get_running_loop().time()
         self.requests += 1
         if self.is_away:
-            self.failed_at = now
             raise StoreError("The database is away.")
         used = sum(at > now - 60 for at in self.counted[method]) + len(self.others.call_ages_s)
         granted = used < calls_per_minute and now >= self.denies_until
@@ -202,8 +200,8 @@ class SimulatedTransport:
         self.recovered.append((job.id, has_stop))
         return Shown(job.page_ts)
 
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, setting: CarrierSetting) -> Offer | None:
-        return partial(chosen_carrier, budget, key, setting) if question.user_id in self.streams_for else None
+    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierKind | None) -> Offer | None:
+        return partial(chosen_carrier, budget, key, forced) if question.user_id in self.streams_for else None
 
     def delivery(self, reply: Reply) -> SimulatedDelivery:
         return SimulatedDelivery(self, reply)
@@ -260,7 +258,7 @@ async def scheduling(
     *,
     ledger: LoneLedger | None = None,
     keep_lease: bool = True,
-    carrier: CarrierSetting = CarrierSetting.EDIT,
+    carrier: CarrierKind | None = CarrierKind.EDITS,
 ) -> AsyncIterator[Schedule]:
     """Runs an edit scheduler; with `keep_lease`, a heartbeat is sent each second."""
     clock, lease = SimulatedClock(), Lease()

@@ -93,7 +93,7 @@ async def test_others_are_answered_beside_the_worst_answer(
         return worst if "the worst" in str(request.body["messages"][-1]) else other
 
     vendor.script(answer)
-    async with running(replace(settings, health_port=port, database_url=f"sqlite:///{database}")):
+    async with running(replace(settings, health_at=("127.0.0.1", port), database_url=f"sqlite:///{database}")):
         with counted_turns() as longest:
             first = await stage.mention("the worst?")
             await half.wait()

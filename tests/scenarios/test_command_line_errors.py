@@ -79,7 +79,7 @@ class FailureCase:
     before: Callable[[], None] = obey_permissions
 
 
-TAKEN = "Can't listen on port {taken} of 127.0.0.1: Address already in use. Change BOT_HEALTH_PORT or BOT_HEALTH_HOST."
+TAKEN = "Can't listen on port {taken} of 127.0.0.1: Address already in use. Change BOT_HEALTH_PORT."
 
 CASES = {
     "a port in use": FailureCase(

@@ -84,7 +84,7 @@ async def answer_and_scrape() -> Scrape:
     monotonic = asyncio.get_running_loop().time
     async with Sandbox(manifest=manifest(), monotonic=monotonic) as sandbox, VendorServer() as vendor:
         prices = parse_prices('{"openai/test": {"input": 1, "output": 2}}')
-        settings = replace(settings_of(sandbox, vendor), metrics=True, health_port=port, prices=prices)
+        settings = replace(settings_of(sandbox, vendor), health_at=("127.0.0.1", port), prices=prices)
         async with running(settings):
             stage = Stage(sandbox, vendor)
             vendor.script(grows(f"{ANSWER} dig burrows. " * 20))

@@ -272,7 +272,7 @@ async def test_revoked_bot_token_is_logged_once_and_unhealthy(
     sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = find_port(23_000)
-    async with running(replace(settings, health_port=port)):
+    async with running(replace(settings, health_at=("127.0.0.1", port))):
         assert (await _health(port))[0] == 200
         sandbox.faults.start("refuse", method="auth.test", error="token_revoked")
         seen = len(sandbox.calls)
@@ -331,7 +331,7 @@ async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
     def tried() -> int:
         return sum(call.method == "apps.connections.open" for call in sandbox.calls)
 
-    async with running(replace(settings, health_port=port)):
+    async with running(replace(settings, health_at=("127.0.0.1", port))):
         sandbox.faults.start("refuse", method="apps.connections.open", error="token_revoked")
         before = tried()
         sandbox.faults.start("drop_socket")
@@ -366,7 +366,7 @@ async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
     def opened_at() -> list[float]:
         return [call.at_monotonic_s for call in sandbox.calls if call.method == "apps.connections.open"]
 
-    async with running(replace(settings, health_port=port)):
+    async with running(replace(settings, health_at=("127.0.0.1", port))):
         sandbox.faults.start("end_after_hello", error=reason)
         sandbox.faults.start("refresh")
         await asyncio.sleep(STEADY_S)

@@ -1,7 +1,12 @@
-"""Questions that the bot posts for people, as they are found again in Slack."""
+"""Questions that the bot posts for people, as they are found again in Slack, and responses that Slack refuses."""
 
+import logging
 from dataclasses import replace
 
+import pytest
+
+from bot.core.actions import ActionResponse
+from bot.core.conversation import ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.slack.client import SlackClient, new_session
 from sandbox.server import Sandbox
@@ -21,3 +26,18 @@ async def test_post_of_somebody_else_is_never_taken_for_a_posted_question() -> N
         assert await workspace.surfaces.find_question(question, 0.0) == ts
         sandbox.workspace.change(replace(posted, user_id="U0GRACE"), announced=False)
         assert await workspace.surfaces.find_question(question, 0.0) is None
+
+
+@pytest.mark.parametrize("has_url", [True, False], ids=["its response_url is gone", "they are not in the channel"])
+@pytest.mark.parametrize("markdown", ["", "- one"])
+async def test_response_that_slack_refuses_is_only_logged(
+    has_url: bool, markdown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+        workspace = await workspace_of(SlackClient(sandbox.bot_token, sandbox.api_url, session), InstantClock())
+        gone = f"{sandbox.api_url.removesuffix('/api/')}/gone" if has_url else ""
+        response = ActionResponse("Too late.", markdown)
+        with caplog.at_level(logging.WARNING):
+            thread = ThreadKey(sandbox.team_id, "C0NOWHERE", None)
+            await workspace.surfaces.respond_to_action(thread, "U0ADA", gone, response)
+        assert ("response not sent" if has_url else "not shown in the thread") in caplog.text
