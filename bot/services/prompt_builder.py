@@ -39,11 +39,12 @@ from bot.core.resuming import kept_text
 from bot.core.surfaces import in_pane, pane_context_line
 from bot.core.triage import by_person, second_person_since
 from bot.errors import StoreError
-from bot.models.prompt import Prompt, ToolDefinition, WebSearch
+from bot.models.prompt import ToolDefinition, WebSearch
 from bot.models.tokens import TokenEstimate, room_for_conversation
 from bot.models.trust import OTHERS, OURS
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
+from bot.services.answer_attempt import BuiltPrompt
 from bot.services.loops import BACKOFF
 from bot.services.transcription import Transcription
 from bot.store import Stores
@@ -71,20 +72,6 @@ class PromptSettings:
     """Whether a bare mention reads the posts before it."""
     pdf_texts: bool = False
     """Whether a model in use doesn't take PDFs, and gets their text."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltPrompt:
-    """A prompt, and the facts about it that the answer needs."""
-
-    prompt: Prompt
-    model: str | None
-    """The channel's own model; None: the usual order."""
-    prompt_version: str
-    opened: Sequence[OpenedFile]
-    """Files that are new since the last answer. A notice below the answer names those that were not read."""
-    transcripts: Sequence[str]
-    """What is said in those of them that are recordings."""
 
 
 @dataclass(frozen=True)
