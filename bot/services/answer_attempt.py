@@ -14,7 +14,7 @@ from bot.models.prompt import Effort, Prompt
 from bot.models.stream import Completion, StreamEvent, Usage
 from bot.models.trust import Origins
 from bot.reply.answer import Answer, StepUnderWay
-from bot.reply.canvas import MIN_CHARS
+from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.slack import channel_reader
 
 
@@ -195,7 +195,7 @@ class AnswerAttempt:
             sources=answer.sources,
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
-            offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= MIN_CHARS,
+            offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= CANVAS_MIN_CHARS,
             decided=decided,
             effort="" if self.effort is Effort.NORMAL else self.effort,
         )

@@ -23,7 +23,7 @@ from bot.models.stream import (
 )
 from bot.models.trust import ASKERS, WEB
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
-from bot.reply.canvas import MIN_CHARS
+from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Used, added
 from tests.services.answering import MODEL, QUESTION
 from tests.services.answering import MODEL_NAME as NAME
@@ -241,11 +241,11 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
 @pytest.mark.parametrize(
     ("has_scope", "reason", "chars", "offered"),
     [
-        (True, EndReason.WHOLE, MIN_CHARS, True),
-        (True, EndReason.WHOLE, MIN_CHARS - 1, False),
-        (True, EndReason.LENGTH_LIMIT, MIN_CHARS, False),
-        (True, EndReason.STOPPED, MIN_CHARS, False),
-        (False, EndReason.WHOLE, MIN_CHARS, False),
+        (True, EndReason.WHOLE, CANVAS_MIN_CHARS, True),
+        (True, EndReason.WHOLE, CANVAS_MIN_CHARS - 1, False),
+        (True, EndReason.LENGTH_LIMIT, CANVAS_MIN_CHARS, False),
+        (True, EndReason.STOPPED, CANVAS_MIN_CHARS, False),
+        (False, EndReason.WHOLE, CANVAS_MIN_CHARS, False),
     ],
 )
 def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(

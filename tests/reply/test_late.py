@@ -12,8 +12,8 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.message_question import MessageQuestion, QuotedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import Refusal, Refused
+from bot.reply.late import PING_EVENT, OutboxSender
 from bot.reply.messages import Delete
-from bot.reply.outbox_sender import PING_EVENT, OutboxSender
 from bot.slack.format.shortcut_question import posted_question
 
 Json = dict[str, Any]
