@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core.texts import OWN_NAMES
-from bot.reply.outbox_sender import ASK_EVENT, PING_EVENT
+from bot.reply.late import ASK_EVENT, PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 

@@ -51,6 +51,7 @@ from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcrip
 from bot.services.quota import CapNotices, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
+from bot.services.steps import Steps, StepSettings
 from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals
 from bot.services.welcome import Welcome
 from bot.services.worker import Worker
@@ -257,20 +258,21 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: 
         reads_channel=settings.read_channel,
         pdf_texts=not all_take_pdfs(model_setup(settings)),
     )
-    answers = AnswerSettings(room_for_results(settings.history_tokens), settings.done_mention_s, settings.model_names)
     transcription = Transcription(stores, transcriber, quota)
-    return Answering(
+    pane = AssistantPane(stores, workspace, parts.statuses)
+    steps = Steps(
         stores,
         workspace,
         PromptBuilder(stores, workspace, prompts, parts.estimate, transcription),
         models,
-        metrics=partial(metrics.report, workspace.telemetry),
-        access_control=parts.access,
-        quota=quota,
-        pane=AssistantPane(stores, workspace, parts.statuses),
-        tool_calls=ToolCalls(stores, workspace, tools),
-        settings=answers,
+        quota,
+        pane,
+        ToolCalls(stores, workspace, tools),
+        StepSettings(room_for_results(settings.history_tokens), parts.access.admins),
     )
+    answers = AnswerSettings(settings.done_mention_s, settings.model_names)
+    report = partial(metrics.report, workspace.telemetry)
+    return Answering(stores, workspace, steps, report, parts.access, quota, pane, answers)
 
 
 def _listen(

@@ -255,7 +255,10 @@ class Senders:
 
 
 class MessageDelivery:
-    """Sends one reply's calls, and knows which of them have lost their answers."""
+    """Sends one reply's calls, one at a time, and records in the reply what Slack did.
+
+    It knows which of them have lost their answers.
+    """
 
     def __init__(self, senders: Senders, reply: Reply) -> None:
         self.lost: set[MessageRole] = set()
@@ -267,6 +270,11 @@ class MessageDelivery:
         """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+        """Sends a call and everything that belongs to it, and confirms it to the reply.
+
+        The call's own budget is already taken; any other method waits for its own. `may_send` is asked again right
+        before the request leaves. Raises RateLimited and Refused.
+        """
         with only_while(may_send):
             if MessageRole.STARTING in self.lost:
                 await self._remove_lost_stream()
@@ -291,6 +299,7 @@ class MessageDelivery:
                     self.reply.confirmed(call, call.ts)
 
     def refused(self, call: Call, error: Refused) -> None:
+        """Records in the reply that Slack refused a call, and notes messages or files to search for."""
         if error.reason is Refusal.OUTSIDE_THREAD:
             self.reply.posted_outside_thread(error.ts)
             return
@@ -328,6 +337,10 @@ class MessageDelivery:
         return tuple(message.ts for message in self.reply.messages)
 
     async def clean_up(self) -> bool:
+        """Deletes unrecorded messages of the reply, whose posts arrived late; returns False if another try may help.
+
+        Never raises.
+        """
         reply = self.reply
         if not reply.of(*UNANSWERED):
             return True
@@ -413,7 +426,7 @@ RECOVERY_TIMEOUT_S = 60.0
 
 
 class MessageTransport:
-    """The ReplyTransport to Slack's Web API.
+    """The way to show replies in Slack, by its Web API.
 
     `client` sends the calls that the scheduler has paced; `paced` makes all others.
     """
@@ -424,13 +437,19 @@ class MessageTransport:
         self._clock = paced.clock
 
     def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierKind | None) -> Offer | None:
+        """Returns what else than edits may carry the reply to a question; None if Slack is known to refuse that.
+
+        `key`: the reply's, in the budget.
+        """
         is_possible = self.senders.streams.may_start(question)
         return partial(chosen_carrier, budget, key, forced) if is_possible else None
 
     def delivery(self, reply: Reply) -> MessageDelivery:
+        """Returns the delivery for a reply."""
         return MessageDelivery(self.senders, reply)
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
+        """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrying(RECOVERY, self._clock, "what Slack shows is not known")

@@ -516,18 +516,16 @@ class Reply:
 
         While a page is not final, Slack has a call to make for it: nothing else would lay out the rest.
         """
-        while self._is_final(self._shown_pages):
+        while self._is_full(page := self._shown_pages):
+            shown = self.of(MessageRole.PAGE)[page : page + 1]
+            if not shown or shown[0].shown != self._view(page):
+                return
             self._shown_pages += 1
             if self._has_more_pages and self._shown_pages > self._last:
                 self._pages.lay_out(self._shown_pages + 1)
                 self._keep_to_form()
                 if self.ended:
                     self._close()
-
-    def _is_final(self, page: int) -> bool:
-        """Whether Slack shows a full page as it stays."""
-        shown = self.of(MessageRole.PAGE)[page : page + 1]
-        return bool(shown) and self._is_full(page) and shown[0].shown == self._view(page)
 
     def _is_full(self, page: int) -> bool:
         """Whether a page is followed by another one."""
@@ -610,14 +608,10 @@ class Reply:
         """Returns the carrier that a call is of; None if a call ends late, and its carrier is over."""
         match call:
             case Change(ts=ts):
-                message = self._message(ts)
-                return message.carrier if message else None
+                return next((message.carrier for message in self.messages if message.ts == ts), None)
             case Post():
                 return self._edits
         return self._edits.begins
-
-    def _message(self, ts: str) -> ReplyMessage | None:
-        return next((message for message in self.messages if message.ts == ts), None)
 
     def _message_at(self, ts: str) -> ReplyMessage:
         return next(message for message in self.messages if message.ts == ts)

@@ -42,15 +42,15 @@ decides when a call may go (slack/budget.py, core/pacing.py).
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from bot.clock import Clock
 from bot.core.calls import Ask
-from bot.core.conversation import Question
 from bot.core.job import End, Job, Lease, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import STEP_GAP_S, CarrierKind, Urgency, is_posted_again
@@ -60,7 +60,8 @@ from bot.logs import of_job
 from bot.markdown.preview import has_word
 from bot.markdown.render import rendered
 from bot.reply.answer import Answer, Freshness
-from bot.reply.edits import Offer, Post, Update
+from bot.reply.delivery import MessageDelivery, MessageTransport
+from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Change, Delete, Life, Shown, Turn, Upload
 from bot.reply.reply import METHODS, Reply
 from bot.reply.streams import StartStream
@@ -97,51 +98,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class ReplyDelivery(Protocol):
-    """Sends one reply's calls, one at a time, and records in the reply what Slack did."""
-
-    @property
-    def reply(self) -> Reply: ...
-
-    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
-        """Sends a call and everything that belongs to it, and confirms it to the reply.
-
-        The call's own budget is already taken; any other method waits for its own. `may_send` is asked again right
-        before the request leaves. Raises RateLimited and Refused.
-        """
-        ...
-
-    def refused(self, call: Call, error: Refused) -> None:
-        """Records in the reply that Slack refused a call, and notes messages or files to search for."""
-        ...
-
-    async def clean_up(self) -> bool:
-        """Deletes unrecorded messages of the reply, whose posts arrived late; returns False if another try may help.
-
-        Never raises.
-        """
-        ...
-
-
-class ReplyTransport(Protocol):
-    """One way to show replies in Slack."""
-
-    async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
-        """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
-        ...
-
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierKind | None) -> Offer | None:
-        """Returns what else than edits may carry the reply to a question; None if Slack is known to refuse that.
-
-        `key`: the reply's, in the budget.
-        """
-        ...
-
-    def delivery(self, reply: Reply) -> ReplyDelivery:
-        """Returns the delivery for a reply."""
-        ...
-
-
 @dataclass(eq=False)
 class ScheduledReply:
     """A live reply: takes an answer's text while the scheduler shows it, and knows when its next call may go.
@@ -150,7 +106,7 @@ class ScheduledReply:
     """
 
     scheduler: "EditScheduler"
-    delivery: ReplyDelivery
+    delivery: MessageDelivery
     until: float = math.inf
     """No call is sent after this."""
     context: Context = field(default_factory=copy_context)
@@ -294,7 +250,8 @@ class ScheduledReply:
         """
         self.failures = self.failures.and_one(now)
         next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
-        if next_try_at is None or (isinstance(call, Upload) and self.failures.count >= UPLOAD_TRIES):
+        is_refused = isinstance(error, Refused)
+        if next_try_at is None or (is_refused and isinstance(call, Upload) and self.failures.count >= UPLOAD_TRIES):
             return False
         if isinstance(error, Refused) and (error.reason.may_pass or self.failures.count > 1):
             self.not_before = next_try_at
@@ -342,7 +299,7 @@ class EditScheduler:
 
     def __init__(
         self,
-        transport: ReplyTransport,
+        transport: MessageTransport,
         budget: RateBudget,
         lease: Lease,
         clock: Clock,
@@ -380,22 +337,18 @@ class EditScheduler:
         live.freshness.chars = len(answer.text)
         if not shown.page_ts and sign is not Sign.SEEN:
             live.asked_at = _asked_at(job)
-        # Words of an earlier attempt need a message, too.
-        has_words = bool(shown.page_ts or answer.kept)
-        delay_s = -math.inf if has_words else self._placeholder_delay_s(live, sign)
+        delay_s = -math.inf
+        # Words of an earlier attempt need a message, too. Otherwise a placeholder may wait for the first words.
+        if not (shown.page_ts or answer.kept):
+            if sign is Sign.SEEN:
+                delay_s = PLACEHOLDER_DELAY_S
+            elif sign is Sign.MAY_BE_SEEN and self._is_scarce(live):
+                # A placeholder would take a post from somebody's first words, and its own words would wait for an edit.
+                # They come as soon without it, and in one message.
+                delay_s = SCARCE_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
         self._budget.opened(live, posts_first_words=delay_s > 0)
         return live
-
-    def _placeholder_delay_s(self, live: ScheduledReply, sign: Sign) -> float:
-        """Returns how long a placeholder waits for first words, which are the first post then.
-
-        Where calls are scarce, a placeholder takes a post from somebody's first words, and its own words wait for an
-        edit. They come as soon without it, and in one message.
-        """
-        if sign is Sign.MAY_BE_SEEN and self._is_scarce(live):
-            return SCARCE_DELAY_S
-        return PLACEHOLDER_DELAY_S if sign is Sign.SEEN else -math.inf
 
     def _is_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits wouldn't keep a reply fresh, its channel has no two posts left, or streams are set."""
@@ -439,7 +392,10 @@ class EditScheduler:
         try:
             while True:
                 self._wake.clear()
-                await self._sleep(self._send_due_calls())
+                until = self._send_due_calls()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if until == math.inf else max(0.0, until - self.clock.monotonic())):
+                        await self._wake.wait()
         finally:
             if self._tasks:
                 _, late = await asyncio.wait(self._tasks, timeout=LAST_CALLS_S)
@@ -465,8 +421,12 @@ class EditScheduler:
             calls = self._prepare(now)
             look_again_at = self._post_ends_again(calls, now)
             paces = self._budget.paces(now)
-            waiting = [due for live, call in calls.items() if (due := self._due(live, call, now, paces))]
-            waiting = [due for due in waiting if not self._is_given_up(due, now)]
+            dues = [due for live, call in calls.items() if (due := self._due(live, call, now, paces))]
+            # The outbox can wait for such a rate limit to end; the questions behind this one can't.
+            too_late = [due for due in dues if due.live.reply.ended and due.ready_at > now + REPLY_CALLS.within_s]
+            for due in too_late:
+                self._give_up(due.live)
+            waiting = [due for due in dues if due not in too_late]
             ready = [due for due in waiting if due.ready_at <= now]
             if not ready:
                 return min([look_again_at, *(min(due.ready_at, due.live.until) for due in waiting)])
@@ -531,16 +491,6 @@ class EditScheduler:
         ready_at = max(self._budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
         return Due(live, call, urgency, ready_at)
 
-    def _is_given_up(self, due: Due, now: float) -> bool:
-        """Gives an end up that would come too late; returns whether it did.
-
-        The outbox can wait for such a rate limit to end; the questions behind this one can't.
-        """
-        if not due.live.reply.ended or due.ready_at <= now + REPLY_CALLS.within_s:
-            return False
-        self._give_up(due.live)
-        return True
-
     def _start(self, due: Due, now: float) -> None:
         """Has a call leave, unless it has nothing to send yet."""
         live = due.live
@@ -552,14 +502,6 @@ class EditScheduler:
         task = asyncio.create_task(self._send(live, call), context=live.context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _sleep(self, until: float) -> None:
-        timeout_s = None if until == math.inf else max(0.0, until - self.clock.monotonic())
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
-        except TimeoutError:
-            return
 
     async def _send(self, live: ScheduledReply, call: Call) -> None:
         try:
@@ -589,7 +531,10 @@ class EditScheduler:
                     await live.delivery.send(call, lambda: self._may_send(live))
                 is_lost = False
                 live.succeeded(call, self.clock.monotonic())
-                self._note_first_message(live)
+                if live.asked_at is not None and live.reply.page_ts:
+                    # The question has its first message.
+                    self._telemetry.placeholder_shown(max(0.0, self.clock.now() - live.asked_at))
+                    live.asked_at = None
                 return True
         except RateLimited as error:
             is_lost = False
@@ -616,12 +561,6 @@ class EditScheduler:
             else:
                 self._budget.withdrawn(method, channel_id)
         return False
-
-    def _note_first_message(self, live: ScheduledReply) -> None:
-        """Records how long the question had no reply, once it has one."""
-        if live.asked_at is not None and live.reply.page_ts:
-            self._telemetry.placeholder_shown(max(0.0, self.clock.now() - live.asked_at))
-            live.asked_at = None
 
     def _may_send(self, live: ScheduledReply) -> bool:
         """Whether the job is still this process's; checked last, right before a call leaves."""
@@ -684,9 +623,10 @@ class EditScheduler:
             self._give_up(live)
 
     def _give_up(self, live: ScheduledReply) -> None:
-        with of_job(live.reply.job.id):
-            log.error("Slack doesn't accept the reply; the outbox tries again later")
         live.give_up()
+        if live.reply.life.is_over:
+            with of_job(live.reply.job.id):
+                log.error("Slack doesn't accept the reply; the outbox tries again later")
         self.touch(live)
 
     def _close(self, live: ScheduledReply) -> None:

@@ -10,7 +10,7 @@ from bot.core.job import Lease
 from bot.core.pacing import CarrierKind
 from bot.core.triage import Identity
 from bot.reply.delivery import MessageTransport
-from bot.reply.outbox_sender import OutboxSender
+from bot.reply.late import OutboxSender
 from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler
 from bot.slack.budget import RateBudget

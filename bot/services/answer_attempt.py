@@ -11,33 +11,14 @@ from bot.core.job import End, Job, Spent
 from bot.core.steps import calls_made, has_expired, searches
 from bot.errors import EndReason
 from bot.models.events import Completion, StreamEvent, Usage
-from bot.models.prompt import Effort, Origins
+from bot.models.prompt import Effort, Origins, Prompt
 from bot.reply.answer import Answer, StepUnderWay
-from bot.reply.canvas import MIN_CHARS
+from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.slack import history
 
 
-class Cancellation(Enum):
-    """Why an attempt is canceled."""
-
-    LOST = auto()
-    """Another process has taken over the job."""
-    HANDOVER = auto()
-    """This process ends, and another one continues the answer."""
-    RESTART = auto()
-    """The question was edited: the answer starts over."""
-    INTERRUPTED = auto()
-    """The model failed after its first word: another attempt goes on after the text so far."""
-    STOPPED = auto()
-    """A person pressed Stop, or deleted the question."""
-    TOKEN_REFUSED = auto()
-    """Slack refuses the bot token, and the model has not been asked."""
-    AWAITING_APPROVAL = auto()
-    """A person decides about its calls, and another attempt goes on."""
-
-
 class Phase(Enum):
-    """Where an attempt is, which decides what a stop does (services/answering.py)."""
+    """Where an attempt is, which decides what a stop does. The last ones say why it was given up."""
 
     OPENING = auto()
     STOP_ASKED = auto()
@@ -47,6 +28,53 @@ class Phase(Enum):
     ENDING = auto()
     """A stop has no effect, because the end is being shown."""
 
+    STOPPED = auto()
+    """A person pressed Stop, or deleted the question. The attempt ends the answer."""
+    LOST = auto()
+    """Another process has taken over the job."""
+    HANDOVER = auto()
+    """This process ends, and another one continues the answer."""
+    RESTART = auto()
+    """The question was edited: the answer starts over."""
+    INTERRUPTED = auto()
+    """The model failed after its first word: another attempt goes on after the text so far."""
+    TOKEN_REFUSED = auto()
+    """Slack refuses the bot token, and the model has not been asked."""
+    AWAITING_APPROVAL = auto()
+    """A person decides about its calls, and another attempt goes on."""
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the attempt leaves what it does: it is canceled at most once."""
+        return self not in (Phase.OPENING, Phase.STOP_ASKED, Phase.STREAMING, Phase.ENDING)
+
+
+class GivenUp(Exception):
+    """The attempt goes no further. `phase`: why."""
+
+    def __init__(self, phase: Phase) -> None:
+        super().__init__(phase)
+        self.phase = phase
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPrompt:
+    """A prompt, and the facts about it that the answer needs."""
+
+    prompt: Prompt
+    model: str | None
+    """The channel's own model; None: the usual order."""
+    prompt_version: str
+    opened: Sequence[OpenedFile]
+    """Files that are new since the last answer. A notice below the answer names those that were not read."""
+    transcripts: Sequence[str]
+    """What is said in those of them that are recordings."""
+
+
+def added(usd: float | None, more_usd: float | None) -> float | None:
+    """Returns a sum of prices; None if one is unknown. A price depends on one request's size."""
+    return None if usd is None or more_usd is None else usd + more_usd
+
 
 @dataclass(frozen=True, slots=True)
 class Used:
@@ -54,12 +82,11 @@ class Used:
 
     usage: Usage = field(default_factory=Usage)
     usd: float | None = 0.0
-    """None if the price of one step is unknown. A price depends on one request's size."""
+    """None if the price of one step is unknown."""
 
     def plus(self, usage: Usage | None, usd: float | None) -> "Used":
         """Returns this and what one more step has used."""
-        whole_usd = None if self.usd is None or usd is None else self.usd + usd
-        return Used(self.usage + (usage or Usage()), whole_usd)
+        return Used(self.usage + (usage or Usage()), added(self.usd, usd))
 
 
 @dataclass(eq=False)
@@ -73,28 +100,31 @@ class AnswerAttempt:
     """The last request to a model; None if no model was asked, or if it charges nothing."""
     first_token_s: float | None = None
     phase: Phase = Phase.OPENING
-    cancellation: Cancellation | None = None
-    """Why the attempt is being canceled."""
-    searches: int = field(init=False)
-    """How often the vendor searched the web, in complete steps."""
     used: Used = Used()
     """By the steps that this attempt recorded."""
-    opened: Sequence[OpenedFile] = ()
-    """Files of the question. A notice below the answer names those that were not read."""
-    prompt_version: str | None = None
-    effort: Effort = Effort.NORMAL
-    earlier_usd: float | None = 0.0
-    """What earlier attempts at this version have cost; None if nobody knows."""
+    built: BuiltPrompt | None = None
+    """What the model is asked; None until that is known."""
 
     def __post_init__(self) -> None:
         if self.job.stop_requested:
             self.phase = Phase.STOP_ASKED
-        self.searches = searches([item for step in self.answer.steps for item in step.items])
 
     @property
     def job(self) -> Job:
         """The job that the answer is for."""
         return self.answer.job
+
+    @property
+    def effort(self) -> Effort:
+        """How much the model is asked to think."""
+        return self.built.prompt.effort if self.built else Effort.NORMAL
+
+    @property
+    def searches(self) -> int:
+        """How often the vendor searched the web, in complete steps."""
+        reported = self.completion.usage if self.completion else None
+        on_record = searches([item for step in self.answer.steps for item in step.items])
+        return on_record + (reported.web_searches if reported else 0)
 
     @property
     def completion(self) -> Completion | None:
@@ -111,11 +141,8 @@ class AnswerAttempt:
         """Notes an event of the model's stream and returns its text, if it has any. `now` is by the monotonic clock."""
         assert self.step is not None, "a model was asked"
         self.answer.note(event)
-        match event:
-            case Completion(usage=Usage(web_searches=count)):
-                self.searches += count
-            case str() if self.first_token_s is None:
-                self.first_token_s = now - self.claimed_at
+        if isinstance(event, str) and self.first_token_s is None:
+            self.first_token_s = now - self.claimed_at
         return self.step.receive(event, now)
 
     def heard_until(self, now: float) -> None:
@@ -130,6 +157,7 @@ class AnswerAttempt:
         if self.step is not None:
             self.step.charges_nothing()
             self.step.lost = Usage()
+            self.step.completion = self.step.completion and replace(self.step.completion, usage=None)
 
     @property
     def spent(self) -> Spent:
@@ -143,30 +171,30 @@ class AnswerAttempt:
     def close(
         self,
         end: End,
-        last_usd: float | None = None,
+        usd: float | None = None,
         names: texts.ModelNames = texts.OWN_NAMES,
         *,
         has_canvases: bool = False,
     ) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text.
 
-        `last_usd`: what the last step cost. `names`: those of the models. `has_canvases`: a long answer can be saved as
-        a canvas.
+        `usd`: what the answer has cost. `names`: those of the models. `has_canvases`: a long answer can be saved as a
+        canvas.
         """
         answer = self.answer
         answer.settle(end.reason)
         left_out = self.completion.left_out if self.completion else ()
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
         decided = decided_about(call for step in answer.steps for call in step.calls)
-        notices = end.notice, expired, unread_notice(self.opened, left_out)
+        notices = end.notice, expired, unread_notice(self.built.opened if self.built else (), left_out)
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),
-            footer=self._footer(last_usd, names),
+            footer=self._footer(usd, names),
             sources=answer.sources,
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
-            offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= MIN_CHARS,
+            offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= CANVAS_MIN_CHARS,
             decided=decided,
             effort="" if self.effort is Effort.NORMAL else self.effort,
         )
@@ -187,11 +215,11 @@ class AnswerAttempt:
             usage=usage,
             estimated_step=None if is_reported else len(self.answer.steps),
             first_token_s=self.first_token_s,
-            prompt_version=self.prompt_version,
+            prompt_version=self.built.prompt_version if self.built else None,
             origins=self.answer.origins,
         )
 
-    def _footer(self, last_usd: float | None, names: texts.ModelNames) -> str:
+    def _footer(self, usd: float | None, names: texts.ModelNames) -> str:
         """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""
         model = names.of(self.step.model) if self.step else ""
         refused = ""
@@ -202,19 +230,16 @@ class AnswerAttempt:
         work = texts.work_done(self.searches, calls_made(self.answer.steps))
         calls = (call for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL)
         read = texts.messages_read(*history.messages_read(call.result for call in calls))
-        return " · ".join(filter(None, (model, self._thought_longer(last_usd), work, read, refused)))
+        return " · ".join(filter(None, (model, self._thought_longer(usd), work, read, refused)))
 
-    def _thought_longer(self, last_usd: float | None) -> str:
+    def _thought_longer(self, usd: float | None) -> str:
         """Says that the answer is a thorough one, and its cost; "" if it isn't, or its model takes no effort."""
         if self.effort is not Effort.THOROUGH or (self.completion and not self.completion.effort):
             return ""
-        # A part that was written before has had its own effort.
-        usd = None if self.job.so_far else self.earlier_usd
-        whole = Used(usd=usd).plus(None, self.used.usd).plus(None, last_usd)
         is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
-        return texts.thought_longer(
-            self.completion.effort if self.completion else "", whole.usd, is_estimate=is_estimate
-        )
+        # A part that was written before has had its own effort.
+        usd = None if self.job.so_far else usd
+        return texts.thought_longer(self.completion.effort if self.completion else "", usd, is_estimate=is_estimate)
 
 
 def _completed(reported: Usage, estimated: Usage) -> Usage:

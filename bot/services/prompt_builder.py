@@ -50,7 +50,6 @@ from bot.models.events import Usage
 from bot.models.prompt import (
     OTHERS,
     OURS,
-    Prompt,
     Sound,
     TokenEstimate,
     ToolDefinition,
@@ -59,6 +58,7 @@ from bot.models.prompt import (
 )
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
+from bot.services.answer_attempt import BuiltPrompt
 from bot.services.loops import BACKOFF, insist
 from bot.services.quota import Quota
 from bot.store import Stores
@@ -92,20 +92,6 @@ class PromptSettings:
     """Whether a bare mention reads the posts before it."""
     pdf_texts: bool = False
     """Whether a model in use doesn't take PDFs, and gets their text."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltPrompt:
-    """A prompt, and the facts about it that the answer needs."""
-
-    prompt: Prompt
-    model: str | None
-    """The channel's own model; None: the usual order."""
-    prompt_version: str
-    opened: Sequence[OpenedFile]
-    """Files that are new since the last answer. A notice below the answer names those that were not read."""
-    transcripts: Sequence[str]
-    """What is said in those of them that are recordings."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from bot.core.caps import (
     warning_key,
 )
 from bot.core.conversation import Question
-from bot.core.job import Job
+from bot.core.job import End, Job
 from bot.core.outbox import OutboxEntry
 from bot.errors import CapReached, RateLimited, Refused, StoreError
 from bot.models.events import SEARCH_RESULT_TOKENS, Usage
@@ -113,6 +113,12 @@ class Quota:
         """Counts what was used before a message of the thread became a question, however long that takes."""
         used = Amount(tokens, cost_usd)
         await insist(lambda: self.stores.usage.count(question, used, self.caps), self.stores.clock, "usage not counted")
+
+    def cost_usd(self, end: End) -> float | None:
+        """Returns what an end's usage has cost; None if nobody knows."""
+        if not (end.model and end.usage):
+            return None
+        return self.prices.cost_usd(end.model, end.usage, self.stores.clock.now())
 
     async def earlier_usd(self, job: Job) -> float | None:
         """Returns what earlier attempts at this version of an answer have cost; None if nobody knows."""

@@ -46,6 +46,7 @@ from bot.errors import StoreError, trace_of
 from bot.models.events import ToolCall
 from bot.models.prompt import Origins, Permission, ToolDefinition, ToolRule, read_more_than_askers
 from bot.reply.workspace import Workspace
+from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.loops import insist
 from bot.store import Stores
 from bot.store.approvals import Approvals
@@ -71,8 +72,11 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class NotOurs(Exception):
+class NotOurs(GivenUp):
     """The job was lost, stopped or edited: nothing more may be called. The worker cancels the attempt soon."""
+
+    def __init__(self) -> None:
+        super().__init__(Phase.RESTART)
 
 
 @dataclass(frozen=True, slots=True)

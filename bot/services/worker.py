@@ -12,7 +12,7 @@ One process has one worker. It runs three things side by side:
 
 Canceling an attempt
 --------------------
-An attempt is canceled at most once, for the first reason (`Cancellation`): a second cancellation would end the calls
+An attempt is canceled at most once, for the first reason (`Phase`): a second cancellation would end the calls
 with which the attempt leaves its reply and releases its job. A stop cancels an attempt only while the model is asked
 (`Phase`). Before that it is noted, and while the end is being shown it has no effect.
 
@@ -47,7 +47,7 @@ from bot.errors import StoreError, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
-from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
+from bot.services.answer_attempt import AnswerAttempt, Phase
 from bot.store import Stores
 
 HEARTBEAT_S = 1.0
@@ -107,7 +107,7 @@ class Worker:
 
     def stop_answer(self, job_id: int) -> None:
         """Stops a job at once if this worker has it; else its worker learns of the recorded stop with a heartbeat."""
-        self._cancel(job_id, Cancellation.STOPPED)
+        self._cancel(job_id, Phase.STOPPED)
 
     def post_placeholder(self, job: Job) -> None:
         """Posts a queued job's placeholder in the background. The job is claimed once that is on record."""
@@ -158,7 +158,7 @@ class Worker:
     async def hand_over(self) -> None:
         """Cancels live attempts: another process or the next start continues them; takes at most HAND_OVER_S."""
         for attempt, _ in list(self._live.values()):
-            self._cancel(attempt.job.id, Cancellation.HANDOVER)
+            self._cancel(attempt.job.id, Phase.HANDOVER)
         for task in self._placeholders:
             task.cancel()
         live = [task for _, task in self._live.values()]
@@ -238,24 +238,24 @@ class Worker:
                     continue
                 if job.id not in pulse.ours:
                     self.workspace.scheduler.abandon(job.id)
-                    self._cancel(job.id, Cancellation.LOST)
+                    self._cancel(job.id, Phase.LOST)
                 elif job.id in pulse.to_restart:
-                    self._cancel(job.id, Cancellation.RESTART)
+                    self._cancel(job.id, Phase.RESTART)
                 elif job.id in pulse.to_stop:
-                    self._cancel(job.id, Cancellation.STOPPED)
+                    self._cancel(job.id, Phase.STOPPED)
         self.workspace.lease.renew(sent_at)
 
-    def _cancel(self, job_id: int, reason: Cancellation) -> None:
+    def _cancel(self, job_id: int, reason: Phase) -> None:
         attempt, task = self._live.get(job_id, (None, None))
-        if attempt is None or task is None or attempt.cancellation is not None:
+        if attempt is None or task is None or attempt.phase.is_given_up:
             return
-        if reason is Cancellation.STOPPED and attempt.phase is not Phase.STREAMING:
+        if reason is Phase.STOPPED and attempt.phase is not Phase.STREAMING:
             if attempt.phase is Phase.OPENING:
                 attempt.phase = Phase.STOP_ASKED
             return
         with of_job(job_id):
             log.info("attempt canceled: %s", reason.name.lower())
-        attempt.cancellation = reason
+        attempt.phase = reason
         task.cancel()
 
     async def _post_placeholder(self, job: Job) -> None:

@@ -15,8 +15,8 @@ from bot.errors import EndReason, Refusal, Refused
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageTransport
 from bot.reply.edits import Post, Update
+from bot.reply.late import OutboxSender
 from bot.reply.messages import Delete, PageView, Shown
-from bot.reply.outbox_sender import OutboxSender
 from bot.reply.posted import PostedReplies
 from bot.reply.reply import Reply
 from bot.reply.streams import StartStream

@@ -14,7 +14,7 @@ from bot.core.pacing import CarrierKind, Learned, PostRule
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.answer import Answer
-from bot.reply.delivery import chosen_carrier
+from bot.reply.delivery import MessageDelivery, MessageTransport, chosen_carrier
 from bot.reply.edits import Offer
 from bot.reply.messages import Call, Shown
 from bot.reply.reply import METHODS, Reply
@@ -140,8 +140,8 @@ class Sent:
 
 
 @dataclass
-class SimulatedDelivery:
-    """The ReplyDelivery of a SimulatedTransport."""
+class SimulatedDelivery(MessageDelivery):
+    """The delivery of a SimulatedTransport."""
 
     transport: "SimulatedTransport"
     reply: Reply
@@ -174,8 +174,8 @@ class SimulatedDelivery:
 
 
 @dataclass
-class SimulatedTransport:
-    """A ReplyTransport to a Slack that takes `latency_s` for each call and fails with `error_of` the call."""
+class SimulatedTransport(MessageTransport):
+    """A transport to a Slack that takes `latency_s` for each call and fails with `error_of` the call."""
 
     latency_s: float = 0.1
     connecting_s: float = 0.0

@@ -7,7 +7,7 @@ from hypothesis import example, given
 
 from bot.core.files import wanted_by
 from bot.models.events import Citation
-from bot.reply.canvas import TITLE_CHARS, as_code, canvas_markdown, canvas_title
+from bot.reply.sources import CANVAS_TITLE_CHARS, as_code, canvas_markdown, canvas_title
 from sandbox.web_api.canvases import problems
 from tests.core.conversations import ME, question
 from tests.markdown.markdown_texts import MARKDOWN
@@ -24,7 +24,7 @@ TITLES = {
 @pytest.mark.parametrize(("answer", "title"), TITLES.values(), ids=TITLES)
 def test_title_is_the_first_heading_or_the_first_words(answer: str, title: str) -> None:
     assert canvas_title(answer) == title
-    assert len(title) <= TITLE_CHARS
+    assert len(title) <= CANVAS_TITLE_CHARS
 
 
 CHANGED = {

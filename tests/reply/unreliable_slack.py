@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bot.errors import Refusal, Refused
 from bot.reply.attachments import AttachedFile
+from bot.reply.delivery import MessageDelivery
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Delete, PageView, Upload
 from bot.reply.reply import METHODS, Reply
@@ -58,8 +59,8 @@ class UnreliableSlack:
 
 
 @dataclass
-class UnreliableDelivery:
-    """A ReplyDelivery on an UnreliableSlack, which responds at once."""
+class UnreliableDelivery(MessageDelivery):
+    """A delivery to an UnreliableSlack, which responds at once."""
 
     reply: Reply
     slack: UnreliableSlack

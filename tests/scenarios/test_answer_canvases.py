@@ -9,7 +9,7 @@ import pytest
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import CANVAS_RULE
-from bot.reply.canvas import MIN_CHARS
+from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.settings import Settings
 from bot.store.schema import outbox_entries
 from sandbox.files import File
@@ -219,7 +219,11 @@ async def test_link_is_no_answer_in_later_prompts(stage: Stage, settings: Settin
 
 
 async def test_answer_that_is_short_or_without_the_scope_has_no_button(vendor: VendorServer) -> None:
-    cases = ((SCOPES - {"canvases:write"}, LONG, False), (SCOPES, LONG[: MIN_CHARS - 1], False), (SCOPES, LONG, True))
+    cases = (
+        (SCOPES - {"canvases:write"}, LONG, False),
+        (SCOPES, LONG[: CANVAS_MIN_CHARS - 1], False),
+        (SCOPES, LONG, True),
+    )
     for scopes, answer, has_button in cases:
         vendor.script(says(answer))
         async with Sandbox(scopes=scopes) as sandbox, running(settings_of(sandbox, vendor)):

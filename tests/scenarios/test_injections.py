@@ -395,7 +395,7 @@ def on_each_api(ways: list[Way]) -> list[Any]:
 
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr("bot.services.answering.MAX_STEPS", MAX_STEPS)
+    monkeypatch.setattr("bot.services.steps.MAX_STEPS", MAX_STEPS)
     database_url = f"sqlite:///{tmp_path}/typist.db"
     return replace(settings, database_url=database_url, admins=frozenset({"U0GRACE"}))
 

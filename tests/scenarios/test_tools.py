@@ -237,7 +237,7 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
     offered: ReplyAction,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bot.services.answering.MAX_STEPS", 3)
+    monkeypatch.setattr("bot.services.steps.MAX_STEPS", 3)
     vendor.script(lambda request: answer)
     async with running(replace(settings, **changed), tools=notes):
         stage = Stage(sandbox, vendor)
@@ -250,7 +250,7 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
 async def test_answer_continued_after_the_limit_of_steps_goes_on_in_a_new_paragraph(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.services.answering.MAX_STEPS", 2)
+    monkeypatch.setattr("bot.services.steps.MAX_STEPS", 2)
     vendor.script(lambda request: LISTS)
     async with running(settings, tools=notes):
         stage = Stage(sandbox, vendor)

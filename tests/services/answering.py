@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,6 +31,7 @@ from bot.services.metrics import JobLife
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import Quota
+from bot.services.steps import Steps, StepSettings
 from bot.services.tool_calls import ToolCalls, Tools
 from bot.services.worker import Worker
 from bot.slack.blockkit import Json
@@ -306,19 +308,27 @@ class AnsweringStage:
         prompts = PromptSettings("You are a colleague.", 8_000)
         estimate, transcription = TokenEstimate((MODEL,)), Transcription(stores, None, quota)
         notices = PrivateNotices(self.accounts, stores.notices)
-        self.answering = Answering(
+        access = AccessControl(AccessRules(), self.accounts, notices, ("UADMIN",))
+        pane = AssistantPane(stores, workspace, ThreadStatuses(self.pane, self.clock))
+        steps = Steps(
             stores,
             workspace,
             PromptBuilder(stores, workspace, prompts, estimate, transcription),
             self.model,
-            metrics=self.lives.append,
-            access_control=AccessControl(AccessRules(), self.accounts, notices, ("UADMIN",)),
-            quota=quota,
-            pane=AssistantPane(stores, workspace, ThreadStatuses(self.pane, self.clock)),
-            tool_calls=ToolCalls(stores, workspace, self.tools, offers_choices=False),
-            settings=AnswerSettings(self.results_tokens, done_mention_s=60, model_names=OWN_NAMES),
+            quota,
+            pane,
+            ToolCalls(stores, workspace, self.tools, offers_choices=False),
+            StepSettings(self.results_tokens, access.admins),
         )
+        answers = AnswerSettings(done_mention_s=60, model_names=OWN_NAMES)
+        self.answering = Answering(stores, workspace, steps, self.lives.append, access, quota, pane, answers)
         self.worker = Worker(stores, workspace, 5.0, self._answer, self.answering.access_control.allows)
+
+    def change(self, **parts: Any) -> None:
+        """Has attempts use other parts of answering and of its steps."""
+        of_steps = {name: part for name, part in parts.items() if hasattr(self.answering.steps, name)}
+        of_all = {name: part for name, part in parts.items() if hasattr(self.answering, name)}
+        self.answering = replace(self.answering, steps=replace(self.answering.steps, **of_steps), **of_all)
 
     async def _answer(self, attempt: AnswerAttempt) -> None:
         self.attempts.append(attempt)

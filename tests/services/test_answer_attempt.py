@@ -20,10 +20,10 @@ from bot.models.events import (
     Usage,
 )
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, WEB, Effort, TextPart
+from bot.models.prompt import ASKERS, WEB, Effort, Prompt, TextPart
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
-from bot.reply.canvas import MIN_CHARS
-from bot.services.answer_attempt import AnswerAttempt, Used
+from bot.reply.sources import CANVAS_MIN_CHARS
+from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Used, added
 from tests.services.answering import MODEL, QUESTION
 from tests.services.answering import MODEL_NAME as NAME
 
@@ -84,10 +84,14 @@ def test_text_is_the_only_event_that_is_shown() -> None:
 
 def test_searches_are_those_of_all_steps() -> None:
     attempt = asked(step(0, SEARCHED), step(1, SEARCHED))
+    assert attempt.searches == 2
     attempt.receive(completion(web_searches=3), 12.0)
-    attempt.receive(completion(web_searches=2), 13.0)
+    assert attempt.searches == 2 + 3
+    attempt.step_recorded(step(2, SEARCHED, SEARCHED, SEARCHED), Usage(20, 2, web_searches=3), None)
+    assert attempt.searches == 2 + 3
+    attempt.step_began(MODEL, 30, ASKERS)
     attempt.receive(Completion(MODEL, FinishReason.STOP, None), 14.0)
-    assert attempt.searches == 2 + 3 + 2
+    assert attempt.searches == 2 + 3
 
 
 def test_recorded_step_no_longer_counts_as_spent() -> None:
@@ -221,7 +225,8 @@ SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
 def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
     effort: Effort, completion: Completion, spent_usd: float | None, footer: str
 ) -> None:
-    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, effort=effort, earlier_usd=spent_usd)
+    built = BuiltPrompt(Prompt("", (), effort=effort), None, "", (), ())
+    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=built)
     attempt.step_began(MODEL, 10, ASKERS)
     attempt.receive("Because.", 0.0)
     attempt.receive(completion, 0.0)
@@ -229,17 +234,17 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
     assert usage is not None
     usd = ModelPrices().cost_usd(completion.model, usage, 1_790_000_000.0)
     end = End(EndReason.WHOLE, model=completion.model, usage=completion.usage)
-    assert attempt.close(end, last_usd=usd).footer == footer
+    assert attempt.close(end, added(usd, spent_usd)).footer == footer
 
 
 @pytest.mark.parametrize(
     ("has_scope", "reason", "chars", "offered"),
     [
-        (True, EndReason.WHOLE, MIN_CHARS, True),
-        (True, EndReason.WHOLE, MIN_CHARS - 1, False),
-        (True, EndReason.LENGTH_LIMIT, MIN_CHARS, False),
-        (True, EndReason.STOPPED, MIN_CHARS, False),
-        (False, EndReason.WHOLE, MIN_CHARS, False),
+        (True, EndReason.WHOLE, CANVAS_MIN_CHARS, True),
+        (True, EndReason.WHOLE, CANVAS_MIN_CHARS - 1, False),
+        (True, EndReason.LENGTH_LIMIT, CANVAS_MIN_CHARS, False),
+        (True, EndReason.STOPPED, CANVAS_MIN_CHARS, False),
+        (False, EndReason.WHOLE, CANVAS_MIN_CHARS, False),
     ],
 )
 def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(

@@ -37,9 +37,9 @@ from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, OTHERS, OURS, Effort, Media, Origins, ToolDefinition
 from bot.reply.answer import HIDDEN_TOKENS_PER_S, Answer
 from bot.reply.messages import Shown
-from bot.services.answer_attempt import AnswerAttempt, Cancellation
-from bot.services.answering import GO_ON_AFTER_S
-from bot.services.prompt_builder import BuiltPrompt, PromptBuilder
+from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Phase
+from bot.services.prompt_builder import PromptBuilder
+from bot.services.steps import GO_ON_AFTER_S
 from bot.store import Stores
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rows import messages_of
@@ -169,7 +169,7 @@ async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Answerin
     beating = asyncio.create_task(stage.worker.stay_alive())
     await stage.ended()
     beating.cancel()
-    assert stage.attempts[0].cancellation is Cancellation.LOST
+    assert stage.attempts[0].phase is Phase.LOST
     row = await stage.row()
     assert (row.status, row.attempts, row.end_reason) == ("running", 2, None)
     assert stage.replies.opened[0].is_left
@@ -242,7 +242,7 @@ async def test_question_whose_reply_has_begun_is_not_denied(stage: AnsweringStag
     await stage.model.speaks.wait()
     [attempt] = stage.attempts
     await stage.stores.worker_queue.record_messages(attempt.job, recorded_pages("999991.000000"))
-    stage.worker._cancel(attempt.job.id, Cancellation.HANDOVER)
+    stage.worker._cancel(attempt.job.id, Phase.HANDOVER)
     stage.accounts.kind_of_all = UserKind.GUEST
     await stage.until(lambda: len(stage.attempts) == 2, "the job is claimed again")
     stage.open_all()
@@ -386,7 +386,7 @@ async def test_stop_and_edit_end_the_wait_to_go_on(is_edited: bool) -> None:
     job_id = stage.attempts[0].job.id
     if is_edited:
         await stage.stores.question_queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
-        stage.worker._cancel(job_id, Cancellation.RESTART)
+        stage.worker._cancel(job_id, Phase.RESTART)
     else:
         stage.worker.stop_answer(job_id)
     await stage.until(lambda: bool(stage.lives), "the answer has ended")
@@ -552,7 +552,8 @@ async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_versi
     row = await turn(alone)
     assert (row.answer, row.end_reason, row.model) == ("Because.", end_reason, MODEL)
     assert (row.input_tokens, row.output_tokens, row.first_token_s) == (10, 2, 0.0)
-    assert row.prompt_version == attempt.prompt_version is not None
+    assert attempt.built is not None
+    assert row.prompt_version == attempt.built.prompt_version
     assert end_of(alone) == End(end_reason, notice, MODEL_NAME)
     assert messages_of(await alone.row()) == MESSAGES
     [prompt] = alone.model.prompts
@@ -567,7 +568,7 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
         Citation("javascript:alert(1)", "No"),
         Completion(MODEL, FinishReason.STOP, Usage(90_000, 2, web_searches=2)),
     )
-    estimate = alone.answering.prompt_builder.estimate
+    estimate = alone.answering.steps.prompt_builder.estimate
     before = estimate.tokens("word " * 100)
     await attempt_at(alone)
     row = await turn(alone)
@@ -576,7 +577,7 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
     assert reply.activities == [*map(texts.searching, ("", "bots")), "", texts.searching("more"), ""]
     assert reply.end is not None
     assert list(reply.end.sources) == [source]
-    assert alone.answering.prompt_builder.estimate.tokens("word " * 100) == before, (
+    assert alone.answering.steps.prompt_builder.estimate.tokens("word " * 100) == before, (
         "what a search found is not in the prompt"
     )
 
@@ -686,8 +687,8 @@ async def test_files_that_were_not_read_are_named_below_the_answer(alone: Answer
         ) -> BuiltPrompt:
             return replace(await super().build(answer, memory, tools, listening), opened=opened)
 
-    builder = WithPicture(**vars(alone.answering.prompt_builder))
-    alone.answering = replace(alone.answering, prompt_builder=builder)
+    builder = WithPicture(**vars(alone.answering.steps.prompt_builder))
+    alone.change(prompt_builder=builder)
     await attempt_at(alone)
     shown = end_of(alone)
     assert shown is not None
@@ -884,7 +885,7 @@ async def test_canvas_that_was_asked_for_is_made_of_a_whole_answer(
     alone: AnsweringStage, events: tuple[StreamEvent, ...], kinds: list[OutboxKind]
 ) -> None:
     alone.model.events = events
-    alone.answering = replace(alone.answering, tool_calls=replace(alone.answering.tool_calls, offers_choices=True))
+    alone.change(tool_calls=replace(alone.answering.steps.tool_calls, offers_choices=True))
     wish = replace(QUESTION, text="Write a plan as a canvas")
     await attempt_at(alone, lambda job: replace(job, question=wish))
     assert [entry.kind for entry in await alone.stores.outbox.take(5)] == kinds
@@ -900,7 +901,7 @@ async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -
 
 def showing(stage: AnsweringStage, replies: MemoryReplies) -> None:
     """Has the stage's answers shown by other replies."""
-    stage.answering = replace(stage.answering, workspace=having(stage.workspace, scheduler=replies))
+    stage.change(workspace=having(stage.workspace, scheduler=replies))
 
 
 async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:
@@ -927,7 +928,7 @@ async def test_deleted_replys_text_so_far_is_recorded_and_its_end_needs_no_words
 
 
 def capped(stage: AnsweringStage, caps: str) -> None:
-    stage.answering = replace(stage.answering, quota=replace(stage.answering.quota, caps=parse_caps(caps)))
+    stage.change(quota=replace(stage.answering.quota, caps=parse_caps(caps)))
 
 
 async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: AnsweringStage) -> None:
@@ -956,7 +957,7 @@ async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: AnsweringStage)
 
 
 async def test_reported_usage_corrects_the_estimate(alone: AnsweringStage) -> None:
-    estimate, text = alone.answering.prompt_builder.estimate, "word " * 1_000
+    estimate, text = alone.answering.steps.prompt_builder.estimate, "word " * 1_000
     before = estimate.tokens(text)
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(100_000, 2)))
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=text)))
@@ -1013,6 +1014,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     replies.opens = True
     showing(alone, replies)
     attempt = await attempt_at(alone)
+    assert attempt.built is not None
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.INTERNAL_ERROR, "Because.", MODEL)
     assert messages_of(await alone.row()) == recorded_pages("999991.000000")
@@ -1023,7 +1025,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
         MODEL_NAME,
         model=MODEL,
         first_token_s=0.0,
-        prompt_version=attempt.prompt_version,
+        prompt_version=attempt.built.prompt_version,
         origins=ASKERS,
     )
 

@@ -290,8 +290,8 @@ async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
     with opened(with_metrics=True, traces_url="") as telemetry:
         async with staged(notes(), asking(LIST), asking(MILK), ANSWER) as stage:
             workspace = having(stage.workspace, telemetry=telemetry)
-            calls = replace(stage.answering.tool_calls, workspace=workspace)
-            stage.answering = replace(stage.answering, workspace=workspace, tool_calls=calls)
+            calls = replace(stage.answering.steps.tool_calls, workspace=workspace)
+            stage.change(workspace=workspace, tool_calls=calls)
             assert await decide(stage, await waiting(stage), Decision.APPROVED)
             await ended(stage)
             [life] = stage.lives
@@ -323,9 +323,9 @@ async def test_answer_may_be_streamed_with_tools_and_search_too(has_tools: bool,
 
 
 def let_search(stage: AnsweringStage, web_search: WebSearch | None) -> None:
-    builder = stage.answering.prompt_builder
+    builder = stage.answering.steps.prompt_builder
     settings = replace(builder.settings, web_search=web_search)
-    stage.answering = replace(stage.answering, prompt_builder=replace(builder, settings=settings))
+    stage.change(prompt_builder=replace(builder, settings=settings))
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ async def test_quota_is_reserved_for_what_a_search_may_find(web_search: WebSearc
         stage.model.meanwhile = look
         let_search(stage, web_search)
         quota = replace(stage.answering.quota, caps=parse_caps("user/day=1000000tokens"))
-        stage.answering = replace(stage.answering, quota=quota)
+        stage.change(quota=quota)
         await ended(stage)
     [tokens] = reserved
     assert most_tokens < tokens < most_tokens + 2_000
@@ -449,7 +449,8 @@ async def test_status_names_the_tool_that_runs_and_then_says_that_the_model_thin
     tools = NotesServer()
     async with staged(tools, asking(LIST), ANSWER, model=SlowStep) as stage:
         stage.model.may_end.clear()
-        assert await until_status(stage, texts.status_running("notes.list")) == []
+        # A thread's first status waits a tenth of a second for the next one.
+        assert set(await until_status(stage, texts.status_running("notes.list"))) <= {texts.STATUS_WRITING}
         tools.may_end.set()
         assert await until_status(stage, texts.STATUS_THINKING) == []
         stage.model.may_end.set()

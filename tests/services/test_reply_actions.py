@@ -181,7 +181,7 @@ async def asked_about(
         accounts, stores = stage.accounts, stage.stores
         if access:
             control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices), ("UADMIN",))
-            stage.answering = replace(stage.answering, access_control=control)
+            stage.change(access_control=control)
         await ended_or_waiting(stage)
         async with stores.database.engine.begin() as connection:
             await connection.execute(sa.update(jobs).values(messages=message_values(recorded_pages(PAGE_TS))))

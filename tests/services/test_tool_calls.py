@@ -163,7 +163,7 @@ async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesSer
 async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
     notes: NotesServer, text: str, notice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.services.answering.MAX_STEPS", 3)
+    monkeypatch.setattr("bot.services.steps.MAX_STEPS", 3)
     async with staged(notes, asking(LIST, text=text)) as stage:
         await ended(stage)
         row = await stage.row()
@@ -416,7 +416,7 @@ async def test_guests_and_strangers_get_no_tool_that_writes(notes: NotesServer, 
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await ended_or_waiting(stage)
         stage.accounts.kind_of_all = kind
-        offered = await stage.answering.tool_calls.offer(stage.attempts[0].job)
+        offered = await stage.answering.steps.tool_calls.offer(stage.attempts[0].job)
     assert [tool.name for tool in offered.definitions] == [READ]
 
 
@@ -426,7 +426,7 @@ async def test_bot_gets_no_tool_that_writes_whatever_slack_says_of_its_account(n
     async with staged(notes, ANSWER) as stage:
         await ended(stage)
         job = replace(stage.attempts[0].job, question=bots)
-        offered = await stage.answering.tool_calls.offer(job)
+        offered = await stage.answering.steps.tool_calls.offer(job)
         assert [tool.name for tool in offered.definitions] == [READ]
 
 
@@ -570,8 +570,7 @@ async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
     notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
     async with staged(notes, asking(call), ANSWER) as stage:
         stores = stage.stores
-        stage.answering = replace(
-            stage.answering,
+        stage.change(
             tool_calls=ToolCalls(
                 having(stores, recorded_calls=UnheardCommits(stores.database, stores._worker, None), clock=stage.clock),
                 stage.workspace,
@@ -591,7 +590,7 @@ async def test_no_call_begins_once_a_stop_is_requested(notes: NotesServer) -> No
         assert await decide(stage, call, Decision.APPROVED)
         [job] = await stage.stores.worker_queue.claim(1)
         assert await stage.stores.question_queue.request_stop(job.id)
-        calls = stage.answering.tool_calls
+        calls = stage.answering.steps.tool_calls
         with pytest.raises(NotOurs):
             await calls.make(job, 0, await calls.offer(job), lambda _: None)
     assert notes.calls == []
@@ -648,7 +647,7 @@ def next_worker(stage: AnsweringStage) -> Worker:
 @pytest.mark.parametrize(("from_bot", "names"), [(False, [choices.NAME]), (True, [])])
 async def test_choices_are_offered_to_people_and_not_to_bots(from_bot: bool, names: list[str]) -> None:
     async with staged(NotesServer({}), ANSWER) as stage:
-        offering = replace(stage.answering.tool_calls, offers_choices=True)
+        offering = replace(stage.answering.steps.tool_calls, offers_choices=True)
         offer = await offering.offer(Job(1, replace(QUESTION, from_bot=from_bot), attempts=1))
         assert [tool.name for tool in offer.definitions] == names
 
@@ -657,7 +656,7 @@ async def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
     offered = ToolCall(0, "call_1", choices.NAME, {"question": "Which?", "choices": ["This"]})
     async with staged(NotesServer({}), ANSWER) as stage:
         calls = offered, ToolCall(1, "call_2", "notes__gone", {})
-        first, second = stage.answering.tool_calls.planned(calls, 0, tool_calls.Offer(choices=True), OURS)
+        first, second = stage.answering.steps.tool_calls.planned(calls, 0, tool_calls.Offer(choices=True), OURS)
     assert "call no other tool in the same step" in first.result
     assert second.result == "There is no tool named 'notes__gone'."
 

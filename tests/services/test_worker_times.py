@@ -13,7 +13,7 @@ from bot.core.surfaces import Sign
 from bot.errors import StoreError
 from bot.reply.answer import Answer
 from bot.reply.scheduler import ScheduledReply
-from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
+from bot.services.answer_attempt import AnswerAttempt, Phase
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
     CLAIM_ENDS_S,
@@ -176,9 +176,9 @@ class WorkerStage:
         return self.clock.monotonic()
 
     @property
-    def cancellations(self) -> list[Cancellation | None]:
+    def cancellations(self) -> list[Phase]:
         """The reasons for which attempts were canceled, in order."""
-        return [attempt.cancellation for attempt in self.answers.canceled]
+        return [attempt.phase for attempt in self.answers.canceled]
 
 
 def on_stage(
@@ -303,18 +303,18 @@ def test_heartbeats_answer_about_an_earlier_attempt_does_not_end_the_newer_one()
 @pytest.mark.parametrize(
     ("queue", "cancellation"),
     [
-        (lambda: MemoryQueue([JOB], lost={1}, to_stop={1}), Cancellation.LOST),
-        (lambda: MemoryQueue([JOB], to_restart={1}), Cancellation.RESTART),
-        (lambda: MemoryQueue([JOB], to_stop={1}), Cancellation.STOPPED),
+        (lambda: MemoryQueue([JOB], lost={1}, to_stop={1}), Phase.LOST),
+        (lambda: MemoryQueue([JOB], to_restart={1}), Phase.RESTART),
+        (lambda: MemoryQueue([JOB], to_stop={1}), Phase.STOPPED),
     ],
     ids=["lost", "edited", "stopped"],
 )
-def test_heartbeats_answer_cancels_an_attempt(queue: Callable[[], MemoryQueue], cancellation: Cancellation) -> None:
+def test_heartbeats_answer_cancels_an_attempt(queue: Callable[[], MemoryQueue], cancellation: Phase) -> None:
     async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         await beating(stage, asyncio.sleep(0.5))
         assert stage.cancellations == [cancellation]
-        is_lost = cancellation is Cancellation.LOST
+        is_lost = cancellation is Phase.LOST
         assert stage.placeholders.abandoned == ([JOB.id] if is_lost else []), "another process has the reply"
 
     on_stage(work, WorkerStage(queue()))
@@ -379,7 +379,7 @@ def test_attempt_that_is_being_canceled_is_not_canceled_again() -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop_answer(JOB.id)
         await stage.worker.hand_over()
-        assert stage.cancellations == [Cancellation.STOPPED], "the first reason holds"
+        assert stage.cancellations == [Phase.STOPPED], "the first reason holds"
         assert stage.answers.interrupted_closings == 0
 
     on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=0.5)))
@@ -572,7 +572,7 @@ def test_jobs_of_a_claim_under_way_at_the_stop_are_handed_over() -> None:
         await stage.worker.drain(running, asyncio.Event())
         await asyncio.sleep(0)
         await stage.worker.hand_over()
-        assert stage.cancellations == [Cancellation.HANDOVER]
+        assert stage.cancellations == [Phase.HANDOVER]
         assert stage.now < 0.1 + CLAIM_ENDS_S
         assert len(stage.queue.claims) == 1, "nothing is claimed after the stop"
 
@@ -586,7 +586,7 @@ def test_hand_over_waits_for_attempts_to_end() -> None:
         await stage.worker.hand_over()
         assert stage.now == pytest.approx(0.1 + HAND_OVER_S / 2)
         assert stage.worker.live == 0
-        assert stage.cancellations == [Cancellation.HANDOVER] * 2
+        assert stage.cancellations == [Phase.HANDOVER] * 2
 
     on_stage(work, WorkerStage(MemoryQueue([JOB, job_of(2)]), answers=Answers(closing_s=HAND_OVER_S / 2)))
 

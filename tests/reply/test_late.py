@@ -12,8 +12,8 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import Refusal, Refused
+from bot.reply.late import PING_EVENT, OutboxSender
 from bot.reply.messages import Delete
-from bot.reply.outbox_sender import PING_EVENT, OutboxSender
 from bot.slack.modals import posted_question
 
 Json = dict[str, Any]

@@ -1,0 +1,312 @@
+"""The steps of an answer: the model is asked, its calls are made, until it asks for no more.
+
+Each step is one request to a model, at most MAX_STEPS for an answer. Each has its own reservation and its own usage. A
+step that asks for tools is recorded before any of its calls is made (services/tool_calls.py). Then its calls are made,
+and the next request has their results and whatever the askers have written meanwhile. A take-over continues from the
+recorded steps: no model is asked for them again. Where a call needs a person's approval, the reply asks for it, and the
+attempt gives the job up until the decision (core/job.py). A model that offers choices has ended its answer
+(core/choices.py).
+
+A model that fails after its first word, so that another request may succeed, interrupts the answer like the death of
+the process: the attempt releases the job with the text so far, and the next attempt goes on after it. It does so at
+once, and once more after a wait, during which Stop, edits and a hand-over work as ever. Then the answer ends with its
+text, a notice and Continue. Failures before the first word never come here while another request may help
+(models/wrappers.py).
+"""
+
+import logging
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from functools import partial
+
+from bot.core import texts
+from bot.core.calls import APPROVAL_S, Step, asks_of
+from bot.core.choices import Choices
+from bot.core.conversation import without_address
+from bot.core.job import End, Job
+from bot.core.pacing import may_be_streamed
+from bot.core.steps import Seam, fixed_text, items_of, kept_text, were_replied_to, with_room, with_steps
+from bot.errors import EndReason, NotShown, ProviderError, StoreError
+from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
+from bot.models.model import Models, Provider
+from bot.models.prompt import Prompt
+from bot.reply.answer import Answer, StepUnderWay
+from bot.reply.scheduler import ScheduledReply
+from bot.reply.workspace import Workspace
+from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
+from bot.services.pane import AssistantPane
+from bot.services.prompt_builder import PromptBuilder
+from bot.services.quota import Quota
+from bot.services.tool_calls import NotOurs, Offer, ToolCalls
+from bot.store import Stores
+
+MAX_STEPS = 16
+"""Requests to a model for one answer. Each use of tools takes another one, which sends their results."""
+GO_ON_AFTER_S = (0.0, 5.0)
+"""How long an answer waits before it goes on, after each interruption by its model. After the last one it ends."""
+SHOWN_FROM_S = 0.6
+"""A shorter wait for the model needs no sentence."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """The settings that steps depend on."""
+
+    results_tokens: int
+    """The most tokens of tools' results in a request, beside those that the model hasn't read yet."""
+    admins: frozenset[str] = frozenset()
+    """They may decide about calls."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Takes the steps of answers. One instance serves a process; an attempt's state is in its AnswerAttempt."""
+
+    stores: Stores
+    workspace: Workspace
+    prompt_builder: PromptBuilder
+    models: Models
+    quota: Quota
+    pane: AssistantPane
+    tool_calls: ToolCalls
+    settings: StepSettings
+
+    async def take(self, attempt: AnswerAttempt, reply: ScheduledReply) -> End:
+        """Builds the prompt and asks the model; returns how the answer ended. Raises GivenUp and NotOurs."""
+        questions = (attempt.job.question, *attempt.job.earlier)
+        me = self.workspace.me.user_id
+        is_asked = any(question.files or without_address(question.text, me) for question in questions)
+        if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
+            return End(EndReason.NOTHING_ASKED, texts.HELP)
+        offer = await self.tool_calls.offer(attempt.job)
+        async with AsyncExitStack() as memory:
+            listening = partial(self._show_listening, attempt, reply)
+            built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions, listening)
+            if built.transcripts:
+                reply.show_transcripts(built.transcripts)
+            attempt.built = built
+            if self.workspace.token_refused():
+                raise GivenUp(Phase.TOKEN_REFUSED)
+            await self._allow_stream(attempt.job)
+            provider = self.models.led_by(built.model, built.prompt)
+            return await self._take_each(attempt, built.prompt, offer, provider, reply)
+
+    async def _take_each(
+        self, attempt: AnswerAttempt, prompt: Prompt, offer: Offer, provider: Provider, reply: ScheduledReply
+    ) -> End:
+        """Asks the model, and makes its calls, until it asks for no more."""
+        records, job = self.stores.recorded_calls, attempt.job
+        made_before = await self.tool_calls.insist(lambda: records.made_before(job))
+        replied_to = await self.tool_calls.insist(lambda: records.replied_to(job)) if offer.by_name else ()
+        continued = partial(with_steps, prompt, made_before=made_before, replied_to=replied_to)
+        answer = attempt.answer
+        begun = answer.text[len(fixed_text(job)) :]
+        while True:
+            await self._make_calls(attempt, offer, reply)
+            if answer.steps and reply.gone:
+                return End(EndReason.REPLY_GONE)
+            if answer.steps and were_replied_to(answer.steps[-1].calls):
+                return End(EndReason.STOPPED, texts.REPLIED_INSTEAD, model=answer.steps[-1].model)
+            step_no = len(answer.steps)
+            if step_no:
+                # Questions that came while calls were made.
+                answer.follow_ups += await self.tool_calls.insist(partial(records.take_follow_ups, job, step_no))
+            is_last = step_no + 1 >= MAX_STEPS
+            kept = with_room(answer.steps, self.prompt_builder.estimate.tokens, self.settings.results_tokens)
+            steps = kept, answer.follow_ups, self.workspace.me.user_id
+            step_prompt = continued(*steps, begun=begun, is_last=is_last)
+            step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
+            if step is None:
+                return End(EndReason.REPLY_GONE)
+            if asked_back := offer.choices_in(step.calls):
+                return _asking_back(answer, step, asked_back, reply)
+            if not step.calls or is_last:
+                return _completed(answer, step)
+            await self._record_step(attempt, step, offer, begun)
+            begun = ""
+
+    async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: ScheduledReply) -> None:
+        """Makes the calls of the last step. Asks about none if the reply is gone. Raises GivenUp and NotOurs."""
+        job, answer = attempt.job, attempt.answer
+        if not answer.steps:
+            return
+
+        def show_tool(tool: str) -> None:
+            """Says which tool runs, until all calls of the step are made."""
+            reply.show_activity(texts.running(tool))
+            self.pane.show_status(job.question, texts.status_running(tool))
+
+        step = answer.steps[-1]
+        calls = await self.tool_calls.make(job, step.step_no, offer, show_tool)
+        if asks := asks_of(calls, job.version, self.settings.admins, self.stores.clock.now() + APPROVAL_S):
+            await reply.ask(asks)
+            if reply.gone:
+                # Nobody sees the buttons.
+                return
+            if reply.unshown:
+                raise NotShown
+            raise GivenUp(Phase.AWAITING_APPROVAL)
+        reply.show_activity("")
+        self.pane.show_status(job.question, texts.STATUS_THINKING)
+        answer.made(calls)
+
+    async def _record_step(self, attempt: AnswerAttempt, step: StepUnderWay, offer: Offer, begun: str) -> None:
+        """Records a step that asks for tools, with its calls and its usage. Raises NotOurs."""
+        answer = attempt.answer
+        completion = _completion(step)
+        step_no = len(answer.steps)
+        written = kept_text(attempt.job) + "".join(earlier.text for earlier in answer.steps)
+        calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
+        items = items_of(step.parts, begun)
+        recorded = Step(step_no, answer.text[len(written) :], items, completion.model, calls, answer.origins)
+        end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
+        piece = answer.piece()
+        records = self.stores.recorded_calls
+        if not await self.tool_calls.insist(lambda: records.record(attempt.job, recorded, end, piece)):
+            raise NotOurs
+        if piece:
+            answer.recorded(piece)
+        # The attempt may end no job: it is given up while a call waits for a person.
+        attempt.step_recorded(recorded, end.usage, self.quota.cost_usd(end))
+        self.workspace.telemetry.charged(end.model, self.quota.cost_usd(end))
+
+    async def _ask_model(
+        self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: ScheduledReply, *, resumed: str
+    ) -> StepUnderWay | None:
+        """Reserves the quota and appends the text of one step to the reply; returns None if the reply is gone.
+
+        `resumed`: what an earlier attempt left of this step.
+        """
+        input_tokens = self.prompt_builder.estimate.prompt_tokens(prompt)
+        await self.quota.reserve(attempt.job, input_tokens, MAX_SEARCHES if prompt.web_search else 0)
+        answer = attempt.answer
+        step = attempt.step_began(provider.model, input_tokens, prompt.origins)
+        shown = _StepReply(answer, reply, is_new=bool(answer.steps) and not resumed)
+        try:
+            async with aclosing(provider.stream(prompt)) as events:
+                async for event in events:
+                    self._show(event, attempt.job, shown)
+                    if shown.receive(attempt.receive(event, self.stores.clock.monotonic())):
+                        self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
+                    if reply.gone:
+                        return None
+                    if reply.unshown:
+                        raise NotShown
+        except ProviderError as error:
+            has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
+            if error.reason is not EndReason.EMPTY or not has_answer:
+                await self._interrupt(attempt, error, shown)
+                raise
+            # The model had nothing to add: the text on record is complete.
+            step.completion = Completion(error.model, FinishReason.STOP, None)
+        shown.end()
+        if step.completion is not None and step.completion.usage is not None:
+            self.prompt_builder.estimate.learn(step.completion.model, prompt, step.completion.usage)
+        return step
+
+    def _show(self, event: StreamEvent, job: Job, shown: "_StepReply") -> None:
+        """Says what the model does, until there is text: it searches, or it failed and is asked again."""
+        match event:
+            case Searching(query=query, done=done) if query or not done:
+                shown.show_activity(texts.searching(query))
+                self.pane.show_status(job.question, texts.status_searching(query))
+            case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
+                shown.show_activity(texts.TRYING_AGAIN)
+                self.pane.show_status(job.question, texts.STATUS_TRYING_AGAIN)
+
+    async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: "_StepReply") -> None:
+        """Raises GivenUp, after a wait, if the answer may go on; returns if the failure ends it."""
+        interruptions = attempt.job.interruptions
+        has_begun = attempt.step is not None and attempt.step.has_text
+        if not (error.may_pass and has_begun) or interruptions >= len(GO_ON_AFTER_S):
+            return
+        wait_s = GO_ON_AFTER_S[interruptions]
+        log.warning("model %s failed: %s %s, going on in %.0f s", error.model, error.reason, error.detail, wait_s)
+        if wait_s:
+            self._show(Retrying(wait_s), attempt.job, shown)
+            await self.stores.clock.sleep(wait_s)
+        raise GivenUp(Phase.INTERRUPTED)
+
+    def _show_listening(self, attempt: AnswerAttempt, reply: ScheduledReply, is_listening: bool) -> None:
+        """Says that a recording is being transcribed, which takes seconds, until that is over."""
+        reply.show_activity(texts.TRANSCRIBING if is_listening else "")
+        status = texts.STATUS_LISTENING if is_listening else texts.STATUS_THINKING
+        self.pane.show_status(attempt.job.question, status)
+
+    async def _allow_stream(self, job: Job) -> None:
+        """Lets a native stream carry the reply if all its readers would see it grow."""
+        question = job.question
+        thread = question.thread
+        is_alone = False
+        if may_be_streamed(question, is_alone=True) and not thread.in_direct_message:
+            try:
+                is_alone = not (await self.stores.participants.at_message(thread, question.user_id, question.ts)).others
+            except StoreError as error:
+                log.warning("participants not read, the answer won't be streamed: %s", error)
+        # A stream can't begin with a line of ours.
+        if may_be_streamed(question, is_alone=is_alone) and not job.is_late:
+            self.workspace.scheduler.allow_stream(job)
+
+
+class _StepReply:
+    """Shows one step of a model in the reply: its work, and its text as it joins the text of earlier steps."""
+
+    def __init__(self, answer: Answer, reply: ScheduledReply, *, is_new: bool) -> None:
+        """`is_new`: the step begins a paragraph of its own; else it continues the text so far."""
+        so_far = answer.text
+        self._reply = reply
+        self._seam = Seam("") if is_new else Seam(so_far, answer.cut_off)
+        self._gap = "\n\n" if is_new and so_far.strip() else ""
+        self._shows_activity = False
+
+    def receive(self, delta: str) -> bool:
+        """Shows text of the model; returns whether there is any that can be shown."""
+        text = self._seam.join(delta)
+        self._append(text)
+        return bool(text)
+
+    def show_activity(self, activity: str) -> None:
+        """Shows what the model is doing, until it writes."""
+        self._reply.show_activity(activity)
+        self._shows_activity = True
+
+    def end(self) -> None:
+        """Shows the text that was held back."""
+        self._append(self._seam.rest())
+
+    def _append(self, text: str) -> None:
+        if not text:
+            return
+        if self._shows_activity:
+            self._reply.show_activity("")
+            self._shows_activity = False
+        self._reply.append(self._gap + text)
+        self._gap = ""
+
+
+def _completed(answer: Answer, step: StepUnderWay) -> End:
+    """Returns the end of an answer that the model completed, or that has used all its steps."""
+    completion = _completion(step)
+    reason, notice = EndReason.WHOLE, ""
+    if step.calls:
+        # Without text, there is nothing to continue, and no button for it.
+        notice = texts.STEP_LIMIT if answer.text.strip() else texts.STEP_LIMIT_WITHOUT_TEXT
+        reason = EndReason.STEP_LIMIT
+    elif completion.finish_reason is FinishReason.LENGTH:
+        reason, notice = EndReason.LENGTH_LIMIT, texts.LENGTH_LIMIT
+    return End(reason, notice, model=completion.model, usage=completion.usage)
+
+
+def _asking_back(answer: Answer, step: StepUnderWay, offered: Choices, reply: ScheduledReply) -> End:
+    """Shows a question to the reader; returns the end of an answer that offers choices."""
+    reply.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
+    log.info("choices offered: %d", len(offered.choices))
+    completion = _completion(step)
+    return End(EndReason.WHOLE, model=completion.model, usage=completion.usage, choices=offered.choices)
+
+
+def _completion(step: StepUnderWay) -> Completion:
+    assert step.completion is not None, "a provider's stream ends with a Completion or an error"
+    return step.completion
