@@ -252,6 +252,7 @@ async def test_a_429_in_the_middle_loses_nothing(absence: Absence, sandbox: Sand
     assert await absence.asked() == [asked, direct]
 
 
+@pytest.mark.long
 async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention()
     sandbox.faults.start("error_500", method="conversations.history")
