@@ -7,7 +7,7 @@ Processes are killed, paused and replaced; sockets drop; events are delivered tw
 calls, is slow or loses responses; the model's vendor refuses requests, breaks answers and goes away for a while
 (vendor_failures.py), within what Typist promises to ride out. The sandbox enforces Slack's budgets all the
 time, and with `--posts strict` five posts in 5 s for each channel. People edit and delete some of their questions. Each
-channel has another mode (engagement_plan.py): questions come without a mention where the bot takes them so, and between
+channel has another mode (question_plan.py): questions come without a mention where the bot takes them so, and between
 them people write what it must not answer. With `--tools`, the model calls tools of an MCP server before it answers some
 questions: tools that write and tools that read, of which some take seconds, and some need an approval.
 
@@ -27,18 +27,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 
-from benchmarks.approver import Approver
-from benchmarks.askers import REDELIVERIES_S, Askers
-from benchmarks.audit_invariants import audit_figures, audit_violations
+from benchmarks.askers import REDELIVERIES_S, Approver, Askers
 from benchmarks.databases import Database, Engine, audit_entries, database, write_settings
-from benchmarks.engagement_plan import CHANNEL_SETTINGS, PlannedRemark, Unmentioned, plan_remarks
 from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, RateLimitFault, inject_faults
-from benchmarks.fleet import Fleet, Spawn, spawn_interpreter
+from benchmarks.fleet import Fleet, Spawn, process_faults, spawn_interpreter
 from benchmarks.invariants import (
     LIVE_STATES,
     AskedQuestion,
@@ -49,14 +47,20 @@ from benchmarks.invariants import (
     unexpected_rate_limits,
     violations,
 )
-from benchmarks.logs import process_faults
 from benchmarks.message_recorder import MODEL, MessageRecorder
 from benchmarks.outages import outages
 from benchmarks.process import connected_to
-from benchmarks.question_plan import PlannedQuestion, plan_questions
+from benchmarks.question_plan import (
+    CHANNEL_SETTINGS,
+    PlannedQuestion,
+    PlannedRemark,
+    Unmentioned,
+    plan_questions,
+    plan_remarks,
+    words_in,
+)
 from benchmarks.scripted_model import ScriptedModel
-from benchmarks.timeline import write_timeline
-from benchmarks.tool_invariants import tool_figures, tool_violations
+from benchmarks.tool_invariants import audit_figures, audit_violations, tool_figures, tool_violations
 from benchmarks.tool_plan import SERVER
 from benchmarks.tool_server import agree_to_tools, tool_server
 from benchmarks.vendor_failures import VendorFailures
@@ -294,6 +298,35 @@ def _figures(evidence: Evidence, fleet: Fleet, askers: Askers) -> list[str]:
 
 def _counts(counted: Counter[str] | Counter[int] | Counter[str | None] | Counter[Unmentioned]) -> str:
     return ", ".join(f"{times} × {what}" for what, times in sorted(counted.items(), key=lambda item: str(item[0])))
+
+
+def write_timeline(evidence: Evidence, path: Path) -> None:
+    """Writes one line for each event. Times are seconds since the run began."""
+    events = sorted(_events(evidence), key=itemgetter(0))
+    path.write_text("".join(f"{at_s - evidence.began_s:8.2f} s  {what}\n" for at_s, what in events))
+
+
+def _events(evidence: Evidence) -> Iterator[tuple[float, str]]:
+    names = {(question.channel, question.ts): f"q{question.plan.number}" for question in evidence.questions}
+    names |= {(remark.channel, remark.ts): f"remark {remark.plan.number}" for remark in evidence.remarks}
+    for question in evidence.questions:
+        yield question.at_s, f"q{question.plan.number} is asked: {question.plan.words} words, {question.name}"
+        for count, request in enumerate(evidence.model_requests.get(question.plan.number, ()), start=1):
+            yield request.at_s, f"q{question.plan.number} goes to the model: request {count}, {request.described}"
+    for remark in evidence.remarks:
+        yield remark.at_s, f"{remark.name} is written"
+    for history in evidence.histories:
+        name = names.get((history.channel, history.question_ts), "?")
+        for revision in history.revisions:
+            shown = f"{len(words_in(revision.text))} words {revision.note!r}"
+            yield revision.at_s, f"{name} shows {shown} in {history.ts}, page {history.page}"
+        if history.deleted_s is not None:
+            yield history.deleted_s, f"{name}: {history.ts} is deleted"
+    for call in evidence.calls:
+        yield call.at_monotonic_s, f"{call.method} {call.channel or ''} {call.ts or ''} {call.error or ''}"
+    for since, until in evidence.outages:
+        yield since, "the database is unavailable"
+        yield until, "the database is available again"
 
 
 def main() -> int:

@@ -3,29 +3,27 @@
 Live replies are measured by each carrier: edits of a message, and native streams. The CPU of 100 live replies is also
 measured for the edit scheduler alone, in simulated time.
 
-It also measures the cost of reading many streams at once (parsing.py), and of metrics and traces.
+It also measures the cost of metrics and traces, and of reading many streams at once: each through the real provider
+into a Reply, from a vendor in another process (`--serve`).
 
 Run: python -m benchmarks.costs. Exits with 1 if a target is missed.
 """
 
 import asyncio
 import json
-import socket
+import os
 import statistics
 import sys
-import tempfile
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 
 import aiohttp
 from aiohttp import web
 
-from benchmarks import parsing
 from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
 from benchmarks.readers import Readers
@@ -33,16 +31,23 @@ from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job
 from bot.errors import EndReason
+from bot.models import anthropic, openai
+from bot.models.model import Provider
+from bot.models.prompt import Prompt, Turn
+from bot.models.setup import RequestOptions, VendorSettings
+from bot.models.wrappers import Fallback, Stall
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer, Freshness
 from bot.reply.edits import Post, Update
 from bot.reply.reply import Reply
 from bot.reply.scheduler import ScheduledReply
 from bot.telemetry import OFF
-from sandbox.server import Sandbox
+from sandbox.server import Sandbox, find_port
 from sandbox.web_api.budgets import GENEROUS
 from tests.reply.schedules import scheduling
 from tests.simulated_time import run_simulated
+from tests.streams import speech
+from tests.streams.server import VendorResponse, VendorServer
 
 BOT = ("-m", "bot", "run")
 CHANNEL_ID = "C0GENERAL"
@@ -100,37 +105,6 @@ async def idle_memory(models: str) -> Figure:
     )
 
 
-async def mcp_memory() -> list[Figure]:
-    """Measures a bot's memory before and after it offers the tools of an MCP server, and that of the server."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = _mcp_config(Path(folder))
-        async with (
-            Sandbox() as sandbox,
-            NumberedModel(FAST_WORDS_PER_S) as model,
-            running(BOT, sandbox, model.url, settings={"BOT_MCP_CONFIG": str(config)}) as process,
-        ):
-            await asyncio.sleep(SETTLE_S)
-            unused = process.memory_bytes()
-            await sandbox.say("ada", sandbox.dm("ada"), question(1, 10))
-            await _until(lambda: bool(process.children()), "a process of the MCP server")
-            await _until(lambda: len(model.sent_at_s[1]) == 10, "an answer")
-            await asyncio.sleep(SETTLE_S)
-            [its] = process.children()
-            return [
-                Figure("memory when idle, an MCP server that nobody used yet", f"{unused / 1e6:.0f} MB"),
-                Figure("the same after an answer with its tools", f"{process.memory_bytes() / 1e6:.0f} MB"),
-                Figure("the process of mcp-server-time", f"{its.memory_bytes() / 1e6:.0f} MB"),
-            ]
-
-
-def _mcp_config(folder: Path) -> Path:
-    """Writes a file of BOT_MCP_CONFIG with a server on stdio, and returns its path."""
-    server = str(Path(sys.executable).with_name("mcp-server-time"))
-    file = folder / "mcp.json"
-    file.write_text(json.dumps({"mcpServers": {"time": {"command": server}}, "directMessages": ["time"]}))
-    return file
-
-
 @asynccontextmanager
 async def _collector() -> AsyncIterator[str]:
     """Runs a collector that takes all spans, and yields the address for BOT_TRACES_URL."""
@@ -152,7 +126,7 @@ async def _collector() -> AsyncIterator[str]:
 
 async def telemetry_costs() -> list[Figure]:
     """Measures what metrics and traces cost: memory, a live reply's CPU by turns, and the time of a scrape."""
-    metrics = {"BOT_HEALTH_PORT": str(_free_port())}
+    metrics = {"BOT_HEALTH_PORT": str(find_port(20_000))}
     async with _collector() as url:
         ways = {"off": {}, "metrics": metrics, "metrics and traces": {**metrics, "BOT_TRACES_URL": url}}
         figures = [await _idle_with(what, settings) for what, settings in ways.items()]
@@ -202,13 +176,6 @@ async def _idle_with(what: str, settings: Mapping[str, str]) -> Figure:
                     await response.read()
             shown += f", {(process.cpu_s() - before_s) / SCRAPES * 1e3:.1f} ms a scrape"
     return Figure(f"memory when idle, telemetry: {what}", shown)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def by(carrier: str) -> tuple[str, ...]:
@@ -289,7 +256,7 @@ async def live_replies_cpu() -> list[Figure]:
     """Measures the CPU of many live replies, which share the edits that Slack takes."""
     whole = await _live_replies_share()
     scheduler = await asyncio.to_thread(_scheduler_share)
-    what = f"{parsing.STREAMS} live replies of {parsing.TOKENS_PER_S} tokens/s"
+    what = f"{STREAMS} live replies of {TOKENS_PER_S} tokens/s"
     return [
         Figure(f"{what}, the bot's whole process", f"{whole:.1%} of a core"),
         Figure(
@@ -305,16 +272,16 @@ async def _live_replies_share() -> float:
     """Returns the bot's share of a core while live replies receive tokens at the full pace."""
     async with (
         Sandbox(posts=ANY_POSTS) as sandbox,
-        NumberedModel(parsing.TOKENS_PER_S) as model,
+        NumberedModel(TOKENS_PER_S) as model,
         running(BOT, sandbox, model.url) as process,
     ):
-        for number in range(parsing.STREAMS):
+        for number in range(STREAMS):
             await sandbox.say("ada", "general", f"@typist {question(number, PACED_WORDS)}")
-        await _until(lambda: len(model.sent_at_s) == parsing.STREAMS, "the requests for all answers")
+        await _until(lambda: len(model.sent_at_s) == STREAMS, "the requests for all answers")
         before, before_s, began_s = _words_sent(model), process.cpu_s(), time.monotonic()
         await asyncio.sleep(PACED_S)
         took_s = time.monotonic() - began_s
-        if _words_sent(model) - before < 0.95 * parsing.STREAMS * parsing.TOKENS_PER_S * took_s:
+        if _words_sent(model) - before < 0.95 * STREAMS * TOKENS_PER_S * took_s:
             raise TimeoutError("the model's server did not reach the pace: the machine is too busy")
         return (process.cpu_s() - before_s) / took_s
 
@@ -325,7 +292,7 @@ def _words_sent(model: NumberedModel) -> int:
 
 def _scheduler_share() -> float:
     """Returns the share of a core that the edit scheduler takes for so many replies, in simulated time."""
-    tokens = SIMULATED_S * parsing.TOKENS_PER_S
+    tokens = SIMULATED_S * TOKENS_PER_S
 
     async def schedule_calls() -> None:
         async with scheduling(carrier=None) as schedule:
@@ -334,14 +301,14 @@ def _scheduler_share() -> float:
                 schedule.scheduler.allow_stream(job)
             for number in range(tokens):
                 _append(word(number), live)
-                await asyncio.sleep(1 / parsing.TOKENS_PER_S)
+                await asyncio.sleep(1 / TOKENS_PER_S)
 
     def append_alone() -> None:
         live = [Reply(Answer(job)) for job in jobs]
         for number in range(tokens):
             _append(word(number), live)
 
-    threads = [ThreadKey("T1", f"C{number}", f"{number}.0") for number in range(parsing.STREAMS)]
+    threads = [ThreadKey("T1", f"C{number}", f"{number}.0") for number in range(STREAMS)]
     jobs = [Job(number, Question(thread, "1.0", "U1", "why?"), 1) for number, thread in enumerate(threads)]
     return (_cpu_s(lambda: run_simulated(schedule_calls())) - _cpu_s(append_alone)) / SIMULATED_S
 
@@ -479,13 +446,13 @@ def _by_length(what: str, costs_us: dict[int, float]) -> list[Figure]:
 
 async def streams_cpu(api: str) -> Figure:
     """Measures the CPU of reading many streams of an API at once."""
-    cost_us = await parsing.benchmark(api)
-    share = parsing.core_share(cost_us)
+    cost_us = await streams_cost_us(api)
+    share = core_share(cost_us)
     return Figure(
-        f"{parsing.STREAMS} streams of {parsing.TOKENS_PER_S} tokens/s, {api}",
+        f"{STREAMS} streams of {TOKENS_PER_S} tokens/s, {api}",
         f"{share:.1%} of a core, {cost_us:.0f} µs a token",
-        f"at most {parsing.TARGET_CORE_SHARE:.0%}",
-        share <= parsing.TARGET_CORE_SHARE,
+        f"at most {TARGET_CORE_SHARE:.0%}",
+        share <= TARGET_CORE_SHARE,
     )
 
 
@@ -504,7 +471,6 @@ async def report() -> bool:
     show(await idle_memory("openai/numbered"))
     show(await idle_memory("anthropic/other"))
     show(await idle_memory("openai/numbered,anthropic/other"))
-    show(*await mcp_memory())
     for carrier in FEW_AND_MANY:
         show(await memory_per_reply(carrier))
     show(*await carriers_cpu())
@@ -512,12 +478,93 @@ async def report() -> bool:
     show(*await telemetry_costs())
     show(*await live_replies_cpu())
     show(*await answer_cpu())
-    for api in parsing.APIS:
+    for api in APIS:
         show(await streams_cpu(api))
     return all(figure.meets_target for figure in figures)
 
 
+STREAMS = 100
+TOKENS_PER_S = 50
+TOKENS = 400
+TARGET_CORE_SHARE = 0.25
+
+PROMPT = Prompt("Be brief.", (Turn("user", "Tell me a story."),))
+APIS: dict[str, Callable[[Sequence[str]], list[bytes]]] = {
+    "responses": speech.responses,
+    "chat": speech.chat,
+    "anthropic": speech.messages,
+}
+
+
+async def serve(api: str) -> None:
+    """Runs the vendor's process: prints its address and serves until its stdin is closed."""
+    events = APIS[api](["wörd "] * TOKENS)
+    async with VendorServer() as vendor:
+        vendor.script(VendorResponse(events, pause_s=1 / TOKENS_PER_S))
+        print(json.dumps(vendor.url), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+async def read(provider: Provider, number: int) -> int:
+    """Reads one answer into a Reply and returns the number of deltas."""
+    question = Question(ThreadKey("T1", "C1", None), f"{number}.0", "U1", "Tell me a story.")
+    reply = Reply(Answer(Job(1, question, 1)))
+    deltas = 0
+    async with aclosing(provider.stream(PROMPT)) as stream:
+        async for item in stream:
+            if isinstance(item, str):
+                reply.append(item)
+                deltas += 1
+    return deltas
+
+
+async def warm_up(provider: Provider) -> None:
+    """Imports modules and connects, so that neither is measured."""
+    async with aclosing(provider.stream(PROMPT)) as stream:
+        await anext(stream)
+
+
+async def measure(api: str, url: str) -> float:
+    """Reads all streams at once. Returns the CPU per token in µs."""
+    options = RequestOptions(max_output_tokens=16_384)
+    if api == "anthropic":
+        vendor = anthropic.connect(VendorSettings("key", url), options)
+    else:
+        vendor = openai.connect(VendorSettings("key", f"{url}/v1", api), options)
+    provider = Fallback([Stall(vendor.model("m"), stall_timeout_s=60)])
+    await warm_up(provider)
+    before_s = time.process_time()
+    deltas = await asyncio.gather(*(read(provider, number) for number in range(STREAMS)))
+    cpu_s = time.process_time() - before_s
+    await vendor.aclose()
+    assert deltas == [TOKENS] * STREAMS, f"expected {TOKENS} deltas from each stream, got {deltas}"
+    return cpu_s / sum(deltas) * 1e6
+
+
+def core_share(cost_us: float) -> float:
+    """Returns the share of a core at the nominal pace, even if the vendor's process is slower than that."""
+    return cost_us / 1e6 * STREAMS * TOKENS_PER_S
+
+
+async def streams_cost_us(api: str) -> float:
+    """Starts the vendor's process, measures one API and returns the CPU per token in µs."""
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.costs", "--serve", api, stdin=pipe, stdout=pipe, env=os.environ
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        return await measure(api, json.loads(await server.stdout.readline()))
+    finally:
+        server.stdin.close()
+        await server.wait()
+
+
 def main() -> int:
+    if sys.argv[1:2] == ["--serve"]:
+        asyncio.run(serve(sys.argv[2]))
+        return 0
     print("This takes about 11 minutes.\n")
     return 0 if asyncio.run(report()) else 1
 

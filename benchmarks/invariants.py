@@ -14,10 +14,17 @@ from operator import itemgetter
 from typing import Any, Literal
 
 from benchmarks.databases import CallRow, RecordedJob
-from benchmarks.engagement_plan import PlannedRemark
 from benchmarks.faults import RateLimitFault
 from benchmarks.message_recorder import MessageHistory
-from benchmarks.question_plan import EDITED_NUMBER, WORDS_A_LINE, PlannedQuestion, answer, in_order, words_in
+from benchmarks.question_plan import (
+    EDITED_NUMBER,
+    WORDS_A_LINE,
+    PlannedQuestion,
+    PlannedRemark,
+    answer,
+    in_order,
+    words_in,
+)
 from benchmarks.scripted_model import ModelRequest, RequestEnd
 from benchmarks.tool_plan import seen_in
 from bot.core import texts

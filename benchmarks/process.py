@@ -39,10 +39,6 @@ class Process:
         """Returns its peak resident memory."""
         return self._status_bytes("VmHWM")
 
-    def children(self) -> list["Process"]:
-        """Returns the processes that it has started and that still run."""
-        return [Process(int(pid), self.log) for pid in self._read(f"task/{self.pid}/children").split()]
-
     def _status_bytes(self, name: str) -> int:
         for line in self._read("status").splitlines():
             if line.startswith(f"{name}:"):

@@ -46,7 +46,7 @@ PAGE_CHARS = 11_800
 PAGE_BYTES = 39_000
 """In UTF-8. chat.postMessage cuts a text at 40,000; Slack doesn't say whether these are characters or bytes."""
 MAX_STEPS = 4_000
-"""The most steps of a page, which take about 25 ms to parse and render (benchmarks/holds.py)."""
+"""The most steps of a page, which take about 25 ms to parse and render (benchmarks/hostile.py)."""
 LINE_STEPS = 4
 """The steps of a line. Each mark of Markdown in it is another one."""
 URL_STEPS = 8

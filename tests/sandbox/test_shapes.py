@@ -398,16 +398,6 @@ async def test_hello_and_disconnect_have_the_recorded_shape(wire: Wire) -> None:
             assert problems(response, shape) == []
 
 
-async def test_redelivered_event_has_retry_attempt_and_reason(wire: Wire) -> None:
-    await a_direct_message(wire)
-    await wire.of_kind("events_api", 1)
-    wire.sandbox.redeliver()
-    first, again = await wire.of_kind("events_api", 2)
-    assert (first["retry_attempt"], first["retry_reason"]) == (0, "")
-    assert (again["retry_attempt"], again["retry_reason"]) == (1, "timeout")
-    assert first["payload"] == again["payload"]
-
-
 # ---- interactive payloads
 
 

@@ -23,6 +23,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from sandbox.blocks.elements import interactive
 from sandbox.server import Sandbox
+from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Message
 from tests.fast import FastClock
 from tests.marked import untimed
@@ -149,6 +150,14 @@ class Stage:
         session = self.sandbox.panes.session(channel_id, thread_ts) if thread_ts else None
         return session is not None and session.status == "processing"
 
+    def calls(self, *methods: str) -> list[CallRecord]:
+        """Returns the calls of these methods."""
+        return [call for call in self.sandbox.calls if call.method in methods]
+
+    async def delivered(self) -> None:
+        """Waits until the bot has acknowledged all events."""
+        await self.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in self.sandbox.deliveries))
+
     async def mention(self, text: str = "why?", channel: str = "general", user: str = "ada") -> str:
         """Asks at a channel's root and returns the question's ts."""
         return await self.sandbox.say(user, channel, f"@{self.sandbox.workspace.bot.name} {text}")
@@ -231,9 +240,9 @@ def web(sandbox: Sandbox) -> AsyncWebClient:
 
 
 @pytest.fixture
-async def another_process(database_url: str) -> AsyncIterator[Stores]:
+async def another_process(settings: Settings) -> AsyncIterator[Stores]:
     """Yields the bot's database as another process opens it."""
-    store = await Stores.open(database_url, "w2", SystemClock())
+    store = await Stores.open(settings.database_url, "w2", SystemClock())
     yield store
     await store.close()
 
@@ -245,9 +254,19 @@ async def vendor() -> AsyncIterator[VendorServer]:
         yield vendor
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "bot(**changed): settings of the bot; `on_disk=True`: SQLite in a file")
+
+
 @pytest.fixture
-def settings(sandbox: Sandbox, vendor: VendorServer) -> Settings:
-    return settings_of(sandbox, vendor)
+def settings(request: pytest.FixtureRequest, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path) -> Settings:
+    """Returns the bot's settings, changed by the marks `bot` of the module and then of the test."""
+    changed: dict[str, Any] = {}
+    for mark in reversed(list(request.node.iter_markers("bot"))):
+        changed |= mark.kwargs
+    if changed.pop("on_disk", False):
+        changed["database_url"] = f"sqlite:///{tmp_path}/typist.db"
+    return replace(settings_of(sandbox, vendor), **changed)
 
 
 def settings_of(sandbox: Sandbox, vendor: VendorServer) -> Settings:

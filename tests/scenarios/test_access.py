@@ -36,9 +36,15 @@ async def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:
     return Stage(sandbox, vendor)
 
 
+async def delivered(sandbox: Sandbox) -> None:
+    """Waits until the messages so far are acknowledged. Arrivals may be given up before the bot is connected."""
+    sent = [one for one in sandbox.deliveries if one.payload["event"]["type"] != "member_joined_channel"]
+    await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sent))
+
+
 async def check_unanswered(stage: Stage, asked: Iterable[str], channel: str = "general") -> None:
     """Waits until all events are acknowledged and another question is answered, then checks that these got no reply."""
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await delivered(stage.sandbox)
     await stage.answers("random", await stage.mention("and now?", "random", "grace"))
     assert [stage.bots(channel, ts) for ts in asked] == [[] for _ in asked]
 
@@ -59,32 +65,7 @@ async def test_guests_and_external_people_get_a_private_denial_where_they_ask_an
     assert channels == {"C0GENERAL", others.sandbox.dm(name)}
     assert others.bots(others.sandbox.dm(name), direct) == []
     assert len(others.vendor.requests) == 1
-    assert all(len(delivery.sent_at_s) == 1 for delivery in others.sandbox.deliveries)
-
-
-async def test_person_beside_the_allowed_ones_reads_whom_to_ask(others: Stage, settings: Settings) -> None:
-    async with running(replace(settings, allow_users=frozenset({"U0ADA"}), admins=frozenset({"U0ADA"}))):
-        await others.mention(user="alan")
-        await others.sandbox.wait_for(lambda: ephemerals(others))
-    assert ephemerals(others) == [("U0ALAN", "You don't have access to this bot. Ask <@U0ADA>.")]
-
-
-async def test_persons_kind_is_looked_up_once(others: Stage, settings: Settings) -> None:
-    async with running(settings):
-        asked = [await others.mention(user="gus") for _ in range(3)]
-        for ts in asked:
-            assert await others.answers("general", ts) == ["The whole answer."]
-    assert [call.arguments["user"] for call in others.sandbox.calls if call.method == "users.info"] == ["U0GUS"]
-
-
-async def test_allowed_kinds_of_people_are_answered(others: Stage, settings: Settings) -> None:
-    async with running(replace(settings, allow_also=frozenset([UserKind.GUEST, UserKind.EXTERNAL]))):
-        for name in ("gus", "gia", "stan"):
-            assert await others.answers("general", await others.mention(user=name)) == ["The whole answer."]
-            direct = others.sandbox.dm(name)
-            await others.sandbox.say(name, direct, "why?")
-            assert await others.answers(direct, None) == ["The whole answer."]
-    assert ephemerals(others) == []
+    assert all(len(delivery.sent_at_s) <= 1 for delivery in others.sandbox.deliveries)
 
 
 EVERYBODY = SUBSETS[-1]
@@ -220,13 +201,13 @@ async def test_question_that_another_bot_streams_is_answered_once_when_it_is_com
     root = await sandbox.say("ada", "general", "a thread")
     async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
         streamed = await sandbox.stream_as_bot("hal", "general", root)
-        await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+        await delivered(sandbox)
         assert others.vendor.requests == []
         await sandbox.end_stream_as_bot("general", streamed, "@typist why?")
         assert await others.answers("general", root) == ["The whole answer."]
         for delivery in list(sandbox.deliveries):
             sandbox.sockets.redeliver(delivery)
-        await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+        await delivered(sandbox)
     assert len(others.vendor.requests) == 1
 
 
@@ -238,7 +219,7 @@ async def test_two_bots_that_answer_each_other_stop_after_some_rounds(others: St
             await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
             await others.answers("general", root, count=number + 2)
         await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
-        await others.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in others.sandbox.deliveries))
+        await delivered(others.sandbox)
         await others.sandbox.say("ada", "general", "@typist go on", root)
         await others.answers("general", root, count=MAX_BOT_QUESTIONS_IN_A_ROW + 2)
         await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
@@ -262,18 +243,3 @@ async def test_question_beyond_the_persons_limit_is_queued_behind_a_placeholder(
         assert [prompt[-1]["content"] for prompt in others.prompts()] == ["first?", "mine?"]
         for asked in (first, second, other):
             assert await others.answers("general", asked) == [("word " * 60).rstrip()]
-
-
-async def test_denied_guest_gets_a_notice_and_no_placeholder(others: Stage, settings: Settings) -> None:
-    others.vendor.script(says("word " * 60, pause_s=0.06))
-    async with running(settings):
-        root = await others.mention("first?")
-        await others.sandbox.wait_for(lambda: others.bots("general", root))
-        await others.sandbox.say("gia", "general", "@typist and mine?", root)
-        denied = ("U0GIA", Denial.GUEST)
-        await others.sandbox.wait_for(lambda: denied in ephemerals(others))
-        assert growing(others.bots("general", root)[0])
-        await others.sandbox.say("ada", "general", "@typist and that?", root)
-        assert await others.answers("general", root, count=2) == [("word " * 60).rstrip()] * 2
-    assert sorted(ephemerals(others)) == sorted([denied, ("U0ADA", texts.SOMEBODY_JOINED["follow-ups"])])
-    assert len(others.vendor.requests) == 2

@@ -1,38 +1,27 @@
 """Answers as canvases: who may save one, where its link appears, who may read it, and what a failure leaves."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import CANVAS_RULE
-from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.settings import Settings
-from bot.store.schema import outbox_entries
 from sandbox.files import File
 from sandbox.server import Sandbox
-from sandbox.web_api.http import SCOPES, CallRecord
+from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Message
-from tests.scenarios.answers import answered, cut, on_record, press, rows
-from tests.scenarios.conftest import Stage, buttons, running, says, settings_of, shown
+from tests.scenarios.answers import answered, on_record, press
+from tests.scenarios.conftest import Stage, running, says, settings_of
 from tests.scenarios.surfaces import ephemerals
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"}))]
 
 LONG = (
     "# Plan for May\n\n" + "We ship <https://a.example> in *May*, says @here.\n\n" * 70 + "#### Last\n\n- a\n  1. b\n"
 )
 LATER_S = 2_000
 """In the loop's time, which skips waits: longer than the outbox tries to make a canvas."""
-
-
-@pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db", admins=frozenset({"U0GRACE"}))
 
 
 @pytest.fixture
@@ -46,15 +35,11 @@ def canvases(stage: Stage) -> list[File]:
     return [file for file in stage.sandbox.files.stored() if file.is_canvas]
 
 
-def calls(stage: Stage, method: str) -> Sequence[CallRecord]:
-    return [call for call in stage.sandbox.calls if call.method == method]
-
-
 async def linked(stage: Stage, asked: str | None, channel: str = "general") -> tuple[File, Message]:
     """Waits until a conversation shows a link to a canvas that is shared; returns the canvas and the message."""
 
     def found() -> list[Message]:
-        shared = calls(stage, "canvases.access.set")
+        shared = stage.calls("canvases.access.set")
         return [message for message in stage.bots(channel, asked) if shared and "/docs/" in message.text]
 
     (message,) = await stage.sandbox.wait_for(found, LATER_S)
@@ -80,7 +65,7 @@ async def test_second_press_makes_no_second_canvas(stage: Stage, settings: Setti
         assert await press(stage, message, ReplyAction.CANVAS, user) == texts.CANVAS_BEGUN
     await linked(stage, asked)
     assert await press(stage, message, ReplyAction.CANVAS) == texts.CANVAS_EXISTS
-    assert len(canvases(stage)) == len(calls(stage, "canvases.create")) == 1
+    assert len(canvases(stage)) == len(stage.calls("canvases.create")) == 1
 
 
 async def test_only_the_asker_and_admins_save_an_answer(stage: Stage, settings: Settings) -> None:
@@ -100,16 +85,6 @@ async def test_readers_of_a_direct_message_are_named_one_by_one(stage: Stage, se
     await stage.sandbox.client("ada").press(place, stage.bots(place)[0].ts, ReplyAction.CANVAS.value)
     canvas, _ = await linked(stage, None, place)
     assert canvas.readers == {"U0ADA": "read"}
-
-
-async def test_people_of_a_group_message_are_named_one_by_one(stage: Stage, settings: Settings) -> None:
-    group = stage.sandbox.workspace.channel("C0MPDM")
-    asked = await stage.sandbox.say("ada", group.id, "@typist plan?")
-    await stage.answers(group.id, asked)
-    await on_record(settings)
-    await stage.sandbox.client("ada").press(group.id, stage.bots(group.id, asked)[0].ts, ReplyAction.CANVAS.value)
-    canvas, _ = await linked(stage, asked, group.id)
-    assert canvas.readers == dict.fromkeys(set(group.members) - {stage.sandbox.bot_user_id}, "read")
 
 
 async def test_channel_that_slack_does_not_describe_may_read_the_canvas(stage: Stage, settings: Settings) -> None:
@@ -132,10 +107,10 @@ async def test_canvas_whose_response_was_lost_is_seen_by_nobody(stage: Stage, se
 @pytest.mark.parametrize("method", ["chat.postMessage", "canvases.access.set", "files.info"])
 async def test_what_an_earlier_try_did_is_not_done_again(stage: Stage, settings: Settings, method: str) -> None:
     asked, message = await answered(stage, settings)
-    before = len(calls(stage, method))
+    before = len(stage.calls(method))
     stage.sandbox.faults.start("lose_response", method=method, times=1)
     await press(stage, message, ReplyAction.CANVAS)
-    await stage.sandbox.wait_for(lambda: len(calls(stage, method)) > before + (method != "chat.postMessage"), LATER_S)
+    await stage.sandbox.wait_for(lambda: len(stage.calls(method)) > before + (method != "chat.postMessage"), LATER_S)
     canvas, _ = await linked(stage, asked)
     assert (canvases(stage), canvas.readers) == ([canvas], {"C0GENERAL": "read"})
 
@@ -157,36 +132,13 @@ async def test_presser_alone_is_told_of_a_refusal(stage: Stage, settings: Settin
     assert len(stage.bots("general", asked)) == 1
 
 
-async def test_presser_is_told_when_slack_fails_for_minutes(stage: Stage, settings: Settings) -> None:
-    _, message = await answered(stage, settings)
-    stage.sandbox.faults.start("internal_error", method="canvases.create")
-    await press(stage, message, ReplyAction.CANVAS)
-    told = ("U0ADA", texts.CANVAS_NOT_MADE)
-    await stage.sandbox.wait_for(lambda: told in ephemerals(stage), LATER_S)
-
-
-async def test_presser_is_told_that_the_canvas_is_not_shared(stage: Stage, settings: Settings) -> None:
-    _, message = await answered(stage, settings)
-    stage.sandbox.faults.start("refuse", method="canvases.access.set", error="restricted_action")
-    await press(stage, message, ReplyAction.CANVAS)
-    await stage.sandbox.wait_for(lambda: ("U0ADA", texts.CANVAS_NOT_OPENED) in ephemerals(stage))
-
-
-async def test_text_that_slack_refuses_becomes_code(stage: Stage, settings: Settings) -> None:
-    asked, message = await answered(stage, settings)
-    stage.sandbox.faults.start("refuse", method="canvases.create", error="canvas_creation_failed", times=1)
-    await press(stage, message, ReplyAction.CANVAS)
-    canvas, _ = await linked(stage, asked)
-    assert canvas.content.decode().startswith("```markdown\n# Plan for May\n")
-
-
 async def test_free_workspace_gets_the_canvas_in_the_channels_tab(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     error = "free_teams_cannot_create_non_tabbed_canvases"
     stage.sandbox.faults.start("refuse", method="canvases.create", error=error, times=1)
     await press(stage, message, ReplyAction.CANVAS)
     await linked(stage, asked)
-    assert [call.arguments.get("channel_id") for call in calls(stage, "canvases.create")] == [None, "C0GENERAL"]
+    assert [call.arguments.get("channel_id") for call in stage.calls("canvases.create")] == [None, "C0GENERAL"]
 
 
 async def test_deleted_answer_takes_its_canvas_along(stage: Stage, settings: Settings) -> None:
@@ -204,7 +156,7 @@ async def test_answer_is_deleted_although_its_canvas_may_not_be(stage: Stage, se
     stage.sandbox.faults.start("refuse", method="canvases.delete", error="canvas_deleting_disabled")
     await press(stage, message, ReplyAction.DELETE)
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
-    assert len(calls(stage, "canvases.delete")) == 1
+    assert len(stage.calls("canvases.delete")) == 1
 
 
 async def test_link_is_no_answer_in_later_prompts(stage: Stage, settings: Settings) -> None:
@@ -216,22 +168,6 @@ async def test_link_is_no_answer_in_later_prompts(stage: Stage, settings: Settin
     await stage.answers("general", asked, count=3)
     question, answer, _ = stage.prompts()[-1]
     assert (question["role"], answer["content"]) == ("user", LONG.rstrip())
-
-
-async def test_answer_that_is_short_or_without_the_scope_has_no_button(vendor: VendorServer) -> None:
-    cases = (
-        (SCOPES - {"canvases:write"}, LONG, False),
-        (SCOPES, LONG[: CANVAS_MIN_CHARS - 1], False),
-        (SCOPES, LONG, True),
-    )
-    for scopes, answer, has_button in cases:
-        vendor.script(says(answer))
-        async with Sandbox(scopes=scopes) as sandbox, running(settings_of(sandbox, vendor)):
-            stage = Stage(sandbox, vendor)
-            asked = await stage.mention()
-            await stage.answers("general", asked)
-            (message,) = stage.bots("general", asked)
-            assert (ReplyAction.CANVAS in buttons(message)) is has_button, shown(message)[:40]
 
 
 async def test_answer_that_was_asked_for_as_a_canvas_becomes_one_at_its_end(stage: Stage, settings: Settings) -> None:
@@ -254,10 +190,3 @@ async def test_asker_of_a_canvas_is_told_that_the_scope_is_missing(vendor: Vendo
         await sandbox.wait_for(lambda: ("U0ADA", texts.CANVAS_FORBIDDEN) in ephemerals(stage))
         assert not any(call.method.startswith("canvases.") for call in sandbox.calls)
         assert CANVAS_RULE not in vendor.requests[-1].body["messages"][0]["content"]
-
-
-async def test_answer_that_is_not_complete_becomes_no_canvas(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(cut("Half of a plan"))
-    await stage.answers("general", await stage.mention("write the plan as a canvas"))
-    await on_record(settings)
-    assert (await rows(settings, outbox_entries), canvases(stage)) == ([], [])

@@ -1,26 +1,20 @@
 """App Home: published when a person opens it, with additional sections for admins."""
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
-
 import pytest
 
 from bot.core import texts
 from bot.core.caps import parse_caps
-from bot.settings import Settings
-from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, running
+from tests.scenarios.conftest import Stage
 from tests.scenarios.surfaces import home, text_of
-from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.skips_waits
-
-
-@pytest.fixture
-async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    caps = parse_caps("user/day=200000tokens,workspace/month=500000tokens")
-    async with running(replace(settings, caps=caps, admins=frozenset({"U0GRACE"}), system_prompt="Be <kind>.")):
-        yield Stage(sandbox, vendor)
+pytestmark = [
+    pytest.mark.skips_waits,
+    pytest.mark.bot(
+        caps=parse_caps("user/day=200000tokens,workspace/month=500000tokens"),
+        admins=frozenset({"U0GRACE"}),
+        system_prompt="Be <kind>.",
+    ),
+]
 
 
 async def test_person_sees_their_usage_and_the_settings_in_force(stage: Stage) -> None:
@@ -93,10 +87,3 @@ async def test_rejected_app_home_is_logged_and_published_at_the_next_opening(
 
     await stage.sandbox.wait_for(opened_again)
     assert "App Home of user U0ALAN not updated" in caplog.text
-
-
-async def test_home_of_a_person_without_access_names_the_admins(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    async with running(replace(settings, allow_users=frozenset({"U0ADA"}), admins=frozenset({"U0ADA"}))):
-        assert "You don't have access to this bot. Ask <@U0ADA>." in await home(Stage(sandbox, vendor), "alan")

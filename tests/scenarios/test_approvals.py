@@ -310,23 +310,6 @@ async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
     assert calls_made() == 0
 
 
-@pytest.mark.long
-@each_server
-async def test_approval_survives_a_restart(
-    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings, calls_made: Callable[[], int]
-) -> None:
-    vendor.script(server.model)
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        asked = await stage.mention()
-        message = await asking(stage, asked)
-    async with running(settings):
-        assert await press(stage, message, ReplyAction.APPROVE) is None
-        assert f"It's {server.result}." in shown(await ended(stage, asked))
-    assert calls_made() == 1
-    assert len(vendor.requests) == 2, "the model isn't asked again for the step on record"
-
-
 MENTION = f"<@U0ADA> {texts.APPROVAL_ASKED}"
 
 
@@ -353,7 +336,9 @@ async def test_asker_is_mentioned_once_when_an_approval_waits(
         assert texts.APPROVAL_ASKED not in str(stage.prompts()[-1]), "the mention is no answer"
 
 
-@pytest.mark.parametrize("way", ["deny", "stop", "reply", "edit", "delete"])
+@pytest.mark.parametrize(
+    "way", ["deny", "edit", *(pytest.param(way, marks=pytest.mark.long) for way in ("stop", "reply", "delete"))]
+)
 async def test_mention_goes_however_the_approval_ends(
     sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings, way: str
 ) -> None:
@@ -373,14 +358,6 @@ async def test_mention_goes_however_the_approval_ends(
             case "delete":
                 await sandbox.delete("general", asked)
         await sandbox.wait_for(lambda: not mentions(stage, asked))
-
-
-async def test_asker_who_decides_in_time_is_not_mentioned(stage: Stage) -> None:
-    asked = await stage.mention()
-    await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
-    await ended(stage, asked)
-    assert len(stage.bots("general", asked)) == 1
-    assert stage.sandbox.workspace.notified == []
 
 
 @pytest.fixture

@@ -1,25 +1,18 @@
 """The assistant pane, for apps with assistant_view and with agent_view."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
-from itertools import cycle
 from typing import Any
 
 import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.models.prompt import WebSearch
-from bot.models.setup import VendorSettings
-from bot.settings import Settings
-from bot.slack.surfaces import SESSIONS, SESSIONS_A_MINUTE
 from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, buttons, manifest, running, says
+from tests.scenarios.conftest import Stage, buttons, manifest, says
 from tests.scenarios.surfaces import with_assistant_view
-from tests.streams import speech, steps
-from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
+from tests.streams import speech
+from tests.streams.server import ResponseEnd, VendorResponse
 
 pytestmark = pytest.mark.skips_waits
 
@@ -40,12 +33,6 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     app = APPS[request.param]()
     async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=app) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    async with running(settings):
-        yield Stage(sandbox, vendor)
 
 
 def enter(stage: Stage, user: str = "ada") -> str | None:
@@ -85,23 +72,6 @@ async def test_status_is_shown_until_the_first_words_and_removed_at_the_end(stag
     await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) is None)
 
 
-@OF_ASSISTANT
-async def test_status_says_what_is_searched_for_until_the_first_words(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    chunks = steps.messages(steps.SERVER_SEARCH, steps.SEARCH_RESULT, steps.text("The whole answer."))
-    at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
-    vendor.script(VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
-    anthropic = {"anthropic": VendorSettings("key", vendor.url)}
-    async with running(replace(settings, vendors=anthropic, models=("anthropic/m",), web_search=WebSearch())):
-        stage = Stage(sandbox, vendor)
-        dm, thread_ts = sandbox.dm("ada"), await ask(stage, enter(stage))
-        searching = texts.status_searching("Typist Slack bot")
-        await sandbox.wait_for(lambda: sandbox.workspace.status(dm, thread_ts) == searching)
-        assert await stage.answers(dm, thread_ts, count=len(stage.bots(dm, thread_ts)) + 1)
-        await sandbox.wait_for(lambda: sandbox.workspace.status(dm, thread_ts) is None)
-
-
 def has_own_root(stage: Stage) -> bool:
     """Whether a thread begins with a message that Slack writes for the bot."""
     return stage.sandbox.config.pane == "assistant"
@@ -118,15 +88,6 @@ async def test_answer_grows_from_its_first_words(stage: Stage) -> None:
         stage.sandbox.client("ada").stop(dm, thread_ts)
     else:
         await stage.sandbox.client("ada").press(dm, answer.ts, ReplyAction.STOP.value)
-    await stage.answers(dm, thread_ts, count=1 + has_own_root(stage))
-
-
-async def test_placeholder_is_posted_if_the_status_fails(stage: Stage) -> None:
-    stage.sandbox.faults.start("rate_limit", method="assistant.threads.setStatus", times=1)
-    stage.sandbox.faults.start("internal_error", method="agents.sessions.setStatus", times=1)
-    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    replies = await stage.sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread_ts) if m.ts != thread_ts])
-    assert "Thinking" in str(stage.sandbox.revisions(dm, replies[0].ts)[0])
     await stage.answers(dm, thread_ts, count=1 + has_own_root(stage))
 
 
@@ -152,7 +113,7 @@ async def test_model_is_told_which_channel_is_open(stage: Stage) -> None:
     thread_ts = await ask(stage, enter(stage))
     await stage.vendor.request(0)
     ada.look_at("project-x")
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
     await ask(stage, thread_ts, "and now?")
     await stage.vendor.request(1)
     systems = [request.body["messages"][0]["content"] for request in stage.vendor.requests]
@@ -166,13 +127,6 @@ async def test_each_question_at_the_root_opens_a_thread(stage: Stage) -> None:
     for thread_ts in (first, second):
         assert await stage.answers(dm, thread_ts) == ["The whole answer."]
     assert [len(prompt) for prompt in stage.prompts()] == [1, 1]
-
-
-@OF_ASSISTANT
-async def test_session_is_tried_once_in_an_app_that_is_no_agent(stage: Stage) -> None:
-    for _ in range(2):
-        await stage.answers(stage.sandbox.dm("ada"), await ask(stage, enter(stage)), count=2)
-    assert [call.method for call in stage.sandbox.calls].count("agents.sessions.setStatus") <= 1
 
 
 @OF_AGENT
@@ -214,27 +168,3 @@ async def test_answer_is_shown_although_slack_refuses_every_status(
     answers = await stage.answers(dm, thread_ts, count=1 + has_own_root(stage))
     assert answers[-1] == "The whole answer."
     assert ("status of thread" in caplog.text) == (stage.sandbox.config.pane == "assistant")
-
-
-@OF_AGENT
-async def test_answers_beyond_a_minutes_sessions_end_none(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    """An end for each of them would use up the budget, and the next questions would wait for it."""
-    many = SESSIONS_A_MINUTE + 3
-    channels = ("general", "random", "project-x")
-    vendor.script(says("Because."))
-
-    def statuses() -> Counter[str]:
-        return Counter(str(call.arguments["status"]) for call in sandbox.calls if call.method == SESSIONS)
-
-    async with running(replace(settings, max_concurrent_per_user=many)):
-        stage = Stage(sandbox, vendor)
-        asked = [
-            (channel, await stage.mention(channel=channel))
-            for channel, _ in zip(cycle(channels), range(many), strict=False)
-        ]
-        for channel, ts in asked:
-            await stage.answers(channel, ts)
-        await sandbox.wait_for(lambda: statuses()["active"] == SESSIONS_A_MINUTE)
-    assert statuses() == {"processing": SESSIONS_A_MINUTE, "active": SESSIONS_A_MINUTE}

@@ -268,6 +268,7 @@ async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: 
     assert in_first_minute == FLOORS[HISTORY] - KEPT_CALLS
 
 
+@pytest.mark.long
 async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention()
     sandbox.faults.start("error_500", method="conversations.history")

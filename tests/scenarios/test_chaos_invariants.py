@@ -6,16 +6,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.audit_invariants import audit_violations
 from benchmarks.databases import CallRow, RecordedJob
-from benchmarks.engagement_plan import PlannedRemark, RemarkKind
 from benchmarks.faults import RateLimitFault
+from benchmarks.fleet import log_faults
 from benchmarks.invariants import AskedQuestion, Evidence, Remark, violations
-from benchmarks.logs import log_faults
 from benchmarks.message_recorder import MessageHistory, Revision
-from benchmarks.question_plan import EDITED_NUMBER, PlannedQuestion, Thread, answer
+from benchmarks.question_plan import EDITED_NUMBER, PlannedQuestion, PlannedRemark, RemarkKind, Thread, answer
 from benchmarks.scripted_model import ModelRequest, RequestEnd
-from benchmarks.tool_invariants import tool_violations
+from benchmarks.tool_invariants import audit_violations, tool_violations
 from benchmarks.tool_plan import seen_words
 from benchmarks.vendor_failures import Failure
 from bot.core import texts

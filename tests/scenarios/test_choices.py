@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from tests.scenarios.conftest import Stage, buttons, footer, grows, running, say
 from tests.scenarios.tools import Notes, asking, calls
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
 QUESTION = "Which environment?"
 OFFERED = ["Staging", "Production"]
@@ -40,16 +39,6 @@ def unsure(request: VendorRequest) -> VendorResponse:
     """Offers choices to every question, and answers a choice."""
     is_chosen = texts.MY_CHOICE in str(request.body["messages"][-1]["content"])
     return WHOLE if is_chosen else offers("I can deploy that.")
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/typist.db"
-
-
-@pytest.fixture
-def settings(settings: Settings, database_url: str) -> Settings:
-    return replace(settings, database_url=database_url)
 
 
 @pytest.fixture
@@ -169,17 +158,6 @@ async def test_first_press_counts(stage: Stage) -> None:
 PRESSES = [(0, "ada"), (0, "ada"), (1, "grace")]
 
 
-@pytest.mark.parametrize("fault", ["drop_request", "lose_response", "error_500"])
-async def test_choice_is_posted_once_whatever_becomes_of_the_post(stage: Stage, fault: str) -> None:
-    asked = await stage.mention("Deploy it.")
-    message = await offering(stage, asked)
-    stage.sandbox.faults.start(fault, method="chat.postMessage", times=1)
-    assert await choose(stage, message, 0) is None
-    assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
-    await closed(stage, asked)
-    assert len(stage.bots("general", asked)) == 3
-
-
 async def test_person_without_access_chooses_nothing(stage: Stage) -> None:
     stage.sandbox.people.arrive("gia", guest=True)
     asked = await stage.mention("Deploy it.")
@@ -213,7 +191,7 @@ async def test_choice_of_a_deleted_question_is_not_asked(stage: Stage) -> None:
     message = await offering(stage, asked)
     await stage.sandbox.say("alan", "general", "Wait for me.", asked)
     await stage.sandbox.delete("general", asked)
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
     assert await choose(stage, message, 0, "grace") == texts.QUESTION_EXPIRED
 
 
@@ -225,7 +203,7 @@ async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_delete
     await stage.answers("general", asked, count=3)
     await closed(stage, asked)
     await stage.sandbox.delete("general", asked)
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
     for _ in range(600):
         if not await rows(settings, outbox_entries):
             break
@@ -233,16 +211,6 @@ async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_delete
     first, _, answer = map(shown, stage.bots("general", asked))
     assert first.startswith("I can deploy that.\n\nWhich environment?\n\n1. Staging ✓")
     assert answer == "The whole answer."
-
-
-@pytest.mark.parametrize("offered", [list("abcdef"), [], ["Yes", ""], ["Yes", "yes"]])
-async def test_model_that_offers_the_wrong_choices_reads_why_and_goes_on(stage: Stage, offered: list[str]) -> None:
-    stage.vendor.script(offers("", offered), offers())
-    asked = await stage.mention("Deploy it.")
-    message = await offering(stage, asked)
-    assert shown(message).startswith("Which environment?")
-    [result] = [turn["content"] for turn in stage.prompts()[1] if turn["role"] == "tool"]
-    assert "Nothing was offered" in result
 
 
 async def test_model_without_tools_is_asked_without_choices_and_the_footer_says_nothing(stage: Stage) -> None:

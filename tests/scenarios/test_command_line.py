@@ -1,7 +1,6 @@
 """`python -m bot` as a process: its output, how it ends, and its exit codes."""
 
 import asyncio
-import os
 import re
 import signal
 import tomllib
@@ -16,7 +15,7 @@ from bot.errors import EndReason
 from bot.settings import install_command
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
-from tests.forked import forked_bot, forked_command
+from tests.forked import forked_command
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech, steps
@@ -84,15 +83,6 @@ async def test_ask_searches_the_web_and_lists_its_sources(
     assert vendor.requests[0].body["tools"][0]["allowed_domains"] == ["example.com", "slack.dev"]
 
 
-@pytest.mark.long
-async def test_ask_without_web_search_offers_none(tmp_path: Path, vendor: VendorServer) -> None:
-    vendor.script(VendorResponse(speech.messages(["Done."])))
-    env = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}
-    _, out, _ = await forked_command(tmp_path, "ask", "why?", env=env)
-    assert out == "Done.\n"
-    assert "tools" not in vendor.requests[0].body
-
-
 async def test_ask_without_streaming_prints_no_part_of_an_answer_that_fails(
     tmp_path: Path, vendor: VendorServer
 ) -> None:
@@ -113,20 +103,6 @@ async def test_ctrl_c_closes_the_vendors_stream_and_ends_the_process(tmp_path: P
         await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
         assert process.stderr is not None
         assert b"Traceback" not in await process.stderr.read()
-
-
-@pytest.mark.long
-async def test_ask_ends_quietly_when_its_stdout_is_closed(tmp_path: Path, vendor: VendorServer) -> None:
-    vendor.script(says("word " * 200, pause_s=0.01))
-    reading, writing = os.pipe()
-    async with bot_process(tmp_path, "ask", "why?", env=asking(vendor), stdout=writing) as process:
-        os.close(writing)
-        assert process.stdin is not None
-        process.stdin.close()
-        assert await asyncio.to_thread(os.read, reading, 4) == b"word"
-        os.close(reading)
-        _, err = await output(process)
-    assert (process.returncode, err) == (1, "")
 
 
 async def test_ask_reports_a_failure_with_its_reason_and_without_the_key(tmp_path: Path, vendor: VendorServer) -> None:
@@ -214,32 +190,6 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
         assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
     assert await stage.answers("general", asked, timeout_s=1) == [("word " * 60).rstrip()]
     assert (tmp_path / "typist.db").exists()
-
-
-async def test_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
-    vendor.script(VendorResponse(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
-    stage = Stage(sandbox, vendor)
-    async with forked_bot(tmp_path, "run", env=connected(sandbox, vendor)) as process:
-        await wait_for_line(process.stdout, "is connected to Slack")
-        asked = await stage.mention()
-        await sandbox.wait_for(lambda: stage.bots("general", asked))
-        process.send_signal(signal.SIGINT)
-        await sandbox.wait_for(lambda: not sandbox.sockets.connections)
-        process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), WITHIN_S) in (0, -signal.SIGINT)
-
-
-@pytest.mark.long
-async def test_tokens_are_not_logged(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
-    env = {**connected(sandbox, vendor), "OPENAI_API_KEY": "sk-proj-abcdefghijklmnop", "BOT_LOG_LEVEL": "debug"}
-    stage = Stage(sandbox, vendor)
-    async with forked_bot(tmp_path, "run", env=env) as process:
-        await wait_for_line(process.stdout, "is connected to Slack")
-        await stage.answers("general", await stage.mention())
-        process.send_signal(signal.SIGTERM)
-        log = (await process.stderr.read()).decode() + (await process.stdout.read()).decode()
-    assert "input_tokens=12" in log
-    assert not [secret for secret in (sandbox.bot_token, sandbox.app_token, "sk-proj-abc") if secret in log]
 
 
 @pytest.mark.parametrize(

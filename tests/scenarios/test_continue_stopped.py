@@ -82,27 +82,6 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
 
 
 @pytest.mark.long
-async def test_answer_is_stopped_and_continued_again_and_again(stage: Stage, settings: Settings) -> None:
-    whole = "One."
-    asked, message = await stopped(stage, settings, whole)
-    for count, more in enumerate(["Two.", "Three."], start=2):
-        stage.vendor.script(begins(more), says(REST))
-        assert await press(stage, message, ReplyAction.CONTINUE) is None
-        whole += f"\n\n{more}"
-        assert await press(stage, await reply(stage, asked, whole), ReplyAction.STOP) is None
-        await stage.answers("general", asked)
-        assert (await ended(settings, count))[-1] == (f"{whole}\n\n", EndReason.STOPPED)
-        (message,) = stage.bots("general", asked)
-        assert buttons(message) == STOPPED
-    assert await press(stage, message, ReplyAction.REGENERATE) is None
-    await reply(stage, asked, REST)
-    await stage.answers("general", asked)
-    await ended(settings, 4)
-    assert await press(stage, stage.bots("general", asked)[0], ReplyAction.PREVIOUS) is None
-    await reply(stage, asked, whole)
-
-
-@pytest.mark.long
 async def test_continuation_that_is_stopped_before_its_first_word_leaves_the_answer_as_it_was(
     stage: Stage, settings: Settings
 ) -> None:
@@ -131,27 +110,6 @@ async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued
     assert buttons(message) == [ReplyAction.REGENERATE, ReplyAction.DELETE]
     await ended(settings, 1)
     assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.NOTHING_TO_CONTINUE
-
-
-async def test_only_asker_and_admins_continue_a_stopped_answer(stage: Stage, settings: Settings) -> None:
-    asked, message = await stopped(stage, settings)
-    assert await press(stage, message, ReplyAction.CONTINUE, "alan") == texts.naming_admins(
-        texts.ONLY_ASKER_CONTINUES, ["<@U0GRACE>"]
-    )
-    assert len(stage.vendor.requests) == 1
-    assert await press(stage, message, ReplyAction.CONTINUE, "grace") is None
-    await reply(stage, asked, BOTH)
-
-
-async def test_continue_that_is_pressed_three_times_at_once_asks_the_model_once(
-    stage: Stage, settings: Settings
-) -> None:
-    asked, message = await stopped(stage, settings)
-    refusals = await asyncio.gather(*(press(stage, message, ReplyAction.CONTINUE) for _ in range(3)))
-    assert set(refusals) <= {None, texts.ANSWER_UNFINISHED}
-    await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == BOTH)
-    await ended(settings, 2)
-    assert len(stage.vendor.requests) == 2
 
 
 @pytest.mark.long

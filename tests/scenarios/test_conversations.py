@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,9 +16,8 @@ from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.web_api.http import CallRecord
-from sandbox.workspace import Message
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, buttons, connected, growing, running, says, shown
+from tests.scenarios.conftest import Stage, connected, running, says, shown
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -106,43 +105,6 @@ async def test_model_knows_when_it_is_for_the_asker(stage: Stage) -> None:
     assert " now TIME] is the current date and time" in request.body["messages"][0]["content"]
 
 
-async def test_only_an_old_message_of_a_thread_says_when_it_was_written(stage: Stage) -> None:
-    workspace = stage.sandbox.workspace
-    workspace.users["U0GRACE"] = replace(workspace.users["U0GRACE"], tz="Asia/Kolkata")
-    friday = datetime(2020, 11, 20, 9, 0, tzinfo=ZoneInfo("Asia/Kolkata")).timestamp()
-    root = workspace.post(Message("C0GENERAL", f"{friday:.6f}", "U0GRACE", "The release is on Monday."))
-    workspace.post(Message("C0GENERAL", f"{friday + 60:.6f}", "U0ALAN", "Noted.", thread_ts=root.ts))
-    asked = await stage.sandbox.say("ada", "general", "@typist when is it?", root.ts)
-    await stage.answers("general", root.ts)
-    await stage.sandbox.say("ada", "general", "@typist are you sure?", root.ts)
-    await stage.answers("general", root.ts, 2)
-    first, second = (
-        [_without_codes(turn["content"]).splitlines() for turn in request.body["messages"][1:]]
-        for request in stage.vendor.requests
-    )
-    [[*said, now]] = first
-    assert said == [
-        "[at Fri 2020-11-20 09:00 UTC+05:30]",
-        "[Grace]",
-        "The release is on Monday.",
-        "",
-        "[Alan]",
-        "Noted.",
-        "",
-        f"[at {datetime.fromtimestamp(float(asked), UTC):%a %Y-%m-%d %H:%M} UTC]",
-        "[Ada]",
-        "when is it?",
-        "",
-    ]
-    assert now.startswith("[now ")
-    assert (second[0], second[1], second[2][:-1]) == (said[:-1], ["The whole answer."], ["[Ada]", "are you sure?", ""])
-
-
-def _without_codes(text: str) -> str:
-    """Returns a text whose marks are without the conversation's code and people's tags."""
-    return re.sub(r"\[\w{8}(-\w{4})? ", "[", text)
-
-
 API_OF: Mapping[str, tuple[Callable[[list[str]], list[bytes]], Mapping[str, str]]] = {
     "OpenAI's Responses": (speech.responses, {"BOT_OPENAI_API": "responses"}),
     "Chat Completions": (speech.chat, {}),
@@ -186,14 +148,6 @@ def read_in_order(body: Mapping[str, Any]) -> str:
 
 def _parts(content: str | Sequence[Mapping[str, str]]) -> list[str]:
     return [content] if isinstance(content, str) else [part["text"] for part in content]
-
-
-@pytest.mark.parametrize("text", ["@typist", "  @typist  "])
-async def test_mention_without_text_gets_a_hint_and_no_model_request(stage: Stage, text: str) -> None:
-    asked = await stage.sandbox.say("ada", "general", text)
-    assert await stage.answers("general", asked) == [texts.HELP]
-    assert buttons(stage.bots("general", asked)[0]) == []
-    assert stage.vendor.requests == []
 
 
 async def test_two_simultaneous_askers_never_see_each_others_text(stage: Stage) -> None:
@@ -270,16 +224,6 @@ async def test_models_text_notifies_nobody(stage: Stage) -> None:
     assert stage.sandbox.workspace.notified == []
 
 
-async def test_other_answers_finish_while_one_is_growing(stage: Stage) -> None:
-    stage.vendor.script(says("slow " * 100, pause_s=0.06), says("Quick."))
-    slow = await stage.mention("slow?")
-    await stage.sandbox.wait_for(lambda: stage.bots("general", slow))
-    quick = await stage.mention("quick?", channel="random", user="grace")
-    assert await stage.answers("random", quick) == ["Quick."]
-    assert growing(stage.bots("general", slow)[0])
-    await stage.answers("general", slow)
-
-
 async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
@@ -292,6 +236,7 @@ async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
     assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
 
 
+@pytest.mark.long
 async def test_crowded_channel_delays_no_answer_elsewhere_where_slack_takes_few_posts(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
@@ -331,12 +276,3 @@ async def test_reply_says_that_the_model_thinks_without_showing_its_thoughts(wit
     seen = [str((revision.text, revision.blocks)) for revision in stage.sandbox.revisions("general", reply.ts)]
     assert texts.THINKING in seen[0]
     assert not any("secret" in text for text in seen)
-
-
-async def test_reply_whose_text_is_still_withheld_has_valid_blocks(stage: Stage) -> None:
-    stage.vendor.script(says(f"[the docs](https://docs.example/{'a' * 400}) say so.", pause_s=0.01))
-    (answer,) = await stage.answers("general", await stage.mention())
-    assert answer.endswith(") say so.")
-    (reply,) = stage.bots("general", stage.sandbox.messages("general")[0].ts)
-    assert reply.sent_blocks
-    assert not [call for call in stage.sandbox.calls if call.error]

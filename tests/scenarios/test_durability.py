@@ -12,17 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING
-from bot.core.steps import MIN_CHARS
-from bot.services import worker
 from bot.store import Stores
-from bot.store.engine import create_engine
 from bot.store.liveness import failure_detector
-from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.clocks import WITHIN_S
@@ -165,52 +160,11 @@ async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet:
     assert len(fleet.stage.vendor.requests) == 3
 
 
-@pytest.mark.long
-async def test_two_processes_answer_each_question_once_and_each_thread_in_order(fleet: Fleet) -> None:
-    fleet.stage.vendor.script(lambda request: says(f"To {' and '.join(asked_in(request))}.", pause_s=0.02))
-    for _ in range(2):
-        await fleet.start()
-    # In two channels, because Slack takes ten posts at once in one.
-    channels = ["general", "random"] * 2
-    threads = [(channel, await fleet.stage.mention(f"q{n}-0", channel)) for n, channel in enumerate(channels)]
-    for follow_up in range(1, 4):
-        for n, (channel, asked) in enumerate(threads):
-            await fleet.stage.sandbox.say("ada", channel, f"@typist q{n}-{follow_up}", asked)
-    for n, (channel, asked) in enumerate(threads):
-        answers = await fleet.stage.sandbox.wait_for(partial(whole, fleet, channel, asked, f"q{n}-3"))
-        questions = " and ".join(answer.removeprefix("To ").rstrip(".") for answer in answers)
-        assert questions == " and ".join(f"q{n}-{number}" for number in range(4))
-    assert not [
-        call for call in fleet.stage.sandbox.calls if call.error == "ratelimited" and call.method == "chat.update"
-    ]
-
-
 def whole(fleet: Fleet, channel: str, asked: str, last: str) -> list[str]:
     """Returns the answers in a thread once the last question has its own and none is growing; before that, []."""
     messages = fleet.stage.bots(channel, asked)
     answers = [shown(message) for message in messages]
     return answers if last in str(answers) and not any(map(growing, messages)) else []
-
-
-def one_at_a_time() -> None:
-    worker.MAX_LIVE = 1
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_questions_beyond_the_process_limit_are_queued_behind_placeholders(fleet: Fleet) -> None:
-    asked_both = asyncio.Event()
-    fleet.stage.vendor.script(grows("word " * 60, gates={100: asked_both.wait}), grows("word " * 60))
-    await fleet.start(before=one_at_a_time)
-    first = await fleet.stage.mention("first?")
-    await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", first))
-    second = await fleet.stage.mention("second?")
-    (waiting,) = await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", second))
-    assert growing(waiting)
-    assert texts.QUEUED in shown(waiting)
-    asked_both.set()
-    for asked in (first, second):
-        assert await fleet.stage.answers("general", asked) == [("word " * 60).rstrip()]
 
 
 @pytest.mark.long
@@ -225,11 +179,6 @@ async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(flee
     (text,) = await fleet.stage.answers("general", asked)
     assert text.startswith("word0 word1 ")
     assert footer(fleet.stage.bots("general", asked)[0]) == "test · stopped"
-
-
-def asked_in(request: VendorRequest) -> list[str]:
-    """Returns the questions in the last turn of a request."""
-    return re.findall(r"q\d-\d", request.body["messages"][-1]["content"])
 
 
 @pytest.mark.long
@@ -339,26 +288,6 @@ async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fle
 
 
 @pytest.mark.long
-async def test_answer_killed_twice_is_resumed_without_repeating_text(fleet: Fleet) -> None:
-    words = (75, 140)
-    fleet.stage.vendor.script(resuming(fleet, MARKDOWN, *words))
-    process = await fleet.start()
-    asked = await fleet.stage.mention()
-    for word in words:
-        reply = await shows(fleet, asked, word)
-        process.kill()
-        await process.wait()
-        process = await fleet.start()
-    await check_whole(fleet, asked, reply)
-    first, second, third = fleet.stage.prompts()
-    assert [turn["role"] for turn in third] == ["user", "assistant", "user"]
-    assert second[1]["content"] == MARKDOWN[: len(second[1]["content"])]
-    assert MIN_CHARS < len(second[1]["content"]) < len(third[1]["content"])
-    assert [prompt[-1]["content"] for prompt in (second, third)] == [GO_ON_REQUEST, GO_ON_REQUEST]
-    assert len(first) == 1
-
-
-@pytest.mark.long
 async def test_question_edited_while_no_process_runs_is_answered_from_the_beginning(fleet: Fleet) -> None:
     sandbox = fleet.stage.sandbox
     fleet.stage.vendor.script(resuming(fleet, MARKDOWN, 110))
@@ -380,22 +309,6 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
 
 
 @pytest.mark.long
-async def test_handed_over_answer_continues_below_its_last_line(fleet: Fleet) -> None:
-    half = MARKDOWN[: MARKDOWN.index("| word080")]
-    hanging = VendorResponse(speech.chat(speech.tokens(half))[:-3], ending=ResponseEnd.HANG)
-    resumed = resuming(fleet, MARKDOWN)
-    fleet.stage.vendor.script(lambda request: resumed(request) if GO_ON_REQUEST in str(request.body) else hanging)
-    leaving = await fleet.start(BOT_DRAIN_S="1")
-    asked = await fleet.stage.mention()
-    reply = await shows(fleet, asked, 79)
-    await fleet.start()
-    leaving.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(leaving.wait(), WITHIN_S) == 0
-    await check_whole(fleet, asked, reply)
-    assert fleet.stage.prompts()[1][1] == {"role": "assistant", "content": half.rstrip("\n").rpartition("\n")[0]}
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("says_so", [NOTHING_MISSING, "", MARKDOWN], ids=["says so", "says nothing", "repeats it"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Fleet, says_so: str) -> None:
@@ -408,41 +321,6 @@ async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Flee
     await process.wait()
     await fleet.start()
     await check_whole(fleet, asked, reply)
-
-
-@pytest.mark.long
-async def test_answer_missing_only_its_last_edit_is_not_requested_again(fleet: Fleet, database_url: str) -> None:
-    failing = asyncio.Event()
-    gates = {MARKDOWN.index("word150") + AHEAD_CHARS: failing.wait}
-    fleet.stage.vendor.script(grows(MARKDOWN, QUICK_S, gates))
-    process = await fleet.start()
-    asked = await fleet.stage.mention()
-    reply = await shows(fleet, asked, 150)
-    fleet.stage.sandbox.faults.start("internal_error", method="chat.update")
-    failing.set()
-    await until_end_is_recorded(database_url)
-    process.kill()
-    await process.wait()
-    fleet.stage.sandbox.faults.stop("internal_error")
-    await fleet.start()
-    await check_whole(fleet, asked, reply)
-    assert len(fleet.stage.vendor.requests) == 1
-
-
-async def until_end_is_recorded(database_url: str) -> None:
-    engine = create_engine(database_url)
-    ended = sa.select(sa.func.count()).where(sa.cast(checkpoints.c.end, sa.Text).is_not(None))
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                async with engine.begin() as connection:
-                    if await connection.scalar(ended):
-                        break
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError("waited 40 s for the end of the answer to be recorded with its checkpoint") from None
-    finally:
-        await engine.dispose()
 
 
 @pytest.mark.long

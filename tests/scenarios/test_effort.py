@@ -1,7 +1,6 @@
 """Effort: a channel's, and that of one answer, from the menu beside Regenerate to the model and the footer."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -22,17 +21,7 @@ GENERAL = "C0GENERAL"
 THOROUGH = "test · thorough (high effort)"
 UNFINISHED = VendorResponse(speech.chat(speech.tokens("A long thought. " * 20))[:40], ending=ResponseEnd.HANG)
 
-pytestmark = pytest.mark.skips_waits
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/typist.db"
-
-
-@pytest.fixture
-def settings(settings: Settings, database_url: str) -> Settings:
-    return replace(settings, database_url=database_url)
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
 
 def efforts(vendor: VendorServer) -> list[str | None]:

@@ -1,9 +1,7 @@
 """Failures of the model, of Slack or of the network: each reply ends with the answer, or with a part and a notice."""
 
 import asyncio
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,13 +11,10 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import MESSAGES_OMITTED
 from bot.errors import EndReason
-from bot.settings import Settings
 from bot.slack.retry import REPLY_CALLS
 from sandbox.faults import FaultSettings
-from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
-from tests.scenarios.answers import press
-from tests.scenarios.conftest import Stage, buttons, grows, running, says, shown
+from tests.scenarios.conftest import Stage, buttons, grows, says, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
@@ -65,7 +60,14 @@ AFTER_SOME_TEXT = {
 }
 
 
-@pytest.mark.parametrize(("answer", "failure"), WITHOUT_TEXT.values(), ids=WITHOUT_TEXT.keys())
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        # Those that are asked again take long; one of them is enough in each run.
+        pytest.param(*case, id=name, marks=pytest.mark.long if name.endswith(("wait", "a time that stays")) else ())
+        for name, case in WITHOUT_TEXT.items()
+    ],
+)
 async def test_failure_before_the_first_word_is_explained_in_a_notice(
     stage: Stage, answer: VendorResponse, failure: EndReason
 ) -> None:
@@ -153,32 +155,10 @@ async def test_stream_that_breaks_goes_on_by_itself(
     assert FIRST in str(stage.prompts()[-1])
 
 
-def texts_shown(stage: Stage, asked: str) -> list[str]:
-    return [shown(message) for message in stage.bots("general", asked)]
-
-
 def replies(stage: Stage, asked: str) -> list[Sequence[dict[str, Any]]]:
     """Returns the blocks of each revision of the only reply."""
     [reply] = stage.bots("general", asked)
     return [revision.sent_blocks for revision in stage.sandbox.revisions("general", reply.ts)]
-
-
-async def test_answer_whose_stream_breaks_three_times_goes_on_with_continue(stage: Stage) -> None:
-    text = speech.tokens(f"{FIRST} ")
-    broken = VendorResponse(speech.chat(text)[: 1 + len(text)], ending=ResponseEnd.CUT)
-    again = [VendorResponse(speech.chat([word])[:2], ending=ResponseEnd.CUT) for word in ("and ", "then ")]
-    stage.vendor.script(broken, *again, says(REST))
-    asked = await stage.mention()
-    notice = texts.model_failure(EndReason.CUT, "test", goes_on=True)
-    assert await stage.answers("general", asked) == [f"{FIRST} and then\n{notice}"]
-    await press(stage, stage.bots("general", asked)[0], ReplyAction.CONTINUE)
-    await stage.sandbox.wait_for(lambda: texts_shown(stage, asked) == [f"{FIRST} and then {REST}"])
-
-
-async def test_long_rate_limit_is_reported_with_its_wait(stage: Stage) -> None:
-    stage.vendor.script(openai_error(429, "rate_limit_exceeded", retry_after="600"))
-    (text,) = await stage.answers("general", await stage.mention())
-    assert text == texts.model_failure(EndReason.RATE_LIMITED, "test", retry_after_s=600)
 
 
 async def test_short_rate_limit_is_waited_for(stage: Stage) -> None:
@@ -186,46 +166,18 @@ async def test_short_rate_limit_is_waited_for(stage: Stage) -> None:
     assert await stage.answers("general", await stage.mention()) == ["After all."]
 
 
-async def test_answer_at_its_length_limit_says_so(stage: Stage) -> None:
-    stage.vendor.script(finished_by("length"))
-    assert await stage.answers("general", await stage.mention()) == [f"{PART.rstrip()}\n{texts.LENGTH_LIMIT}"]
-
-
-async def test_empty_answer_is_reported(stage: Stage) -> None:
-    stage.vendor.script(says(""))
-    (text,) = await stage.answers("general", await stage.mention())
-    assert text == texts.model_failure(EndReason.EMPTY, "test")
-
-
+@pytest.mark.bot(models=("openai/test", "openai/other"))
 async def test_fallback_model_answers_if_the_first_fails_before_its_first_word(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+    stage: Stage, vendor: VendorServer
 ) -> None:
     vendor.script(openai_error(404, "model_not_found"), says("The other model."))
-    async with running(replace(settings, models=("openai/test", "openai/other"))):
-        stage = Stage(sandbox, vendor)
-        assert await stage.answers("general", await stage.mention()) == ["The other model."]
+    assert await stage.answers("general", await stage.mention()) == ["The other model."]
     assert [request.body["model"] for request in vendor.requests] == ["test", "other"]
 
 
-async def test_middle_of_an_oversized_question_is_left_out(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    async with running(replace(settings, history_tokens=500)):
-        stage = Stage(sandbox, vendor)
-        asked = await stage.mention(f"Begin. {'long ' * 1_000}End.")
-        assert await stage.answers("general", asked) == ["The whole answer."]
-    ((prompt,),) = stage.prompts()
-    assert len(prompt["content"]) < 2_000
-    assert re.fullmatch(r"(?s)Begin\. .*are left out here.* End\.", prompt["content"])
-
-
-async def test_answer_of_a_server_that_cannot_stream_is_posted(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
+async def test_answer_of_a_server_that_cannot_stream_is_posted(stage: Stage, vendor: VendorServer) -> None:
     vendor.script(VendorResponse([speech.chat_whole("At once.")], content_type="application/json"))
-    async with running(settings):
-        stage = Stage(sandbox, vendor)
-        assert await stage.answers("general", await stage.mention()) == ["At once."]
+    assert await stage.answers("general", await stage.mention()) == ["At once."]
 
 
 FAULTS: dict[str, tuple[str, FaultSettings]] = {
@@ -292,19 +244,7 @@ WORDS = " ".join(f"word{number}" for number in range(60))
 REFUSED_FORMS: FaultSettings = {"method": ("chat.update", "chat.postMessage"), "error": "invalid_attachments"}
 
 
-async def test_answer_that_slack_refuses_for_a_minute_is_shown_whole_without_a_notice(stage: Stage) -> None:
-    stage.vendor.script(grows(WORDS, pause_s=1.0))
-    asked = await stage.mention()
-    await stage.sandbox.wait_for(lambda: any("word1" in shown(message) for message in stage.bots("general", asked)))
-    stage.sandbox.faults.start("refuse", **REFUSED_FORMS)
-    await asyncio.sleep(60)
-    stage.sandbox.faults.stop("refuse")
-    assert await stage.answers("general", asked, timeout_s=60) == [WORDS]
-    (message,) = stage.bots("general", asked)
-    assert ReplyAction.REGENERATE in buttons(message)
-    assert len(stage.vendor.requests) == 1
-
-
+@pytest.mark.long
 async def test_answer_that_slack_refuses_for_minutes_is_stopped_and_says_that_it_was_not_shown(stage: Stage) -> None:
     stage.vendor.script(grows(WORDS, pause_s=15.0))
     asked = await stage.mention()

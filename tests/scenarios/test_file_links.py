@@ -8,7 +8,6 @@ from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.files import File, UploadedFile, canvas_link
 from sandbox.server import Sandbox
-from sandbox.web_api.http import CallRecord
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.scenarios.outages import CODE, CODE_LINES
@@ -28,10 +27,6 @@ def our_canvas(stage: Stage) -> File:
 
 def answer_with(file: File) -> str:
     return f"The plan: {canvas_link(file.id)} or [here]({canvas_link(file.id)})."
-
-
-def calls(stage: Stage, method: str) -> list[CallRecord]:
-    return [call for call in stage.sandbox.calls if call.method == method]
 
 
 @pytest.mark.parametrize("carrier", ["edit", "stream"])
@@ -72,7 +67,7 @@ async def test_link_that_slack_connect_blocks_is_broken_and_the_answer_goes_on(s
     assert await stage.answers("general", root) == [f"The plan: `{address}` or here (`{address}`)."]
     (message,) = stage.bots("general", root)
     assert ReplyAction.REGENERATE in buttons(message), "the full form stays"
-    assert [call.error for call in calls(stage, "chat.update") if call.error] == [BLOCKED]
+    assert [call.error for call in stage.calls("chat.update") if call.error] == [BLOCKED]
 
 
 @pytest.mark.parametrize("error", ["file_deleting_disabled", "delete_not_allowed"])
@@ -86,7 +81,7 @@ async def test_answer_is_deleted_although_its_file_may_not_be(stage: Stage, erro
     stage.sandbox.faults.start("refuse", method="files.delete", error=error)
     await press(stage, message, ReplyAction.DELETE)
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
-    assert [call.error for call in calls(stage, "files.delete")] == [error]
+    assert [call.error for call in stage.calls("files.delete")] == [error]
 
 
 @pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
@@ -97,17 +92,17 @@ async def test_file_that_is_too_large_for_the_workspace_is_tried_once(stage: Sta
     await ended(stage, asked)
     text = "".join(map(shown, stage.bots("general", asked)))
     assert text.count("print(") == CODE_LINES
-    assert len(calls(stage, method)) == 1
+    assert len(stage.calls(method)) == 1
 
 
 async def test_channel_of_limited_access_is_not_tried_again(stage: Stage) -> None:
     stage.sandbox.faults.start("refuse", method="chat.postMessage", error="channel_is_limited_access")
     await stage.mention()
-    await stage.sandbox.wait_for(lambda: calls(stage, "chat.postMessage"))
+    await stage.sandbox.wait_for(lambda: stage.calls("chat.postMessage"))
     stage.sandbox.faults.stop("refuse")
     asked = await stage.mention("and now?")
     assert await stage.answers("general", asked) == ["The whole answer."]
-    assert [call.error for call in calls(stage, "chat.postMessage")] == ["channel_is_limited_access", None]
+    assert [call.error for call in stage.calls("chat.postMessage")] == ["channel_is_limited_access", None]
 
 
 async def test_posts_that_one_person_sees_unfurl_nothing(stage: Stage) -> None:
@@ -118,7 +113,7 @@ async def test_posts_that_one_person_sees_unfurl_nothing(stage: Stage) -> None:
     await press(stage, message, ReplyAction.REGENERATE)
     await stage.sandbox.wait_for(lambda: ReplyAction.PREVIOUS in buttons(stage.bots("general", asked)[0]))
     await press(stage, message, ReplyAction.PREVIOUS, "alan")
-    sent = [call.arguments for call in (*calls(stage, "chat.postMessage"), *calls(stage, "chat.postEphemeral"))]
+    sent = [call.arguments for call in (*stage.calls("chat.postMessage"), *stage.calls("chat.postEphemeral"))]
     sent += stage.sandbox.responses.received
     assert len(sent) >= 2
     flags = {str(one.get(name)).lower() for one in sent for name in ("unfurl_links", "unfurl_media")}

@@ -24,7 +24,7 @@ from sandbox.server import Sandbox
 from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Json, Message
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, running, says, settings_of
+from tests.scenarios.conftest import Stage, running, settings_of
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -224,15 +224,6 @@ async def test_slow_file_is_not_waited_for(stage: Stage, monkeypatch: pytest.Mon
     assert answer == f"{ANSWER}\nNot read: slow.md ({texts.FILE_TOO_SLOW}), notes.md ({texts.FILE_TOO_SLOW})."
 
 
-async def test_files_of_simultaneous_answers_wait_for_memory_and_are_all_read(stage: Stage) -> None:
-    stage.vendor.script(says(ANSWER, pause_s=0.05))
-    uploads = [UploadedFile(f"{number}.txt", b"a" * 2**20) for number in range(12)]
-    asked_ts = [await stage.sandbox.share("ada", "general", "@typist what?", [upload]) for upload in uploads]
-    for ts in asked_ts:
-        (answer,) = await stage.answers("general", ts)
-        assert answer == f"{ANSWER}\nNot read: the middle of {uploads[asked_ts.index(ts)].name} (too long)."
-
-
 FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
     "refused": ("file_refused", {"status": 403}, texts.FILE_NO_ACCESS),
     "gone": ("file_refused", {"status": 404}, "deleted"),
@@ -276,14 +267,6 @@ async def other_host() -> AsyncIterator[tuple[str, list[str | None]]]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/", tokens
     finally:
         await runner.cleanup()
-
-
-async def test_redirect_to_another_host_is_not_followed(stage: Stage) -> None:
-    async with other_host() as (url, tokens):
-        stage.sandbox.faults.start("file_redirect", location=url)
-        answer = await asked(stage, UploadedFile("notes.md", b"All is well."))
-    assert answer == f"{ANSWER}\nNot read: notes.md ({texts.FILE_FAILED})."
-    assert tokens == []
 
 
 def shared(stage: Stage, *files: Json) -> str:

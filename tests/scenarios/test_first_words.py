@@ -62,6 +62,7 @@ async def frames(stage: Stage, beginning: str) -> list[list[str]]:
     return [words_in(list(each.blocks)) for each, skipped in zip(revisions, is_placeholder, strict=True) if not skipped]
 
 
+@pytest.mark.skips_waits
 @pytest.mark.parametrize("carrier", ["edit", "stream"])
 async def test_first_change_of_a_reply_shows_a_word(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: str

@@ -1,7 +1,6 @@
 """Follow-ups in a thread: which ones the bot answers, and what happens to those asked during an answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,17 +18,11 @@ from tests.streams.server import VendorServer
 pytestmark = pytest.mark.skips_waits
 
 
-@pytest.fixture
-async def mentions_only(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    async with running(replace(settings, engagement="mentions")):
-        yield Stage(sandbox, vendor)
-
-
 async def unanswered(stage: Stage, user: str, text: str, thread: str) -> None:
     """Writes a message in #general and checks that it gets no answer."""
     before = len(stage.bots("general", thread))
     await stage.sandbox.say(user, "general", text, thread)
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
     asked = await stage.mention("still there?", channel="random")
     await stage.answers("random", asked)
     assert len(stage.bots("general", thread)) == before
@@ -104,43 +97,6 @@ async def test_notice_about_a_second_person_says_until_when_no_mention_is_needed
     await stage.answers("general", asked, count=3)
     await unanswered(stage, "grace", "Interesting!", asked)
     await unanswered(stage, "alan", "and next week?", asked)
-
-
-async def test_two_askers_in_a_thread_need_mentions(stage: Stage) -> None:
-    asked = await stage.mention("what is it?")
-    await stage.sandbox.say("grace", "general", "@typist and for me?", asked)
-    await stage.answers("general", asked, count=2)
-    for user in ("ada", "grace"):
-        await unanswered(stage, user, "and why?", asked)
-
-
-async def test_in_other_peoples_thread_only_the_asker_needs_no_mention(stage: Stage) -> None:
-    root = await stage.sandbox.say("grace", "general", "The build is red.")
-    await stage.sandbox.say("ada", "general", "@typist any idea?", root)
-    await stage.answers("general", root)
-    await unanswered(stage, "grace", "so I thought", root)
-    await stage.sandbox.say("ada", "general", "@typist really?", root)
-    await stage.answers("general", root, count=2)
-    await stage.sandbox.say("ada", "general", "and now?", root)
-    await stage.answers("general", root, count=3)
-
-
-async def test_thread_below_another_bots_message_belongs_to_the_asker_and_the_bot(stage: Stage) -> None:
-    root = await stage.sandbox.say_as_bot("ci", "general", "The build is red.")
-    await stage.sandbox.say("ada", "general", "@typist any idea?", root)
-    await stage.answers("general", root)
-    await stage.sandbox.say("ada", "general", "and now?", root)
-    await stage.answers("general", root, count=2)
-
-
-async def test_need_for_mentions_applies_to_channels_and_not_to_dms(mentions_only: Stage) -> None:
-    stage = mentions_only
-    asked = await stage.mention("what is it?")
-    await stage.answers("general", asked)
-    await unanswered(stage, "ada", "and why?", asked)
-    place = stage.sandbox.dm("ada")
-    await stage.sandbox.say("ada", place, "why?")
-    assert await stage.answers(place, None) == ["The whole answer."]
 
 
 async def test_queued_questions_of_two_people_are_answered_one_after_another(stage: Stage) -> None:

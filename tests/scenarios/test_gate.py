@@ -5,13 +5,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.core import texts
-from bot.core.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
+from bot.core.caps import CapWindow, Period, Scope, ScopeIds
 from bot.core.channel_settings import ChannelSettings
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
@@ -23,7 +22,7 @@ from tests.scenarios.surfaces import ephemerals
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
 GENERAL = "C0GENERAL"
 DECISIONS = "/v1/decisions"
@@ -62,14 +61,9 @@ SILENT = {
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/typist.db"
-
-
-@pytest.fixture
-def settings(settings: Settings, vendor: VendorServer, database_url: str) -> Settings:
+def settings(settings: Settings, vendor: VendorServer) -> Settings:
     vendors = {"openai": VendorSettings("key", f"{vendor.url}/v1", "responses")}
-    return replace(settings, vendors=vendors, database_url=database_url)
+    return replace(settings, vendors=vendors)
 
 
 @dataclass
@@ -117,7 +111,7 @@ async def decision_request(started: Started) -> VendorRequest:
 async def unanswered(started: Started) -> None:
     """Checks that the thread gets no second answer."""
     stage = started.stage
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
     await stage.answers("random", await stage.mention("still there?", channel="random"))
     assert len(stage.bots("general", started.asked)) == 1
 
@@ -190,15 +184,3 @@ async def test_decision_that_takes_too_long_is_given_up_and_counted(start: Start
         await (await decision_request(started)).hung_up.wait()
         assert await counted(another_process, "U0GRACE") > 10
         await unanswered(started)
-
-
-async def test_no_model_is_asked_once_a_cap_is_used_up(start: Start) -> None:
-    async with start(probable(1.0), caps=parse_caps("channel/day=1tokens")) as started:
-        await unanswered(started)
-        assert not started.shown_at_decisions
-
-
-async def test_no_model_is_asked_where_a_channel_did_not_choose_that(start: Start) -> None:
-    async with start(probable(1.0), gate=False) as started:
-        await unanswered(started)
-        assert not started.shown_at_decisions

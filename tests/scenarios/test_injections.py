@@ -376,8 +376,6 @@ IN_EACH_RUN: list[Way] = [
     tool_result,
     hosted_search_in_the_same_response,
     own_earlier_answer,
-    continue_after_the_limit_of_steps,
-    canvas_linked_in_a_forwarded_message,
     voice_clip_of_an_earlier_question,
 ]
 """The ways that `make test` takes, each on one API."""
@@ -500,24 +498,23 @@ def stream_calls(stage: Stage) -> list[CallRecord]:
     return [call for call in stage.sandbox.calls if call.method.endswith("Stream")]
 
 
-LEAKING: list[Way] = [own_words, forwarded_message, file, tool_result, hosted_search_in_the_same_response]
-"""Below another person's message, there is no stream at all: only its asker would see it grow."""
-
-
 @pytest.mark.parametrize(
     ("way", "api"),
     [
-        *(pytest.param(way, RESPONSES, id=way.__name__) for way in LEAKING),
+        *(pytest.param(way, RESPONSES, id=way.__name__) for way in (own_words, file, tool_result)),
         *(pytest.param(own_words, api, id=api.name, marks=pytest.mark.long) for api in APIS if api is not RESPONSES),
     ],
 )
 async def test_no_part_of_an_address_is_in_a_stream_and_the_answers_link_says_where_it_leads(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, way: Way, api: Api
 ) -> None:
+    # Below another person's message, there is no stream at all: only its asker would see it grow.
     changed: dict[str, Any] = {"carrier": "stream", "web_search": WebSearch()}
     async with attack_on(Stage(sandbox, vendor), settings, api, leaks=True, **changed) as attack:
-        message = await attack.ended(await way(attack))
+        asked = await way(attack)
+        message = await attack.ended(asked)
         start, *appends, stop = stream_calls(attack.stage)
+        assert attack.stage.bots("general", asked) == [message], "one answer is one message"
     assert f"{LEAK_SHOWN} is what you need." in shown(message)
     assert (start.method, stop.method) == ("chat.startStream", "chat.stopStream")
     streamed = "".join(call.arguments.get("markdown_text", "") for call in (start, *appends))

@@ -1,13 +1,6 @@
 """The bot's start and shutdown: what it refuses to start with, and how it stops."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
-import pytest
-
-from bot import app
 from bot.core import texts
-from bot.errors import SlackSetupError
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.clocks import LateClock
@@ -36,17 +29,3 @@ async def test_answer_after_an_outage_begins_with_when_its_question_was_asked(
         await stage.answers("general", asked)
     [message] = stage.bots("general", asked)
     assert shown(message) == f"{texts.asked_on(asked)}\nBecause."
-
-
-@pytest.mark.parametrize(
-    ("wrong", "sentence"),
-    [
-        (lambda ours: replace(ours, slack_bot_token="xoxb-wrong"), "SLACK_BOT_TOKEN"),
-        (lambda ours: replace(ours, slack_app_token="xapp-wrong"), "connections:write"),
-    ],
-)
-async def test_invalid_token_is_reported_with_what_to_do(
-    settings: Settings, wrong: Callable[[Settings], Settings], sentence: str
-) -> None:
-    with pytest.raises(SlackSetupError, match=sentence):
-        await app.run(wrong(settings), app.Shutdown(), lambda _: None)

@@ -93,7 +93,7 @@ def ended_in_json(written: str) -> list[Mapping[str, object]]:
     return [record for record in records if record["message"] == "attempt ended"]
 
 
-@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("log_format", ["text", pytest.param("json", marks=pytest.mark.long)])
 async def test_no_user_text_is_logged(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, database_url: str, log_format: str
 ) -> None:

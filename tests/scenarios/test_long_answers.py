@@ -195,25 +195,3 @@ async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_page
     await bots()
     assert await recorded_answer(tmp_path / "typist.db") == SEVEN_PAGES
     assert len(vendor.requests) == 1
-
-
-@pytest.mark.long
-async def test_message_without_blocks_left_by_a_crash_is_recovered_as_text(
-    bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
-) -> None:
-    left = "An <answer> & *more*: https://a.example/?q=1&r=2 says &lt;b&gt; so."
-    vendor.script(
-        VendorResponse(events(left)[:-3], ending=ResponseEnd.HANG),
-        VendorResponse(events("Else.")[:-3], ending=ResponseEnd.CUT),
-    )
-    sandbox.faults.start("refuse", method="chat.update", error="invalid_blocks", times=1)
-    stage = Stage(sandbox, vendor)
-    process = await bots()
-    asked = await stage.mention()
-    await sandbox.wait_for(lambda: "so." in str(stage.bots("general", asked)))
-    assert not stage.bots("general", asked)[0].sent_blocks
-    process.kill()
-    await process.wait()
-    await bots()
-    await ended(stage, asked, "was lost before the answer was complete. Press Continue.")
-    assert await recorded_answer(tmp_path / "typist.db") == left

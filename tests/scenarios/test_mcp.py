@@ -3,24 +3,20 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from yarl import URL
 
 from bot.clock import SystemClock
 from bot.core.actions import ReplyAction
 from bot.core.calls import visible
-from bot.mcp.config import HttpTransport
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.control import live_controls
 from sandbox.server import Sandbox
 from tests.forked import forked_bot
 from tests.mcp.hostile import HOSTILE
-from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
+from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, text_result, tool
 from tests.processes import wait_for_line
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, asking, running, says, shown
@@ -30,6 +26,8 @@ from tests.scenarios.tools import by_results, calls, ended, let_use, tools_in, u
 from tests.slack_process import slack_process
 from tests.streams.server import VendorServer
 
+pytestmark = pytest.mark.bot(on_disk=True)
+
 BERLIN = {"timezone": "Europe/Berlin"}
 ASKS_TIME = by_results(calls("Let me see.", ("time__get_current_time", BERLIN)), says("It's late."))
 
@@ -37,11 +35,6 @@ ASKS_TIME = by_results(calls("Let me see.", ("time__get_current_time", BERLIN)),
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
-
-
-@pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
 
 
 @pytest.fixture
@@ -104,25 +97,6 @@ async def test_tool_that_changed_between_question_and_press_is_not_called(
     assert "changed" in stage.prompts()[-1][-1]["content"]
 
 
-@pytest.mark.long
-async def test_tool_on_http_that_changed_between_question_and_press_is_not_called(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores
-) -> None:
-    vendor.script(by_results(calls("", ("web__add", {"a": 2, "b": 40})), says("It was not done.")))
-    await let_use(stores, "web")
-    stage = Stage(sandbox, vendor)
-    async with AsyncExitStack() as bot:
-        async with http_server() as (web, _):
-            await bot.enter_async_context(running(using(settings, web)))
-            asked = await stage.mention("2 + 40?")
-            message = await asking_approval(stage, asked)
-        assert isinstance(web.transport, HttpTransport)
-        async with http_server(URL(web.transport.url).port or 0, "Adds two numbers, and tells somebody."):
-            await press(stage, message, ReplyAction.APPROVE)
-            await ended(stage, asked)
-            assert "changed" in stage.prompts()[-1][-1]["content"]
-
-
 async def test_server_that_is_down_costs_no_answer(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
 ) -> None:
@@ -132,29 +106,6 @@ async def test_server_that_is_down_costs_no_answer(
     async with running(using(settings, raw.config())):
         stage = Stage(sandbox, vendor)
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
-
-
-@pytest.mark.long
-async def test_server_that_dies_in_a_call_is_started_again_for_the_next_step(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
-) -> None:
-    raw = RawServer(tmp_path / "script.json")
-    raw.script([tool("die"), tool("look")], {"die": {"die": True}, "look": text_result("Seen.")})
-    steps = calls("Trying.", ("raw__die", {})), calls("Again.", ("raw__look", {}))
-    vendor.script(by_results(*steps, says("The second one worked.")))
-    await let_use(stores, "raw")
-    async with running(using(settings, raw.config(), allow="raw__*", read_only="raw__*")):
-        stage = Stage(sandbox, vendor)
-        message = await ended(stage, await stage.mention("look"))
-        assert shown(message).startswith("Trying.\n\nAgain.\n\nThe second one worked.")
-        lost, seen = [turn["content"] for turn in stage.prompts()[-1] if turn["role"] == "tool"]
-        assert lost == "The tool did not answer: the connection was lost, or its time was up."
-        assert "\nSeen.\n" in seen
-        assert [name for name, _ in raw.calls] == ["die", "look"]
-        await press(stage, message, ReplyAction.DETAILS)
-        details = str(sandbox.workspace.ephemerals[-1].sent_blocks)
-        assert "`raw.die`: failed" in details
-        assert "`raw.look`: done" in details
 
 
 async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(

@@ -42,7 +42,7 @@ def _is_acknowledged(delivery: Delivery) -> bool:
 
 async def all_taken(stage: Stage) -> None:
     """Waits until all events so far are acknowledged and handled."""
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
     asked = await stage.mention("still there?", channel="random")
     await stage.answers("random", asked)
     await asyncio.sleep(1.2)
@@ -212,7 +212,7 @@ async def pinging(sandbox: Sandbox, vendor: VendorServer, settings: Settings) ->
         yield Stage(sandbox, vendor)
 
 
-@pytest.mark.parametrize("channel", ["general", "dm"])
+@pytest.mark.parametrize("channel", ["general", pytest.param("dm", marks=pytest.mark.long)])
 async def test_asker_of_a_long_answer_is_mentioned_once(pinging: Stage, channel: str) -> None:
     stage = pinging
     place = stage.sandbox.dm("ada") if channel == "dm" else channel

@@ -1,23 +1,20 @@
 """The message shortcut: a question about any message, asked in its thread for everyone to see and answered there."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.core import texts
-from bot.core.caps import parse_caps
 from bot.settings import Settings
 from bot.slack.modals import ASK_ABOUT
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, manifest, running
-from tests.scenarios.surfaces import ephemerals, last_notice
+from tests.scenarios.surfaces import last_notice
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -147,14 +144,6 @@ async def test_guest_is_denied_and_sees_no_modal(stage: Stage) -> None:
     assert texts.DENIED_GUEST in last_notice(stage)
 
 
-async def test_denied_guest_reads_whom_to_ask(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    async with running(replace(settings, admins=frozenset({"U0GRACE"}))):
-        ts = await sandbox.say("alan", "random", "hello")
-        await sandbox.client("edith").use_message_shortcut("random", ts, ASK_ABOUT)
-        notice = last_notice(Stage(sandbox, vendor))
-    assert notice == "Guests don't have access to this bot. Ask <@U0GRACE>."
-
-
 @pytest.mark.parametrize("fault", ["error_500", "rate_limit"])
 async def test_failed_post_is_repeated_after_the_modal_has_closed(stage: Stage, fault: str) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
@@ -178,26 +167,6 @@ async def asked_once(stage: Stage, ts: str) -> None:
     assert len(stage.vendor.requests) == 2
 
 
-async def test_slow_post_is_made_and_answered_once(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
-    assert await ask(stage, ts, "why?") == {}
-    assert stage.sandbox.client("ada").modal is None
-    await asked_once(stage, ts)
-    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.ASKED_IN_THREAD)])
-
-
-@pytest.mark.parametrize("delay_s", [0.5, 2.7])
-async def test_modal_submitted_twice_is_asked_once(stage: Stage, delay_s: float) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    client = stage.sandbox.client("ada")
-    await client.use_message_shortcut("general", ts, ASK_ABOUT)
-    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=delay_s)
-    twice = [client.submit({"question": "why?"}) for _ in range(2)]
-    assert list(await asyncio.gather(*twice)) == [{}, {}]
-    await asked_once(stage, ts)
-
-
 @pytest.mark.parametrize("looks_that_fail", [0, 2])
 async def test_post_whose_response_is_lost_is_found_and_answered_once(stage: Stage, looks_that_fail: int) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
@@ -208,15 +177,6 @@ async def test_post_whose_response_is_lost_is_found_and_answered_once(stage: Sta
     await asked_once(stage, ts)
 
 
-async def test_post_that_fails_after_the_modal_closed_is_retried(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
-    stage.sandbox.faults.start("internal_error", method="chat.postMessage", times=1)
-    assert await ask(stage, ts, "why?") == {}
-    await asked_once(stage, ts)
-    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.ASKED_IN_THREAD)])
-
-
 async def test_refused_post_is_reported_to_its_asker(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
@@ -225,27 +185,6 @@ async def test_refused_post_is_reported_to_its_asker(stage: Stage) -> None:
     (notice,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
     assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.QUESTION_REFUSED)
     assert stage.bots("general", ts) == []
-
-
-def _execute(file: Path, statement: str) -> None:
-    with closing(sqlite3.connect(file)) as database:
-        database.execute(statement)
-
-
-async def test_database_failure_is_reported_and_nothing_is_posted(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
-) -> None:
-    file = tmp_path / "typist.db"
-    async with running(replace(settings, database_url=f"sqlite:///{file}")):
-        stage = Stage(sandbox, vendor)
-        ts = await sandbox.say("alan", "general", "hello")
-        await asyncio.to_thread(_execute, file, "alter table outbox_entries rename to away")
-        errors = await ask(stage, ts, "why?")
-        assert errors == {"question": texts.QUESTION_NOT_SAVED}
-        assert stage.bots("general", ts) == []
-        await asyncio.to_thread(_execute, file, "alter table away rename to outbox_entries")
-        assert await sandbox.client("ada").submit({"question": "why?"}) == {}
-        assert len(await stage.answers("general", ts, count=2)) == 2
 
 
 async def test_question_posted_during_shutdown_is_answered_by_the_next_process(
@@ -263,18 +202,3 @@ async def test_question_posted_during_shutdown_is_answered_by_the_next_process(
     await asyncio.gather(submitting, return_exceptions=True)
     async with running(ours):
         assert len(await stage.answers("general", ts, count=2)) == 2
-
-
-@pytest.fixture
-async def capped(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    async with running(replace(settings, caps=parse_caps("user/day=1tokens"))):
-        yield Stage(sandbox, vendor)
-
-
-async def test_shortcut_question_counts_for_its_askers_caps(capped: Stage) -> None:
-    ts = await capped.sandbox.say("alan", "general", "hello")
-    assert await ask(capped, ts, "why?") == {}
-    await capped.answers("general", ts, count=2)
-    assert await ask(capped, ts, "why again?") == {}
-    assert "is used up" in (await capped.answers("general", ts, count=4))[-1]
-    assert len(capped.vendor.requests) == 1

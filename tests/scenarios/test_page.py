@@ -137,26 +137,6 @@ async def test_arrow_keys_move_between_conversations(page: Page) -> None:
 
 
 @pytest.mark.long
-async def test_each_of_several_people_sees_their_own_conversations(page: Page, sandbox: Sandbox) -> None:
-    await sandbox.say("ada", sandbox.dm("ada"), "between us")
-    await page.keyboard.type("I am Ada")
-    await page.keyboard.press("Enter")
-    await expect(message(page, "I am Ada").locator(".name")).to_have_text("Ada")
-    await page.get_by_role("button", name="Typist", exact=True).click()
-    await expect(message(page, "between us")).to_be_visible()
-
-    await page.get_by_role("radio", name="Ada").press("ArrowDown")
-    await expect(page.get_by_role("radio", name="Grace")).to_be_checked()
-    await expect(message(page, "between us")).to_have_count(0)
-    await page.get_by_role("button", name="general").click()
-    await page.keyboard.type("and I am Grace")
-    await page.keyboard.press("Enter")
-    await expect(message(page, "and I am Grace").locator(".name")).to_have_text("Grace")
-    await page.get_by_role("radio", name="Alan").check()
-    await expect(page.get_by_role("button", name="Typist, Ada")).to_have_count(0)
-
-
-@pytest.mark.long
 async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("grace", GENERAL, "not yours")
     await page.keyboard.type("a < b @grace")
@@ -226,20 +206,6 @@ async def test_scroll_position_is_kept(page: Page, sandbox: Sandbox, web: AsyncW
     assert await page.locator("#main .scroller").evaluate("node => node.scrollTop") == 100
     await newest.click()
     await expect(message(page, "below the fold")).to_be_in_viewport()
-
-
-@pytest.mark.long
-async def test_newest_message_stays_visible_while_the_input_grows(page: Page, sandbox: Sandbox) -> None:
-    for number in range(40):
-        await sandbox.say("grace", "general", f"line {number}\nand another")
-    await expect(message(page, "line 39")).to_be_in_viewport()
-    # The page gets the scroll event in the frame in which the box takes the list's space.
-    grow = """() => {
-        document.querySelector("#main .scroller").scrollTop -= 1;
-        document.querySelector("#main-box").value = "line\\n".repeat(12);
-    }"""
-    await page.evaluate(grow)
-    await expect(message(page, "line 39")).to_be_in_viewport(ratio=1)
 
 
 async def test_message_content_executes_nothing(page: Page, web: AsyncWebClient) -> None:

@@ -93,22 +93,6 @@ async def test_long_arguments_are_approved_where_they_are_shown_whole(view: Appr
     assert view.raw.calls == [["search", LONG]]
 
 
-async def test_approval_goes_when_all_is_decided(view: ApprovalPage) -> None:
-    await expect(view.button("Deny")).to_have_count(2)
-    await view.button("Deny").nth(1).click()
-    await expect(view.page.locator("#main")).to_contain_text(texts.others_to_decide(1))
-    await view.button("Approve").first.focus()
-    await view.page.keyboard.press("Enter")
-    await expect(view.reply).to_contain_text("test · 1 tool")
-    await expect(view.button("Approve")).to_have_count(0)
-    await expect(view.reply).to_contain_text("1 call approved by Ada · 1 call denied by Ada")
-    assert view.raw.calls == [["create", ISSUE]]
-    await view.button("Details").click()
-    details = view.page.locator("#main .message").filter(has_text=texts.TOOLS_USED)
-    await expect(details).to_contain_text("issues.create: done, approved by Ada")
-    await expect(details).to_contain_text("issues.search: denied, by Ada")
-
-
 async def test_always_allow_says_its_scope_and_asks_back_and_is_removed_in_the_settings(view: ApprovalPage) -> None:
     page, dialog = view.page, view.page.get_by_role("dialog", name=texts.allow_always("issues.create"))
     await view.button(texts.ALLOW_ALWAYS).click()
@@ -132,18 +116,3 @@ async def test_always_allow_says_its_scope_and_asks_back_and_is_removed_in_the_s
             await settings.get_by_role("checkbox", name="issues.create").uncheck()
         await settings.get_by_role("button", name=texts.SAVE).click()
         await expect(settings).to_be_hidden()
-
-
-async def test_reply_that_denies_is_answered_below_it(view: ApprovalPage) -> None:
-    await expect(view.button("Approve")).to_have_count(1)
-    await view.page.locator("#main-box").fill("Not now, please.")
-    await view.page.locator("#main-box").press("Enter")
-    messages = view.page.locator("#main .message")
-    await expect(messages).to_have_count(4)
-    await expect(messages.nth(1)).to_contain_text("2 calls denied by a reply from Ada")
-    await expect(messages.nth(1)).to_contain_text(texts.REPLIED_INSTEAD)
-    await expect(messages.nth(2)).to_contain_text("Not now, please.")
-    await expect(messages.nth(3)).to_contain_text("Filed.")
-    await expect(messages.nth(3).locator("em").get_by_text("test", exact=True)).to_be_visible()
-    await expect(view.button("Deny")).to_have_count(0)
-    assert view.raw.calls == []

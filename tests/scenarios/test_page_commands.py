@@ -14,7 +14,6 @@ from bot.core import texts
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, choose_action, message, open_page, visit
 from tests.scenarios.conftest import manifest, running, says, settings_of
-from tests.scenarios.surfaces import with_assistant_view
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
@@ -75,39 +74,11 @@ async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, vis
     await expect(confirmation).to_contain_text("Only visible to you")
 
 
-async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit: Visit) -> None:
-    sandbox = await start(stack, manifest())
-    page = await open_page(visit, sandbox)
-    await sandbox.say("grace", "general", "a puzzling thing")
-    await message(page, "a puzzling thing").hover()
-    await message(page, "a puzzling thing").get_by_role("button", name="Message actions").click()
-    await page.get_by_role("menuitem", name="Ask Typist about this").click()
-    modal = page.get_by_role("dialog", name=texts.ASK_TITLE)
-    await expect(modal).to_contain_text("a puzzling thing")
-    await modal.get_by_role("textbox", name="Your question").fill("What is it?")
-    await modal.get_by_role("button", name="Ask").click()
-    await expect(modal).to_be_hidden()
-    await page.get_by_role("button", name="2 replies").click()
-    thread = page.get_by_role("region", name="Thread")
-    await expect(thread).to_contain_text("@Ada asks about this message:")
-    await expect(thread.locator("blockquote")).to_have_text("What is it?")
-    await expect(thread).to_contain_text("The whole answer.")
-
-
 async def open_home(page: Page) -> None:
     await page.get_by_role("button", name="Typist", exact=True).press("Enter")
     await page.get_by_role("tab", name="Messages").focus()
     await page.keyboard.press("ArrowLeft")
     await page.keyboard.press("Enter")
-
-
-async def test_app_home_shows_usage_and_settings(stack: AsyncExitStack, visit: Visit) -> None:
-    page = await open_page(visit, await start(stack, manifest()))
-    await open_home(page)
-    home = page.get_by_role("tabpanel", name="Home")
-    for heading in (texts.USAGE_HEADING, texts.DEFAULTS_HEADING, texts.WORKSPACE_HEADING, texts.SETTINGS_HEADING):
-        await expect(home.get_by_role("heading", name=heading, exact=True)).to_be_visible()
-    await expect(home).to_contain_text("Models: test, then other")
 
 
 async def test_quotas_are_set_in_app_home_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
@@ -145,28 +116,6 @@ async def test_quotas_are_set_in_app_home_by_keyboard_alone(stack: AsyncExitStac
     await expect(tokens).to_have_value("700")
 
 
-async def test_admin_sees_who_used_what_and_is_told_when_a_quota_is_used_up(
-    stack: AsyncExitStack, visit: Visit
-) -> None:
-    sandbox = await start(stack, manifest())
-    page = await open_page(visit, sandbox)
-    await open_home(page)
-    home = page.get_by_role("tabpanel", name="Home")
-    await home.get_by_role("button", name=texts.SET_WORKSPACE_QUOTAS).click()
-    modal = page.get_by_role("dialog", name=texts.QUOTAS_TITLE)
-    await modal.get_by_label("Tokens per month").fill("5")
-    await modal.get_by_role("button", name="Save").click()
-    await expect(modal).to_be_hidden()
-    await sandbox.say("grace", "random", "@typist why?")
-    await page.get_by_role("tab", name="Messages").click()
-    told = message(page, "The workspace's quota of 5 tokens per month is used up.")
-    await expect(told).to_contain_text(texts.QUOTAS_ARE_SET_IN_HOME)
-    await page.get_by_role("tab", name="Home").click()
-    await expect(home).to_contain_text("████████ @Grace")
-    await expect(home).to_contain_text("████████ #random")
-    await expect(home).to_contain_text("The workspace's quota of 5 tokens per month: 100% used")
-
-
 @pytest.mark.parametrize("width", [360, 1024])
 async def test_home_and_quotas_fit_any_window(stack: AsyncExitStack, visit: Visit, width: int) -> None:
     sandbox = await start(stack, manifest())
@@ -202,43 +151,6 @@ async def test_error_below_a_channels_quota_is_in_view(stack: AsyncExitStack, vi
     await expect(modal.get_by_label("Tokens per day")).to_have_value("900")
 
 
-async def test_assistant_pane_suggests_prompts_and_shows_its_status(stack: AsyncExitStack, visit: Visit) -> None:
-    page = await open_page(visit, await start(stack, with_assistant_view(), pause_s=0.5))
-    await page.get_by_role("button", name="Ask Typist").press("Enter")
-    pane = page.locator("#pane")
-    offer = pane.get_by_role("group", name=texts.PANE_HEADING).get_by_role("button", name="Weigh options")
-    await offer.focus()
-    await page.keyboard.press("Enter")
-    await expect(pane.get_by_role("status")).to_have_text("Typist is thinking…")
-    await expect(pane.get_by_role("heading", name="Help me decide between options.")).to_be_visible()
-    await expect(pane.get_by_text("The whole answer.")).to_be_visible()
-    await expect(pane.get_by_role("status")).to_have_text("")
-
-
-async def test_agents_messages_are_threads(stack: AsyncExitStack, visit: Visit) -> None:
-    page = await open_page(visit, await start(stack, manifest("manifest.agent.json"), pause_s=0.5))
-    await page.get_by_role("button", name="Typist", exact=True).click()
-    await page.get_by_role("button", name="Explain something").click()
-    thread = page.get_by_role("region", name="Explain something to me step by step.")
-    await expect(thread.get_by_text("The whole answer.")).to_be_visible()
-
-
-async def test_settings_changed_by_clicks_apply_to_the_next_question(stack: AsyncExitStack, visit: Visit) -> None:
-    page = await open_page(visit, await start(stack, manifest()))
-    await page.locator("#main-box").fill("/typist model")
-    await page.locator("#main").get_by_role("button", name="Send").click()
-    modal = page.get_by_role("dialog", name="Settings")
-    await modal.get_by_role("combobox", name="Model").select_option("openai/other")
-    await modal.get_by_role("radio", name=texts.ENGAGEMENTS["mentions"]).click()
-    await modal.get_by_role("button", name="Save").click()
-    # The notice may come first, and what is typed while the modal is open goes into the modal.
-    await expect(modal).to_be_hidden()
-    await expect(message(page, texts.SETTINGS_SAVED)).to_contain_text("other · default prompt")
-    await page.locator("#main-box").fill("@typist why?")
-    await page.locator("#main").get_by_role("button", name="Send").click()
-    await expect(page.get_by_role("region", name="Thread").get_by_text("other", exact=True)).to_be_visible()
-
-
 async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
     sandbox = await start(stack, manifest())
     page = await open_page(visit, sandbox)
@@ -251,29 +163,3 @@ async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStac
     await modal.get_by_role("button", name="Ask").press("Enter")
     await page.get_by_role("button", name="2 replies").press("Enter")
     await expect(page.get_by_role("region", name="Thread")).to_contain_text("The whole answer.")
-
-
-async def test_app_home_and_pane_are_opened_by_clicks(stack: AsyncExitStack, visit: Visit) -> None:
-    page = await open_page(visit, await start(stack, with_assistant_view()))
-    await page.get_by_role("button", name="Ask Typist").click()
-    pane = page.locator("#pane")
-    await pane.get_by_role("button", name="Weigh options").click()
-    await expect(pane.get_by_text("The whole answer.")).to_be_visible()
-    await page.get_by_role("button", name="Typist", exact=True).click()
-    await page.get_by_role("tab", name="Home").click()
-    await expect(
-        page.get_by_role("tabpanel", name="Home").get_by_role("heading", name=texts.USAGE_HEADING)
-    ).to_be_visible()
-
-
-async def test_slacks_own_stop_ends_an_agents_answer(stack: AsyncExitStack, visit: Visit) -> None:
-    page = await open_page(visit, await start(stack, manifest("manifest.agent.json"), pause_s=5))
-    await page.get_by_role("button", name="Typist", exact=True).click()
-    await page.get_by_role("button", name="Explain something").click()
-    asked = message(page, "Explain something to me step by step.")
-    await asked.hover()
-    await choose_action(asked, "Reply in thread")
-    stop = page.get_by_role("button", name="■ Stop")
-    await stop.press("Enter")
-    await expect(page.get_by_role("log", name="Thread")).to_contain_text("Stopped.")
-    await expect(stop).to_be_hidden()

@@ -143,6 +143,7 @@ async def test_pasted_keys_give_real_answers_until_they_are_removed_and_are_nowh
     assert "started:" in own.written(), "the log is what was looked at"
 
 
+@pytest.mark.long
 async def test_key_that_the_vendor_refuses_is_named_and_the_answers_stay_as_they_are(
     own: Started, visit: Visit
 ) -> None:
@@ -176,6 +177,7 @@ async def test_key_that_the_vendor_refuses_is_named_and_the_answers_stay_as_they
     assert WRONG_KEY not in own.written()
 
 
+@pytest.mark.long
 async def test_key_of_a_vendor_that_is_away_is_not_used(own: Started, visit: Visit) -> None:
     page = await opened(visit, own)
     own.vendor.script(VendorResponse([b"{}"], 503, "application/json"))

@@ -231,22 +231,6 @@ async def test_switches_keep_their_places_while_meters_and_answers_come(
     await expect(switch).not_to_be_checked()
 
 
-async def test_thread_and_failures_leave_room_for_the_channel(
-    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
-) -> None:
-    page = await visit(sandbox.url, **WIDE)
-    asked = await sandbox.say("ada", GENERAL, "@typist why?")
-    answer = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…"))["ts"]
-    await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="")
-    await web.conversations_replies(channel=GENERAL, ts=asked)
-    await web.chat_update(channel=GENERAL, ts=answer, text="Because.")
-    await page.get_by_role("button", name="1 reply").click()
-    before = await page.locator("#main-box").bounding_box()
-    await page.get_by_role("button", name="Simulate Slack failures").click()
-    await expect(page.get_by_role("group", name="Slack calls for each answer")).to_contain_text("conversations.replies")
-    assert await page.locator("#main-box").bounding_box() == before
-
-
 async def test_page_says_what_each_person_may_do(sandbox: Sandbox, visit: Visit) -> None:
     page = await visit(sandbox.url, **WIDE)
     about = page.locator("#person-about")

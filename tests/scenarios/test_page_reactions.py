@@ -28,14 +28,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-def sent(sandbox: Sandbox) -> list[tuple[str, str, str]]:
-    """Returns the reaction events that the app got: type, emoji and person."""
-    events = [delivery.payload["event"] for delivery in sandbox.deliveries]
-    return [
-        (event["type"], event["reaction"], event["user"]) for event in events if event["type"].startswith("reaction_")
-    ]
-
-
 async def test_reaction_is_added_and_removed_by_keyboard(sandbox: Sandbox, visit: Visit) -> None:
     page = await open_page(visit, sandbox)
     ts = await sandbox.say("grace", "general", "lunch?")
@@ -66,30 +58,3 @@ async def test_nobody_reacts_to_a_deleted_message(sandbox: Sandbox, visit: Visit
     await deleted.get_by_role("button", name="Message actions").press("Enter")
     await expect(page.get_by_role("menuitem", name="Reply in thread")).to_be_visible()
     await expect(page.get_by_role("menuitem", name="Add reaction…")).to_have_count(0)
-
-
-async def test_message_is_asked_about_by_the_channels_question_emoji(sandbox: Sandbox, visit: Visit) -> None:
-    page = await open_page(visit, sandbox)
-    await sandbox.say("grace", "general", "a puzzling thing")
-    await page.keyboard.type("/typist mentions")
-    await page.keyboard.press("Enter")
-    modal = page.get_by_role("dialog", name="Settings")
-    emoji = modal.get_by_role("textbox", name="Question emoji")
-    await expect(emoji).to_have_attribute("placeholder", "For example: robot_face")
-    await emoji.fill("eyes")
-    await modal.get_by_role("button", name="Save").click()
-    await expect(modal).to_be_hidden()
-    await message(page, "a puzzling thing").hover()
-    await message(page, "a puzzling thing").get_by_role("button", name="Message actions").click()
-    await page.get_by_role("menuitem", name="Add reaction…").click()
-    await page.get_by_role("dialog", name="Add reaction").get_by_role("button", name="eyes").click()
-    await page.get_by_role("button", name="2 replies").click()
-    thread = page.get_by_role("region", name="Thread")
-    asked = thread.locator(".message", has_text="asks about this message:")
-    await expect(asked.locator(".context")).to_have_text(["@Ada asks about this message:", "👀"])
-    await expect(thread).to_contain_text("The whole answer.")
-    await expect(thread).not_to_contain_text("If it asks nothing")
-    await message(page, "a puzzling thing").get_by_role("button", name="eyes, 1").click()
-    await expect(message(page, "a puzzling thing").get_by_role("button", name="eyes")).to_have_count(0)
-    await expect(thread.locator(".message")).to_have_count(3)
-    assert sent(sandbox) == [("reaction_added", "eyes", "U0ADA")]

@@ -17,7 +17,7 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.clocks import WITHIN_S
-from tests.scenarios.answers import cut, on_record
+from tests.scenarios.answers import on_record
 from tests.scenarios.conftest import running, says, settings_of
 from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
@@ -147,34 +147,3 @@ async def test_answer_is_rated_and_deleted(view: ReplyPage) -> None:
     await delete.click()
     await dialog.get_by_role("button", name="Delete").click()
     await expect(view.page.locator("#main .message").filter(has_text="A good answer.")).to_have_count(0)
-
-
-@pytest.mark.long
-async def test_answer_is_stopped_by_click_and_regenerated_by_keyboard(view: ReplyPage) -> None:
-    view.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
-    await view.ask()
-    await expect(view.reply).to_contain_text("A long answer.")
-    await view.button("Stop").click()
-    await view.ended("test · stopped")
-    await view.button("Regenerate").press("Enter")
-    await expect(view.reply).to_contain_text("A short answer.")
-    await view.button("Previous").press("Enter")
-    await expect(view.reply).to_contain_text("A long answer.")
-    await view.button("Next").press("Enter")
-    await expect(view.reply).to_contain_text("A short answer.")
-
-
-@pytest.mark.long
-async def test_answer_cut_for_length_is_continued_by_click_and_by_keyboard(view: ReplyPage) -> None:
-    view.vendor.script(cut("An answer:\n\none, t"), cut("one, two,\n\nthr"), says("three."))
-    await view.ask()
-    await view.ended("test · incomplete")
-    await view.button("Continue").click()
-    await expect(view.reply).to_contain_text("one, two,")
-    await expect(view.reply).to_contain_text("thr")
-    await view.ended("test · incomplete")
-    await view.button("Continue").press("Enter")
-    await expect(view.reply).to_contain_text("three.")
-    await expect(view.reply).to_contain_text("An answer:")
-    await expect(view.button("Regenerate")).to_be_visible()
-    await expect(view.button("Continue")).to_have_count(0)

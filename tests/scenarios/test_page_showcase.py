@@ -114,20 +114,6 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     await expect(note).to_be_hidden()
 
 
-async def test_channel_is_read_and_the_answer_lists_who_wrote_what(
-    sandbox: Sandbox, visit: Visit, hurried: None
-) -> None:
-    page = await opened(visit, sandbox, "C0GENERAL")
-    everywhere = page.locator(".card, .offers button")
-    await everywhere.filter(has_text="Watch an answer stream").filter(visible=True).click()
-    await expect(answer(page)).to_contain_text("Finding slow queries")
-    await sandbox.say("grace", "general", "We launch on Friday.")
-    await page.get_by_role("group", name="Showcase").get_by_role("button", name="Catch me up").click()
-    await expect(answer(page)).to_contain_text("“We launch on Friday.”")
-    await expect(answer(page)).to_contain_text(re.compile(r"read \d messages since "))
-    await expect(answer(page).get_by_role("link", name="message").first).to_be_visible()
-
-
 async def test_long_answer_is_stopped_and_another_one_is_continued(
     sandbox: Sandbox, visit: Visit, scripted: ScriptedModel, hurried: None
 ) -> None:
@@ -146,14 +132,6 @@ async def test_long_answer_is_stopped_and_another_one_is_continued(
     await expect(answer(page)).not_to_contain_text(texts.LENGTH_LIMIT)
     await answer(page).get_by_role("button", name="Save as canvas").click()
     await expect(answer(page)).to_contain_text("The answer as a canvas:")
-
-
-async def test_shared_file_is_read(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
-    page = await opened(visit, sandbox, "C0PARTNERS")
-    await page.locator(".card", has_text="Share a spreadsheet").click()
-    await expect(page.locator("#main .file")).to_contain_text("questions.xlsx")
-    await expect(answer(page).get_by_role("row", name="Total")).to_contain_text("1946")
-    await expect(answer(page)).to_contain_text("Not read: 1 hidden sheet (Draft)")
 
 
 async def test_voice_clip_is_answered_below_its_folded_transcript(
@@ -183,21 +161,6 @@ async def test_busy_thread_shows_when_the_bot_answers_and_when_it_stays_out(
     # Where the notice about a second person stands depends on when it comes.
     names = await thread.locator(".message").filter(has_not_text=joined).locator(".name").all_text_contents()
     assert names == [*(("Ada", "Typist") * 2), "Grace", "Ada", *(("Grace", "Typist") * 2), "Ada"]
-
-
-async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbox, visit: Visit) -> None:
-    page = await opened(visit, sandbox, "C0PROJECTX")
-    await page.locator(".card", has_text="Three people").click()
-    await expect(page.locator("#main .message")).to_have_count(3)
-    meter = page.get_by_role("meter", name="chat.update")
-    await expect(meter).to_be_visible()
-    before = int(await meter.get_attribute("aria-valuenow") or 0)
-    calls = page.get_by_role("group", name="Slack calls for each answer").locator("#answers > li")
-    await expect(calls.first).to_contain_text("Draft a status update")
-    assert [await calls.nth(row).locator("b").inner_text() for row in range(3)] == ["Alan", "Grace", "Ada"]
-    # How many edits there are depends on what the workspace has left for this minute.
-    await expect(calls.first).to_contain_text(re.compile(r"\d × chat\.update"))
-    assert int(await meter.get_attribute("aria-valuenow") or 0) > before
 
 
 async def test_card_for_several_people_is_not_offered_where_there_are_too_few(sandbox: Sandbox, visit: Visit) -> None:
@@ -306,13 +269,3 @@ async def test_press_of_a_choice_is_answered_in_the_pressers_name(
     await expect(chosen).to_contain_text("Our developers")
     await expect(choice).to_have_count(0)
     await expect(offering.get_by_role("button", name="Regenerate")).to_be_visible()
-
-
-async def test_ada_is_a_typist_admin_who_chooses_the_tools_of_a_channel(sandbox: Sandbox, visit: Visit) -> None:
-    page = await opened(visit, sandbox, "C0RANDOM")
-    await expect(page.locator("#person-about")).to_contain_text("Also a Typist admin here")
-    await page.locator("#main-box").fill("/typist model")
-    await page.locator("#main-box").press("Enter")
-    modal = page.get_by_role("dialog", name=texts.SETTINGS_TITLE)
-    await expect(modal.get_by_role("checkbox", name="notes")).to_be_visible()
-    await page.locator("body").press("Escape")

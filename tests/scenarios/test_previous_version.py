@@ -1,23 +1,16 @@
 """Previous and Next: everybody sees the version that was chosen, in the answer's own messages."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
-from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.workspace import Message
 from tests.scenarios.answers import answered, on_record, press, reply
 from tests.scenarios.conftest import Stage, buttons, footer, says, shown
 
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
+
 FIRST = "The **first** answer, with `<!channel>` and [a link](https://example.com/a)."
-
-
-@pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
 
 
 async def answered_twice(stage: Stage, settings: Settings, first: str = FIRST) -> Message:
@@ -62,10 +55,3 @@ async def test_version_of_many_messages_comes_back_whole_and_goes_again(stage: S
     await stage.sandbox.wait_for(lambda: ReplyAction.NEXT in buttons(stage.bots("general", asked)[-1]))
     assert await press(stage, last, ReplyAction.NEXT) is None
     await stage.sandbox.wait_for(lambda: [*map(shown, stage.bots("general", asked))] == ["The second."])
-
-
-@pytest.mark.long
-async def test_only_asker_and_admins_swap_versions(stage: Stage, settings: Settings) -> None:
-    message = await answered_twice(stage, settings)
-    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.ONLY_ASKER_SWAPS
-    assert shown(stage.bots("general", str(message.thread_ts))[0]) == "The second."

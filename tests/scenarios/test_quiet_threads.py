@@ -1,35 +1,22 @@
 """ "Stay quiet" in a thread, by words or by the button that its starter gets when somebody joins."""
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
-
 import pytest
 
 from bot.core import texts
 from bot.services.engagement import STAY_QUIET
-from bot.settings import Settings
-from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, running
+from tests.scenarios.conftest import Stage
 from tests.scenarios.surfaces import ephemerals
-from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(engagement="everyone", admins=frozenset({"U0GRACE"}))]
 
 JOINED = texts.SOMEBODY_JOINED["everyone"]
 NOT_YOURS = texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@U0GRACE>"])
 
 
-@pytest.fixture
-async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    """Everyone in a thread is answered. Grace is a Typist admin."""
-    async with running(replace(settings, engagement="everyone", admins=frozenset({"U0GRACE"}))):
-        yield Stage(sandbox, vendor)
-
-
 async def says(stage: Stage, user: str, text: str, thread: str) -> None:
     """Writes in a thread of #general, and waits until the bot has taken or ignored it."""
     await stage.sandbox.say(user, "general", text, thread)
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
 
 
 async def told(stage: Stage, *expected: tuple[str, str]) -> None:
@@ -81,23 +68,6 @@ async def test_in_a_quiet_thread_the_bot_says_that_it_is_quiet_and_until_when(st
     await told(stage, ("U0ADA", f"OK. {until.format(' now')}"), already)
 
 
-async def test_refusal_names_the_admins(stage: Stage) -> None:
-    asked = await stage.mention("what is it?")
-    await stage.answers("general", asked)
-    await says(stage, "alan", "stay quiet", asked)
-    who = "Only the person who started this thread and Typist admins (<@U0GRACE>)"
-    await told(stage, ("U0ALAN", f"{who} can ask me to stay quiet here."))
-
-
-async def test_person_who_asks_in_anothers_thread_cannot_quiet_it(stage: Stage) -> None:
-    root = await stage.sandbox.say("alan", "general", "The build is red.")
-    await says(stage, "ada", "@typist any idea?", root)
-    await stage.answers("general", root)
-    await says(stage, "ada", "@typist stay quiet", root)
-    await says(stage, "alan", "stay quiet", root)
-    await told(stage, ("U0ADA", NOT_YOURS), ("U0ALAN", texts.QUIET_NOW))
-
-
 async def test_button_quiets_the_thread_that_somebody_joined(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
@@ -113,15 +83,3 @@ async def test_button_quiets_the_thread_that_somebody_joined(stage: Stage) -> No
     still = await stage.mention("still there?", channel="random")
     await stage.answers("random", still)
     assert len(stage.bots("general", asked)) == before
-
-
-async def test_nobody_is_told_where_every_question_needs_a_mention(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    async with running(replace(settings, engagement="mentions")):
-        stage = Stage(sandbox, vendor)
-        asked = await stage.mention("what is it?")
-        await stage.answers("general", asked)
-        await says(stage, "alan", "I wonder.", asked)
-        await says(stage, "ada", "stay quiet", asked)
-        await told(stage, ("U0ADA", texts.QUIET_NOW))

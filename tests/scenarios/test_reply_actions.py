@@ -4,16 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.actions import ReplyAction, Vote
 from bot.core.prompt import GO_ON_REQUEST
 from bot.settings import Settings
-from bot.store.engine import create_engine
 from bot.store.schema import feedback, turns
 from sandbox.events import EVENTS
 from sandbox.server import Sandbox
@@ -25,17 +22,16 @@ from tests.scenarios.conftest import Stage, buttons, footer, growing, running, s
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
-pytestmark = [pytest.mark.skips_waits, pytest.mark.usefixtures("without_double_presses")]
+pytestmark = [
+    pytest.mark.skips_waits,
+    pytest.mark.usefixtures("without_double_presses"),
+    pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"})),
+]
 
 UNFINISHED = VendorResponse(
     speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG
 )
 DONE = [ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.FEEDBACK, ReplyAction.DELETE]
-
-
-@pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db", admins=frozenset({"U0GRACE"}))
 
 
 @asynccontextmanager
@@ -105,18 +101,6 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     await on_record(settings)
     answers = [turn.answer for turn in await rows(settings, turns)]
     assert answers == [long, "The second.", "A third."]
-
-
-async def test_regenerated_answer_is_queued_behind_its_threads_running_one(stage: Stage, settings: Settings) -> None:
-    asked, message = await answered(stage, settings)
-    stage.vendor.script(says("The next one. " * 40, pause_s=0.06), says("Once more."))
-    await stage.sandbox.say("ada", "general", "next?", asked)
-    await reply(stage, asked, "The next")
-    assert await press(stage, message, ReplyAction.REGENERATE) is None
-    assert (await reply(stage, asked, texts.QUEUED)).ts == message.ts
-    first, second = await stage.answers("general", asked, count=2)
-    assert (first, second) == ("Once more.", ("The next one. " * 40).rstrip())
-    assert stage.prompts()[2] == [{"role": "user", "content": "why?"}], "later messages must not be in the prompt"
 
 
 async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, settings: Settings) -> None:
@@ -212,12 +196,6 @@ async def test_forged_press_gets_a_notice(stage: Stage, settings: Settings) -> N
         assert await stage.answers("general", asked) == ["The whole answer."], action
 
 
-async def test_message_that_is_no_answer_is_reported_as_unknown(stage: Stage) -> None:
-    lunch = await stage.sandbox.say("ada", "general", "lunch?")
-    (message,) = [message for message in stage.sandbox.messages("general") if message.ts == lunch]
-    assert await press(stage, message, ReplyAction.REGENERATE, value="1") == texts.ANSWER_UNKNOWN
-
-
 async def test_late_press_on_a_deleted_answer_is_told_so(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.DELETE)
@@ -272,15 +250,3 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
             assert message.ts < queued
             sandbox._emit({**stop, "streaming_message_ts": []})
             await asyncio.wait_for(vendor.requests[1].hung_up.wait(), WITHIN_S)
-
-
-async def test_database_failure_is_reported_to_the_presser(stage: Stage, settings: Settings) -> None:
-    _, message = await answered(stage, settings)
-    engine = create_engine(settings.database_url)
-    async with engine.begin() as connection:
-        await connection.execute(sa.text("alter table turns rename to away"))
-    notice = await press(stage, message, ReplyAction.REGENERATE)
-    async with engine.begin() as connection:
-        await connection.execute(sa.text("alter table away rename to turns"))
-    await engine.dispose()
-    assert notice == texts.ACTION_FAILED

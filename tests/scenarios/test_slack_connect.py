@@ -18,15 +18,9 @@ from tests.scenarios.answers import on_record
 from tests.scenarios.conftest import Stage, running
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, allow_also=frozenset({UserKind.EXTERNAL}))]
 
 PARTNERS = "C0PARTNERS"
-
-
-@pytest.fixture
-def settings(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    path = tmp_path_factory.mktemp("data") / "typist.db"
-    return replace(settings, database_url=f"sqlite:///{path}", allow_also=frozenset({UserKind.EXTERNAL}))
 
 
 async def teams(settings: Settings) -> set[str]:
@@ -125,5 +119,5 @@ async def test_mention_added_by_an_edit_asks_once_although_it_is_delivered_twice
     ts = await stage.sandbox.say("ada", "general", "why?")
     await stage.sandbox.edit("general", ts, "@typist why?")
     await stage.answers("general", ts)
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
     assert len(stage.bots("general", ts)) == len(stage.vendor.requests) == 1

@@ -11,21 +11,18 @@ from pathlib import Path
 import pytest
 
 from bot import app
-from bot.clock import SystemClock
-from bot.core.actions import ReplyAction
 from bot.core.calls import NOT_KEPT
 from bot.settings import Settings
 from bot.slack import search
-from bot.store import Stores
 from bot.wiring import Bot
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
-from tests.mcp.servers import PATIENCE_S, TIME
-from tests.scenarios.answers import press
-from tests.scenarios.conftest import Stage, growing, manifest, running, says, settings_of, shown
-from tests.scenarios.tools import asking, calls, ended, let_use, tools_in, using
+from tests.scenarios.conftest import Stage, growing, manifest, running, says, shown
+from tests.scenarios.tools import tools_in
 from tests.streams import steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
+
+pytestmark = pytest.mark.bot(on_disk=True, slack_search=True, drain_s=0)
 
 FOUND = "Wombats launch on Friday"
 """What a colleague wrote."""
@@ -51,12 +48,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     return tmp_path / "typist.db"
-
-
-@pytest.fixture
-def settings(sandbox: Sandbox, vendor: VendorServer, database: Path) -> Settings:
-    ours = settings_of(sandbox, vendor)
-    return replace(ours, slack_search=True, drain_s=0, database_url=f"sqlite:///{database}")
 
 
 async def answered(stage: Stage, channel: str = "C0GENERAL") -> str:
@@ -112,12 +103,10 @@ async def test_model_reads_what_slack_finds_and_nothing_of_it_is_stored(
 
 @pytest.mark.parametrize("channel", ["random", "partners"], ids=["guests", "Slack Connect"])
 async def test_model_cannot_search_where_outsiders_read_the_answer(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, channel: str
+    stage: Stage, vendor: VendorServer, channel: str
 ) -> None:
     vendor.script(says(ANSWER))
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        await stage.answers(channel, await stage.mention("when is the launch?", channel))
+    await stage.answers(channel, await stage.mention("when is the launch?", channel))
     assert tools_in(vendor.requests[0]) == []
 
 
@@ -182,37 +171,8 @@ async def test_take_over_after_a_search_does_not_have_its_result(
     assert sum(call.method == search.METHOD for call in sandbox.calls) == 1
 
 
-@pytest.mark.long
-async def test_tool_that_an_admin_allows_is_asked_about_once_the_model_has_read_slack(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Slack's results are written by others. They aren't stored, so they are gone when the approval comes."""
-    monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
-    convert = "time__convert_time", {"source_timezone": "Etc/UTC", "time": "09:00", "target_timezone": "Asia/Tokyo"}
-    vendor.script(searches(), calls("", convert), says(ANSWER))
-    stage = Stage(sandbox, vendor)
-    stores = await Stores.open(settings.database_url, "admin", SystemClock())
-    await let_use(stores, "time")
-    await stores.close()
-    async with running(using(settings, TIME, allow="time__*")):
-        asked = await stage.mention("when is the launch, in Tokyo's time?")
-        message = await asking(stage, asked)
-        assert "? time.convert_time" in shown(message)
-        assert FOUND in tool_results(stage, 1)[0]
-        assert FOUND not in stored(database)
-        assert await press(stage, message, ReplyAction.APPROVE) is None
-        message = await ended(stage, asked)
-    assert shown(message).startswith(ANSWER)
-    assert shown(message).endswith("test · 2 tools")
-    assert set(tools_in(vendor.requests[0])) == {search.NAME, "time__convert_time", "time__get_current_time"}
-    searched, converted = tool_results(stage, 2)
-    assert searched == NOT_KEPT
-    assert "T18:00:00+09:00" in converted
-
-
-async def test_search_is_off_by_default(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    stage = Stage(sandbox, vendor)
-    async with running(replace(settings, slack_search=Settings().slack_search)):
-        await stage.mention("when is the launch?")
-        await answered(stage)
+@pytest.mark.bot(slack_search=Settings().slack_search)
+async def test_search_is_off_by_default(stage: Stage, vendor: VendorServer) -> None:
+    await stage.mention("when is the launch?")
+    await answered(stage)
     assert tools_in(vendor.requests[0]) == []

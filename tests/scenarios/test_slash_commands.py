@@ -1,9 +1,7 @@
 """/typist and the modal for channel settings: validated in place, effective from the next question on."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -26,22 +24,14 @@ from tests.scenarios.conftest import Stage, running, settings_of, shown
 from tests.scenarios.surfaces import last_notice
 from tests.streams.server import VendorServer
 
+pytestmark = [
+    pytest.mark.skips_waits,
+    pytest.mark.bot(on_disk=True, models=("openai/test", "openai/other"), admins=frozenset({"U0GRACE"})),
+]
+
 GENERAL = "C0GENERAL"
 """The channel that Ada created."""
 ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "engagement": "mentions"}
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/typist.db"
-
-
-@pytest.fixture
-async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str) -> AsyncIterator[Stage]:
-    models = ("openai/test", "openai/other")
-    admins = frozenset({"U0GRACE"})
-    async with running(replace(settings, models=models, database_url=database_url, admins=admins)):
-        yield Stage(sandbox, vendor)
 
 
 async def response_to(stage: Stage, user: str, typed: str, channel: str = "general") -> str:
@@ -121,20 +111,6 @@ async def test_channel_reads_in_one_line_who_changed_what(stage: Stage) -> None:
     assert len(stage.bots("general")) == 2, "nothing has changed"
 
 
-@pytest.mark.skips_waits
-async def test_changer_without_a_known_name_is_mentioned(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    graces, models = frozenset({"U0GRACE"}), ("openai/test", "openai/other")
-    sandbox.granted -= {"users:read"}
-    async with running(replace(settings, models=models, admins=graces, allow_users=graces)):
-        stage = Stage(sandbox, vendor)
-        grace = await opened(stage, "grace", "/typist model")
-        sandbox.faults.start("rate_limit", method="chat.postMessage", times=1)
-        assert await grace.submit({"model": "openai/other"}) == {}
-        assert await announced(stage) == "<@U0GRACE> changed my settings here: I ask other first."
-
-
 async def test_settings_are_saved_although_the_channel_cannot_be_told(stage: Stage, another_process: Stores) -> None:
     stage.sandbox.workspace.leave("general", stage.sandbox.bot_user_id)
     grace = await opened(stage, "grace", "/typist model")
@@ -184,10 +160,10 @@ async def test_only_the_channel_creator_and_admins_may_change_settings(stage: St
 
 
 async def test_only_admins_choose_servers_and_others_keep_them(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, another_process: Stores
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:
     servers = McpSetup((ServerConfig("time", StdioTransport("x")), ServerConfig("files", StdioTransport("x"))))
-    ours = replace(settings, database_url=database_url, admins=frozenset({"U0GRACE"}), mcp=servers)
+    ours = replace(settings, mcp=servers)
     async with running(ours):
         stage = Stage(sandbox, vendor)
         grace = await opened(stage, "grace", "/typist model", "general")
@@ -202,16 +178,15 @@ async def test_only_admins_choose_servers_and_others_keep_them(
 
 
 async def test_open_modals_of_a_person_who_lost_access_change_and_ask_nothing(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, another_process: Stores
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:
-    ours = replace(settings, database_url=database_url)
     stage, dm, asking = Stage(sandbox, vendor), sandbox.dm("alan"), sandbox.client("grace")
     ts = await sandbox.say("alan", "general", "hello")
-    async with running(ours):
+    async with running(settings):
         in_channel = await opened(stage, "ada", "/typist prompt")
         in_dm = await opened(stage, "alan", "/typist prompt", dm)
         assert await asking.use_message_shortcut("general", ts, ASK_ABOUT)
-    async with running(replace(ours, allow_users=frozenset({"U0EDITH"}))):
+    async with running(replace(settings, allow_users=frozenset({"U0EDITH"}))):
         for modal in (in_channel, in_dm):
             assert await modal.submit({"system_prompt": "Be rude."}) == {"model": Denial.PERSON}
         assert await asking.submit({"question": "why?"}) == {"question": Denial.PERSON}

@@ -15,15 +15,12 @@ import aiohttp
 import pytest
 
 from bot import __version__, app
-from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.channel_settings import SettingsField
-from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.errors import SlackSetupError
 from bot.settings import Settings
 from bot.slack import client as slack_client
-from bot.slack.client import Credential
 from bot.slack.manifest import OPTIONAL_SCOPES, app_manifest
-from bot.slack.retry import CONNECTION, Failures
 from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
 from sandbox.faults import FaultSettings
 from sandbox.files import UploadedFile
@@ -34,7 +31,7 @@ from tests.forked import forked_bot, forked_command
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, grows, running, settings_of, shown
 from tests.scenarios.surfaces import ephemerals
-from tests.slack_process import TOKENS, SlackProcess
+from tests.slack_process import SlackProcess
 from tests.streams.server import VendorServer
 
 METHODS = {"auth.test": "SLACK_BOT_TOKEN", "apps.connections.open": "SLACK_APP_TOKEN"}
@@ -166,21 +163,6 @@ async def test_process_with_an_invalid_token_says_so_and_exits_1(
     assert (code, out) == (1, "")
     (line,) = err.splitlines()
     assert line.startswith(f"typist: Slack does not accept {token} (invalid_auth).")
-
-
-@pytest.mark.long
-async def test_process_waits_for_an_unavailable_slack(tmp_path: Path, vendor: VendorServer) -> None:
-    port = find_port(20_000)
-    api_url = f"http://127.0.0.1:{port}/api/"
-    env = {**_slack_env(api_url), "OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
-    async with forked_bot(tmp_path, "run", env=env) as process:
-        for _ in range(2):
-            await wait_for_line(process.stderr, "not connected yet: auth.test failed")
-        async with Sandbox(port, tokens=TOKENS):
-            await wait_for_line(process.stdout, "is connected to Slack")
-            process.send_signal(signal.SIGTERM)
-            assert await process.wait() == 0
-            assert b"Traceback" not in await process.stderr.read()
 
 
 def _slack_env(api_url: str) -> dict[str, str]:
@@ -412,16 +394,6 @@ async def test_rate_limit_on_reconnecting_is_respected(sandbox: Sandbox, setting
         await sandbox.wait_for(lambda: len(sandbox.sockets.connections) == 2 and len(tried()) == before + 4)
         first, _, third, _ = tried()[before:]
         assert third - first >= 3
-
-
-def test_waits_grow_up_to_a_limit() -> None:
-    refused = Refused("auth.test", "internal_error", Refusal.TRANSIENT)
-    waits = [CONNECTION.next_try_at(refused, Failures(count, 0.0), 0.0) for count in range(1, 2_000)]
-    assert waits[:6] == [1, 2, 4, 8, 16, 30]
-    assert set(waits[5:]) == {CONNECTION.backoff.max_s}
-    limited = RateLimited("auth.test", 1e9)
-    assert CONNECTION.next_try_at(limited, Failures(1, 0.0), 0.0) == CONNECTION.max_retry_after_s
-    assert Credential("X", "Y.", SystemClock()).problem == ""
 
 
 async def test_start_and_stop_have_a_line_in_the_log(

@@ -9,11 +9,9 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
-from tests.streams.server import VendorResponse, VendorServer, refusal
+from tests.streams.server import VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
-
-LONE = "\ud83d"
 
 
 @pytest.fixture
@@ -35,20 +33,3 @@ async def test_answer_with_a_lone_surrogate_is_shown_and_its_thread_continues(
     await stage.sandbox.say("ada", "general", "@typist and then?", thread_ts=asked)
     assert await stage.answers("general", asked, count=2) == [text, "The next answer."]
     assert stage.prompts()[1][1]["content"] == text
-
-
-async def test_question_with_a_lone_surrogate_is_answered(stage: Stage) -> None:
-    asked = await stage.mention(f"why {LONE} so?")
-    assert await stage.answers("general", asked) == ["The whole answer."]
-    await stage.sandbox.say("ada", "general", f"@typist {LONE} and then?", thread_ts=asked)
-    assert len(await stage.answers("general", asked, count=2)) == 2
-    assert [turn["content"] for turn in stage.prompts()[1]][::2] == ["why \ufffd so?", "\ufffd and then?"]
-
-
-async def test_error_with_a_lone_surrogate_is_reported_in_its_notice(stage: Stage) -> None:
-    stage.vendor.script(refusal(401, {"error": {"message": f"no {LONE}", "code": LONE}}), says("The next answer."))
-    asked = await stage.mention()
-    (text,) = await stage.answers("general", asked)
-    assert "I don't have access" in text
-    await stage.sandbox.say("ada", "general", "@typist and then?", thread_ts=asked)
-    assert (await stage.answers("general", asked, count=2))[1] == "The next answer."

@@ -1,15 +1,12 @@
 """Voice clips: Slack's transcript, or a model's, is what a person asked, and stands above the answer."""
 
 import asyncio
-import contextlib
 import json
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from email import message_from_bytes
 from email.message import Message as Part
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +14,6 @@ from bot.cli.command_line import run_command
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
-from bot.models.prompt import Origin
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.files import UploadedFile
@@ -28,10 +24,10 @@ from tests.scenarios.conftest import Stage, growing, running
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
-pytestmark = pytest.mark.skips_waits
-
 HEAR = "/v1/audio/transcriptions"
 MODEL = "openai/gpt-transcribe"
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
+LISTENING = pytest.mark.bot(transcribe=MODEL)
 NAME = "Audio clip (2026-10-09 10:35:15).m4a"
 M4A = b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(64)
 SAID = "What day is it today?"
@@ -80,17 +76,6 @@ class Speaker:
             for request in self.vendor.requests
             if request.path != HEAR
         ]
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/typist.db"
-
-
-@pytest.fixture
-def listening(settings: Settings, vendor: VendorServer, database_url: str) -> Settings:
-    """Returns settings with a model that transcribes."""
-    return replace(settings, transcribe=MODEL, database_url=database_url)
 
 
 @asynccontextmanager
@@ -158,8 +143,9 @@ async def test_transcript_that_slack_made_since_is_read_by_regenerate(
     assert [SAID in question for question in speaker.questions] == [False, True]
 
 
+@LISTENING
 async def test_model_hears_a_clip_and_its_cost_counts(
-    listening: Settings,
+    settings: Settings,
     sandbox: Sandbox,
     vendor: VendorServer,
     another_process: Stores,
@@ -167,7 +153,7 @@ async def test_model_hears_a_clip_and_its_cost_counts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     speaker = Speaker(vendor, heard())
-    async with asked(listening, sandbox, clip(), text="Please answer this.") as (_, answer):
+    async with asked(settings, sandbox, clip(), text="Please answer this.") as (_, answer):
         assert quoted(answer) == texts.heard(SAID)
     [request] = speaker.hearings
     sent = form(request)
@@ -179,14 +165,15 @@ async def test_model_hears_a_clip_and_its_cost_counts(
     month = CapWindow(Scope.USER, Period.MONTH)
     used = (await another_process.usage.used(ScopeIds(TEAM_ID, "U0ADA", ""), {month}))[month]
     assert used.cost_usd == pytest.approx(PRICE_USD)
-    monkeypatch.setenv("DATABASE_URL", listening.database_url)
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
     assert await asyncio.to_thread(run_command, ["usage", "--by", "model", "--csv"]) == 0
     assert f"{MODEL},0,0,0,0,{PRICE_USD:.6f}," in capsys.readouterr().out
 
 
-async def test_clip_is_heard_once(listening: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
+@LISTENING
+async def test_clip_is_heard_once(settings: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
     speaker = Speaker(vendor, heard())
-    async with asked(listening, sandbox, clip()) as (stage, answer):
+    async with asked(settings, sandbox, clip()) as (stage, answer):
         place = sandbox.dm("ada")
         assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.REGENERATE.value, "")
         await sandbox.wait_for(lambda: len(speaker.questions) == 2 and not growing(stage.bots(place)[-1]))
@@ -199,23 +186,6 @@ async def test_clip_is_heard_once(listening: Settings, sandbox: Sandbox, vendor:
     assert transcripts == [True, True, True]
 
 
-async def test_restart_during_the_answer_hears_no_clip_again(
-    listening: Settings, sandbox: Sandbox, vendor: VendorServer
-) -> None:
-    speaker = Speaker(vendor, heard())
-    place = sandbox.dm("ada")
-    stage = Stage(sandbox, vendor)
-    vendor.script(heard(), VendorResponse(speech.chat(["Fri", "day."]), ending=ResponseEnd.HANG))
-    async with running(replace(listening, drain_s=0)):
-        await sandbox.share("ada", place, "", [clip()])
-        await vendor.request(1)
-    Speaker(vendor, heard())
-    async with running(listening):
-        await stage.answers(place, None)
-        assert quoted(stage.bots(place)[-1]) == texts.heard(SAID)
-    assert len(speaker.hearings) == 1
-
-
 UNHEARD = {
     "HTTP 500": refusal(500, {"error": {"message": "oops", "code": "server_error"}}),
     "HTTP 404": refusal(404, {"error": {"message": "no such path"}}),
@@ -226,9 +196,10 @@ UNHEARD = {
 }
 
 
+@LISTENING
 @pytest.mark.parametrize("transcription", UNHEARD.values(), ids=UNHEARD.keys())
 async def test_answer_goes_on_if_the_transcription_fails(
-    listening: Settings,
+    settings: Settings,
     sandbox: Sandbox,
     vendor: VendorServer,
     transcription: VendorResponse,
@@ -237,19 +208,20 @@ async def test_answer_goes_on_if_the_transcription_fails(
     monkeypatch.setattr("bot.services.prompt_builder.TRANSCRIBED_WITHIN_S", 1.0)
     speaker = Speaker(vendor, transcription)
     notes = UploadedFile("notes.md", b"All is well.")
-    async with asked(listening, sandbox, clip(), notes, text="What is it?") as (stage, _):
+    async with asked(settings, sandbox, clip(), notes, text="What is it?") as (stage, _):
         [answer] = await stage.answers(sandbox.dm("ada"), None)
         assert answer == f"Friday.\nNot read: {NAME} ({texts.TRANSCRIPTION_FAILED})."
     assert "All is well." in speaker.questions[0]
 
 
+@LISTENING
 async def test_stop_does_not_save_the_cost_of_what_is_being_heard(
-    listening: Settings, sandbox: Sandbox, vendor: VendorServer, another_process: Stores
+    settings: Settings, sandbox: Sandbox, vendor: VendorServer, another_process: Stores
 ) -> None:
     Speaker(vendor, UNHEARD["silent"])
     place = sandbox.dm("ada")
     stage = Stage(sandbox, vendor)
-    async with running(listening):
+    async with running(settings):
         await sandbox.share("ada", place, "", [clip()])
         await vendor.request(0)
         [answer] = stage.bots(place)
@@ -260,19 +232,21 @@ async def test_stop_does_not_save_the_cost_of_what_is_being_heard(
     assert used.cost_usd > 0
 
 
-async def test_file_that_is_no_sound_is_not_sent(listening: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
+@LISTENING
+async def test_file_that_is_no_sound_is_not_sent(settings: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
     speaker = Speaker(vendor, heard())
-    async with asked(listening, sandbox, clip(content=b"\0\1\2 no sound")) as (stage, _):
+    async with asked(settings, sandbox, clip(content=b"\0\1\2 no sound")) as (stage, _):
         [answer] = await stage.answers(sandbox.dm("ada"), None)
         assert answer.endswith(f"Not read: {NAME} ({texts.FILE_TYPE}).")
     assert not speaker.hearings
 
 
+@LISTENING
 async def test_no_clip_is_heard_once_a_cap_is_used_up(
-    listening: Settings, sandbox: Sandbox, vendor: VendorServer
+    settings: Settings, sandbox: Sandbox, vendor: VendorServer
 ) -> None:
     speaker = Speaker(vendor, heard(seconds=60_000.0))
-    capped = replace(listening, models=("openai/gpt-6-luna",), caps=parse_caps("user/day=1usd"))
+    capped = replace(settings, models=("openai/gpt-6-luna",), caps=parse_caps("user/day=1usd"))
     async with asked(capped, sandbox, clip()) as (stage, _):
         place = sandbox.dm("ada")
         assert "quota" in (await stage.answers(place, None))[-1], "what was heard has used it up"
@@ -287,16 +261,7 @@ async def test_clip_among_people_is_no_question(stage: Stage) -> None:
     thread = await stage.mention("what is it?")
     await stage.answers("general", thread)
     await stage.sandbox.say("grace", "general", "I wonder, too.", thread)
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.delivered()
     await stage.sandbox.share("ada", "general", "", [clip(SAID)], thread)
     await stage.answers("random", await stage.mention("still there?", channel="random"))
     assert (stage.bots("general", root), len(stage.bots("general", thread))) == ([], 1)
-
-
-async def test_transcript_counts_as_a_files_words(listening: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
-    Speaker(vendor, heard())
-    async with asked(listening, sandbox, clip()):
-        pass
-    with contextlib.closing(sqlite3.connect(listening.database_url.removeprefix("sqlite:///"))) as database:
-        [(origins,)] = database.execute("SELECT origins FROM turns WHERE end_reason = 'whole'")
-    assert Origin.FILE in json.loads(origins)

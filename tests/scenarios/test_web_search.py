@@ -7,7 +7,6 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.actions import ReplyAction
 from bot.core.channel_settings import ChannelSettings
 from bot.models.prompt import WebSearch
 from bot.models.setup import VendorSettings
@@ -16,7 +15,7 @@ from bot.store import Stores
 from bot.store.schema import turns
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Message
-from tests.scenarios.answers import on_record, press, rows
+from tests.scenarios.answers import on_record, rows
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.tools import tools_in
 from tests.streams import speech, steps
@@ -114,97 +113,6 @@ async def test_paused_answer_costs_what_its_requests_cost(stage: Stage, settings
     [turn] = await rows(settings, turns)
     assert turn.web_searches == 3
     assert turn.cost_usd == pytest.approx(0.03 + 2 * (60_000 * 0.1e-6 + 42 * 0.5e-6))
-
-
-async def test_answer_of_openai_lists_its_sources(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    vendor.script(
-        VendorResponse(steps.responses(steps.SEARCH_CALL, steps.OPEN_PAGE, steps.message("It streams.", TYPIST)))
-    )
-    openai = {"openai": VendorSettings("key", f"{vendor.url}/v1", api="responses")}
-    async with running(replace(settings, vendors=openai, models=("openai/gpt-6-luna",))):
-        stage = Stage(sandbox, vendor)
-        message = await with_sources(stage, await stage.mention(), 1)
-    assert sources(message) == [label(TYPIST)]
-    [turn] = await rows(settings, turns)
-    assert turn.web_searches == 1
-
-
-async def test_placeholder_says_what_is_searched_for(stage: Stage) -> None:
-    chunks = search_answer(steps.text("It streams.", TYPIST)).chunks
-    at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
-    stage.vendor.script(VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
-    asked = await stage.mention()
-    searching = texts.searching("Typist Slack bot")
-    await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if searching in shown(m)])
-    message = await with_sources(stage, asked, 1)
-    assert searching not in shown(message)
-    assert len(stage.bots("general", asked)) == 1
-
-
-async def test_sources_stand_on_the_last_page(stage: Stage) -> None:
-    stage.vendor.script(
-        search_answer(steps.text("A sentence of the first page.\n\n" * 500), steps.text("The end.", TYPIST))
-    )
-    asked = await stage.mention()
-    await with_sources(stage, asked, 1)
-    pages = stage.bots("general", asked)
-    assert len(pages) > 1
-    assert [len(sources(page)) for page in pages] == [*[0] * (len(pages) - 1), 1]
-
-
-async def test_continued_answer_lists_the_sources_of_both_parts(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(
-        search_answer(steps.text("It streams.", TYPIST), stop_reason="max_tokens"),
-        search_answer(steps.text(" Into Slack.", SLACK)),
-    )
-    asked = await stage.mention()
-    message = await with_sources(stage, asked, 1)
-    await on_record(settings)
-    await press(stage, message, ReplyAction.CONTINUE)
-    assert sources(await with_sources(stage, asked, 2)) == [label(TYPIST), label(SLACK)]
-    await on_record(settings)
-    old, new = await rows(settings, turns)
-    assert (old.sources, old.answer) == (None, "")
-    assert new.sources == [list(TYPIST), list(SLACK)]
-
-
-async def test_regenerated_answer_lists_its_own_sources(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(
-        search_answer(steps.text("It streams.", TYPIST)), search_answer(steps.text("Into Slack.", SLACK))
-    )
-    asked = await stage.mention()
-    message = await with_sources(stage, asked, 1)
-    await on_record(settings)
-    await press(stage, message, ReplyAction.REGENERATE)
-    await stage.sandbox.wait_for(lambda: "Into Slack." in shown(stage.bots("general", asked)[0]))
-    assert sources(await with_sources(stage, asked, 1)) == [label(SLACK)]
-
-
-async def test_previous_version_is_shown_with_its_sources(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(
-        search_answer(steps.text("It streams.", TYPIST)), search_answer(steps.text("Into Slack.", SLACK))
-    )
-    asked = await stage.mention()
-    message = await with_sources(stage, asked, 1)
-    await on_record(settings)
-    await press(stage, message, ReplyAction.REGENERATE)
-    await stage.sandbox.wait_for(lambda: "Into Slack." in shown(stage.bots("general", asked)[0]))
-    message = await with_sources(stage, asked, 1)
-    await on_record(settings)
-    await press(stage, message, ReplyAction.PREVIOUS)
-    await stage.sandbox.wait_for(lambda: "It streams." in shown(stage.bots("general", asked)[0]))
-    assert sources(stage.bots("general", asked)[0]) == [label(TYPIST)]
-
-
-async def test_deleted_answer_leaves_no_sources_on_record(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(search_answer(steps.text("It streams.", TYPIST)))
-    asked = await stage.mention()
-    message = await with_sources(stage, asked, 1)
-    await on_record(settings)
-    await press(stage, message, ReplyAction.DELETE)
-    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
-    [turn] = await rows(settings, turns)
-    assert (turn.answer, turn.sources) == ("", None)
 
 
 @pytest.mark.long

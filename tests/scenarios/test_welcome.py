@@ -1,9 +1,7 @@
 """The welcome, once for each channel and person, and the suggested prompts in it and in App Home."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,26 +19,10 @@ from tests.scenarios.conftest import Stage, buttons, manifest, running, says, se
 from tests.scenarios.surfaces import ephemerals, home
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.skips_waits
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
 FIRST = f"{SUGGESTION}-0"
 DRAFT = next(iter(texts.PANE_SUGGESTIONS.values()))
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/typist.db"
-
-
-@pytest.fixture
-def settings(settings: Settings, database_url: str) -> Settings:
-    return replace(settings, database_url=database_url)
-
-
-@pytest.fixture
-async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    async with running(settings):
-        yield Stage(sandbox, vendor)
 
 
 def new_channel(sandbox: Sandbox, name: str = "new", shared_with: str | None = None) -> Channel:
@@ -61,13 +43,9 @@ async def welcomes(stage: Stage, channel: str, count: int = 1) -> list[Message]:
 
 async def stays_without(stage: Stage, channel: str) -> None:
     """Waits until all events are acknowledged and another channel was answered: nothing was posted meanwhile."""
-    await delivered(stage)
+    await stage.delivered()
     await stage.answers("random", await stage.mention(channel="random"))
     assert stage.bots(channel) == []
-
-
-async def delivered(stage: Stage) -> None:
-    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
 
 
 def open_direct_message(stage: Stage, user: str = "ada") -> str:
@@ -85,7 +63,7 @@ async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None
     stage.sandbox.workspace.leave("new", stage.sandbox.bot_user_id)
     invite(stage.sandbox)
     stage.sandbox.workspace.join("new", "U0GRACE")
-    await delivered(stage)
+    await stage.delivered()
     await stage.answers("random", await stage.mention(channel="random"))
     assert len(stage.bots("new")) == 1
 
@@ -113,7 +91,7 @@ async def test_redelivered_event_after_a_restart_welcomes_nobody_twice(
     invite(sandbox)
     async with running(settings):
         await stage.answers("random", await stage.mention(channel="random"))
-        await delivered(stage)
+        await stage.delivered()
     assert len(stage.bots("new")) == 1
 
 
@@ -190,7 +168,7 @@ async def test_person_is_welcomed_in_their_first_direct_message_once(stage: Stag
     assert welcome.text == texts.WELCOME_IN_DIRECT_MESSAGE
     assert texts.SEEN_IN_DIRECT_MESSAGE in shown(welcome)
     open_direct_message(stage)
-    await delivered(stage)
+    await stage.delivered()
     await stage.answers("random", await stage.mention(channel="random"))
     assert len(stage.bots(dm)) == 1
 
@@ -200,7 +178,7 @@ async def test_person_who_has_written_before_is_not_welcomed(stage: Stage) -> No
     await stage.sandbox.say("ada", dm, "why?")
     await stage.answers(dm, None)
     open_direct_message(stage)
-    await delivered(stage)
+    await stage.delivered()
     await stage.answers("random", await stage.mention(channel="random"))
     assert len(stage.bots(dm)) == 1
 
