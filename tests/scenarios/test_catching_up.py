@@ -188,6 +188,30 @@ async def test_mentions_in_threads_are_found(absence: Absence, sandbox: Sandbox)
     assert await absence.asked() == [asked]
 
 
+async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
+    absence: Absence, sandbox: Sandbox
+) -> None:
+    sandbox.faults.stop("silent")
+    async with absence.back(0):
+        root = await absence.stage.mention()
+        await absence.stage.answers("general", root)
+    async with absence.back(HOUR):
+        await absence.caught_up()
+    absence.lose_events()
+    sandbox.workspace.set_time(float(root) + HOUR + 60)
+    asked = await sandbox.say("ada", "general", "@typist and then?", root)
+    async with absence.back(TEN_MINUTES):
+        assert await absence.stage.answers("general", root, count=2) == ["Because."] * 2
+    assert await absence.asked() == [root, asked]
+
+
+async def test_mention_in_a_group_message_is_found(absence: Absence, sandbox: Sandbox) -> None:
+    asked = await sandbox.say("ada", "C0MPDM", "@typist why?")
+    async with absence.back(TEN_MINUTES):
+        await until(lambda: absence.stage.bots("C0MPDM", asked), "the answer")
+        assert await absence.stage.answers("C0MPDM", asked) == ["Because."]
+
+
 async def test_stop_whose_time_is_over_is_no_question(absence: Absence, sandbox: Sandbox) -> None:
     await sandbox.say("ada", sandbox.dm("ada"), "stop")
     async with absence.back(TEN_MINUTES):
