@@ -347,8 +347,6 @@ class Spent:
     input_tokens: int = 0
     output_tokens: int = 0
     model: str | None = None
-    version: int = 0
-    """The version of the answer."""
     step_no: int = 0
     """The number of the model's step, from 0."""
 

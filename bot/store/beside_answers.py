@@ -16,10 +16,10 @@ from bot.core.job import End, Job
 from bot.core.outbox import OutboxKind
 from bot.store import outbox
 from bot.store.database import Operations, reads, writes
-from bot.store.queue.held import Held, MeteredOperations
 from bot.store.recorded_answers import REPLIES_READ
-from bot.store.rows import in_thread, insert_into, transcripts_of, turn_values
+from bot.store.rows import Held, in_thread, insert_into, transcripts_of
 from bot.store.schema import canvases, jobs, outbox_entries
+from bot.store.usage import MeteredOperations
 
 
 class Transcripts(MeteredOperations):
@@ -46,9 +46,7 @@ class Transcripts(MeteredOperations):
             # If the question was deleted, nothing of it may come back.
             await connection.execute(held.fenced.values(transcripts={**new, **row.transcripts}))
         if end is not None:
-            now = self._now()
-            turn = turn_values(job.id, end, "", now, self._prices)
-            await self._record_turn(connection, job, turn, now)
+            await self._meter.beside(connection, job, end, self._now())
         return True
 
     @reads

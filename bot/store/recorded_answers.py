@@ -22,6 +22,7 @@ from bot.store.rows import (
     in_thread,
     insert_into,
     is_begun,
+    is_midway,
     may_be_regenerated,
     messages_of,
     put,
@@ -281,11 +282,6 @@ def _has_expired(row: sa.Row[Any]) -> bool:
     """Whether a model's text is no longer stored. If a model wrote nothing, Slack shows nothing either."""
     is_empty = row.answer == "" and row.model is not None
     return is_empty and not EndReason(row.end_reason).is_midway and not row.answer_deleted
-
-
-def is_midway() -> sa.ColumnElement[bool]:
-    """Whether the answer went on after a turn (EndReason.is_midway)."""
-    return turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
 
 
 async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:

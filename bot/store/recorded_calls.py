@@ -14,13 +14,13 @@ from bot.core.job import End, FollowUp, Job, Piece, Status
 from bot.core.outbox import OutboxKind
 from bot.core.step_turns import were_replied_to
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall, Step
-from bot.store import audit, checkpoints, outbox, recorded_steps
+from bot.store import audit, checkpoints, outbox, recorded_steps, usage
 from bot.store.approvals import is_any_asked
 from bot.store.database import reads, writes
 from bot.store.queue import batch
-from bot.store.queue.held import Held, MeteredOperations
-from bot.store.rows import in_thread, insert_into, turn_values
+from bot.store.rows import Held, in_thread, insert_into
 from bot.store.schema import allowed_tools, jobs, steps, tool_calls
+from bot.store.usage import MeteredOperations
 
 
 class RecordedCalls(MeteredOperations):
@@ -48,7 +48,7 @@ class RecordedCalls(MeteredOperations):
         if step.calls:
             await connection.execute(sa.insert(tool_calls), [_values(job, call, now) for call in step.calls])
             await audit.append(connection, now, [call_entry(job, call) for call in step.calls])
-        await self._record_turn(connection, job, turn_values(job.id, end, "", now, self._prices), now)
+        await self._meter.step(connection, job, step.step_no, end, now)
         return True
 
     @writes
@@ -124,6 +124,7 @@ class RecordedCalls(MeteredOperations):
             "waits_until": now + APPROVAL_S,
         }
         await connection.execute(held.fenced.values(waiting))
+        await usage.discard(connection, job.id)
         if mention_at is not None and mention_at < now + APPROVAL_S:
             await outbox.add(connection, OutboxKind.ASK_APPROVAL, [job.id], mention_at)
         await self._worker.wake_others(connection)

@@ -5,14 +5,14 @@ answer's details name them, and a new version must know what an earlier one has 
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.job import Job, Spent
+from bot.core.job import Job
 from bot.core.tool_calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_in
 from bot.models.trust import of_record
 from bot.store.schema import jobs, steps, tool_calls, tool_pins
@@ -91,17 +91,6 @@ async def calls(
     of_version = _as_asked().where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
     in_order = of_version.order_by(tool_calls.c.step_no, tool_calls.c.index)
     return tuple(map(call_of, (await connection.execute(in_order)).all()))
-
-
-async def counted(connection: AsyncConnection, spent: Mapping[int, Spent]) -> set[int]:
-    """Returns the ids of the jobs whose step is on record, and with it the step's usage. `spent`: by job id.
-
-    A heartbeat may still report what a step has spent when the step's record has counted it.
-    """
-    keys = [(job_id, step.version, step.step_no) for job_id, step in spent.items()]
-    step = sa.tuple_(tool_calls.c.job_id, tool_calls.c.version, tool_calls.c.step_no)
-    on_record = sa.select(tool_calls.c.job_id).where(step.in_(keys)).distinct()
-    return set((await connection.scalars(on_record)).all()) if keys else set()
 
 
 async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

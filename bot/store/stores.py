@@ -26,8 +26,7 @@ from bot.store.rate_ledger import RateLedger
 from bot.store.recorded_answers import RecordedAnswers
 from bot.store.recorded_calls import RecordedCalls
 from bot.store.threads import ChannelSettingsStore, Notices, PaneContexts, ThreadParticipants
-from bot.store.usage import CapStore
-from bot.store.usage_ledger import UsageLedger
+from bot.store.usage import CapStore, UsageLedger
 
 NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8

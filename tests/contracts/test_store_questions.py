@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from bot.core.conversation import File, Question
 from bot.core.job import FollowUp, Piece, Spent
 from bot.store import Stores
-from bot.store.schema import checkpoints, steps, turns
+from bot.store.schema import checkpoints, steps
+from tests.charged_turns import CHARGED_TURNS
 from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,
@@ -102,5 +102,5 @@ async def test_batched_question_has_a_turn_without_usage(store: Stores) -> None:
     await enqueued(store, asked(2))
     await one(store)
     async with store.database.begin_read() as connection:
-        [turn] = (await connection.execute(sa.select(turns))).all()
+        [turn] = (await connection.execute(CHARGED_TURNS)).all()
     assert (turn.job_id, turn.end_reason, turn.answer, turn.input_tokens) == (first, "batched", "", None)

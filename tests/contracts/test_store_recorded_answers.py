@@ -13,7 +13,8 @@ from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.trust import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
 from bot.store import Stores
-from bot.store.schema import checkpoints, jobs, turns
+from bot.store.schema import checkpoints, jobs
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
 from tests.contracts.stores import (
     DONE,
@@ -55,7 +56,7 @@ async def test_outcome_is_recorded_with_its_usage(store: Stores) -> None:
     job = await one(store)
     await store.worker_queue.finish(job, DONE, YES)
     async with store.database.engine.begin() as connection:
-        turn = (await connection.execute(sa.select(turns))).one()
+        turn = (await connection.execute(CHARGED_TURNS)).one()
         job_row = (await connection.execute(sa.select(jobs.c.status, jobs.c.end_reason))).one()
     assert tuple(job_row) == (Status.ENDED, EndReason.WHOLE)
     assert (turn.job_id, turn.answer, turn.model) == (job.id, YES, "scripted/echo")

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
 
 from bot.core.job import End, Job, Piece, Spent
 from bot.core.resuming import fixed_text
@@ -13,6 +12,7 @@ from bot.errors import EndReason
 from bot.models.stream import Usage
 from bot.store import Stores
 from bot.store.schema import steps, tool_calls, turns
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
 from tests.contracts.stores import (
     CALL,
@@ -82,7 +82,7 @@ async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(st
 async def used(store: Stores) -> list[tuple[str, int | None]]:
     """Returns the turns' ends and input tokens."""
     async with store.database.engine.begin() as connection:
-        rows = await connection.execute(sa.select(turns).order_by(turns.c.id))
+        rows = await connection.execute(CHARGED_TURNS)
         return [(row.end_reason, row.input_tokens) for row in rows]
 
 
@@ -113,7 +113,7 @@ async def test_usage_of_a_recorded_step_does_not_count_again_when_the_attempt_en
     store: Stores, ends: Callable[[Stores, Job, Spent], Awaitable[None]], step_no: int
 ) -> None:
     job = await recorded(store, READY)
-    await ends(store, job, Spent(900, 30, "scripted/echo", job.version, step_no))
+    await ends(store, job, Spent(900, 30, "scripted/echo", step_no))
     reason = "stopped" if ends is stopped else "interrupted"
     counted = [(reason, 900)] if step_no else [("stopped", None)] if ends is stopped else []
     assert await used(store) == [("stepped", 10), *counted]

@@ -18,7 +18,7 @@ from bot.errors import EndReason
 from bot.models.prices import ModelPrices
 from bot.models.stream import Usage
 from bot.store import Stores
-from bot.store.schema import usage_totals
+from bot.store.schema import charges
 from tests.clocks import ManualClock
 from tests.contracts.stores import CALL, DONE, STEPPED, YES, apart, asking_step, by, count, enqueued
 
@@ -61,9 +61,11 @@ class TestSpending:
         assert {window.period for window, amount in spent.items() if amount.tokens} == {Period.MONTH}
         clock.now_s += 31 * 86_400
         assert set((await store.usage.used(scope_ids(apart(1)), WINDOWS)).values()) == {Amount()}
-        clock.now_s += 62 * 86_400
-        await store.erasure.expire(0)
-        assert await count(store, usage_totals) == 0
+        await store.erasure.expire(clock.now_s)
+        assert await count(store, charges) == 1
+        clock.now_s += 400 * 86_400
+        await store.erasure.expire(clock.now_s)
+        assert await count(store, charges) == 0
         await store.close()
 
     async def test_handed_over_attempt_counts_by_estimate(self, store: Stores) -> None:
@@ -100,10 +102,10 @@ class TestSpending:
         [job] = await store.worker_queue.claim(1)
         assert await store.usage.cost_so_far(job.id) == 0.0
         await store.recorded_calls.record(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), None)
-        await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL, 1, 1))
+        await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL, 1))
         assert await store.usage.cost_so_far(job.id) == pytest.approx(2 * COST_USD)
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.release(job, spent=Spent(1_000, 200, "openai/of-our-own", 1, 1))
+        await store.worker_queue.release(job, spent=Spent(1_000, 200, "openai/of-our-own", 1))
         assert await store.usage.cost_so_far(job.id) is None, "a model without a price"
         await opened.close()
 
@@ -118,36 +120,80 @@ class TestSpending:
     ) -> None:
         message = replace(apart(1), user_id="U2", ts="1700000009.000000")
         await store.usage.count(message, Amount(90, 0.01), ())
-        assert await count(store, usage_totals) == 0, "the thread was erased"
+        assert await count(store, charges) == 0, "the thread was erased"
         await enqueued(store, apart(1))
         await store.usage.count(message, Amount(90, 0.01), ())
         await store.usage.count(message, Amount(10, 0.02), (replace(CAP, limit=100),))
         assert await store.usage.used(scope_ids(message), WINDOWS) == dict.fromkeys(WINDOWS, Amount(100, 0.03))
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
 
-    async def test_erased_person_leaves_no_usage_total_with_their_id(self, store: Stores) -> None:
+    async def test_erased_person_counts_for_the_workspace_and_channel_only(self, store: Stores) -> None:
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
         await store.notices.claim("T1", "U1", "denied")
         await store.erasure.erase(user_id="U1")
-        spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
-        assert {window.scope for window, amount in spent.items() if amount.tokens} == {Scope.CHANNEL, Scope.WORKSPACE}
+        assert await self._counting(store) == {Scope.CHANNEL: 1_200, Scope.WORKSPACE: 1_200}
         assert await store.notices.claim("T1", "U1", "denied")
         await store.erasure.erase()
-        assert await count(store, usage_totals) == 0
+        assert await count(store, charges) == 0
 
-    async def test_running_job_of_an_erased_person_adds_no_usage_total(self, store: Stores) -> None:
+    async def _counting(self, store: Stores) -> dict[Scope, int]:
+        """Returns the scopes for which tokens count, with their number."""
+        spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
+        return {window.scope: amount.tokens for window, amount in spent.items() if amount.tokens}
+
+    async def test_running_job_of_an_erased_person_counts_without_their_name(self, store: Stores) -> None:
         job = await under_way(store, 1)
         await store.erasure.erase(user_id="U1")
         await store.worker_queue.finish(job, ANSWERED, YES)
-        assert await count(store, usage_totals) == 0
+        assert await self._counting(store) == {Scope.CHANNEL: 1_200, Scope.WORKSPACE: 1_200}
 
-    async def test_step_and_release_after_the_erasure_add_no_usage_total(self, store: Stores) -> None:
+    async def test_step_and_release_after_the_erasure_count_without_the_name(self, store: Stores) -> None:
         job = await under_way(store, 1)
         await store.erasure.erase(user_id="U1")
         assert await store.recorded_calls.record(job, asking_step(CALL), STEPPED, None)
-        assert await count(store, usage_totals) == 0
-        assert await store.worker_queue.release(job, spent=Spent(7, 8, version=job.version, step_no=1))
-        assert await count(store, usage_totals) == 0
+        assert await store.worker_queue.release(job, spent=Spent(7, 8, step_no=1))
+        [again] = await store.worker_queue.claim(1)
+        await store.worker_queue.finish(again, ANSWERED, YES)
+        assert await self._counting(store) == dict.fromkeys((Scope.CHANNEL, Scope.WORKSPACE), 15 + 15 + 1_200)
+
+    async def test_running_jobs_count_nothing_after_everything_is_erased(self, store: Stores) -> None:
+        job = await under_way(store, 1)
+        await store.erasure.erase()
+        await store.worker_queue.finish(job, ANSWERED, YES)
+        assert await count(store, charges) == 0
+
+    async def test_direct_messages_of_an_erased_person_name_no_channel(self, store: Stores) -> None:
+        await enqueued(store, replace(by("U1", 1), thread=ThreadKey("T1", "D1", None)))
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.finish(job, ANSWERED, YES)
+        await store.erasure.erase(user_id="U1")
+        async with store.database.begin_read() as connection:
+            assert (await connection.execute(sa.select(charges.c.user_id, charges.c.channel_id))).one() == ("", "D")
+        today = day_of(store.clock.now())
+        used = await store.usage.month("T1", today, today + 1)
+        once = Amount(1_200, COST_USD)
+        assert (used.total, used.people, used.channels) == (once, {}, {DIRECT_MESSAGES: once})
+
+    async def test_attempt_that_used_nothing_leaves_no_row(self, store: Stores) -> None:
+        job = await under_way(store, 1)
+        assert await count(store, charges) == 1
+        assert await store.worker_queue.release(job)
+        assert await count(store, charges) == 0
+        [job] = await store.worker_queue.claim(1)
+        assert await store.worker_queue.finish(job, replace(ANSWERED, usage=None), YES)
+        assert await count(store, charges) == 0
+
+    async def test_heartbeat_that_comes_after_its_step_was_recorded_counts_nothing(self, shared_url: str) -> None:
+        clock = ManualClock()
+        stores = [await Stores.open(shared_url, name, clock) for name in ("w1", "w2")]
+        job = await under_way(stores[0], 1)
+        await stores[0].recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=USAGE), None)
+        await stores[0].worker_queue.heartbeat({job: Spent(5_000, 0, MODEL, step_no=0)})
+        while not await stores[1].worker_queue.claim(1):
+            clock.now_s += 1
+        assert (await stores[1].usage.used(scope_ids(apart(1)), [DAY]))[DAY].tokens == 1_200
+        for store in stores:
+            await store.close()
 
 
 class TestReserving:
@@ -268,8 +314,11 @@ class TestMonth:
                 rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
                 plan += [str(row.detail) for row in rows]
         await store.close()
-        for index in ("ix_turns_created_at", "ix_tool_calls_created_at"):
-            assert any(f"USING INDEX {index} (created_at>? AND created_at<?)" in step for step in plan), plan
+        for found in (
+            "USING INDEX ix_charges_workspace (team_id=? AND day>? AND day<?)",
+            "USING INDEX ix_tool_calls_created_at (created_at>? AND created_at<?)",
+        ):
+            assert any(found in step for step in plan), plan
         assert not any("SEARCH jobs" in step and "INTEGER PRIMARY KEY" not in step for step in plan), plan
 
     async def test_usage_of_an_owner_is_added_up_by_day(self, database_url: str) -> None:

@@ -16,8 +16,9 @@ from bot.core.job import End, Job, Pulse, Spent, Status
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import SILENCE_S
-from bot.store.schema import jobs, turns
+from bot.store.schema import jobs
 from bot.store.schema import workers as workers_table
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import (
     DIRECT,
@@ -248,7 +249,7 @@ class TestRelease:
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
         await store.worker_queue.finish(await one(store), DONE, YES)
         async with store.database.engine.begin() as connection:
-            rows = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
+            rows = (await connection.execute(CHARGED_TURNS)).all()
         used = [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows]
         assert used == [("interrupted", 900, 30), ("whole", 10, 20)]
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": YES}
@@ -335,7 +336,7 @@ class TestPresence:
         async with other.database.engine.begin() as connection:
             for name, hours in (("long dead", 25), ("dead", 23)):
                 seen_at = time.time() - hours * 3600
-                row = {"worker": name, "beat": 1, "has_lock": False, "usage_so_far": {}, "seen_at": seen_at}
+                row = {"worker": name, "beat": 1, "has_lock": False, "seen_at": seen_at}
                 await connection.execute(sa.insert(workers_table).values(row))
         await store.close()
         async with other.database.engine.begin() as connection:

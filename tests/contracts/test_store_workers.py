@@ -10,7 +10,7 @@ from bot.clock import SystemClock
 from bot.core.job import POSTING, Job
 from bot.store import Stores
 from bot.store.liveness.failure_detector import SILENCE_S
-from bot.store.schema import turns
+from tests.charged_turns import CHARGED_TURNS
 from tests.contracts.holding import holder, wait_for_output
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, YES, apart, claimed_within, enqueued
@@ -28,7 +28,7 @@ async def test_jobs_of_a_killed_process_are_taken_over(shared_url: str) -> None:
         job = await claimed_within(store, SILENCE_S - 2)
     assert job == Job(job_id, apart(1), attempts=2, messages=(POSTING,), interruptions=1)
     async with store.database.engine.begin() as connection:
-        [turn] = (await connection.execute(sa.select(turns))).all()
+        [turn] = (await connection.execute(CHARGED_TURNS)).all()
     assert (turn.answer, turn.end_reason, turn.input_tokens, turn.output_tokens) == ("", "interrupted", 100, 1)
     await store.close()
 

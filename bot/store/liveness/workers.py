@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -86,17 +86,16 @@ class WorkerLiveness:
         if self._locks is not None:
             self._locks.take()
         async with self._database.begin_write() as connection:
-            await self.beat(connection, {})
+            await self.beat(connection)
         self._registered = True
 
-    async def beat(self, connection: AsyncConnection, spent: Mapping[str, Any]) -> None:
-        """Sends a heartbeat with what this worker's jobs have used so far."""
+    async def beat(self, connection: AsyncConnection) -> None:
+        """Sends a heartbeat."""
         lock = self._locks or self._listener
         self._beats += 1
         values = {
             "beat": self._beats,
             "has_lock": lock is not None and lock.held,
-            "usage_so_far": spent,
             "seen_at": self._clock.now(),
         }
         await put(connection, workers, {"worker": self.name}, values)

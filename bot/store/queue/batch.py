@@ -84,7 +84,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
             ended += (await connection.execute(update.returning(*ENDED_COLUMNS))).all()
     if ended:
         await connection.execute(
-            sa.insert(turns), [turn_values(row.id, End(EndReason.BATCHED), "", now, None) for row in ended]
+            sa.insert(turns), [turn_values(row.id, End(EndReason.BATCHED), "", now) for row in ended]
         )
         await ended_in_queue(connection, ended, EndReason.BATCHED, now)
 
