@@ -610,7 +610,7 @@ class Machine(RuleBasedStateMachine):
     async def _records(
         self,
     ) -> tuple[dict[int, str], dict[int, str], Mapping[Any, Any], set[int], set[int], tuple[int, ...]]:
-        """Returns what is on record: jobs' states and texts, entries, jobs with texts or open charges, facts of threads."""
+        """Returns what is on record: jobs' states and texts, entries, jobs with texts, with open charges, and facts."""
         async with self.listener.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
             due = (await connection.execute(sa.select(outbox_entries))).all()
