@@ -62,7 +62,7 @@ from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduled_reply import ReplyDelivery, ScheduledReply
 from bot.slack.budget import Paces, RateBudget
 from bot.slack.retry import REPLY_CALLS
-from bot.store.queue.worker import WorkerQueue
+from bot.store.worker_queue import WorkerQueue
 from bot.telemetry import OFF, Telemetry
 
 MAX_IN_FLIGHT = 12

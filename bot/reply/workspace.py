@@ -25,8 +25,8 @@ from bot.slack.posting import EphemeralMessages, ThreadPoster
 from bot.slack.search import SlackSearch
 from bot.slack.surfaces import Surfaces
 from bot.slack.users import ChannelReaders, Users
-from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
+from bot.store.worker_queue import WorkerQueue
 
 
 class Workspace:

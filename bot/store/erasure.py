@@ -1,7 +1,7 @@
 """Erasure removes questions and answers for good; retention, below it, what is too old to keep.
 
 Rows of running jobs stay until their worker ends them, because only it may end the answer in Slack: they are asked to
-stop, and the job's end removes the row (queue/worker.py). Rows that refer to a job are removed with it by cascade.
+stop, and the job's end removes the row (worker_queue.py). Rows that refer to a job are removed with it by cascade.
 
 SQLite has one writer, so a transaction over all that is due for retention would hold up every answer. Ids are read
 without a lock; a batch of them is then removed in a transaction of its own, which looks at its rows once more. Batches
@@ -22,7 +22,6 @@ from bot.core.outbox import OutboxKind
 from bot.store import audit
 from bot.store.database import Database, completes
 from bot.store.engine import one_at_a_time
-from bot.store.liveness.workers import WorkerOperations
 from bot.store.rows import has_ended, in_thread, is_running, is_unposted
 from bot.store.schema import (
     CALL_HAS_CONTENT,
@@ -49,6 +48,7 @@ from bot.store.schema import (
 )
 from bot.store.threads import NOTICES_KEPT_S, PANE_CONTEXT_KEPT_S, drop_facts, threads_of
 from bot.store.usage import DIRECT_OF_ERASED
+from bot.store.workers import WorkerOperations
 
 
 class Erasure(WorkerOperations):

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
 from bot.store.database import reads, writes
-from bot.store.liveness.workers import WorkerOperations
 from bot.store.rows import CLOCKS_DIFFER_S, THREAD, has_come, insert_into, thread_of
 from bot.store.schema import jobs, listening
+from bot.store.workers import WorkerOperations
 
 GAP_S = 360.0
 """Slack delivers an event at once, again at once, after 1 minute and after 5, and then never: whoever is back sooner

@@ -14,12 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
-from bot.store.database import Database, writes_unsynced
+from bot.store.database import Database, GroupCommit, writes_unsynced
 from bot.store.engine import one_at_a_time
-from bot.store.group_commit import GroupCommit
-from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_running
 from bot.store.schema import jobs, learned_budgets, slack_calls
+from bot.store.workers import WorkerLiveness, WorkerOperations
 
 WINDOW_S = 61.0
 """Slack's minute, and a second for the way to Slack and for differing clocks."""

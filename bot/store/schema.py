@@ -189,7 +189,7 @@ TURN_HAS_CONTENT = "answer <> ''"
 sa.Index("ix_turns_content", turns.c.created_at, **_where(TURN_HAS_CONTENT))
 
 # The text of growing answers, appended as it comes and dropped when the job ends, or once none of the choices that it
-# offers stands (bot/store/checkpoints.py).
+# offers stands (bot/store/steps.py).
 checkpoints = sa.Table(
     "checkpoints",
     metadata,
@@ -208,7 +208,7 @@ checkpoints = sa.Table(
 
 sa.Index("ix_checkpoints_job_id", checkpoints.c.job_id)
 
-# The steps of a live job's model that asked for tools, with what must be sent back (bot/store/recorded_calls.py).
+# The steps of a live job's model that asked for tools, with what must be sent back (bot/store/calls.py).
 steps = sa.Table(
     "steps",
     metadata,
@@ -277,7 +277,7 @@ workers = sa.Table(
     sa.Column("worker", sa.Text, primary_key=True),
     # Counts heartbeats: the other workers watch it change.
     sa.Column("beat", sa.BigInteger, nullable=False),
-    # Whether the worker holds a lock that its death releases (bot/store/liveness/workers.py).
+    # Whether the worker holds a lock that its death releases (bot/store/workers.py).
     sa.Column("has_lock", sa.Boolean, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
 )
@@ -379,7 +379,7 @@ outbox_entries = sa.Table(
 
 sa.Index("ix_outbox_entries_due_at", outbox_entries.c.due_at)
 
-# The canvases that versions of answers were written into (bot/store/beside_answers.py).
+# The canvases that versions of answers were written into (bot/store/answers.py).
 canvases = sa.Table(
     "canvases",
     metadata,
@@ -492,7 +492,7 @@ channel_settings = sa.Table(
     sa.Column("reaction", sa.Text, nullable=False, server_default=""),
 )
 
-# The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/approvals.py).
+# The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/calls.py).
 tool_pins = sa.Table(
     "tool_pins",
     metadata,

@@ -60,10 +60,10 @@ from bot.models.stream import Usage
 from bot.store import audit, outbox
 from bot.store.database import Database, Operations, completes, reads, writes
 from bot.store.engine import one_at_a_time
-from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.rows import in_thread, is_midway, put, scope_ids_of, turn_values
 from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
 from bot.store.threads import claim_notice
+from bot.store.workers import WorkerLiveness, WorkerOperations
 
 DIRECT_OF_ERASED = "D"
 """The channel of charges in an erased person's direct messages, whose own ID is as good as a name."""

@@ -19,7 +19,6 @@ from bot.core.tool_calls import APPROVAL_S, CallState, Decision
 from bot.errors import EndReason
 from bot.reply.answer import Answer
 from bot.store import Stores
-from bot.store.liveness.failure_detector import SILENCE_S
 from bot.store.schema import (
     charges,
     checkpoints,
@@ -31,6 +30,7 @@ from bot.store.schema import (
     thread_lines,
 )
 from bot.store.usage import IS_OPEN
+from bot.store.workers import SILENCE_S
 from tests.clocks import ManualClock
 from tests.contracts.store_model import StoreModel
 from tests.contracts.stores import CALL, STEPPED, asking_step, texts_of

@@ -12,11 +12,10 @@ from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
 from bot.models.stream import Usage
-from bot.store import Stores
-from bot.store.liveness.failure_detector import Observation
-from bot.store.queue import claim
+from bot.store import Stores, claim
 from bot.store.schema import workers
 from bot.store.usage import Meter
+from bot.store.workers import Observation
 from tests.core.conversations import recorded_pages
 
 Workers = Callable[[str], Awaitable[Stores]]

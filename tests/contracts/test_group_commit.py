@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.errors import StoreError
-from bot.store.group_commit import MAX_GROUP, GroupCommit
+from bot.store.database import MAX_GROUP, GroupCommit
 from tests.clocks import WITHIN_S
 
 

@@ -15,7 +15,7 @@ from bot.errors import EndReason
 from bot.models.prices import ModelPrices
 from bot.models.stream import Usage
 from bot.store import Stores
-from bot.store.beside_answers import AnswerCanvas
+from bot.store.answers import AnswerCanvas
 from bot.store.schema import canvases, jobs, outbox_entries
 from tests.contracts.stores import DONE, THREAD, YES, Workers, answered, asked, count, enqueued, one, texts_of
 

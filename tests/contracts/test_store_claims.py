@@ -160,7 +160,7 @@ class TestRelease:
 
 
 async def test_jobs_that_were_lost_are_forgotten(store: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.store.queue.worker.MAX_HANDED_OUT", 5)
+    monkeypatch.setattr("bot.store.worker_queue.MAX_HANDED_OUT", 5)
     for number in range(12):
         await enqueued(store, apart(number))
         job = await one(store)

@@ -11,7 +11,7 @@ from bot.core.outbox import OUTBOX_HOLD_S
 from bot.core.tool_calls import APPROVAL_S
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from bot.store.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import STEPPED, asked, asking_step, enqueued, one

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.store.liveness.failure_detector import LOCK_GRACE_S, SILENCE_S, FailureDetector, Observation
+from bot.store.workers import LOCK_GRACE_S, SILENCE_S, FailureDetector, Observation
 
 HELD, FREE = False, True
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.store.liveness.file_locks import FileLocks
+from bot.store.workers import FileLocks
 
 HOLDING = """
 import sys, time
 from pathlib import Path
-from bot.store.liveness.file_locks import FileLocks
+from bot.store.workers import FileLocks
 locks = FileLocks(Path(sys.argv[1]), "w2")
 locks.take()
 print("taken", flush=True)

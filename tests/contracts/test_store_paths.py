@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.store.queue.claim import RESTART_PAUSE_S, RESTARTS_AT_ONCE
+from bot.store.claim import RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from tests.contracts.store_paths import paths_in, play
 
 RESTARTS = "claim, edit 1, finish 1 -> no, " * (RESTARTS_AT_ONCE + 1)

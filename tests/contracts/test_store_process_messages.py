@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.store import Stores
-from bot.store.liveness.workers import MAX_BYTES
 from bot.store.schema import metadata
+from bot.store.workers import MAX_BYTES
 from tests.clocks import WITHIN_S
 from tests.contracts.databases import Process
 

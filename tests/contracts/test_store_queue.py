@@ -15,7 +15,7 @@ from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.store import Stores
-from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from bot.store.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, LateClock, ManualClock
 from tests.contracts.stores import (

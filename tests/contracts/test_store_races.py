@@ -14,13 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock
 from bot.core.job import FollowUp, Job, Piece, Spent, State, Status
-from bot.store import Stores, checkpoints
+from bot.store import Stores, claim, steps
 from bot.store.engine import create_engine
-from bot.store.liveness.failure_detector import Observation
 from bot.store.outbox_entries import _take
-from bot.store.queue import claim
-from bot.store.queue.producers import QuestionQueue
+from bot.store.queue import QuestionQueue
 from bot.store.schema import charges, jobs, workers
+from bot.store.workers import Observation
 from tests.contracts.databases import Process
 from tests.contracts.store_machine import states
 from tests.contracts.stores import DONE, METER, THREAD, YES, answered, apart, asked, enqueued, one
@@ -244,7 +243,7 @@ async def test_take_over_waits_for_a_piece_that_is_being_written(server_store: S
     dead = await observed(server_store)
     engine = server_store.database.engine
     async with engine.connect() as writing, engine.connect() as taking, engine.connect() as watching:
-        await checkpoints.append(writing, "w1", {job: Piece(0, "One ")})
+        await steps.append_text(writing, "w1", {job: Piece(0, "One ")})
         take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 1, 0.0, METER))
         await until_one_waits(watching)
         await writing.commit()

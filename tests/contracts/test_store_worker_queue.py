@@ -15,9 +15,9 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Pulse, Spent, Status
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.liveness.failure_detector import SILENCE_S
 from bot.store.schema import jobs
 from bot.store.schema import workers as workers_table
+from bot.store.workers import SILENCE_S
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import (

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from bot.clock import SystemClock
 from bot.core.job import POSTING, Job
 from bot.store import Stores
-from bot.store.liveness.failure_detector import SILENCE_S
+from bot.store.workers import SILENCE_S
 from tests.charged_turns import CHARGED_TURNS
 from tests.contracts.holding import holder, wait_for_output
 from tests.contracts.pooler import pooler

@@ -19,9 +19,8 @@ from bot.core import texts
 from bot.core.prompt import GO_ON_REQUEST
 from bot.core.resuming import MIN_CHARS, NOTHING_MISSING
 from bot.services import worker
-from bot.store import Stores
+from bot.store import Stores, workers
 from bot.store.engine import create_engine
-from bot.store.liveness import failure_detector
 from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -85,7 +84,7 @@ async def test_restart_after_a_crash_continues_in_the_same_message(fleet: Fleet)
 
 def trust_silence() -> None:
     """Lets this process take silent processes for alive, so that it must notice a death by itself."""
-    failure_detector.SILENCE_S = 3600.0
+    workers.SILENCE_S = 3600.0
 
 
 @pytest.mark.long

@@ -42,9 +42,9 @@ from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.answering import GO_ON_AFTER_S
 from bot.services.prompt_builder import BuiltPrompt, PromptBuilder
 from bot.store import Stores
-from bot.store.queue.worker import WorkerQueue
 from bot.store.rows import messages_of
 from bot.store.schema import jobs
+from bot.store.worker_queue import WorkerQueue
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, InstantClock
 from tests.core.conversations import recorded_pages

@@ -31,7 +31,7 @@ from bot.services.tool_calls import (
     expire_approvals,
 )
 from bot.services.worker import Worker
-from bot.store.recorded_calls import RecordedCalls
+from bot.store.calls import RecordedCalls
 from bot.store.schema import jobs
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, InstantClock

@@ -28,13 +28,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Job, Status
-from bot.store import checkpoints, outbox, recorded_answers, recorded_steps, usage
+from bot.store import answers, outbox, steps, usage
+from bot.store.batch import end_batched, followers, with_earlier
 from bot.store.engine import one_at_a_time
-from bot.store.liveness.failure_detector import Observation
-from bot.store.queue.batch import end_batched, followers, with_earlier
 from bot.store.rows import has_come, has_jobs, is_queued, is_running, job_of, same_thread
 from bot.store.schema import jobs, workers
 from bot.store.usage import Meter
+from bot.store.workers import Observation
 
 # Made once, because workers poll, and an alias is most of the cost of a claim's statement: it copies every column.
 _OTHERS = jobs.alias()
@@ -168,8 +168,8 @@ async def take_over(
 
 async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     """Returns the jobs with their earlier questions, what earlier versions left, and their checkpoints."""
-    with_versions = await recorded_answers.with_versions(connection, await with_earlier(connection, claimed))
-    return await recorded_steps.with_steps(connection, await checkpoints.with_checkpoints(connection, with_versions))
+    with_versions = await answers.with_versions(connection, await with_earlier(connection, claimed))
+    return await steps.with_steps(connection, await steps.with_checkpoints(connection, with_versions))
 
 
 async def _still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:

@@ -13,14 +13,13 @@ from bot.core.caps import Cap
 from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.models.prices import ModelPrices
-from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps, usage
+from bot.store import answers, audit, batch, claim, outbox, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
-from bot.store.liveness.workers import WorkerLiveness
-from bot.store.queue import batch, claim
 from bot.store.rows import Held, in_thread, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
 from bot.store.threads import drop_facts, threads_of
 from bot.store.usage import MeteredOperations
+from bot.store.workers import WorkerLiveness
 
 MAX_HANDED_OUT = 1_000
 """More than these are compared with the jobs that are still this worker's."""
@@ -98,7 +97,7 @@ class WorkerQueue(MeteredOperations):
         async with self._database.begin_write(synced=False) as connection:
             await self._worker.beat(connection)
             await usage.update_so_far(connection, self._worker.name, news)
-            await checkpoints.append(connection, self._worker.name, pieces)
+            await steps.append_text(connection, self._worker.name, pieces)
             rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
         self._so_far = dict(claimed)
         ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
@@ -123,7 +122,7 @@ class WorkerQueue(MeteredOperations):
 
         Returns False, and records nothing of that job, if one is no longer this worker's or has a newer version.
         """
-        return await checkpoints.append(connection, self._worker.name, pieces)
+        return await steps.append_text(connection, self._worker.name, pieces)
 
     @writes_unsynced
     async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
@@ -192,7 +191,7 @@ class WorkerQueue(MeteredOperations):
         """
         held = Held(job, self._worker.name)
         async with self._database.begin_write() as connection:
-            await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
+            await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             interruptions = jobs.c.interruptions + int(is_interrupted)
             released = held.fenced.values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
             is_released = (await connection.execute(released)).rowcount > 0
@@ -239,7 +238,7 @@ class WorkerQueue(MeteredOperations):
         """Ends the job, or queues it if it is outdated, and records its turn; returns None if another worker has it."""
         job = held.job
         if is_kept:
-            await checkpoints.append(connection, held.worker, {job: Piece(0, text, end, end.sources)})
+            await steps.append_text(connection, held.worker, {job: Piece(0, text, end, end.sources)})
         # A stop counts more than an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
         ended = held.fenced.values(
@@ -259,11 +258,11 @@ class WorkerQueue(MeteredOperations):
             await _erase_from_audit(connection, job, {**turn, **(charge.used if charge else {})}, now)
         else:
             if job.so_far and row.status == Status.ENDED:
-                await recorded_answers.join(connection, job)
+                await answers.join(connection, job)
             if row.answer_deleted:
                 turn = {**turn, "answer": "", "sources": None}
                 # One may have ended after the answer was deleted.
-                await recorded_answers.empty_calls(connection, job.question.thread, job.id)
+                await answers.empty_calls(connection, job.question.thread, job.id)
             await self._meter.record(connection, {job: (turn, charge)}, now)
         return row
 
@@ -281,8 +280,8 @@ class WorkerQueue(MeteredOperations):
         """Drops what only the attempt needed, leaves the rest to the outbox, and wakes who waited for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
         if is_outdated or not is_kept or row.answer_deleted:
-            await checkpoints.drop(connection, jobs.c.id == job.id)
-        await recorded_steps.drop(connection, jobs.c.id == job.id)
+            await steps.drop_text(connection, jobs.c.id == job.id)
+        await steps.drop_steps(connection, jobs.c.id == job.id)
         await _cancel_entries(connection, job)
         if for_outbox and not is_outdated and not row.erase_requested:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
