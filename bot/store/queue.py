@@ -159,7 +159,8 @@ class QuestionQueue(WorkerOperations):
         row = await _to_regenerate(connection, job_id)
         if row is None:
             return None
-        waits = await must_wait(connection, question_of(row), full, self._max_per_user)
+        again = Arrival("", question_of(row), full)
+        waits = (await _queue_before(connection, [again], self._max_per_user)).is_behind(again)
         effort = row.effort if continues else effort
         await _requeue(connection, row, self._now(), waits=waits, continues=continues, effort=effort)
         if not waits:
@@ -425,12 +426,6 @@ class _QueueBefore:
         return full or (first is not None and first < question.ts)
 
 
-async def must_wait(connection: AsyncConnection, question: Question, full: bool, max_per_user: int) -> bool:
-    """Whether a question whose answer is regenerated must wait behind others, or for room."""
-    arrival = Arrival("", question, full)
-    return (await _queue_before(connection, [arrival], max_per_user)).is_behind(arrival)
-
-
 async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arrival], max_per_user: int) -> _QueueBefore:
     questions = [arrival.question for arrival in arrivals]
     oldest = await _oldest(connection, {question.thread for question in questions})
@@ -531,7 +526,19 @@ class UnpostedQuestions(Operations):
         """Returns the question that an entry has posted; None if it is posted by now, or was erased."""
         this = sa.select(jobs).where(jobs.c.id == entry.job_id, is_unposted())
         row = (await connection.execute(this)).one_or_none()
-        return _question(row) if row else None
+        if row is None:
+            return None
+        known = row.unposted
+        return MessageQuestion(
+            team_id=row.team_id,
+            view_id=row.asked_as,
+            user_id=row.user_id,
+            about=QuotedMessage(**known["about"]),
+            text=row.text,
+            created_at=row.created_at,
+            elsewhere=known.get("elsewhere", False),
+            posted=tuple(known["posted"]) if "posted" in known else None,
+        )
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
@@ -606,17 +613,3 @@ def _unposted_values(
         "status": Status.UNPOSTED.value,
         "created_at": now,
     }
-
-
-def _question(row: sa.Row[Any]) -> MessageQuestion:
-    known = row.unposted
-    return MessageQuestion(
-        team_id=row.team_id,
-        view_id=row.asked_as,
-        user_id=row.user_id,
-        about=QuotedMessage(**known["about"]),
-        text=row.text,
-        created_at=row.created_at,
-        elsewhere=known.get("elsewhere", False),
-        posted=tuple(known["posted"]) if "posted" in known else None,
-    )

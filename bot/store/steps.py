@@ -53,21 +53,20 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
     )
     rows = sa.insert(checkpoints).from_select([checkpoints.c.job_id, *_FROM_PIECE], ours)
     # In the same order in all processes, which prevents deadlocks.
-    values = [_piece_values(job, pieces[job]) for job in sorted(pieces, key=lambda job: job.id)]
+    values = [
+        {
+            "of_job": job.id,
+            "of_version": job.version,
+            "of_attempt": job.attempts,
+            "from_start": piece.start,
+            "new_text": piece.text,
+            "new_end": end_values(piece.end) if piece.end else None,
+            "new_sources": source_values(piece.sources),
+        }
+        for job, piece in sorted(pieces.items(), key=lambda item: item[0].id)
+    ]
     added = await connection.execute(rows, values, execution_options={"preserve_rowcount": True})
     return added.rowcount == len(pieces)
-
-
-def _piece_values(job: Job, piece: Piece) -> dict[str, Any]:
-    return {
-        "of_job": job.id,
-        "of_version": job.version,
-        "of_attempt": job.attempts,
-        "from_start": piece.start,
-        "new_text": piece.text,
-        "new_end": end_values(piece.end) if piece.end else None,
-        "new_sources": source_values(piece.sources),
-    }
 
 
 async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:

@@ -21,7 +21,7 @@ from bot.store.outbox_entries import OutboxEntries
 from bot.store.queue import QuestionQueue, UnpostedQuestions
 from bot.store.rate_ledger import RateLedger
 from bot.store.threads import ChannelSettingsStore, Notices, PaneContexts, ThreadParticipants
-from bot.store.usage import CapStore, UsageLedger
+from bot.store.usage import CapStore, Meter, UsageLedger
 from bot.store.worker_queue import WorkerQueue
 from bot.store.workers import ProcessMessages, WorkerLiveness
 
@@ -58,11 +58,12 @@ class Stores:
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.question_queue = QuestionQueue(database, self._worker, max_per_user)
-        self.worker_queue = WorkerQueue(database, self._worker, max_per_user, prices, caps)
+        meter = Meter(prices, caps)
+        self.worker_queue = WorkerQueue(database, self._worker, meter, max_per_user)
         self.recorded_answers = RecordedAnswers(database)
         self.unposted_questions = UnpostedQuestions(database)
-        self.recorded_calls = RecordedCalls(database, self._worker, prices, caps)
-        self.transcripts = Transcripts(database, self._worker, prices, caps)
+        self.recorded_calls = RecordedCalls(database, self._worker, meter)
+        self.transcripts = Transcripts(database, self._worker, meter)
         self.approvals = Approvals(database, self._worker)
         self.answer_canvases = AnswerCanvases(database)
         self.process_messages = ProcessMessages(database, self._worker)

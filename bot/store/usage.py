@@ -245,11 +245,9 @@ def _charge_of(row: sa.Row[Any] | None, used: Mapping[str, Any]) -> Charge | Non
 class MeteredOperations(WorkerOperations):
     """Operations that charge a worker's attempts."""
 
-    def __init__(
-        self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None, caps: Sequence[Cap] = ()
-    ) -> None:
+    def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter) -> None:
         super().__init__(database, worker)
-        self._meter = Meter(prices, caps)
+        self._meter = meter
 
 
 class UsageLedger(WorkerOperations):

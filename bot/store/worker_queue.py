@@ -9,16 +9,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, Kind, answer_facts
-from bot.core.caps import Cap
 from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
-from bot.models.prices import ModelPrices
 from bot.store import answers, audit, batch, claim, outbox, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import Held, in_thread, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
 from bot.store.threads import drop_facts, threads_of
-from bot.store.usage import MeteredOperations
+from bot.store.usage import Meter, MeteredOperations
 from bot.store.workers import WorkerLiveness
 
 MAX_HANDED_OUT = 1_000
@@ -38,16 +36,9 @@ class WorkerQueue(MeteredOperations):
     out.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        worker: WorkerLiveness,
-        max_per_user: int,
-        prices: ModelPrices | None,
-        caps: Sequence[Cap],
-    ) -> None:
+    def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
         """`max_per_user`: how many answers one person may have under way at once, over all processes."""
-        super().__init__(database, worker, prices, caps)
+        super().__init__(database, worker, meter)
         self._max_per_user = max_per_user
         self._so_far: Mapping[Job, Spent] = {}
         """What the ledger has of our attempts."""

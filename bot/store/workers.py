@@ -97,7 +97,9 @@ class FailureDetector:
         self._observed_at_s = now_s
         self._watched = {worker: self._watch(worker, seen, now_s) for worker, seen in observations.items()}
         return {
-            worker: watched.observation for worker, watched in self._watched.items() if self._is_dead(watched, now_s)
+            worker: watched.observation
+            for worker, watched in self._watched.items()
+            if now_s - watched.unchanged_since_s >= SILENCE_S or now_s - watched.free_since_s >= self._lock_grace_s
         }
 
     def _watch(self, worker: str, observation: Observation, now_s: float) -> _Watched:
@@ -106,10 +108,6 @@ class FailureDetector:
             return _Watched(observation, now_s, now_s if observation.lock_is_free else math.inf)
         free_since_s = min(known.free_since_s, now_s) if observation.lock_is_free else math.inf
         return _Watched(observation, known.unchanged_since_s, free_since_s)
-
-    def _is_dead(self, watched: _Watched, now_s: float) -> bool:
-        is_silent = now_s - watched.unchanged_since_s >= SILENCE_S
-        return is_silent or now_s - watched.free_since_s >= self._lock_grace_s
 
     def next_check_s(self, now_s: float) -> float:
         """Returns how long until the next observation is worth it; infinite while nobody else holds a job."""
@@ -283,8 +281,10 @@ class WorkerLiveness:
             await self._listener.close()
         try:
             if self._registered:
+                # With those of workers that died long ago. What still holds jobs is needed to take them over.
+                ended = sa.or_(workers.c.worker == self.name, workers.c.seen_at < self._clock.now() - KEPT_S)
                 async with self._database.begin_write() as connection:
-                    await _remove_idle(connection, self.name, self._clock.now())
+                    await connection.execute(sa.delete(workers).where(ended, ~has_jobs()))
         finally:
             if self._locks is not None:
                 self._locks.release()
@@ -339,9 +339,3 @@ async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | 
         row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
         for row in await connection.execute(observed)
     }
-
-
-async def _remove_idle(connection: AsyncConnection, worker: str, now: float) -> None:
-    """Removes the rows of a worker that ends, and of those that died long ago, unless they still hold jobs."""
-    ended = sa.or_(workers.c.worker == worker, workers.c.seen_at < now - KEPT_S)
-    await connection.execute(sa.delete(workers).where(ended, ~has_jobs()))

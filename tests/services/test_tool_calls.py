@@ -33,6 +33,7 @@ from bot.services.tool_calls import (
 from bot.services.worker import Worker
 from bot.store.calls import RecordedCalls
 from bot.store.schema import jobs
+from bot.store.usage import Meter
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, InstantClock
 from tests.contracts.stores import texts_of
@@ -576,7 +577,11 @@ async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
         stage.answering = replace(
             stage.answering,
             tool_calls=ToolCalls(
-                having(stores, recorded_calls=UnheardCommits(stores.database, stores._worker, None), clock=stage.clock),
+                having(
+                    stores,
+                    recorded_calls=UnheardCommits(stores.database, stores._worker, Meter(None, ())),
+                    clock=stage.clock,
+                ),
                 stage.workspace,
                 notes,
                 offers_choices=False,
