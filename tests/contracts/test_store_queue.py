@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.clock import SystemClock
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import POSTING, TRANSITIONS, End, Enqueued, Event, FollowUp, Job, Piece, Pulse, Spent, State
+from bot.core.job import TRANSITIONS, End, Enqueued, Event, FollowUp, Job, Piece, Pulse, Spent, State
 from bot.core.message_question import QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.errors import EndReason
@@ -28,7 +28,6 @@ from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,
     STEPPED,
-    THREAD,
     YES,
     Workers,
     answered,
@@ -68,26 +67,10 @@ class TestEnqueue:
         assert len(await store.worker_queue.claim(1)) == 1
         assert await store.question_queue.count_queued() == 2
 
-    async def test_event_is_taken_once(self, store: Stores) -> None:
-        assert await store.question_queue.enqueue("Ev1", asked(1))
-        assert await store.question_queue.enqueue("Ev1", asked(1)) is None
-        assert len(await store.worker_queue.claim(10)) == 1
-
-    async def test_message_of_two_events_is_taken_once(self, store: Stores) -> None:
-        assert await store.question_queue.enqueue("Ev1", asked(1))
-        assert await store.question_queue.enqueue("Ev2", asked(1)) is None
-        assert len(await store.worker_queue.claim(10)) == 1
-
     async def test_event_of_a_known_message_is_recorded_as_seen(self, store: Stores) -> None:
         await store.question_queue.enqueue("Ev1", asked(1))
         await store.question_queue.enqueue("Ev2", asked(1))
         assert await store.question_queue.enqueue("Ev2", asked(2)) is None
-
-    async def test_same_ts_in_another_channel_or_team_is_another_message(self, store: Stores) -> None:
-        places = [ThreadKey("T1", "C1", None), ThreadKey("T1", "C2", None), ThreadKey("T2", "C1", None)]
-        for place in places:
-            assert await store.question_queue.enqueue(f"Ev {place}", asked(1, place))
-        assert [job.question.thread for job in await store.worker_queue.claim(10)] == places
 
     async def test_exactly_one_of_two_simultaneous_twin_events_is_taken(self, worker: Workers) -> None:
         stores = [await worker("w1"), await worker("w2")]
@@ -97,33 +80,6 @@ class TestEnqueue:
                 stores[number % 2].question_queue.enqueue(f"EvB{number}", asked(number)),
             )
             assert sum(twin is not None for twin in twins) == 1
-
-    @pytest.mark.parametrize(
-        ("before", "waits"),
-        [
-            ("nothing", False),
-            ("one to do", True),
-            ("one being done", True),
-            ("one done", False),
-            ("one after it that was begun", True),
-            ("one in another thread", False),
-        ],
-    )
-    async def test_enqueue_reports_whether_another_job_comes_first(
-        self, store: Stores, before: str, waits: bool
-    ) -> None:
-        if before != "nothing":
-            number = 3 if "after" in before else 1
-            await enqueued(store, asked(number, OTHER_THREAD if "another" in before else THREAD))
-        if "begun" in before:
-            await store.worker_queue.release((await store.worker_queue.claim(1))[0])
-        if before in ("one being done", "one done"):
-            [job] = await store.worker_queue.claim(1)
-            if before == "one done":
-                assert await store.worker_queue.finish(job, DONE, YES)
-        taken = await store.question_queue.enqueue("Ev2", asked(2))
-        assert taken is not None
-        assert taken.needs_placeholder is waits
 
     async def test_files_are_kept_as_slack_described_them(self, store: Stores) -> None:
         file = File("F1", "a\0b \ud83d ☃.png", "image/png", "png", "hosted", "visible", "https://files.slack.com/F1")
@@ -228,29 +184,6 @@ class TestBots:
 
 
 class TestSign:
-    async def test_queued_question_is_not_claimed_until_its_placeholder_is_recorded(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        assert taken
-        assert taken.needs_placeholder
-        assert await store.worker_queue.claim(1) == []
-        assert await other.worker_queue.claim(1) == []
-        await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
-        assert await other.worker_queue.claim(1) == [
-            Job(taken.job_id, asked(1), attempts=1, messages=recorded_pages("5.1"))
-        ]
-
-    async def test_unrecorded_placeholder_delays_its_question_only_for_a_while(self, database_url: str) -> None:
-        clock = LateClock()
-        store = await Stores.open(database_url, "w1", clock)
-        await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        clock.ahead_s = PLACEHOLDER_HOLD_S - 1
-        assert await store.worker_queue.claim(1) == []
-        clock.ahead_s = PLACEHOLDER_HOLD_S + 1
-        job = await one(store)
-        assert job.messages == (POSTING,), "the placeholder may have been posted"
-        await store.close()
-
     async def test_placeholder_may_be_posted_once_all_earlier_ones_of_its_thread_are_recorded(
         self, store: Stores
     ) -> None:
@@ -265,42 +198,6 @@ class TestSign:
         await store.worker_queue.record_placeholder(unclaimed(first), recorded_pages("5.1"))
         assert await store.question_queue.may_post_placeholder(asked(2))
         assert not await store.question_queue.may_post_placeholder(asked(3))
-
-    async def test_later_question_does_not_overtake_one_without_placeholder(self, store: Stores) -> None:
-        await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        later = await store.question_queue.enqueue("Ev2", asked(2))
-        assert later
-        assert later.needs_placeholder
-        await store.worker_queue.record_placeholder(unclaimed(later), recorded_pages("5.2"))
-        assert await store.worker_queue.claim(2) == []
-
-
-class TestStop:
-    async def test_stop_reaches_the_owner_with_its_heartbeat(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        ids = [await enqueued(store, apart(number)) for number in range(3)]
-        claimed = dict.fromkeys(await store.worker_queue.claim(3), Spent())
-        assert await other.question_queue.request_stop(ids[1]) is True
-        assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset(ids), frozenset(ids[1:2]))
-
-    async def test_stopped_queued_job_ends_at_once_and_its_thread_continues(self, store: Stores) -> None:
-        first, second = [await enqueued(store, asked(number)) for number in (1, 2)]
-        assert await store.question_queue.request_stop(first) is True
-        assert (await one(store)).id == second
-
-    async def test_ended_job_can_not_be_stopped(self, store: Stores) -> None:
-        job_id = await enqueued(store, asked(1))
-        await store.worker_queue.finish(await one(store), DONE, YES)
-        assert await store.question_queue.request_stop(job_id) is False
-        assert await store.question_queue.request_stop(12345) is False
-
-    async def test_stop_survives_a_hand_over(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        job_id = await enqueued(store, asked(1))
-        job = await one(store)
-        await other.question_queue.request_stop(job_id)
-        await store.worker_queue.release(job)
-        assert (await other.worker_queue.heartbeat({await one(other): Spent()})).to_stop == {job_id}
 
 
 class TestRegenerate:
@@ -375,20 +272,6 @@ class TestRegenerate:
             assert await outbox_kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
         assert await store.question_queue.regenerate(taken.job_id)
         assert (await one(store)).page_ts == (() if cleared else ("5.1",))
-
-    async def test_unrecorded_placeholder_is_looked_for_when_its_question_is_regenerated(
-        self,
-        database_url: str,
-    ) -> None:
-        clock = LateClock()
-        store = await Stores.open(database_url, "w1", clock)
-        taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        assert taken
-        await store.question_queue.request_stop(taken.job_id)
-        assert await store.question_queue.regenerate(taken.job_id)
-        clock.ahead_s = 11
-        assert (await one(store)).messages == (POSTING,)
-        await store.close()
 
     async def test_regenerated_job_has_a_placeholder_only_if_it_waits_now(self, database_url: str) -> None:
         clock = LateClock()
