@@ -23,7 +23,7 @@ from bot.store.audit import Audit
 from bot.store.database import Database as StoreDatabase
 from bot.store.engine import connected
 from bot.store.rows import messages_of
-from bot.store.schema import jobs, outbox_entries, tool_calls, turns
+from bot.store.schema import charges, jobs, outbox_entries, tool_calls, turns
 from bot.store.threads import ChannelSettingsStore
 from sandbox.workspace import TEAM_ID
 from tests.contracts.databases import standing_still
@@ -252,7 +252,7 @@ def _number(url: str, query: LiteralString) -> int:
 def _read_jobs(url: str) -> list[RecordedJob]:
     newest_turn_first = sa.select(turns.c.answer).where(turns.c.job_id == jobs.c.id).order_by(turns.c.id.desc())
     answer = newest_turn_first.limit(1).correlate(jobs).scalar_subquery()
-    output_tokens = sa.select(sa.func.sum(turns.c.output_tokens)).where(turns.c.job_id == jobs.c.id).correlate(jobs)
+    output_tokens = sa.select(sa.func.sum(charges.c.output_tokens)).where(charges.c.job_id == jobs.c.id).correlate(jobs)
     later = jobs.alias()
     answered_with = sa.select(later.c.ts).where(later.c.id == jobs.c.answered_with).correlate(jobs).scalar_subquery()
     unshown = sa.exists().where(

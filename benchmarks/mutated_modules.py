@@ -121,5 +121,5 @@ def _is_test(file: Path) -> bool:
 
 
 def _is_named_like(test: Path, module: Path) -> bool:
-    """Returns whether a test is named like a module or its inner package: test_store_queue.py for queue/held.py."""
+    """Returns whether a test is named like a module or its inner package: test_store_queue.py for queue.py."""
     return any(f"_{name}_" in f"{test.stem}_" for name in (module.stem, *module.parts[2:-1]))

@@ -36,7 +36,7 @@ def test_each_module_of_bot_has_one_turn_and_tests() -> None:
         ("bot/documents/text.py", "tests/documents/test_formats.py"),
         ("bot/store/rate_ledger.py", "tests/contracts/test_store_rate_ledger.py"),
         ("bot/store/outbox_entries.py", "tests/contracts/test_store_paths.py"),
-        ("bot/store/queue/held.py", "tests/contracts/test_store_queue.py"),
+        ("bot/store/queue.py", "tests/contracts/test_store_queue.py"),
     ],
 )
 def test_module_has_the_tests_named_like_it_and_those_nearest_by_import(module: str, test: str) -> None:

@@ -88,15 +88,15 @@ def question_entry(question: Question, job_id: int, *, edited: bool = False) -> 
 
 
 def answer_entry(question: Question, job_id: int, turn: Mapping[str, Any]) -> Entry:
-    """Returns the entry of an answer, an attempt or a step that ended, from its row in `turns`."""
+    """Returns the entry of an answer, an attempt or a step that ended, from its row in `turns` and its charge."""
     return Entry(Kind.ANSWER, answer_facts(turn), question.thread.team_id, job_id, subject_of(question))
 
 
 def answer_facts(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how an answer ended, with its model and usage, from its row in `turns`."""
+    """Returns how an answer ended, with its model and usage, from its row in `turns` and its charge."""
     names = ("model", "prompt_version", "input_tokens", "output_tokens", "cached_input_tokens", "web_searches")
-    used = {name: turn[name] for name in names if turn[name]}
-    cost = {} if turn["cost_usd"] is None else {"cost_usd": turn["cost_usd"]}
+    used = {name: turn[name] for name in names if turn.get(name)}
+    cost = {} if turn.get("cost_usd") is None else {"cost_usd": turn["cost_usd"]}
     return {"end": turn["end_reason"], **used, **cost}
 
 

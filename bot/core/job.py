@@ -1,7 +1,7 @@
 """The life of a job: its states, the events that move it, and why it ends.
 
 A job is a question as the database keeps it, from its arrival to its end. All rules about its states are on this page;
-the SQL in bot/store/queue carries them out, and tests/contracts/test_store_states.py holds it to the table below.
+the SQL in bot/store carries them out, and tests/contracts/test_store_states.py holds it to the table below.
 
 States
 ------
@@ -50,7 +50,7 @@ question, so that a take-over builds the same prompts.
 
 Attempts and leases
 -------------------
-Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/queue/held.py): a worker
+Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/rows.py): a worker
 that was paused while another one took its job over changes nothing. A worker sends heartbeats, and considers its jobs
 its own only for a few seconds after each (`Lease`), half as long as the others wait before they take over. An
 attempt that dies or is released counts as a turn with the reason INTERRUPTED and its usage so far. The job lives on,
@@ -348,8 +348,6 @@ class Spent:
     input_tokens: int = 0
     output_tokens: int = 0
     model: str | None = None
-    version: int = 0
-    """The version of the answer."""
     step_no: int = 0
     """The number of the model's step, from 0."""
 
@@ -501,7 +499,7 @@ class Lease:
     """A worker's lease on its jobs: whether this process still owns them for certain. Times are by the monotonic clock.
 
     Other workers take over a job when its worker's heartbeat hasn't changed for 8 s
-    (store/liveness/failure_detector.py). A heartbeat renews the lease for half of that time, and a worker edits only
+    (store/workers.py). A heartbeat renews the lease for half of that time, and a worker edits only
     while its lease is valid. The time counts from the moment at which the heartbeat was sent: the database may have
     written it then, however late the answer came.
 

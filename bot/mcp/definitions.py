@@ -2,7 +2,7 @@
 
 A description is text by somebody else that the model reads as part of its instructions, and a title is read by people
 who approve calls. So an admin agrees to them: the hash of all that the server said is pinned
-(bot/store/approvals.py), and what has changed since isn't offered.
+(bot/store/calls.py), and what has changed since isn't offered.
 """
 
 import hashlib

@@ -68,7 +68,7 @@ from bot.reply.streams import StartStream
 from bot.slack.budget import Paces, RateBudget
 from bot.slack.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.slack.users import Users
-from bot.store.queue.worker import WorkerQueue
+from bot.store.worker_queue import WorkerQueue
 from bot.telemetry import OFF, Telemetry
 
 MAX_IN_FLIGHT = 12

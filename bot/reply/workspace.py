@@ -22,8 +22,8 @@ from bot.slack.manifest import REACTIONS_SCOPE
 from bot.slack.search import SlackSearch
 from bot.slack.surfaces import EphemeralMessages, Pane, Surfaces, ThreadPoster
 from bot.slack.users import ChannelReaders, Users
-from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
+from bot.store.worker_queue import WorkerQueue
 
 
 class Workspace:

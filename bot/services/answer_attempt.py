@@ -164,9 +164,9 @@ class AnswerAttempt:
         """The estimated usage so far, which counts if the attempt is interrupted now."""
         step = self.step
         if step is None or step.used == Usage():
-            return Spent()
+            return Spent(step_no=len(self.answer.steps))
         used = step.used
-        return Spent(used.input_tokens, used.output_tokens, step.model, self.job.version, len(self.answer.steps))
+        return Spent(used.input_tokens, used.output_tokens, step.model, len(self.answer.steps))
 
     def close(
         self,

@@ -19,7 +19,7 @@ from bot.errors import Refused
 from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
 from bot.store import Stores
-from bot.store.beside_answers import AnswerCanvas
+from bot.store.answers import AnswerCanvas
 
 MAX_TRIES = 4
 """In a quarter of an hour: the person who wants a canvas waits for it."""

@@ -18,7 +18,7 @@ from bot.services.reply_actions import ReplyActions
 from bot.services.worker import Worker
 from bot.slack.search import SlackSearch
 from bot.store import Stores
-from bot.store.liveness.workers import ProcessMessages
+from bot.store.workers import ProcessMessages
 
 log = logging.getLogger(__name__)
 

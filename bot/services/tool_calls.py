@@ -49,7 +49,7 @@ from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.loops import insist
 from bot.store import Stores
-from bot.store.approvals import Approvals
+from bot.store.calls import Approvals
 
 CALL_TIMEOUT_S = 60.0
 ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0

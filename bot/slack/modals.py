@@ -67,7 +67,7 @@ MODAL_PIECE_CHARS = 2_500
 """Slack takes 3,000 characters of text in a block."""
 _PLACEHOLDER_CHARS = 150
 _QUOTE_BYTES = 2_000
-"""Of private_metadata, whose 3,000 may be characters or bytes. store/queue/unposted.py has the whole quote."""
+"""Of private_metadata, whose 3,000 may be characters or bytes. store/queue.py has the whole quote."""
 _DISPLAYED_QUOTE_CHARS = 300
 MAX_REVOCABLE = 50
 """Always allowed tools in the settings: more don't fit into a modal's text. `typist mcp` lists all."""

@@ -35,7 +35,18 @@ _SUBJECT = ("user_id", "channel_id", "thread_ts", "ts", "arguments_hash")
 
 async def append(connection: AsyncConnection, now: float, entries: Iterable[Entry]) -> None:
     """Writes entries in the transaction of what they record."""
-    rows = [_values(entry, now) for entry in entries]
+    rows = [
+        {
+            "at": now,
+            "kind": entry.kind.value,
+            "team_id": entry.team_id,
+            "job_id": entry.job_id,
+            "facts": audit.canonical(entry.facts),
+            **{name: getattr(entry.subject, name) for name in _SUBJECT},
+            "by_id": entry.by,
+        }
+        for entry in entries
+    ]
     if rows:
         await connection.execute(sa.insert(audit_entries), rows)
 
@@ -116,22 +127,6 @@ class Audit(Operations):
         oldest = sa.select(audit_entries.c.id).order_by(audit_entries.c.at).limit(MAX_DROPPED)
         too_old = audit_entries.c.id.in_(oldest.where(audit_entries.c.at < before))
         return (await connection.execute(sa.delete(audit_entries).where(too_old))).rowcount
-
-
-def _values(entry: Entry, now: float) -> dict[str, Any]:
-    return {
-        "at": now,
-        "kind": entry.kind.value,
-        "team_id": entry.team_id,
-        "job_id": entry.job_id,
-        "facts": audit.canonical(entry.facts),
-        "user_id": entry.subject.user_id,
-        "channel_id": entry.subject.channel_id,
-        "thread_ts": entry.subject.thread_ts,
-        "ts": entry.subject.ts,
-        "arguments_hash": entry.subject.arguments_hash,
-        "by_id": entry.by,
-    }
 
 
 def _line(row: sa.Row[Any]) -> dict[str, Any]:

@@ -22,20 +22,24 @@ power cut. All of them promise the same:
   and the pool's timeout (engine.py), so that those report first, by name. A SQLite file is on this machine and has its
   busy_timeout. Erasure is not bounded (`completes(bounded=False)`).
 - **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed meanwhile must
-  not count against other workers (liveness/workers.py), and their calls to Slack must not count as never made
+  not count against other workers (workers.py), and their calls to Slack must not count as never made
   (rate_ledger.py).
 
 The database is closed in steps (stores.py): `refuse_new`, then `ended` for a bounded time, `cancel_operations` for
 those still under way, and `dispose`. Nobody waits for a server that hangs.
+
+A transaction waits for its turn and for the disk, so what many callers ask for meanwhile may share the next one
+(`GroupCommit`).
 """
 
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from contextvars import Context
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -240,3 +244,61 @@ def completes(*, bounded: bool = True) -> Callable[[Operation[S, P, T]], Operati
         return operation
 
     return decorated
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_GROUP = 200
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Collects items while a transaction runs, and writes them together in the next.
+
+    `write`: writes at most MAX_GROUP items in one transaction, in the order in which they were added, and returns a
+    result for each.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+        self._write = write
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def add(self, item: Item) -> Result:
+        """Returns the item's result once it is written. Raises its transaction's exception.
+
+        The item is written even if the caller is canceled.
+        """
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, result))
+        if self._writing is None:
+            # In a context of its own: it writes for other jobs, too.
+            self._writing = asyncio.create_task(self._write_all(), context=Context())
+        return await result
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+                await self._write_group(group)
+        finally:
+            self._writing = None
+
+    async def _write_group(self, group: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._write([item for item, _ in group])
+        except asyncio.CancelledError:
+            # The database is being closed, so what waits wouldn't be written either.
+            for _, result in (*group, *self._waiting):
+                result.cancel()
+            self._waiting = []
+            raise
+        except Exception as error:
+            for _, result in group:
+                if not result.done():
+                    result.set_exception(error)
+            return
+        for (_, result), written in zip(group, results, strict=True):
+            # Its caller may have been canceled.
+            if not result.done():
+                result.set_result(written)

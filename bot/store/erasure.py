@@ -1,7 +1,7 @@
 """Erasure removes questions and answers for good; retention, below it, what is too old to keep.
 
 Rows of running jobs stay until their worker ends them, because only it may end the answer in Slack: they are asked to
-stop, and the job's end removes the row (queue/worker.py). Rows that refer to a job are removed with it by cascade.
+stop, and the job's end removes the row (worker_queue.py). Rows that refer to a job are removed with it by cascade.
 
 SQLite has one writer, so a transaction over all that is due for retention would hold up every answer. Ids are read
 without a lock; a batch of them is then removed in a transaction of its own, which looks at its rows once more. Batches
@@ -16,13 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, Kind
-from bot.core.caps import Period, Scope, day_of, first_day
+from bot.core.caps import Scope, day_of
 from bot.core.conversation import ThreadKey
 from bot.core.outbox import OutboxKind
 from bot.store import audit
 from bot.store.database import Database, completes
 from bot.store.engine import one_at_a_time
-from bot.store.liveness.workers import WorkerOperations
 from bot.store.rows import has_ended, in_thread, is_running, is_unposted
 from bot.store.schema import (
     CALL_HAS_CONTENT,
@@ -33,6 +32,7 @@ from bot.store.schema import (
     audit_entries,
     caps,
     channel_settings,
+    charges,
     checkpoints,
     feedback,
     jobs,
@@ -45,10 +45,10 @@ from bot.store.schema import (
     thread_lines,
     tool_calls,
     turns,
-    usage_totals,
 )
 from bot.store.threads import NOTICES_KEPT_S, PANE_CONTEXT_KEPT_S, drop_facts, threads_of
-from bot.store.usage import DAYS_KEPT
+from bot.store.usage import DIRECT_OF_ERASED
+from bot.store.workers import WorkerOperations
 
 
 class Erasure(WorkerOperations):
@@ -146,16 +146,18 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
 
     What a person decided about others' calls stays, without their name, and so does that somebody wrote in a thread.
     """
-    for column in (usage_totals.c.scope_id, notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id):
+    for column in (notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id):
         this = column == user_id if user_id else sa.true()
         await connection.execute(sa.delete(column.table).where(this))
     of_person = caps.c.scope == Scope.USER.value
     await connection.execute(sa.delete(caps).where(of_person, caps.c.scope_id == user_id if user_id else sa.true()))
     await _erase_settings_of_direct_messages(connection, user_id)
-    # A direct message's channel is as good as a name.
-    direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
-    await connection.execute(sa.delete(usage_totals).where(usage_totals.c.scope_id.in_(direct)))
     if user_id:
+        # A direct message's channel is as good as a name.
+        is_direct = charges.c.channel_id.startswith("D")
+        nameless = {"user_id": "", "channel_id": sa.case((is_direct, DIRECT_OF_ERASED), else_=charges.c.channel_id)}
+        await connection.execute(sa.update(charges).where(charges.c.user_id == user_id).values(nameless))
+        direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
         # As it begins the values of the JSON. No index: `forget` is seldom run.
         says = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
         await connection.execute(sa.update(jobs).where(says).values(transcripts={}))
@@ -166,6 +168,8 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
             sa.exists(direct.where(in_direct).correlate(notices)),
         )
         await connection.execute(sa.delete(notices).where(named))
+    else:
+        await connection.execute(sa.delete(charges))
     wants_canvas = outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
     this = outbox_entries.c.about == user_id if user_id else sa.true()
     await connection.execute(sa.delete(outbox_entries).where(wants_canvas, this))
@@ -225,7 +229,7 @@ class Rule:
 
 def rules(before: float, now: float) -> tuple[Rule, ...]:
     """Returns what retention removes: texts older than `before`, and each table's rows when their time is over."""
-    oldest_day = min(day_of(now) - DAYS_KEPT, first_day(Period.MONTH, now))
+    records_before = min(before, now - RECORDS_KEPT_S)
     is_old = jobs.c.created_at < before
     no_content = {"arguments": "", "result": "", "binding": ""}
     return (
@@ -238,11 +242,11 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
         Rule(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
         # Posts are counted by channel, and many a channel gets no other post.
         Rule(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
-        Rule(usage_totals, (usage_totals.c.day < oldest_day,)),
+        Rule(charges, (charges.c.day < day_of(records_before),)),
         Rule(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
         Rule(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
         # Rows that refer to a job go with it by cascade.
-        Rule(jobs, (jobs.c.created_at < min(before, now - RECORDS_KEPT_S), has_ended())),
+        Rule(jobs, (jobs.c.created_at < records_before, has_ended())),
     )
 
 

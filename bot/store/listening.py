@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
 from bot.store.database import reads, writes
-from bot.store.liveness.workers import WorkerOperations
 from bot.store.rows import CLOCKS_DIFFER_S, THREAD, has_come, insert_into, thread_of
 from bot.store.schema import jobs, listening
+from bot.store.workers import WorkerOperations
 
 GAP_S = 360.0
 """Slack delivers an event at once, again at once, after 1 minute and after 5, and then never: whoever is back sooner
@@ -118,7 +118,17 @@ class Listening(WorkerOperations):
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
         taken = free.values(held_by=self._worker.name, held_until=now + HOLD_S).returning(listening)
         found = (await connection.execute(taken)).one_or_none()
-        return None if found is None else _missed(found)
+        if found is None:
+            return None
+        progress = found.progress
+        return Missed(
+            found.team_id,
+            found.missed_from,
+            found.missed_until,
+            frozenset(progress.get("done", ())),
+            tuple(progress.get("ahead", ())),
+            Tally(**progress.get("tally", {})),
+        )
 
     @writes
     async def keep(self, connection: AsyncConnection, team_id: str) -> bool:
@@ -159,15 +169,3 @@ async def read_reports(connection: AsyncConnection) -> list[Report]:
     """Returns the last catch-up of each workspace that had one."""
     rows = await connection.scalars(sa.select(listening.c.report).where(listening.c.report.is_not(None)))
     return [Report(row["begins_at"], row["ends_at"], Tally(**row["tally"])) for row in rows if row]
-
-
-def _missed(row: sa.Row[Any]) -> Missed:
-    progress = row.progress
-    return Missed(
-        row.team_id,
-        row.missed_from,
-        row.missed_until,
-        frozenset(progress.get("done", ())),
-        tuple(progress.get("ahead", ())),
-        Tally(**progress.get("tally", {})),
-    )

@@ -24,7 +24,7 @@ from bot.core.outbox import (
     OutboxEntry,
     OutboxKind,
 )
-from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
+from bot.store import answers, outbox, steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import (
     has_come,
@@ -76,8 +76,8 @@ class OutboxEntries(Operations):
         removed = await connection.execute(sa.delete(outbox_entries).where(*_as_taken(entry)))
         if removed.rowcount == 0 or entry.kind not in EDITS_END:
             return
-        if entry.kind is OutboxKind.CLOSE_CHOICES or not await checkpoints.choices_of(connection, entry.job_id):
-            await checkpoints.drop(connection, jobs.c.id == entry.job_id, has_ended())
+        if entry.kind is OutboxKind.CLOSE_CHOICES or not await steps.choices_of(connection, entry.job_id):
+            await steps.drop_text(connection, jobs.c.id == entry.job_id, has_ended())
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
@@ -100,7 +100,7 @@ class OutboxEntries(Operations):
         if row is None:
             return None
         if entry.kind is OutboxKind.SHOW_VERSION:
-            shown = await recorded_answers.shown_version(connection, row)
+            shown = await answers.shown_version(connection, row)
             if shown and shown.end and entry.about == EDITED:
                 notice = " ".join(filter(None, (shown.end.notice, texts.QUESTION_EDITED)))
                 shown = replace(shown, end=replace(shown.end, notice=notice))
@@ -119,7 +119,7 @@ class OutboxEntries(Operations):
         ).one_or_none()
         if row is None:
             return None
-        [job] = await recorded_steps.with_steps(connection, [await _with_text(connection, row)])
+        [job] = await steps.with_steps(connection, [await _with_text(connection, row)])
         return job
 
     @writes
@@ -204,5 +204,5 @@ def _as_taken(entry: OutboxEntry) -> tuple[sa.ColumnElement[bool], ...]:
 async def _with_text(connection: AsyncConnection, row: sa.Row[Any]) -> Job:
     """Returns the job as the next attempt would get it, without the other questions: they are for its prompt only."""
     job = replace(job_of(row), attempts=row.attempts + 1)
-    [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_versions(connection, [job]))
+    [whole] = await steps.with_checkpoints(connection, await answers.with_versions(connection, [job]))
     return whole

@@ -3,7 +3,7 @@
 It also has what Slack's answers have taught any of them about the budgets. Each reservation brings that along.
 
 Every call to Slack is counted here before it leaves, so many are asked for at once: fifty questions make two hundred
-calls in a second. Those that are asked for while one transaction runs share the next one (group_commit.py).
+calls in a second. Those that are asked for while one transaction runs share the next one (`GroupCommit`).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
-from bot.store.database import Database, writes_unsynced
+from bot.store.database import Database, GroupCommit, writes_unsynced
 from bot.store.engine import one_at_a_time
-from bot.store.group_commit import GroupCommit
-from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_running
 from bot.store.schema import jobs, learned_budgets, slack_calls
+from bot.store.workers import WorkerLiveness, WorkerOperations
 
 WINDOW_S = 61.0
 """Slack's minute, and a second for the way to Slack and for differing clocks."""
@@ -77,8 +76,16 @@ class RateLedger(WorkerOperations):
             is_old = sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
             await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method.in_(old), is_old))
         with_live = any(request.with_live for request in requests)
-        live_ages_s = await _live_ages_s(connection, worker, now) if with_live else ()
-        learned = await _learned(connection, now, self._epoch_s)
+        live_ages_s: tuple[float, ...] = ()
+        if with_live:
+            live = sa.select(jobs.c.started_at).where(is_running(), jobs.c.worker != worker).order_by(jobs.c.id)
+            live_ages_s = tuple(max(0.0, now - started_at) for started_at in await connection.scalars(live))
+        # What a clock that was wrong recorded for the future would count as the newest for years.
+        credible = sa.select(learned_budgets).where(learned_budgets.c.learned_at <= now + CLOCKS_DIFFER_S)
+        learned = {
+            row.budget: Learned(row.calls, row.learned_at - self._epoch_s, row.held_until - self._epoch_s)
+            for row in await connection.execute(credible)
+        }
         return [
             Reservation(
                 is_granted,
@@ -146,17 +153,3 @@ async def _calls(connection: AsyncConnection, worker: str, counted: set[str], no
     for of_method in calls.values():
         of_method.times.sort()
     return calls
-
-
-async def _learned(connection: AsyncConnection, now: float, epoch_s: float) -> dict[str, Learned]:
-    # What a clock that was wrong recorded for the future would count as the newest for years.
-    credible = sa.select(learned_budgets).where(learned_budgets.c.learned_at <= now + CLOCKS_DIFFER_S)
-    return {
-        row.budget: Learned(row.calls, row.learned_at - epoch_s, row.held_until - epoch_s)
-        for row in await connection.execute(credible)
-    }
-
-
-async def _live_ages_s(connection: AsyncConnection, worker: str, now: float) -> tuple[float, ...]:
-    live = sa.select(jobs.c.started_at).where(is_running(), jobs.c.worker != worker)
-    return tuple(max(0.0, now - started_at) for started_at in await connection.scalars(live.order_by(jobs.c.id)))

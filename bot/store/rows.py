@@ -6,7 +6,7 @@ PostgreSQL couldn't use the partial indexes. Each condition also keeps the form 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.caps import ScopeIds
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage, Spent, Status
+from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage, Status
 from bot.errors import EndReason
-from bot.models.events import Citation, Usage
-from bot.models.prices import ModelPrices
+from bot.models.events import Citation
 from bot.models.prompt import Effort, of_record
 from bot.store.engine import on_postgresql
-from bot.store.schema import jobs, workers
+from bot.store.schema import jobs, turns, workers
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
@@ -126,19 +125,13 @@ _BELOW_EACH_VERSION = ("notice", "footer", "effort")
 """What of an end is shown again below an earlier version, beside what a turn has columns for."""
 
 
-def turn_values(job_id: int, end: End, text: str, now: float, prices: ModelPrices | None) -> dict[str, Any]:
-    """Returns a turn's row; `prices` may be None for an end without usage."""
-    usage, model = end.usage, end.model
+def turn_values(job_id: int, end: End, text: str, now: float) -> dict[str, Any]:
+    """Returns a turn's row, without its charge."""
     return {
         "job_id": job_id,
         "answer": text,
-        "model": model,
+        "model": end.model,
         "end_reason": end.reason.value,
-        "input_tokens": usage and usage.input_tokens,
-        "output_tokens": usage and usage.output_tokens,
-        "cached_input_tokens": usage and usage.cached_input_tokens,
-        "web_searches": usage and usage.web_searches,
-        "cost_usd": prices.cost_usd(model, usage, now) if prices and model and usage else None,
         "first_token_s": end.first_token_s,
         "prompt_version": end.prompt_version,
         "sources": source_values(end.sources),
@@ -174,12 +167,6 @@ def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:
 def sources_of(values: Sequence[Sequence[str]] | None) -> tuple[Citation, ...]:
     """Returns stored sources."""
     return tuple(Citation(*value) for value in values or ())
-
-
-def interrupted_values(job_id: int, spent: Spent, now: float, prices: ModelPrices | None) -> dict[str, Any]:
-    """Returns the turn of an interrupted attempt, which has usage but no answer."""
-    usage = Usage(spent.input_tokens, spent.output_tokens)
-    return turn_values(job_id, End(EndReason.INTERRUPTED, model=spent.model, usage=usage), "", now, prices)
 
 
 UNPOSTED = sa.literal_column(f"'{Status.UNPOSTED.value}'", sa.Text)
@@ -242,6 +229,11 @@ def is_ahead() -> sa.ColumnElement[bool]:
     return sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
 
 
+def is_midway() -> sa.ColumnElement[bool]:
+    """Whether the answer went on after a turn (EndReason.is_midway)."""
+    return turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
+
+
 def is_denied() -> sa.ColumnElement[bool]:
     """Whether the job ended because its asker has no access."""
     return jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
@@ -289,3 +281,26 @@ def thread_values(thread: ThreadKey) -> dict[str, str]:
 def has_jobs() -> sa.ColumnElement[bool]:
     """Whether a row of `workers` is of a worker that holds jobs: then others have to watch it."""
     return sa.exists().where(jobs.c.worker == workers.c.worker, is_running())
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job as a worker claimed it, and the fence around all that the worker writes about it."""
+
+    job: Job
+    worker: str
+
+    @property
+    def is_ours(self) -> tuple[sa.ColumnElement[bool], ...]:
+        """Whether a row is the job's, and no other attempt has it."""
+        return (
+            jobs.c.id == self.job.id,
+            jobs.c.attempts == self.job.attempts,
+            jobs.c.worker == self.worker,
+            is_running(),
+        )
+
+    @property
+    def fenced(self) -> sa.Update:
+        """An update of the job that has no effect once the job has ended or another attempt has it."""
+        return sa.update(jobs).where(*self.is_ours)

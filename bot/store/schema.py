@@ -109,9 +109,6 @@ jobs = sa.Table(
     sa.Column("mention_ts", sa.Text),
     # The message that mentioned the asker because a call waits; deleted once the call is decided.
     sa.Column("ask_ts", sa.Text),
-    # Reserved for the running attempt; counts only while the job is running.
-    sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     sa.UniqueConstraint("team_id", "asked_as"),
     # Ids are never reused, not even after a job's removal: late writes must find nothing.
@@ -160,7 +157,8 @@ sa.Index("ix_jobs_unposted", jobs.c.created_at, **_only("unposted"))
 # For approvals whose time is over.
 sa.Index("ix_jobs_awaiting_approval", jobs.c.waits_until, **_only("awaiting_approval"))
 
-# One for each attempt that used something or ended its job, and one for each of its steps that asked for tools.
+# One for each attempt that used something or ended its job, and one for each of its steps that asked for tools. What
+# they cost is in the ledger.
 turns = sa.Table(
     "turns",
     metadata,
@@ -170,12 +168,8 @@ turns = sa.Table(
     sa.Column("model", sa.Text),
     # An EndReason.
     sa.Column("end_reason", sa.Text, nullable=False),
-    sa.Column("input_tokens", sa.Integer),
-    sa.Column("output_tokens", sa.Integer),
-    sa.Column("cached_input_tokens", sa.Integer),
-    sa.Column("web_searches", sa.Integer),
-    # At the prices of that day; NULL where the model has none.
-    sa.Column("cost_usd", sa.Double),
+    # What was charged for it; NULL: nothing. No foreign key: the ledger outlives its jobs.
+    sa.Column("charge_id", RowId),
     sa.Column("first_token_s", sa.Double),
     sa.Column("prompt_version", sa.Text),
     # The web pages that the answer cites, as (URL, title); NULL: none.
@@ -189,13 +183,13 @@ turns = sa.Table(
 )
 
 sa.Index("ix_turns_job_id", turns.c.job_id)
-# For App Home's sums, whose cost must not grow with the months before.
+# For `typist usage`.
 sa.Index("ix_turns_created_at", turns.c.created_at)
 TURN_HAS_CONTENT = "answer <> ''"
 sa.Index("ix_turns_content", turns.c.created_at, **_where(TURN_HAS_CONTENT))
 
 # The text of growing answers, appended as it comes and dropped when the job ends, or once none of the choices that it
-# offers stands (bot/store/checkpoints.py).
+# offers stands (bot/store/steps.py).
 checkpoints = sa.Table(
     "checkpoints",
     metadata,
@@ -214,7 +208,7 @@ checkpoints = sa.Table(
 
 sa.Index("ix_checkpoints_job_id", checkpoints.c.job_id)
 
-# The steps of a live job's model that asked for tools, with what must be sent back (bot/store/recorded_calls.py).
+# The steps of a live job's model that asked for tools, with what must be sent back (bot/store/calls.py).
 steps = sa.Table(
     "steps",
     metadata,
@@ -283,10 +277,8 @@ workers = sa.Table(
     sa.Column("worker", sa.Text, primary_key=True),
     # Counts heartbeats: the other workers watch it change.
     sa.Column("beat", sa.BigInteger, nullable=False),
-    # Whether the worker holds a lock that its death releases (bot/store/liveness/workers.py).
+    # Whether the worker holds a lock that its death releases (bot/store/workers.py).
     sa.Column("has_lock", sa.Boolean, nullable=False),
-    # {job id: [attempt, *Spent]}: one row a second instead of one per live job.
-    sa.Column("usage_so_far", sa.JSON, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
 )
 
@@ -387,7 +379,7 @@ outbox_entries = sa.Table(
 
 sa.Index("ix_outbox_entries_due_at", outbox_entries.c.due_at)
 
-# The canvases that versions of answers were written into (bot/store/beside_answers.py).
+# The canvases that versions of answers were written into (bot/store/answers.py).
 canvases = sa.Table(
     "canvases",
     metadata,
@@ -398,27 +390,54 @@ canvases = sa.Table(
     sa.Column("message_ts", sa.Text),
 )
 
-# Sums over turns, so that a cap is checked by reading a month's days instead of its answers.
-usage_totals = sa.Table(
-    "usage_totals",
+# The usage ledger (bot/store/usage.py): what was charged, and a row for each attempt under way.
+charges = sa.Table(
+    "charges",
     metadata,
-    sa.Column("team_id", sa.Text, primary_key=True),
-    sa.Column("scope", sa.Text, primary_key=True),
-    sa.Column("scope_id", sa.Text, primary_key=True),
-    # Days of UTC since 1970.
-    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("tokens", sa.BigInteger, nullable=False),
-    sa.Column("cost_usd", sa.Double, nullable=False),
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("team_id", sa.Text, nullable=False),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    # '' once the person is erased.
+    sa.Column("user_id", sa.Text, nullable=False),
+    # No foreign key: sums stay when the job goes.
+    sa.Column("job_id", RowId, nullable=False),
+    # When it was charged, in days of UTC since 1970; NULL while the attempt is under way: then the row is open.
+    sa.Column("day", sa.Integer),
+    sa.Column("model", sa.Text),
+    # Of an open row: estimates of what the step under way has used so far.
+    sa.Column("input_tokens", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("output_tokens", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("cached_input_tokens", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("web_searches", sa.Integer, nullable=False, server_default="0"),
+    # At the prices of that day; NULL where the model has none.
+    sa.Column("cost_usd", sa.Double),
+    # The attempt that opened the row, its step under way, and the most that it may use.
+    sa.Column("worker", sa.Text),
+    sa.Column("attempt", sa.Integer),
+    sa.Column("step_no", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
+    # A turn names its charge for as long as both exist.
+    sqlite_autoincrement=True,
 )
 
-sa.Index("ix_usage_totals_day", usage_totals.c.day)
+# Caps and App Home add up rows by these alone, so no row is read for a sum.
+_is_closed = _where("day IS NOT NULL")
+_charged = (charges.c.day, charges.c.input_tokens, charges.c.output_tokens, charges.c.cost_usd)
+sa.Index("ix_charges_workspace", charges.c.team_id, *_charged, **_is_closed)
+sa.Index("ix_charges_user", charges.c.team_id, charges.c.user_id, *_charged, **_is_closed)
+sa.Index("ix_charges_channel", charges.c.team_id, charges.c.channel_id, *_charged, **_is_closed)
+# For retention.
+sa.Index("ix_charges_day", charges.c.day, **_is_closed)
+# A job has one attempt under way.
+sa.Index("ix_charges_open", charges.c.job_id, unique=True, **_where("day IS NULL"))
 
 # Caps that Typist admins have set for the workspace, a channel or a person, in place of those in BOT_CAPS.
 caps = sa.Table(
     "caps",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    # As in usage_totals.
+    # A Scope, and the ID of the person, channel or workspace.
     sa.Column("scope", sa.Text, primary_key=True),
     sa.Column("scope_id", sa.Text, primary_key=True),
     # A Period.
@@ -473,7 +492,7 @@ channel_settings = sa.Table(
     sa.Column("reaction", sa.Text, nullable=False, server_default=""),
 )
 
-# The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/approvals.py).
+# The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/calls.py).
 tool_pins = sa.Table(
     "tool_pins",
     metadata,

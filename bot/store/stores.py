@@ -9,25 +9,21 @@ from bot.clock import Clock
 from bot.core.caps import Cap
 from bot.errors import StoreError
 from bot.models.prices import ModelPrices
-from bot.store.approvals import Approvals, ToolPins
+from bot.store.answers import AnswerCanvases, RecordedAnswers, Transcripts
 from bot.store.audit import Audit
-from bot.store.beside_answers import AnswerCanvases, Transcripts
+from bot.store.calls import Approvals, RecordedCalls, ToolPins
 from bot.store.database import Database
 from bot.store.engine import answered_within, create_engine, database_errors, time_of
 from bot.store.erasure import Erasure
 from bot.store.listening import Listening
-from bot.store.liveness.workers import ProcessMessages, WorkerLiveness
 from bot.store.migrate import migrate
 from bot.store.outbox_entries import OutboxEntries
-from bot.store.queue.producers import QuestionQueue
-from bot.store.queue.unposted import UnpostedQuestions
-from bot.store.queue.worker import WorkerQueue
+from bot.store.queue import QuestionQueue, UnpostedQuestions
 from bot.store.rate_ledger import RateLedger
-from bot.store.recorded_answers import RecordedAnswers
-from bot.store.recorded_calls import RecordedCalls
 from bot.store.threads import ChannelSettingsStore, Notices, PaneContexts, ThreadParticipants
-from bot.store.usage import CapStore
-from bot.store.usage_ledger import UsageLedger
+from bot.store.usage import CapStore, Meter, UsageLedger
+from bot.store.worker_queue import WorkerQueue
+from bot.store.workers import ProcessMessages, WorkerLiveness
 
 NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8
@@ -62,11 +58,12 @@ class Stores:
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.question_queue = QuestionQueue(database, self._worker, max_per_user)
-        self.worker_queue = WorkerQueue(database, self._worker, max_per_user, prices, caps)
+        meter = Meter(prices, caps)
+        self.worker_queue = WorkerQueue(database, self._worker, meter, max_per_user)
         self.recorded_answers = RecordedAnswers(database)
         self.unposted_questions = UnpostedQuestions(database)
-        self.recorded_calls = RecordedCalls(database, self._worker, prices, caps)
-        self.transcripts = Transcripts(database, self._worker, prices, caps)
+        self.recorded_calls = RecordedCalls(database, self._worker, meter)
+        self.transcripts = Transcripts(database, self._worker, meter)
         self.approvals = Approvals(database, self._worker)
         self.answer_canvases = AnswerCanvases(database)
         self.process_messages = ProcessMessages(database, self._worker)

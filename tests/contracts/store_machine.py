@@ -19,8 +19,18 @@ from bot.core.steps import kept_text
 from bot.errors import EndReason
 from bot.reply.answer import Answer
 from bot.store import Stores
-from bot.store.liveness.failure_detector import SILENCE_S
-from bot.store.schema import checkpoints, group_threads, jobs, metadata, outbox_entries, quiet_threads, thread_lines
+from bot.store.schema import (
+    charges,
+    checkpoints,
+    group_threads,
+    jobs,
+    metadata,
+    outbox_entries,
+    quiet_threads,
+    thread_lines,
+)
+from bot.store.usage import IS_OPEN
+from bot.store.workers import SILENCE_S
 from tests.clocks import ManualClock
 from tests.contracts.store_model import StoreModel
 from tests.contracts.stores import CALL, STEPPED, asking_step, texts_of
@@ -584,27 +594,33 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def invariants_hold(self) -> None:
         """Checks that no deleted text remains, no entry is without its job, and no thread has two answers at once."""
-        status, texts, due, growing, facts = self.runner.run(self._records())
+        status, texts, due, growing, metered, facts = self.runner.run(self._records())
         assert status == {key: job.status for key, job in self.model.jobs.items()}
         assert texts == {key: job.question.text for key, job in self.model.jobs.items()}
         assert due == {key: (entry.due_at, entry.tries) for key, entry in self.model.entries.items()}
         assert growing == {key for key, job in self.model.jobs.items() if job.pieces}
         lines = sum(map(len, self.model.lines.values()))
         assert facts == (len(self.model.shared), lines, len(self.model.switched))
-        doing = [job.question.thread for job in self.model.jobs.values() if job.status is Status.RUNNING]
+        running = {key: job for key, job in self.model.jobs.items() if job.status is Status.RUNNING}
+        # Whoever erases everything erases the ledger, too.
+        assert metered <= set(running) <= metered | {key for key, job in running.items() if job.erase_requested}
+        doing = [job.question.thread for job in running.values()]
         assert len(doing) == len(set(doing))
 
-    async def _records(self) -> tuple[dict[int, str], dict[int, str], Mapping[Any, Any], set[int], tuple[int, ...]]:
-        """Returns what is on record: jobs' states and texts, entries, jobs with texts, and facts of threads."""
+    async def _records(
+        self,
+    ) -> tuple[dict[int, str], dict[int, str], Mapping[Any, Any], set[int], set[int], tuple[int, ...]]:
+        """Returns what is on record: jobs' states and texts, entries, jobs with texts, with open charges, and facts."""
         async with self.listener.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
             due = (await connection.execute(sa.select(outbox_entries))).all()
             growing = set((await connection.scalars(sa.select(checkpoints.c.job_id))).all())
+            metered = set((await connection.scalars(sa.select(charges.c.job_id).where(IS_OPEN))).all())
             counts = (sa.select(sa.func.count()).select_from(table).scalar_subquery() for table in FACTS)
             facts = (await connection.execute(sa.select(*counts))).one()
         listed = {(entry.job_id, entry.kind): (entry.due_at, entry.tries) for entry in due}
         status, texts = ({row.id: getattr(row, name) for row in rows} for name in ("status", "text"))
-        return status, texts, listed, growing, tuple(facts)
+        return status, texts, listed, growing, metered, tuple(facts)
 
     def _one(self, number: int) -> int | None:
         known = sorted(self.model.jobs)

@@ -12,10 +12,10 @@ from bot.core.job import End, Enqueued, Job
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.models.events import Usage
-from bot.store import Stores
-from bot.store.liveness.failure_detector import Observation
-from bot.store.queue import claim
+from bot.store import Stores, claim
 from bot.store.schema import workers
+from bot.store.usage import Meter
+from bot.store.workers import Observation
 from tests.core.conversations import recorded_pages
 
 Workers = Callable[[str], Awaitable[Stores]]
@@ -24,6 +24,7 @@ THREAD = ThreadKey("T1", "C1", "1700000000.000000")
 OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")
 DIRECT = ThreadKey("T1", "D1", None)
 DONE = End(EndReason.WHOLE, model="scripted/echo", usage=Usage(10, 20, 5))
+METER = Meter(None, ())
 YES = "**Yes.**"
 
 STEPPED = End(EndReason.STEPPED, model="scripted/echo", usage=Usage(10, 5))
@@ -100,7 +101,7 @@ async def taken_over(store: Stores, limit: int) -> list[Job]:
     """Has worker w2 take over jobs of w1, as after w1's death."""
     async with store.database.engine.begin() as connection:
         beat = await connection.scalar(sa.select(workers.c.beat).where(workers.c.worker == "w1"))
-        return await claim.take_over(connection, "w2", {"w1": Observation(beat)}, limit, 0.0, None)
+        return await claim.take_over(connection, "w2", {"w1": Observation(beat)}, limit, 0.0, METER)
 
 
 async def claimed_within(store: Stores, limit_s: float) -> Job:

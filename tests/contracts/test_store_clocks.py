@@ -10,7 +10,7 @@ from bot.core.job import End, QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from bot.store.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import STEPPED, asked, asking_step, enqueued, one

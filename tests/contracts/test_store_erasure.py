@@ -25,6 +25,7 @@ from bot.models.events import Citation
 from bot.store import Stores
 from bot.store.erasure import RECORDS_KEPT_S, SLACK_RETRIES_S, rules
 from bot.store.schema import OF_THREADS, SafeText, checkpoints, feedback, jobs, metadata, seen_events, turns
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, ManualClock
 from tests.contracts.stores import (
     CALL,
@@ -89,7 +90,7 @@ async def test_texts_expire_and_usage_stays(timed: Stores, clock: ManualClock) -
     assert await timed.erasure.expire(clock.now_s - 5 * DAY_S) == 0
     async with timed.database.begin_read() as connection:
         asked_about = (await connection.execute(sa.select(jobs.c.text, jobs.c.files).order_by(jobs.c.id))).all()
-        recorded = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
+        recorded = (await connection.execute(CHARGED_TURNS)).all()
     assert [tuple(row) for row in asked_about] == [("", []), ("Why?", [])]
     assert [(turn.answer, turn.output_tokens) for turn in recorded] == [("", 20), (YES, 20)]
     assert [turn.sources for turn in recorded] == [None, [["https://a.example", "A"]]]
@@ -214,7 +215,7 @@ NAMES_A_PERSON = {
     "jobs.user_id",
     "tool_calls.decided_by",
     "allowed_tools.allowed_by",
-    "usage_totals.scope_id",
+    "charges.user_id",
     "caps.scope_id",
     "notices.user_id",
     "feedback.user_id",
@@ -230,8 +231,15 @@ CODES = {
     "channel_settings.reaction",
     *("turns.model", "turns.end_reason", "turns.prompt_version", "steps.model", "feedback.model"),
     *("feedback.prompt_version", "tool_calls.call_id", "tool_calls.tool", "tool_calls.definition_hash"),
-    *("tool_calls.state", "tool_calls.decision", "workers.worker", "workers.usage_so_far", "slack_calls.method"),
-    *("slack_calls.worker", "outbox_entries.kind", "notices.notice", "seen_events.event_id", "usage_totals.scope"),
+    *(
+        "tool_calls.state",
+        "tool_calls.decision",
+        "workers.worker",
+        "charges.model",
+        "charges.worker",
+        "slack_calls.method",
+    ),
+    *("slack_calls.worker", "outbox_entries.kind", "notices.notice", "seen_events.event_id"),
     *(
         "group_threads.since_ts",
         "thread_lines.ts",
@@ -306,7 +314,7 @@ FIXED: Mapping[str, Any] = {
         "ts": f"1.{number:06d}",
         "answered_with": None,
     },
-    "usage_totals": lambda owner, number: {"scope": "user", "day": number},
+    "charges": lambda owner, number: {"day": 20_000},
     "caps": lambda owner, number: {"scope": "user"},
     "tool_calls": lambda owner, number: {"index": 0},
     # PostgreSQL counts only the ids that it chooses itself.

@@ -20,8 +20,8 @@ from bot.errors import StoreError
 from bot.models.prices import ModelPrices
 from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S
-from bot.store.liveness.failure_detector import SILENCE_S
 from bot.store.schema import jobs, seen_events, workers
+from bot.store.workers import SILENCE_S
 from tests.clocks import WITHIN_S, ManualClock
 from tests.contracts.databases import PostgresqlServer, Process, cut_all_connections
 from tests.contracts.stores import DONE, YES, answered, apart, asked, count, enqueued, one, texts_of
@@ -101,7 +101,7 @@ async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: Pos
 def short_time_limits(*stores: Stores) -> Iterator[None]:
     """Makes stores give up soon during the block."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("bot.store.liveness.pg_notify.ANSWER_WITHIN_S", 0.5)
+        monkeypatch.setattr("bot.store.pg_notify.ANSWER_WITHIN_S", 0.5)
         for store in stores:
             monkeypatch.setattr(store.database, "_bound_s", 0.5)
         yield
@@ -111,7 +111,7 @@ def short_time_limits(*stores: Stores) -> Iterator[None]:
 async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
     own_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.liveness.pg_notify.CHECK_S", 0.5)
+    monkeypatch.setattr("bot.store.pg_notify.CHECK_S", 0.5)
     store = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
     await enqueued(store, apart(1))

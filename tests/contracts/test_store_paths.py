@@ -2,12 +2,51 @@
 
 import pytest
 
-from bot.store.queue.claim import RESTART_PAUSE_S, RESTARTS_AT_ONCE
+from bot.store.claim import RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from tests.contracts.store_paths import paths_in, play
 
 RESTARTS = "claim, edit 1, finish 1 -> no, " * (RESTARTS_AT_ONCE + 1)
 """So many that the next one has to wait."""
 
+QUEUE = """
+event and message are taken once
+    ask 1 -> ready, ask 1 -> known, ask 1 again -> known, claim -> 1, claim -> none
+same message in another channel or workspace is another one
+    ask 1 -> ready, ask d1 -> ready, ask t1 -> ready
+question is queued behind those before it in its thread
+    ask 1 -> ready, ask 3 -> queued, ask d1 -> ready, claim -> 1+3 & d1, ask 5 -> queued, finish 3, claim -> 5,
+    finish 5, ask 7 -> ready
+question is queued behind a later one that was begun
+    ask 3, claim, release 3, ask 1 -> queued
+question waits a while for its placeholder
+    ask 1 full posting -> queued, claim -> none, w2 claim -> none, pass_s 9, claim -> none, pass_s 2, claim -> 1
+later question does not overtake one without a placeholder
+    ask 1 full posting, ask 3 shown -> queued, claim -> none, announce 1, claim -> 1+3
+questions of a thread are claimed together in the order of writing
+    ask 5, ask 1, ask 3, claim -> 1+3+5, claim -> none
+main conversation of a direct message is one thread
+    ask d1, ask d3, claim -> d1+d3, claim -> none
+batch has one asker
+    ask 1, ask 3, ask 4, ask 6, ask 7, claim -> 1+3, finish 3, claim -> 4+6, finish 6, claim -> 7
+questions of one asker around another's are no batch
+    ask 2, ask 3, ask 4, claim -> 2, finish 2, claim -> 3, finish 3, claim -> 4
+questions behind a running one stay while those of another thread are answered together
+    ask 1, claim -> 1, ask 3, ask d2, ask d4, claim -> d2+d4, finish 1, claim -> 3
+claim takes the oldest
+    ask 1, ask d2, ask t1, claim 2 -> 1 & d2, claim 0 -> none, claim 2 -> t1
+released job is claimed first and alone
+    ask 3, claim, pages 3, release 3, ask 5, ask 1, w2 claim -> 3
+job ends once and its thread goes on
+    ask 1, claim, ask 3, finish 1 stopped -> yes, finish 1 -> no, claim -> 3
+attempt that released its job can no longer change it
+    ask 1, claim, release 1 -> yes, release 1 -> no, finish 1 -> no, w2 claim -> 1, beat 1 late -> lost,
+    finish 1 late -> no, beat 1 -> ours, finish 1 -> yes, beat 1 -> lost
+stop reaches the worker and survives a hand-over
+    ask 1, ask d2, claim -> 1 & d2, w2 stop 1 -> yes, beat d2 -> ours, beat 1 -> stop, release 1, w2 claim -> 1,
+    beat 1 -> stop
+stopped question ends in the queue and its thread goes on
+    ask 1, ask 3, stop 1 -> yes, claim -> 3, finish 3, stop 3 -> no
+"""
 EDITS = f"""
 queued question is answered in its newest text and late edits are ignored
     ask 1, edit 1 -> yes, edit 1 late -> yes, claim -> 1
@@ -387,7 +426,7 @@ erased answer under way ends in the audit
     ask 1, claim, erase U2, finish 1, audit -> question erasure-person answer-whole
 """
 
-PATHS = paths_in(EDITS + DELETIONS + BATCHES + ENTRIES + TEXTS + CALLS + PEOPLE_IN_THREADS + AUDIT)
+PATHS = paths_in(QUEUE + EDITS + DELETIONS + BATCHES + ENTRIES + TEXTS + CALLS + PEOPLE_IN_THREADS + AUDIT)
 
 
 ON_A_SERVER = pytest.param("postgresql", marks=pytest.mark.long)

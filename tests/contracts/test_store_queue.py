@@ -1,8 +1,9 @@
-"""QuestionQueue, JobRequests, WaitingJobs, ThreadQueue: questions become jobs, are queued, stopped and regenerated."""
+"""The queue: questions become jobs, are queued, posted by the bot, stopped and regenerated."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -10,24 +11,30 @@ import sqlalchemy as sa
 from bot.clock import SystemClock
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import POSTING, End, Enqueued, FollowUp, Job, Pulse, Spent
-from bot.core.outbox import OutboxKind
+from bot.core.job import TRANSITIONS, End, Enqueued, Event, FollowUp, Job, Piece, Pulse, QuotedMessage, Spent, State
+from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.store import Stores
-from bot.store.queue.claim import PLACEHOLDER_HOLD_S
-from bot.store.schema import jobs
+from bot.store.claim import PLACEHOLDER_HOLD_S
+from bot.store.erasure import UNPOSTED_KEPT_S
+from bot.store.schema import checkpoints, jobs, outbox_entries, steps
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, LateClock, ManualClock
+from tests.contracts.store_machine import states
 from tests.contracts.stores import (
     DIRECT,
     DONE,
     OTHER_THREAD,
-    THREAD,
+    STEPPED,
     YES,
     Workers,
     answered,
     apart,
     asked,
+    asking_step,
+    count,
+    delete_question,
     enqueued,
     one,
     outbox_kinds,
@@ -59,26 +66,10 @@ class TestEnqueue:
         assert len(await store.worker_queue.claim(1)) == 1
         assert await store.question_queue.count_queued() == 2
 
-    async def test_event_is_taken_once(self, store: Stores) -> None:
-        assert await store.question_queue.enqueue("Ev1", asked(1))
-        assert await store.question_queue.enqueue("Ev1", asked(1)) is None
-        assert len(await store.worker_queue.claim(10)) == 1
-
-    async def test_message_of_two_events_is_taken_once(self, store: Stores) -> None:
-        assert await store.question_queue.enqueue("Ev1", asked(1))
-        assert await store.question_queue.enqueue("Ev2", asked(1)) is None
-        assert len(await store.worker_queue.claim(10)) == 1
-
     async def test_event_of_a_known_message_is_recorded_as_seen(self, store: Stores) -> None:
         await store.question_queue.enqueue("Ev1", asked(1))
         await store.question_queue.enqueue("Ev2", asked(1))
         assert await store.question_queue.enqueue("Ev2", asked(2)) is None
-
-    async def test_same_ts_in_another_channel_or_team_is_another_message(self, store: Stores) -> None:
-        places = [ThreadKey("T1", "C1", None), ThreadKey("T1", "C2", None), ThreadKey("T2", "C1", None)]
-        for place in places:
-            assert await store.question_queue.enqueue(f"Ev {place}", asked(1, place))
-        assert [job.question.thread for job in await store.worker_queue.claim(10)] == places
 
     async def test_exactly_one_of_two_simultaneous_twin_events_is_taken(self, worker: Workers) -> None:
         stores = [await worker("w1"), await worker("w2")]
@@ -88,33 +79,6 @@ class TestEnqueue:
                 stores[number % 2].question_queue.enqueue(f"EvB{number}", asked(number)),
             )
             assert sum(twin is not None for twin in twins) == 1
-
-    @pytest.mark.parametrize(
-        ("before", "waits"),
-        [
-            ("nothing", False),
-            ("one to do", True),
-            ("one being done", True),
-            ("one done", False),
-            ("one after it that was begun", True),
-            ("one in another thread", False),
-        ],
-    )
-    async def test_enqueue_reports_whether_another_job_comes_first(
-        self, store: Stores, before: str, waits: bool
-    ) -> None:
-        if before != "nothing":
-            number = 3 if "after" in before else 1
-            await enqueued(store, asked(number, OTHER_THREAD if "another" in before else THREAD))
-        if "begun" in before:
-            await store.worker_queue.release((await store.worker_queue.claim(1))[0])
-        if before in ("one being done", "one done"):
-            [job] = await store.worker_queue.claim(1)
-            if before == "one done":
-                assert await store.worker_queue.finish(job, DONE, YES)
-        taken = await store.question_queue.enqueue("Ev2", asked(2))
-        assert taken is not None
-        assert taken.needs_placeholder is waits
 
     async def test_files_are_kept_as_slack_described_them(self, store: Stores) -> None:
         file = File("F1", "a\0b \ud83d ☃.png", "image/png", "png", "hosted", "visible", "https://files.slack.com/F1")
@@ -127,6 +91,12 @@ class TestEnqueue:
         await enqueued(store, asked(1, text="a\0b \ud83d c \ud83d\ude00"))
         [job] = await store.worker_queue.claim(1)
         assert job.question.text == "a\ufffdb \ufffd c 😀"
+
+    async def test_question_that_arrives_after_its_deletion_is_not_asked(self, store: Stores) -> None:
+        assert not await delete_question(store, 1)
+        assert not await delete_question(store, 1), "Slack delivers a deletion twice"
+        assert await store.question_queue.enqueue("Ev1", asked(1)) is None
+        assert await store.question_queue.enqueue("Ev2", replace(asked(1), ts="1.5")), "another message"
 
 
 class TestManyAtOnce:
@@ -219,29 +189,6 @@ class TestBots:
 
 
 class TestSign:
-    async def test_queued_question_is_not_claimed_until_its_placeholder_is_recorded(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        assert taken
-        assert taken.needs_placeholder
-        assert await store.worker_queue.claim(1) == []
-        assert await other.worker_queue.claim(1) == []
-        await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
-        assert await other.worker_queue.claim(1) == [
-            Job(taken.job_id, asked(1), attempts=1, messages=recorded_pages("5.1"))
-        ]
-
-    async def test_unrecorded_placeholder_delays_its_question_only_for_a_while(self, database_url: str) -> None:
-        clock = LateClock()
-        store = await Stores.open(database_url, "w1", clock)
-        await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        clock.ahead_s = PLACEHOLDER_HOLD_S - 1
-        assert await store.worker_queue.claim(1) == []
-        clock.ahead_s = PLACEHOLDER_HOLD_S + 1
-        job = await one(store)
-        assert job.messages == (POSTING,), "the placeholder may have been posted"
-        await store.close()
-
     async def test_placeholder_may_be_posted_once_all_earlier_ones_of_its_thread_are_recorded(
         self, store: Stores
     ) -> None:
@@ -256,42 +203,6 @@ class TestSign:
         await store.worker_queue.record_placeholder(unclaimed(first), recorded_pages("5.1"))
         assert await store.question_queue.may_post_placeholder(asked(2))
         assert not await store.question_queue.may_post_placeholder(asked(3))
-
-    async def test_later_question_does_not_overtake_one_without_placeholder(self, store: Stores) -> None:
-        await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        later = await store.question_queue.enqueue("Ev2", asked(2))
-        assert later
-        assert later.needs_placeholder
-        await store.worker_queue.record_placeholder(unclaimed(later), recorded_pages("5.2"))
-        assert await store.worker_queue.claim(2) == []
-
-
-class TestStop:
-    async def test_stop_reaches_the_owner_with_its_heartbeat(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        ids = [await enqueued(store, apart(number)) for number in range(3)]
-        claimed = dict.fromkeys(await store.worker_queue.claim(3), Spent())
-        assert await other.question_queue.request_stop(ids[1]) is True
-        assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset(ids), frozenset(ids[1:2]))
-
-    async def test_stopped_queued_job_ends_at_once_and_its_thread_continues(self, store: Stores) -> None:
-        first, second = [await enqueued(store, asked(number)) for number in (1, 2)]
-        assert await store.question_queue.request_stop(first) is True
-        assert (await one(store)).id == second
-
-    async def test_ended_job_can_not_be_stopped(self, store: Stores) -> None:
-        job_id = await enqueued(store, asked(1))
-        await store.worker_queue.finish(await one(store), DONE, YES)
-        assert await store.question_queue.request_stop(job_id) is False
-        assert await store.question_queue.request_stop(12345) is False
-
-    async def test_stop_survives_a_hand_over(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        job_id = await enqueued(store, asked(1))
-        job = await one(store)
-        await other.question_queue.request_stop(job_id)
-        await store.worker_queue.release(job)
-        assert (await other.worker_queue.heartbeat({await one(other): Spent()})).to_stop == {job_id}
 
 
 class TestRegenerate:
@@ -367,20 +278,6 @@ class TestRegenerate:
         assert await store.question_queue.regenerate(taken.job_id)
         assert (await one(store)).page_ts == (() if cleared else ("5.1",))
 
-    async def test_unrecorded_placeholder_is_looked_for_when_its_question_is_regenerated(
-        self,
-        database_url: str,
-    ) -> None:
-        clock = LateClock()
-        store = await Stores.open(database_url, "w1", clock)
-        taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        assert taken
-        await store.question_queue.request_stop(taken.job_id)
-        assert await store.question_queue.regenerate(taken.job_id)
-        clock.ahead_s = 11
-        assert (await one(store)).messages == (POSTING,)
-        await store.close()
-
     async def test_regenerated_job_has_a_placeholder_only_if_it_waits_now(self, database_url: str) -> None:
         clock = LateClock()
         store = await Stores.open(database_url, "w1", clock)
@@ -420,3 +317,280 @@ class TestRegenerate:
         assert await store.question_queue.regenerate(job.id)
         again = await one(store)
         assert await store.worker_queue.heartbeat({again: Spent()}) == Pulse(frozenset({job.id}))
+
+
+FILE = File("F1", "a.txt")
+
+
+async def test_message_that_is_no_question_can_be_neither_edited_nor_deleted_nor_regenerated(store: Stores) -> None:
+    assert not await store.question_queue.edit(EDITED, "2.0")
+    assert not await delete_question(store, 1)
+    assert not await store.question_queue.regenerate(12345)
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "ended", "is_question"),
+    [("Why?", (), True, True), ("", (FILE,), True, True), ("", (), False, True), ("", (), True, False)],
+    ids=["words", "a file", "empty and queued", "empty and ended"],
+)
+async def test_message_with_words_or_files_is_a_question_and_an_empty_one_only_until_it_ends(
+    store: Stores, text: str, files: tuple[File, ...], ended: bool, is_question: bool
+) -> None:
+    await enqueued(store, replace(asked(1), text=text, files=files))
+    if ended:
+        assert await store.worker_queue.finish(await one(store), DONE, YES)
+    assert await store.question_queue.edit(EDITED, "2.0") is is_question
+    assert await delete_question(store, 1) is is_question
+    assert not await store.question_queue.edit(EDITED, "3.0"), "it is deleted"
+
+
+async def test_deleted_question_leaves_no_file_to_answer_about(store: Stores) -> None:
+    job_id = await enqueued(store, replace(asked(1), text="", files=(FILE,)))
+    assert await store.worker_queue.finish(await one(store), DONE, YES)
+    assert await delete_question(store, 1)
+    assert await store.question_queue.regenerate(job_id) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "restarts"),
+    [({"text": "Why not?"}, True), ({"files": (FILE,)}, True), ({"attached_chars": 2}, False), ({}, False)],
+    ids=["words", "files", "where the words end", "nothing"],
+)
+async def test_edit_of_words_or_files_restarts_the_answer_and_all_of_it_is_stored(
+    store: Stores, changes: dict[str, Any], restarts: bool
+) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.checkpoint({job: Piece(0, "Because")})
+    assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert await store.question_queue.edit(replace(asked(1), **changes), "2.0")
+    assert (await store.worker_queue.heartbeat({job: Spent()})).to_restart == ({job.id} if restarts else set())
+    left = [await count(store, table) for table in (checkpoints, steps)]
+    assert left == ([0, 0] if restarts else [1, 1])
+    assert await store.worker_queue.release(job)
+    assert (await one(store)).question == replace(asked(1), **changes)
+
+
+@pytest.mark.parametrize(
+    ("follow_up", "is_taken"),
+    [
+        (asked(2), True),
+        (asked(2, OTHER_THREAD), False),
+        (replace(asked(2), files=(FILE,)), False),
+        (replace(asked(2), from_bot=True), False),
+    ],
+    ids=["below", "in another thread", "with a file", "by a bot"],
+)
+async def test_running_answer_takes_along_only_plain_questions(
+    store: Stores, follow_up: Question, is_taken: bool
+) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await enqueued(store, follow_up)
+    assert await store.recorded_calls.take_follow_ups(job, 1) == ((FollowUp(follow_up, 1),) if is_taken else ())
+    assert await store.worker_queue.finish(job, DONE, YES)
+    assert [left.question for left in await store.worker_queue.claim(9)] == ([] if is_taken else [follow_up])
+
+
+async def test_batched_question_has_a_turn_without_usage(store: Stores) -> None:
+    first = await enqueued(store, asked(1))
+    await enqueued(store, asked(2))
+    await one(store)
+    async with store.database.begin_read() as connection:
+        [turn] = (await connection.execute(CHARGED_TURNS)).all()
+    assert (turn.job_id, turn.end_reason, turn.answer, turn.input_tokens) == (first, "batched", "", None)
+
+
+ABOUT = QuotedMessage("C1", "1.1", "1.1", "It failed", "https://slack.example/r")
+POSTED = Question(ThreadKey("T1", "C1", "1.1"), "2.2", "U1", "Why?\n\n> It failed", attached_chars=11)
+
+
+@dataclass
+class Stage:
+    """A database with a clock that tests move."""
+
+    store: Stores
+    clock: LateClock
+
+    async def ask(self, text: str = "Why?", user_id: str = "U1", about: QuotedMessage = ABOUT) -> bool:
+        return await self.store.unposted_questions.ask("T1", "V1", user_id, about, text)
+
+    async def entries(self) -> list[OutboxEntry]:
+        return await self.store.outbox.take(9)
+
+    async def taken(self) -> OutboxEntry:
+        """Takes the entry that has the question posted."""
+        [entry] = await self.entries()
+        assert entry.kind is OutboxKind.POST_QUESTION
+        return entry
+
+    async def post(self, entry: OutboxEntry, question: Question = POSTED) -> bool:
+        return await self.store.question_queue.enqueue("view V1", question, job_id=entry.job_id) is not None
+
+
+@pytest.fixture
+async def stage(database_url: str) -> AsyncIterator[Stage]:
+    clock = LateClock()
+    store = await Stores.open(database_url, "w1", clock)
+    yield Stage(store, clock)
+    await store.close()
+
+
+async def test_question_is_asked_posted_given_up_and_erased_as_in_the_table(stage: Stage) -> None:
+    happen: dict[Event, Callable[[], Awaitable[object]]] = {
+        Event.ASK: stage.ask,
+        Event.POST: lambda: stage.post(entries[0]),
+        Event.GIVE_UP: lambda: stage.store.unposted_questions.give_up(entries[0]),
+        Event.ERASE: lambda: stage.store.erasure.erase(user_id="U1"),
+    }
+    rows = {row: after for row, after in TRANSITIONS.items() if State.UNPOSTED in (row[0], after)}
+    for (state, event), after in rows.items():
+        if state is State.UNPOSTED:
+            await stage.ask()
+        entries = await stage.entries()
+        await happen[event]()
+        assert list((await states(stage.store)).values()) == [after] * (after is not State.ABSENT)
+        await stage.store.erasure.erase()
+
+
+async def test_simultaneous_submissions_ask_one_question(stage: Stage) -> None:
+    assert sorted(await asyncio.gather(*(stage.ask() for _ in range(5)))) == [False] * 4 + [True]
+    entry = await stage.taken()
+    question = await stage.store.unposted_questions.read(entry)
+    assert question
+    assert (question.about, question.text, question.user_id, question.view_id) == (ABOUT, "Why?", "U1", "V1")
+    assert (question.elsewhere, question.posted) == (False, None)
+
+
+async def test_first_asker_and_first_text_stay(stage: Stage) -> None:
+    await stage.ask()
+    assert not await stage.ask("Why not?", "U2")
+    question = await stage.store.unposted_questions.read(await stage.taken())
+    assert question
+    assert (question.user_id, question.text) == ("U1", "Why?")
+
+
+async def test_draft_keeps_the_whole_message_until_its_modal_is_submitted(stage: Stage) -> None:
+    whole = replace(ABOUT, quote="It failed " * 800)
+    for _ in range(2):
+        await stage.store.unposted_questions.draft("T1", "V1", "U1", whole)
+    assert await stage.entries() == [], "nobody has asked yet"
+    assert await stage.ask()
+    question = await stage.store.unposted_questions.read(await stage.taken())
+    assert question
+    assert (question.about, question.text) == (whole, "Why?")
+    await stage.store.unposted_questions.draft("T1", "V1", "U1", ABOUT)
+    assert not await stage.ask()
+
+
+async def test_unposted_question_is_posted_by_one_process_at_a_time(stage: Stage) -> None:
+    await stage.ask()
+    first = await stage.taken()
+    assert await stage.entries() == []
+    stage.clock.ahead_s = OUTBOX_HOLD_S + 1
+    taken = [entry for some in await asyncio.gather(*(stage.entries() for _ in range(3))) for entry in some]
+    assert [entry.tries for entry in taken] == [2]
+    records = stage.store.unposted_questions
+    assert not await records.record_direct_post(first, begun=True), "an earlier holder records nothing"
+    await records.give_up(first)
+    assert await records.record_direct_post(taken[0], begun=True)
+    assert (await records.read(taken[0]) or stage).elsewhere  # type: ignore[union-attr]
+
+
+async def test_posted_question_is_queued_once_as_its_askers_words(stage: Stage) -> None:
+    await stage.ask()
+    entry = await stage.taken()
+    assert sorted(await asyncio.gather(*(stage.post(entry) for _ in range(3)))) == [False, False, True]
+    assert await stage.store.unposted_questions.read(entry) is None
+    [job] = await stage.store.worker_queue.claim(9)
+    assert (job.id, job.question) == (entry.job_id, POSTED)
+    assert not await stage.ask("Why not?"), "it is asked once, also after its post"
+
+
+async def test_posted_question_waits_behind_earlier_ones_of_its_thread(stage: Stage) -> None:
+    await stage.ask()
+    entry = await stage.taken()
+    await enqueued(stage.store, replace(asked(1), thread=POSTED.thread, ts="2.0"))
+    taken = await stage.store.question_queue.enqueue("view V1", POSTED, job_id=entry.job_id)
+    assert taken
+    assert taken.needs_placeholder
+
+
+async def test_unposted_question_holds_up_nobody(stage: Stage) -> None:
+    await stage.ask(about=replace(ABOUT, thread_ts="1.1"))
+    taken = await stage.store.question_queue.enqueue("Ev1", replace(POSTED, ts="1.5"))
+    assert taken
+    assert not taken.needs_placeholder
+    assert [job.id for job in await stage.store.worker_queue.claim(9)] == [taken.job_id]
+    assert await stage.store.question_queue.count_queued() == 0
+
+
+async def test_question_that_is_given_up_can_be_asked_again_by_anybody(stage: Stage) -> None:
+    await stage.ask()
+    entry = await stage.taken()
+    await stage.store.unposted_questions.give_up(entry)
+    assert await count(stage.store, outbox_entries) == 0
+    assert not await stage.post(entry)
+    assert await stage.ask("Why not?", "U2")
+    question = await stage.store.unposted_questions.read(await stage.taken())
+    assert question
+    assert (question.user_id, question.text) == ("U2", "Why not?")
+
+
+async def test_question_that_was_left_unsure_is_taken_once_its_post_is_known(stage: Stage) -> None:
+    await stage.ask()
+    entry = await stage.taken()
+    await stage.store.outbox.complete(entry)
+    assert not await stage.ask(), "it may have been posted"
+    await stage.store.unposted_questions.record_post("T1", "V1", "D1", "2.2")
+    question = await stage.store.unposted_questions.read(await stage.taken())
+    assert question
+    assert question.posted == ("D1", "2.2")
+
+
+async def test_event_about_a_post_leaves_it_to_the_process_that_has_the_question(stage: Stage) -> None:
+    await stage.ask()
+    entry = await stage.taken()
+    await stage.store.unposted_questions.record_post("T1", "V1", "C1", "2.2")
+    assert await stage.entries() == []
+    assert await stage.post(entry)
+    await stage.store.unposted_questions.record_post("T1", "V1", "C1", "2.2")
+    assert (await states(stage.store))[entry.job_id] is State.QUEUED
+
+
+async def test_no_text_about_a_posted_question_is_kept_beside_it(stage: Stage) -> None:
+    await stage.ask()
+    await stage.post(await stage.taken())
+    async with stage.store.database.engine.begin() as connection:
+        assert await connection.scalar(sa.select(jobs.c.unposted)) is None
+
+
+@pytest.mark.parametrize("text", ["Why?", ""], ids=["never posted", "draft of a closed modal"])
+async def test_unposted_question_expires_after_a_day(stage: Stage, text: str) -> None:
+    if text:
+        await stage.ask(text)
+    else:
+        await stage.store.unposted_questions.draft("T1", "V1", "U1", ABOUT)
+    for ahead_s, left in ((UNPOSTED_KEPT_S - 1, 1), (UNPOSTED_KEPT_S + 1, 0)):
+        stage.clock.ahead_s = ahead_s
+        await stage.store.erasure.expire(0.0)
+        assert await count(stage.store, jobs) == left
+
+
+@pytest.mark.parametrize(
+    ("of", "is_left"),
+    [
+        ({"user_id": "U1"}, False),
+        ({"user_id": "U2"}, True),
+        ({"thread": POSTED.thread}, False),
+        ({"thread": ThreadKey("T1", "C1", "9.9")}, True),
+        ({"thread": ThreadKey("T2", "C1", "1.1")}, True),
+        ({"thread": POSTED.thread, "user_id": "U2"}, True),
+        ({}, False),
+    ],
+    ids=str,
+)
+async def test_erasure_removes_unposted_questions(stage: Stage, of: dict[str, str], is_left: bool) -> None:
+    await stage.ask()
+    await stage.store.erasure.erase(**of)  # type: ignore[arg-type]
+    assert await count(stage.store, jobs) == await count(stage.store, outbox_entries) == int(is_left)

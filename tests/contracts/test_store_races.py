@@ -14,16 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock
 from bot.core.job import FollowUp, Job, Piece, Spent, State, Status
-from bot.store import Stores, checkpoints
+from bot.store import Stores, claim, steps
 from bot.store.engine import create_engine
-from bot.store.liveness.failure_detector import Observation
 from bot.store.outbox_entries import _take
-from bot.store.queue import claim
-from bot.store.queue.producers import QuestionQueue
-from bot.store.schema import jobs, usage_totals, workers
+from bot.store.queue import QuestionQueue
+from bot.store.schema import charges, jobs, workers
+from bot.store.workers import Observation
 from tests.contracts.databases import Process
 from tests.contracts.store_machine import states
-from tests.contracts.stores import DONE, THREAD, YES, answered, apart, asked, enqueued, one
+from tests.contracts.stores import DONE, METER, THREAD, YES, answered, apart, asked, enqueued, one
 
 WAITS_WITHIN_S = 30.0
 """The server ends a transaction that is idle for five seconds (bot/store/engine.py)."""
@@ -62,7 +61,7 @@ async def test_worker_that_sends_a_heartbeat_before_the_take_over_keeps_its_jobs
     dead = await observed(store)
     await store.worker_queue.heartbeat({job: Spent()})
     async with store.database.engine.begin() as connection:
-        assert await claim.take_over(connection, "w2", dead, 10, 0.0, None) == []
+        assert await claim.take_over(connection, "w2", dead, 10, 0.0, METER) == []
     assert (await store.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
 
 
@@ -70,7 +69,7 @@ async def test_worker_without_heartbeat_loses_its_jobs(store: Stores) -> None:
     job = await claimed(store)
     dead = await observed(store)
     async with store.database.engine.begin() as connection:
-        [taken] = await claim.take_over(connection, "w2", dead, 10, 0.0, None)
+        [taken] = await claim.take_over(connection, "w2", dead, 10, 0.0, METER)
     assert (taken.id, taken.attempts, taken.interruptions) == (job.id, 2, 1)
     assert (await store.worker_queue.heartbeat({job: Spent()})).ours == frozenset()
 
@@ -81,7 +80,7 @@ async def test_take_over_waits_for_a_heartbeat_that_is_being_written(server_stor
     engine = server_store.database.engine
     async with engine.connect() as beating, engine.connect() as taking, engine.connect() as watching:
         await beating.execute(sa.update(workers).where(workers.c.worker == "w1").values(beat=workers.c.beat + 1))
-        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0, None))
+        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0, METER))
         await until_one_waits(watching)
         await beating.commit()
         assert await take_over == [], "the heartbeat was written first, so its worker lives"
@@ -232,7 +231,7 @@ async def test_job_that_ends_while_it_is_taken_over_stays_ended(server_store: St
     engine = server_store.database.engine
     async with engine.connect() as ending, engine.connect() as taking, engine.connect() as watching:
         await ending.execute(sa.update(jobs).where(jobs.c.id == job.id).values(status=Status.ENDED.value))
-        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0, None))
+        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0, METER))
         await until_one_waits(watching)
         await ending.commit()
         assert await take_over == []
@@ -244,8 +243,8 @@ async def test_take_over_waits_for_a_piece_that_is_being_written(server_store: S
     dead = await observed(server_store)
     engine = server_store.database.engine
     async with engine.connect() as writing, engine.connect() as taking, engine.connect() as watching:
-        await checkpoints.append(writing, "w1", {job: Piece(0, "One ")})
-        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 1, 0.0, None))
+        await steps.append_text(writing, "w1", {job: Piece(0, "One ")})
+        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 1, 0.0, METER))
         await until_one_waits(watching)
         await writing.commit()
         [taken] = await take_over
@@ -270,7 +269,7 @@ async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_th
     await answered(server_store)
     await enqueued(server_store, asked(2))
     job = await one(server_store)
-    of_asker = sa.select(usage_totals).where(usage_totals.c.scope_id == "U1")
+    of_asker = sa.select(charges).where(charges.c.user_id == "U1")
     engine = server_store.database.engine
     async with engine.connect() as holding, engine.connect() as watching:
         assert (await holding.execute(of_asker.with_for_update())).all()

@@ -12,15 +12,13 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Job, Pulse, Spent, Status
-from bot.errors import EndReason
+from bot.core.job import Job, Pulse, Status
 from bot.store import Stores
-from bot.store.liveness.failure_detector import SILENCE_S
-from bot.store.schema import jobs, turns
+from bot.store.schema import jobs
 from bot.store.schema import workers as workers_table
+from bot.store.workers import SILENCE_S
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import (
-    DIRECT,
     DONE,
     OTHER_THREAD,
     THREAD,
@@ -32,7 +30,6 @@ from tests.contracts.stores import (
     claimed_within,
     enqueued,
     one,
-    texts_of,
     unclaimed,
 )
 from tests.core.conversations import recorded_pages
@@ -60,80 +57,6 @@ def written(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 class TestClaim:
-    async def test_claim_without_jobs_returns_nothing(self, store: Stores) -> None:
-        assert await store.worker_queue.claim(10) == []
-
-    async def test_queued_questions_of_a_thread_are_claimed_as_a_batch_below_the_newest(self, store: Stores) -> None:
-        for number in (2, 1, 3):
-            await enqueued(store, asked(number))
-        [job] = await store.worker_queue.claim(10)
-        assert (job.question, job.earlier) == (asked(3), (asked(1), asked(2)))
-        assert await store.worker_queue.claim(10) == []
-
-    @pytest.mark.parametrize(
-        ("askers", "batches"),
-        [
-            (["U1", "U2"], [[0], [1]]),
-            (["U1", "U1", "U2", "U2", "U1"], [[0, 1], [2, 3], [4]]),
-            (["U2", "U1", "U2"], [[0], [1], [2]]),
-        ],
-    )
-    async def test_batch_has_one_asker(self, store: Stores, askers: list[str], batches: list[list[int]]) -> None:
-        for number, user_id in enumerate(askers):
-            await enqueued(store, replace(asked(number), user_id=user_id))
-        claimed = []
-        for _ in batches:
-            job = await one(store)
-            claimed.append([*job.earlier, job.question])
-            await store.worker_queue.finish(job, DONE, YES)
-        assert claimed == [[replace(asked(number), user_id=askers[number]) for number in batch] for batch in batches]
-
-    async def test_thread_has_one_running_job_at_a_time(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        [first] = await store.worker_queue.claim(10)
-        for number in (3, 2):
-            await enqueued(store, asked(number))
-        assert await store.worker_queue.claim(10) == []
-        assert await store.worker_queue.finish(first, DONE, YES)
-        [job] = await store.worker_queue.claim(10)
-        assert (job.question, job.earlier) == (asked(3), (asked(2),))
-
-    async def test_questions_behind_a_running_one_stay_while_others_are_answered_together(self, store: Stores) -> None:
-        await enqueued(store, asked(0))
-        running = await one(store)
-        await enqueued(store, asked(1))
-        for number in (2, 3):
-            await enqueued(store, asked(number, OTHER_THREAD))
-        batch = await one(store)
-        assert (batch.question.ts, [question.ts for question in batch.earlier]) == (asked(3).ts, [asked(2).ts])
-        await store.worker_queue.finish(running, DONE, YES)
-        assert (await one(store)).question.ts == asked(1).ts
-
-    async def test_released_job_is_claimed_first_and_alone(self, store: Stores) -> None:
-        await enqueued(store, asked(2))
-        await store.worker_queue.release((await store.worker_queue.claim(1))[0])
-        for number in (3, 1):
-            await enqueued(store, asked(number))
-        [job] = await store.worker_queue.claim(10)
-        assert (job.question, job.earlier) == (asked(2), ())
-
-    async def test_root_of_a_direct_message_is_one_thread(self, store: Stores) -> None:
-        await enqueued(store, asked(1, DIRECT))
-        await enqueued(store, asked(2, DIRECT))
-        [job] = await store.worker_queue.claim(10)
-        assert (job.question, job.earlier) == (asked(2, DIRECT), (asked(1, DIRECT),))
-        assert await store.worker_queue.claim(10) == []
-
-    async def test_jobs_of_many_threads_are_claimed_together_oldest_first(self, store: Stores) -> None:
-        ids = [await enqueued(store, asked(n, ThreadKey("T1", f"C{n}", None))) for n in range(30)]
-        assert [job.id for job in await store.worker_queue.claim(100)] == ids
-
-    async def test_limited_claim_takes_the_oldest_jobs(self, store: Stores) -> None:
-        ids = [await enqueued(store, asked(n, ThreadKey("T1", f"C{n}", None))) for n in range(5)]
-        assert [job.id for job in await store.worker_queue.claim(2)] == ids[:2]
-        assert await store.worker_queue.claim(0) == []
-        assert [job.id for job in await store.worker_queue.claim(2)] == ids[2:4]
-
     async def test_two_workers_never_claim_the_same_job_or_thread(self, worker: Workers) -> None:
         workers = [await worker("w1"), await worker("w2")]
         threads = [ThreadKey("T1", f"C{n}", None) for n in range(8)]
@@ -169,69 +92,7 @@ class TestClaim:
         await store.close()
 
 
-class TestFence:
-    async def test_heartbeat_returns_the_jobs_that_are_still_ours(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        for number in range(4):
-            await enqueued(store, asked(number, ThreadKey("T1", f"C{number}", None)))
-        ours, lost, done = await store.worker_queue.claim(3)
-        [theirs] = await other.worker_queue.claim(3)
-        await take_over(store, lost)
-        await store.worker_queue.finish(done, DONE, YES)
-        claimed = dict.fromkeys([ours, lost, done, theirs], Spent())
-        assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset({ours.id}))
-        assert await store.worker_queue.heartbeat({}) == Pulse()
-
-    async def test_late_worker_writes_nothing(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
-        await take_over(store, job)
-        await store.worker_queue.record_messages(job, recorded_pages("5.1", "5.2"))
-        assert await store.worker_queue.finish(job, DONE, YES) is False
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
-        await enqueued(store, asked(2))
-        assert await store.worker_queue.claim(1) == [], "the thread is still busy"
-
-    async def test_job_ends_once(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
-        assert await store.worker_queue.finish(job, DONE, YES) is True
-        assert await store.worker_queue.finish(job, End(EndReason.CUT), "No.") is False
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": YES}
-
-    @pytest.mark.parametrize("reason", [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED])
-    async def test_thread_continues_however_its_job_ends(self, store: Stores, reason: EndReason) -> None:
-        await enqueued(store, asked(1))
-        [job] = await store.worker_queue.claim(1)
-        second = await enqueued(store, asked(2))
-        assert await store.worker_queue.finish(job, End(reason), "")
-        assert [job.id for job in await store.worker_queue.claim(1)] == [second]
-
-
 class TestRelease:
-    async def test_released_job_is_claimed_in_its_place_by_any_worker(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        await enqueued(store, asked(1))
-        job = await one(store)
-        await enqueued(store, asked(2))
-        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
-        assert await store.worker_queue.release(job) is True
-        again = Job(job.id, asked(1), attempts=2, messages=recorded_pages("5.1"), interruptions=0)
-        assert await one(other) == again
-
-    async def test_worker_that_released_a_job_can_no_longer_change_it(self, worker: Workers) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        await enqueued(store, asked(1))
-        job = await one(store)
-        await store.worker_queue.release(job)
-        assert await store.worker_queue.release(job) is False
-        assert await store.worker_queue.finish(job, DONE, YES) is False
-        again = await one(other)
-        assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse()
-        assert await other.worker_queue.finish(again, DONE, YES) is True
-
     async def test_interruption_by_the_model_counts_like_the_death_of_a_worker(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         for interruptions in (0, 1, 2):
@@ -239,19 +100,6 @@ class TestRelease:
             assert job.interruptions == interruptions
             assert await store.worker_queue.release(job, is_interrupted=True)
             assert not await store.worker_queue.release(job, is_interrupted=True), "a late one counts nothing"
-
-    async def test_usage_of_the_attempt_is_recorded(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        job = await one(store)
-        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
-        await store.worker_queue.release(job, spent=Spent(900, 30))
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
-        await store.worker_queue.finish(await one(store), DONE, YES)
-        async with store.database.engine.begin() as connection:
-            rows = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
-        used = [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows]
-        assert used == [("interrupted", 900, 30), ("whole", 10, 20)]
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": YES}
 
 
 class TestWait:
@@ -335,7 +183,7 @@ class TestPresence:
         async with other.database.engine.begin() as connection:
             for name, hours in (("long dead", 25), ("dead", 23)):
                 seen_at = time.time() - hours * 3600
-                row = {"worker": name, "beat": 1, "has_lock": False, "usage_so_far": {}, "seen_at": seen_at}
+                row = {"worker": name, "beat": 1, "has_lock": False, "seen_at": seen_at}
                 await connection.execute(sa.insert(workers_table).values(row))
         await store.close()
         async with other.database.engine.begin() as connection:

@@ -20,8 +20,8 @@ from bot.reply.messages import Call, Shown
 from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.slack.budget import RateBudget
-from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
+from bot.store.worker_queue import WorkerQueue
 from tests.core.conversations import recorded_pages
 from tests.simulated_time import SimulatedClock
 

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from bot.settings import Settings
 from bot.store.engine import create_engine
+from bot.store.schema import turns
 from sandbox.workspace import Message
+from tests.charged_turns import CHARGED_TURNS
 from tests.scenarios.conftest import Stage, shown
 from tests.streams import speech
 from tests.streams.server import VendorResponse
@@ -21,11 +23,12 @@ def cut(text: str) -> VendorResponse:
 
 
 async def rows(settings: Settings, table: sa.Table) -> Sequence[sa.Row[tuple[object, ...]]]:
-    """Returns the rows of a table, oldest first."""
+    """Returns the rows of a table, oldest first; those of turns with their charges."""
+    in_order = sa.select(table).order_by(sa.literal_column("rowid"))
     engine = create_engine(settings.database_url)
     try:
         async with engine.connect() as connection:
-            return (await connection.execute(sa.select(table).order_by(sa.literal_column("rowid")))).all()
+            return (await connection.execute(CHARGED_TURNS if table is turns else in_order)).all()
     finally:
         await engine.dispose()
 

@@ -217,7 +217,7 @@ def with_frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets this process's bot look all the time for what another process has left."""
     monkeypatch.setattr("bot.services.outbox.LOOK_S", 0.5)
     # PostgreSQL isn't restarted, so a lock that is free belongs to a process that is dead.
-    monkeypatch.setattr("bot.store.liveness.workers.LOCK_GRACE_S", 0.1)
+    monkeypatch.setattr("bot.store.workers.LOCK_GRACE_S", 0.1)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def with_short_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the next process go on at once."""
     monkeypatch.setattr("bot.store.listening.HOLD_S", 0.5)
     monkeypatch.setattr("bot.services.catching_up.LOOK_S", 0.5)
-    monkeypatch.setattr("bot.store.liveness.workers.LOCK_GRACE_S", 0.1)
+    monkeypatch.setattr("bot.store.workers.LOCK_GRACE_S", 0.1)
 
 
 async def recorded(url: str, statement: sa.Executable) -> list[sa.Row[tuple[object, ...]]]:

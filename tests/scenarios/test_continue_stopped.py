@@ -16,9 +16,10 @@ from bot.core.prompt import GO_ON_REQUEST
 from bot.errors import EndReason
 from bot.settings import Settings
 from bot.store.rows import messages_of
-from bot.store.schema import jobs, turns
+from bot.store.schema import jobs
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
@@ -73,7 +74,7 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
         {"role": "user", "content": GO_ON_REQUEST},
     ]
     assert await ended(settings, 2) == [("", EndReason.STOPPED), (BOTH, EndReason.WHOLE)]
-    assert all(row.output_tokens for row in await recorded(settings, sa.select(turns), bool))
+    assert all(row.output_tokens for row in await recorded(settings, CHARGED_TURNS, bool))
     assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_COMPLETE
     assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
     await stage.sandbox.say("ada", "general", "and then?", asked)

@@ -16,8 +16,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING
-from bot.store import Stores
-from bot.store.liveness import failure_detector
+from bot.store import Stores, workers
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.clocks import WITHIN_S
@@ -80,7 +79,7 @@ async def test_restart_after_a_crash_continues_in_the_same_message(fleet: Fleet)
 
 def trust_silence() -> None:
     """Lets this process take silent processes for alive, so that it must notice a death by itself."""
-    failure_detector.SILENCE_S = 3600.0
+    workers.SILENCE_S = 3600.0
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ import pytest
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.settings import Settings
-from bot.store.queue.claim import RESTARTS_AT_ONCE
+from bot.store.claim import RESTARTS_AT_ONCE
 from sandbox.server import Sandbox
 from sandbox.socket_mode import Delivery
 from sandbox.workspace import Message, Session

@@ -29,9 +29,9 @@ pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]
 
 BEFORE_POST = ("bot.slack.surfaces", "Surfaces", "post_question", False)
 AFTER_POST = ("bot.slack.surfaces", "Surfaces", "post_question", True)
-ELSEWHERE = ("bot.store.queue.unposted", "UnpostedQuestions", "record_direct_post", True)
+ELSEWHERE = ("bot.store.queue", "UnpostedQuestions", "record_direct_post", True)
 STEPS = [
-    ("bot.store.queue.unposted", "UnpostedQuestions", "ask", True),
+    ("bot.store.queue", "UnpostedQuestions", "ask", True),
     BEFORE_POST,
     AFTER_POST,
     ("bot.services.intake", "Intake", "enqueue", False),

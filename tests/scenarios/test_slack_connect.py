@@ -11,7 +11,7 @@ from bot.core.actions import ReplyAction
 from bot.core.caps import parse_caps
 from bot.settings import Settings
 from bot.store.engine import create_engine
-from bot.store.schema import jobs, usage_totals
+from bot.store.schema import charges, jobs
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.scenarios.answers import on_record
@@ -27,9 +27,7 @@ async def teams(settings: Settings) -> set[str]:
     engine = create_engine(settings.database_url)
     try:
         async with engine.connect() as connection:
-            return {
-                team for table in (jobs, usage_totals) for team in await connection.scalars(sa.select(table.c.team_id))
-            }
+            return {team for table in (jobs, charges) for team in await connection.scalars(sa.select(table.c.team_id))}
     finally:
         await engine.dispose()
 

@@ -46,7 +46,7 @@ class Moment:
 
 
 def of_steps(name: str, *, after: bool = False) -> Step:
-    return "bot.store.recorded_calls", "RecordedCalls", name, after
+    return "bot.store.calls", "RecordedCalls", name, after
 
 
 MOMENTS = {

@@ -41,9 +41,10 @@ from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Phase
 from bot.services.prompt_builder import PromptBuilder
 from bot.services.steps import GO_ON_AFTER_S
 from bot.store import Stores
-from bot.store.queue.worker import WorkerQueue
 from bot.store.rows import messages_of
-from bot.store.schema import jobs, turns
+from bot.store.schema import jobs
+from bot.store.worker_queue import WorkerQueue
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, InstantClock
 from tests.core.conversations import recorded_pages
 from tests.services.answering import (
@@ -76,7 +77,7 @@ async def stage() -> AsyncIterator[AnsweringStage]:
 
 async def turns_of(stage: AnsweringStage) -> Sequence[sa.Row[Any]]:
     async with stage.stores.database.engine.connect() as connection:
-        return (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
+        return (await connection.execute(CHARGED_TURNS)).all()
 
 
 async def rename_jobs(stage: AnsweringStage, name: str, new_name: str) -> None:
@@ -511,7 +512,7 @@ async def attempt_at(stage: AnsweringStage, change: Callable[[Job], Job] = lambd
 async def turn(stage: AnsweringStage) -> sa.Row[tuple[object, ...]]:
     """Returns the row of the only recorded turn."""
     async with stage.stores.database.engine.connect() as connection:
-        return (await connection.execute(sa.select(turns))).one()
+        return (await connection.execute(CHARGED_TURNS)).one()
 
 
 def end_of(stage: AnsweringStage) -> End | None:

@@ -24,7 +24,7 @@ from bot.services.answer_attempt import AnswerAttempt
 from bot.services.pane import AssistantPane, Signs
 from bot.store import Stores
 from bot.store.rows import messages_of
-from bot.store.schema import turns
+from bot.store.schema import charges
 from bot.telemetry_sdk import opened
 from tests.clocks import WITHIN_S, InstantClock
 from tests.services.answering import BEGAN_S, MESSAGES, MODEL, QUESTION, AnsweringStage, MemoryModel
@@ -295,16 +295,16 @@ async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
             assert await decide(stage, await waiting(stage), Decision.APPROVED)
             await ended(stage)
             [life] = stage.lives
-            used = sa.select(turns.c.model, turns.c.input_tokens, turns.c.output_tokens).order_by(turns.c.id)
+            used = sa.select(charges.c.model, charges.c.input_tokens, charges.c.output_tokens).order_by(charges.c.id)
             async with stage.stores.database.engine.connect() as connection:
                 steps = (await connection.execute(used)).all()
         assert telemetry.scrape
         families = list(text_string_to_metric_families(telemetry.scrape().decode()))
     samples = [sample for family in families for sample in family.samples]
     [counted] = [sample.value for sample in samples if sample.name == "typist_cost_usd_total"]
-    charges = [ModelPrices().cost_usd(model, Usage(*tokens), BEGAN_S) or 0.0 for model, *tokens in steps]
-    assert len(charges) == 3
-    assert (life.cost_usd, counted) == pytest.approx((charges[-1], sum(charges)))
+    usd = [ModelPrices().cost_usd(model, Usage(*tokens), BEGAN_S) or 0.0 for model, *tokens in steps]
+    assert len(usd) == 3
+    assert (life.cost_usd, counted) == pytest.approx((usd[-1], sum(usd)))
 
 
 # Streams.
@@ -366,7 +366,8 @@ async def test_quota_is_reserved_for_what_a_search_may_find(web_search: WebSearc
         assert isinstance(stage.model, StepModel)
 
         async def look() -> None:
-            reserved.append((await stage.row()).reserved_tokens)
+            async with stage.stores.database.engine.connect() as connection:
+                reserved.extend(await connection.scalars(sa.select(charges.c.reserved_tokens)))
 
         stage.model.meanwhile = look
         let_search(stage, web_search)

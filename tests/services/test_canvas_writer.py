@@ -17,7 +17,7 @@ from bot.slack.blockkit import Json
 from bot.slack.canvases import Canvases
 from bot.slack.surfaces import EphemeralMessages
 from bot.store import Stores
-from bot.store.beside_answers import AnswerCanvas
+from bot.store.answers import AnswerCanvas
 from tests.services.answering import QUESTION
 from tests.services.parts import workspace_of
 

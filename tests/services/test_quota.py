@@ -18,7 +18,7 @@ from bot.models.prices import ModelPrices
 from bot.services.loops import BACKOFF
 from bot.services.quota import CapNotices, Quota
 from bot.store import Stores
-from bot.store.usage_ledger import UsageLedger
+from bot.store.usage import UsageLedger
 from tests.clocks import WITHIN_S, InstantClock
 from tests.services.answering import MODEL, QUESTION, Accounts
 from tests.services.parts import having, workspace_of

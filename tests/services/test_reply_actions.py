@@ -22,7 +22,7 @@ from bot.models.prompt import Effort, Permission, ToolRule
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.reply_actions import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
 from bot.store import Stores
-from bot.store.recorded_answers import RecordedAnswers
+from bot.store.answers import RecordedAnswers
 from bot.store.rows import message_values
 from bot.store.schema import feedback, jobs, outbox_entries
 from tests.clocks import InstantClock

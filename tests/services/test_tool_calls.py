@@ -29,8 +29,10 @@ from bot.services.tool_calls import (
     expire_approvals,
 )
 from bot.services.worker import Worker
-from bot.store.recorded_calls import RecordedCalls
-from bot.store.schema import jobs, turns
+from bot.store.calls import RecordedCalls
+from bot.store.schema import jobs
+from bot.store.usage import Meter
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, InstantClock
 from tests.contracts.stores import texts_of
 from tests.services.answering import MODEL, MODEL_NAME, QUESTION, AnsweringStage
@@ -138,7 +140,7 @@ async def test_each_request_is_a_turn_with_its_own_usage(notes: NotesServer) -> 
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
         async with stage.stores.database.engine.connect() as connection:
-            rows = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
+            rows = (await connection.execute(CHARGED_TURNS)).all()
     assert [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows] == [
         ("stepped", 20, 2),
         ("whole", 30, 3),
@@ -572,7 +574,11 @@ async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
         stores = stage.stores
         stage.change(
             tool_calls=ToolCalls(
-                having(stores, recorded_calls=UnheardCommits(stores.database, stores._worker, None), clock=stage.clock),
+                having(
+                    stores,
+                    recorded_calls=UnheardCommits(stores.database, stores._worker, Meter(None, ())),
+                    clock=stage.clock,
+                ),
                 stage.workspace,
                 notes,
                 offers_choices=False,

@@ -15,7 +15,7 @@ from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.worker import Worker
 from bot.store import Stores
-from bot.store.queue.worker import WorkerQueue
+from bot.store.worker_queue import WorkerQueue
 from tests.clocks import WITHIN_S, ManualClock
 from tests.services.parts import having, workspace_of
 

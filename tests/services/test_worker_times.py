@@ -23,8 +23,8 @@ from bot.services.worker import (
     PLACEHOLDER_WITHIN_S,
     Worker,
 )
-from bot.store.queue.producers import QuestionQueue
-from bot.store.queue.worker import WorkerQueue
+from bot.store.queue import QuestionQueue
+from bot.store.worker_queue import WorkerQueue
 from tests.services.parts import stores_of, workspace_of
 from tests.simulated_time import SimulatedClock, run_simulated
 

@@ -1,7 +1,12 @@
-"""Recorded answers: the texts that buttons act on, feedback, and deletion."""
+"""Recorded answers: the texts that buttons act on, feedback and deletion, and what is kept beside an answer.
+
+A person's wish for a canvas is an outbox entry, so any process makes it. Slack's method isn't idempotent: if its
+response is lost, the next try makes another canvas, and the first one stays where nobody sees it. A canvas on record
+isn't made again. Transcripts are kept with the question that they came with, so that no recording is heard twice.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,27 +14,40 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.actions import AnswerState, RecordedAnswer, Vote
 from bot.core.audit import Kind
-from bot.core.conversation import RecordedReply, ThreadKey
-from bot.core.job import Checkpoint, Job, State, page_ts, state_of
+from bot.core.conversation import File, RecordedReply, ThreadKey
+from bot.core.job import Checkpoint, End, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.steps import continued
 from bot.errors import EndReason
 from bot.models.prompt import of_record
-from bot.store import audit, checkpoints, outbox, recorded_steps
+from bot.store import audit, outbox, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
+    Held,
     end_of_turn,
     in_thread,
     insert_into,
     is_begun,
+    is_midway,
     may_be_regenerated,
     messages_of,
     put,
     question_of,
     sources_of,
     thread_of,
+    transcripts_of,
 )
-from bot.store.schema import audit_entries, canvases, feedback, jobs, outbox_entries, seen_events, tool_calls, turns
+from bot.store.schema import (
+    audit_entries,
+    canvases,
+    feedback,
+    jobs,
+    outbox_entries,
+    seen_events,
+    tool_calls,
+    turns,
+)
+from bot.store.usage import MeteredOperations
 
 REPLIES_READ = 500
 """The most jobs of a thread whose replies are read: a direct message may go on for years."""
@@ -76,8 +94,8 @@ class RecordedAnswers(Operations):
         this = sa.update(jobs).where(jobs.c.id == job_id)
         deleted = (await connection.execute(this.values(answer_deleted=True).returning(*audit.ASKED))).one_or_none()
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer="", sources=None))
-        await checkpoints.drop(connection, jobs.c.id == job_id)
-        await recorded_steps.drop(connection, jobs.c.id == job_id)
+        await steps.drop_text(connection, jobs.c.id == job_id)
+        await steps.drop_steps(connection, jobs.c.id == job_id)
         await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
         if deleted:
             await empty_calls(connection, thread_of(deleted), job_id)
@@ -100,7 +118,7 @@ class RecordedAnswers(Operations):
         await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(shown_turn=chosen[0].id))
         for kind in (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES):
             await outbox.cancel(connection, kind, [job_id])
-        await checkpoints.drop(connection, jobs.c.id == job_id)
+        await steps.drop_text(connection, jobs.c.id == job_id)
         await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], self._now())
 
     @writes
@@ -219,14 +237,14 @@ async def _standing_choices(connection: AsyncConnection, job_id: int) -> tuple[s
     closing = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.CLOSE_CHOICES.value
     if await connection.scalar(sa.select(sa.exists().where(*closing))):
         return ()
-    return await checkpoints.choices_of(connection, job_id)
+    return await steps.choices_of(connection, job_id)
 
 
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str = "") -> None:
     """Takes away the choices that an ended answer offers, if there are any; the outbox shows which one was `chosen`."""
     if await _standing_choices(connection, job_id):
         if chosen:
-            await checkpoints.choose(connection, job_id, chosen)
+            await steps.choose(connection, job_id, chosen)
         await outbox.add(connection, OutboxKind.CLOSE_CHOICES, [job_id], now)
 
 
@@ -283,14 +301,9 @@ def _has_expired(row: sa.Row[Any]) -> bool:
     return is_empty and not EndReason(row.end_reason).is_midway and not row.answer_deleted
 
 
-def is_midway() -> sa.ColumnElement[bool]:
-    """Whether the answer went on after a turn (EndReason.is_midway)."""
-    return turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
-
-
 async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
     """Empties the arguments and results of a deleted answer's calls, and the hashes that the audit has of them."""
-    await recorded_steps.empty(connection, tool_calls.c.job_id == job_id)
+    await steps.empty(connection, tool_calls.c.job_id == job_id)
     of_calls = audit_entries.c.job_id == job_id, audit_entries.c.arguments_hash != ""
     await audit.erase_subjects(connection, in_thread(thread, audit_entries), *of_calls)
 
@@ -299,3 +312,104 @@ async def join(connection: AsyncConnection, job: Job) -> None:
     """Empties the turn that a continued answer began with, the newest so far: the next one holds both parts."""
     newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job.id, ~is_midway()).scalar_subquery()
     await connection.execute(sa.update(turns).where(turns.c.id == newest).values(answer="", sources=None))
+
+
+class Transcripts(MeteredOperations):
+    """Records transcripts, and the usage of models that wrote them."""
+
+    @writes
+    async def record(
+        self, connection: AsyncConnection, job: Job, files: Sequence[File], end: End | None = None
+    ) -> bool:
+        """Records the transcripts of files, and the usage of the model that wrote them, if one did.
+
+        Those that are on record stay. Returns False, and records nothing, if the job is no longer this worker's.
+        """
+        held = Held(job, self._worker.name)
+        ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.is_ours).with_for_update()
+        row = (await connection.execute(ours)).one_or_none()
+        if row is None:
+            return False
+        new = {file.id: [file.user_id, file.transcript or ""] for file in files}
+        if new and new.keys() <= row.transcripts.keys():
+            # Recorded before, by a transaction whose commit was not heard of.
+            return True
+        if not row.stop_requested:
+            # If the question was deleted, nothing of it may come back.
+            await connection.execute(held.fenced.values(transcripts={**new, **row.transcripts}))
+        if end is not None:
+            await self._meter.beside(connection, job, end, self._now())
+        return True
+
+    @reads
+    async def of_thread(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:
+        """Returns the transcripts of a thread's newest 500 questions, by the files' ids."""
+        newest = sa.select(jobs.c.transcripts).where(in_thread(thread)).order_by(jobs.c.ts.desc()).limit(REPLIES_READ)
+        found: dict[str, str] = {}
+        for row in await connection.execute(newest):
+            found |= transcripts_of(row)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCanvas:
+    """The canvas of a version of an answer."""
+
+    version: int
+    canvas_id: str
+    message_ts: str | None = None
+    """The message with its link; None until it is posted."""
+
+
+class AnswerCanvases(Operations):
+    """Records the canvases of answers, and who wants one."""
+
+    @writes
+    async def request(self, connection: AsyncConnection, job_id: int, version: int, user_id: str) -> bool:
+        """Has the outbox make a canvas for a person, unless one is on record; returns whether it will be made.
+
+        A second wish doesn't add to the first one.
+        """
+        # Presses in several processes come one after the other.
+        if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
+            return False
+        shown = sa.exists().where(*_is_canvas_of(job_id, version), canvases.c.message_ts.is_not(None))
+        if await connection.scalar(sa.select(shown)):
+            return False
+        wanted = sa.exists().where(outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.MAKE_CANVAS)
+        if not await connection.scalar(sa.select(wanted)):
+            await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job_id], self._now(), user_id)
+        return True
+
+    @reads
+    async def of_job(self, connection: AsyncConnection, job_id: int) -> Sequence[AnswerCanvas]:
+        """Returns the canvases of all versions of an answer."""
+        of_job = sa.select(canvases).where(canvases.c.job_id == job_id).order_by(canvases.c.version)
+        rows = await connection.execute(of_job)
+        return [AnswerCanvas(row.version, row.canvas_id, row.message_ts) for row in rows]
+
+    @writes
+    async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
+        """Records a canvas; returns False if its answer was deleted meanwhile, or the canvas is another one's copy."""
+        this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
+        if await connection.scalar(this) is not False:
+            return False
+        values = {"version": canvas.version, "canvas_id": canvas.canvas_id, "message_ts": canvas.message_ts}
+        new = insert_into(connection, canvases).values(job_id=job_id, **values).on_conflict_do_nothing()
+        return await connection.scalar(new.returning(canvases.c.job_id)) is not None
+
+    @writes
+    async def posted(self, connection: AsyncConnection, job_id: int, version: int, message_ts: str) -> None:
+        """Records the message with a canvas's link."""
+        await connection.execute(
+            sa.update(canvases).where(*_is_canvas_of(job_id, version)).values(message_ts=message_ts)
+        )
+
+    @writes
+    async def forget(self, connection: AsyncConnection, job_id: int, version: int) -> None:
+        """Removes the record of a canvas that was deleted."""
+        await connection.execute(sa.delete(canvases).where(*_is_canvas_of(job_id, version)))
+
+
+def _is_canvas_of(job_id: int, version: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return canvases.c.job_id == job_id, canvases.c.version == version

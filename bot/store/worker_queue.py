@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,18 +9,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, Kind, answer_facts
-from bot.core.caps import Cap
 from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
-from bot.models.prices import ModelPrices
-from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps
+from bot.store import answers, audit, batch, claim, outbox, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
-from bot.store.liveness.workers import WorkerLiveness
-from bot.store.queue import batch, claim
-from bot.store.queue.held import Held, MeteredOperations
-from bot.store.rows import in_thread, interrupted_values, is_queued, is_running, message_values, turn_values
+from bot.store.rows import Held, in_thread, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
 from bot.store.threads import drop_facts, threads_of
+from bot.store.usage import Meter, MeteredOperations
+from bot.store.workers import WorkerLiveness
 
 MAX_HANDED_OUT = 1_000
 """More than these are compared with the jobs that are still this worker's."""
@@ -40,18 +36,12 @@ class WorkerQueue(MeteredOperations):
     out.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        worker: WorkerLiveness,
-        max_per_user: int,
-        prices: ModelPrices | None,
-        caps: Sequence[Cap],
-    ) -> None:
+    def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
         """`max_per_user`: how many answers one person may have under way at once, over all processes."""
-        super().__init__(database, worker, prices, caps)
+        super().__init__(database, worker, meter)
         self._max_per_user = max_per_user
-        self._spent: Mapping[Job, Spent] = {}
+        self._so_far: Mapping[Job, Spent] = {}
+        """What the ledger has of our attempts."""
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
         """The jobs and attempts that were handed out."""
@@ -90,15 +80,17 @@ class WorkerQueue(MeteredOperations):
         Call it about once a second. `claimed` has the usage of each attempt so far; `pieces` is new text of the
         answers, which is recorded in the same transaction.
         """
-        self._spent = dict(claimed)
         if not claimed:
             return Pulse()
+        news = {job: spent for job, spent in claimed.items() if self._so_far.get(job, NOTHING_SPENT) != spent}
         held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
         held = held.where(jobs.c.worker == self._worker.name, is_running())
         async with self._database.begin_write(synced=False) as connection:
-            await self._worker.beat(connection, claim.spent_values(claimed))
-            await checkpoints.append(connection, self._worker.name, pieces)
+            await self._worker.beat(connection)
+            await usage.update_so_far(connection, self._worker.name, news)
+            await steps.append_text(connection, self._worker.name, pieces)
             rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
+        self._so_far = dict(claimed)
         ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
         return Pulse(
             ours=frozenset(row.id for row in ours.values()),
@@ -121,7 +113,7 @@ class WorkerQueue(MeteredOperations):
 
         Returns False, and records nothing of that job, if one is no longer this worker's or has a newer version.
         """
-        return await checkpoints.append(connection, self._worker.name, pieces)
+        return await steps.append_text(connection, self._worker.name, pieces)
 
     @writes_unsynced
     async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
@@ -190,14 +182,13 @@ class WorkerQueue(MeteredOperations):
         """
         held = Held(job, self._worker.name)
         async with self._database.begin_write() as connection:
-            await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
+            await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             interruptions = jobs.c.interruptions + int(is_interrupted)
             released = held.fenced.values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
             is_released = (await connection.execute(released)).rowcount > 0
-            if is_released and spent != NOTHING_SPENT and not await recorded_steps.counted(connection, {job.id: spent}):
-                turn = interrupted_values(job.id, spent, self._now(), self._prices)
-                await self._record_turn(connection, job, turn, self._now())
             if is_released:
+                await usage.update_so_far(connection, self._worker.name, {job: spent})
+                await self._meter.interrupt(connection, [job], self._now())
                 await self._worker.wake_others(connection)
         self._handed_out.discard((job.id, job.attempts))
         return is_released
@@ -216,9 +207,7 @@ class WorkerQueue(MeteredOperations):
         if not dead:
             return []
         async with self._database.begin_write() as connection:
-            return await claim.take_over(
-                connection, self._worker.name, dead, limit, self._now(), self._prices, self._caps
-            )
+            return await claim.take_over(connection, self._worker.name, dead, limit, self._now(), self._meter)
 
     async def _claim_ready(self, limit: int) -> list[Job]:
         if limit <= 0:
@@ -228,7 +217,7 @@ class WorkerQueue(MeteredOperations):
                 ready = await claim.claim_ready(connection, self._worker.name, limit, self._max_per_user, self._now())
                 if ready:
                     # A worker whose jobs all end before it beats must not look silent.
-                    await self._worker.beat(connection, claim.spent_values(self._spent))
+                    await self._worker.beat(connection)
                 return ready
         except IntegrityError:
             # Another worker claimed a job of one of the threads at the same moment. The next claim finds the rest.
@@ -239,9 +228,8 @@ class WorkerQueue(MeteredOperations):
     ) -> sa.Row[Any] | None:
         """Ends the job, or queues it if it is outdated, and records its turn; returns None if another worker has it."""
         job = held.job
-        end = await _counted_once(connection, job, end)
         if is_kept:
-            await checkpoints.append(connection, held.worker, {job: Piece(0, text, end, end.sources)})
+            await steps.append_text(connection, held.worker, {job: Piece(0, text, end, end.sources)})
         # A stop counts more than an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
         ended = held.fenced.values(
@@ -252,20 +240,21 @@ class WorkerQueue(MeteredOperations):
         row = (await connection.execute(returning)).one_or_none()
         if row is None:
             return None
-        turn = turn_values(job.id, end, text, now, self._prices)
+        turn = turn_values(job.id, end, text, now)
+        charge = await self._meter.close(connection, job, end, now)
         if row.erase_requested:
             threads = await threads_of(connection, jobs.c.id == job.id)
             await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
             await drop_facts(connection, threads)
-            await _erase_from_audit(connection, job, turn, now)
+            await _erase_from_audit(connection, job, {**turn, **(charge.used if charge else {})}, now)
         else:
             if job.so_far and row.status == Status.ENDED:
-                await recorded_answers.join(connection, job)
+                await answers.join(connection, job)
             if row.answer_deleted:
                 turn = {**turn, "answer": "", "sources": None}
                 # One may have ended after the answer was deleted.
-                await recorded_answers.empty_calls(connection, job.question.thread, job.id)
-            await self._record_turn(connection, job, turn, now)
+                await answers.empty_calls(connection, job.question.thread, job.id)
+            await self._meter.record(connection, {job: (turn, charge)}, now)
         return row
 
     async def _leave(
@@ -282,8 +271,8 @@ class WorkerQueue(MeteredOperations):
         """Drops what only the attempt needed, leaves the rest to the outbox, and wakes who waited for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
         if is_outdated or not is_kept or row.answer_deleted:
-            await checkpoints.drop(connection, jobs.c.id == job.id)
-        await recorded_steps.drop(connection, jobs.c.id == job.id)
+            await steps.drop_text(connection, jobs.c.id == job.id)
+        await steps.drop_steps(connection, jobs.c.id == job.id)
         await _cancel_entries(connection, job)
         if for_outbox and not is_outdated and not row.erase_requested:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
@@ -294,14 +283,6 @@ class WorkerQueue(MeteredOperations):
 
 def _with_messages(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
     return {"messages": message_values(messages), "placeholder_due_since": None}
-
-
-async def _counted_once(connection: AsyncConnection, job: Job, end: End) -> End:
-    """Returns the end without an estimate for a step that is on record: a stop may come while it is recorded."""
-    if end.usage is None or end.estimated_step is None:
-        return end
-    spent = Spent(version=job.version, step_no=end.estimated_step)
-    return replace(end, usage=None) if await recorded_steps.counted(connection, {job.id: spent}) else end
 
 
 async def _erase_from_audit(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:

@@ -17,36 +17,24 @@ with IntegrityError and tries again a moment later.
 
 A take-over looks at each dead worker's heartbeat a second time, with its row locked: a worker that came back between
 the failure detector's observation and this transaction keeps its jobs. What the dead worker's attempts had used, as
-its last heartbeat says, is recorded as turns.
+its last heartbeat says, is charged.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.audit import answer_entry
-from bot.core.caps import Cap
-from bot.core.job import Job, Spent, Status
-from bot.models.prices import ModelPrices
-from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps, usage
+from bot.core.job import Job, Status
+from bot.store import answers, outbox, steps, usage
+from bot.store.batch import end_batched, followers, with_earlier
 from bot.store.engine import one_at_a_time
-from bot.store.liveness.failure_detector import Observation
-from bot.store.queue.batch import end_batched, followers, with_earlier
-from bot.store.rows import (
-    has_come,
-    has_jobs,
-    interrupted_values,
-    is_queued,
-    is_running,
-    job_of,
-    same_thread,
-    scope_ids_of,
-)
-from bot.store.schema import jobs, turns, workers
+from bot.store.rows import has_come, has_jobs, is_queued, is_running, job_of, same_thread
+from bot.store.schema import jobs, workers
+from bot.store.usage import Meter
+from bot.store.workers import Observation
 
 # Made once, because workers poll, and an alias is most of the cost of a claim's statement: it copies every column.
 _OTHERS = jobs.alias()
@@ -74,6 +62,7 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
             taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), is_queued())
             taken = taken.values(worker=worker, **_claimed_values(now))
             rows = (await connection.execute(taken.returning(jobs))).all()
+            await usage.open_charges(connection, [row.id for row in rows])
             claimed += map(job_of, rows)
             # A job that was stopped or deleted at this moment is not among the rows, and takes nobody along.
             await end_batched(connection, {row.id: picked[row.id] for row in rows}, now)
@@ -134,14 +123,8 @@ def _picked(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[
 
 
 def _claimed_values(now: float) -> dict[str, Any]:
-    """Returns the columns of a job that starts an attempt, which frees the earlier attempt's reservation."""
-    return {
-        "status": Status.RUNNING.value,
-        "attempts": jobs.c.attempts + 1,
-        "started_at": now,
-        "reserved_tokens": 0,
-        "reserved_usd": 0.0,
-    }
+    """Returns the columns of a job that starts an attempt."""
+    return {"status": Status.RUNNING.value, "attempts": jobs.c.attempts + 1, "started_at": now}
 
 
 async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
@@ -156,16 +139,15 @@ async def take_over(
     dead: Mapping[str, Observation],
     limit: int,
     now: float,
-    prices: ModelPrices | None,
-    caps: Sequence[Cap] = (),
+    meter: Meter,
 ) -> list[Job]:
     """Claims the oldest jobs of dead workers, as long as these have not sent a heartbeat since they were observed."""
-    spent = await _spent_by(connection, dead)
-    if not spent:
+    still_dead = await _still_dead(connection, dead)
+    if not still_dead:
         return []
     left_behind = (
         sa.select(jobs.c.id)
-        .where(jobs.c.worker.in_(list(spent)), is_running())
+        .where(jobs.c.worker.in_(still_dead), is_running())
         .order_by(jobs.c.id)
         .limit(limit)
         .with_for_update()
@@ -178,68 +160,23 @@ async def take_over(
         .returning(jobs)
     )
     claimed = _oldest_first((await connection.execute(taken)).all())
-    await _record_interrupted(connection, claimed, spent, now, prices, caps)
-    await _remove_idle(connection, list(spent))
+    await meter.interrupt(connection, claimed, now)
+    await usage.open_charges(connection, [job.id for job in claimed])
+    await connection.execute(sa.delete(workers).where(workers.c.worker.in_(still_dead), ~has_jobs()))
     return await _with_records(connection, claimed)
 
 
 async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     """Returns the jobs with their earlier questions, what earlier versions left, and their checkpoints."""
-    with_versions = await recorded_answers.with_versions(connection, await with_earlier(connection, claimed))
-    return await recorded_steps.with_steps(connection, await checkpoints.with_checkpoints(connection, with_versions))
+    with_versions = await answers.with_versions(connection, await with_earlier(connection, claimed))
+    return await steps.with_steps(connection, await steps.with_checkpoints(connection, with_versions))
 
 
-Tokens = dict[str, dict[str, list[Any]]]
-"""The result of spent_values for each worker."""
-
-
-async def _spent_by(connection: AsyncConnection, dead: Mapping[str, Observation]) -> Tokens:
-    """Returns the usage of each worker that is still dead; its row is locked, so no heartbeat can follow."""
+async def _still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
+    """Returns the workers that have not sent a heartbeat since; their rows are locked, so none can follow."""
     rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
-    by_worker = {row.worker: row for row in await connection.execute(rows)}
-    spent: Tokens = {}
-    for name, observation in dead.items():
-        row = by_worker.get(name)
-        if (row and row.beat) == observation.beat:
-            spent[name] = row.usage_so_far if row else {}
-    return spent
-
-
-async def _record_interrupted(
-    connection: AsyncConnection,
-    claimed: Sequence[Job],
-    spent: Tokens,
-    now: float,
-    prices: ModelPrices | None,
-    caps: Sequence[Cap],
-) -> None:
-    """Records a turn for each interrupted attempt, with its usage."""
-    used = {
-        (int(job_id), attempt): Spent(*used)
-        for of_worker in spent.values()
-        for job_id, (attempt, *used) in of_worker.items()
-    }
-    before = {job: used.get((job.id, job.attempts - 1), Spent()) for job in claimed}
-    uncounted = {job: spent for job, spent in before.items() if spent != Spent()}
-    counted = await recorded_steps.counted(connection, {job.id: spent for job, spent in uncounted.items()})
-    interrupted = {
-        job: interrupted_values(job.id, spent, now, prices) for job, spent in uncounted.items() if job.id not in counted
-    }
-    if interrupted:
-        await connection.execute(sa.insert(turns), list(interrupted.values()))
-        entries = [answer_entry(job.question, job.id, turn) for job, turn in interrupted.items()]
-        await audit.append(connection, now, entries)
-        counted_turns = [(scope_ids_of(job.question), turn) for job, turn in interrupted.items()]
-        await usage.count(connection, counted_turns, now, caps)
-
-
-def spent_values(claimed: Mapping[Job, Spent]) -> dict[str, Any]:
-    """Returns the usage of attempts, in the form of `workers.usage_so_far`."""
-    return {str(job.id): [job.attempts, *astuple(spent)] for job, spent in claimed.items()}
-
-
-async def _remove_idle(connection: AsyncConnection, dead: Sequence[str]) -> None:
-    await connection.execute(sa.delete(workers).where(workers.c.worker.in_(dead), ~has_jobs()))
+    beats = {row.worker: row.beat for row in await connection.execute(rows)}
+    return [name for name, observation in dead.items() if beats.get(name) == observation.beat]
 
 
 def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:

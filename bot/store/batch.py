@@ -84,7 +84,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
             ended += (await connection.execute(update.returning(*ENDED_COLUMNS))).all()
     if ended:
         await connection.execute(
-            sa.insert(turns), [turn_values(row.id, End(EndReason.BATCHED), "", now, None) for row in ended]
+            sa.insert(turns), [turn_values(row.id, End(EndReason.BATCHED), "", now) for row in ended]
         )
         await ended_in_queue(connection, ended, EndReason.BATCHED, now)
 
@@ -144,13 +144,13 @@ async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> l
     rows: dict[int, list[sa.Row[Any]]] = {}
     for row in await connection.execute(batched.order_by(jobs.c.ts)):
         rows.setdefault(row.answered_with, []).append(row)
-    return [_with_batch(job, rows.get(job.id, ())) for job in claimed]
-
-
-def _with_batch(job: Job, rows: Sequence[sa.Row[Any]]) -> Job:
-    earlier = tuple(question_of(row) for row in rows if row.joined_step is None)
-    follow_ups = tuple(FollowUp(question_of(row), row.joined_step) for row in rows if row.joined_step is not None)
-    return replace(job, earlier=earlier, follow_ups=follow_ups)
+    with_others = []
+    for job in claimed:
+        asked = [(question_of(row), row.joined_step) for row in rows.get(job.id, ())]
+        earlier = tuple(question for question, step_no in asked if step_no is None)
+        follow_ups = tuple(FollowUp(question, step_no) for question, step_no in asked if step_no is not None)
+        with_others.append(replace(job, earlier=earlier, follow_ups=follow_ups))
+    return with_others
 
 
 async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:

@@ -11,6 +11,7 @@ from bot.core.job import Job, Piece, Pulse, Spent
 from bot.core.outbox import OutboxKind, wait_s
 from bot.store import Stores
 from bot.store.schema import jobs, turns, workers
+from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
 from tests.contracts.stores import DONE, THREAD, YES, apart, asked, enqueued, one, taken_over
 from tests.core.conversations import recorded_pages
@@ -98,7 +99,7 @@ class TestAttempt:
 
 async def interrupted(store: Stores) -> list[tuple[int, int | None]]:
     """Returns the job and the input tokens of each interrupted attempt's turn."""
-    of_attempts = sa.select(turns).where(turns.c.end_reason == "interrupted").order_by(turns.c.id)
+    of_attempts = CHARGED_TURNS.where(turns.c.end_reason == "interrupted")
     async with store.database.engine.begin() as connection:
         return [(row.job_id, row.input_tokens) for row in await connection.execute(of_attempts)]
 
@@ -159,7 +160,7 @@ class TestRelease:
 
 
 async def test_jobs_that_were_lost_are_forgotten(store: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.store.queue.worker.MAX_HANDED_OUT", 5)
+    monkeypatch.setattr("bot.store.worker_queue.MAX_HANDED_OUT", 5)
     for number in range(12):
         await enqueued(store, apart(number))
         job = await one(store)

@@ -77,7 +77,7 @@ class Listener:
 
     async def _listen(self) -> None:
         """Listens until the connection is lost, or returns if notifications don't arrive on it."""
-        connection = await self._connect()
+        connection = await psycopg.AsyncConnection.connect(**connection_arguments(self._engine), autocommit=True)
         try:
             async with answered_within(READY_WITHIN_S):
                 if not await self._made_ready(connection):
@@ -112,9 +112,6 @@ class Listener:
                 self._heard(payload.removeprefix(SAID).partition(" ")[2])
         elif payload != self._worker:
             self._wake()
-
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(**connection_arguments(self._engine), autocommit=True)
 
     async def _text(self, connection: psycopg.AsyncConnection[Any], value: sa.ColumnElement[Any]) -> str:
         statement = sa.select(value).compile(self._engine.sync_engine, compile_kwargs={"literal_binds": True})

@@ -1,1 +1,0 @@
-"""Which workers are alive."""

@@ -1,0 +1,634 @@
+"""The queue, as seen by services that add questions and request changes to their jobs.
+
+**Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
+gets its answer as if it had come alone: whether its event or its message was seen before, and whether it has to wait
+behind others. Measured with 100 questions in a second beside their answers: one transaction after another, each of
+which also waits for its turn among the transactions of live answers, left 73 without an acknowledgment within Slack's
+three seconds. Together, all had one within 2 s (docs/scaling.md).
+
+**Changes.** A queued job is changed on the spot. A begun job is changed by its worker, now or at the next attempt: the
+methods leave the request and the new version for it (core/job.py). A job that has ended gets outbox entries instead.
+Each method locks the job's row first, so that a claim or an end at the same moment comes before or after it.
+
+**Questions that the bot posts for their askers** are jobs in the state UNPOSTED until they have a message. An outbox
+entry has such a question posted. That entry is the lease: one process at a time holds it, and another one tries again
+if that process dies. The entry's `due_at` fences what a try records. A job gets its message in the transaction that
+queues it, and has that once, whoever comes first.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import takewhile
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
+from bot.core.audit import Kind, question_entry
+from bot.core.choices import question_id
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import Enqueued, MessageQuestion, QuotedMessage, State, Status, page_ts, state_of
+from bot.core.outbox import EDITED, OutboxEntry, OutboxKind
+from bot.errors import EndReason
+from bot.models.prompt import Effort
+from bot.store import audit, batch, outbox, steps
+from bot.store.answers import close_choices
+from bot.store.calls import RELEASED, deny_by_reply
+from bot.store.database import Database, GroupCommit, Operations, completes, reads, writes
+from bot.store.engine import one_at_a_time
+from bot.store.rows import (
+    THREAD,
+    file_values,
+    has_content,
+    in_thread,
+    insert_into,
+    is_ahead,
+    is_batched_with,
+    is_begun,
+    is_live,
+    is_queued,
+    is_running,
+    is_unposted,
+    may_be_regenerated,
+    messages_of,
+    question_of,
+    queued_values,
+    same_thread,
+    thread_of,
+    thread_values,
+)
+from bot.store.schema import group_threads, jobs, seen_events, thread_lines
+from bot.store.workers import WorkerLiveness, WorkerOperations
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event with a question in it."""
+
+    event_id: str
+    question: Question
+    full: bool
+    """Whether the process has no room for another answer."""
+    offered: bool = False
+    """Whether the asker is offered an answer first."""
+    job_id: int | None = None
+    """Its job, if the bot has posted the question for its asker; else it gets a new one."""
+
+
+class QuestionQueue(WorkerOperations):
+    """Takes questions, and changes their jobs on behalf of people."""
+
+    def __init__(self, database: Database, worker: WorkerLiveness, max_per_user: int) -> None:
+        """`max_per_user`: how many answers one person may have under way at once, over all processes."""
+        super().__init__(database, worker)
+        self._max_per_user = max_per_user
+        self._arrivals = GroupCommit(self._write_arrivals)
+
+    @completes(bounded=False)
+    async def enqueue(
+        self,
+        event_id: str,
+        question: Question,
+        *,
+        full: bool = False,
+        offered: bool = False,
+        job_id: int | None = None,
+    ) -> Enqueued | None:
+        """Stores a question durably as a job; returns None if the event or the message was stored before.
+
+        With `offered`, the first version of its answer is an offer to answer it.
+
+        It also returns None, and stores nothing, for a bot's question beyond the limits of core/access.py.
+
+        `job_id`: the job of a question that the bot has posted for its asker (unposted.py).
+
+        The job needs a placeholder if an earlier question of its thread is not answered yet, if the asker has as many
+        answers under way as one person may have, or if this process is `full`. The caller posts it and records it;
+        until it has, but for 10 s at most, no worker claims the job.
+        """
+        # Each batch is bounded, but not the wait for a question's own batch.
+        return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
+
+    @reads
+    async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
+        """Returns whether every earlier question of the thread has its message, so that this one's appears below."""
+        before = sa.select(jobs.c.messages).where(in_thread(question.thread), is_live(), jobs.c.ts < question.ts)
+        return all(page_ts(messages_of(row)) for row in await connection.execute(before))
+
+    @reads
+    async def count_queued(self, connection: AsyncConnection) -> int:
+        """Returns how many jobs wait for a worker, of all workspaces."""
+        count = await connection.scalar(sa.select(sa.func.count()).select_from(jobs).where(is_queued()))
+        return int(count or 0)
+
+    @writes
+    async def request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
+        """Asks the job's worker to stop; ends a job that was never begun. Returns False if the job has ended."""
+        now = self._now()
+        this = sa.update(jobs).where(jobs.c.id == job_id)
+        queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED))
+        live = this.where(is_live()).values(stop_requested=True, **RELEASED)
+        stopped = (await connection.execute(queued.returning(*batch.ENDED_COLUMNS))).all()
+        await batch.ended_in_queue(connection, stopped, EndReason.STOPPED, now)
+        changed = bool(stopped) or (await connection.execute(live)).rowcount > 0
+        if changed:
+            await self._worker.wake_all(connection)
+        return changed
+
+    @writes
+    async def regenerate(
+        self,
+        connection: AsyncConnection,
+        job_id: int,
+        *,
+        continues: bool = False,
+        full: bool = False,
+        effort: Effort | None = None,
+    ) -> Enqueued | None:
+        """Queues an ended job once more, to be answered in the same messages; its answer is kept as an earlier turn.
+
+        With `continues` the new answer starts where the old one reached its length limit, and the two become one.
+        `effort` is for the new version; None is the channel's, or what the answer that is continued has.
+        Returns None if the job has not ended, or if its question was deleted or has expired.
+        A job that must wait needs a placeholder, as with `enqueue`.
+        """
+        row = await _to_regenerate(connection, job_id)
+        if row is None:
+            return None
+        again = Arrival("", question_of(row), full)
+        waits = (await _queue_before(connection, [again], self._max_per_user)).is_behind(again)
+        effort = row.effort if continues else effort
+        await _requeue(connection, row, self._now(), waits=waits, continues=continues, effort=effort)
+        if not waits:
+            await self._worker.wake_all(connection)
+        return Enqueued(job_id, waits, row.attempts)
+
+    @writes
+    async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
+        """Stores a question's new text; returns False if the message is not a question, or was deleted.
+
+        A queued question is answered with its new text. An answer under way starts over in its messages; its worker
+        learns of the edit with a heartbeat. So does one that has ended, unless others have written in the thread since,
+        or another question came: then the reply says that the question was edited. What the answer offers can't be
+        chosen any more.
+        """
+        thread = question.thread
+        row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
+        if row is None or _is_no_question(row):
+            return False
+        await self._worker.wake_all(connection)
+        # Two edits within a second may have the same time.
+        if edited_ts < (row.edited_ts or ""):
+            return True
+        values = {"text": question.text, "files": file_values(question), "attached_chars": question.attached_chars}
+        await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values, edited_ts=edited_ts))
+        if (row.text, row.files) == (question.text, file_values(question)):
+            return True
+        now, answered_by = self._now(), row.answered_with or row.id
+        await audit.append(connection, now, [question_entry(question, row.id, edited=True)])
+        starts_over = await _start_over(connection, answered_by, now)
+        if not starts_over and not _state(row).is_live:
+            await _answer_edited(connection, answered_by, now)
+        return True
+
+    @writes
+    async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
+        """Removes a question, so that it isn't answered. Returns False if the message is not a question.
+
+        The reply is deleted, too, unless a person wrote after it. Slack may deliver a message after its deletion, so a
+        message without a job is recorded as deleted, and becomes no question later.
+        """
+        row = await _at(connection, team_id, channel_id, ts)
+        if row is None:
+            values = {"event_id": deletion_of(team_id, channel_id, ts), "seen_at": self._now()}
+            await connection.execute(insert_into(connection, seen_events).values(values).on_conflict_do_nothing())
+            return False
+        if _is_no_question(row):
+            return False
+        await self._worker.wake_all(connection)
+        now = self._now()
+        this = sa.update(jobs).where(jobs.c.id == row.id)
+        await connection.execute(this.values(text="", files=[], transcripts={}))
+        await audit.append(connection, now, [audit.entry_of(row, Kind.ERASURE, {"erased": "question"})])
+        state = _state(row)
+        if row.answered_with is not None:
+            await connection.execute(this.values(end_reason=EndReason.QUESTION_DELETED.value))
+            await _start_over(connection, row.answered_with, now)
+        elif state is State.QUEUED:
+            await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED)))
+            await batch.ended_in_queue(connection, [row], EndReason.QUESTION_DELETED, now)
+        elif state.is_live:
+            await connection.execute(this.values(stop_requested=True, **RELEASED))
+            await batch.unbatch(connection, row.id)
+            await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
+        elif not await connection.scalar(sa.select(sa.exists().where(is_batched_with(row.id)))):
+            await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [row.id])
+            await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
+        return True
+
+    async def _write_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[Enqueued | None]:
+        async with self._database.bounded(), self._database.begin_write() as connection:
+            now = self._now()
+            taken = await write_arrivals(connection, arrivals, self._max_per_user, now)
+            asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
+            replied = await deny_by_reply(connection, asked, now)
+            if replied or any(enqueued and not enqueued.needs_placeholder for enqueued in taken):
+                await self._worker.wake_others(connection)
+            return taken
+
+
+async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
+    """Locks and returns the job of a message."""
+    of_message = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
+    return (await connection.execute(of_message.with_for_update())).one_or_none()
+
+
+def _state(row: sa.Row[Any]) -> State:
+    return state_of(row.status, row.attempts, row.end_reason)
+
+
+def _is_no_question(row: sa.Row[Any]) -> bool:
+    """Whether the message is no longer a question: its asker was denied, or it was deleted or has expired."""
+    state = _state(row)
+    is_empty = row.text == "" and not row.files
+    return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
+
+
+def _ended_unbegun(reason: EndReason) -> dict[str, Any]:
+    """Returns the columns of a job that ends in the queue."""
+    return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True}
+
+
+async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
+    """Raises the version of a begun job, so that its answer starts over. A queued job has nothing to start over."""
+    this = sa.update(jobs).where(jobs.c.id == job_id, is_begun(), ~jobs.c.stop_requested)
+    next_version = {**_next_version(now), **RELEASED, "continues": False}
+    starts_over = (await connection.execute(this.values(next_version))).rowcount > 0
+    if starts_over:
+        await steps.drop_text(connection, jobs.c.id == job_id)
+        await steps.drop_steps(connection, jobs.c.id == job_id)
+        await batch.rejoin(connection, job_id)
+    return starts_over
+
+
+def _next_version(now: float) -> dict[str, Any]:
+    return {"version": jobs.c.version + 1, "stop_requested": False, "asked_at": now, "shown_turn": None}
+
+
+async def _to_regenerate(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
+    """Locks and returns an ended job that may be answered once more."""
+    this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated(), has_content())
+    return (await connection.execute(this.with_for_update())).one_or_none()
+
+
+async def _requeue(
+    connection: AsyncConnection,
+    row: sa.Row[Any],
+    now: float,
+    *,
+    waits: bool = False,
+    continues: bool = False,
+    effort: Effort | None = None,
+) -> None:
+    """Queues an ended job for a new version of its answer."""
+    values: dict[str, Any] = {
+        "status": Status.QUEUED.value,
+        "end_reason": None,
+        "interruptions": 0,
+        # The placeholder of a job that ended in the queue may not be on record yet.
+        "placeholder_due_since": now if waits else None if row.attempts else row.placeholder_due_since,
+        "continues": continues,
+        "effort": effort,
+        **_next_version(now),
+    }
+    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
+    await steps.drop_text(connection, jobs.c.id == row.id)
+    for kind in (OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS):
+        await outbox.cancel(connection, kind, [row.id])
+    await batch.keep_placeholders(connection, [row.id])
+    await batch.rejoin(connection, row.id)
+
+
+async def _answer_edited(connection: AsyncConnection, job_id: int, now: float) -> None:
+    """Queues an ended job whose question was edited, or has its reply say so if others have written since."""
+    row = await _to_regenerate(connection, job_id)
+    if row is None:
+        return
+    if await _stands_alone(connection, job_id):
+        await _requeue(connection, row, now)
+    elif row.attempts:
+        await steps.drop_text(connection, jobs.c.id == job_id)
+        await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], now, EDITED)
+
+
+async def _stands_alone(connection: AsyncConnection, job_id: int) -> bool:
+    """Whether a job's question is the thread's last, and nobody else has written there since."""
+    later = jobs.alias()
+    lines = thread_lines
+    after = sa.or_(
+        sa.exists().where(same_thread(later, jobs), later.c.ts > jobs.c.ts),
+        sa.exists().where(same_thread(lines, jobs), lines.c.ts > jobs.c.ts, lines.c.user_id != jobs.c.user_id),
+        sa.exists().where(same_thread(group_threads, jobs), group_threads.c.since_ts > jobs.c.ts),
+    )
+    return bool(await connection.scalar(sa.select(sa.exists().where(jobs.c.id == job_id, ~after))))
+
+
+log = logging.getLogger(__name__)
+
+
+async def write_arrivals(
+    connection: AsyncConnection, arrivals: Sequence[Arrival], max_per_user: int, now: float
+) -> list[Enqueued | None]:
+    """Writes questions as if each came alone, in their order."""
+    seen = await _first_seen(connection, arrivals, now)
+    first_events: dict[str, Arrival] = {}
+    first_messages: dict[tuple[str, str, str], Arrival] = {}
+    for arrival in arrivals:
+        if arrival.event_id in seen and first_events.setdefault(arrival.event_id, arrival) is arrival:
+            first_messages.setdefault(_message(arrival.question), arrival)
+    for message in await _deleted(connection, first_messages):
+        log.debug("message %s ignored: it was deleted before it arrived", message[2])
+        del first_messages[message]
+    for message in await _of_eager_bots(connection, [arrival.question for arrival in first_messages.values()], now):
+        log.warning("message %s ignored: bot %s asks too often", message[2], first_messages[message].question.user_id)
+        del first_messages[message]
+    if not first_messages:
+        return [None] * len(arrivals)
+    queue = await _queue_before(connection, first_messages.values(), max_per_user)
+    ids = await _add_jobs(connection, first_messages.values(), now)
+    asked = [(ids[message], arrival.question) for message, arrival in first_messages.items() if message in ids]
+    await audit.append(connection, now, [question_entry(question, job_id) for job_id, question in asked])
+    taken: dict[str, Enqueued] = {}
+    for message, arrival in first_messages.items():
+        if message in ids:
+            taken[arrival.event_id] = Enqueued(ids[message], queue.is_behind(arrival))
+    waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.needs_placeholder]
+    if waiting:
+        await connection.execute(sa.update(jobs).where(jobs.c.id.in_(waiting)).values(placeholder_due_since=now))
+    return [
+        taken.get(arrival.event_id) if first_events.get(arrival.event_id) is arrival else None for arrival in arrivals
+    ]
+
+
+def _message(question: Question) -> tuple[str, str, str]:
+    return question.thread.team_id, question.thread.channel_id, question.ts
+
+
+def deletion_of(team_id: str, channel_id: str, ts: str) -> str:
+    """Returns under which ID a message's deletion is recorded among the events, if it came before the message."""
+    return f"deletion {team_id} {channel_id} {ts}"
+
+
+async def _deleted(connection: AsyncConnection, messages: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Returns the messages that were deleted before they arrived."""
+    by_id = {deletion_of(*message): message for message in messages}
+    found = await connection.scalars(sa.select(seen_events.c.event_id).where(seen_events.c.event_id.in_(by_id)))
+    return [by_id[event_id] for event_id in found]
+
+
+async def _of_eager_bots(
+    connection: AsyncConnection, questions: Sequence[Question], now: float
+) -> list[tuple[str, str, str]]:
+    """Returns the messages of bots that ask so much that they may be answering our answers.
+
+    The same transaction writes the others, and those of a workspace's bots take turns: else questions that come at once
+    would all be within the limits.
+    """
+    for team_id in sorted({question.thread.team_id for question in questions if question.from_bot}):
+        await one_at_a_time(connection, f"bots {team_id}")
+    refused: list[tuple[str, str, str]] = []
+    taken: list[Question] = []
+    for question in questions:
+        if question.from_bot and (await _bot_questions(connection, question, taken, now)).too_many:
+            refused.append(_message(question))
+        else:
+            taken.append(question)
+    return refused
+
+
+async def _bot_questions(
+    connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
+) -> BotQuestions:
+    """Returns how much bots ask: on record, and by `taken`, which are about to be. Exact only up to the limits."""
+    newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
+    of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
+    of_thread |= {other.ts: other.from_bot for other in taken if other.thread == question.thread}
+    in_a_row = takewhile(lambda ts: of_thread[ts], sorted(of_thread, reverse=True))
+    of_bot = jobs.c.team_id == question.thread.team_id, jobs.c.user_id == question.user_id, jobs.c.from_bot
+    lately = sa.select(jobs.c.id).where(*of_bot, jobs.c.created_at > now - 3600).limit(MAX_BOT_QUESTIONS_AN_HOUR)
+    person = question.thread.team_id, question.user_id
+    now_taken = sum((other.thread.team_id, other.user_id) == person for other in taken)
+    return BotQuestions(len(list(in_a_row)), len((await connection.scalars(lately)).all()) + now_taken)
+
+
+@dataclass(frozen=True, slots=True)
+class _QueueBefore:
+    """The jobs ahead of arriving questions. Each arrival may be ahead of the next."""
+
+    oldest: dict[ThreadKey, str]
+    """The ts of the oldest queued job in each thread, '' where one is ahead of them."""
+    threads: Counter[tuple[str, str]]
+    """In how many threads a person, by team and user, has live jobs."""
+    max_per_user: int
+
+    def is_behind(self, arrival: Arrival) -> bool:
+        question = arrival.question
+        person = (question.thread.team_id, question.user_id)
+        first = self.oldest.get(question.thread)
+        self.oldest[question.thread] = question.ts if first is None else min(first, question.ts)
+        full = arrival.full or self.threads[person] >= self.max_per_user
+        if first is None:
+            self.threads[person] += 1
+        return full or (first is not None and first < question.ts)
+
+
+async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arrival], max_per_user: int) -> _QueueBefore:
+    questions = [arrival.question for arrival in arrivals]
+    oldest = await _oldest(connection, {question.thread for question in questions})
+    people = {(question.thread.team_id, question.user_id) for question in questions}
+    return _QueueBefore(oldest, await _threads(connection, people), max_per_user)
+
+
+async def _first_seen(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
+    """Records the events and returns the new ones.
+
+    Written in one order by all processes: otherwise two transactions with the same events could wait for each other.
+    """
+    event_ids = sorted({arrival.event_id for arrival in arrivals})
+    new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
+    rows = await connection.scalars(new, [{"event_id": event_id, "seen_at": now} for event_id in event_ids])
+    return set(rows.all())
+
+
+async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
+    """Returns the ts of the oldest queued job in each thread, '' where one is ahead of them."""
+    columns = [jobs.c[name] for name in THREAD]
+    among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
+    queued = sa.select(*columns, sa.func.min(jobs.c.ts).label("ts")).where(is_queued(), among).group_by(*columns)
+    begun = sa.select(*columns, sa.literal("")).where(is_ahead(), among)
+    oldest: dict[ThreadKey, str] = {}
+    for row in await connection.execute(sa.union_all(queued, begun)):
+        thread = thread_of(row)
+        oldest[thread] = min(row.ts, oldest.get(thread, row.ts))
+    return oldest
+
+
+async def _threads(connection: AsyncConnection, people: Collection[tuple[str, str]]) -> Counter[tuple[str, str]]:
+    """Counts the threads in which each person has live jobs: so many could be running at once."""
+    columns = (jobs.c.team_id, jobs.c.user_id, jobs.c.channel_id, jobs.c.thread_ts)
+    theirs = sa.tuple_(jobs.c.team_id, jobs.c.user_id).in_(list(people))
+    held = sa.union(*(sa.select(*columns).where(is_in, theirs) for is_in in (is_queued(), is_running()))).subquery()
+    counted = sa.select(held.c.team_id, held.c.user_id, sa.func.count()).group_by(held.c.team_id, held.c.user_id)
+    return Counter({(team_id, user_id): number for team_id, user_id, number in await connection.execute(counted)})
+
+
+async def _add_jobs(
+    connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
+) -> dict[tuple[str, str, str], int]:
+    """Adds jobs and returns the ids of the new ones; a twin event's transaction waits for this one's commit.
+
+    Written in one order by all processes, that of the messages.
+    """
+    in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message(arrival.question)))
+    added = {}
+    if values := [
+        queued_values(arrival.question, now) | {"offered": arrival.offered}
+        for arrival in in_order
+        if arrival.job_id is None
+    ]:
+        columns = (jobs.c.id, jobs.c.team_id, jobs.c.channel_id, jobs.c.ts)
+        new = insert_into(connection, jobs).on_conflict_do_nothing().returning(*columns)
+        added = {(row.team_id, row.channel_id, row.ts): row.id for row in await connection.execute(new, values)}
+    for arrival in in_order:
+        if arrival.job_id is not None and await _post(connection, arrival.job_id, arrival.question, now):
+            added[_message(arrival.question)] = arrival.job_id
+    return added
+
+
+class UnpostedQuestions(Operations):
+    """Takes questions that the bot has to post, and keeps what each try finds out."""
+
+    @writes
+    async def draft(
+        self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
+    ) -> None:
+        """Stores what an open modal is about. `ask` adds the question; without one, the row stays for a day."""
+        draft = insert_into(connection, jobs).values(
+            _unposted_values(team_id, view_id, user_id, about, "", self._now())
+        )
+        await connection.execute(draft.on_conflict_do_nothing())
+
+    @writes
+    async def ask(
+        self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
+    ) -> bool:
+        """Stores a question and has it posted; returns False if it was asked before, by whomever.
+
+        A draft's `about` is kept.
+        """
+        now = self._now()
+        new = insert_into(connection, jobs).values(_unposted_values(team_id, view_id, user_id, about, text, now))
+        is_draft = sa.and_(is_unposted(), jobs.c.text == "")
+        asked = new.on_conflict_do_update(
+            index_elements=["team_id", "asked_as"], set_={"text": text, "created_at": now}, where=is_draft
+        )
+        job_id = await connection.scalar(asked.returning(jobs.c.id))
+        if job_id is not None:
+            await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
+        return job_id is not None
+
+    @reads
+    async def read(self, connection: AsyncConnection, entry: OutboxEntry) -> MessageQuestion | None:
+        """Returns the question that an entry has posted; None if it is posted by now, or was erased."""
+        this = sa.select(jobs).where(jobs.c.id == entry.job_id, is_unposted())
+        row = (await connection.execute(this)).one_or_none()
+        if row is None:
+            return None
+        known = row.unposted
+        return MessageQuestion(
+            team_id=row.team_id,
+            view_id=row.asked_as,
+            user_id=row.user_id,
+            about=QuotedMessage(**known["about"]),
+            text=row.text,
+            created_at=row.created_at,
+            elsewhere=known.get("elsewhere", False),
+            posted=tuple(known["posted"]) if "posted" in known else None,
+        )
+
+    @writes
+    async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
+        """Records that a post in the asker's direct message is about to begin, or that it was not made.
+
+        Returns False if another process has the question by now.
+        """
+        row = await _locked(connection, jobs.c.id == entry.job_id, outbox.is_held(entry))
+        if row is not None:
+            await _record(connection, row, elsewhere=begun)
+        return row is not None
+
+    @writes
+    async def record_post(
+        self, connection: AsyncConnection, team_id: str, view_id: str, channel_id: str, ts: str
+    ) -> None:
+        """Records where, according to Slack's event, the question was posted.
+
+        It was posted after all, so it is queued even if its asker has read that this is unsure.
+        """
+        row = await _locked(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
+        if row is not None:
+            await _record(connection, row, posted=[channel_id, ts])
+            await outbox.add_missing(connection, OutboxKind.POST_QUESTION, row.id, self._now())
+
+    @writes
+    async def give_up(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
+        """Removes a question that surely wasn't posted, so that it can be asked again."""
+        this = jobs.c.id == entry.job_id, is_unposted(), outbox.is_held(entry)
+        await connection.execute(sa.delete(jobs).where(*this))
+
+
+async def _post(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
+    """Queues a question that has its message now; returns False if it was posted before, or erased.
+
+    If a choice was asked, the others beside it don't stand any more, unless its answer has a newer version by now.
+    """
+    row = await _locked(connection, jobs.c.id == job_id)
+    if row is None:
+        return False
+    offered_by = row.unposted["about"]["offered_by"]
+    if offered_by is not None:
+        version = await connection.scalar(sa.select(jobs.c.version).where(jobs.c.id == offered_by))
+        if version is not None and row.asked_as == question_id(offered_by, version):
+            await close_choices(connection, offered_by, now, row.text)
+    posted = sa.update(jobs).where(jobs.c.id == job_id).values(**queued_values(question, now), unposted=None)
+    await connection.execute(posted)
+    return True
+
+
+async def _locked(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> sa.Row[Any] | None:
+    return (await connection.execute(sa.select(jobs).where(*which, is_unposted()).with_for_update())).one_or_none()
+
+
+async def _record(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
+    """Adds what is known of a try to post a question."""
+    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(unposted={**row.unposted, **known}))
+
+
+def _unposted_values(
+    team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str, now: float
+) -> Mapping[str, Any]:
+    return {
+        "team_id": team_id,
+        # Its message may be posted somewhere else than in the thread of the message that it is about.
+        "channel_id": "",
+        "thread_ts": "",
+        "asked_as": view_id,
+        "unposted": {"about": asdict(about)},
+        "user_id": user_id,
+        "text": text,
+        "status": Status.UNPOSTED.value,
+        "created_at": now,
+    }

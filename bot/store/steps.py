@@ -1,0 +1,217 @@
+"""What attempts put on record while they work: the answer's text, and the model's steps with their calls.
+
+**Text.** An attempt appends only new text, so a long answer costs no more per second than a short one. Each row
+replaces the text from its start on: an attempt that takes over may continue from a little before the end. Within an
+attempt a row never shortens the text: one that reaches the database late, after its writer gave up on it, holds less.
+
+**Steps.** What a step wrote (`steps`) is needed until its job ends. Its calls (`tool_calls`) stay with the answer,
+because the answer's details name them, and a new version must know what an earlier one has done.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_in, decided_about
+from bot.core.job import Checkpoint, Job, Piece
+from bot.models.events import Citation
+from bot.models.prompt import of_record
+from bot.store.rows import end_of, end_values, is_running, source_values, sources_of
+from bot.store.schema import SafeText, checkpoints, jobs, steps, tool_calls, tool_pins
+
+_FROM_PIECE = {
+    checkpoints.c.version: sa.bindparam("of_version", type_=sa.Integer),
+    checkpoints.c.attempt: sa.bindparam("of_attempt", type_=sa.Integer),
+    checkpoints.c.start: sa.bindparam("from_start", type_=sa.Integer),
+    checkpoints.c.text: sa.bindparam("new_text", type_=SafeText),
+    checkpoints.c.end: sa.bindparam("new_end", type_=sa.JSON(none_as_null=True)),
+    checkpoints.c.sources: sa.bindparam("new_sources", type_=sa.JSON(none_as_null=True)),
+}
+
+
+async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> bool:
+    """Appends to the texts of jobs that are still the worker's, in the version that it answers; returns if all are.
+
+    The lock orders this and a take-over: either the take-over reads the row, or the row is not written.
+    """
+    if not pieces:
+        return True
+    ours = (
+        sa.select(jobs.c.id, *_FROM_PIECE.values())
+        .where(
+            jobs.c.id == sa.bindparam("of_job"),
+            jobs.c.worker == worker,
+            jobs.c.attempts == sa.bindparam("of_attempt"),
+            jobs.c.version == sa.bindparam("of_version"),
+            is_running(),
+        )
+        .with_for_update(read=True)
+    )
+    rows = sa.insert(checkpoints).from_select([checkpoints.c.job_id, *_FROM_PIECE], ours)
+    # In the same order in all processes, which prevents deadlocks.
+    values = [
+        {
+            "of_job": job.id,
+            "of_version": job.version,
+            "of_attempt": job.attempts,
+            "from_start": piece.start,
+            "new_text": piece.text,
+            "new_end": end_values(piece.end) if piece.end else None,
+            "new_sources": source_values(piece.sources),
+        }
+        for job, piece in sorted(pieces.items(), key=lambda item: item[0].id)
+    ]
+    added = await connection.execute(rows, values, execution_options={"preserve_rowcount": True})
+    return added.rowcount == len(pieces)
+
+
+async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+    """Returns the jobs with the text that earlier attempts at the same version left on record."""
+    resumed = [job.id for job in claimed if job.attempts > 1]
+    if not resumed:
+        return list(claimed)
+    of_resumed = sa.select(checkpoints).where(checkpoints.c.job_id.in_(resumed))
+    rows: dict[tuple[int, int], list[sa.Row[Any]]] = {}
+    for row in await connection.execute(of_resumed.order_by(checkpoints.c.attempt, checkpoints.c.id)):
+        rows.setdefault((row.job_id, row.version), []).append(row)
+    whole = [replace(job, checkpoint=_folded(job.so_far, rows.get((job.id, job.version), []))) for job in claimed]
+    return [await _with_decisions(connection, job) for job in whole]
+
+
+async def _with_decisions(connection: AsyncConnection, job: Job) -> Job:
+    """Returns a job whose end, if it is on record, says who decided about its calls."""
+    end = job.checkpoint.end
+    if end is None:
+        return job
+    recorded = await calls(connection, job.id, job.version)
+    return replace(job, checkpoint=replace(job.checkpoint, end=replace(end, decided=decided_about(recorded))))
+
+
+def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
+    """Puts the rows of one version together. `so_far`: the first part of a continued answer, from its turn."""
+    text = so_far
+    end = None
+    attempt = 0
+    sources: tuple[Citation, ...] = ()
+    for row in rows:
+        row_end = row.start + len(row.text)
+        if row.start > len(text) or (row.attempt == attempt and row_end < len(text)):
+            continue
+        text = text[: row.start] + row.text
+        attempt = row.attempt
+        sources = sources_of(row.sources)
+        end = end_of(row.end, sources) if row.end else end
+    return Checkpoint(text, end, sources) if rows else Checkpoint()
+
+
+async def choices_of(connection: AsyncConnection, job_id: int) -> tuple[str, ...]:
+    """Returns the choices that a job's end on record offers."""
+    ends = sa.select(checkpoints.c.end).join(jobs, checkpoints.c.job_id == jobs.c.id).where(jobs.c.id == job_id)
+    of_version = ends.where(checkpoints.c.version == jobs.c.version).order_by(checkpoints.c.id.desc())
+    values = next(filter(None, (await connection.scalars(of_version)).all()), None)
+    return end_of(values, ()).choices if values else ()
+
+
+async def choose(connection: AsyncConnection, job_id: int, choice: str) -> None:
+    """Records which of its choices somebody has pressed with a job's end."""
+    has_end = checkpoints.c.job_id == job_id, checkpoints.c.end.is_not(None)
+    for row in (await connection.execute(sa.select(checkpoints.c.id, checkpoints.c.end).where(*has_end))).all():
+        values = {"end": {**row.end, "chosen": choice}} if row.end else {}
+        if values:
+            await connection.execute(sa.update(checkpoints).where(checkpoints.c.id == row.id).values(**values))
+
+
+async def drop_text(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
+    """Removes the texts of these jobs."""
+    await connection.execute(sa.delete(checkpoints).where(checkpoints.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
+
+
+async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+    """Returns the jobs with the steps that earlier attempts at the same version left on record."""
+    resumed = [job.id for job in claimed if job.attempts > 1]
+    if not resumed:
+        return list(claimed)
+    of_resumed = sa.select(steps).where(steps.c.job_id.in_(resumed)).order_by(steps.c.step_no)
+    recorded = (await connection.execute(of_resumed)).all()
+    if not recorded:
+        return list(claimed)
+    of_steps = _as_asked().where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
+    recorded_calls = (await connection.execute(of_steps)).all()
+
+    def of(job: Job) -> tuple[Step, ...]:
+        mine = [row for row in recorded if (row.job_id, row.version) == (job.id, job.version)]
+        theirs = [row for row in recorded_calls if (row.job_id, row.version) == (job.id, job.version)]
+        return tuple(_step_of(row, [call for call in theirs if call.step_no == row.step_no]) for row in mine)
+
+    return [replace(job, steps=of(job)) for job in claimed]
+
+
+def _step_of(row: sa.Row[Any], recorded_calls: Collection[sa.Row[Any]]) -> Step:
+    items = tuple(json.loads(row.items))
+    return Step(row.step_no, row.text, items, row.model, tuple(map(call_of, recorded_calls)), of_record(row.origins))
+
+
+def _as_asked() -> sa.Select[Any]:
+    """Selects calls with what a person who decides about them is told.
+
+    That is the definition that a call was asked for, where it is still the pinned one, and whether the call repeats one
+    of an earlier version.
+    """
+    earlier = tool_calls.alias()
+    repeats = sa.exists().where(
+        earlier.c.job_id == tool_calls.c.job_id,
+        earlier.c.version < tool_calls.c.version,
+        earlier.c.binding == tool_calls.c.binding,
+        earlier.c.begun_at.is_not(None),
+    )
+    is_pinned = sa.and_(
+        tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definition_hash == tool_calls.c.definition_hash
+    )
+    return sa.select(tool_calls, tool_pins.c.definition, repeats.label("repeats")).outerjoin(tool_pins, is_pinned)
+
+
+def call_of(row: sa.Row[Any]) -> RecordedCall:
+    """Returns a recorded call; one whose texts have expired has no arguments."""
+    definition = row._mapping.get("definition")
+    return RecordedCall(
+        step_no=row.step_no,
+        # A row is a tuple, and has a method of that name.
+        index=row._mapping["index"],
+        call_id=row.call_id,
+        tool=row.tool,
+        arguments=json.loads(row.arguments or "{}"),
+        definition_hash=row.definition_hash,
+        state=CallState(row.state),
+        read_only=row.read_only,
+        result=row.result,
+        result_is_error=row.result_is_error,
+        decision=Decision(row.decision) if row.decision else None,
+        decided_by=row.decided_by,
+        claims=claims_in(definition) if definition else NO_CLAIMS,
+        repeats=bool(row._mapping.get("repeats")),
+    )
+
+
+async def calls(
+    connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
+) -> tuple[RecordedCall, ...]:
+    """Returns calls of a version of an answer, in their order."""
+    of_version = _as_asked().where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
+    in_order = of_version.order_by(tool_calls.c.step_no, tool_calls.c.index)
+    return tuple(map(call_of, (await connection.execute(in_order)).all()))
+
+
+async def drop_steps(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
+    """Removes what the steps of these jobs wrote; their calls stay."""
+    await connection.execute(sa.delete(steps).where(steps.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
+
+
+async def empty(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> int:
+    """Empties the arguments and results of calls; returns of how many. A hash of short arguments can be guessed."""
+    texts = sa.or_(tool_calls.c.arguments != "", tool_calls.c.result != "")
+    emptied = sa.update(tool_calls).where(texts, *which).values(arguments="", result="", binding="")
+    return (await connection.execute(emptied)).rowcount

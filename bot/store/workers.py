@@ -1,0 +1,341 @@
+"""Workers that share a database: how they show that they live, observe and wake each other, and exchange messages.
+
+A worker has a row, a heartbeat, and a lock that its death releases: on PostgreSQL that of a session (pg_notify.py), on
+SQLite a file's beside the database. The failure detector decides which other workers are dead. It does no I/O, and the
+caller passes in the time.
+
+A dead worker can't say that it is dead, and a living one may be paused, cut off from the database, or slow. So the
+detector watches all workers that hold jobs and suspects a worker for one of two reasons:
+
+- Its lock is free. The operating system or the server releases a process's lock at its death, so this is quick. On
+  PostgreSQL a restart of the server releases all locks, so a free lock counts only after a grace period, in which a
+  living worker reconnects and sends a heartbeat. A file's lock has no such doubt and needs no grace.
+- It is silent: its heartbeat has not changed for SILENCE_S. This also holds for a paused process, and for one that
+  can't reach the database. Such a worker stops editing after half that time (core/job.py), so two never edit one reply.
+
+Times are this process's own, from a clock that only grows: no clock is compared with another machine's. A worker's
+silence therefore counts from the moment at which this process first saw the current heartbeat. A detector that has not
+observed for MAX_GAP_S may have been paused itself, or the database may have been away: it forgets what it saw and
+gives all workers their full time again.
+
+The verdict is not final. The take-over checks each heartbeat once more, with the row locked (claim.py).
+"""
+
+import asyncio
+import fcntl
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.clock import Clock
+from bot.errors import StoreError
+from bot.store.database import Database, Operations, writes
+from bot.store.engine import channel, database_file, lock_key, on_postgresql, said_by
+from bot.store.rows import has_jobs, is_running, put
+from bot.store.schema import jobs, workers
+
+if TYPE_CHECKING:
+    from bot.store.pg_notify import Listener
+
+
+SILENCE_S = 8.0
+"""A worker is considered dead if its heartbeat has not changed for this long."""
+LOCK_GRACE_S = 1.5
+"""A living worker reconnects to a restarted PostgreSQL and sends a heartbeat within this time."""
+OBSERVE_EVERY_S = 0.25
+CHECK_EVERY_S = 0.5
+"""How often to check while others hold jobs: the sooner a death is seen, the sooner their jobs continue."""
+MAX_GAP_S = 3.0
+"""A process that observes less often may have been paused, and all others beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One query's result for a worker that holds jobs."""
+
+    beat: int | None
+    """Its heartbeat counter; None if its row is missing."""
+    lock_is_free: bool = False
+
+
+@dataclass(slots=True)
+class _Watched:
+    observation: Observation
+    unchanged_since_s: float
+    free_since_s: float
+
+
+class FailureDetector:
+    """Watches the other workers through one observation after another."""
+
+    def __init__(self, lock_grace_s: float = LOCK_GRACE_S) -> None:
+        self._lock_grace_s = lock_grace_s
+        self._watched: dict[str, _Watched] = {}
+        self._observed_at_s = -math.inf
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time for another observation."""
+        return now_s - self._observed_at_s >= OBSERVE_EVERY_S
+
+    def reset(self) -> None:
+        """Forgets all observations, because this process could not observe for a while."""
+        self._watched.clear()
+
+    def dead_workers(self, now_s: float, observations: Mapping[str, Observation]) -> dict[str, Observation]:
+        """Returns the workers that are dead by now. A worker that is no longer observed holds no jobs."""
+        if now_s - self._observed_at_s > MAX_GAP_S:
+            self.reset()
+        self._observed_at_s = now_s
+        self._watched = {worker: self._watch(worker, seen, now_s) for worker, seen in observations.items()}
+        return {
+            worker: watched.observation
+            for worker, watched in self._watched.items()
+            if now_s - watched.unchanged_since_s >= SILENCE_S or now_s - watched.free_since_s >= self._lock_grace_s
+        }
+
+    def _watch(self, worker: str, observation: Observation, now_s: float) -> _Watched:
+        known = self._watched.get(worker)
+        if known is None or known.observation.beat != observation.beat:
+            return _Watched(observation, now_s, now_s if observation.lock_is_free else math.inf)
+        free_since_s = min(known.free_since_s, now_s) if observation.lock_is_free else math.inf
+        return _Watched(observation, known.unchanged_since_s, free_since_s)
+
+    def next_check_s(self, now_s: float) -> float:
+        """Returns how long until the next observation is worth it; infinite while nobody else holds a job."""
+        if not self._watched:
+            return math.inf
+        suspected_s = min(watched.free_since_s for watched in self._watched.values()) + self._lock_grace_s - now_s
+        return min(CHECK_EVERY_S, max(OBSERVE_EVERY_S, suspected_s))
+
+
+class FileLocks:
+    """The lock files of all workers on one database file. Raises OSError."""
+
+    def __init__(self, database: Path, worker: str) -> None:
+        self._database = database
+        self._mine = self._path(worker)
+        self._file: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._file is not None
+
+    def take(self) -> None:
+        """Takes this worker's lock, and removes the files of dead workers."""
+        for path in self._database.parent.glob(f"{escape(self._database.name)}-worker-*"):
+            _remove_if_free(path)
+        while self._file is None:
+            file = os.open(self._mine, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(self._mine, file):
+                self._file = file
+            else:
+                # Another process mistook the file for a dead worker's and removed it before it was locked.
+                os.close(file)
+
+    def is_free(self, worker: str) -> bool:
+        """Whether that worker's process is dead."""
+        try:
+            with self._path(worker).open("rb") as file:
+                # Shared, so that two processes that try it at once don't mistake each other for the owner.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return True
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._mine.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = None
+
+    def _path(self, worker: str) -> Path:
+        return self._database.with_name(f"{self._database.name}-worker-{worker}")
+
+
+def _remove_if_free(path: Path) -> None:
+    """Removes the file under its lock, so that a process that is just taking it notices."""
+    with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(file).st_ino
+    except FileNotFoundError:
+        return False
+
+
+KEPT_S = 24 * 3600.0
+"""How long a dead worker's row without jobs is kept."""
+MAX_BYTES = 7_900
+"""PostgreSQL takes payloads below 8,000 bytes."""
+
+log = logging.getLogger(__name__)
+
+
+class WorkerLiveness:
+    """One worker among the others: it has a row, a lock if the database allows one, and a heartbeat.
+
+    It sends heartbeats only while it holds jobs: nobody watches a worker without jobs.
+    """
+
+    def __init__(self, database: Database, name: str, clock: Clock) -> None:
+        self.name = name
+        """The name of this worker, unique among all that share the database."""
+        self.heard: Callable[[str], None] = lambda _: None
+        """Called with what other processes say (ProcessMessages)."""
+        self._database = database
+        self._clock = clock
+        self._changed = asyncio.Event()
+        file = database_file(database.engine.url)
+        self._listener = self._new_listener() if database.on_server else None
+        self._locks = FileLocks(file, name) if file else None
+        # Only a process's end releases a file's lock, so a free one needs no grace.
+        self._detector = FailureDetector(LOCK_GRACE_S if database.on_server else 0.0)
+        self._blind_at = database.failed_at
+        self._beats = 0
+        self._registered = False
+
+    def wake(self) -> None:
+        """Ends the `wait` of this process: something changed."""
+        self._changed.set()
+
+    async def wake_others(self, connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> None:
+        """Wakes other processes once this transaction commits; with `where`, if there is such a job."""
+        if on_postgresql(connection):
+            statement = sa.select(sa.func.pg_notify(channel(), self.name))
+            await connection.execute(statement.select_from(jobs).where(*where).limit(1) if where else statement)
+
+    async def wake_all(self, connection: AsyncConnection) -> None:
+        """Makes every process, this one included, send a heartbeat soon: one of them may have the job."""
+        await self.wake_others(connection)
+        self.wake()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns when something changed, or after the timeout, or when a dead worker may be detected.
+
+        SQLite wakes nobody: a file has one process, except for a moment during deployments.
+        """
+        try:
+            async with asyncio.timeout(min(timeout_s, self._detector.next_check_s(self._clock.monotonic()))):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._changed.clear()
+
+    async def register(self) -> None:
+        """Takes the lock and writes the row, so that other workers can see this process die."""
+        if self._listener is not None:
+            await self._listener.open()
+        if self._locks is not None:
+            self._locks.take()
+        async with self._database.begin_write() as connection:
+            await self.beat(connection)
+        self._registered = True
+
+    async def beat(self, connection: AsyncConnection) -> None:
+        """Sends a heartbeat."""
+        lock = self._locks or self._listener
+        self._beats += 1
+        values = {
+            "beat": self._beats,
+            "has_lock": lock is not None and lock.held,
+            "seen_at": self._clock.now(),
+        }
+        await put(connection, workers, {"worker": self.name}, values)
+
+    async def dead_workers(self) -> dict[str, Observation]:
+        """Returns the dead workers that hold jobs; none before the next observation is due. Only reads."""
+        if self._blind_at != self._database.failed_at:
+            # A gap in this process's observations must not count against the others.
+            self._blind_at = self._database.failed_at
+            self._detector.reset()
+        if not self._detector.is_due(self._clock.monotonic()):
+            return {}
+        async with self._database.begin_read() as connection:
+            observations = await _observe(connection, self.name, self._locks)
+        return self._detector.dead_workers(self._clock.monotonic(), observations)
+
+    def cancel(self) -> None:
+        """Abandons the connection that holds the lock, if the database does not answer."""
+        if self._listener is not None:
+            self._listener.cancel()
+
+    async def deregister(self) -> None:
+        """Releases the lock, and removes the row unless jobs are left: those are taken over at once."""
+        if self._listener is not None:
+            await self._listener.close()
+        try:
+            if self._registered:
+                # With those of workers that died long ago. What still holds jobs is needed to take them over.
+                ended = sa.or_(workers.c.worker == self.name, workers.c.seen_at < self._clock.now() - KEPT_S)
+                async with self._database.begin_write() as connection:
+                    await connection.execute(sa.delete(workers).where(ended, ~has_jobs()))
+        finally:
+            if self._locks is not None:
+                self._locks.release()
+
+    def _new_listener(self) -> "Listener":
+        # psycopg takes about ten megabytes, which a bot on SQLite should not spend.
+        from bot.store.pg_notify import Listener
+
+        return Listener(self._database.engine, self.name, self._clock, self.wake, lambda text: self.heard(text))
+
+
+class WorkerOperations(Operations):
+    """Operations in the name of one worker."""
+
+    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
+        super().__init__(database)
+        self._worker = worker
+
+
+class ProcessMessages(WorkerOperations):
+    """Carries texts from each process to all others that run now, by PostgreSQL's NOTIFY. Nothing is stored."""
+
+    async def send(self, text: str) -> None:
+        """Sends a text to the other processes, as far as they can be reached; never raises."""
+        payload = f"{said_by(self._worker.name)}{text}"
+        if not self._database.on_server or len(payload.encode()) > MAX_BYTES:
+            return
+        try:
+            await self._notify(payload)
+        except StoreError as error:
+            log.warning("other processes not notified: %s", error)
+
+    def on_message(self, heard: Callable[[str], None]) -> None:
+        """Has `heard` called with each text that another process sends from now on."""
+        self._worker.heard = heard
+
+    @writes
+    async def _notify(self, connection: AsyncConnection, payload: str) -> None:
+        await connection.execute(sa.select(sa.func.pg_notify(channel(), payload)))
+
+
+async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:
+    """Observes all other workers that hold jobs. Only reads."""
+    at_work = sa.select(jobs.c.worker).distinct().where(is_running(), jobs.c.worker != worker).subquery()
+    # Shared, so that two processes that try it at once don't mistake each other for the owner.
+    is_free = sa.func.pg_try_advisory_xact_lock_shared(lock_key(at_work.c.worker))
+    free = sa.case((workers.c.has_lock, is_free), else_=False) if on_postgresql(connection) else workers.c.has_lock
+    observed = sa.select(at_work.c.worker, workers.c.beat, free.label("free")).outerjoin_from(
+        at_work, workers, workers.c.worker == at_work.c.worker
+    )
+    return {
+        row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
+        for row in await connection.execute(observed)
+    }
