@@ -116,16 +116,30 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"
 """What may stand before JSON and events: a byte order mark and whitespace."""
 _STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
 """A comment, or a field of an event: data, event, id, retry. No JSON of an answer begins like this."""
-# No read timeout: a model may think for long, and pings would keep a read alive that stalls. `Stall` limits silence.
-TIMEOUT = httpx2.Timeout(None, connect=5.0)
-# Follow-up questions come within a minute or two: a kept connection saves them the handshakes.
-LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
 
 
 @cache
-def tls() -> ssl.SSLContext:
+def _tls() -> ssl.SSLContext:
     """Returns the trusted certificates, loaded once: loading takes longer than the rest of a client's setup."""
     return httpx2.create_ssl_context()
+
+
+def client_arguments(http_client: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the arguments that every client of a vendor's SDK gets, with a connection pool of its own.
+
+    `http_client` is the SDK's class of pools.
+    """
+    # No read timeout: a model may think for long, and pings would keep a stalled read alive. `Stall` limits silence.
+    timeout = httpx2.Timeout(None, connect=5.0)
+    # Follow-up questions come within a minute or two: a kept connection saves them the handshakes.
+    limits = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
+    return {
+        # The SDKs would wait for as long as a Retry-After says. `Tries` decides instead.
+        "max_retries": 0,
+        "timeout": timeout,
+        # A redirect would send the conversation wherever it leads.
+        "http_client": http_client(timeout=timeout, limits=limits, verify=_tls(), follow_redirects=False),
+    }
 
 
 class Api(ABC):

@@ -15,7 +15,7 @@ from bot.errors import EndReason
 from bot.models.calls import CallIds, ChatReasoning, ChatToolCalls, arguments_text, chat_message
 from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
-from bot.models.model import LIMITS, TIMEOUT, Api, Vendor, VendorModel, content_of, parts_for, tls
+from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
 from bot.models.prompt import PDF, Decision, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.models.setup import (
     Moderation,
@@ -51,19 +51,8 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
         # Servers that need no key get a made-up one, because an empty key makes an invalid header.
         api_key=settings.api_key or "none",
         base_url=settings.base_url,
-        **connection(),
+        **client_arguments(DefaultAioHttpClient),
     )
-
-
-def connection() -> dict[str, Any]:
-    """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
-    return {
-        # The SDK would wait for a Retry-After of up to two minutes. `Tries` decides instead.
-        "max_retries": 0,
-        "timeout": TIMEOUT,
-        # A redirect would send the conversation wherever it leads.
-        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls(), follow_redirects=False),
-    }
 
 
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
