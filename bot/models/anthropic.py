@@ -113,7 +113,7 @@ class MessagesApi(Api):
         messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
         body: dict[str, Any] = {
             "model": model,
-            "max_tokens": self._options.output_tokens(parameters),
+            "max_tokens": self.output_tokens(parameters),
             "messages": messages,
             "stream": True,
         }

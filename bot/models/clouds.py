@@ -6,8 +6,8 @@ own library finds it (a role, a service account, a managed identity, variables o
 
 The libraries of AWS and Google block, for minutes if a token service hangs, and the SDKs call them in the threads that
 the whole process shares, with DNS among others: a few questions would hold up everything else. So the library is asked
-before each request, once for all requests that wait, in a thread of its own, and nobody waits
-longer than CREDENTIALS_WITHIN_S.
+before each request, once for all requests that wait, in a thread of its own, and nobody waits longer than
+CREDENTIALS_WITHIN_S.
 
 The modules of the two vendors are imported only for a cloud that needs them, because their SDKs take much memory.
 

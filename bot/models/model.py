@@ -23,7 +23,16 @@ from typing import Any, Protocol
 import httpx2
 
 from bot.errors import EndReason, ProviderError
-from bot.models.events import SIGNS_OF_WORK, Completion, Feature, FinishReason, Opaque, StreamEvent, Thinking
+from bot.models.events import (
+    SIGNS_OF_WORK,
+    THINKING_TOKENS,
+    Completion,
+    Feature,
+    FinishReason,
+    Opaque,
+    StreamEvent,
+    Thinking,
+)
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import (
     Effort,
@@ -175,6 +184,11 @@ class Api(ABC):
         self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
     ) -> dict[str, Any]:
         """Returns the body of a request. `effort`: the level in the vendor's terms; "" for the model's default."""
+
+    def output_tokens(self, parameters: Collection[OptionalParameter]) -> int:
+        """Returns the limit to send to the vendor, which counts thinking as well as text."""
+        room_to_think = THINKING_TOKENS if OptionalParameter.ROOM_TO_THINK in parameters else 0
+        return self._options.max_output_tokens + room_to_think
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""

@@ -1,4 +1,7 @@
-"""OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions."""
+"""OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions.
+
+OpenAI alone moderates an answer (`judge`) and decides about a statement (`Decider`).
+"""
 
 import json
 import logging
@@ -29,7 +32,6 @@ from bot.models.streams import AnswerReader, Delta, TaggedAnswerReader, TextPart
 from bot.text import GrowingText, paired
 
 log = logging.getLogger(__name__)
-
 
 VENDOR = "openai"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
@@ -85,7 +87,7 @@ class ResponsesApi(Api):
         body: dict[str, Any] = {
             "model": model,
             "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
-            "max_output_tokens": self._options.output_tokens(parameters),
+            "max_output_tokens": self.output_tokens(parameters),
             "store": False,
             "stream": True,
             **_cache_key(prompt, parameters),
@@ -116,7 +118,7 @@ class ResponsesApi(Api):
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
-        limit = self._options.output_tokens(parameters)
+        limit = self.output_tokens(parameters)
         return ResponsesReader(attempt, CallIds(prompt), bool(prompt.tools), limit, self._options.moderation)
 
 
@@ -294,7 +296,7 @@ class ChatApi(Api):
         body: dict[str, Any] = {
             "model": model,
             "messages": [*messages, *turns],
-            limit: self._options.output_tokens(parameters),
+            limit: self.output_tokens(parameters),
             "stream": True,
             "stream_options": {"include_usage": True},
             **_cache_key(prompt, parameters),
