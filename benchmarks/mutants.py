@@ -5,7 +5,7 @@ printed as diffs, and in the end the shares by package.
 
     make mutants                          the modules whose turn it is this week: each of bot/ once in WEEKS weeks
     make mutants SINCE=v1.4.0             the modules that changed since then
-    make mutants MODULE=providers/retry   one module, or all of a package
+    make mutants MODULE=models/wrappers   one module, or all of a package
 
 Of each module, `--sample` mutants are measured, chosen at random by `--seed`. mutated_modules.py finds the module's
 tests; long ones and those on PostgreSQL don't run. Constants and statements that log are left as they are.
@@ -192,7 +192,7 @@ def _shown(copy: Path, mutant: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures which small changes to a module its tests notice.")
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as providers/retry or providers")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as models/wrappers or models")
     parser.add_argument("--since", metavar="REVISION", help="the modules that changed since then")
     this_week = (datetime.now(UTC).date() - date(2024, 1, 1)).days // 7
     parser.add_argument(

@@ -40,7 +40,7 @@ class Tree:
         return [module for module in self.modules if zlib.crc32(str(module).encode()) % WEEKS == week % WEEKS]
 
     def named(self, name: str) -> list[Path]:
-        """Returns the module of this name (providers/retry, bot.models.wrappers), or all modules of this package."""
+        """Returns the module of this name (models/wrappers, bot.models.wrappers), or all modules of this package."""
         wanted = Path("bot", name.removesuffix(".py").replace(".", "/").removeprefix("bot/"))
         return [module for module in self.modules if wanted in (module.with_suffix(""), *module.parents)]
 

@@ -7,9 +7,10 @@ The SDK wants the task that opened a connection to close it, and breaks that tas
 connection has a task of its own (`ServerConnection.keep`), which does nothing but open, wait and close. Calls come from
 other tasks: when the server dies, they fail and nothing else does.
 
-Processes of ours have a transport of ours, whose messages are lines on stdin and stdout. The SDK's reads lines of any
-length into memory, and gives a process more time to end than Typist has itself. Ours bounds both. It also tells when a
-process has closed its stdout, so that the next call goes to a new process instead of being lost.
+Servers that run as processes of ours have a transport of our own, whose messages are lines on stdin and stdout. The
+SDK's reads lines of any length into memory, and gives a process more time to end than Typist has itself. Ours bounds
+both. It also tells when a process has closed its stdout, so that the next call goes to a new process instead of being
+lost.
 """
 
 import asyncio
@@ -61,7 +62,6 @@ from bot.mcp.definitions import (
 )
 
 log = logging.getLogger(__name__)
-
 
 START_WITHIN_S = 20.0
 """From the start of a server to the list of its tools. A server that ignores the newest protocol takes half of it."""

@@ -11,7 +11,7 @@ from bot.errors import EndReason
 from bot.models.calls import CallIds, plain_id, tool_call
 from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
-from bot.models.model import LIMITS, TIMEOUT, Api, Vendor, VendorModel, content_of, parts_for, tls
+from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
 from bot.models.prompt import PDF, Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
 from bot.models.setup import LEVELS, WEB, EffortLevels, OptionalParameter, RequestOptions, VendorSettings
 from bot.models.streams import AnswerReader, Delta
@@ -57,24 +57,14 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
 
 def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
     """Returns Anthropic's SDK with a connection pool for one server."""
-    return AsyncAnthropic(
-        api_key=settings.api_key,
-        base_url=settings.base_url,
-        **connection(),
-    )
+    return AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, **connection())
 
 
 def connection() -> dict[str, Any]:
     """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
-    return {
-        # The SDK would wait for any Retry-After, however long. `Tries` decides instead.
-        "max_retries": 0,
-        # Typist measures requests itself, and vendors are not to get the id of a trace.
-        "open_telemetry": {"traces": False, "propagation": False},
-        "timeout": TIMEOUT,
-        # A redirect would send the conversation wherever it leads.
-        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls(), follow_redirects=False),
-    }
+    # Typist measures requests itself, and vendors are not to get the id of a trace.
+    untraced = {"traces": False, "propagation": False}
+    return {**client_arguments(DefaultAioHttpClient), "open_telemetry": untraced}
 
 
 async def _effort_levels(sdk: AsyncAnthropic, name: str) -> EffortLevels:
@@ -123,7 +113,7 @@ class MessagesApi(Api):
         messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
         body: dict[str, Any] = {
             "model": model,
-            "max_tokens": self._options.output_tokens(parameters),
+            "max_tokens": self.output_tokens(parameters),
             "messages": messages,
             "stream": True,
         }

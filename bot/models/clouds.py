@@ -6,8 +6,8 @@ own library finds it (a role, a service account, a managed identity, variables o
 
 The libraries of AWS and Google block, for minutes if a token service hangs, and the SDKs call them in the threads that
 the whole process shares, with DNS among others: a few questions would hold up everything else. So the library is asked
-before each request, once for all requests that wait, in a thread of its own, and nobody waits
-longer than CREDENTIALS_WITHIN_S.
+before each request, once for all requests that wait, in a thread of its own, and nobody waits longer than
+CREDENTIALS_WITHIN_S.
 
 The modules of the two vendors are imported only for a cloud that needs them, because their SDKs take much memory.
 
@@ -27,7 +27,7 @@ from typing import Any
 
 from bot.errors import EndReason, ProviderError
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, error_response, is_without_identity
-from bot.models.model import Api, Vendor, VendorModel
+from bot.models.model import Api, Vendor, VendorModel, client_arguments
 from bot.models.prompt import Prompt
 from bot.models.setup import WEB, OptionalParameter, RequestOptions, VendorSettings
 
@@ -113,14 +113,14 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
 
 def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Client:
     """OpenAI's models: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html"""
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAioHttpClient
     from openai.providers import bedrock
 
     from bot.models import openai
 
     base_url = f"{settings.base_url.rstrip('/')}/openai/v1" if settings.base_url else None
     provider = bedrock(endpoint="runtime", region=settings.region, base_url=base_url)
-    sdk = AsyncOpenAI(provider=provider, **openai.connection())
+    sdk = AsyncOpenAI(provider=provider, **client_arguments(DefaultAioHttpClient))
     api = openai.ResponsesApi(sdk, options, "bedrock")
     api.max_media_bytes = 18_000_000
     api.optional_parameters -= WEB
@@ -171,12 +171,12 @@ def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
 
 def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
     """OpenAI's models: https://learn.microsoft.com/en-us/azure/foundry/openai/api-version-lifecycle"""
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAioHttpClient
 
     from bot.models import openai
 
     entra = Entra()
-    sdk = AsyncOpenAI(api_key=entra.token, base_url=settings.base_url, **openai.connection())
+    sdk = AsyncOpenAI(api_key=entra.token, base_url=settings.base_url, **client_arguments(DefaultAioHttpClient))
     return _Client(openai.ResponsesApi(sdk, options, "azure"), partial(_close, sdk.close, entra.aclose))
 
 

@@ -12,6 +12,9 @@ refuses an image with a status of 500.
 
 A ProviderError is logged and shown. So its detail never holds the API key, nor words from the question or the answer,
 which vendors like to quote, and it is not chained to an exception that holds the request.
+
+A look-up (`look_up`) asks a vendor for one model, and a failure is an answer there: whether the key is good, and
+whether the model exists.
 """
 
 import json

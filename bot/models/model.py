@@ -23,7 +23,16 @@ from typing import Any, Protocol
 import httpx2
 
 from bot.errors import EndReason, ProviderError
-from bot.models.events import SIGNS_OF_WORK, Completion, Feature, FinishReason, Opaque, StreamEvent, Thinking
+from bot.models.events import (
+    SIGNS_OF_WORK,
+    THINKING_TOKENS,
+    Completion,
+    Feature,
+    FinishReason,
+    Opaque,
+    StreamEvent,
+    Thinking,
+)
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import (
     Effort,
@@ -116,16 +125,30 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"
 """What may stand before JSON and events: a byte order mark and whitespace."""
 _STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
 """A comment, or a field of an event: data, event, id, retry. No JSON of an answer begins like this."""
-# No read timeout: a model may think for long, and pings would keep a read alive that stalls. `Stall` limits silence.
-TIMEOUT = httpx2.Timeout(None, connect=5.0)
-# Follow-up questions come within a minute or two: a kept connection saves them the handshakes.
-LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
 
 
 @cache
-def tls() -> ssl.SSLContext:
+def _tls() -> ssl.SSLContext:
     """Returns the trusted certificates, loaded once: loading takes longer than the rest of a client's setup."""
     return httpx2.create_ssl_context()
+
+
+def client_arguments(http_client: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the arguments that every client of a vendor's SDK gets, with a connection pool of its own.
+
+    `http_client` is the SDK's class of pools.
+    """
+    # No read timeout: a model may think for long, and pings would keep a stalled read alive. `Stall` limits silence.
+    timeout = httpx2.Timeout(None, connect=5.0)
+    # Follow-up questions come within a minute or two: a kept connection saves them the handshakes.
+    limits = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
+    return {
+        # The SDKs would wait for as long as a Retry-After says. `Tries` decides instead.
+        "max_retries": 0,
+        "timeout": timeout,
+        # A redirect would send the conversation wherever it leads.
+        "http_client": http_client(timeout=timeout, limits=limits, verify=_tls(), follow_redirects=False),
+    }
 
 
 class Api(ABC):
@@ -161,6 +184,11 @@ class Api(ABC):
         self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
     ) -> dict[str, Any]:
         """Returns the body of a request. `effort`: the level in the vendor's terms; "" for the model's default."""
+
+    def output_tokens(self, parameters: Collection[OptionalParameter]) -> int:
+        """Returns the limit to send to the vendor, which counts thinking as well as text."""
+        room_to_think = THINKING_TOKENS if OptionalParameter.ROOM_TO_THINK in parameters else 0
+        return self._options.max_output_tokens + room_to_think
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""

@@ -1,4 +1,7 @@
-"""OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions."""
+"""OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions.
+
+OpenAI alone moderates an answer (`judge`) and decides about a statement (`Decider`).
+"""
 
 import json
 import logging
@@ -15,7 +18,7 @@ from bot.errors import EndReason
 from bot.models.calls import CallIds, ChatReasoning, ChatToolCalls, arguments_text, chat_message
 from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
-from bot.models.model import LIMITS, TIMEOUT, Api, Vendor, VendorModel, content_of, parts_for, tls
+from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
 from bot.models.prompt import PDF, Decision, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.models.setup import (
     Moderation,
@@ -29,7 +32,6 @@ from bot.models.streams import AnswerReader, Delta, TaggedAnswerReader, TextPart
 from bot.text import GrowingText, paired
 
 log = logging.getLogger(__name__)
-
 
 VENDOR = "openai"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
@@ -51,19 +53,8 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
         # Servers that need no key get a made-up one, because an empty key makes an invalid header.
         api_key=settings.api_key or "none",
         base_url=settings.base_url,
-        **connection(),
+        **client_arguments(DefaultAioHttpClient),
     )
-
-
-def connection() -> dict[str, Any]:
-    """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
-    return {
-        # The SDK would wait for a Retry-After of up to two minutes. `Tries` decides instead.
-        "max_retries": 0,
-        "timeout": TIMEOUT,
-        # A redirect would send the conversation wherever it leads.
-        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls(), follow_redirects=False),
-    }
 
 
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
@@ -96,7 +87,7 @@ class ResponsesApi(Api):
         body: dict[str, Any] = {
             "model": model,
             "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
-            "max_output_tokens": self._options.output_tokens(parameters),
+            "max_output_tokens": self.output_tokens(parameters),
             "store": False,
             "stream": True,
             **_cache_key(prompt, parameters),
@@ -127,7 +118,7 @@ class ResponsesApi(Api):
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
-        limit = self._options.output_tokens(parameters)
+        limit = self.output_tokens(parameters)
         return ResponsesReader(attempt, CallIds(prompt), bool(prompt.tools), limit, self._options.moderation)
 
 
@@ -305,7 +296,7 @@ class ChatApi(Api):
         body: dict[str, Any] = {
             "model": model,
             "messages": [*messages, *turns],
-            limit: self._options.output_tokens(parameters),
+            limit: self.output_tokens(parameters),
             "stream": True,
             "stream_options": {"include_usage": True},
             **_cache_key(prompt, parameters),

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 TOKEN_PRICES = ("input", "cached_input", "cache_write", "output")
 WEB_SEARCH_USD = Decimal(10)
 """What OpenAI and Anthropic charge for 1,000 searches."""

@@ -9,7 +9,7 @@ the people whose questions the answer is for.
 What a model writes carries what it had read. Each recorded step and answer says so (`origins` in the tables steps and
 turns), for the steps, questions and attempts that come after it. A part that says nothing may hold anybody's words.
 
-How many tokens a text is gets estimated: a tokenizer would be exact, but fetches its tables from the network.
+The tokens of a text are estimated: a tokenizer would be exact, but fetches its tables from the network.
 """
 
 import json

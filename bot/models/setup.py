@@ -1,9 +1,9 @@
-"""What the settings say about models, and what a model may refuse of a request.
+"""What the settings say about models, and what models may refuse of a request.
 
-bot.settings creates the first part, and the registry builds models from it. This module and the registry import no
+bot.settings creates a ModelSetup, and the registry builds models from it. This module and the registry import no
 vendor's module and no SDK, so that reading the settings stays cheap.
 
-The second part is what improves an answer, and what some models and servers refuse: optional parameters, and levels of
+The other part is what improves an answer, and what some models and servers refuse: optional parameters, and levels of
 effort. Which models take them changes with every new model, so there is no list of models. A parameter is sent until a
 model refuses it by name; then the request is sent again without it. If that helps, the refusal is remembered while the
 process runs: the error "'rs_…' of type 'reasoning' was provided without its required following item" names a parameter
@@ -17,14 +17,74 @@ effort is looked for first, and nothing else is given up for it.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from urllib.parse import urlsplit
 
-from bot.models.events import THINKING_TOKENS
 from bot.models.failures import error_response
 from bot.models.prompt import Effort
+
+
+class Moderation(StrEnum):
+    """What becomes of a question or an answer that the vendor's moderation flags."""
+
+    OFF = "off"
+    """Nothing is moderated."""
+    SCORE = "score"
+    """It is shown, and the log has a line."""
+    BLOCK = "block"
+    """The answer is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class VendorSettings:
+    """How to reach one vendor, or a server that is compatible with it."""
+
+    api_key: str = field(default="", repr=False)
+    base_url: str = ""
+    """Empty: the vendor's own."""
+    api: str = ""
+    """Which of the vendor's APIs to use, by its name in the registry. Empty: the vendor's module decides."""
+    region: str = ""
+    """The cloud's region, and in project its project, for a vendor that needs them."""
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """The options of every request to a model."""
+
+    max_output_tokens: int
+    """For the answer's text."""
+    moderation: Moderation = Moderation.OFF
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSetup:
+    """The models in use and all that is needed to build them."""
+
+    models: tuple[str, ...]
+    """In the order in which they are asked; each is written vendor/name."""
+    vendors: Mapping[str, VendorSettings]
+    """By the vendor's name. A vendor that is not in here has no key and its own base URL."""
+    options: RequestOptions
+    stall_timeout_s: float
+
+
+def speaks_responses(base_url: str) -> bool:
+    """Returns whether this is OpenAI or Azure's v1 endpoint. Other servers reliably support only Chat Completions."""
+    return (urlsplit(base_url).hostname or "").endswith(".openai.com") or is_azure(base_url)
+
+
+def is_azure(base_url: str) -> bool:
+    """Returns whether this is Azure's v1 endpoint, also in Azure Government (.azure.us)."""
+    return (urlsplit(base_url).hostname or "").endswith((".azure.com", ".azure.us"))
+
+
+def speaks_responses_api(api: str, base_url: str) -> bool:
+    """Returns whether requests go to the Responses API: by the setting of the API, or else by the server."""
+    return api == "responses" or (api != "chat" and speaks_responses(base_url))
 
 
 class OptionalParameter(Enum):
@@ -83,71 +143,6 @@ def refused_parameters(parameters: Iterable[OptionalParameter], error: Exception
     named = frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))
     # llama.cpp refuses tools with a status of 500.
     return named if response.status < 500 else named & {OptionalParameter.TOOLS}
-
-
-class Moderation(StrEnum):
-    """What becomes of a question or an answer that the vendor's moderation flags."""
-
-    OFF = "off"
-    """Nothing is moderated."""
-    SCORE = "score"
-    """It is shown, and the log has a line."""
-    BLOCK = "block"
-    """The answer is not shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class VendorSettings:
-    """How to reach one vendor, or a server that is compatible with it."""
-
-    api_key: str = field(default="", repr=False)
-    base_url: str = ""
-    """Empty: the vendor's own."""
-    api: str = ""
-    """Which of the vendor's APIs to use, by its name in the registry. Empty: the vendor's module decides."""
-    region: str = ""
-    """The cloud's region, and in project its project, for a vendor that needs them."""
-    project: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestOptions:
-    """The options of every request to a model."""
-
-    max_output_tokens: int
-    """For the answer's text."""
-    moderation: Moderation = Moderation.OFF
-
-    def output_tokens(self, parameters: Collection[OptionalParameter]) -> int:
-        """Returns the limit to send to the vendor, which counts thinking as well as text."""
-        return self.max_output_tokens + (THINKING_TOKENS if OptionalParameter.ROOM_TO_THINK in parameters else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSetup:
-    """The models in use and all that is needed to build them."""
-
-    models: tuple[str, ...]
-    """In the order in which they are asked; each is written vendor/name."""
-    vendors: Mapping[str, VendorSettings]
-    """By the vendor's name. A vendor that is not in here has no key and its own base URL."""
-    options: RequestOptions
-    stall_timeout_s: float
-
-
-def speaks_responses(base_url: str) -> bool:
-    """Returns whether this is OpenAI or Azure's v1 endpoint. Other servers reliably support only Chat Completions."""
-    return (urlsplit(base_url).hostname or "").endswith(".openai.com") or is_azure(base_url)
-
-
-def is_azure(base_url: str) -> bool:
-    """Returns whether this is Azure's v1 endpoint, also in Azure Government (.azure.us)."""
-    return (urlsplit(base_url).hostname or "").endswith((".azure.com", ".azure.us"))
-
-
-def speaks_responses_api(api: str, base_url: str) -> bool:
-    """Returns whether requests go to the Responses API: by the setting of the API, or else by the server."""
-    return api == "responses" or (api != "chat" and speaks_responses(base_url))
 
 
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")

@@ -79,12 +79,6 @@ def test_each_request_has_its_own_beginning() -> None:
     assert without_retries(received_from(first, second, third)) == [*[THINKING] * 6, "Hello", END]
 
 
-def test_refusal_is_an_answer_and_no_other_model_is_asked() -> None:
-    first, second = ScriptedProvider([failed(EndReason.REFUSED)]), ScriptedProvider(["Hello", END])
-    received = received_from(first, second)
-    assert (received.failure, second.prompts) == (EndReason.REFUSED, [])
-
-
 def test_last_error_is_raised() -> None:
     last = failed(EndReason.BAD_KEY)
     models = [ScriptedProvider([failed(EndReason.UNKNOWN_MODEL)]), ScriptedProvider([last])]
