@@ -210,6 +210,10 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}" if number else ""
 
 
+MODEL_NAME_CHARS = 40
+"""App Home cuts longer names of models and tools."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelNames:
     """What people read of models. Records, logs and the admin's commands name them as BOT_MODELS does: vendor/model.
