@@ -74,7 +74,7 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     ]
     assert await ended(settings, 2) == [("", EndReason.STOPPED), (BOTH, EndReason.WHOLE)]
     assert all(row.output_tokens for row in await recorded(settings, sa.select(turns), bool))
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_COMPLETE
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_FINISHED
     assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
@@ -136,7 +136,7 @@ async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued
 async def test_only_asker_and_admins_continue_a_stopped_answer(stage: Stage, settings: Settings) -> None:
     asked, message = await stopped(stage, settings)
     assert await press(stage, message, ReplyAction.CONTINUE, "alan") == texts.naming_admins(
-        texts.ONLY_ASKER_CONTINUES, ["<@U0GRACE>"]
+        texts.ONLY_ASKER["continue"], ["<@U0GRACE>"]
     )
     assert len(stage.vendor.requests) == 1
     assert await press(stage, message, ReplyAction.CONTINUE, "grace") is None

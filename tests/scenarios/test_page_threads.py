@@ -166,7 +166,7 @@ async def test_questions_of_two_people_are_queued_and_answered_in_turn(
     await expect(ada.message("Slow words.", "#thread")).to_be_visible()
     await grace.page.get_by_role("button", name="1 reply").click()
     await grace.thread.get_by_role("button", name="Stop").click()
-    refused = grace.message(texts.ONLY_ASKER_STOPS, "#thread")
+    refused = grace.message(texts.ONLY_ASKER["stop"], "#thread")
     await expect(refused).to_contain_text("Only visible to you")
     await expect(grace.page.get_by_role("button", name="1 reply")).to_be_visible()
     await grace.reply("@typist and for me?")

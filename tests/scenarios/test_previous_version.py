@@ -67,5 +67,5 @@ async def test_version_of_many_messages_comes_back_whole_and_goes_again(stage: S
 @pytest.mark.long
 async def test_only_asker_and_admins_swap_versions(stage: Stage, settings: Settings) -> None:
     message = await answered_twice(stage, settings)
-    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.ONLY_ASKER_SWAPS
+    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.ONLY_ASKER["previous"]
     assert shown(stage.bots("general", str(message.thread_ts))[0]) == "The second."
