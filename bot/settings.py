@@ -26,7 +26,7 @@ from bot.core.access import OPTIONAL_KINDS, UserKind
 from bot.core.calls import READ_CHANNEL, SLACK
 from bot.core.caps import Cap, parse_caps
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
-from bot.core.texts import OWN_NAMES, ModelNames
+from bot.core.texts import MODEL_NAME_CHARS, OWN_NAMES, ModelNames
 from bot.core.triage import Engagement
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
@@ -50,8 +50,6 @@ MAX_DOMAINS = 100
 """OpenAI takes no more."""
 MAX_MODELS = 99
 """Slack's menu has at most 100 options. The first one is the default."""
-MAX_MODEL_NAME_CHARS = 40
-"""App Home cuts longer names of models and tools."""
 
 WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
@@ -175,8 +173,8 @@ def parse_model_names(value: str) -> dict[str, str]:
     listed = dict(_named_models(value))
     chosen = {model: name for model, name in listed.items() if name is not None}
     for model, name in chosen.items():
-        if not (0 < len(name) <= MAX_MODEL_NAME_CHARS and name.isprintable()):
-            limit = f"1 to {MAX_MODEL_NAME_CHARS} printable characters"
+        if not (0 < len(name) <= MODEL_NAME_CHARS and name.isprintable()):
+            limit = f"1 to {MODEL_NAME_CHARS} printable characters"
             raise ValueError(f"must have a name of {limit} after `{model} as`")
     names = {model: chosen.get(model) or OWN_NAMES.of(model) for model in listed}
     taken = Counter(name.casefold() for name in names.values())

@@ -90,20 +90,6 @@ class RecordedAnswer:
         return (self.state, self.end_reason) == (AnswerState.ENDED, EndReason.WHOLE) and bool(self.answer.strip())
 
 
-_ONLY_ASKER = {
-    ReplyAction.STOP: texts.ONLY_ASKER_STOPS,
-    ReplyAction.REGENERATE: texts.ONLY_ASKER_REGENERATES,
-    ReplyAction.REGENERATE_WITH: texts.ONLY_ASKER_REGENERATES,
-    ReplyAction.PREVIOUS: texts.ONLY_ASKER_SWAPS,
-    ReplyAction.NEXT: texts.ONLY_ASKER_SWAPS,
-    ReplyAction.CONTINUE: texts.ONLY_ASKER_CONTINUES,
-    ReplyAction.DELETE: texts.ONLY_ASKER_DELETES,
-    ReplyAction.CANVAS: texts.ONLY_ASKER_MAKES_CANVAS,
-    ReplyAction.APPROVE: texts.ONLY_ASKER_DECIDES,
-    ReplyAction.DENY: texts.ONLY_ASKER_DECIDES,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class ActionResponse:
     """The response to a press, which only the presser reads."""
@@ -119,8 +105,8 @@ def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, ad
         return texts.ANSWER_UNKNOWN
     if answer.state is AnswerState.DELETED:
         return texts.ANSWER_DELETED
-    if action in _ONLY_ASKER and user_id != answer.question.user_id and user_id not in admins:
-        return _ONLY_ASKER[action]
+    if action in texts.ONLY_ASKER and user_id != answer.question.user_id and user_id not in admins:
+        return texts.ONLY_ASKER[action]
     if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
         return texts.ONLY_ADMIN_ALLOWS
     return _not_now(action, answer)
@@ -172,7 +158,7 @@ def _not_of_version(action: ReplyAction, answer: RecordedAnswer) -> str | None:
 def _not_continuable(answer: RecordedAnswer) -> str | None:
     """Returns why an answer that has ended can't be continued, None if it can."""
     if answer.end_reason is EndReason.WHOLE:
-        return texts.ANSWER_COMPLETE
+        return texts.ANSWER_FINISHED
     if answer.end_reason is None or not answer.end_reason.is_continuable:
         return texts.ANSWER_NOT_CONTINUABLE
     return None if answer.answer.strip() else texts.NOTHING_TO_CONTINUE

@@ -81,11 +81,8 @@ OUT_OF_SILENCE = 0.1
 NEWCOMERS_WEIGHT = 1.5
 """The weight of expected answers: they also need calls for first words and finals, and come in crowds."""
 HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
-FINALS_HORIZONS_S = (10.0, 20.0, 30.0)
-RAISED_EACH_MINUTE = 0.1
-"""Of the guaranteed calls, how many more may be made after each minute without a 429."""
-MIN_LEARNED = 0.1
-"""Of the guaranteed calls, how many progress keeps whatever Slack answers."""
+LEARNED_PART = 0.1
+"""Of the guaranteed calls: what progress always keeps, and what each minute without a 429 gives back."""
 FINALS_WEIGHT = 2.5
 """The weight of expected finals: a crowd is noticed only while its first questions are answered."""
 FINAL_WAIT_S = 1.5
@@ -137,11 +134,11 @@ class LearnedRate:
         if self.learned is None:
             return self._guaranteed
         minutes = max(0.0, now - self.learned.at) // WINDOW_S
-        return min(self._guaranteed, self.learned.calls + minutes * RAISED_EACH_MINUTE * self._guaranteed)
+        return min(self._guaranteed, self.learned.calls + minutes * LEARNED_PART * self._guaranteed)
 
     def limited(self, now: float, held_until: float) -> None:
         """Notes a 429, after which Slack takes no call until then."""
-        self.learned = Learned(max(self.at(now) / 2, MIN_LEARNED * self._guaranteed), now, held_until)
+        self.learned = Learned(max(self.at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
 
 
 class RateWindow:
@@ -571,7 +568,7 @@ class Pacer:
         asking = FINALS_WEIGHT * self._asking(now)
         return all(
             room + self._window.back_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
-            for horizon_s in FINALS_HORIZONS_S
+            for horizon_s in HORIZONS_S[:3]
         )
 
     def _asking(self, now: float) -> float:

@@ -218,9 +218,10 @@ def has_expired(steps: Sequence[Step]) -> bool:
 
 
 MIN_CHARS = 400
-"""A shorter text is generated again, which takes no longer than continuing it and leaves no seam."""
-MAX_LINE_CHARS = 400
-"""A longer line isn't written again. It goes on at a word, so that an answer in one paragraph gets beyond any limit."""
+"""A shorter text, or last line, is generated again: that takes no longer than to continue it, and leaves no seam.
+
+A longer line goes on at a word, so that an answer in one paragraph gets beyond any limit.
+"""
 MAX_WORD_CHARS = 100
 """Text without spaces may be cut anywhere."""
 REPEATED_CHARS = 10
@@ -264,7 +265,7 @@ def _begun(text: str) -> str:
     """
     is_between_breaks = text.endswith("\n") and not text.endswith("\n\n")
     line = text.rfind("\n", 0, len(text) - is_between_breaks) + 1
-    if len(text) - line <= MAX_LINE_CHARS:
+    if len(text) - line <= MIN_CHARS:
         return text[:line]
     word = text.rfind(" ", len(text) - MAX_WORD_CHARS) + 1
     return text[: word or len(text)]

@@ -210,6 +210,10 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}" if number else ""
 
 
+MODEL_NAME_CHARS = 40
+"""App Home cuts longer names of models and tools."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelNames:
     """What people read of models. Records, logs and the admin's commands name them as BOT_MODELS does: vendor/model.
@@ -265,7 +269,6 @@ BAD_ANSWER = "Bad answer"
 
 # Reply actions: what only the person who pressed the button reads
 
-ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve or deny this."
 ONLY_MEMBERS_APPROVE = "Only members of this workspace can approve this. If you are one, please try again in a minute."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 ALWAYS_ALLOWED = (
@@ -317,7 +320,6 @@ ANSWER_DELETED = "This answer was deleted."
 ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is."
 ANSWER_FINISHED = "This answer has already finished."
 ANSWER_ALREADY_STOPPED = "This answer was already stopped."
-ANSWER_COMPLETE = "This answer is already complete."
 ANSWER_NOT_CONTINUABLE = "I can't continue this answer. Press Regenerate instead."
 NOTHING_TO_CONTINUE = "There's no text here that I could continue. Press Regenerate instead."
 CANVAS_TITLE = "Answer"
@@ -344,12 +346,23 @@ REST_LEFT_OUT = "The rest of it doesn't fit into this message."
 ACTION_FAILED = "I can't do this right now. Please try again in a moment."
 ALREADY_CHOSEN = "Someone has already chosen here. My answer appears below."
 CHOICES_GONE = "These choices no longer work: someone has chosen, or the question has changed. Just write to me."
-ONLY_ASKER_STOPS = "Only the person who asked, or a Typist admin, can stop this answer."
-ONLY_ASKER_REGENERATES = "Only the person who asked, or a Typist admin, can regenerate this answer."
-ONLY_ASKER_SWAPS = "Only the person who asked, or a Typist admin, can change the version that is shown."
-ONLY_ASKER_CONTINUES = "Only the person who asked, or a Typist admin, can continue this answer."
-ONLY_ASKER_MAKES_CANVAS = "Only the person who asked, or a Typist admin, can save this answer as a canvas."
-ONLY_ASKER_DELETES = "Only the person who asked, or a Typist admin, can delete this answer."
+_REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "approve or deny this"
+ONLY_ASKER = {
+    action: f"Only the person who asked, or a Typist admin, can {does}."
+    for action, does in {
+        "stop": "stop this answer",
+        "regenerate": _REGENERATES,
+        "regenerate_with": _REGENERATES,
+        "previous": _SWAPS,
+        "next": _SWAPS,
+        "continue": "continue this answer",
+        "delete": "delete this answer",
+        "canvas": "save this answer as a canvas",
+        "approve": _DECIDES,
+        "deny": _DECIDES,
+    }.items()
+}
+"""By ReplyAction: what others may not do."""
 
 # Messages beside a reply
 

@@ -55,17 +55,13 @@ async def _not_open() -> Any:
     raise TypistError("Typist is starting: the database is not open yet.")
 
 
-async def _none_up() -> int:
-    return 0
-
-
 @dataclass(slots=True)
 class Probes:
     """The probes behind /readyz and /metrics. The app sets each when it is ready; by default, Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
     """Checks the database. Raises TypistError if it doesn't answer."""
-    connections: Callable[[], Awaitable[int]] = _none_up
+    connections: Callable[[], Awaitable[int]] = lambda: asyncio.sleep(0, 0)
     """How many connections to Slack are up and last."""
     queued: Callable[[], Awaitable[int]] = _not_open
     """How many questions wait for a worker. Raises TypistError if the database doesn't answer."""

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from bot.core.calls import Ask, asks_of
-from bot.core.job import Job
+from bot.core.calls import asks_of
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.logs import of_job
@@ -198,7 +197,11 @@ class Outbox:
             return
         reply = await self.workspace.scheduler.open(Answer(before), until=until)
         try:
-            while job and self.stores.clock.monotonic() < until and (asks := self._asks(job, entry)) != shown:
+            while (
+                job
+                and self.stores.clock.monotonic() < until
+                and (asks := asks_of(job.steps[-1].calls, job.version, self.admins, entry.waits_until)) != shown
+            ):
                 await reply.ask(asks)
                 shown = asks
                 job = await self.stores.outbox.job_awaiting_approval(entry)
@@ -206,6 +209,3 @@ class Outbox:
             await reply.leave()
         if reply.messages != before.messages:
             await self.stores.outbox.record_messages(entry, reply.messages)
-
-    def _asks(self, job: Job, entry: OutboxEntry) -> tuple[Ask, ...]:
-        return asks_of(job.steps[-1].calls, job.version, self.admins, entry.waits_until)

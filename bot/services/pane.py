@@ -34,6 +34,7 @@ from bot.core.surfaces import Sign, in_pane, title_of
 from bot.errors import RateLimited, Refused, trace_of
 from bot.reply.workspace import Workspace
 from bot.services.loops import Background
+from bot.slack.client import TURN_WITHIN_S
 from bot.slack.surfaces import Pane
 from bot.store import Stores
 
@@ -48,7 +49,6 @@ REFUSED_S = 600.0
 """How long a refusal is remembered for its channel."""
 SIGN_WITHIN_S = 0.4
 """How long a session, and then a status, may take before the placeholder with Typist's own Stop is shown instead."""
-WITHIN_S = 20.0
 END_WITHIN_S = 120.0
 """Longer than for other calls: Slack's Stop should disappear late rather than stay without effect."""
 
@@ -301,7 +301,7 @@ class AssistantPane:
         if not self.workspace.pane.has_sessions:
             return None
         try:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(TURN_WITHIN_S):
                 if ending := self._endings.pop(thread, None):
                     await asyncio.wait((ending,))
                 await self.statuses.give_way(thread)
@@ -326,6 +326,6 @@ class AssistantPane:
         if await self.stores.notices.claim(self.workspace.me.team_id, "", f"title {question.thread}"):
             await self.workspace.pane.set_title(question.thread, title_of(question))
 
-    def _start(self, call: Coroutine[None, None, None], within_s: float = WITHIN_S) -> asyncio.Task[None]:
+    def _start(self, call: Coroutine[None, None, None], within_s: float = TURN_WITHIN_S) -> asyncio.Task[None]:
         """Makes a call to Slack in the background."""
         return self._background.start(call, "assistant pane not updated", within_s)

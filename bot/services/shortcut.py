@@ -158,7 +158,9 @@ class QuestionPosts:
             may_pass, sentence = False, str(given_up)
         except (RateLimited, Refused) as error:
             log.warning("question about message %s not asked: %s", question.about.ts, error)
-            may_pass, sentence = isinstance(error, RateLimited) or not error.reason.is_final, _sentence(error)
+            reason = error.reason if isinstance(error, Refused) else None
+            may_pass = reason is None or not reason.is_final
+            sentence = texts.MESSAGE_DELETED if reason is Refusal.OUTSIDE_THREAD else texts.QUESTION_REFUSED
         except (TimeoutError, StoreError, PostUncertain) as error:
             log.warning("question about message %s: maybe posted: %s", question.about.ts, error or "it took too long")
         if may_pass and entry.tries < MAX_TRIES:
@@ -172,7 +174,14 @@ class QuestionPosts:
     async def _post_and_queue(self, entry: OutboxEntry, question: MessageQuestion) -> None:
         await self._check_access(question)
         if question.about.quote is None:
-            question = replace(question, about=await self._read(question.about))
+            # Of a reaction, only Slack has the message.
+            about = question.about
+            message = await self.workspace.history.message(self.workspace.me.team_id, about.channel_id, about.ts)
+            if message is None:
+                log.debug("message %s can't be asked about", about.ts)
+                raise GivenUp("")
+            names = await _names(self.workspace, message, NAMES_WITHIN_S)
+            question = replace(question, about=quoted(message, about.response_url, names))
         posted = await self._post(entry, question)
         await self.intake.enqueue(f"view {question.view_id}", posted, job_id=entry.job_id)
         if _is_direct(question):
@@ -197,14 +206,6 @@ class QuestionPosts:
             self.access_control.tell(asked, denial)
         if denial:
             raise GivenUp("" if by_reaction else denial)
-
-    async def _read(self, about: QuotedMessage) -> QuotedMessage:
-        """Returns the message of a reaction. Raises GivenUp if it is gone or ours, RateLimited and Refused."""
-        message = await self.workspace.history.message(self.workspace.me.team_id, about.channel_id, about.ts)
-        if message is None:
-            log.debug("message %s can't be asked about", about.ts)
-            raise GivenUp("")
-        return quoted(message, about.response_url, await _names(self.workspace, message, NAMES_WITHIN_S))
 
     async def _post(self, entry: OutboxEntry, question: MessageQuestion) -> Question:
         """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there."""
@@ -304,11 +305,6 @@ async def _tell(
 def _is_direct(question: MessageQuestion) -> bool:
     """Whether a question is asked in its asker's direct message, and not only answered there."""
     return question.about.channel_id == direct_message_of(question.user_id)
-
-
-def _sentence(error: RateLimited | Refused) -> str:
-    is_deleted = isinstance(error, Refused) and error.reason is Refusal.OUTSIDE_THREAD
-    return texts.MESSAGE_DELETED if is_deleted else texts.QUESTION_REFUSED
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,9 @@ from bot.store import Stores
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
-"""Between two heartbeats, however often other processes wake this one."""
+"""Between two heartbeats, however often other processes wake this one, and between two looks for a queue's turn."""
 CLAIM_RETRY_S = 1.0
 """The pause after a claim that failed."""
-PLACEHOLDER_RETRY_S = 0.1
 PLACEHOLDER_WITHIN_S = 5.0
 """A placeholder is posted no later: after 10 s the database lets a worker claim a job without its placeholder."""
 CLAIM_ENDS_S = 1.0
@@ -272,7 +271,7 @@ class Worker:
             if await self.stores.question_queue.may_post_placeholder(job.question):
                 await self.workspace.scheduler.post_placeholder(job, until)
                 return
-            await self.stores.clock.sleep(PLACEHOLDER_RETRY_S)
+            await self.stores.clock.sleep(MIN_PAUSE_S)
 
     def _placeholder_ended(self, task: asyncio.Task[None]) -> None:
         self._placeholders.discard(task)

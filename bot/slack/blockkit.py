@@ -11,6 +11,8 @@ Json = dict[str, Any]
 OPTION_CHARS = 75
 CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
+PIECE_CHARS = 2_900
+"""How much of a long text a block gets: Slack's limit for a text is SECTION_CHARS."""
 _INITIAL = {"value": "initial_value", "selected_option": "initial_option", "selected_options": "initial_options"}
 """The fields of an element that say what is in it before a person uses it, by those that say what is in it then."""
 

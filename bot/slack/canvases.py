@@ -14,12 +14,10 @@ from bot.core.conversation import File, Question, ThreadKey
 from bot.core.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canvas, reason_not_to_read
 from bot.documents.document import MAX_CHARS, Document, LeftOut, Part
 from bot.errors import RateLimited, Refusal, Refused
-from bot.slack.client import PacedClient, only_while
+from bot.slack.client import TURN_WITHIN_S, PacedClient, only_while
 from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
 from bot.slack.text import file_of, is_for_readers, json_object, strings
 
-READING_S = 20.0
-"""The limit for all canvases of one question, including the wait for Slack's rate limits."""
 NEEDS_CHANNEL = "free_teams_cannot_create_non_tabbed_canvases"
 _REASONS = {
     "missing_scope": Unread.CANVAS_SCOPE,
@@ -47,11 +45,11 @@ class Canvases:
         """Returns the text of each canvas as Markdown, by id, or why it can't be read; never raises because of one."""
         opened: dict[str, OpenedFile] = {}
         try:
-            async with asyncio.timeout(READING_S):
+            async with asyncio.timeout(TURN_WITHIN_S):
                 for canvas in canvases:
                     opened[canvas.id] = await self._opened(canvas, question)
         except TimeoutError:
-            log.warning("canvases not read in time: count=%d limit_s=%.0f", len(canvases), READING_S)
+            log.warning("canvases not read in time: count=%d limit_s=%.0f", len(canvases), TURN_WITHIN_S)
         return {canvas.id: opened.get(canvas.id, OpenedFile(canvas, Unread.TOO_SLOW)) for canvas in canvases}
 
     async def _opened(self, canvas: File, question: Question) -> OpenedFile:

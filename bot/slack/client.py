@@ -34,6 +34,8 @@ from bot.telemetry import OFF, Telemetry
 from bot.text import paired_json
 
 CALL_TIMEOUT_S = 15
+TURN_WITHIN_S = 20.0
+"""How long a person or a model waits for what Slack has, with the wait for room in the minute's budget."""
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
 """The longest wait that is obeyed. Slack's own are about a minute, and a rate limit outlasts a restart."""

@@ -31,7 +31,7 @@ from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
-from bot.slack.client import PacedClient
+from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.modals import asked_in
 from bot.slack.retry import HISTORY_PAGE, Retrying
 from bot.slack.text import (
@@ -56,8 +56,8 @@ THREAD_PAGE_MESSAGES = 999
 """The most messages that Slack returns with one call."""
 THREAD_PAGES = 8
 """Pages that are read in order. In a longer thread, each further call skips half of the rest."""
-THREAD_CALLS = 20
-"""The most calls for one thread. Slack allows 50 a minute."""
+MAX_CALLS = 20
+"""The most calls for one thread, and for what a model reads for one question. Slack allows 50 a minute, for all."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 POSTS_BEFORE = 10
@@ -65,8 +65,6 @@ POSTS_BEFORE = 10
 LOOK_BACK_MESSAGES = 200
 READ_WITHIN_S = 45.0
 """The limit for a whole conversation, including waits. After it, the prompt has the pages that were read."""
-ONE_WITHIN_S = 20.0
-"""The limit for one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ class History:
         Raises RateLimited, and Refused for a refusal that may pass.
         """
         try:
-            async with asyncio.timeout(ONE_WITHIN_S):
+            async with asyncio.timeout(TURN_WITHIN_S):
                 # The ts of a reply gives this reply, and any other ts a thread, which begins with its message.
                 answer = await self._client.call("conversations.replies", channel=channel_id, ts=ts, limit=1)
         except TimeoutError:
@@ -152,7 +150,7 @@ class History:
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
         has_gap, after = False, thread_ts
         end: list[Message] = []
-        for call in range(THREAD_CALLS):
+        for call in range(MAX_CALLS):
             if call >= THREAD_PAGES:
                 after = f"{(float(after) + float(question.ts)) / 2:.6f}"
             answer = await self._page(
@@ -221,10 +219,6 @@ def _after_gap(question: Question) -> Message:
 PAGE_MESSAGES = 100
 DEFAULT_MESSAGES = 50
 MAX_PAGE_CHARS = 16_000
-MAX_CALLS = 20
-"""The most calls of Slack for one question. Slack allows 50 a minute, for all questions together."""
-WITHIN_S = 20.0
-"""The longest wait for a page, with all its calls."""
 MAX_QUESTIONS = 1_000
 """Questions whose calls are counted; the oldest are dropped."""
 
@@ -324,7 +318,7 @@ class ChannelReader:
         """Reads a page. It never raises for what Slack refuses: that is a sentence for the model."""
         if tool != READ_CHANNEL or definition_hash != DEFINITION.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
-        until = self._client.clock.monotonic() + min(timeout_s, WITHIN_S)
+        until = self._client.clock.monotonic() + min(timeout_s, TURN_WITHIN_S)
         try:
             async with asyncio.timeout(until - self._client.clock.monotonic()):
                 wanted = await self._wanted(question, arguments)
@@ -474,7 +468,7 @@ class ChannelReader:
         """Returns what the links of a channel's messages begin with; "" if Slack doesn't say."""
         if not self._workspace_url:
             try:
-                async with asyncio.timeout(WITHIN_S):
+                async with asyncio.timeout(TURN_WITHIN_S):
                     answer = await self._client.call("chat.getPermalink", channel=channel_id, message_ts=ts)
             except (RateLimited, Refused, TimeoutError):
                 return ""

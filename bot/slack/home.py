@@ -14,7 +14,6 @@ from bot.core.actions import ActionResponse
 from bot.core.caps import Amount, Period, Scope, UsageToDate
 from bot.core.conversation import escape
 from bot.core.surfaces import (
-    DIRECT_MESSAGES,
     TOP,
     ChannelsWithSettings,
     CommandResponse,
@@ -33,7 +32,7 @@ from bot.markdown.preview import mrkdwn as escaped
 from bot.markdown.render import rendered
 from bot.slack import blockkit
 from bot.slack.blockkit import (
-    SECTION_CHARS,
+    PIECE_CHARS,
     Json,
     actions,
     bar_chart,
@@ -51,11 +50,7 @@ from bot.slack.blockkit import (
 )
 
 PROMPT_CHARS = 400
-NAME_CHARS = 40
-"""The longest name of a model or tool."""
 BAR_CHARS = 8
-CHANNELS_CHARS = SECTION_CHARS - 100
-"""What the lines about channels with settings may take."""
 SET_WORKSPACE_CAPS = "set_workspace_caps"
 SET_PERSON_CAPS = "set_person_caps"
 SET_CHANNEL_CAPS = "set_channel_caps"
@@ -124,7 +119,7 @@ def _admin_blocks(workspace: WorkspaceUsage) -> list[Json]:
 def _channels_text(channels: ChannelsWithSettings) -> str:
     lines = [f"<#{channel_id}>: {' '.join(sentences)}" for channel_id, sentences in channels.listed]
     ends = accumulate(len(line) + 1 for line in lines)
-    shown = [line for line, end in zip(lines, ends, strict=True) if end <= CHANNELS_CHARS]
+    shown = [line for line, end in zip(lines, ends, strict=True) if end <= PIECE_CHARS]
     if others := channels.others + len(lines) - len(shown):
         shown.append(texts.more_channels(others))
     return "\n".join(shown or [texts.NO_CHANNEL_SETTINGS])
@@ -139,7 +134,7 @@ def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
     calls = ranked(this_month.calls, last_month.calls, 0)
     return [
         _ranking(texts.PEOPLE, people, lambda user_id: f"<@{user_id}>", amount_text),
-        _ranking(texts.CHANNELS, channels, _channel_name, amount_text),
+        _ranking(texts.CHANNELS, channels, lambda id_: f"<#{id_}>" if id_ else texts.DIRECT_MESSAGES, amount_text),
         _ranking(texts.MODELS, models, lambda model: _short_name(workspace.names.of(model)), amount_text),
         _ranking(texts.TOOLS, calls, _short_name, texts.calls_made),
     ]
@@ -173,12 +168,8 @@ def _parts(used: Sequence[Amount | int]) -> list[float]:
     return [number / largest if largest else 0.0 for number in numbers]
 
 
-def _channel_name(channel_id: str) -> str:
-    return texts.DIRECT_MESSAGES if channel_id == DIRECT_MESSAGES else f"<#{channel_id}>"
-
-
 def _short_name(name: str) -> str:
-    return escape(beginning(name, NAME_CHARS))
+    return escape(beginning(name, texts.MODEL_NAME_CHARS))
 
 
 def _quotas_text(workspace: WorkspaceUsage) -> str:

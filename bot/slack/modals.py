@@ -10,10 +10,11 @@ nobody can post for another person. The block_id names the asker, so history att
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from bot.core import texts
@@ -30,6 +31,7 @@ from bot.markdown.preview import PREVIEW_CHARS, beginning
 from bot.models.prompt import Effort
 from bot.slack import blockkit
 from bot.slack.blockkit import (
+    PIECE_CHARS,
     Json,
     checkboxes,
     context,
@@ -63,8 +65,6 @@ CAPS = "caps"
 QUESTION = "question"
 DEFAULT = "default"
 """The option that leaves a setting to the environment."""
-MODAL_PIECE_CHARS = 2_500
-"""Slack takes 3,000 characters of text in a block."""
 _PLACEHOLDER_CHARS = 150
 _QUOTE_BYTES = 2_000
 """Of private_metadata, whose 3,000 may be characters or bytes. store/queue.py has the whole quote."""
@@ -316,7 +316,10 @@ def sentence_modal(sentence: str, title: str) -> Json:
 
 def question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
     """Returns the modal for a question about a message, which `writer_id` wrote."""
-    about = replace(about, quote=_shortened(about.quote or ""))
+    in_json = partial(json.dumps, ensure_ascii=False)
+    about = replace(
+        about, quote=_shortened(about.quote or "", lambda quote: len(in_json(quote).encode()), _QUOTE_BYTES)
+    )
     question = text_area(QUESTION, placeholder=texts.EXPLAIN, focus=True)
     blocks = [
         context(mrkdwn(texts.message_from(f"<@{writer_id}>" if writer_id else ""))),
@@ -329,14 +332,14 @@ def question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
         blocks,
         submit=texts.ASK,
         close=texts.CANCEL,
-        private_metadata=json.dumps(asdict(about), ensure_ascii=False),
+        private_metadata=in_json(asdict(about)),
     )
 
 
-def _shortened(quote: str) -> str:
-    """Cuts a quote to the room in a modal's private_metadata."""
-    while len(json.dumps(quote, ensure_ascii=False).encode()) > _QUOTE_BYTES:
-        quote = quote[: len(quote) * 3 // 4].rstrip("\u200d") + "…"
+def _shortened(quote: str, size: Callable[[str], int], limit: int) -> str:
+    """Cuts a quote until it is no larger than the limit."""
+    while size(quote) > limit:
+        quote = quote[: len(quote) * 9 // 10].rstrip("\u200d") + "…"
     return quote
 
 
@@ -414,10 +417,10 @@ def _fields(ask: Ask) -> Iterator[Json]:
     """Yields all arguments in blocks of a size that Slack takes. Of a long value, each block has a piece."""
     together: list[ArgumentField] = []
     for argument in ask.fields:
-        if sum(other.chars for other in together) + argument.chars > MODAL_PIECE_CHARS and together:
+        if sum(other.chars for other in together) + argument.chars > PIECE_CHARS and together:
             yield blockkit.rich_text(_arguments(together))
             together = []
-        if argument.chars > MODAL_PIECE_CHARS:
+        if argument.chars > PIECE_CHARS:
             for piece in _pieces(f"{argument.name}:"):
                 yield blockkit.rich_text([line(_name(argument, piece))])
             yield from map(blockkit.rich_text_preformatted, _pieces(argument.value))
@@ -428,7 +431,7 @@ def _fields(ask: Ask) -> Iterator[Json]:
 
 
 def _pieces(text: str) -> list[str]:
-    return [text[at : at + MODAL_PIECE_CHARS] for at in range(0, len(text), MODAL_PIECE_CHARS)]
+    return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
 
 
 def _terms(ask: Ask) -> Json:
@@ -462,22 +465,14 @@ _REACTION = "reacted-by-"
 _MARK = "asked-in-"
 MAX_QUOTE_CHARS = 9_000
 """Of a quote, with entities counted. A message holds 13,200; the question in the modal has up to 3,000."""
-_PART_CHARS = 2_900
-"""A text object of a context block holds 3,000 characters."""
 
 
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
     """Returns a message as the one that a question is about; `names` are those of people and channels, by id."""
     thread_ts = message.thread_ts or message.ts
-    quote = _within_post(paired(with_names(message.whole, names).strip()))
+    whole = paired(with_names(message.whole, names).strip())
+    quote = _shortened(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
     return QuotedMessage(message.channel_id, message.ts, thread_ts, quote, response_url)
-
-
-def _within_post(quote: str) -> str:
-    """Cuts a quote to the room in the post."""
-    while len(escape(quote)) > MAX_QUOTE_CHARS:
-        quote = quote[: len(quote) * 9 // 10].rstrip("\u200d") + "…"
-    return quote
 
 
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
@@ -510,9 +505,9 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
 
 def _parts(quote: str) -> Iterator[str]:
     """Yields a quote in parts that text objects can hold, broken at ends of lines where there are some."""
-    while len(quote) > _PART_CHARS:
-        at = quote.rfind("\n", _PART_CHARS // 2, _PART_CHARS)
-        at = _PART_CHARS if at < 0 else at
+    while len(quote) > PIECE_CHARS:
+        at = quote.rfind("\n", PIECE_CHARS // 2, PIECE_CHARS)
+        at = PIECE_CHARS if at < 0 else at
         yield quote[:at]
         quote = quote[at:].removeprefix("\n")
     yield quote

@@ -21,14 +21,12 @@ from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
-from bot.slack.client import PacedClient
+from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.text import json_object, json_objects, message_text, quoted_for_model
 from bot.slack.users import ChannelReaders
 
 METHOD = "assistant.search.context"
 NAME = full_name(SLACK, "search")
-WITHIN_S = 20.0
-"""The longest wait for Slack, and for room in the minute's budget."""
 MAX_RESULTS = 10
 MAX_QUERY_CHARS = 300
 MAX_TOKENS = 5_000
@@ -115,7 +113,7 @@ class SlackSearch:
         if token is None:
             return CallResult.failed(NO_TOKEN)
         try:
-            async with asyncio.timeout(min(timeout_s, WITHIN_S)):
+            async with asyncio.timeout(min(timeout_s, TURN_WITHIN_S)):
                 # An outsider may have come since the search was offered.
                 if not await self._readers.are_insiders(question.thread):
                     return CallResult.failed(OUTSIDERS)

@@ -433,7 +433,10 @@ def _part(kind: str, element: Payload, labels: Mapping[str, str]) -> str:
         case "rich_text_list":
             part = "\n".join(_items(element, inner, labels))
         case "rich_text_preformatted":
-            code = escape("".join(map(_code, inner)).strip("\n"))
+            # Nothing is markup there: a link's address stands beside its label.
+            linked = [(string(one, "text"), string(one, "url")) for one in inner]
+            words = [f"{text} ({url})" if _tells_more(url, text) else text or url for text, url in linked]
+            code = escape("".join(words).strip("\n"))
             language = string(element, "language")
             part = fenced(code, language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
         case "rich_text_quote":
@@ -450,12 +453,6 @@ def _items(element: Payload, items: Iterable[Payload], labels: Mapping[str, str]
         sign = f"{number}. " if element.get("style") == "ordered" else "- "
         text = _inline(json_objects(item, "elements"), labels).strip("\n")
         yield indent + sign + text.replace("\n", f"\n{indent}{' ' * len(sign)}")
-
-
-def _code(element: Payload) -> str:
-    """Returns an element of a code block, where nothing is markup: a link's address stands beside its label."""
-    text, url = string(element, "text"), string(element, "url")
-    return f"{text} ({url})" if _tells_more(url, text) else text or url
 
 
 def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
@@ -495,7 +492,9 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
     kind = str(element.get("type"))
     if kind in _REFERENCES:
         mark, key = _REFERENCES[kind]
-        return _reference(mark, string(element, key), labels)
+        id_ = string(element, key)
+        named = f"|{labels[id_]}" if id_ in labels else ""
+        return f"<{mark}{id_}{named}>" if _ID.match(id_) else ""
     text = string(element, "text")
     match kind:
         case "link":
@@ -505,7 +504,10 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
             name = string(element, "name")
             return f":{escape(name)}:" if element.get("unicode") or "|" in name else f"<!{OWN_EMOJI}^{escape(name)}>"
         case "canvas":
-            return _canvas(string(element, "label"), string(element, "file_id"))
+            title, file_id = string(element, "label"), string(element, "file_id")
+            mention = canvas_mention(file_id) if _ID.match(file_id) else ""
+            titled = link(f"!{CANVAS}^{file_id}", title) if mention else escape(title)
+            return " ".join(filter(None, (titled if title.strip() else "", mention)))
         case "color":
             return escape(string(element, "value"))
         case "date":
@@ -514,19 +516,6 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
                 return link(url, date)
             return escape(date) or f"<!date^{count(element, 'timestamp')}>"
     return escape(text)
-
-
-def _canvas(title: str, file_id: str) -> str:
-    if not _ID.match(file_id):
-        return escape(title)
-    titled = link(f"!{CANVAS}^{file_id}", title) if title.strip() else ""
-    return " ".join(filter(None, (titled, canvas_mention(file_id))))
-
-
-def _reference(mark: str, id_: str, labels: Mapping[str, str]) -> str:
-    if not _ID.match(id_):
-        return ""
-    return f"<{mark}{id_}|{labels[id_]}>" if id_ in labels else f"<{mark}{id_}>"
 
 
 def _typed(element: Payload) -> Payload:

@@ -35,20 +35,18 @@ from bot.slack.text import json_object, json_objects, next_cursor, string, strin
 NOW_S = 1.0
 """A lookup under way that began this long ago still says what is true now. One that has ended doesn't."""
 KIND_TRUSTED_S = 600.0
-KIND_KEPT_S = 3_600.0
-"""How long a kind applies while Slack gives no newer one."""
+KEPT_S = 3_600.0
+"""How long a name is trusted, and a kind applies while Slack gives no newer one."""
+NAMES_WITHIN_S = 5.0
+"""How long a prompt waits for names, and a question to know a channel's readers. What comes later is kept, too."""
 KIND_WITHIN_S = 45.0
 """Room for two calls without a response, so that a short outage of Slack denies nobody."""
 AT_ONCE = 5
 """Lookups of kinds that are open at once."""
-NAME_TRUSTED_S = 3_600.0
-NAMES_WITHIN_S = 5.0
 MAX_NAMES = 50
 """The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
 KEPT_FOR_KINDS = 40
 """Calls of a minute that no name uses."""
-READERS_WITHIN_S = 5.0
-"""How long a question waits to know a channel's readers. The lookups that were made are kept for the next one."""
 READERS_TRUSTED_S = 60.0
 PEOPLE_PER_PAGE = 1_000
 MAX_PAGES = 3
@@ -129,7 +127,7 @@ class Users:
         if now_within_s is not None:
             return await self._look_up_kind(user_id, NOW_S, now_within_s)
         kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, KIND_WITHIN_S)
-        return kind or self._kind_within(user_id, KIND_KEPT_S)
+        return kind or self._kind_within(user_id, KEPT_S)
 
     def _kind_within(self, user_id: str, age_s: float) -> UserKind | None:
         profile = self._profile(user_id)
@@ -199,7 +197,7 @@ class Users:
         return {id_: zone for id_ in ids if (zone := self._profile(id_).zone)}
 
     async def _look_up_name(self, id_: str) -> None:
-        is_known = self._clock.monotonic() < self._profile(id_).named_at + NAME_TRUSTED_S
+        is_known = self._clock.monotonic() < self._profile(id_).named_at + KEPT_S
         spare = self._client.budget.spare(_USER[0]) - len(self._lookups)
         is_left_out = _method_of(id_) is _USER and spare <= KEPT_FOR_KINDS
         if not is_known and not is_left_out:
@@ -378,7 +376,7 @@ class ChannelReaders:
         if now < at + READERS_TRUSTED_S:
             return known
         try:
-            async with asyncio.timeout(READERS_WITHIN_S):
+            async with asyncio.timeout(NAMES_WITHIN_S):
                 known = await self._has_insiders_only(channel_id)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("channel %s: its readers are not known: %s", channel_id, error or "Slack doesn't answer")

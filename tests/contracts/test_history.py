@@ -9,7 +9,7 @@ import pytest
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
-from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, History
+from bot.slack.history import DIRECT_MESSAGES, MAX_CALLS, NEWEST_MESSAGES, History
 from bot.slack.users import MAX_NAMES
 from bot.store import Stores
 from sandbox.faults import FaultSettings
@@ -95,7 +95,7 @@ async def test_newest_messages_of_a_huge_thread_are_reached_with_few_calls() -> 
     assert newest[-1] == "reply 9499"
     assert newest == [f"reply {number}" for number in range(9_500 - len(newest), 9_500)]
     assert read[1].after_gap
-    assert calls(sandbox, "conversations.replies") <= THREAD_CALLS
+    assert calls(sandbox, "conversations.replies") <= MAX_CALLS
 
 
 async def test_newest_messages_of_a_huge_direct_message_are_read() -> None:

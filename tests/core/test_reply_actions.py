@@ -63,7 +63,7 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.CONTINUE, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.CONTINUE, CUT, None),
     (ReplyAction.CONTINUE, recorded(AnswerState.ENDED, EndReason.STALLED, answer="Half of"), None),
-    (ReplyAction.CONTINUE, WHOLE, texts.ANSWER_COMPLETE),
+    (ReplyAction.CONTINUE, WHOLE, texts.ANSWER_FINISHED),
     (ReplyAction.CONTINUE, STOPPED, None),
     (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED), texts.NOTHING_TO_CONTINUE),
     (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="\n"), texts.NOTHING_TO_CONTINUE),

@@ -71,7 +71,7 @@ async def test_second_press_makes_no_second_canvas(stage: Stage, settings: Setti
 async def test_only_the_asker_and_admins_save_an_answer(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     assert await press(stage, message, ReplyAction.CANVAS, "alan") == texts.naming_admins(
-        texts.ONLY_ASKER_MAKES_CANVAS, ["<@U0GRACE>"]
+        texts.ONLY_ASKER["canvas"], ["<@U0GRACE>"]
     )
     assert await press(stage, message, ReplyAction.CANVAS, "grace") == texts.CANVAS_BEGUN
     await linked(stage, asked)

@@ -225,7 +225,7 @@ async def test_only_the_asker_or_an_admin_decides(stage: Stage, calls_made: Call
     asked = await stage.mention()
     message = await asking(stage, asked)
     assert await press(stage, message, ReplyAction.APPROVE, "alan") == texts.naming_admins(
-        texts.ONLY_ASKER_DECIDES, ["<@U0GRACE>"]
+        texts.ONLY_ASKER["approve"], ["<@U0GRACE>"]
     )
     assert await press(stage, message, ReplyAction.ALLOW_ALWAYS) == texts.naming_admins(
         texts.ONLY_ADMIN_ALLOWS, ["<@U0GRACE>"]

@@ -75,7 +75,7 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     ]
     assert await ended(settings, 2) == [("", EndReason.STOPPED), (BOTH, EndReason.WHOLE)]
     assert all(row.output_tokens for row in await recorded(settings, CHARGED_TURNS, bool))
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_COMPLETE
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_FINISHED
     assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)

@@ -131,7 +131,7 @@ async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, sett
         {"role": "assistant", "content": "One, two,\n\nthree, four,"},
         {"role": "user", "content": GO_ON_REQUEST},
     ]
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_COMPLETE
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_FINISHED
     assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
     answers = [(turn.answer, turn.output_tokens > 0) for turn in await rows(settings, turns)]
     assert answers == [("", True), ("", True), ("One, two,\n\nthree, four,\n\nfive.", True)]
@@ -188,7 +188,7 @@ async def test_forged_press_gets_a_notice(stage: Stage, settings: Settings) -> N
     asked, message = await answered(stage, settings)
     for action, value, notice in (
         (ReplyAction.STOP, "2", texts.ANSWER_FINISHED),
-        (ReplyAction.CONTINUE, "", texts.ANSWER_COMPLETE),
+        (ReplyAction.CONTINUE, "", texts.ANSWER_FINISHED),
         (ReplyAction.PREVIOUS, "", texts.NO_PREVIOUS_VERSION),
         (ReplyAction.FEEDBACK, "'; drop table jobs", texts.UNKNOWN_BUTTON),
     ):

@@ -342,7 +342,7 @@ async def test_word_stop_that_comes_twice_stops_once_and_is_never_a_question(sto
     assert not await actions.stop_by_message(QUESTION.thread, "U1", "999996.000000"), "there is nothing to stop"
 
 
-@pytest.mark.parametrize(("user_id", "sentences"), [("U1", []), ("U2", [texts.ONLY_ASKER_STOPS])])
+@pytest.mark.parametrize(("user_id", "sentences"), [("U1", []), ("U2", [texts.ONLY_ASKER["stop"]])])
 async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
     stores: Stores, user_id: str, sentences: list[str]
 ) -> None:

@@ -14,11 +14,10 @@ from bot.slack import users as users_module
 from bot.slack.client import PacedClient, SlackClient, new_session
 from bot.slack.users import (
     KEPT_FOR_KINDS,
-    KIND_KEPT_S,
+    KEPT_S,
     KIND_TRUSTED_S,
     KIND_WITHIN_S,
     MAX_LOOKED_UP,
-    NAME_TRUSTED_S,
     NAMES_WITHIN_S,
     READERS_TRUSTED_S,
     ChannelReaders,
@@ -148,7 +147,7 @@ async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: U
 async def test_name_is_trusted_for_an_hour(stage: UsersStage) -> None:
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     stage.become_guest("U0ADA")
-    stage.clock.ahead_s += NAME_TRUSTED_S - 1
+    stage.clock.ahead_s += KEPT_S - 1
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     stage.clock.ahead_s += 1
     assert await stage.users.names(["U0ADA"]) != {"U0ADA": "Ada"}
@@ -382,7 +381,7 @@ async def test_names_do_not_wait_for_the_end_of_an_outage(stage: UsersStage) -> 
 async def test_last_known_kind_applies_for_an_hour_while_slack_fails(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.sandbox.faults.start("refuse", method="users.info", error="account_inactive")
-    stage.clock.ahead_s += KIND_KEPT_S - 100
+    stage.clock.ahead_s += KEPT_S - 100
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.clock.ahead_s += 101
     assert await stage.users.kind("U0ADA") is None
@@ -426,7 +425,7 @@ async def test_one_guest_among_many_people_counts_and_all_are_listed_at_once(sta
 async def test_what_slack_does_not_tell_counts_as_outsiders(
     stage: UsersStage, monkeypatch: pytest.MonkeyPatch, method: str, fault: str
 ) -> None:
-    monkeypatch.setattr("bot.slack.users.READERS_WITHIN_S", 0.5)
+    monkeypatch.setattr("bot.slack.users.NAMES_WITHIN_S", 0.5)
     stage.sandbox.faults.start(fault, method=method, error="missing_scope", delay_s=5.0)
     async with asyncio.timeout(4):
         assert not await stage.are_insiders("C0GENERAL")
