@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason, Refusal
+from bot.markdown.render import sent_chars
 from bot.reply.edits import (
     MAX_REPLACED_IN_ALL,
     PLAIN_AT,
@@ -466,7 +467,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
 
     @initialize(page_chars=st.sampled_from([40, 200]))
     def begin(self, page_chars: int) -> None:
-        self.reply, self.text = reply_on_short_pages(page_chars), ""
+        self.reply, self.text, self.page_chars = reply_on_short_pages(page_chars), "", page_chars
         self.slack = UnreliableSlack()
         self.results: dict[type[Call], CallEffect] = {}
         self.slack.result_of = lambda call: self.results.get(type(call), SUCCESS)
@@ -490,6 +491,21 @@ class RefusedReplyMachine(RuleBasedStateMachine):
     @rule()
     def recover(self) -> None:
         self.results.clear()
+
+    @rule()
+    def find_edits_spent(self) -> None:
+        """The scheduler asks this before it sends an edit of an answer's end."""
+        call = self.reply.next_call()
+        if call is not None and self.reply.may_be_posted_again(call):
+            self.reply.post_again(call.page)
+            assert not isinstance(self.reply.next_call(), Update)
+            assert self.reply.life is not Life.ENDING, "that happens once"
+
+    @invariant()
+    def pages_are_short_and_in_order(self) -> None:
+        if hasattr(self, "reply"):
+            assert all(sent_chars(view.markdown.rstrip()) <= self.page_chars for _, view in self.slack.pages.values())
+            assert list(self.reply.page_ts) == sorted(self.reply.page_ts, key=float)
 
     @precondition(lambda self: not self.reply.ended)
     @rule()
@@ -520,6 +536,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         else:
             assert text_of(reply, self.slack) == self.text
         assert [view.end is not None for view in views] == [False] * (len(views) - 1) + [True]
+        assert not any(view.growing or view.rest_in_file for view in views)
 
 
 TestRefusedReply = RefusedReplyMachine.TestCase

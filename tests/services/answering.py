@@ -18,7 +18,6 @@ from bot.core.job import End, Job, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
 from bot.core.texts import OWN_NAMES
-from bot.errors import ProviderError
 from bot.models.events import Completion, FinishReason, StreamEvent, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Prompt, TokenEstimate
@@ -62,8 +61,8 @@ class MemoryModel:
     """Streams the test's events, and ends once `may_end` is set. `speaks` is set after the last event."""
 
     events: Sequence[StreamEvent] = ("Because.", DONE)
-    error: ProviderError | None = None
-    scripts: list[tuple[Sequence[StreamEvent], ProviderError | None]] = field(default_factory=list)
+    error: Exception | None = None
+    scripts: list[tuple[Sequence[StreamEvent], Exception | None]] = field(default_factory=list)
     """The events and errors of the first requests. All others have those above."""
     model: str = MODEL
     names: tuple[str, ...] = (MODEL,)
@@ -149,6 +148,7 @@ class MemoryReplies:
     shown: Shown = field(default_factory=Shown)
     for_outbox: OutboxKind | None = None
     gone: bool = False
+    unshown: bool = False
     messages: tuple[RecordedMessage, ...] = PAGES
     when_asked: Callable[[], Awaitable[object]] | None = None
     when_left: Callable[[], Awaitable[object]] | None = None
@@ -169,7 +169,7 @@ class MemoryReplies:
         await self.may_open.wait()
         reply = MemoryReply(answer, self.may_finish, self.shown, self.messages)
         reply.for_outbox = self.for_outbox
-        reply.gone = self.gone
+        reply.gone, reply.unshown = self.gone, self.unshown
         reply.when_asked = self.when_asked
         reply.when_left = self.when_left
         self.opened.append(reply)

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core.calls import Step
+from bot.core.conversation import File
+from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Spent
 from bot.errors import EndReason
 from bot.models.events import (
@@ -20,7 +22,7 @@ from bot.models.events import (
     Usage,
 )
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, WEB, Effort, Prompt, TextPart
+from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt, TextPart
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
 from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Used, added
@@ -253,3 +255,12 @@ def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0)
     attempt.answer.append("x" * chars)
     assert attempt.close(End(reason), has_canvases=has_scope).offers_canvas is offered
+
+
+def test_files_that_were_not_read_are_named_below_the_answer() -> None:
+    opened = (OpenedFile(File("F1", "chart.png", "image/png"), Media("chart.png", "image/png", "")),)
+    attempt = asked()
+    attempt.built = BuiltPrompt(Prompt("", ()), None, "", opened, ())
+    attempt.receive(Completion(MODEL, FinishReason.LENGTH, None, left_out=("chart.png",)), 12.0)
+    notice = attempt.close(End(EndReason.LENGTH_LIMIT, "Cut.")).notice
+    assert notice == f"Cut. {unread_notice(opened, ('chart.png',))}"

@@ -1,9 +1,8 @@
 """One attempt at a job: what is recorded at each of its ends, with a real database and a manual clock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from bot.core.access import UserKind
 from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.conversation import File, ThreadKey
-from bot.core.files import OpenedFile, unread_notice
+from bot.core.files import OpenedFile, Unread, unread_notice
 from bot.core.job import Checkpoint, End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.prompt import LENGTH_RULES, Marks
@@ -34,11 +33,10 @@ from bot.models.events import (
     Usage,
 )
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, OTHERS, OURS, Effort, Media, Origins, ToolDefinition
+from bot.models.prompt import ASKERS, OTHERS, OURS, Effort
 from bot.reply.answer import HIDDEN_TOKENS_PER_S, Answer
 from bot.reply.messages import Shown
-from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Phase
-from bot.services.prompt_builder import PromptBuilder
+from bot.services.answer_attempt import AnswerAttempt, Phase
 from bot.services.steps import GO_ON_AFTER_S
 from bot.store import Stores
 from bot.store.rows import messages_of
@@ -126,12 +124,6 @@ async def test_stop_while_the_model_thinks_in_silence_counts_its_thinking(stage:
     [life] = stage.lives
     assert life.usage is not None
     assert life.usage.output_tokens >= 2.0 * HIDDEN_TOKENS_PER_S
-
-
-async def test_model_that_only_thought_is_counted(alone: AnsweringStage) -> None:
-    alone.model.events, alone.model.error = (Thinking(),), ProviderError(EndReason.ONLY_THOUGHT, MODEL)
-    await attempt_at(alone)
-    assert (await turn(alone)).input_tokens > 0
 
 
 async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStage) -> None:
@@ -238,43 +230,7 @@ async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringSta
     await stage.until(lambda: stage.accounts.sentences == [DENIED_GUEST], "the asker reads why")
 
 
-async def test_question_whose_reply_has_begun_is_not_denied(stage: AnsweringStage) -> None:
-    stage.replies.may_open.set()
-    await stage.model.speaks.wait()
-    [attempt] = stage.attempts
-    await stage.stores.worker_queue.record_messages(attempt.job, recorded_pages("999991.000000"))
-    stage.worker._cancel(attempt.job.id, Phase.HANDOVER)
-    stage.accounts.kind_of_all = UserKind.GUEST
-    await stage.until(lambda: len(stage.attempts) == 2, "the job is claimed again")
-    stage.open_all()
-    await stage.ended()
-    assert (await stage.row()).end_reason == EndReason.WHOLE
-
-
-async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
-    clock = InstantClock(BEGAN_S)
-    stores = await Stores.open("sqlite://", "w1", clock)
-    stage = AnsweringStage(stores, clock)
-    stage.open_all()
-    await stores.question_queue.enqueue("Ev1", QUESTION)
-    [job] = await stores.worker_queue.claim(1)
-    await stage.answering.answer(AnswerAttempt(Answer(replace(job, interruptions=3)), clock.monotonic()))
-    assert stage.model.prompts == []
-    assert (await stage.row()).end_reason == EndReason.INTERRUPTED_TOO_OFTEN
-    assert seen(stage.replies.opened[0].end) == End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted())
-    await stores.close()
-
-
 # Failing replies and models.
-
-
-async def test_deleted_reply_ends_the_stream(stage: AnsweringStage) -> None:
-    stage.replies.gone = True
-    stage.replies.may_open.set()
-    stage.replies.may_finish.set()
-    await stage.ended()
-    assert stage.model.hung_up
-    assert (await stage.row()).end_reason == EndReason.REPLY_GONE
 
 
 @pytest.mark.parametrize(
@@ -285,6 +241,7 @@ async def test_deleted_reply_ends_the_stream(stage: AnsweringStage) -> None:
         ((Retrying(0.5, is_charged=True),), EndReason.OVERLOADED, True),
         ((Thinking(80), Retrying(0.5)), EndReason.OVERLOADED, False),
         ((), EndReason.STALLED, True),
+        ((Thinking(),), EndReason.ONLY_THOUGHT, True),
     ],
 )
 async def test_failed_model_is_charged_for_the_text_that_it_began(
@@ -313,9 +270,9 @@ async def test_failed_requests_that_are_charged_count_beside_the_one_that_answer
     assert stage.replies.opened[0].activities == [texts.TRYING_AGAIN, ""]
 
 
-def interrupted_at(reason: EndReason, *parts: str) -> list[tuple[Sequence[StreamEvent], ProviderError | None]]:
+def interrupted_at(reason: EndReason, *parts: str) -> list[tuple[Sequence[StreamEvent], Exception | None]]:
     """Returns what the model does: after each part it fails, and then it completes the answer."""
-    scripts: list[tuple[Sequence[StreamEvent], ProviderError | None]]
+    scripts: list[tuple[Sequence[StreamEvent], Exception | None]]
     scripts = [((part,), ProviderError(reason, MODEL)) for part in parts]
     return [*scripts, (("The end.", DONE), None)]
 
@@ -379,51 +336,37 @@ async def stage_that_waits_to_go_on() -> tuple[AnsweringStage, asyncio.Event]:
     return stage, waits
 
 
-@pytest.mark.parametrize("is_edited", [False, True], ids=["stopped", "edited"])
-async def test_stop_and_edit_end_the_wait_to_go_on(is_edited: bool) -> None:
+@pytest.mark.parametrize("event", ["stop", "edit", "end of the process"])
+async def test_stop_edit_and_hand_over_end_the_wait_to_go_on(event: str) -> None:
     stage, waits = await stage_that_waits_to_go_on()
     running = asyncio.create_task(stage.worker.run())
     await asyncio.wait_for(waits.wait(), WITHIN_S)
-    job_id = stage.attempts[0].job.id
-    if is_edited:
+    job_id, written = stage.attempts[0].job.id, f"{PART}It goes on.\n\n"
+    if event == "edit":
         await stage.stores.question_queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
         stage.worker._cancel(job_id, Phase.RESTART)
-    else:
+    elif event == "stop":
         stage.worker.stop_answer(job_id)
-    await stage.until(lambda: bool(stage.lives), "the answer has ended")
-    last = (await turns_of(stage))[-1]
-    if is_edited:
-        assert (last.end_reason, last.answer) == ("whole", "The end.")
-    else:
-        assert (last.end_reason, last.answer) == ("stopped", f"{PART}It goes on.\n\n")
+    if event != "end of the process":
+        await stage.until(lambda: bool(stage.lives), "the answer has ended")
+        last = (await turns_of(stage))[-1]
+        expected = ("whole", "The end.") if event == "edit" else ("stopped", written)
+        assert (last.end_reason, last.answer) == expected
     stage.worker.stop()
     await asyncio.wait((running,))
+    if event == "end of the process":
+        await stage.worker.hand_over()
+        [job] = await stage.stores.worker_queue.claim(1)
+        assert (job.checkpoint.text, job.interruptions) == (written, 1)
     await stage.stores.close()
 
 
-async def test_process_that_ends_hands_the_wait_over() -> None:
-    stage, waits = await stage_that_waits_to_go_on()
-    running = asyncio.create_task(stage.worker.run())
-    await asyncio.wait_for(waits.wait(), WITHIN_S)
-    stage.worker.stop()
-    await asyncio.wait((running,))
-    await stage.worker.hand_over()
-    [job] = await stage.stores.worker_queue.claim(1)
-    assert (job.checkpoint.text, job.interruptions) == (f"{PART}It goes on.\n\n", 1)
-    await stage.stores.close()
-
-
-async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: AnsweringStage) -> None:
-    stage.replies.for_outbox = OutboxKind.SHOW_END
-    stage.open_all()
-    await stage.ended()
-    stage.clock.now_s += 60.0
-    [entry] = await stage.stores.outbox.take(5)
-    assert entry.kind is OutboxKind.SHOW_END
-    job = await stage.stores.outbox.unshown_end(entry)
-    assert job is not None
-    assert job.checkpoint.end is not None
-    assert (job.checkpoint.text, job.checkpoint.end.reason) == ("Because.", EndReason.WHOLE)
+async def test_end_that_slack_did_not_accept_goes_to_the_outbox(alone: AnsweringStage) -> None:
+    alone.replies.for_outbox = OutboxKind.SHOW_END
+    await attempt_at(alone)
+    end = await unshown_end(alone)
+    assert end is not None
+    assert (end.reason, (await turn(alone)).answer) == (EndReason.WHOLE, "Because.")
 
 
 # The record.
@@ -457,19 +400,6 @@ async def test_end_is_recorded_after_an_unexpected_error_of_its_record(
     monkeypatch.setattr(WorkerQueue, "finish", finish_later)
     await attempt_at(alone)
     assert (await turn(alone)).end_reason == EndReason.WHOLE
-
-
-@pytest.mark.parametrize(("took_s", "kinds"), [(59.0, []), (61.0, [OutboxKind.MENTION_ASKERS])])
-async def test_askers_are_mentioned_after_a_long_wait(
-    stage: AnsweringStage, took_s: float, kinds: list[OutboxKind]
-) -> None:
-    stage.replies.may_open.set()
-    stage.replies.may_finish.set()
-    await stage.model.speaks.wait()
-    stage.clock.now_s += took_s
-    stage.model.may_end.set()
-    await stage.ended()
-    assert [entry.kind for entry in await stage.stores.outbox.take(5)] == kinds
 
 
 async def test_metrics_of_an_answer_have_its_times(stage: AnsweringStage) -> None:
@@ -538,27 +468,202 @@ async def unshown_end(stage: AnsweringStage) -> End | None:
     return job.checkpoint.end
 
 
-@pytest.mark.parametrize(
-    ("finish_reason", "end_reason", "notice"),
-    [
-        (FinishReason.STOP, EndReason.WHOLE, ""),
-        (FinishReason.LENGTH, EndReason.LENGTH_LIMIT, texts.LENGTH_LIMIT),
-    ],
-)
-async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_version(
-    alone: AnsweringStage, finish_reason: FinishReason, end_reason: EndReason, notice: str
-) -> None:
-    alone.model.events = ("Because.", Completion(MODEL, finish_reason, Usage(10, 2)))
-    attempt = await attempt_at(alone)
+TEXT = "\n".join(f"Fact {number} is true." for number in range(60))
+assert len(TEXT) > MIN_CHARS
+LEFT = Checkpoint("Because it is.")
+"""What an earlier attempt wrote."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a model does about a job as `change` makes it, and how the answer ends: on record, and for readers."""
+
+    reason: EndReason
+    events: Sequence[StreamEvent] = ("Because.", DONE)
+    error: Exception | None = None
+    change: Mapping[str, Any] = field(default_factory=dict)
+    answer: str = "Because."
+    notice: str = ""
+    footer: str = MODEL_NAME
+    model: str | None = MODEL
+    asked: bool = True
+
+
+def failed(reason: EndReason, model: str = MODEL) -> ProviderError:
+    return ProviderError(reason, model)
+
+
+def completed(model: str = MODEL, finish_reason: FinishReason = FinishReason.STOP, **more: Any) -> Completion:
+    return Completion(model, finish_reason, Usage(10, 2), **more)
+
+
+MENTION = f"<@{ME.user_id}>"
+
+
+def unasked(reason: EndReason, notice: str, answer: str = "", **change: Any) -> Ending:
+    """Returns the end of a job about which no model is asked."""
+    return Ending(reason, change=change, answer=answer, notice=notice, footer="", model=None, asked=False)
+
+
+ENDINGS = {
+    "whole": Ending(EndReason.WHOLE),
+    "too long": Ending(
+        EndReason.LENGTH_LIMIT, ("Because.", completed(finish_reason=FinishReason.LENGTH)), notice=texts.LENGTH_LIMIT
+    ),
+    "another model": Ending(
+        EndReason.WHOLE,
+        ("Because.", completed("anthropic/claude")),
+        footer=texts.fell_back("claude"),
+        model="anthropic/claude",
+    ),
+    "refused features": Ending(
+        EndReason.WHOLE,
+        ("Because.", completed(refused=(Feature.TOOLS, Feature.WEB_SEARCH))),
+        footer=f"{MODEL_NAME} · answered without tools and web search, which this model refuses",
+    ),
+    "failed model": Ending(
+        EndReason.REFUSED,
+        ("Because.",),
+        failed(EndReason.REFUSED, "openai/other"),
+        notice=texts.model_failure(EndReason.REFUSED, "other"),
+        model="openai/other",
+    ),
+    "unexpected error": Ending(
+        EndReason.INTERNAL_ERROR, ("Because.",), ValueError("unforeseen"), notice=texts.INTERNAL_ERROR
+    ),
+    "shorter than an earlier attempt's": Ending(
+        EndReason.REFUSED,
+        ("Bec",),
+        failed(EndReason.REFUSED),
+        {"checkpoint": LEFT},
+        answer="Because it is.",
+        notice=texts.model_failure(EndReason.REFUSED, MODEL_NAME, goes_on=True),
+    ),
+    "whole and shorter than an earlier attempt's": Ending(EndReason.WHOLE, change={"checkpoint": LEFT}),
+    "stopped with an earlier attempt's text": unasked(
+        EndReason.STOPPED, "", "Because it is.", checkpoint=LEFT, stop_requested=True
+    ),
+    "nothing to add": Ending(
+        EndReason.WHOLE, (), failed(EndReason.EMPTY), {"checkpoint": Checkpoint(TEXT)}, answer=TEXT
+    ),
+    "nothing to add to a few letters": Ending(
+        EndReason.EMPTY,
+        (),
+        failed(EndReason.EMPTY),
+        {"checkpoint": Checkpoint("Be")},
+        answer="Be",
+        notice=texts.model_failure(EndReason.EMPTY, MODEL_NAME, goes_on=True),
+    ),
+    "failed as it went on": Ending(
+        EndReason.OVERLOADED,
+        (),
+        failed(EndReason.OVERLOADED),
+        {"checkpoint": Checkpoint(TEXT)},
+        answer=TEXT,
+        notice=texts.model_failure(EndReason.OVERLOADED, MODEL_NAME, goes_on=True),
+        footer="",
+    ),
+    "interrupted too often": unasked(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted(), interruptions=3),
+    "bare mention": unasked(EndReason.NOTHING_ASKED, texts.HELP, question=replace(QUESTION, text=MENTION)),
+    "bare mention after a question": Ending(
+        EndReason.WHOLE,
+        change={
+            "question": replace(QUESTION, text=MENTION),
+            "earlier": (replace(QUESTION, ts="999989.000000"),),
+        },
+    ),
+    "file alone": Ending(
+        EndReason.WHOLE,
+        change={"question": replace(QUESTION, text="", files=(File("F1", "chart.png", "image/png"),))},
+        notice=unread_notice((OpenedFile(File("F1", "chart.png", "image/png"), Unread.KIND),), ()),
+    ),
+    "deleted question": unasked(
+        EndReason.STOPPED, texts.STOPPED, question=replace(QUESTION, text=""), stop_requested=True
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+async def test_end_is_shown_and_recorded_with_its_text_model_and_notice(alone: AnsweringStage, ending: Ending) -> None:
+    alone.model.events, alone.model.error = ending.events, ending.error
+    await attempt_at(alone, lambda job: replace(job, **ending.change))
     row = await turn(alone)
-    assert (row.answer, row.end_reason, row.model) == ("Because.", end_reason, MODEL)
-    assert (row.input_tokens, row.output_tokens, row.first_token_s) == (10, 2, 0.0)
-    assert attempt.built is not None
-    assert row.prompt_version == attempt.built.prompt_version
-    assert end_of(alone) == End(end_reason, notice, MODEL_NAME)
+    assert (row.end_reason, row.answer, row.model) == (ending.reason.value, ending.answer, ending.model)
+    assert end_of(alone) == End(ending.reason, ending.notice, ending.footer)
+    assert len(alone.model.prompts) == ending.asked
     assert messages_of(await alone.row()) == MESSAGES
+
+
+async def test_answer_is_recorded_with_its_usage_times_and_versions(alone: AnsweringStage) -> None:
+    attempt = await attempt_at(alone, lambda job: replace(job, has_previous=True))
+    row = await turn(alone)
+    assert attempt.built is not None
+    assert (row.input_tokens, row.output_tokens, row.first_token_s) == (10, 2, 0.0)
+    assert row.prompt_version == attempt.built.prompt_version
     [prompt] = alone.model.prompts
     assert [turn.text for turn in prompt.turns][-1].endswith("Why?")
+    assert end_of(alone) == End(EndReason.WHOLE, footer=MODEL_NAME, has_previous=True)
+
+
+@pytest.mark.parametrize(
+    ("unshown", "reason"), [(True, EndReason.NOT_SHOWN), (False, EndReason.REPLY_GONE)], ids=["refused", "deleted"]
+)
+async def test_reply_that_slack_no_longer_shows_ends_the_stream(
+    alone: AnsweringStage, unshown: bool, reason: EndReason
+) -> None:
+    alone.replies.unshown, alone.replies.gone = unshown, not unshown
+    await attempt_at(alone)
+    assert alone.model.hung_up
+    row = await turn(alone)
+    assert (row.end_reason, row.answer) == (reason, "Because.")
+    shown = end_of(alone)
+    assert shown is not None
+    assert bool(shown.notice) is unshown, "nobody reads the end of a deleted reply"
+
+
+@pytest.mark.parametrize(
+    ("took_s", "done_mention_s", "error", "kinds"),
+    [
+        (59.0, 60, None, []),
+        (61.0, 60, None, [OutboxKind.MENTION_ASKERS]),
+        (61.0, 0, None, []),
+        (61.0, 60, failed(EndReason.REFUSED), []),
+    ],
+    ids=["soon", "late", "switched off", "failed"],
+)
+async def test_askers_are_mentioned_about_an_answer_that_took_long(
+    alone: AnsweringStage, took_s: float, done_mention_s: int, error: Exception | None, kinds: list[OutboxKind]
+) -> None:
+    settings = replace(alone.answering.settings, done_mention_s=done_mention_s)
+    alone.answering = replace(alone.answering, settings=settings)
+    alone.model.events, alone.model.error = ("Because.", DONE) if error is None else ("Because.",), error
+    await attempt_at(alone, lambda job: replace(job, asked_at=alone.clock.now() - took_s))
+    assert [entry.kind for entry in await alone.stores.outbox.take(5)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_left"),
+    [
+        (Shown(), False),
+        (Shown(("999991.000000",), shows_end=True), True),
+        (Shown(("999991.000002",), shows_end=True, replaced_ts=("999991.000001",)), False),
+    ],
+    ids=["not shown", "shown", "shown beside a message that it replaced"],
+)
+async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_a_model(
+    alone: AnsweringStage, shown: Shown, is_left: bool
+) -> None:
+    end = End(EndReason.LENGTH_LIMIT, "A notice.", "a footer", "openai/gpt-6", first_token_s=2.5, prompt_version="v7")
+    async with alone.stores.database.engine.begin() as connection:
+        await connection.execute(sa.update(jobs).values(version=1))
+    alone.replies.shown = shown
+    await attempt_at(alone, lambda job: replace(job, version=1, checkpoint=Checkpoint("Because.", end)))
+    assert alone.model.prompts == []
+    [reply] = alone.replies.opened
+    assert (seen(reply.end), reply.is_left) == (None if is_left else seen(end), is_left)
+    row = await turn(alone)
+    assert (row.end_reason, row.answer, row.model) == (EndReason.LENGTH_LIMIT, "Because.", "openai/gpt-6")
+    assert (row.first_token_s, row.prompt_version) == (2.5, "v7")
 
 
 async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(alone: AnsweringStage) -> None:
@@ -581,21 +686,6 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
     assert alone.answering.steps.prompt_builder.estimate.tokens("word " * 100) == before, (
         "what a search found is not in the prompt"
     )
-
-
-async def test_model_that_took_over_is_recorded_and_named(alone: AnsweringStage) -> None:
-    alone.model.events = ("Because.", Completion("anthropic/claude", FinishReason.STOP, Usage(10, 2)))
-    await attempt_at(alone)
-    assert (await turn(alone)).model == "anthropic/claude"
-    assert end_of(alone) == End(EndReason.WHOLE, footer=texts.fell_back("claude"))
-
-
-async def test_footer_says_what_the_model_refused(alone: AnsweringStage) -> None:
-    refused = (Feature.TOOLS, Feature.WEB_SEARCH)
-    alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(10, 2), refused=refused))
-    await attempt_at(alone)
-    footer = f"{MODEL_NAME} · answered without tools and web search, which this model refuses"
-    assert end_of(alone) == End(EndReason.WHOLE, footer=footer)
 
 
 async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimate(alone: AnsweringStage) -> None:
@@ -630,177 +720,48 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
     assert shown.notice == (texts.DENIED_GUEST if expected is EndReason.DENIED else "")
 
 
+DEFAULT = "You are a colleague."
+MARKS = Marks.of(QUESTION.thread).explained
+BRIEF, FULL = LENGTH_RULES[Length.BRIEF], LENGTH_RULES[Length.FULL]
+
+
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("settings", "change", "asked"),
     [
-        ({"question": replace(QUESTION, text=""), "stop_requested": True}, EndReason.STOPPED),
+        (ChannelSettings(model="anthropic/claude"), {}, {"first": "anthropic/claude"}),
+        (ChannelSettings(), {}, {"effort": Effort.NORMAL, "begins": DEFAULT, "ends": MARKS, "version": DEFAULT}),
+        (ChannelSettings(effort=Effort.THOROUGH), {}, {"effort": Effort.THOROUGH}),
+        (ChannelSettings(effort=Effort.THOROUGH), {"effort": Effort.FAST}, {"effort": Effort.FAST}),
+        (ChannelSettings(effort=Effort.FAST), {"effort": Effort.THOROUGH}, {"effort": Effort.THOROUGH}),
+        (ChannelSettings(length=Length.BRIEF), {}, {"ends": BRIEF, "version": f"{DEFAULT}\n\n{BRIEF}"}),
         (
-            {
-                "question": replace(QUESTION, text=f"<@{ME.user_id}>"),
-                "earlier": (replace(QUESTION, ts="999989.000000"),),
-            },
-            EndReason.WHOLE,
+            ChannelSettings(system_prompt="Rhyme.", length=Length.FULL),
+            {},
+            {"begins": "Rhyme.", "ends": FULL, "version": f"Rhyme.\n\n{FULL}"},
         ),
-        ({"question": replace(QUESTION, text="", files=(File("F1", "chart.png", "image/png"),))}, EndReason.WHOLE),
+        (ChannelSettings(system_prompt="Rhyme."), {}, {"ends": MARKS, "version": "Rhyme.", "origins": OTHERS}),
+        (ChannelSettings(), {}, {"origins": OURS}),
+        (
+            ChannelSettings(system_prompt="Rhyme."),
+            {"question": replace(QUESTION, thread=ThreadKey("T1", "D1", None))},
+            {"origins": OURS},
+        ),
     ],
-    ids=["a deleted question", "a mention after a question", "a file"],
 )
-async def test_model_is_asked_only_about_words_and_files(
-    alone: AnsweringStage, change: dict[str, Any], expected: EndReason
+async def test_prompt_follows_the_settings_of_its_channel_and_of_the_answer(
+    alone: AnsweringStage, settings: ChannelSettings, change: dict[str, Any], asked: dict[str, Any]
 ) -> None:
+    channel_id = change.get("question", QUESTION).thread.channel_id
+    await alone.stores.channel_settings.write("T1", channel_id, settings)
     await attempt_at(alone, lambda job: replace(job, **change))
-    shown = end_of(alone)
-    assert shown is not None
-    assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
-
-
-async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: AnsweringStage) -> None:
-    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=f"<@{ME.user_id}>")))
-    assert alone.model.prompts == []
-    assert end_of(alone) == End(EndReason.NOTHING_ASKED, texts.HELP)
-    row = await turn(alone)
-    assert (row.end_reason, row.answer, row.model) == (EndReason.NOTHING_ASKED, "", None)
-
-
-@pytest.mark.parametrize("has_previous", [True, False])
-async def test_answer_offers_its_previous_version_if_one_is_on_record(
-    alone: AnsweringStage, has_previous: bool
-) -> None:
-    await attempt_at(alone, lambda job: replace(job, version=1, has_previous=has_previous))
-    shown = end_of(alone)
-    assert shown is not None
-    assert shown.has_previous is has_previous
-
-
-async def test_files_that_were_not_read_are_named_below_the_answer(alone: AnsweringStage) -> None:
-    picture = Media("chart.png", "image/png", "")
-    opened = (OpenedFile(File("F1", "chart.png", "image/png"), picture),)
-    completion = Completion(MODEL, FinishReason.LENGTH, Usage(10, 2), left_out=("chart.png",))
-    alone.model.events = ("Because.", completion)
-
-    class WithPicture(PromptBuilder):
-        async def build(
-            self,
-            answer: Answer,
-            memory: AsyncExitStack,
-            tools: tuple[ToolDefinition, ...],
-            listening: Callable[[bool], None],
-        ) -> BuiltPrompt:
-            return replace(await super().build(answer, memory, tools, listening), opened=opened)
-
-    builder = WithPicture(**vars(alone.answering.steps.prompt_builder))
-    alone.change(prompt_builder=builder)
-    await attempt_at(alone)
-    shown = end_of(alone)
-    assert shown is not None
-    assert shown.notice == f"{texts.LENGTH_LIMIT} {unread_notice(opened, ('chart.png',))}"
-
-
-END = End(
-    EndReason.LENGTH_LIMIT,
-    "A notice.",
-    "a footer",
-    model="openai/gpt-6",
-    first_token_s=2.5,
-    prompt_version="v7",
-    has_previous=True,
-)
-
-
-def closed(job: Job) -> Job:
-    return replace(job, version=1, checkpoint=Checkpoint("Because.", END))
-
-
-async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone: AnsweringStage) -> None:
-    async with alone.stores.database.engine.begin() as connection:
-        await connection.execute(sa.update(jobs).values(version=1))
-    await attempt_at(alone, closed)
-    assert alone.model.prompts == []
-    assert end_of(alone) == End(EndReason.LENGTH_LIMIT, "A notice.", "a footer", has_previous=True)
-    row = await turn(alone)
-    assert (row.end_reason, row.answer, row.model) == (EndReason.LENGTH_LIMIT, "Because.", "openai/gpt-6")
-    assert (row.first_token_s, row.prompt_version) == (2.5, "v7")
-
-
-async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: AnsweringStage) -> None:
-    async with alone.stores.database.engine.begin() as connection:
-        await connection.execute(sa.update(jobs).values(version=1))
-    alone.replies.shown = Shown(("999991.000000",), shows_end=True)
-    await attempt_at(alone, closed)
-    [reply] = alone.replies.opened
-    assert (reply.end, reply.is_left) == (None, True)
-    assert (await turn(alone)).end_reason == EndReason.LENGTH_LIMIT
-
-
-async def test_end_that_is_shown_beside_a_message_that_it_replaced_is_shown_to_its_end(alone: AnsweringStage) -> None:
-    alone.replies.shown = Shown(("999991.000002",), shows_end=True, replaced_ts=("999991.000001",))
-    await attempt_at(alone, closed)
-    [reply] = alone.replies.opened
-    assert reply.end is not None
-
-
-TEXT = "\n".join(f"Fact {number} is true." for number in range(60))
-
-
-@pytest.mark.parametrize(
-    ("left", "end_reason"), [(TEXT, EndReason.WHOLE), ("Be", "empty")], ids=["enough", "too short"]
-)
-async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
-    alone: AnsweringStage, left: str, end_reason: EndReason
-) -> None:
-    assert len(TEXT) > MIN_CHARS
-    alone.model.events, alone.model.error = (), ProviderError(EndReason.EMPTY, MODEL)
-    await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(left)))
-    row = await turn(alone)
-    assert row.end_reason == end_reason
-    assert row.model == MODEL
-    assert row.answer == left
-
-
-def left(job: Job) -> Job:
-    """Returns a job with the text of an earlier attempt."""
-    return replace(job, checkpoint=Checkpoint("Because it is."))
-
-
-async def test_failed_answer_keeps_the_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
-    alone.model.events, alone.model.error = ("Bec",), ProviderError(EndReason.REFUSED, MODEL)
-    await attempt_at(alone, left)
-    assert (await turn(alone)).answer == "Because it is."
-
-
-async def test_whole_answer_takes_the_place_of_a_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
-    await attempt_at(alone, left)
-    assert (await turn(alone)).answer == "Because."
-
-
-async def test_stopped_answer_needs_no_sentence_below_the_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
-    await attempt_at(alone, lambda job: replace(left(job), stop_requested=True))
-    assert end_of(alone) == End(EndReason.STOPPED)
-    assert (await turn(alone)).answer == "Because it is."
-
-
-async def test_channels_own_model_is_asked_first(alone: AnsweringStage) -> None:
-    settings = ChannelSettings(model="anthropic/claude")
-    await alone.stores.channel_settings.write("T1", "C1", settings)
-    await attempt_at(alone)
-    assert alone.model.led == ["anthropic/claude"]
-
-
-@pytest.mark.parametrize(
-    ("channels", "own", "sent"),
-    [
-        (Effort.NORMAL, None, Effort.NORMAL),
-        (Effort.THOROUGH, None, Effort.THOROUGH),
-        (Effort.THOROUGH, Effort.FAST, Effort.FAST),
-        (Effort.FAST, Effort.THOROUGH, Effort.THOROUGH),
-    ],
-)
-async def test_effort_of_an_answer_counts_before_its_channels(
-    alone: AnsweringStage, channels: Effort, own: Effort | None, sent: Effort
-) -> None:
-    await alone.stores.channel_settings.write("T1", "C1", ChannelSettings(effort=channels))
-    await attempt_at(alone, lambda job: replace(job, effort=own))
-    assert [prompt.effort for prompt in alone.model.prompts] == [sent]
+    [prompt], [first] = alone.model.prompts, alone.model.led
+    found = {"first": first, "effort": prompt.effort, "origins": prompt.system_origins}
+    found["begins"] = prompt.system[: len(asked.get("begins", ""))]
+    found["ends"] = prompt.system[-len(asked.get("ends", "")) :]
+    found["version"] = (await turn(alone)).prompt_version
+    if "version" in asked:
+        asked = {**asked, "version": prompt_version(asked["version"])}
+    assert {name: found[name] for name in asked} == asked
 
 
 async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: AnsweringStage) -> None:
@@ -813,46 +774,6 @@ async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: 
     [reply] = alone.replies.opened
     assert reply.end is not None
     assert reply.end.footer == f"{MODEL_NAME} · thorough (high effort), $0.06"
-
-
-@pytest.mark.parametrize(
-    ("own_prompt", "length", "rule"),
-    [
-        ("", Length.NORMAL, ""),
-        ("Rhyme.", Length.NORMAL, ""),
-        ("", Length.BRIEF, LENGTH_RULES[Length.BRIEF]),
-        ("Rhyme.", Length.FULL, LENGTH_RULES[Length.FULL]),
-    ],
-)
-async def test_length_that_a_channel_chose_is_the_last_thing_that_the_instructions_say(
-    alone: AnsweringStage, own_prompt: str, length: Length, rule: str
-) -> None:
-    await alone.stores.channel_settings.write("T1", "C1", ChannelSettings(system_prompt=own_prompt, length=length))
-    await attempt_at(alone)
-    [prompt] = alone.model.prompts
-    assert prompt.system.startswith(own_prompt or "You are a colleague.")
-    assert prompt.system.endswith(rule or Marks.of(QUESTION.thread).explained)
-    version = prompt_version("\n\n".join(filter(None, (own_prompt or "You are a colleague.", rule))))
-    assert (await turn(alone)).prompt_version == version
-
-
-@pytest.mark.parametrize(
-    ("channel_id", "own_prompt", "origins"),
-    [("C1", "", OURS), ("C1", "Rhyme.", OTHERS), ("D1", "Rhyme.", OURS)],
-)
-async def test_instructions_of_a_channel_may_be_somebody_elses_words(
-    alone: AnsweringStage, channel_id: str, own_prompt: str, origins: Origins
-) -> None:
-    await alone.stores.channel_settings.write("T1", channel_id, ChannelSettings(system_prompt=own_prompt))
-    question = replace(QUESTION, thread=ThreadKey("T1", channel_id, None))
-    await attempt_at(alone, lambda job: replace(job, question=question))
-    assert [prompt.system_origins for prompt in alone.model.prompts] == [origins]
-
-
-async def test_other_failure_of_a_resumed_answer_is_its_end(alone: AnsweringStage) -> None:
-    alone.model.events, alone.model.error = (), ProviderError(EndReason.OVERLOADED, MODEL)
-    await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
-    assert (await turn(alone)).end_reason == EndReason.OVERLOADED.value
 
 
 async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: AnsweringStage) -> None:
@@ -892,40 +813,9 @@ async def test_canvas_that_was_asked_for_is_made_of_a_whole_answer(
     assert [entry.kind for entry in await alone.stores.outbox.take(5)] == kinds
 
 
-async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -> None:
-    alone.model.events, alone.model.error = ("Because",), ProviderError(EndReason.REFUSED, "openai/other")
-    await attempt_at(alone)
-    row = await turn(alone)
-    assert (row.answer, row.model, row.end_reason) == ("Because", "openai/other", EndReason.REFUSED.value)
-    assert end_of(alone) == End(EndReason.REFUSED, texts.model_failure(EndReason.REFUSED, "other"), MODEL_NAME)
-
-
 def showing(stage: AnsweringStage, replies: MemoryReplies) -> None:
     """Has the stage's answers shown by other replies."""
     stage.change(workspace=having(stage.workspace, scheduler=replies))
-
-
-async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:
-    class Unshown(MemoryReplies):
-        async def open(
-            self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
-        ) -> MemoryReply:
-            reply = await super().open(answer)
-            reply.unshown = True
-            return reply
-
-    replies = Unshown(may_open=alone.replies.may_open)
-    showing(alone, replies)
-    replies.may_finish.set()
-    await attempt_at(alone)
-    row = await turn(alone)
-    assert (row.end_reason, row.answer) == (EndReason.NOT_SHOWN, "Because.")
-
-
-async def test_deleted_replys_text_so_far_is_recorded_and_its_end_needs_no_words(alone: AnsweringStage) -> None:
-    alone.replies.gone = True
-    await attempt_at(alone)
-    assert end_of(alone) == End(EndReason.REPLY_GONE, footer=MODEL_NAME)
 
 
 def capped(stage: AnsweringStage, caps: str) -> None:
@@ -963,19 +853,6 @@ async def test_reported_usage_corrects_the_estimate(alone: AnsweringStage) -> No
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(100_000, 2)))
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=text)))
     assert estimate.tokens(text) > before
-
-
-async def test_nobody_is_mentioned_about_an_answer_that_failed(alone: AnsweringStage) -> None:
-    alone.model.events, alone.model.error = (), ProviderError(EndReason.OVERLOADED, MODEL)
-    await attempt_at(alone, lambda job: replace(job, asked_at=1.0))
-    assert await alone.stores.outbox.take(5) == []
-
-
-async def test_nobody_is_mentioned_if_mentions_are_switched_off(alone: AnsweringStage) -> None:
-    settings = replace(alone.answering.settings, done_mention_s=0)
-    alone.answering = replace(alone.answering, settings=settings)
-    await attempt_at(alone, lambda job: replace(job, asked_at=1.0))
-    assert await alone.stores.outbox.take(5) == []
 
 
 # Unexpected errors.
@@ -1029,19 +906,3 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
         prompt_version=attempt.built.prompt_version,
         origins=ASKERS,
     )
-
-
-async def test_unexpected_error_of_a_model_is_shown_below_the_text_so_far(alone: AnsweringStage) -> None:
-    alone.model.error = ValueError("unforeseen")  # type: ignore[assignment]
-    alone.model.events = ("Because",)
-    await attempt_at(alone)
-    assert end_of(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL_NAME)
-    assert (await turn(alone)).answer == "Because"
-
-
-async def test_unexpected_error_keeps_the_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
-    replies = Broken(may_open=alone.replies.may_open)
-    replies.opens = True
-    showing(alone, replies)
-    await attempt_at(alone, left)
-    assert (await turn(alone)).answer == "Because it is."

@@ -100,17 +100,11 @@ async def test_step_of_a_continued_answer_is_recorded_without_the_answer_so_far(
     assert step.text == "More."
 
 
-async def test_step_is_recorded_with_whose_words_the_model_had_read() -> None:
-    async with staged(notes(), (Searching("milk"), *asking(MILK)), ANSWER) as stage:
-        [step] = (await claimed_again(stage)).steps
-    assert step.origins == ASKERS | WEB
-
-
-async def test_write_that_a_rule_allows_is_asked_about_after_the_model_searched() -> None:
+async def test_step_has_the_origins_that_the_model_had_read_and_a_write_after_a_search_is_asked_about() -> None:
     server = notes(**{WRITE: ToolRule(Permission.ALLOW)})
     async with staged(server, (Searching("milk"), *asking(MILK)), ANSWER) as stage:
-        await waiting(stage)
-    assert server.calls == []
+        [step] = (await claimed_again(stage)).steps
+    assert (step.origins, server.calls) == (ASKERS | WEB, [])
 
 
 async def test_step_that_an_edit_outdates_is_not_gone_on_with() -> None:
@@ -171,21 +165,17 @@ class SilentAfterTools(StepModel):
             yield event
 
 
-async def test_model_that_has_nothing_to_add_to_its_steps_completes_the_answer() -> None:
-    async with staged(notes(), asking(LIST), ANSWER, model=SilentAfterTools) as stage:
-        await ended(stage)
-        row = await stage.row()
-    assert (row.end_reason, stage.attempts[0].answer.text) == (EndReason.WHOLE, "Let me see.")
-
-
-async def test_model_that_writes_nothing_in_any_step_has_not_answered() -> None:
-    async with staged(notes(), asking(LIST, text=""), ANSWER, model=SilentAfterTools) as stage:
+@pytest.mark.parametrize(("text", "reason"), [("Let me see.", EndReason.WHOLE), ("", EndReason.EMPTY)])
+async def test_model_that_has_nothing_to_add_completes_the_answer_if_a_step_has_text(
+    text: str, reason: EndReason
+) -> None:
+    async with staged(notes(), asking(LIST, text=text), ANSWER, model=SilentAfterTools) as stage:
         await ended(stage)
         row = await stage.row()
         end = stage.replies.opened[0].end
-    assert row.end_reason == EndReason.EMPTY
+    assert (row.end_reason, stage.attempts[0].answer.text) == (reason, text)
     assert end is not None
-    assert end.notice
+    assert bool(end.notice) is (reason is EndReason.EMPTY)
 
 
 async def test_new_version_is_told_which_calls_an_earlier_one_has_made() -> None:
@@ -227,11 +217,18 @@ async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person
         await handing_over[0]
 
 
-async def test_stop_of_a_job_that_waits_goes_with_its_claim() -> None:
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["stopped", "question deleted"])
+async def test_stop_of_a_job_that_waits_goes_with_its_claim(is_deleted: bool) -> None:
     """No heartbeat brings it: the worker here sends none."""
     async with staged(notes(), asking(MILK, text="I'll note it."), ANSWER) as stage:
         await waiting(stage)
-        assert await stage.stores.question_queue.request_stop(1)
+        assert stage.replies.opened[0].is_left
+        assert messages_of(await stage.row()) == MESSAGES
+        queue, thread = stage.stores.question_queue, QUESTION.thread
+        if is_deleted:
+            assert await queue.delete(thread.team_id, thread.channel_id, QUESTION.ts)
+        else:
+            assert await queue.request_stop(1)
         stage.worker.wake()
         await ended(stage)
         row = await stage.row()
@@ -239,24 +236,6 @@ async def test_stop_of_a_job_that_waits_goes_with_its_claim() -> None:
     assert last.end is not None
     assert (row.attempts, row.end_reason, last.end.reason) == (2, "stopped", EndReason.STOPPED)
     assert len(prompts_of(stage)) == 1
-
-
-async def test_question_that_was_deleted_while_its_job_was_released_asks_no_model() -> None:
-    async with staged(notes(), asking(MILK), ANSWER) as stage:
-        await waiting(stage)
-        thread = QUESTION.thread
-        assert await stage.stores.question_queue.delete(thread.team_id, thread.channel_id, QUESTION.ts)
-        stage.worker.wake()
-        await ended(stage)
-        row = await stage.row()
-    assert (row.attempts, row.end_reason, len(prompts_of(stage))) == (2, "stopped", 1)
-
-
-async def test_reply_that_asks_is_left_with_its_messages_on_record() -> None:
-    async with staged(notes(), asking(MILK), ANSWER) as stage:
-        await waiting(stage)
-        assert stage.replies.opened[0].is_left
-        assert messages_of(await stage.row()) == MESSAGES
 
 
 async def test_job_whose_calls_are_decided_while_the_reply_asks_goes_on() -> None:
@@ -311,50 +290,39 @@ async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("has_tools", "web_search"),
-    [(False, None), (True, None), (False, WebSearch())],
-    ids=["neither", "tools", "search"],
+    ("channel_id", "group", "uses_all", "streamed"),
+    [
+        ("C1", "nobody else", False, [1]),
+        ("C1", "nobody else", True, [1]),
+        ("C1", "others", False, []),
+        ("C1", "unknown", False, []),
+        ("D1", "others", False, [1]),
+    ],
+    ids=["alone", "with tools and search", "in a group", "participants not read", "in a direct message"],
 )
-async def test_answer_may_be_streamed_with_tools_and_search_too(has_tools: bool, web_search: WebSearch | None) -> None:
-    async with staged(notes() if has_tools else NotesServer({}), ANSWER) as stage:
-        let_search(stage, web_search)
+async def test_answer_is_streamed_only_if_all_readers_see_it_grow(
+    channel_id: str, group: str, uses_all: bool, streamed: list[int]
+) -> None:
+    thread = replace(QUESTION.thread, channel_id=channel_id)
+    tools = notes() if uses_all else NotesServer({})
+    async with staged(tools, ANSWER, question=replace(QUESTION, thread=thread)) as stage:
+        stage.replies.may_open.clear()
+        let_search(stage, WebSearch() if uses_all else None)
+        if group == "others":
+            await stage.stores.participants.mark_group(thread, "999989.000000")
+        if group == "unknown":
+            async with stage.stores.database.engine.begin() as connection:
+                await connection.execute(sa.text("ALTER TABLE group_threads RENAME TO away"))
+        stage.replies.may_open.set()
         await ended(stage)
-    assert stage.replies.streamed == [1]
+        row = await stage.row()
+    assert (row.end_reason, stage.replies.streamed) == (EndReason.WHOLE, streamed)
 
 
 def let_search(stage: AnsweringStage, web_search: WebSearch | None) -> None:
     builder = stage.answering.steps.prompt_builder
     settings = replace(builder.settings, web_search=web_search)
     stage.change(prompt_builder=replace(builder, settings=settings))
-
-
-@pytest.mark.parametrize(
-    ("channel_id", "is_group", "streamed"),
-    [("C1", False, [1]), ("C1", True, []), ("D1", True, [1])],
-    ids=["alone", "in a group", "in a direct message"],
-)
-async def test_answer_is_streamed_only_if_all_readers_see_it_grow(
-    channel_id: str, is_group: bool, streamed: list[int]
-) -> None:
-    thread = replace(QUESTION.thread, channel_id=channel_id)
-    async with staged(NotesServer({}), ANSWER, question=replace(QUESTION, thread=thread)) as stage:
-        stage.replies.may_open.clear()
-        if is_group:
-            await stage.stores.participants.mark_group(thread, "999989.000000")
-        stage.replies.may_open.set()
-        await ended(stage)
-    assert stage.replies.streamed == streamed
-
-
-async def test_answer_is_not_streamed_if_its_threads_participants_cannot_be_read() -> None:
-    async with staged(NotesServer({}), ANSWER) as stage:
-        stage.replies.may_open.clear()
-        async with stage.stores.database.engine.begin() as connection:
-            await connection.execute(sa.text("ALTER TABLE group_threads RENAME TO away"))
-        stage.replies.may_open.set()
-        await ended(stage)
-        row = await stage.row()
-    assert (row.end_reason, stage.replies.streamed) == (EndReason.WHOLE, [])
 
 
 @pytest.mark.parametrize(
