@@ -129,11 +129,7 @@ async def test_edit_replaces_the_content_and_names_the_bot_as_editor(sandbox: Sa
     assert updated["message"]["edited"]["user"] == "B0TYPIST"
     assert updated["message"]["edited"]["ts"].endswith(".000000"), "in whole seconds"
     assert message.metadata == metadata
-    assert [revision.text[:5] for revision in sandbox.revisions("general", message.ts)] == [
-        "…",
-        "longl",
-        "plain",
-    ]
+    assert [revision.text[:5] for revision in sandbox.revisions("general", message.ts)] == ["…", "longl", "plain"]
 
 
 async def test_bot_can_change_only_its_own_messages(sandbox: Sandbox, web: AsyncWebClient) -> None:

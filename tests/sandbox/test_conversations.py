@@ -28,20 +28,10 @@ async def test_history_is_paginated_newest_first(sandbox: Sandbox, web: AsyncWeb
 
 @pytest.mark.parametrize(
     ("oldest", "latest", "inclusive", "expected"),
-    [
-        (1, 3, False, ["2"]),
-        (1, 3, True, ["3", "2", "1"]),
-        (None, 2, False, ["1", "0"]),
-        (2, None, False, ["4", "3"]),
-    ],
+    [(1, 3, False, ["2"]), (1, 3, True, ["3", "2", "1"]), (None, 2, False, ["1", "0"]), (2, None, False, ["4", "3"])],
 )
 async def test_history_is_limited_to_the_given_range(
-    sandbox: Sandbox,
-    web: AsyncWebClient,
-    oldest: int | None,
-    latest: int | None,
-    inclusive: bool,
-    expected: list[str],
+    sandbox: Sandbox, web: AsyncWebClient, oldest: int | None, latest: int | None, inclusive: bool, expected: list[str]
 ) -> None:
     timestamps = await post_numbers(sandbox, 5)
     page = await web.conversations_history(

@@ -107,10 +107,7 @@ DIRECT = ("message", None, "im")
         (private, [("app_mention", None, None), ("message", None, "group")]),
         (mention_without_membership, [("app_mention", None, None)]),
         (private_without_membership, [PLAIN]),
-        (
-            broadcast,
-            [PLAIN, ("message", "thread_broadcast", "channel"), ("message", "message_changed", "channel")],
-        ),
+        (broadcast, [PLAIN, ("message", "thread_broadcast", "channel"), ("message", "message_changed", "channel")]),
         (file, [("message", "file_share", "channel")]),
         (edited, [PLAIN, ("message", "message_changed", "channel")]),
         (deleted, [PLAIN, ("message", "message_deleted", "channel")]),
@@ -125,9 +122,7 @@ DIRECT = ("message", None, "im")
     ],
 )
 async def test_actions_of_people_become_events(
-    app: SdkApp,
-    act: Callable[[Sandbox], Awaitable[None]],
-    expected: list[tuple[str, str | None, str | None]],
+    app: SdkApp, act: Callable[[Sandbox], Awaitable[None]], expected: list[tuple[str, str | None, str | None]]
 ) -> None:
     await app.connect()
     await act(app.sandbox)
@@ -218,11 +213,7 @@ async def test_message_from_another_organisation_names_its_team(app: SdkApp) -> 
 
 @pytest.mark.parametrize(
     ("order", "firsts"),
-    [
-        ("mention_first", {"app_mention"}),
-        ("message_first", {"message"}),
-        ("either", {"app_mention", "message"}),
-    ],
+    [("mention_first", {"app_mention"}), ("message_first", {"message"}), ("either", {"app_mention", "message"})],
 )
 async def test_events_of_a_mention_come_in_the_configured_order(order: TwinOrder, firsts: set[str]) -> None:
     async with Sandbox(twin_order=order, seed=1) as sandbox:

@@ -73,10 +73,7 @@ def test_mrkdwn_is_rendered_as_html(text: str, html: str) -> None:
             '<div class="actions actions"><button type="button" class="button " data-block="" data-action="">'
             "&lt;Go&gt;</button></div>",
         ),
-        (
-            {"type": "rich_text", "elements": [{"elements": [{"type": "user", "user_id": "U0ADA"}]}]},
-            f"<p>{ADA}</p>",
-        ),
+        ({"type": "rich_text", "elements": [{"elements": [{"type": "user", "user_id": "U0ADA"}]}]}, f"<p>{ADA}</p>"),
         (
             typed("so\n- a\n  3. b\n> c\n```\nd\n```"),
             '<p>so</p><ul class="indent-0"><li>a</li></ul><ol class="indent-1" start="3"><li>b</li></ol>'

@@ -38,10 +38,7 @@ def to_html(markdown: str) -> str:
             '<figure class="code"><figcaption>python</figcaption><pre tabindex="0">'
             '<code>x &lt; <span class="code-number">1</span></code></pre></figure>',
         ),
-        (
-            "- [x] did\n- [ ] will",
-            '<ul class="indent-0"><li>☑ did</li><li>☐ will</li></ul>',
-        ),
+        ("- [x] did\n- [ ] will", '<ul class="indent-0"><li>☑ did</li><li>☐ will</li></ul>'),
     ],
 )
 def test_markdown_is_rendered_as_html(markdown: str, html: str) -> None:
@@ -137,24 +134,7 @@ def test_malicious_markdown_is_rendered_harmless(attack: str) -> None:
 
 
 PIECES = st.sampled_from(
-    [
-        "<",
-        ">",
-        "&lt;",
-        "&gt;",
-        "&amp;",
-        "[x](",
-        "![",
-        "](",
-        ")",
-        "|",
-        "|-|\n",
-        "`",
-        "```",
-        "\n",
-        "- [ ] ",
-        "**",
-    ]
+    ["<", ">", "&lt;", "&gt;", "&amp;", "[x](", "![", "](", ")", "|", "|-|\n", "`", "```", "\n", "- [ ] ", "**"]
 ) | st.sampled_from(["javascript:", "https://a.b", "<@U1>", "<!here>", '"', "'", " ", "a", "onerror=", "\ue000"])
 
 

@@ -116,9 +116,7 @@ async def test_answer_streams_word_by_word_at_its_pace_with_its_usage(
     chunks = [
         chunk
         async for chunk in await client.chat.completions.create(
-            model=model.model,
-            messages=cast(Any, messages(("why?", "Because.", "and why?"))),
-            stream=True,
+            model=model.model, messages=cast(Any, messages(("why?", "Because.", "and why?"))), stream=True
         )
     ]
     deltas = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]

@@ -41,10 +41,7 @@ MODAL = {
     ],
 }
 REPLY = [
-    {
-        "type": "markdown",
-        "text": "# Heading\n\n*Words*, `code` and 👍.\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n- one",
-    },
+    {"type": "markdown", "text": "# Heading\n\n*Words*, `code` and 👍.\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n- one"},
     {"type": "context", "elements": [{"type": "mrkdwn", "text": "_stopped_"}]},
     actions(button("again"), {"type": "static_select", "action_id": "pick", "options": [option("a")]}),
 ]

@@ -46,9 +46,7 @@ async def test_web_api_responses_show_stored_blocks(sandbox: Sandbox, web: Async
 async def test_text_and_markdown_text_are_stored_as_blocks(web: AsyncWebClient) -> None:
     plain = await web.chat_postMessage(channel=GENERAL, text="Processing...")
     (block,) = plain["message"]["blocks"]
-    assert block["elements"] == [
-        {"type": "rich_text_section", "elements": [{"type": "text", "text": "Processing..."}]},
-    ]
+    assert block["elements"] == [{"type": "rich_text_section", "elements": [{"type": "text", "text": "Processing..."}]}]
     markdown = await web.api_call("chat.postMessage", json={"channel": GENERAL, "markdown_text": SENT})
     assert kinds(markdown["message"]) == KINDS[:-1]
 

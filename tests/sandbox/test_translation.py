@@ -112,10 +112,7 @@ BLOCKS: dict[str, tuple[str, list[Json]]] = {
     ),
     "two paragraphs of one item": ("- a\n\n  b\n- c", [rich_text(items("bullet", 0, "a\nb", "c"))]),
     "adjacent lists": ("- a\n\n* b", [rich_text(items("bullet", 0, "a"), items("bullet", 0, "b"))]),
-    "an empty item": (
-        "-\n- a",
-        [rich_text({**items("bullet", 0, "a"), "elements": [section(), section(text("a"))]})],
-    ),
+    "an empty item": ("-\n- a", [rich_text({**items("bullet", 0, "a"), "elements": [section(), section(text("a"))]})]),
     "a task list": ("- [x] did\n- [ ] will", [rich_text(items("bullet", 0, "☑ did", "☐ will"))]),
     "a quote": ("> a\n> b\n>\n> c", [rich_text(quote(text("a\nb"), BLANK, text("c")))]),
     "a list and code in a quote have a border": (
@@ -127,21 +124,14 @@ BLOCKS: dict[str, tuple[str, list[Json]]] = {
         [
             {
                 "type": "table",
-                "rows": [
-                    [cell("a"), cell("b")],
-                    [cell("1"), rich_text(section(text("2", "bold")))],
-                ],
+                "rows": [[cell("a"), cell("b")], [cell("1"), rich_text(section(text("2", "bold")))]],
                 "column_settings": [{"align": "left"}, {"align": "right"}],
             }
         ],
     ),
     "a table keeps its place": (
         "a\n\n| b |\n|---|\n| c |\n\nd",
-        [
-            paragraph(text("a"), BLANK),
-            {"type": "table", "rows": [[cell("b")], [cell("c")]]},
-            paragraph(text("d")),
-        ],
+        [paragraph(text("a"), BLANK), {"type": "table", "rows": [[cell("b")], [cell("c")]]}, paragraph(text("d"))],
     ),
     "a table in a list": (
         "- a\n\n  | b |\n  |---|\n- c",

@@ -85,9 +85,7 @@ async def access_control(settings: Settings, clock: Clock | None = None) -> Asyn
             me = await client.identity()
             workspace = Workspace(me, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock)
             yield AccessControl(
-                access_rules_of(settings),
-                workspace.users,
-                PrivateNotices(workspace.ephemeral, store.notices),
+                access_rules_of(settings), workspace.users, PrivateNotices(workspace.ephemeral, store.notices)
             )
         finally:
             await store.close()

@@ -272,39 +272,21 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (with_histories(lambda histories: histories.pop(0)), "never answered"),
         (with_histories(lambda histories: histories.append(replace(histories[0], ts="109.000000"))), "pages [0, 0]"),
         (with_histories(lambda histories: histories[0].revisions.pop()), "unfinished"),
-        (
-            with_revision(text(0, 20), ""),
-            "shrank from 30 to 20",
-        ),
-        (
-            with_revision("", "Thinking…"),
-            "shrank from 30 to 0",
-        ),
+        (with_revision(text(0, 20), ""), "shrank from 30 to 20"),
+        (with_revision("", "Thinking…"), "shrank from 30 to 0"),
         (edited_while_no_process_ran(6, 4), "shrank from 6 to 4"),
         (posted_again(deleted_s=None), "pages [0, 0]"),
         (posted_again(deleted_s=3.2), "shrank from 9 to 0"),
-        (
-            with_revision(text(1), ""),
-            "its messages read q1w1-30",
-        ),
-        (
-            with_revision(text(0) + " q0w30", ""),
-            "q0w1-30, q0w30-30",
-        ),
-        (
-            with_revision(text(0) + " more", ""),
-            "31 and 30 words",
-        ),
+        (with_revision(text(1), ""), "its messages read q1w1-30"),
+        (with_revision(text(0) + " q0w30", ""), "q0w1-30, q0w30-30"),
+        (with_revision(text(0) + " more", ""), "31 and 30 words"),
         (
             with_histories(lambda histories: histories.append(replace(histories[0], question_ts=""))),
             "answers no question",
         ),
         (with_histories(lambda histories: setattr(histories[0], "thread_ts", None)), "is in thread None"),
         (with_revision(text(0), "Again."), "'Again.'"),
-        (
-            with_revision(text(0), "Done."),
-            "was answered from 5.00 s",
-        ),
+        (with_revision(text(0), "Done."), "was answered from 5.00 s"),
         (
             released_before_an_older_question_arrived(known_s=4.0),
             "was answered from 8.00 s on, before the answer to q0",
@@ -316,10 +298,7 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (with_job(answer=text(0, 29)), "the database (whole) has another answer"),
         (with_job(ts="0"), "not in the database"),
         (replace(correct_evidence(), jobs=[*correct_evidence().jobs] * 2), "2 times in the database"),
-        (
-            with_an_answered_remark(),
-            "remark 0, of somebody who did not ask (C1 103.000001, thread 100.000001) was an",
-        ),
+        (with_an_answered_remark(), "remark 0, of somebody who did not ask (C1 103.000001, thread 100.000001) was an"),
         (with_an_answered_remark(deleted_s=9.0), "was answered in 106.500000"),
         (with_a_recorded_remark(), "is a question in the database: batched"),
         (with_remark(deleted(gone=False), ts="100.500000"), "is there, though nobody wrote after it"),

@@ -10,7 +10,7 @@ import json
 import re
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -104,6 +104,10 @@ def bot_token(error: str) -> SlackCase:
     return SlackCase("slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), Setup(bot_token_error=error))
 
 
+def failing_auth(fault: str) -> SlackCase:
+    return SlackCase("slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=(fault, {"method": "auth.test"}))
+
+
 def app_token(error: str) -> SlackCase:
     return SlackCase("slack.app_token", FAIL, skips(*AFTER_APP_TOKEN), Setup(app_token_error=error))
 
@@ -144,6 +148,14 @@ def archive(sandbox: Sandbox) -> None:
     sandbox.workspace.channel(GENERAL).archived = True
 
 
+UNHEARD_PROBE = SlackCase(
+    "slack.probe_event",
+    FAIL,
+    {"slack.manifest": WARN},
+    manifest=without_event("message.channels"),
+    probe=GENERAL,
+    never=True,
+)
 SLACK: Mapping[str, SlackCase] = {
     "Slack can't be reached": SlackCase(
         "slack.bot_token",
@@ -151,25 +163,11 @@ SLACK: Mapping[str, SlackCase] = {
         {**skips(*AFTER_BOT_TOKEN, "slack.socket_mode", "slack.manifest"), "slack.app_token": FAIL},
         env={"BOT_SLACK_API_URL": "http://127.0.0.1:9/api/"},
     ),
-    "Slack doesn't answer": SlackCase(
-        "slack.bot_token",
-        FAIL,
-        skips(*AFTER_BOT_TOKEN),
-        fault=("no_answer", {"method": "auth.test"}),
-        never=True,
-    ),
-    "A proxy's page instead of Slack's response": SlackCase(
-        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("html_200", {"method": "auth.test"})
-    ),
-    "HTTP 503": SlackCase(
-        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("unavailable", {"method": "auth.test"})
-    ),
-    "Slack is overloaded": SlackCase(
-        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("internal_error", {"method": "auth.test"})
-    ),
-    "Too many calls": SlackCase(
-        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("rate_limit", {"method": "auth.test"})
-    ),
+    "Slack doesn't answer": replace(failing_auth("no_answer"), never=True),
+    "A proxy's page instead of Slack's response": failing_auth("html_200"),
+    "HTTP 503": failing_auth("unavailable"),
+    "Slack is overloaded": failing_auth("internal_error"),
+    "Too many calls": failing_auth("rate_limit"),
     "A wrong bot token, or an IP address that is not allowed": bot_token("invalid_auth"),
     "A revoked bot token": bot_token("token_revoked"),
     "A removed bot": bot_token("account_inactive"),
@@ -225,23 +223,8 @@ SLACK: Mapping[str, SlackCase] = {
     ),
     "`--probe`: posts are restricted": probe("restricted_action"),
     "`--probe`: a read-only channel": probe("restricted_action_read_only_channel"),
-    "`--probe`: no event message.channels": SlackCase(
-        "slack.probe_event",
-        FAIL,
-        {"slack.manifest": WARN},
-        manifest=without_event("message.channels"),
-        probe=GENERAL,
-        never=True,
-    ),
-    "`--probe`: no event, and another process is connected": SlackCase(
-        "slack.probe_event",
-        WARN,
-        {"slack.manifest": WARN},
-        manifest=without_event("message.channels"),
-        probe=GENERAL,
-        never=True,
-        other_sockets=2,
-    ),
+    "`--probe`: no event message.channels": UNHEARD_PROBE,
+    "`--probe`: no event, and another process is connected": replace(UNHEARD_PROBE, status=WARN, other_sockets=2),
     "`--probe`: the message can't be deleted": SlackCase(
         "slack.probe_delete",
         WARN,
@@ -456,8 +439,7 @@ CLOUDS: Mapping[str, CloudCase] = {
     "Microsoft Foundry: an identity without the role (401)": cloud(FOUNDRY, FOUNDRY.denied),
     "Azure OpenAI: an identity without the role (401)": cloud(AZURE, AZURE.denied),
     "Azure OpenAI: no such deployment (404)": cloud(
-        AZURE,
-        as_json({"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}, 404),
+        AZURE, as_json({"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}, 404)
     ),
     "Azure OpenAI: a process without credentials": cloud(AZURE, NO_QUESTION, has_identity=False),
 }
@@ -545,16 +527,13 @@ async def read_only_session(url: str) -> str:
     return f"{url}%20-cdefault_transaction_read_only%3Don"
 
 
+def unreachable(url: Callable[[Path, str], str]) -> DatabaseCase:
+    return DatabaseCase("database.connection", FAIL, skips(*AFTER_CONNECTION), url=url)
+
+
 DATABASES: Mapping[str, DatabaseCase] = {
-    "SQLite: no such folder": DatabaseCase(
-        "database.connection",
-        FAIL,
-        skips(*AFTER_CONNECTION),
-        url=lambda folder, server: f"sqlite:///{folder}/nowhere/typist.db",
-    ),
-    "SQLite: a file that is no database": DatabaseCase(
-        "database.connection", FAIL, skips(*AFTER_CONNECTION), url=no_database
-    ),
+    "SQLite: no such folder": unreachable(lambda folder, server: f"sqlite:///{folder}/nowhere/typist.db"),
+    "SQLite: a file that is no database": unreachable(no_database),
     "SQLite: a read-only file": DatabaseCase("database.write", FAIL, url=sqlite, after=read_only_file, migrated=True),
     "SQLite: a file that everybody can read": DatabaseCase(
         "database.connection", WARN, url=sqlite, after=readable_file, migrated=True
@@ -563,18 +542,10 @@ DATABASES: Mapping[str, DatabaseCase] = {
     "SQLite: a catch-up that didn't get everything": DatabaseCase(
         "database.catch_up", WARN, url=sqlite, after=cut_short, migrated=True
     ),
-    "PostgreSQL: a server that doesn't run": DatabaseCase(
-        "database.connection",
-        FAIL,
-        skips(*AFTER_CONNECTION),
-        url=lambda folder, server: "postgresql://bot:secret-5@127.0.0.1:9/typist",
+    "PostgreSQL: a server that doesn't run": unreachable(
+        lambda folder, server: "postgresql://bot:secret-5@127.0.0.1:9/typist"
     ),
-    "PostgreSQL: no such database": DatabaseCase(
-        "database.connection",
-        FAIL,
-        skips(*AFTER_CONNECTION),
-        url=lambda folder, server: server.replace("/postgres?", "/nowhere?"),
-    ),
+    "PostgreSQL: no such database": unreachable(lambda folder, server: server.replace("/postgres?", "/nowhere?")),
     "PostgreSQL: no such schema": DatabaseCase(
         "database.write", FAIL, url=lambda folder, server: f"{server}&options=-csearch_path%3Dnowhere"
     ),
@@ -716,21 +687,32 @@ def page() -> str:
     return PAGE.read_text()
 
 
-@pytest.mark.parametrize(("name", "case"), SLACK.items(), ids=SLACK.keys())
-async def test_a_fault_in_slack_is_named_with_its_remedy(name: str, case: SlackCase, page: str) -> None:
-    assert row(name, fault_line(await slack_report(case), case)) in page
+Report = Callable[[Any, Path, str], Awaitable[CheckReport]]
+SECTIONS: Mapping[str, Sequence[tuple[Mapping[str, FaultCase], Report]]] = {
+    "Slack": [(SLACK, lambda case, folder, server: slack_report(case))],
+    "Models": [
+        (MODELS, lambda case, folder, server: model_report(case)),
+        (CLOUDS, lambda case, folder, server: cloud_report(case, folder)),
+    ],
+    "MCP servers": [(MCP, lambda case, folder, server: mcp_report(case, folder))],
+    "This machine": [(MACHINE, lambda case, folder, server: machine_report(case, folder))],
+    "Database": [(DATABASES, database_report)],
+}
+"""The sections of the page: its faults, and what reports each, given a folder and a server of PostgreSQL."""
+FAULTS = [
+    pytest.param(name, case, report, id=name)
+    for tables in SECTIONS.values()
+    for cases, report in tables
+    for name, case in cases.items()
+]
 
 
-@pytest.mark.parametrize(("name", "case"), MODELS.items(), ids=MODELS.keys())
-async def test_a_fault_of_a_model_is_named_with_its_remedy(name: str, case: ModelCase, page: str) -> None:
-    assert row(name, fault_line(await model_report(case), case)) in page
-
-
-@pytest.mark.parametrize(("name", "case"), CLOUDS.items(), ids=CLOUDS.keys())
-async def test_a_fault_of_a_cloud_is_named_with_its_remedy(
-    name: str, case: CloudCase, page: str, tmp_path: Path
+@pytest.mark.parametrize(("name", "case", "report"), FAULTS)
+async def test_a_fault_is_named_with_its_remedy(
+    name: str, case: FaultCase, report: Report, page: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    assert row(name, fault_line(await cloud_report(case, tmp_path), case)) in page
+    server = request.getfixturevalue("postgresql_server_url") if name.startswith("PostgreSQL") else ""
+    assert row(name, fault_line(await report(case, tmp_path, server), case)) in page
 
 
 @pytest.mark.parametrize("api", [BEDROCK, VERTEX, FOUNDRY, AZURE], ids=str)
@@ -738,27 +720,6 @@ async def test_a_model_of_a_cloud_is_found_by_a_request_without_a_question(api: 
     report = await cloud_report(cloud(api, NO_QUESTION), tmp_path)
     assert not_passed(report) == {}
     assert f"{api.model}: the cloud gives this identity access to the model." in [c.message for c in report.checks]
-
-
-@pytest.mark.parametrize(("name", "case"), DATABASES.items(), ids=DATABASES.keys())
-async def test_a_fault_of_a_database_is_named_with_its_remedy(
-    name: str, case: DatabaseCase, page: str, tmp_path: Path, postgresql_server_url: str
-) -> None:
-    assert row(name, fault_line(await database_report(case, tmp_path, postgresql_server_url), case)) in page
-
-
-@pytest.mark.parametrize(("name", "case"), MACHINE.items(), ids=MACHINE.keys())
-async def test_a_fault_of_this_machine_is_named_with_its_remedy(
-    name: str, case: MachineCase, page: str, tmp_path: Path
-) -> None:
-    assert row(name, fault_line(await machine_report(case, tmp_path), case)) in page
-
-
-@pytest.mark.parametrize(("name", "case"), MCP.items(), ids=MCP.keys())
-async def test_a_fault_of_an_mcp_server_is_named_with_its_remedy(
-    name: str, case: McpCase, page: str, tmp_path: Path
-) -> None:
-    assert row(name, fault_line(await mcp_report(case, tmp_path), case)) in page
 
 
 async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path) -> None:
@@ -965,34 +926,19 @@ def test_a_probe_needs_a_channels_id() -> None:
 
 async def rows() -> AsyncIterator[str]:
     """The tables of check_report.md, line by line."""
-    head = "| Fault | | Line | Remedy |\n| --- | --- | --- | --- |"
-    yield f"## Slack\n\n{head}"
-    for name, slack_case in SLACK.items():
-        yield row(name, fault_line(await slack_report(slack_case), slack_case))
-    yield f"\n## Models\n\n{head}"
-    for name, model_case in MODELS.items():
-        yield row(name, fault_line(await model_report(model_case), model_case))
-    for name, cloud_case in CLOUDS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            yield row(name, fault_line(await cloud_report(cloud_case, Path(folder)), cloud_case))
-    yield f"\n## MCP servers\n\n{head}"
-    for name, mcp_case in MCP.items():
-        with tempfile.TemporaryDirectory() as folder:
-            yield row(name, fault_line(await mcp_report(mcp_case, Path(folder)), mcp_case))
-    yield f"\n## This machine\n\n{head}"
-    for name, machine_case in MACHINE.items():
-        with tempfile.TemporaryDirectory() as folder:
-            yield row(name, fault_line(await machine_report(machine_case, Path(folder)), machine_case))
-    yield f"\n## Database\n\n{head}"
     with databases.postgresql_server() as server:
-        for name, database_case in DATABASES.items():
-            with tempfile.TemporaryDirectory() as folder:
-                yield row(name, fault_line(await database_report(database_case, Path(folder), server), database_case))
+        for number, (title, tables) in enumerate(SECTIONS.items()):
+            head = f"## {title}\n\n| Fault | | Line | Remedy |\n| --- | --- | --- | --- |"
+            yield f"\n{head}" if number else head
+            for cases, report in tables:
+                for name, case in cases.items():
+                    with tempfile.TemporaryDirectory() as folder:
+                        yield row(name, fault_line(await report(case, Path(folder), server), case))
 
 
 def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
     rows_there = re.findall(r"^\| (.+?) \| [✔✘⚠–] \|", page, re.MULTILINE)
-    assert rows_there == [*SLACK, *MODELS, *CLOUDS, *MCP, *MACHINE, *DATABASES]
+    assert rows_there == [fault.id for fault in FAULTS]
 
 
 def test_docs_explain_every_check_that_finds_a_fault() -> None:

@@ -88,18 +88,8 @@ CASES = {
         ("Can't listen on port {taken}: Address already in use. Choose another --port.",),
     ),
     "a port out of range": FailureCase((*SCRIPTED, "--port", "65536"), 2, (f"{PORTS} 65536.",)),
-    "the sandbox's health on a port in use": FailureCase(
-        SCRIPTED,
-        2,
-        (TAKEN,),
-        {"BOT_HEALTH_PORT": "{taken}"},
-    ),
-    "health on a port in use": FailureCase(
-        ("run",),
-        2,
-        (TAKEN,),
-        {**RUN, "BOT_HEALTH_PORT": "{taken}"},
-    ),
+    "the sandbox's health on a port in use": FailureCase(SCRIPTED, 2, (TAKEN,), {"BOT_HEALTH_PORT": "{taken}"}),
+    "health on a port in use": FailureCase(("run",), 2, (TAKEN,), {**RUN, "BOT_HEALTH_PORT": "{taken}"}),
     "no local model": FailureCase(
         ("sandbox", "--model", "local"),
         2,

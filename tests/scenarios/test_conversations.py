@@ -179,9 +179,7 @@ async def test_placeholder_is_posted_at_once_and_the_answer_grows_in_it(stage: S
     assert answer == ("word " * 120).rstrip()
 
 
-async def test_long_answer_continues_in_another_message_without_lost_or_doubled_text(
-    stage: Stage,
-) -> None:
+async def test_long_answer_continues_in_another_message_without_lost_or_doubled_text(stage: Stage) -> None:
     text = "".join(f"{number}: line of the answer\n" for number in range(1_200))
     stage.vendor.script(says(text))
     asked = await stage.mention()

@@ -183,10 +183,7 @@ async def test_answer_of_a_server_that_cannot_stream_is_posted(stage: Stage, ven
 FAULTS: dict[str, tuple[str, FaultSettings]] = {
     "429s on edits": ("rate_limit", {"times": 2, "retry_after_s": 1}),
     "429s on posts": ("rate_limit", {"method": "chat.postMessage", "times": 2, "retry_after_s": 1}),
-    "429s on reading the thread": (
-        "rate_limit",
-        {"method": "conversations.replies", "times": 1, "retry_after_s": 1},
-    ),
+    "429s on reading the thread": ("rate_limit", {"method": "conversations.replies", "times": 1, "retry_after_s": 1}),
     "500s on edits": ("error_500", {"method": "chat.update", "times": 2}),
     "500s on posts": ("error_500", {"method": "chat.postMessage", "times": 2}),
     "internal errors": ("internal_error", {"method": "chat.update", "times": 2}),
@@ -277,9 +274,7 @@ async def test_deleted_reply_is_left_alone_and_its_stream_is_closed(stage: Stage
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
 
 
-async def test_question_is_answered_without_readable_history(
-    stage: Stage,
-) -> None:
+async def test_question_is_answered_without_readable_history(stage: Stage) -> None:
     root = await stage.sandbox.say("ada", "general", "some context")
     stage.sandbox.faults.start("refuse", method="conversations.replies", error="missing_scope")
     await stage.sandbox.say("ada", "general", "@typist why?", root)

@@ -112,10 +112,7 @@ async def test_queued_questions_of_two_people_are_answered_one_after_another(sta
     assert await stage.answers("general", asked, count=3) == [("First. " * 40).rstrip(), "To Grace.", "To Ada."]
     assert [message.ts for message in stage.bots("general", asked)][1:] == placeholders
     later = [unmarked(prompt[-1]["content"]) for prompt in stage.prompts()[1:]]
-    assert later == [
-        "Grace: what of mine?",
-        "Ada: and mine?",
-    ]
+    assert later == ["Grace: what of mine?", "Ada: and mine?"]
 
 
 async def test_queued_questions_at_a_dms_root_are_answered_together(stage: Stage) -> None:

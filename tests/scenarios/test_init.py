@@ -173,10 +173,7 @@ async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
         terminal.presses_ctrl_c()
         code, seen = await terminal.end()
         assert terminal.echoes
-    assert (code, seen) == (
-        130,
-        "\nStopped. .env has what was accepted so far. Run this command again to go on.\n",
-    )
+    assert (code, seen) == (130, "\nStopped. .env has what was accepted so far. Run this command again to go on.\n")
     assert written(tmp_path) == {"SLACK_BOT_TOKEN": slack.bot_token}
     async with init(tmp_path, env) as terminal:
         seen = await terminal.types(PASTE, slack.app_token)

@@ -147,7 +147,7 @@ def test_strict_rule_for_posts_may_cost_a_few_429s_of_posts() -> None:
     one, two = Counter({"chat.startStream": 1}), Counter({"chat.startStream": 1, "chat.postMessage": 1})
     assert live.misses(row, "auto", "strict", measured([on_time] * 20, one)) == []
     assert live.misses(row, "auto", "strict", measured([on_time] * 20, two)) == [
-        "one-channel, strict posts, auto: 2 posts got 429; at most 1 may",
+        "one-channel, strict posts, auto: 2 posts got 429; at most 1 may"
     ]
 
 

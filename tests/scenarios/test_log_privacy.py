@@ -105,10 +105,7 @@ async def test_no_user_text_is_logged(
         "BOT_LOG_FORMAT": log_format,
         "DATABASE_URL": database_url,
     }
-    async with (
-        asyncio.TaskGroup() as tasks,
-        forked_bot(tmp_path, "run", env=env, before=log_everything) as process,
-    ):
+    async with asyncio.TaskGroup() as tasks, forked_bot(tmp_path, "run", env=env, before=log_everything) as process:
         log = tasks.create_task(process.stderr.read())
         await wait_for_line(process.stdout, "is connected to Slack")
         await talk(Stage(sandbox, vendor))

@@ -160,9 +160,7 @@ def says_once(
     On a busy machine, words would pile up otherwise, and leave with an earlier or a later call than they should.
     """
     return grows(
-        text,
-        pace_s,
-        {text.index(word): partial(sandbox.wait_for, condition) for word, condition in conditions.items()},
+        text, pace_s, {text.index(word): partial(sandbox.wait_for, condition) for word, condition in conditions.items()}
     )
 
 

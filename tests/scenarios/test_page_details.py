@@ -66,8 +66,7 @@ async def test_menu_of_a_message_is_not_cut(sandbox: Sandbox, web: AsyncWebClien
 
 
 @pytest.mark.parametrize(
-    ("timezone", "shown"),
-    [("Asia/Tokyo", "Feb 19, 2014 at 1:39 AM"), ("America/New_York", "Feb 18, 2014 at 11:39 AM")],
+    ("timezone", "shown"), [("Asia/Tokyo", "Feb 19, 2014 at 1:39 AM"), ("America/New_York", "Feb 18, 2014 at 11:39 AM")]
 )
 async def test_times_are_the_readers_own(
     sandbox: Sandbox, web: AsyncWebClient, visit: Visit, timezone: str, shown: str

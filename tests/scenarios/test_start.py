@@ -68,11 +68,7 @@ BAD = ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "no
     ],
 )
 async def test_temporary_failure_is_logged_and_waited_out(
-    sandbox: Sandbox,
-    vendor: VendorServer,
-    caplog: pytest.LogCaptureFixture,
-    method: str,
-    name: str,
+    sandbox: Sandbox, vendor: VendorServer, caplog: pytest.LogCaptureFixture, method: str, name: str
 ) -> None:
     fault, set_to = PASSING[name]
     fault_settings: FaultSettings = {"method": method, "times": 1, **set_to}

@@ -93,11 +93,7 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
     state, times = moment.write if called == WRITE else moment.read
     arguments = {"text": "Milk"}
     vendor.script(by_results(calls("Let me see.", (called, arguments)), says("That's all.")))
-    env = {
-        **connected(sandbox, vendor),
-        "DATABASE_URL": database_url,
-        "BOT_MCP_CONFIG": str(tmp_path / "mcp.json"),
-    }
+    env = {**connected(sandbox, vendor), "DATABASE_URL": database_url, "BOT_MCP_CONFIG": str(tmp_path / "mcp.json")}
     listed = [tool("add"), tool("list")]
     slow = {"sleep_s": 10}
     answers = {"add": text_result(RESULT), "list": text_result(RESULT)}

@@ -61,11 +61,7 @@ ELEMENT = ByType(
         "radio_buttons": {**_CHOOSER, "options": [OPTION], "initial_option?": OPTION},
         "checkboxes": {**_CHOOSER, "options": [OPTION], "initial_options?": [OPTION]},
         "users_select": {**_CHOOSER, "initial_user?": str},
-        "plain_text_input": {
-            **_TYPED,
-            "multiline?": bool,
-            "dispatch_action_config?": {"trigger_actions_on": [str]},
-        },
+        "plain_text_input": {**_TYPED, "multiline?": bool, "dispatch_action_config?": {"trigger_actions_on": [str]}},
         "number_input": {**_TYPED, "is_decimal_allowed": bool},
     }
 )

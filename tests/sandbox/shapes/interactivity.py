@@ -1,15 +1,7 @@
 """Interactive payloads and commands. Recorded, but for what a comment names."""
 
 from tests.sandbox.shapes.blocks import OPTION, PLAIN_TEXT, URL
-from tests.sandbox.shapes.messages import (
-    APP,
-    BY_APPS,
-    BY_PEOPLE,
-    CHANNEL,
-    TEAM,
-    TS,
-    USER,
-)
+from tests.sandbox.shapes.messages import APP, BY_APPS, BY_PEOPLE, CHANNEL, TEAM, TS, USER
 from tests.sandbox.shapes.shape import ByType, Shape
 from tests.sandbox.shapes.views import VIEW
 
@@ -45,13 +37,7 @@ ACTION = ByType(
         "overflow": {**_ACTION, "selected_option": OPTION},  # docs
     }
 )
-_CONTAINER: Shape = {
-    "type": "message",
-    "message_ts": TS,
-    "channel_id": CHANNEL,
-    "is_ephemeral": bool,
-    "thread_ts?": TS,
-}
+_CONTAINER: Shape = {"type": "message", "message_ts": TS, "channel_id": CHANNEL, "is_ephemeral": bool, "thread_ts?": TS}
 _PRESS: Shape = {
     "type": "block_actions",
     **_BY,
