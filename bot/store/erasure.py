@@ -19,7 +19,7 @@ from bot.core.audit import Entry, Kind
 from bot.core.caps import Scope, day_of
 from bot.core.conversation import ThreadKey
 from bot.core.outbox import OutboxKind
-from bot.store import audit
+from bot.store import audit, usage
 from bot.store.database import Database, completes
 from bot.store.engine import one_at_a_time
 from bot.store.rows import has_ended, in_thread, is_running, is_unposted
@@ -47,7 +47,6 @@ from bot.store.schema import (
     turns,
 )
 from bot.store.threads import NOTICES_KEPT_S, PANE_CONTEXT_KEPT_S, drop_facts, threads_of
-from bot.store.usage import DIRECT_OF_ERASED
 from bot.store.workers import WorkerOperations
 
 
@@ -152,10 +151,14 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     of_person = caps.c.scope == Scope.USER.value
     await connection.execute(sa.delete(caps).where(of_person, caps.c.scope_id == user_id if user_id else sa.true()))
     await _erase_settings_of_direct_messages(connection, user_id)
+    await usage.lock_open(connection, charges.c.user_id == user_id if user_id else sa.true())
     if user_id:
         # A direct message's channel is as good as a name.
         is_direct = charges.c.channel_id.startswith("D")
-        nameless = {"user_id": "", "channel_id": sa.case((is_direct, DIRECT_OF_ERASED), else_=charges.c.channel_id)}
+        nameless = {
+            "user_id": "",
+            "channel_id": sa.case((is_direct, usage.DIRECT_OF_ERASED), else_=charges.c.channel_id),
+        }
         await connection.execute(sa.update(charges).where(charges.c.user_id == user_id).values(nameless))
         direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
         # As it begins the values of the JSON. No index: `forget` is seldom run.

@@ -87,8 +87,9 @@ class WorkerQueue(MeteredOperations):
         held = held.where(jobs.c.worker == self._worker.name, is_running())
         async with self._database.begin_write(synced=False) as connection:
             await self._worker.beat(connection)
-            await usage.update_so_far(connection, self._worker.name, news)
+            # Their rows after those of the jobs: what ends an attempt locks both in this order.
             await steps.append_text(connection, self._worker.name, pieces)
+            await usage.update_so_far(connection, self._worker.name, news)
             rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
         self._so_far = dict(claimed)
         ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}

@@ -283,6 +283,20 @@ async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_th
         assert (await watching.execute(of_asker)).all() == []
 
 
+async def test_heartbeat_and_an_end_lock_an_attempt_in_the_same_order(server_store: Stores) -> None:
+    await enqueued(server_store, asked(1))
+    job = await one(server_store)
+    engine = server_store.database.engine
+    async with engine.connect() as ending, engine.connect() as watching:
+        await ending.execute(sa.select(jobs.c.id).with_for_update())
+        beating = asyncio.create_task(server_store.worker_queue.heartbeat({job: Spent(9, 9)}, {job: Piece(0, "One ")}))
+        await until_one_waits(watching)
+        await ending.execute(sa.text("SET LOCAL lock_timeout = 1000"))
+        await ending.execute(sa.update(charges).values(input_tokens=5))
+        await ending.commit()
+        await beating
+
+
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_two_processes_never_take_the_same_entry(server_store: Stores, limit: int) -> None:
     for number in (1, 2):

@@ -198,12 +198,17 @@ class TestSpending:
         assert await store.worker_queue.finish(job, replace(ANSWERED, usage=None), YES)
         assert await count(store, charges) == 0
 
-    async def test_heartbeat_that_comes_after_its_step_was_recorded_counts_nothing(self, shared_url: str) -> None:
+    @pytest.mark.parametrize("beats_late", [False, True])
+    async def test_estimate_of_a_step_counts_nothing_once_it_is_on_record(
+        self, shared_url: str, beats_late: bool
+    ) -> None:
         clock = ManualClock()
         stores = [await Stores.open(shared_url, name, clock) for name in ("w1", "w2")]
         job = await under_way(stores[0], 1)
+        await stores[0].worker_queue.heartbeat({job: Spent(4_000, 0, MODEL, step_no=0)})
         await stores[0].recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=USAGE), None)
-        await stores[0].worker_queue.heartbeat({job: Spent(5_000, 0, MODEL, step_no=0)})
+        if beats_late:
+            await stores[0].worker_queue.heartbeat({job: Spent(5_000, 0, MODEL, step_no=0)})
         while not await stores[1].worker_queue.claim(1):
             clock.now_s += 1
         assert (await stores[1].usage.used(scope_ids(apart(1)), [DAY]))[DAY].tokens == 1_200
