@@ -202,8 +202,9 @@ def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
     engagement = texts.answered_here(settings.engagement, settings.new_posts, settings.gate, settings.reaction)
     answers = texts.answers_here(settings.effort, settings.length)
+    answered = "" if is_direct(channel_id) else engagement
     return texts.settings_here(
-        settings.model_name, own_prompt, answers, "" if is_direct(channel_id) else engagement, settings.web_search
+        settings.model_name, own_prompt, answers, answered, settings.web_search, settings.read_channel
     )
 
 

@@ -721,14 +721,17 @@ def answers_here(effort: str, length: str) -> str:
     return f"{' and '.join(chosen)} answers" if chosen else ""
 
 
-def settings_here(model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None) -> str:
+def settings_here(
+    model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None, read_channel: bool | None
+) -> str:
     """Sums up a channel's settings; `own_prompt` is its beginning, `answered` "" in a direct message.
 
-    `web_search` is None if BOT_WEB_SEARCH is off.
+    `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off.
     """
     prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
     search = {None: None, True: "web search on", False: "web search off"}[web_search]
-    return " · ".join(filter(None, (f"Settings here: {model}", prompt, answers, answered, search)))
+    reading = "reading this channel is off" if read_channel is False else None
+    return " · ".join(filter(None, (f"Settings here: {model}", prompt, answers, answered, search, reading)))
 
 
 # A channel's own settings: what the channel reads when they change, and admins read in App Home

@@ -206,10 +206,17 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
         (ChannelSettings(gate=True), replace(DEFAULTS, gate=True), "need no mention · a model decides in doubt"),
         (ChannelSettings(), replace(DEFAULTS, web_search=True), " · web search on"),
         (ChannelSettings(web_search=False), replace(DEFAULTS, web_search=True), " · web search off"),
+        (ChannelSettings(read_channel=False), replace(DEFAULTS, read_channel=True), " · reading this channel is off"),
     ],
 )
 def test_settings_in_effect_are_one_line(settings: ChannelSettings, defaults: DefaultSettings, line: str) -> None:
     assert line in settings_line(effective_settings(settings, defaults), "C1")
+
+
+@pytest.mark.parametrize("defaults", [DEFAULTS, replace(DEFAULTS, read_channel=True)])
+def test_only_a_channel_that_turned_reading_off_says_so(defaults: DefaultSettings) -> None:
+    own = ChannelSettings(read_channel=None if defaults.read_channel else False)
+    assert "reading" not in settings_line(effective_settings(own, defaults), "C1")
 
 
 def test_what_typists_own_settings_do_not_offer_is_in_effect_nowhere() -> None:
