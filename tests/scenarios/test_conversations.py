@@ -235,6 +235,7 @@ async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
 
 
 @pytest.mark.long
+@pytest.mark.skips_waits
 async def test_crowded_channel_delays_no_answer_elsewhere_where_slack_takes_few_posts(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
