@@ -48,8 +48,9 @@ import re
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from itertools import accumulate
+from typing import Literal
 
 from bot.core.conversation import Question
 
@@ -595,11 +596,8 @@ once are that fresh."""
 _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 
-class CarrierKind(StrEnum):
-    """What a reply, or a page of it, travels by."""
-
-    EDITS = "edit"
-    STREAM = "stream"
+Carrier = Literal["edit", "stream"]
+"""What a reply, or a page of it, travels by: edits of a message, or a native stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -639,16 +637,16 @@ def choose_carrier(
     spare_starts: int,
     spare_stops: int,
     has_stop: bool = False,
-    forced: CarrierKind | None = None,
-) -> CarrierKind:
+    forced: Carrier | None = None,
+) -> Carrier:
     """Returns what carries a reply that begins now and may be streamed.
 
     `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread. `forced`:
     the carrier that a test or benchmark wants; a stream carries only if one can start.
     """
-    if forced is CarrierKind.EDITS or spare_starts <= 0 or spare_stops <= 0:
-        return CarrierKind.EDITS
+    if forced == "edit" or spare_starts <= 0 or spare_stops <= 0:
+        return "edit"
     if forced:
         return forced
     gain_s = edits.marginal_staleness_s - appends.marginal_staleness_s
-    return CarrierKind.STREAM if gain_s > 0 or (has_stop and gain_s == 0) else CarrierKind.EDITS
+    return "stream" if gain_s > 0 or (has_stop and gain_s == 0) else "edit"

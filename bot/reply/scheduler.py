@@ -50,7 +50,7 @@ from typing import Protocol
 from bot.clock import Clock
 from bot.core.conversation import Question
 from bot.core.job import Job, Lease
-from bot.core.pacing import CarrierKind, Urgency, is_posted_again
+from bot.core.pacing import Carrier, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.logs import of_job
@@ -89,7 +89,7 @@ class ReplyTransport(Protocol):
         """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
         ...
 
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierKind | None) -> Offer | None:
+    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: Carrier | None) -> Offer | None:
         """Returns what else than edits may carry the reply to a question; None if Slack is known to refuse that.
 
         `key`: the reply's, in the budget.
@@ -126,7 +126,7 @@ class EditScheduler:
         lease: Lease,
         clock: Clock,
         worker_queue: WorkerQueue,
-        carrier: CarrierKind | None = CarrierKind.EDITS,
+        carrier: Carrier | None = "edit",
         telemetry: Telemetry = OFF,
     ) -> None:
         self._telemetry = telemetry
@@ -178,7 +178,7 @@ class EditScheduler:
 
     def _is_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits wouldn't keep a reply fresh, its channel has no two posts left, or streams are set."""
-        if self._carrier is CarrierKind.STREAM:
+        if self._carrier == "stream":
             return True
         now = self._clock.monotonic()
         next_post_at = self._budget.post_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
