@@ -220,7 +220,7 @@ def static_select(action_id: str, labels: Mapping[str, str], *, chosen: str, foc
 
 
 def radio_buttons(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:
-    """`labels` by the options' values."""
+    """Buttons of which one is chosen; `labels` by the options' values."""
     return _choice("radio_buttons", action_id, labels, chosen, focus)
 
 
