@@ -553,15 +553,13 @@ class Pacer:
 
     def _room(self, now: float) -> float:
         """Returns how many free calls progress may use: those that are not held back."""
-        held_back = self.live + self._kept(now) if self._holds_back else 0
         closed_by_429 = self.calls_per_minute - self._rate.at(now)
-        return self._window.free(now) - held_back - closed_by_429
-
-    def _kept(self, now: float) -> float:
-        """Returns how many calls are held back for newcomers' first words."""
+        if not self._holds_back:
+            return self._window.free(now) - closed_by_429
         fading = math.exp(-(now - self._last_opened_at) / FADING_S)
         by_silence = KEPT_ALWAYS + (KEPT_AFTER_A_QUESTION - KEPT_ALWAYS) * fading
-        return min(KEPT_AT_MOST, by_silence + self._asking(now))
+        for_newcomers = min(KEPT_AT_MOST, by_silence + self._asking(now))
+        return self._window.free(now) - closed_by_429 - self.live - for_newcomers
 
     def _covers_finals(self, now: float) -> bool:
         """Returns whether all finals still go at once after one more call, those of the next askers included."""
