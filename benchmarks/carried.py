@@ -7,17 +7,20 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from bot import app
 from bot.__main__ import main as run_typist
+from bot.core.pacing import Carrier
 from bot.settings import Settings
 
 run_bot = app.run
 
 
 async def _run(carrier: str, settings: Settings, *arguments: Any, **options: Any) -> None:
-    await run_bot(replace(settings, carrier=carrier.removeprefix("auto")), *arguments, **options)
+    await run_bot(
+        replace(settings, carrier=None if carrier == "auto" else cast(Carrier, carrier)), *arguments, **options
+    )
 
 
 def force(carrier: str) -> None:

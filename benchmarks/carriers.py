@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from bot.core.pacing import CarrierKind, CarrierRoom, ChannelPosts, Pacer, Urgency, choose_carrier, is_posted_again
+from bot.core.pacing import Carrier, CarrierRoom, ChannelPosts, Pacer, Urgency, choose_carrier, is_posted_again
 
 EDITS, STARTS, APPENDS, STOPS, POSTS, DELETES = 50, 20, 100, 20, 240, 50
 CHANNELS = 3
@@ -28,41 +28,41 @@ class Prospect:
     spare_stops: int
 
 
-CarrierRule = Callable[[Prospect], CarrierKind]
+CarrierRule = Callable[[Prospect], Carrier]
 
 
-def only_edits(prospect: Prospect) -> CarrierKind:
-    return CarrierKind.EDITS
+def only_edits(prospect: Prospect) -> Carrier:
+    return "edit"
 
 
-def streams_while_they_start(prospect: Prospect) -> CarrierKind:
+def streams_while_they_start(prospect: Prospect) -> Carrier:
     has_room = prospect.spare_starts > 0 and prospect.spare_stops > 0
-    return CarrierKind.STREAM if has_room else CarrierKind.EDITS
+    return "stream" if has_room else "edit"
 
 
-def streams_with_four_appends_each(prospect: Prospect) -> CarrierKind:
+def streams_with_four_appends_each(prospect: Prospect) -> Carrier:
     """The rule of the model that preceded this one: four appends must be left beyond one for each live stream."""
     has_appends = prospect.spare_appends - prospect.appends.live >= 4
-    return streams_while_they_start(prospect) if has_appends else CarrierKind.EDITS
+    return streams_while_they_start(prospect) if has_appends else "edit"
 
 
-def shorter_gap(prospect: Prospect) -> CarrierKind:
+def shorter_gap(prospect: Prospect) -> Carrier:
     """What is better for the newcomer alone."""
     is_shorter = prospect.appends.gap_s < prospect.edits.gap_s
-    return streams_while_they_start(prospect) if is_shorter else CarrierKind.EDITS
+    return streams_while_they_start(prospect) if is_shorter else "edit"
 
 
-def least_marginal_staleness(prospect: Prospect) -> CarrierKind:
+def least_marginal_staleness(prospect: Prospect) -> Carrier:
     """The bot's rule where Slack shows its own Stop."""
     return _chosen(prospect, has_stop=True)
 
 
-def edits_while_fresh(prospect: Prospect) -> CarrierKind:
+def edits_while_fresh(prospect: Prospect) -> Carrier:
     """The bot's rule elsewhere: its Stop button needs a message below a stream."""
     return _chosen(prospect, has_stop=False)
 
 
-def _chosen(prospect: Prospect, *, has_stop: bool) -> CarrierKind:
+def _chosen(prospect: Prospect, *, has_stop: bool) -> Carrier:
     starts, stops = prospect.spare_starts, prospect.spare_stops
     return choose_carrier(prospect.edits, prospect.appends, spare_starts=starts, spare_stops=stops, has_stop=has_stop)
 
@@ -115,7 +115,7 @@ class CarrierBudgets:
             self._starts.spare(now),
             self._stops.spare(now),
         )
-        if key % self._streamed_of == 0 and self._rule(prospect) is CarrierKind.STREAM:
+        if key % self._streamed_of == 0 and self._rule(prospect) == "stream":
             self._streams.add(key)
             for pacer in (self._appends, self._starts, self._stops):
                 pacer.joined(key, now, now)

@@ -23,7 +23,6 @@ from bot.core import texts
 from bot.core.access import AccessRules
 from bot.core.calls import READ_CHANNEL, SLACK
 from bot.core.channel_settings import DefaultSettings
-from bot.core.pacing import CarrierKind
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.models.model import Models
 from bot.models.prompt import TokenEstimate, WebSearch, room_for_results
@@ -143,7 +142,7 @@ async def built(
             ledger=stores.rate_ledger,
             worker_queue=stores.worker_queue,
             clock=stores.clock,
-            carrier=CarrierKind(settings.carrier) if settings.carrier else None,
+            carrier=settings.carrier,
             scopes=installation.scopes,
             token_refused=lambda: bot_token.refused,
         )

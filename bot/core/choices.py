@@ -67,7 +67,7 @@ class Choices:
 
     @property
     def markdown(self) -> str:
-        """Both, as the last words of the answer."""
+        """The question and the choices, as the last words of the answer."""
         return f"{self.question}\n\n{listed(self.choices)}"
 
 

@@ -48,8 +48,9 @@ import re
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from itertools import accumulate
+from typing import Literal
 
 from bot.core.conversation import Question
 
@@ -552,15 +553,13 @@ class Pacer:
 
     def _room(self, now: float) -> float:
         """Returns how many free calls progress may use: those that are not held back."""
-        held_back = self.live + self._kept(now) if self._holds_back else 0
         closed_by_429 = self.calls_per_minute - self._rate.at(now)
-        return self._window.free(now) - held_back - closed_by_429
-
-    def _kept(self, now: float) -> float:
-        """Returns how many calls are held back for newcomers' first words."""
+        if not self._holds_back:
+            return self._window.free(now) - closed_by_429
         fading = math.exp(-(now - self._last_opened_at) / FADING_S)
         by_silence = KEPT_ALWAYS + (KEPT_AFTER_A_QUESTION - KEPT_ALWAYS) * fading
-        return min(KEPT_AT_MOST, by_silence + self._asking(now))
+        for_newcomers = min(KEPT_AT_MOST, by_silence + self._asking(now))
+        return self._window.free(now) - closed_by_429 - self.live - for_newcomers
 
     def _covers_finals(self, now: float) -> bool:
         """Returns whether all finals still go at once after one more call, those of the next askers included."""
@@ -595,11 +594,8 @@ once are that fresh."""
 _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 
-class CarrierKind(StrEnum):
-    """What a reply, or a page of it, travels by."""
-
-    EDITS = "edit"
-    STREAM = "stream"
+Carrier = Literal["edit", "stream"]
+"""What a reply, or a page of it, travels by: edits of a message, or a native stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -639,16 +635,16 @@ def choose_carrier(
     spare_starts: int,
     spare_stops: int,
     has_stop: bool = False,
-    forced: CarrierKind | None = None,
-) -> CarrierKind:
+    forced: Carrier | None = None,
+) -> Carrier:
     """Returns what carries a reply that begins now and may be streamed.
 
     `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread. `forced`:
     the carrier that a test or benchmark wants; a stream carries only if one can start.
     """
-    if forced is CarrierKind.EDITS or spare_starts <= 0 or spare_stops <= 0:
-        return CarrierKind.EDITS
+    if forced == "edit" or spare_starts <= 0 or spare_stops <= 0:
+        return "edit"
     if forced:
         return forced
     gain_s = edits.marginal_staleness_s - appends.marginal_staleness_s
-    return CarrierKind.STREAM if gain_s > 0 or (has_stop and gain_s == 0) else CarrierKind.EDITS
+    return "stream" if gain_s > 0 or (has_stop and gain_s == 0) else "edit"

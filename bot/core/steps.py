@@ -280,7 +280,7 @@ class Seam:
     """
 
     def __init__(self, so_far: str, cut_off: str = "") -> None:
-        """`cut_off`: what was dropped behind it. It stands if nothing is missing."""
+        """`cut_off`: what was dropped behind the text, and stands if the model says that nothing is missing."""
         self._so_far = so_far
         self._cut_off = cut_off
         self._held = ""

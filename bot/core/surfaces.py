@@ -1,7 +1,7 @@
 """What Typist shows beside its replies: App Home, responses to the slash command, and the assistant pane. Pure.
 
-The manifest decides on the slash command's name, /typist by default. What a person views beside the pane is kept per
-person, for hours: agents' events name no thread, and a person has one screen.
+The manifest decides on the slash command's name, /typist by default. The channel that a person views beside the pane is
+kept by person, for hours, because agents' events name no thread.
 """
 
 from collections.abc import Mapping, Sequence

@@ -499,7 +499,7 @@ END = "the end"
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:
-    """For example "2 hidden sheets (Prices, Old)"; `part` is a documents.Part's value, `names` the first ones."""
+    """Returns what was left out, such as "2 hidden sheets (Prices, Old)". `part`: a value of documents.Part."""
     noun, _, rest = part.partition(" without ")
     ending = "" if count == 1 else "es" if noun.endswith("x") else "s"
     plural = f"{noun}{ending}{f' without {rest}' if rest else ''}"
@@ -571,27 +571,27 @@ _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
 
 
 def tokens(number: float) -> str:
-    """For example "1,234 tokens"."""
+    """Returns a number of tokens, such as "1,234 tokens"."""
     return f"{number:,.0f} {'token' if number == 1 else 'tokens'}"
 
 
 def dollars(amount: float) -> str:
-    """For example "$500", "$0.50" or "$0.001"."""
+    """Returns an amount of dollars, such as "$500", "$0.50" or "$0.001"."""
     return f"${f'{amount:,.2f}'.removesuffix('.00') if amount >= 0.01 else f'{amount:g}'}"
 
 
 def quota(scope: str, limit: str, period: str) -> str:
-    """For example "your quota of 200,000 tokens per day"; `scope` and `period` are those of BOT_CAPS."""
+    """Returns a cap's name for the person, such as "your quota of 200,000 tokens per day"."""
     return f"{_OWNERS[scope]} quota of {limit} per {period}"
 
 
 def quota_for_admins(scope: str, limit: str, period: str) -> str:
-    """For example "Each person's quota of 200,000 tokens per day"."""
+    """Returns a default cap's name, such as "Each person's quota of 200,000 tokens per day"."""
     return f"{_OWNERS_FOR_ADMINS[scope]} quota of {limit} per {period}"
 
 
 def quota_of(scope: str, owner_id: str, limit: str, period: str) -> str:
-    """For example "<@U1>'s quota of $20 per month", in mrkdwn; `owner_id` is a person's, channel's or workspace's."""
+    """Returns an own cap's name in mrkdwn, such as "<@U1>'s quota of $20 per month"."""
     return f"{quota_owner(scope, owner_id)}'s quota of {limit} per {period}"
 
 
@@ -642,7 +642,7 @@ def usage(period: str, amount: str) -> str:
 
 
 def amount(tokens_used: int, cost_usd: float) -> str:
-    """For example "1,234 tokens, $0.02"; without the cost where it is unknown or less than a cent."""
+    """Returns usage, such as "1,234 tokens, $0.02"; without the cost if that is unknown or less than a cent."""
     return tokens(tokens_used) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
 
 
@@ -957,7 +957,7 @@ def this_and_last_month(this_month: str, last_month: str) -> str:
 
 
 def calls_made(number: int) -> str:
-    """For example "1,234 calls"."""
+    """Returns a number of calls, such as "1,234 calls"."""
     return "1 call" if number == 1 else f"{number:,} calls"
 
 

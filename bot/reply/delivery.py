@@ -21,7 +21,7 @@ from typing import Any
 
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole
-from bot.core.pacing import STREAM_LIFE_S, CarrierKind, choose_carrier
+from bot.core.pacing import STREAM_LIFE_S, Carrier, choose_carrier
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Offer, Post, Update
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 
 def chosen_carrier(
-    budget: RateBudget, key: Hashable, forced: CarrierKind | None, now: float, has_stop: bool
+    budget: RateBudget, key: Hashable, forced: Carrier | None, now: float, has_stop: bool
 ) -> Stream | None:
     """Returns what carries a live reply from a page's first words on; None: edits (`Offer`).
 
@@ -62,7 +62,7 @@ def chosen_carrier(
         has_stop=has_stop,
         forced=forced,
     )
-    return Stream(until=now + STREAM_LIFE_S) if carrier is CarrierKind.STREAM else None
+    return Stream(until=now + STREAM_LIFE_S) if carrier == "stream" else None
 
 
 class Streams:
@@ -436,7 +436,7 @@ class MessageTransport:
         self.senders = Senders(client, posted, streams, Files(client, paced, posted, streams))
         self._clock = paced.clock
 
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierKind | None) -> Offer | None:
+    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: Carrier | None) -> Offer | None:
         """Returns what else than edits may carry the reply to a question; None if Slack is known to refuse that.
 
         `key`: the reply's, in the budget.

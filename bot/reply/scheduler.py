@@ -53,7 +53,7 @@ from bot.clock import Clock
 from bot.core.calls import Ask
 from bot.core.job import End, Job, Lease, RecordedMessage
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import STEP_GAP_S, CarrierKind, Urgency, is_posted_again
+from bot.core.pacing import STEP_GAP_S, Carrier, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.logs import of_job
@@ -304,7 +304,7 @@ class EditScheduler:
         lease: Lease,
         clock: Clock,
         worker_queue: WorkerQueue,
-        carrier: CarrierKind | None = CarrierKind.EDITS,
+        carrier: Carrier | None = "edit",
         telemetry: Telemetry = OFF,
     ) -> None:
         self._telemetry = telemetry
@@ -352,7 +352,7 @@ class EditScheduler:
 
     def _is_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits wouldn't keep a reply fresh, its channel has no two posts left, or streams are set."""
-        if self._carrier is CarrierKind.STREAM:
+        if self._carrier == "stream":
             return True
         now = self.clock.monotonic()
         next_post_at = self._budget.post_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from bot.clock import Clock
 from bot.core.job import Lease
-from bot.core.pacing import CarrierKind
+from bot.core.pacing import Carrier
 from bot.core.triage import Identity
 from bot.reply.delivery import MessageTransport
 from bot.reply.late import OutboxSender
@@ -40,7 +40,7 @@ class Workspace:
         ledger: RateLedger,
         worker_queue: WorkerQueue,
         clock: Clock,
-        carrier: CarrierKind | None = CarrierKind.EDITS,
+        carrier: Carrier | None = "edit",
         scopes: Collection[str] | None = None,
         token_refused: Callable[[], bool] = lambda: False,
     ) -> None:

@@ -1,7 +1,7 @@
 """Metrics: ids, times and counts of each attempt that ended, for the log and telemetry. They never contain text."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.core.conversation import ThreadKey
@@ -81,20 +81,9 @@ Metrics = Callable[[JobLife], None]
 
 def report(telemetry: Telemetry, life: JobLife) -> None:
     """Writes one line to the log, and records the end in telemetry. Charges are counted by step (answering.py)."""
-    log.info("attempt ended", extra=fields(_values(life)))
-    telemetry.answer_ended(
-        life.end_reason,
-        life.calls,
-        first_word_delay_s=life.freshness.first_word_delay_s,
-        staleness_s=life.freshness.staleness_s,
-        final_lag_s=life.freshness.final_lag_s,
-    )
-
-
-def _values(life: JobLife) -> Mapping[str, object]:
-    """Returns what the log says of a life; None: not known."""
     usage, times, freshness = life.usage, life.times, life.freshness
-    return {
+    # None: not known.
+    values = {
         "thread": str(life.thread),
         "question": life.question_ts,
         "attempt": life.attempt,
@@ -113,6 +102,14 @@ def _values(life: JobLife) -> Mapping[str, object]:
         "cost_usd": _rounded(life.cost_usd, 6),
         "calls": life.calls,
     }
+    log.info("attempt ended", extra=fields(values))
+    telemetry.answer_ended(
+        life.end_reason,
+        life.calls,
+        first_word_delay_s=freshness.first_word_delay_s,
+        staleness_s=freshness.staleness_s,
+        final_lag_s=freshness.final_lag_s,
+    )
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

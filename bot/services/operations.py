@@ -1,6 +1,6 @@
 """Operation: the health that Typist reports, and the retention of what it has recorded.
 
-/healthz answers as long as the event loop runs; a process that doesn't answer is to be restarted. /readyz says whether
+/healthz answers as long as the event loop runs; restart a process that doesn't answer. /readyz says whether
 new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
 /metrics is for Prometheus, if the extra telemetry is installed. `ask` asks another process on this machine whether it
 is ready.

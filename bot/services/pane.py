@@ -17,7 +17,7 @@ process replaces it.
 post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
 
 In an agent's threads, Slack's own Stop replaces Typist's button while Slack accepts the session. In channels everybody
-can press it. Typist tells those who may not stop the answer.
+can press it. Typist tells a person who may not stop the answer.
 """
 
 import asyncio

@@ -280,7 +280,7 @@ class QuestionPosts:
 
 
 async def _names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
-    """Returns the names of whom and what a message mentions, by id, as far as Slack gives them in time."""
+    """Returns the names of people and channels in a message, by id, as far as Slack gives them in time."""
     names: Mapping[str, str] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):

@@ -71,9 +71,9 @@ def rich_text_quote(text: str, block_id: str) -> Json:
     return rich_text([part("rich_text_quote", words(text))], block_id)
 
 
-def rich_text_preformatted(text: str, block_id: str = "") -> Json:
+def rich_text_preformatted(text: str) -> Json:
     """A block of code, in which nothing is markup."""
-    return rich_text([code_block(text)], block_id)
+    return rich_text([code_block(text)])
 
 
 def rich_text(parts: Sequence[Json], block_id: str = "") -> Json:
@@ -220,7 +220,7 @@ def static_select(action_id: str, labels: Mapping[str, str], *, chosen: str, foc
 
 
 def radio_buttons(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:
-    """`labels` by the options' values."""
+    """Buttons of which one is chosen; `labels` by the options' values."""
     return _choice("radio_buttons", action_id, labels, chosen, focus)
 
 

@@ -247,7 +247,7 @@ def usage_text(usage: UsageToDate) -> str:
 
 
 def amount_text(amount: Amount) -> str:
-    """For example "1,234 tokens, $0.02"."""
+    """Returns usage, such as "1,234 tokens, $0.02"."""
     return texts.amount(amount.tokens, amount.cost_usd)
 
 

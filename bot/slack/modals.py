@@ -545,7 +545,7 @@ def _is(block: Mapping[str, Any], kind: str) -> bool:
 
 
 def _text(block: Mapping[str, Any]) -> str:
-    """Slack returns a rich_text's emoji and addresses as elements of their own: one text comes back as several."""
+    """Returns a block's text. Of a rich_text, Slack makes emoji and addresses elements of their own."""
     if block.get("type") == "rich_text":
         return words_of(block)
     # It is not documented whether Slack returns plain text escaped: either way it is escaped once.

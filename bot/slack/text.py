@@ -597,7 +597,7 @@ def _sequence(match: re.Match[str]) -> str:
 
 
 def _special(target: str, label: str) -> str:
-    """`<!here>`, `<!date^seconds^format^link|fallback>`."""
+    """Returns what readers see of `<!here>` and the like, and of `<!date^seconds^format^link|fallback>`."""
     kind, _, rest = target.partition("^")
     if kind == "date":
         seconds, _, how = rest.partition("^")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bot.core.conversation import Question, ThreadKey
 from bot.core.pacing import (
     OWN_GAP_S,
-    CarrierKind,
+    Carrier,
     CarrierRoom,
     Pacer,
     Urgency,
@@ -22,15 +22,15 @@ ROOMS = st.builds(CarrierRoom, st.integers(0, 50), st.floats(OWN_GAP_S, 60))
 @pytest.mark.parametrize(("spare_starts", "spare_stops"), [(0, 5), (5, 0), (-3, 5), (5, -3)])
 def test_edits_carry_where_a_stream_cannot_start_or_could_not_stop(spare_starts: int, spare_stops: int) -> None:
     busy = CarrierRoom(20, 30.0)
-    assert choose_carrier(busy, IDLE, spare_starts=spare_starts, spare_stops=spare_stops) is CarrierKind.EDITS
+    assert choose_carrier(busy, IDLE, spare_starts=spare_starts, spare_stops=spare_stops) == "edit"
 
 
 def test_edits_carry_where_both_are_idle() -> None:
-    assert choose_carrier(IDLE, IDLE, spare_starts=20, spare_stops=20) is CarrierKind.EDITS
+    assert choose_carrier(IDLE, IDLE, spare_starts=20, spare_stops=20) == "edit"
 
 
-@pytest.mark.parametrize(("live", "carrier"), [(0, CarrierKind.EDITS), (1, CarrierKind.STREAM)])
-def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: CarrierKind) -> None:
+@pytest.mark.parametrize(("live", "carrier"), [(0, "edit"), (1, "stream")])
+def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: Carrier) -> None:
     edits = Pacer(50)
     for number in range(live):
         edits.opened(number, 0.0)
@@ -41,14 +41,14 @@ def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: Car
 @pytest.mark.parametrize(
     ("forced", "spare_starts", "carrier"),
     [
-        (CarrierKind.EDITS, 20, CarrierKind.EDITS),
-        (CarrierKind.STREAM, 20, CarrierKind.STREAM),
-        (CarrierKind.STREAM, 0, CarrierKind.EDITS),
+        ("edit", 20, "edit"),
+        ("stream", 20, "stream"),
+        ("stream", 0, "edit"),
     ],
 )
 @pytest.mark.parametrize("edits", [IDLE, CarrierRoom(3, 2.0)])
 def test_forced_carrier_is_chosen_while_a_stream_can_start(
-    forced: CarrierKind | None, spare_starts: int, carrier: CarrierKind, edits: CarrierRoom
+    forced: Carrier | None, spare_starts: int, carrier: Carrier, edits: CarrierRoom
 ) -> None:
     assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, forced=forced) is carrier
 
@@ -65,7 +65,7 @@ def test_marginal_staleness_counts_what_the_other_replies_lose(live: int, stalen
 @given(ROOMS, ROOMS, st.integers(1, 20), st.integers(1, 20))
 def test_reply_goes_where_it_adds_least(edits: CarrierRoom, appends: CarrierRoom, starts: int, stops: int) -> None:
     carrier = choose_carrier(edits, appends, spare_starts=starts, spare_stops=stops, has_stop=True)
-    chosen, other = (appends, edits) if carrier is CarrierKind.STREAM else (edits, appends)
+    chosen, other = (appends, edits) if carrier == "stream" else (edits, appends)
     assert chosen.marginal_staleness_s <= other.marginal_staleness_s
 
 

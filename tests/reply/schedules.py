@@ -10,7 +10,7 @@ from functools import partial
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import UNANSWERED, Job, Lease, Others, Piece, RecordedMessage, Reservation, page_ts, ts_of
-from bot.core.pacing import CarrierKind, Learned, PostRule
+from bot.core.pacing import Carrier, Learned, PostRule
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.answer import Answer
@@ -200,7 +200,7 @@ class SimulatedTransport(MessageTransport):
         self.recovered.append((job.id, has_stop))
         return Shown(job.page_ts)
 
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierKind | None) -> Offer | None:
+    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: Carrier | None) -> Offer | None:
         return partial(chosen_carrier, budget, key, forced) if question.user_id in self.streams_for else None
 
     def delivery(self, reply: Reply) -> SimulatedDelivery:
@@ -258,7 +258,7 @@ async def scheduling(
     *,
     ledger: LoneLedger | None = None,
     keep_lease: bool = True,
-    carrier: CarrierKind | None = CarrierKind.EDITS,
+    carrier: Carrier | None = "edit",
 ) -> AsyncIterator[Schedule]:
     """Runs an edit scheduler; with `keep_lease`, a heartbeat is sent each second."""
     clock, lease = SimulatedClock(), Lease()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, Job, Lease
-from bot.core.pacing import CarrierKind
+from bot.core.pacing import Carrier
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageTransport
@@ -103,7 +103,7 @@ class SchedulerProcess:
     client: SandboxClient
     records: RecordsInMemory
     ledger: LoneLedger
-    setting: CarrierKind | None
+    setting: Carrier | None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     lease: Lease = field(default_factory=Lease)
     scheduler: EditScheduler = field(init=False)
@@ -151,7 +151,7 @@ class Story:
     """Steps before which the process dies."""
     stopped: frozenset[int]
     """Answers that are stopped at the end."""
-    setting: CarrierKind | None
+    setting: Carrier | None
     slack_stops: bool
     """Whether Slack shows its own Stop."""
 
@@ -197,7 +197,7 @@ def stories(draw: st.DrawFn) -> Story:
         faults,
         draw(st.frozensets(st.integers(1, count), max_size=2)),
         draw(st.frozensets(st.integers(0, replies - 1))),
-        draw(st.sampled_from([CarrierKind.STREAM, None])),
+        draw(st.sampled_from(["stream", None])),
         draw(st.booleans()),
     )
 
@@ -285,7 +285,7 @@ def test_stream_whose_start_and_stop_got_no_answer_is_recognized_by_escaped_word
     asks = StoryStep(0, "<!channel> w7x ", pause_s=1.0)
     lost = dict.fromkeys((5, 6), CallFault.LOST_RESPONSE)
     faults = {1: CallFault.RATE_LIMIT, **lost}
-    check(Story(2, (*others, asks), faults, frozenset(), frozenset(), CarrierKind.STREAM, slack_stops=False))
+    check(Story(2, (*others, asks), faults, frozenset(), frozenset(), "stream", slack_stops=False))
 
 
 def test_stream_without_a_letter_whose_start_got_no_answer_is_deleted() -> None:
@@ -300,7 +300,7 @@ def test_stream_without_a_letter_whose_start_got_no_answer_is_deleted() -> None:
         StoryStep(1, table.format("10x", "11x", "12x", "13x"), pause_s=0.7),
     ]
     lost = dict.fromkeys((2, 10), CallFault.LOST_RESPONSE)
-    check(Story(2, tuple(steps), lost, frozenset(), frozenset(), CarrierKind.STREAM, slack_stops=True))
+    check(Story(2, tuple(steps), lost, frozenset(), frozenset(), "stream", slack_stops=True))
 
 
 def check(story: Story) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.job import End, Job
-from bot.core.pacing import CarrierKind
+from bot.core.pacing import Carrier
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited
 from bot.reply.answer import Answer
@@ -69,8 +69,8 @@ def shown_at(schedule: Schedule, job_id: int, *, words: bool) -> float:
     return LATENCY_S + min(sent.at for sent in calls if words_of(sent.call) or not words)
 
 
-@pytest.mark.parametrize("carrier", [CarrierKind.EDITS, CarrierKind.STREAM])
-def test_crowded_channel_delays_no_other_one(carrier: CarrierKind | None) -> None:
+@pytest.mark.parametrize("carrier", ["edit", "stream"])
+def test_crowded_channel_delays_no_other_one(carrier: Carrier | None) -> None:
     limited: Counter[str] = Counter()
 
     async def run() -> Schedule:
@@ -98,7 +98,7 @@ def test_streams_are_one_message_each() -> None:
 
     async def run() -> Schedule:
         transport = SimulatedTransport(LATENCY_S, error_of=strict_slack(limited))
-        async with scheduling(transport, carrier=CarrierKind.STREAM) as schedule:
+        async with scheduling(transport, carrier="stream") as schedule:
             replies = [await ask(schedule, "C1", number, Sign.SEEN) for number in range(5)]
             await asyncio.sleep(1)
             for reply in replies:
@@ -119,7 +119,7 @@ def test_placeholders_come_at_once_beside_streams() -> None:
 
     async def run() -> Schedule:
         transport = SimulatedTransport(LATENCY_S, error_of=strict_slack(limited))
-        async with scheduling(transport, carrier=CarrierKind.STREAM) as schedule:
+        async with scheduling(transport, carrier="stream") as schedule:
             replies = [await ask(schedule, "C1", number, Sign.SEEN) for number in range(3)]
             await asyncio.sleep(0.5)
             for reply in replies:

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.calls import Ask
 from bot.core.job import End
-from bot.core.pacing import STREAM_BYTES, CarrierKind, Urgency
+from bot.core.pacing import STREAM_BYTES, Carrier, Urgency
 from bot.errors import EndReason, Refusal
 from bot.markdown.render import rendered
 from bot.models.events import Citation
@@ -74,10 +74,10 @@ def streaming(reply: Reply) -> Stage | None:
     return next((carrier.stage for carrier in carriers if isinstance(carrier, Stream)), None)
 
 
-def next_filled(reply: Reply, carrier: CarrierKind | None = CarrierKind.STREAM) -> Call | None:
+def next_filled(reply: Reply, carrier: Carrier | None = "stream") -> Call | None:
     """Returns the reply's next call with its text. `carrier`: what is offered for a page that begins."""
     if carrier is not None:
-        reply.offer(lambda now, has_stop: Stream() if carrier is CarrierKind.STREAM else None)
+        reply.offer(lambda now, has_stop: Stream() if carrier == "stream" else None)
     for _ in range(5):
         reply.prepare(0.0)
         call = reply.next_call()
@@ -87,7 +87,7 @@ def next_filled(reply: Reply, carrier: CarrierKind | None = CarrierKind.STREAM) 
     raise AssertionError(f"{call} is never filled")
 
 
-def advance(reply: Reply, thread: StreamingThread, carrier: CarrierKind = CarrierKind.STREAM) -> Call | None:
+def advance(reply: Reply, thread: StreamingThread, carrier: Carrier = "stream") -> Call | None:
     """Does the next call; returns it."""
     call = next_filled(reply, carrier)
     if call is not None:
@@ -225,7 +225,7 @@ def refused(*reasons: Refusal) -> Callable[[Reply], None]:
 def with_full_page(reply: Reply) -> None:
     """Edits have carried the first page, and the second begins."""
     reply.append("word " * 4_000)
-    advance(reply, StreamingThread(), CarrierKind.EDITS)
+    advance(reply, StreamingThread(), "edit")
 
 
 def words(reply: Reply) -> None:

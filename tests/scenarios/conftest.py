@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
+from bot.core.pacing import Carrier
 from bot.markdown.escaping import JOINER
 from bot.models.setup import VendorSettings
 from bot.services import reply_actions
@@ -36,7 +37,7 @@ MODEL_NAMES = ("test", "other", "scripted", "gpt-6.1-sol")
 FOOTER = re.compile(
     rf"(fell back to )?({'|'.join(MODEL_NAMES)})( · thorough[^·]*)?( · (stopped|incomplete))?|stopped|incomplete"
 )
-CARRIER = "edit"
+CARRIER: Carrier = "edit"
 """Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""
 DELTA_CHARS, PACE_S = 16, 0.03
 """The length of the deltas of `grows`, and the pause after each: about 500 characters a second."""

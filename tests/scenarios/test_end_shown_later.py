@@ -10,7 +10,6 @@ import pytest
 
 from bot import app
 from bot.core.actions import ReplyAction
-from bot.core.pacing import CarrierKind
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import outbox_entries
@@ -64,7 +63,7 @@ async def outage(folder: Path, *, word_s: float) -> AsyncIterator[Outage]:
     loop = asyncio.get_running_loop()
     async with Sandbox(ack_timeout_s=120.0, monotonic=loop.time) as sandbox, VendorServer() as vendor:
         vendor.script(says(TEXT, word_s))
-        settings = replace(settings_of(sandbox, vendor), database_url=database_url, carrier=CarrierKind.EDITS)
+        settings = replace(settings_of(sandbox, vendor), database_url=database_url, carrier="edit")
         store = await Stores.open(database_url, "reader", FastClock())
         yield Outage(Stage(sandbox, vendor), settings, store)
         await store.close()

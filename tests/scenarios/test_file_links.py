@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.actions import ReplyAction
+from bot.core.pacing import Carrier
 from bot.settings import Settings
 from sandbox.files import File, UploadedFile, canvas_link
 from sandbox.server import Sandbox
@@ -31,7 +32,7 @@ def answer_with(file: File) -> str:
 
 @pytest.mark.parametrize("carrier", ["edit", "stream"])
 async def test_post_with_the_address_of_our_own_file_shares_it_with_nobody(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: str
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: Carrier
 ) -> None:
     async with running(replace(settings, carrier=carrier)):
         stage = Stage(sandbox, vendor)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.core.pacing import Carrier
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running
@@ -65,7 +66,7 @@ async def frames(stage: Stage, beginning: str) -> list[list[str]]:
 @pytest.mark.skips_waits
 @pytest.mark.parametrize("carrier", ["edit", "stream"])
 async def test_first_change_of_a_reply_shows_a_word(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: str
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: Carrier
 ) -> None:
     stage = Stage(sandbox, vendor)
     async with running(replace(settings, carrier=carrier)):

@@ -99,7 +99,7 @@ async def test_three_answers_at_once_are_one_edited_message_each(
 ) -> None:
     stage, done = Stage(sandbox, vendor), asyncio.Event()
     vendor.script(grows(TEXT, gates={TEXT.index("word80"): done.wait}))
-    async with running(replace(settings, carrier="")):
+    async with running(replace(settings, carrier=None)):
         threads = [await stage.mention(channel=channel) for channel in CHANNELS]
         for channel, asked in zip(CHANNELS, threads, strict=True):
             await sandbox.wait_for(partial(shows_words, stage, channel, asked))

@@ -24,7 +24,7 @@ from bot.core.pacing import (
     POST_BURST,
     USUAL_LIFE_S,
     WINDOW_S,
-    CarrierKind,
+    Carrier,
     Learned,
     Urgency,
 )
@@ -191,7 +191,8 @@ NOW = 1_000.0
 STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
 EDITED: list[str] = [REPLIES]
 STARTING, OPEN = [STARTS, APPENDS, STOPS], [APPENDS, STOPS]
-AUTO, STREAM = None, CarrierKind.STREAM
+AUTO: Carrier | None = None
+STREAM: Carrier = "stream"
 
 
 @pytest.fixture
@@ -210,10 +211,10 @@ def send(budget: RateBudget, method: str, calls: int) -> None:
         budget.answered(method)
 
 
-def carrier(budget: RateBudget, setting: CarrierKind | None) -> CarrierKind:
+def carrier(budget: RateBudget, setting: Carrier | None) -> Carrier:
     """Returns what carries the reply "a"."""
     chosen = chosen_carrier(budget, "a", setting, NOW, has_stop=False)
-    return CarrierKind.STREAM if isinstance(chosen, Stream) else CarrierKind.EDITS
+    return "stream" if isinstance(chosen, Stream) else "edit"
 
 
 def live_by_method(budget: RateBudget) -> dict[str, int]:
@@ -294,15 +295,15 @@ def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock:
 @pytest.mark.parametrize(
     ("started", "open_streams", "expected"),
     [
-        (0, 0, CarrierKind.STREAM),
-        (CALLS_PER_MINUTE[STARTS] - 1, 0, CarrierKind.STREAM),
-        (CALLS_PER_MINUTE[STARTS], 0, CarrierKind.EDITS),
-        (0, CALLS_PER_MINUTE[STOPS] - 1, CarrierKind.STREAM),
-        (0, CALLS_PER_MINUTE[STOPS], CarrierKind.EDITS),
+        (0, 0, "stream"),
+        (CALLS_PER_MINUTE[STARTS] - 1, 0, "stream"),
+        (CALLS_PER_MINUTE[STARTS], 0, "edit"),
+        (0, CALLS_PER_MINUTE[STOPS] - 1, "stream"),
+        (0, CALLS_PER_MINUTE[STOPS], "edit"),
     ],
 )
 def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
-    budget: RateBudget, started: int, open_streams: int, expected: CarrierKind
+    budget: RateBudget, started: int, open_streams: int, expected: Carrier
 ) -> None:
     for number in range(open_streams):
         budget.opened(number)
@@ -310,14 +311,14 @@ def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
     send(budget, STARTS, started)
     budget.opened("a")
     assert carrier(budget, STREAM) is expected
-    assert carrier(budget, CarrierKind.EDITS) is CarrierKind.EDITS
+    assert carrier(budget, "edit") == "edit"
 
 
 @pytest.mark.parametrize(
     ("edited", "streamed", "expected"),
-    [(10, 0, CarrierKind.STREAM), (0, 15, CarrierKind.EDITS), (2, 15, CarrierKind.EDITS), (15, 5, CarrierKind.STREAM)],
+    [(10, 0, "stream"), (0, 15, "edit"), (2, 15, "edit"), (15, 5, "stream")],
 )
-def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: CarrierKind) -> None:
+def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: Carrier) -> None:
     for number in range(edited + streamed):
         budget.opened(number)
         if number >= edited:
@@ -353,9 +354,9 @@ def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> N
 def test_used_budget_carries_less(budget: RateBudget) -> None:
     budget.opened("a")
     send(budget, REPLIES, 30)
-    assert carrier(budget, AUTO) is CarrierKind.STREAM
+    assert carrier(budget, AUTO) == "stream"
     send(budget, APPENDS, 100)
-    assert carrier(budget, AUTO) is CarrierKind.EDITS
+    assert carrier(budget, AUTO) == "edit"
 
 
 @pytest.mark.parametrize("method", [STARTS, STOPS])
@@ -366,10 +367,10 @@ async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method:
     budget.sent(method, NOW, "a")
     assert not await budget.take(method)
     budget.withdrawn(method)
-    assert carrier(budget, STREAM) is CarrierKind.EDITS
+    assert carrier(budget, STREAM) == "edit"
     assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
     clock.now_s += ASK_AGAIN_S
-    assert carrier(budget, STREAM) is CarrierKind.STREAM
+    assert carrier(budget, STREAM) == "stream"
 
 
 def test_final_is_expected_when_the_calls_of_those_before_it_are_back(budget: RateBudget, clock: ManualClock) -> None:
