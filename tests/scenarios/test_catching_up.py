@@ -21,7 +21,7 @@ from bot.store.schema import jobs, listening
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import FLOORS, WINDOW_S
 from sandbox.workspace import Channel
-from tests.scenarios.answers import press, rows
+from tests.scenarios.answers import on_record, press, rows
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
 from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
@@ -137,6 +137,9 @@ async def test_question_of_more_than_two_hours_is_offered_an_answer_and_answered
         assert await absence.stage.answers("general", mention) == [texts.offer_after_absence(mention)]
         [offer] = absence.stage.bots("general", mention)
         assert buttons(offer) == [ReplyAction.REGENERATE]
+        await on_record(absence.settings)
+        refused = await press(absence.stage, offer, ReplyAction.REGENERATE, "grace")
+        assert refused == texts.ONLY_ASKER_ANSWERS_NOW
         assert absence.stage.vendor.requests == []
         await press(absence.stage, offer, ReplyAction.REGENERATE)
         await until(lambda: "Because." in shown(absence.stage.bots("general", mention)[0]), "the answer")
