@@ -295,6 +295,21 @@ async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: 
     assert in_first_minute == FLOORS[HISTORY] - KEPT_CALLS
 
 
+async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sandbox: Sandbox) -> None:
+    retry_after_s = 30
+    sandbox.faults.start("rate_limit", method=HISTORY, times=1, retry_after_s=retry_after_s)
+    async with absence.back(TEN_MINUTES):
+        await until(lambda: absence.stage.calls(HISTORY), "the 429")
+        sandbox.faults.stop("silent")
+        # The answer to a bare mention reads the channel.
+        asked = await absence.stage.mention("?", "random")
+        assert await absence.stage.answers("random", asked, timeout_s=120) == ["Because."]
+        assert (await absence.caught_up())["unread"] == 0
+    limited, live, again, *_ = absence.stage.calls(HISTORY)
+    assert (limited.error, live.arguments.get("latest"), again.error) == ("ratelimited", asked, None)
+    assert again.at_monotonic_s - limited.at_monotonic_s > 2 * retry_after_s
+
+
 @pytest.mark.long
 async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, sandbox: Sandbox) -> None:
     asked = await absence.stage.mention()
