@@ -106,7 +106,8 @@ def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, ad
     if answer.state is AnswerState.DELETED:
         return texts.ANSWER_DELETED
     if action in texts.ONLY_ASKER and user_id != answer.question.user_id and user_id not in admins:
-        return texts.ONLY_ASKER[action]
+        is_offer = action is ReplyAction.REGENERATE and answer.end_reason is EndReason.OFFERED
+        return texts.ONLY_ASKER_ANSWERS_NOW if is_offer else texts.ONLY_ASKER[action]
     if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
         return texts.ONLY_ADMIN_ALLOWS
     return _not_now(action, answer)

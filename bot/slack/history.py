@@ -256,6 +256,10 @@ NOT_READABLE = (
 )
 NOTHING_THERE = "There is no message in this range."
 BUSY = "Slack gives no messages now. Say that you could not read the channel."
+FORBIDDEN = (
+    "Slack doesn't let this app read messages here, so every other call is refused, too. Say that you may not read the "
+    "channel."
+)
 TOO_MANY_CALLS = "You have read as much as one answer may. Answer with what you have, and say what you did not read."
 
 # What stands below a page.
@@ -294,6 +298,8 @@ class _Page:
     has_more: bool = False
     is_cut: bool = False
     """Whether Slack refused the rest."""
+    is_forbidden: bool = False
+    """Whether it refuses the same call again."""
 
 
 class ChannelReader:
@@ -331,7 +337,7 @@ class ChannelReader:
         page = await self._read(question, wanted, until)
         log.info("channel read for message %s: messages=%d cut=%s", question.ts, len(page.messages), page.is_cut)
         if not page.messages and page.is_cut:
-            return CallResult.failed(BUSY)
+            return CallResult.failed(FORBIDDEN if page.is_forbidden else BUSY)
         shown = await self._shown(question, wanted, page) if page.messages else NOTHING_THERE
         return CallResult(CallState.DONE, shown, may_be_stored=shown == NOTHING_THERE)
 
@@ -400,6 +406,7 @@ class ChannelReader:
             except (RateLimited, Refused, TimeoutError) as error:
                 log.warning("channel %s read only in part: %s", wanted.channel_id, str(error) or "it took too long")
                 page.is_cut = True
+                page.is_forbidden = isinstance(error, Refused) and error.reason.is_unavailable
                 break
             found = messages_in(answer)
             page.has_more = bool(answer.get("has_more")) and bool(found)

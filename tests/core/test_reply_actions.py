@@ -122,6 +122,13 @@ def test_others_may_only_choose_see_the_previous_version_and_give_feedback(
         assert sentence.startswith(("Only the person who asked, or a Typist admin, can", "Only a Typist admin can"))
 
 
+def test_others_who_press_answer_now_read_that_only_its_asker_can() -> None:
+    offer = recorded(AnswerState.ENDED, EndReason.OFFERED, model=None)
+    assert refusal(ReplyAction.REGENERATE, offer, "U5", ADMINS) == texts.ONLY_ASKER_ANSWERS_NOW
+    assert texts.ANSWER_NOW in texts.ONLY_ASKER_ANSWERS_NOW
+    assert refusal(ReplyAction.REGENERATE, offer, "UADA", ADMINS) is None
+
+
 SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 FOR_ALL = (ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")

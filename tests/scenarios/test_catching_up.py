@@ -21,7 +21,7 @@ from bot.store.schema import jobs, listening
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import FLOORS, WINDOW_S
 from sandbox.workspace import Channel
-from tests.scenarios.answers import press, rows
+from tests.scenarios.answers import on_record, press, rows
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
 from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
@@ -137,6 +137,9 @@ async def test_question_of_more_than_two_hours_is_offered_an_answer_and_answered
         assert await absence.stage.answers("general", mention) == [texts.offer_after_absence(mention)]
         [offer] = absence.stage.bots("general", mention)
         assert buttons(offer) == [ReplyAction.REGENERATE]
+        await on_record(absence.settings)
+        refused = await press(absence.stage, offer, ReplyAction.REGENERATE, "grace")
+        assert refused == texts.ONLY_ASKER_ANSWERS_NOW
         assert absence.stage.vendor.requests == []
         await press(absence.stage, offer, ReplyAction.REGENERATE)
         await until(lambda: "Because." in shown(absence.stage.bots("general", mention)[0]), "the answer")
@@ -290,6 +293,21 @@ async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: 
     read_at = [call.at_monotonic_s for call in sandbox.calls if call.method == HISTORY]
     in_first_minute = sum(at < read_at[0] + WINDOW_S for at in read_at)
     assert in_first_minute == FLOORS[HISTORY] - KEPT_CALLS
+
+
+async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sandbox: Sandbox) -> None:
+    retry_after_s = 30
+    sandbox.faults.start("rate_limit", method=HISTORY, times=1, retry_after_s=retry_after_s)
+    async with absence.back(TEN_MINUTES):
+        await until(lambda: absence.stage.calls(HISTORY), "the 429")
+        sandbox.faults.stop("silent")
+        # The answer to a bare mention reads the channel.
+        asked = await absence.stage.mention("?", "random")
+        assert await absence.stage.answers("random", asked, timeout_s=120) == ["Because."]
+        assert (await absence.caught_up())["unread"] == 0
+    limited, live, again, *_ = absence.stage.calls(HISTORY)
+    assert (limited.error, live.arguments.get("latest"), again.error) == ("ratelimited", asked, None)
+    assert again.at_monotonic_s - limited.at_monotonic_s > 2 * retry_after_s
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Message
-from tests.scenarios.conftest import Stage, running, says, shown
+from tests.scenarios.conftest import Stage, manifest, running, says, settings_of, shown
 from tests.streams import steps
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -131,3 +131,13 @@ async def test_bare_mention_in_a_thread_reads_the_thread_only(
     prompt = json.dumps(vendor.requests[0].body["messages"])
     assert "Is the build green?" in prompt
     assert DECISION not in prompt
+
+
+async def test_bare_mention_in_an_agents_direct_message_reads_no_earlier_posts(vendor: VendorServer) -> None:
+    vendor.script(says("Noted."), says(ANSWER))
+    async with Sandbox(manifest=manifest("manifest.agent.json")) as sandbox:
+        stage, direct = Stage(sandbox, vendor), sandbox.dm("ada")
+        async with running(settings_of(sandbox, vendor)):
+            await stage.answers(direct, await sandbox.say("ada", direct, DECISION))
+            await stage.answers(direct, await sandbox.say("ada", direct, "@typist ?"))
+    assert [DECISION in json.dumps(request.body["messages"]) for request in vendor.requests] == [True, False]

@@ -183,6 +183,16 @@ async def test_what_arrived_before_a_refusal_counts(
     assert await stage.read(question) == CallResult.failed(history.BUSY)
 
 
+async def test_model_and_log_read_why_slack_gives_no_messages_without_the_scope(
+    stage: ReaderStage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stage.say(2)
+    question = await stage.asked()
+    stage.sandbox.granted.discard("channels:history")
+    assert await stage.read(question) == CallResult.failed(history.FORBIDDEN)
+    assert "missing_scope (channels:history)" in caplog.text
+
+
 async def test_one_answer_makes_a_bounded_number_of_calls(stage: ReaderStage) -> None:
     await stage.say(2)
     question = await stage.asked()
