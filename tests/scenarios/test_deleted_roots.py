@@ -4,11 +4,18 @@ import pytest
 
 from bot.core import texts
 from bot.slack import modals
-from sandbox.faults import FaultSettings
 from tests.scenarios.conftest import Stage, says
 from tests.scenarios.surfaces import ephemerals
 
 pytestmark = pytest.mark.skips_waits
+
+
+async def mention_and_delete(stage: Stage) -> None:
+    """Deletes a question while the post of its placeholder is on its way."""
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=0.7)
+    asked = await stage.mention()
+    await stage.sandbox.wait_for(lambda: not stage.sandbox.faults.active("slow"))
+    await stage.sandbox.delete("general", asked)
 
 
 def taken_back(stage: Stage) -> bool:
@@ -18,12 +25,9 @@ def taken_back(stage: Stage) -> bool:
 @pytest.mark.parametrize("fault", [None, "lose_response"], ids=["answered", "with its answer lost"])
 async def test_post_into_a_deleted_thread_is_deleted(stage: Stage, fault: str | None) -> None:
     stage.vendor.script(says("word " * 40, pause_s=0.06))
-    slow = FaultSettings(method="chat.postMessage", times=1, delay_s=0.7)
-    stage.sandbox.faults.start("slow", **slow)
     if fault:
         stage.sandbox.faults.start(fault, method="chat.postMessage", times=1)
-    asked = await stage.mention()
-    await stage.sandbox.delete("general", asked)
+    await mention_and_delete(stage)
     await stage.sandbox.wait_for(lambda: taken_back(stage))
     assert stage.bots("general") == []
     next_one = await stage.mention("and now?")
@@ -31,10 +35,8 @@ async def test_post_into_a_deleted_thread_is_deleted(stage: Stage, fault: str | 
 
 
 async def test_failed_deletion_of_such_a_post_is_retried(stage: Stage) -> None:
-    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=0.7)
     stage.sandbox.faults.start("unknown_error", method="chat.delete", times=2)
-    asked = await stage.mention()
-    await stage.sandbox.delete("general", asked)
+    await mention_and_delete(stage)
     await stage.sandbox.wait_for(lambda: taken_back(stage))
     assert stage.bots("general") == []
 
