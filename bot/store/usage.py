@@ -187,26 +187,19 @@ class Meter:
         return charge
 
     async def interrupt(self, connection: AsyncConnection, interrupted: Sequence[Job], now: float) -> None:
-        """Closes the rows of attempts that end here and go on elsewhere, and records the turns of those that used any.
+        """Closes the rows of attempts that go on elsewhere, and records the turns of those that used something.
 
         The jobs may be as claimed again.
         """
         ours = IS_OPEN, charges.c.job_id.in_([job.id for job in interrupted])
         rows = {row.job_id: row for row in await connection.execute(sa.select(charges).where(*ours))}
         ended: dict[Job, tuple[dict[str, Any], Charge | None]] = {}
-        closed = []
         for job in interrupted:
             row = rows.get(job.id)
             if row is not None and (row.input_tokens or row.output_tokens):
                 usage = Usage(row.input_tokens, row.output_tokens)
                 end = End(EndReason.INTERRUPTED, model=row.model, usage=usage)
-                used = self._values(end, usage, now)
-                closed.append({"this": row.id, **{f"new_{name}": value for name, value in used.items()}})
-                ended[job] = turn_values(job.id, end, "", now), _charge_of(row, used)
-        if closed:
-            values = {name: sa.bindparam(f"new_{name}", type_=charges.c[name].type) for name in used}
-            this = sa.update(charges).where(charges.c.id == sa.bindparam("this"))
-            await connection.execute(this.values({**values, **_NO_RESERVE}), closed)
+                ended[job] = turn_values(job.id, end, "", now), await self.close(connection, job, end, now)
         await connection.execute(sa.delete(charges).where(*ours))
         await self.record(connection, ended, now)
 
