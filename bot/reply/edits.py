@@ -101,6 +101,8 @@ class Edits:
 
     def formed(self, view: PageView, page: int) -> PageView:
         """Returns a page's view in the page's form."""
+        if page < self.plain_from and page < self.short_from:
+            return view
         return replace(view, plain=page >= self.plain_from, for_stream=page >= self.short_from)
 
     def shorten_if_full(self, page: int, markdown: str) -> None:

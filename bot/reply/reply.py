@@ -502,11 +502,16 @@ class Reply:
             return replace(view, end=replace(end, notice=" ".join(filter(None, notices))))
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
-        view = replace(view, growing=True, queued=self.life is Life.QUEUED, has_stop=self.earlier.has_stop)
-        if isinstance(self._activity, str):
-            return replace(view, activity=self._activity)
+        activity, asks = (self._activity, ()) if isinstance(self._activity, str) else ("", self._activity)
         # While calls wait for a decision, nothing is processing, so Slack shows no Stop.
-        return replace(view, asks=self._activity, has_stop=False)
+        return replace(
+            view,
+            growing=True,
+            queued=self.life is Life.QUEUED,
+            has_stop=self.earlier.has_stop and not asks,
+            activity=activity,
+            asks=asks,
+        )
 
     def _page(self, page: int) -> Page:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing

@@ -156,14 +156,15 @@ class ScheduledReply:
         return self.reply.recorded
 
     def append(self, delta: str) -> None:
-        is_seen = self.freshness.has_begun or has_word(self.reply.answer.text + delta, growing=True)
+        reply = self.reply
+        is_seen = self.freshness.has_begun or has_word(reply.answer.text + delta, growing=True)
         self.freshness.wrote(len(delta), self.scheduler.clock.monotonic(), has_word=is_seen)
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
-        is_first = self.reply.answer.is_empty
+        is_first = reply.answer.is_empty
         must_wake = is_first or self.idle.is_set()
         if is_first:
             self._end_wait_for_words()
-        self.reply.append(delta)
+        reply.append(delta)
         if must_wake:
             self.scheduler.touch(self)
 
@@ -468,7 +469,8 @@ class EditScheduler:
                 continue
             in_channel_at = self._budget.post_at(METHODS[Post], call.question.thread.channel_id, now)
             post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
-            waits_since = max(live.last_sent, live.freshness.ended_at or now)
+            ended_at = live.freshness.ended_at
+            waits_since = now if ended_at is None else max(ended_at, live.last_sent, live.not_before)
             if not is_posted_again(waits_since, edit_at, post_at):
                 # The call's own time, which is no later than `edit_at`, wakes the loop.
                 continue

@@ -36,7 +36,7 @@ from bot.reply.scheduler import (
 from bot.slack.budget import CALLS_PER_MINUTE
 from bot.slack.retry import REPLY_CALLS
 from tests.core.conversations import recorded_pages
-from tests.reply.schedules import LoneLedger, SimulatedTransport, job_of, scheduling
+from tests.reply.schedules import LoneLedger, Schedule, SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated
 from tests.simulated_time import run_simulated
 
@@ -49,30 +49,134 @@ def fails_for(seconds: float, error: Exception, kind: Any = Update) -> Callable[
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
 
 
-@simulated
-async def test_placeholder_is_posted_at_once_and_the_final_is_sent_when_the_answer_ends() -> None:
-    async with scheduling() as schedule:
-        reply = await schedule.open(1)
-        await asyncio.sleep(1)
-        reply.append("Hello.")
-        await reply.finish(End(EndReason.WHOLE))
-    assert schedule.calls() == [(1, "Post"), (1, "Update")]
-    assert schedule.times(Post) == [0]
-    assert schedule.times(Update) == [1]
-    assert schedule.transport.cleaned_up == [1]
-    assert reply.for_outbox is None
-    assert reply.calls == 2
+Errors = Callable[[Call], Exception | None]
+Happens = Callable[[Schedule, ScheduledReply], object]
+
+
+def append(schedule: Schedule, reply: ScheduledReply) -> None:
+    reply.append("Hello. ")
+
+
+def finish(schedule: Schedule, reply: ScheduledReply) -> asyncio.Task[None]:
+    return asyncio.create_task(reply.finish(End(EndReason.WHOLE, "Done.")))
+
+
+def limit(method: str, seconds: float) -> Happens:
+    return lambda schedule, reply: schedule.budget.limited(f"chat.{method}", seconds, "C1")
+
+
+def fail_once(*errors: Exception | None) -> Errors:
+    """Returns an `error_of` with which the first edits fail so."""
+    left = list(errors)
+    return lambda call: left.pop(0) if left and isinstance(call, Update) else None
+
+
+LONG_S = REPLY_CALLS.within_s + 10
+FIVE_TRIES = [(at, "Update") for at in (0, 0.5, 1.5, 3.5, 7.5)]
+SEVEN_TRIES = [*FIVE_TRIES, (15.5, "Update"), (23.5, "Update")]
+TIMELINES: dict[str, tuple[Errors, list[tuple[float, Happens]], list[tuple[float, str]]]] = {
+    "text and end": (fail_once(), [(1, append), (2, finish)], [(1, "Update"), (2, "Update")]),
+    "activity": (fail_once(), [(5, lambda _, reply: reply.show_activity("Searching…"))], [(5, "Update")]),
+    "refused": (
+        fails_for(20, TRANSIENT),
+        [(0, append), (0, finish)],
+        SEVEN_TRIES,
+    ),
+    "the end waits for no next try": (
+        fails_for(17, TRANSIENT),
+        [(0, append), (17, finish)],
+        [*SEVEN_TRIES[:-1], (17, "Update")],
+    ),
+    "waits start over": (
+        fail_once(TRANSIENT, TRANSIENT, TRANSIENT, None, TRANSIENT),
+        [(0, append), (20, finish)],
+        [*FIVE_TRIES[:4], (20, "Update"), (20.5, "Update")],
+    ),
+    "long rate limit": (fail_once(), [(0, limit("update", LONG_S)), (0, append)], [(LONG_S, "Update")]),
+    "end behind a long rate limit": (
+        fail_once(),
+        [(0, limit("update", LONG_S)), (0, limit("postMessage", LONG_S)), (0, append), (0, finish)],
+        [],
+    ),
+    "end and spent edits": (
+        fail_once(),
+        [(0, append), (1, limit("update", 30)), (1, finish)],
+        [(0, "Update"), (1, "Post"), (1, "Delete")],
+    ),
+    "end and edits that come back soon": (
+        fail_once(),
+        [(0, append), (1, limit("update", FINAL_WAIT_S - 0.1)), (1, finish)],
+        [(0, "Update"), (0.9 + FINAL_WAIT_S, "Update")],
+    ),
+    "end and edits that are put off again and again": (
+        fail_once(),
+        [(0, append), (5, finish), *((5 + 1.3 * number, limit("update", 1.4)) for number in range(5))],
+        [(0, "Update"), (6.4, "Post"), (6.4, "Delete")],
+    ),
+    "end, and posts that come back later than edits": (
+        fail_once(),
+        [(0, limit("update", 5)), (0, limit("postMessage", 20)), (0, append), (0, finish)],
+        [(5, "Update")],
+    ),
+    "end, and posts that come back sooner than edits": (
+        fail_once(),
+        [(0, limit("update", 30)), (0, limit("postMessage", 3)), (0, append), (0, finish)],
+        [(3, "Post"), (3, "Delete")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("error_of", "events", "calls"), TIMELINES.values(), ids=TIMELINES)
+def test_calls_of_one_reply_leave_in_time(
+    error_of: Errors, events: list[tuple[float, Happens]], calls: list[tuple[float, str]]
+) -> None:
+    async def run() -> list[tuple[float, str]]:
+        async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of)) as schedule:
+            reply, kept = await schedule.open(1, page_ts=("50.0",)), []
+            for at, happens in events:
+                await asyncio.sleep(at - asyncio.get_running_loop().time())
+                kept.append(happens(schedule, reply))
+            await asyncio.sleep(LONG_S + 10)
+            is_unshown = finish in (happens for _, happens in events) and not calls
+            assert (reply.unshown, reply.for_outbox is not None) == (is_unshown, is_unshown)
+            return [(round(sent.at, 2), type(sent.call).__name__) for sent in schedule.transport.sent]
+
+    assert run_simulated(run()) == [(round(at, 2), kind) for at, kind in calls]
 
 
 @simulated
-async def test_continued_answer_is_shown_with_its_text_so_far() -> None:
+async def test_continued_answer_begins_with_its_text_so_far_and_its_placeholder_waits_for_its_record() -> None:
     async with scheduling() as schedule:
+        schedule.records.delay_s = 2.0
         reply = await schedule.scheduler.open(Answer(replace(job_of(1), so_far="One two\n\n")))
         reply.append("three.")
         await reply.finish(End(EndReason.WHOLE))
-    last = schedule.transport.sent[-1].call
-    assert isinstance(last, Post)
-    assert last.view.markdown == "One two\n\nthree."
+    [sent] = schedule.transport.sent
+    assert isinstance(sent.call, Post)
+    assert (sent.at, sent.call.view.markdown) == (4.0, "One two\n\nthree.")
+    assert (reply.calls, reply.for_outbox, schedule.transport.cleaned_up) == (1, None, [1])
+
+
+@pytest.mark.parametrize("handling", [None, ValueError("unforeseen")], ids=["refused", "unforeseen"])
+@simulated
+async def test_call_that_never_ends_counts_as_refused_and_an_error_in_handling_that_gives_up(
+    handling: Exception | None,
+) -> None:
+    def on_refusal() -> None:
+        transport.latency_s = 0.0
+        if handling is not None:
+            raise handling
+
+    transport = SimulatedTransport(latency_s=math.inf, on_refusal=on_refusal)
+    async with scheduling(transport) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(CALL_TIMEOUT_S - 1)
+        await reply.finish(End(EndReason.WHOLE))
+    assert transport.refused == [(transport.sent[0].call, Refusal.TRANSIENT)]
+    again = [] if handling else [pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.backoff.first_s)]
+    assert schedule.times(Update) == [0, *again]
+    assert reply.unshown is (handling is not None)
 
 
 @simulated
@@ -83,16 +187,6 @@ async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox(
         await reply.finish(End(EndReason.WHOLE))
     assert reply.for_outbox is OutboxKind.SHOW_END
     assert POSTING in reply.messages
-
-
-@simulated
-async def test_what_the_model_does_is_shown_at_once() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        reply = await schedule.open(1)
-        await asyncio.sleep(5)
-        reply.show_activity("Searching the web…")
-        await asyncio.sleep(1)
-    assert schedule.times(Update) == [5]
 
 
 @simulated
@@ -199,17 +293,6 @@ async def test_calls_of_a_method_in_flight_are_limited_and_an_error_makes_room()
     assert {(type(call), reason) for call, reason in transport.refused} == {(Post, Refusal.UNKNOWN)}
 
 
-@simulated
-async def test_other_methods_do_not_wait_for_a_method_whose_calls_are_all_in_flight() -> None:
-    async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
-        for number in range(MAX_IN_FLIGHT + 1):
-            await schedule.open(number, channel_id=f"C{number}")
-        begun = await schedule.open(100, page_ts=("100.0",))
-        begun.append("Hello.")
-        await asyncio.sleep(1)
-        assert schedule.times(Update) == [0]
-
-
 @pytest.mark.long
 @simulated
 async def test_unexpected_error_gives_the_budgets_call_back_after_a_minute() -> None:
@@ -222,34 +305,6 @@ async def test_unexpected_error_gives_the_budgets_call_back_after_a_minute() -> 
         await asyncio.sleep(65)
         now = asyncio.get_running_loop().time()
         assert schedule.budget.final_at("chat.update", now, CALLS_PER_MINUTE["chat.update"] - 1) == now
-
-
-@simulated
-async def test_refused_calls_are_retried_after_growing_waits() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(30, TRANSIENT))) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        reply.append("Hello.")
-        await reply.finish(End(EndReason.WHOLE))
-    times = schedule.times(Update)
-    waits = [round(after - before, 2) for before, after in itertools.pairwise(times)]
-    assert waits[:6] == [0.5, 1, 2, 4, 8, 8]
-    assert not reply.unshown
-
-
-@simulated
-async def test_waits_start_over_after_a_call_that_succeeded() -> None:
-    errors = iter([TRANSIENT, TRANSIENT, TRANSIENT, None, TRANSIENT])
-    error_of = lambda call: next(errors, None) if isinstance(call, Update) else None  # noqa: E731
-    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of)) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        reply.append("Hello.")
-        await asyncio.sleep(20)
-        before = len(schedule.transport.sent)
-        assert before == 4
-        reply.append(" More.")
-        await reply.finish(End(EndReason.WHOLE))
-    refused, done = schedule.times(Update)[before:]
-    assert done - refused == pytest.approx(0.5)
 
 
 @simulated
@@ -363,29 +418,6 @@ async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_
 
 
 @simulated
-async def test_growing_reply_waits_for_the_end_of_a_long_rate_limit() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        schedule.budget.limited("chat.update", REPLY_CALLS.within_s + 10)
-        reply.append("Hello.")
-        await asyncio.sleep(REPLY_CALLS.within_s + 11)
-        assert schedule.times(Update) == [REPLY_CALLS.within_s + 10]
-        await reply.leave()
-
-
-@simulated
-async def test_final_behind_a_long_rate_limit_goes_to_the_outbox_at_once() -> None:
-    async with scheduling() as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        for method in ("chat.update", "chat.postMessage"):
-            schedule.budget.limited(method, REPLY_CALLS.within_s + 10, "C1")
-        reply.append("Hello.")
-        async with asyncio.timeout(1):
-            await reply.finish(End(EndReason.WHOLE))
-    assert reply.unshown
-
-
-@simulated
 async def test_end_is_posted_as_a_new_message_while_edits_are_spent() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
@@ -402,49 +434,6 @@ async def test_end_is_posted_as_a_new_message_while_edits_are_spent() -> None:
     assert schedule.times(Post) == [ended_at]
     assert schedule.records.pages[-1] == (1, reply.reply.page_ts)
     assert reply.reply.page_ts != ("1.0",)
-
-
-@simulated
-async def test_end_waits_for_an_edit_that_comes_back_within_two_seconds() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        reply.append("Hello.")
-        await asyncio.sleep(1)
-        schedule.budget.limited("chat.update", FINAL_WAIT_S - 0.1)
-        ended_at = asyncio.get_running_loop().time()
-        await reply.finish(End(EndReason.WHOLE))
-    assert schedule.times(Post) == []
-    assert schedule.times(Update)[-1] <= ended_at + 2
-
-
-@simulated
-async def test_end_whose_edit_is_put_off_again_and_again_is_posted_within_two_seconds() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        reply.append("Hello.")
-        await asyncio.sleep(5)
-        ending = asyncio.create_task(reply.finish(End(EndReason.WHOLE)))
-        for _ in range(5):
-            schedule.budget.limited("chat.update", 1.4)
-            await asyncio.sleep(1.3)
-        await ending
-    assert 5 < schedule.times(Post)[0] <= 5 + FINAL_WAIT_S
-
-
-@pytest.mark.parametrize("channels", [("C1",), ("C2", "C3")], ids=["its channel", "other channels"])
-def test_end_waits_for_an_edit_that_comes_back_before_a_post_can_go(channels: tuple[str, ...]) -> None:
-    async def test() -> None:
-        async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-            reply = await schedule.open(1, page_ts=("1.0",))
-            reply.append("Hello.")
-            schedule.budget.limited("chat.update", 5.0)
-            for channel_id in channels:
-                schedule.budget.limited("chat.postMessage", 20.0, channel_id)
-            await reply.finish(End(EndReason.WHOLE))
-        assert schedule.calls() == [(1, "Update")]
-        assert schedule.times(Update) == [5.0]
-
-    run_simulated(test())
 
 
 @simulated
@@ -490,45 +479,6 @@ async def test_channel_gets_no_more_than_a_burst_of_posts_and_then_one_a_second(
     times = schedule.times(Post)
     assert times[POST_BURST - 1] < 1
     assert [round(at) for at in times[POST_BURST:]] == [1, 2, 3, 4, 5]
-
-
-@simulated
-async def test_call_that_never_ends_counts_as_refused() -> None:
-    transport = SimulatedTransport(latency_s=math.inf)
-    async with scheduling(transport) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        reply.append("Hello.")
-        await asyncio.sleep(CALL_TIMEOUT_S - 1)
-        transport.latency_s = 0.0
-        await reply.finish(End(EndReason.WHOLE))
-    assert schedule.times(Update) == [0, pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.backoff.first_s)]
-    assert transport.refused == [(transport.sent[0].call, Refusal.TRANSIENT)]
-
-
-@simulated
-async def test_error_in_the_handling_of_a_refusal_gives_the_reply_up() -> None:
-    def fail() -> None:
-        raise ValueError("unforeseen")
-
-    transport = SimulatedTransport(error_of=fails_for(math.inf, TRANSIENT), on_refusal=fail)
-    async with scheduling(transport) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        reply.append("Hello.")
-        async with asyncio.timeout(1):
-            await reply.finish(End(EndReason.WHOLE))
-    assert reply.unshown
-    assert len(schedule.calls()) == 1
-
-
-@simulated
-async def test_final_does_not_wait_for_the_next_try_of_an_edit() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(17, TRANSIENT))) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        reply.append("Hello.")
-        await asyncio.sleep(17)
-        assert schedule.times(Update)[-1] == pytest.approx(15.5), "the next try would be at 23.5"
-        await reply.finish(End(EndReason.WHOLE))
-    assert schedule.times(Update)[-1] == pytest.approx(17)
 
 
 async def prepared_slowly(slow: Callable[[SimulatedTransport, LoneLedger], None]) -> dict[str, int]:
@@ -801,15 +751,6 @@ async def test_post_whose_answer_was_lost_stays_on_record_until_it_was_looked_fo
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
         assert reply.messages == recorded_pages("2.0")
-
-
-@simulated
-async def test_placeholder_waits_for_its_record() -> None:
-    async with scheduling() as schedule:
-        schedule.records.delay_s = 2.0
-        await schedule.open(1)
-        await asyncio.sleep(3)
-        assert schedule.times(Post) == [2.0]
 
 
 @simulated

@@ -67,16 +67,6 @@ async def test_each_page_of_an_end_waits_for_its_own_edit() -> None:
 
 
 @simulated
-async def test_end_is_posted_as_soon_as_its_channel_takes_a_post() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        reply = await schedule.open(1, page_ts=("50.0",))
-        schedule.budget.limited("chat.update", 30.0)
-        schedule.budget.limited("chat.postMessage", 3.0, "C1")
-        await reply.finish(End(EndReason.WHOLE, "Done."))
-    assert schedule.times(Post) == [3.0]
-
-
-@simulated
 async def test_end_that_cannot_be_laid_out_as_a_new_message_ends_its_own_reply() -> None:
     def fail() -> None:
         raise ValueError("unforeseen")

@@ -52,26 +52,6 @@ def scheduler_with_refusals(
     return slack, scheduler
 
 
-@pytest.mark.parametrize("reason", MAY_PASS)
-def test_edit_that_is_always_refused_becomes_a_new_message(reason: Refusal) -> None:
-    slack, scheduler = scheduler_with_refusals(Update, reason)
-    scheduler.run(MAX_CALLS)
-    assert text_of(scheduler.reply, slack) == TEXT
-    assert set(slack.pages) == set(scheduler.reply.page_ts), "the message that can't be edited is deleted"
-    assert scheduler.now < REPLY_CALLS.within_s
-    assert not any(view.plain for _, view in slack.pages.values()), "the new message has the full form"
-
-
-@pytest.mark.parametrize("reason", MAY_PASS)
-@pytest.mark.parametrize("kind", [Post, Update])
-def test_answer_has_its_full_form_after_an_outage(kind: type[Call], reason: Refusal) -> None:
-    slack, scheduler = scheduler_with_refusals(kind, reason, until_s=20)
-    scheduler.run(MAX_CALLS)
-    assert text_of(scheduler.reply, slack) == TEXT
-    assert not any(view.plain for _, view in slack.pages.values())
-    assert scheduler.reply.for_outbox is None
-
-
 @pytest.mark.parametrize("accepts", [3_000, 0], ids=["no long pages", "no blocks"])
 def test_plain_text_stays_after_the_full_form_is_refused_again(accepts: int) -> None:
     slack = UnreliableSlack()
@@ -164,20 +144,6 @@ def test_growing_answer_is_given_up_only_after_minutes_of_refusals(kind: type[Ca
     assert scheduler.calls < 60, "the waits grow"
 
 
-@pytest.mark.parametrize("reason", MAY_PASS)
-def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> None:
-    slack, scheduler = scheduler_with_refusals(Post, reason)
-    slack.result_of = lambda call: CallEffect(reason)
-    scheduler.run(MAX_CALLS)
-    assert REPLY_CALLS.within_s <= scheduler.now <= REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s
-    assert scheduler.reply.unshown
-    assert scheduler.reply.for_outbox is OutboxKind.SHOW_END
-    slack.result_of = lambda call: SUCCESS
-    later = shown_later(scheduler.reply, slack, TEXT, End(EndReason.CUT, "Cut."))
-    assert text_of(later, slack) == TEXT
-    assert [view.notice for _, view in slack.pages.values()] == ["Cut."]
-
-
 def test_growing_answer_goes_on_while_a_deletion_is_refused_and_leaves_it_to_the_outbox() -> None:
     slack = UnreliableSlack(lambda call: CallEffect(Refusal.UNKNOWN) if isinstance(call, Delete) else SUCCESS)
     scheduler = SimulatedScheduler(Reply(answer(), Shown(replaced_ts=("6.0",))), slack)
@@ -232,18 +198,6 @@ def test_deletion_that_is_refused_for_good_ends_the_reply(
     reply.refused(delete, reason)
     assert (reply.life, reply.next_call(), reply.for_outbox) == (life, None, for_outbox)
     assert ("8.0" in {message.ts for message in reply.recorded}) == (for_outbox is not None)
-
-
-def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:
-    slack = UnreliableSlack()
-    scheduler = SimulatedScheduler(Reply(answer()), slack)
-    scheduler.step()
-    slack.result_of = lambda call: SUCCESS if isinstance(call, Post) else CallEffect(Refusal.UNKNOWN)
-    scheduler.reply.append("Hello.")
-    scheduler.reply.finish(End(EndReason.WHOLE))
-    scheduler.run(MAX_CALLS)
-    assert text_of(scheduler.reply, slack) == "Hello."
-    assert scheduler.reply.for_outbox is OutboxKind.SHOW_END
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOKEN_GONE, Refusal.FORBIDDEN])
@@ -355,17 +309,6 @@ def test_message_that_took_anothers_place_is_replaced_after_fewer_refusals() -> 
             weight += WEIGHT[Refusal.UNKNOWN]
         assert (type(call), weight) == (Post, expected)
         show_all(reply, channel)
-
-
-def test_message_that_takes_a_plain_ones_place_has_the_full_form() -> None:
-    reply, channel = Reply(answer()), ReadersChannel()
-    reply.append("word ")
-    edited(reply, channel)
-    reply.append("word ")
-    while isinstance(call := reply.next_call(), Update):
-        reply.refused(call, Refusal.UNREADABLE)
-    assert isinstance(call, Post)
-    assert not call.view.plain
 
 
 def test_full_form_is_tried_again_after_twice_as_many_plain_edits_each_time_and_at_the_end() -> None:

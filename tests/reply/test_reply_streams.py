@@ -345,21 +345,6 @@ def test_stream_is_left_before_an_address(is_confirmed: bool, link: str) -> None
     assert isinstance(next_filled(reply), Update)
 
 
-def test_stream_is_left_before_calls_that_wait_for_a_decision() -> None:
-    reply, thread = streamed()
-    reply.show_activity((Ask("notes/write", "{}", "1:0:a"),))
-    show_all(reply, thread)
-    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
-
-
-def test_stream_ends_without_the_sources_and_an_edit_shows_them() -> None:
-    reply, thread = streamed()
-    reply.finish(End(EndReason.WHOLE, sources=(Citation("https://a.example", "A"),)))
-    show_all(reply, thread)
-    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
-    assert thread.sent[1] == StopStream(question(), 0, "1.0")
-
-
 @pytest.mark.parametrize("is_offered", [True, False], ids=["before the stream is chosen", "after"])
 def test_no_stream_begins_with_an_address(is_offered: bool) -> None:
     reply = Reply(answer(), Shown(has_stop=True))
@@ -417,25 +402,20 @@ def refused_in_stream(reason: Refusal, *, at_the_end: bool) -> tuple[Reply, Stre
 
 
 @pytest.mark.parametrize("at_the_end", [False, True])
-@pytest.mark.parametrize("reason", STAY_OPEN)
-def test_stream_that_may_still_be_open_is_stopped_and_edited(reason: Refusal, at_the_end: bool) -> None:
+@pytest.mark.parametrize("reason", [*STAY_OPEN, Refusal.STREAM_CLOSED])
+def test_stream_whose_call_is_refused_is_stopped_if_it_may_be_open_and_edited(
+    reason: Refusal, at_the_end: bool
+) -> None:
     reply, thread = refused_in_stream(reason, at_the_end=at_the_end)
-    stop = next_filled(reply)
-    assert stop == StopStream(question(), 0, "1.0")
-    assert reply.urgency_of(stop) is Urgency.FINAL
+    stop, is_closed = next_filled(reply), reason is Refusal.STREAM_CLOSED
+    if is_closed:
+        thread.open.clear()
+    else:
+        assert stop == StopStream(question(), 0, "1.0")
+        assert reply.urgency_of(stop) is Urgency.FINAL
     show_all(reply, thread)
-    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert [type(call) for call in thread.sent] == [StartStream, *([] if is_closed else [StopStream]), Update]
     assert (thread.texts, streaming(reply)) == ({"1.0": "One two three four "}, None)
-
-
-@pytest.mark.parametrize("at_the_end", [False, True])
-def test_stream_that_slack_has_closed_is_edited(at_the_end: bool) -> None:
-    reply, thread = refused_in_stream(Refusal.STREAM_CLOSED, at_the_end=at_the_end)
-    assert streaming(reply) is None
-    thread.open.clear()
-    show_all(reply, thread)
-    assert [type(call) for call in thread.sent] == [StartStream, Update]
-    assert thread.texts == {"1.0": "One two three four "}
 
 
 @pytest.mark.parametrize("at_the_end", [False, True])
@@ -459,17 +439,6 @@ def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> 
         assert isinstance(advance(reply, thread), Update)
 
 
-def test_stream_that_is_left_goes_on_in_edits() -> None:
-    reply, thread = streamed()
-    reply.leave_carriers()
-    reply.append("four ")
-    show_all(reply, thread)
-    reply.append("five ")
-    show_all(reply, thread)
-    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update, Update]
-    assert thread.texts == {"1.0": "One two three four five "}
-
-
 def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> None:
     reply, thread = streamed()
     reply.leave_carriers()
@@ -490,18 +459,42 @@ def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> 
     assert thread.texts == {"2.0": "One two three four "}
 
 
-@pytest.mark.parametrize("at_the_end", [False, True])
-def test_address_of_a_link_that_was_appended_is_edited(at_the_end: bool) -> None:
-    text, change = "See [the docs] for more. ", "\n\n[the docs]: https://docs.example/\n\nDone. "
+LABEL, DEFINITION = "See [the docs] for more. ", "\n\n[the docs]: https://docs.example/\n\nDone. "
+HEADER, *ROWS = (" | ".join(cell * 22) + "\n" for cell in (["a"], ["---"], ["1"]))
+"""A table so wide that Slack takes it only as code is known by the row below its header."""
+SOURCES = (Citation("https://a.example", "A"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "end"),
+    [
+        (LABEL, lambda reply: reply.append(DEFINITION), None),
+        (LABEL, lambda reply: reply.append(DEFINITION), End(EndReason.WHOLE)),
+        (LABEL, lambda reply: reply.append("\n\n[the docs]: docs.html\n\nMore. "), None),
+        (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), None),
+        (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), End(EndReason.WHOLE)),
+        ("One two ", lambda reply: reply.show_activity((Ask("notes/write", "{}", "1:0:a"),)), None),
+        ("One two ", lambda reply: reply.leave_carriers(), None),
+        ("One two ", lambda reply: None, End(EndReason.WHOLE, sources=SOURCES)),
+    ],
+    ids=["address", "address at the end", "definition", "table", "table at the end", "approval", "left", "sources"],
+)
+def test_page_that_only_an_edit_can_show_leaves_its_stream(
+    text: str, change: Callable[[Reply], None], end: End | None
+) -> None:
     reply, thread = streamed(text)
-    assert thread.texts["1.0"] == text.rstrip()
-    reply.append(change)
-    if at_the_end:
-        reply.finish(End(EndReason.WHOLE))
+    assert text.startswith(thread.texts["1.0"])
+    change(reply)
+    if end is not None:
+        reply.finish(end)
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
     assert thread.sent[1] == StopStream(question(), 0, "1.0")
-    assert thread.texts == {"1.0": text + change}
+    assert thread.texts == {"1.0": reply.text}
+    if end is None:
+        reply.append("More. ")
+        show_all(reply, thread)
+        assert [type(call) for call in thread.sent[3:]] == [Update]
 
 
 def test_end_that_is_posted_again_stops_the_stream_first() -> None:
@@ -544,19 +537,3 @@ def test_words_that_may_change_after_all_are_not_appended_and_the_stream_stays_o
     reply.append("_ four ")
     show_all(reply, thread)
     assert (thread.texts, streaming(reply)) == ({"1.0": "Well :)_then_ four"}, Stage.OPEN)
-
-
-@pytest.mark.parametrize("at_the_end", [False, True])
-def test_page_that_no_longer_begins_with_what_was_appended_is_edited(at_the_end: bool) -> None:
-    """A table so wide that Slack takes it only as code is known by the row below its header."""
-    header, delimiters, row = (" | ".join(cell * 22) for cell in (["a"], ["---"], ["1"]))
-    text = f"{header}\n{delimiters}\n{row}\n\nMore. "
-    reply, thread = streamed(f"{header}\n")
-    assert thread.texts["1.0"].startswith("a | a")
-    reply.append(text.removeprefix(f"{header}\n"))
-    if at_the_end:
-        reply.finish(End(EndReason.WHOLE))
-    show_all(reply, thread)
-    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
-    assert thread.sent[1] == StopStream(question(), 0, "1.0")
-    assert thread.texts == {"1.0": text}
