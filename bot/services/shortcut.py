@@ -35,7 +35,6 @@ from dataclasses import dataclass, field, replace
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
-from bot.core.channel_settings import emoji_name
 from bot.core.choices import choice_named, question_id
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name
 from bot.core.job import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
@@ -377,8 +376,7 @@ class Reactions:
         if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
-        # Settings of an earlier version may have another name of the emoji.
-        if not settings.reaction or emoji_name(settings.reaction) != reaction.emoji:
+        if settings.reaction != reaction.emoji:
             return
         if not self._may_ask(reaction):
             return
