@@ -13,7 +13,7 @@ Typist with its own raised as well (`python -m benchmarks.soak bot`). All else i
 Prints memory, open files and threads over time, and the database's bytes for each answer. Exits with 1 if a target is
 missed, a question was not answered, or the process logged an unexpected error. Reads /proc, so Linux only.
 
-With `--retention`, it measures instead how long retention over so many answers holds up other writes (retention.py).
+With `--retention`, it measures instead how long retention over so many answers holds up other writes (`retention`).
 """
 
 import argparse

@@ -57,6 +57,20 @@ SLACK = "slack"
 NO_SUCH_TOOL = "There is no such tool."
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
 """What an attempt that takes over reads of a result that may not be stored."""
+APPROVAL_S = 4 * 3600.0
+"""How long a person has to decide. Long enough for a meeting, and short enough that the question still stands."""
+_BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
+_NOT_IN_NAMES = regex.compile("[^A-Za-z0-9._-]")
+_HIDDEN = regex.compile(
+    r"[[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\ufff9-\ufffb]"
+    r"--[\t\n\u200c\u200d\ufe0e\ufe0f]]+",
+    regex.V1,
+)
+"""Characters that show nothing, or reorder what is shown. Emoji and scripts need the four that are left out."""
+_UNSEEN = regex.compile(
+    r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\U00013441\U00013442\U00016fe4\U0001d159]--[\x20\n]]", regex.V1
+)
+"""All that a person can't see, or can't tell from a space: also the blanks of Braille, hieroglyphs and music."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,20 +181,6 @@ def _in_line(text: str, limit: int) -> str:
     return line if len(line) <= limit else f"{line[:limit]}…"
 
 
-_BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
-_NOT_IN_NAMES = regex.compile("[^A-Za-z0-9._-]")
-_HIDDEN = regex.compile(
-    r"[[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\ufff9-\ufffb]"
-    r"--[\t\n\u200c\u200d\ufe0e\ufe0f]]+",
-    regex.V1,
-)
-"""Characters that show nothing, or reorder what is shown. Emoji and scripts need the four that are left out."""
-_UNSEEN = regex.compile(
-    r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\U00013441\U00013442\U00016fe4\U0001d159]--[\x20\n]]", regex.V1
-)
-"""All that a person can't see, or can't tell from a space: also the blanks of Braille, hieroglyphs and music."""
-
-
 def visible(text: str) -> str:
     """Returns the text with each run of hidden characters replaced by U+FFFD, and lines that end in a newline."""
     return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
@@ -212,11 +212,10 @@ def as_data(text: str, tool: str, nonce: str) -> str:
     )
 
 
+# Calls on record, and what people decided about them.
+
 Item = Mapping[str, Any]
 """An item of a model's output as JSON."""
-
-APPROVAL_S = 4 * 3600.0
-"""How long a person has to decide. Long enough for a meeting, and short enough that the question still stands."""
 
 
 class Decision(StrEnum):
@@ -310,6 +309,8 @@ def binding_of(tool: str, arguments: Mapping[str, Any], definition_hash: str) ->
     whole = json.dumps([tool, arguments, definition_hash], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(whole.encode()).hexdigest()
 
+
+# What people are shown of calls.
 
 MAX_ARGUMENT_CHARS = 12_000
 """Nobody is asked about longer arguments, because not even a modal might show them in full.

@@ -552,7 +552,7 @@ class MessageQuestion:
 
     People ask it with the message shortcut in a modal, by an emoji, or by a press on a suggested prompt or a choice
     (core/choices.py). A choice's words are not the presser's: a model wrote them, which may have read anything. So they
-    count as quoted (models/trust.py), and the asker's own words say that they chose.
+    count as quoted (models/prompt.py), and the asker's own words say that they chose.
     """
 
     team_id: str

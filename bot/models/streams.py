@@ -113,7 +113,7 @@ async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 def _parsed(data: bytes) -> Any:
     if data.startswith(b"[DONE]"):
         return Mark.DONE
-    # Half a surrogate pair may come as bytes too: text.py takes care of it.
+    # Half a surrogate pair may come as bytes too: bot/text.py takes care of it.
     return json.loads(data.decode("utf-8", "surrogatepass"))
 
 

@@ -150,6 +150,9 @@ class CatchingUp:
         try:
             async with asyncio.timeout(max(0.0, missed.ends_at + WITHIN_S - now)):
                 left.extend(await self._places(missed, oldest))
+                # Nothing is listed once the time is over, and what was not reached is to be counted.
+                missed = replace(missed, ahead=tuple(place.key for place in left))
+                await self._record(missed)
                 while left:
                     place = left[0]
                     if place.key not in missed.done:
@@ -160,19 +163,14 @@ class CatchingUp:
                             failed.append(place)
                         else:
                             missed = missed.after(place.key, [thread.key for thread in found], tally)
-                            if not await self.stores.listening.record(missed):
-                                raise _NotOurs
+                            await self._record(missed)
                             left.extend(found)
                     left.popleft()
                 if failed:
-                    # They come last in the next try, and are known if there is none.
-                    missed = missed.after("", [place.key for place in failed if place.key not in missed.ahead], Tally())
-                    await self.stores.listening.record(missed)
                     raise _Unfinished(f"{len(failed)} conversations were not read")
         except TimeoutError:
             log.warning("catch-up: given up after %.0f min", WITHIN_S / 60)
-        unread = {*(place.key for place in (*left, *failed)), *missed.ahead} - missed.done
-        missed = missed.after("", (), Tally(unread=len(unread)))
+        missed = missed.after("", (), Tally(unread=len({*missed.ahead} - missed.done)))
         if not await self.stores.listening.complete(missed):
             raise _NotOurs
         tally = missed.tally
@@ -185,6 +183,11 @@ class CatchingUp:
             tally.answered,
             tally.offered,
         )
+
+    async def _record(self, missed: Missed) -> None:
+        """Records how far the catch-up is. Raises _NotOurs."""
+        if not await self.stores.listening.record(missed):
+            raise _NotOurs
 
     async def _places(self, missed: Missed, oldest: float) -> list[_Place]:
         """Returns where to look, each place once: first where questions came last."""

@@ -65,6 +65,9 @@ NAMES_IN_MODAL_WITHIN_S = 1.0
 """Slack forgets the modal's trigger after three seconds."""
 MAX_TRIES = 10
 """With growing waits, these take a few minutes. The response_url is valid for half an hour."""
+MAX_REACTIONS = 10
+"""How many messages a person can ask about by emoji within LIMITED_S, in one process."""
+LIMITED_S = 600.0
 
 
 class PostUncertain(TypistError):
@@ -278,34 +281,6 @@ class QuestionPosts:
         )
 
 
-async def _names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
-    """Returns the names of people and channels in a message, by id, as far as Slack gives them in time."""
-    names: Mapping[str, str] = {}
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            names = await workspace.users.names(ids_to_name(message.whole))
-    return {workspace.me.user_id: workspace.me.name, **names}
-
-
-async def _tell(
-    workspace: Workspace, access_control: AccessControl, user_id: str, about: QuotedMessage, sentence: str
-) -> None:
-    """Tells the asker the outcome."""
-    sentence = access_control.naming_admins(sentence)
-    if about.response_url:
-        await workspace.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
-        return
-    # A thread without answers shows no ephemeral message.
-    thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
-    thread = ThreadKey(workspace.me.team_id, about.channel_id, thread_ts)
-    await workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
-
-
-def _is_direct(question: MessageQuestion) -> bool:
-    """Whether a question is asked in its asker's direct message, and not only answered there."""
-    return question.about.channel_id == direct_message_of(question.user_id)
-
-
 @dataclass(frozen=True)
 class ChoicePresses:
     """Asks what people choose below an answer: once for each version of it, in the name of whoever presses first."""
@@ -333,11 +308,6 @@ class ChoicePresses:
         with of_job(answer.job_id):
             log.info("choice of user %s %s", press.user_id, "asked" if is_asked else "comes too late")
         return None if is_asked else ActionResponse(texts.ALREADY_CHOSEN)
-
-
-MAX_REACTIONS = 10
-"""How many messages a person can ask about by emoji within LIMITED_S, in one process."""
-LIMITED_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,3 +379,36 @@ class Reactions:
                 return False
             self._lately.append((now, reaction.user_id, reaction.question_id))
         return True
+
+
+async def _names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
+    """Returns the names of whom and what a message mentions, by id, as far as Slack gives them in time."""
+    names: Mapping[str, str] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            names = await workspace.users.names(ids_to_name(message.whole))
+    return {workspace.me.user_id: workspace.me.name, **names}
+
+
+async def _tell(
+    workspace: Workspace, access_control: AccessControl, user_id: str, about: QuotedMessage, sentence: str
+) -> None:
+    """Tells the asker the outcome."""
+    sentence = access_control.naming_admins(sentence)
+    if about.response_url:
+        await workspace.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
+        return
+    # A thread without answers shows no ephemeral message.
+    thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
+    thread = ThreadKey(workspace.me.team_id, about.channel_id, thread_ts)
+    await workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
+
+
+def _is_direct(question: MessageQuestion) -> bool:
+    """Whether a question is asked in its asker's direct message, and not only answered there."""
+    return question.about.channel_id == direct_message_of(question.user_id)
+
+
+def _sentence(error: RateLimited | Refused) -> str:
+    is_deleted = isinstance(error, Refused) and error.reason is Refusal.OUTSIDE_THREAD
+    return texts.MESSAGE_DELETED if is_deleted else texts.QUESTION_REFUSED

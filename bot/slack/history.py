@@ -216,6 +216,8 @@ def _after_gap(question: Question) -> Message:
     return replace(question.as_message(), after_gap=True)
 
 
+# The tool: `ChannelReader`.
+
 PAGE_MESSAGES = 100
 DEFAULT_MESSAGES = 50
 MAX_PAGE_CHARS = 16_000

@@ -5,7 +5,7 @@ Slack declines a call in three ways:
 1. A rate limit (HTTP 429): nothing was done, and Retry-After says how long to wait. The wait is obeyed, up to
    `max_retry_after_s`.
 2. A failure that may pass (`Refusal.may_pass`): an outage, a lost connection, an error name that Typist doesn't know.
-   Waits grow (backoff.py). The call may have been done, so a caller whose call must not happen twice looks for its
+   Waits grow (`Backoff`). The call may have been done, so a caller whose call must not happen twice looks for its
    result first.
 3. Any other refusal: the same call would be refused again, so it isn't retried.
 

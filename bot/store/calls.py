@@ -1,4 +1,4 @@
-"""Calls of tools, and the decisions about those that wait for a person (core/tool_calls.py).
+"""Calls of tools, and the decisions about those that wait for a person (core/calls.py).
 
 Each call is committed as begun before it is made, so that none is made twice.
 

@@ -61,7 +61,7 @@ class Missed:
     done: frozenset[str] = frozenset()
     """The keys of places that were looked at."""
     ahead: tuple[str, ...] = ()
-    """The keys of places that were found on the way, and come last."""
+    """The keys of the places to look at, in their order: those that Slack listed, and those found on the way."""
     tally: Tally = Tally()
 
     @property

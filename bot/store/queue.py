@@ -103,7 +103,7 @@ class QuestionQueue(WorkerOperations):
 
         It also returns None, and stores nothing, for a bot's question beyond the limits of core/access.py.
 
-        `job_id`: the job of a question that the bot has posted for its asker (unposted.py).
+        `job_id`: the job of a question that the bot has posted for its asker (`UnpostedQuestions`).
 
         The job needs a placeholder if an earlier question of its thread is not answered yet, if the asker has as many
         answers under way as one person may have, or if this process is `full`. The caller posts it and records it;

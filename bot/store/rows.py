@@ -170,21 +170,11 @@ def sources_of(values: Sequence[Sequence[str]] | None) -> tuple[Citation, ...]:
 
 
 UNPOSTED = sa.literal_column(f"'{Status.UNPOSTED.value}'", sa.Text)
-
-
 QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
-
-
 RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
-
-
 AWAITING_APPROVAL = sa.literal_column(f"'{Status.AWAITING_APPROVAL.value}'", sa.Text)
-
-
 CLOCKS_DIFFER_S = 10.0
 """By how much the clocks of processes may differ: each took the server's time, or its machine's, at its start."""
-
-
 Jobs = sa.FromClause
 """The table of jobs, or an alias of it."""
 

@@ -295,7 +295,7 @@ listening = sa.Table(
     # The worker that catches up, and until when it does if it is not heard from.
     sa.Column("held_by", sa.Text),
     sa.Column("held_until", sa.Double),
-    # Places that were looked at, those that were found on the way and come last, and a Tally.
+    # Places that were looked at, all places to look at, and a Tally.
     sa.Column("progress", sa.JSON, nullable=False, server_default="{}"),
     # The last catch-up: a Report.
     sa.Column("report", sa.JSON(none_as_null=True)),

@@ -368,6 +368,20 @@ async def test_catch_up_goes_on_where_a_process_ended(absence: Absence, sandbox:
     assert len(before & read_again) <= 1, "the place that was read as the process ended"
 
 
+async def test_places_that_no_process_reached_in_time_are_counted_as_unread(
+    absence: Absence, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "WITHIN_S", 120.0)
+    sandbox.faults.start("slow", method=HISTORY, delay_s=3.0)
+    async with absence.back(TEN_MINUTES):
+        await absence.listened(lambda row: row.progress.get("done"))
+    async with absence.back(150):
+        tally = await absence.caught_up()
+    members = [channel.members for channel in sandbox.workspace.channels.values()]
+    assert tally["unread"] > 0
+    assert tally["looked_at"] + tally["unread"] == sum(sandbox.bot_user_id in ids for ids in members)
+
+
 @pytest.mark.long
 async def test_three_hundred_channels_are_read_within_slacks_limits(absence: Absence, sandbox: Sandbox) -> None:
     members = [sandbox.bot_user_id, "U0ADA"]
