@@ -74,7 +74,7 @@ class PostUncertain(TypistError):
     """A question may have been posted already, so nothing may be posted again."""
 
 
-class GivenUp(TypistError):
+class NotAsked(TypistError):
     """A question isn't asked. The message is the sentence for its asker, "" if there is nothing to tell."""
 
 
@@ -156,7 +156,7 @@ class QuestionPosts:
             async with asyncio.timeout(WITHIN_S):
                 await self._post_and_queue(entry, question)
             return None
-        except GivenUp as given_up:
+        except NotAsked as given_up:
             may_pass, sentence = False, str(given_up)
         except (RateLimited, Refused) as error:
             log.warning("question about message %s not asked: %s", question.about.ts, error)
@@ -181,7 +181,7 @@ class QuestionPosts:
             message = await self.workspace.history.message(self.workspace.me.team_id, about.channel_id, about.ts)
             if message is None:
                 log.debug("message %s can't be asked about", about.ts)
-                raise GivenUp("")
+                raise NotAsked("")
             names = await _names(self.workspace, message, NAMES_WITHIN_S)
             question = replace(question, about=quoted(message, about.response_url, names))
         posted = await self._post(entry, question)
@@ -195,19 +195,19 @@ class QuestionPosts:
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
-        """Raises GivenUp if the asker is denied. Who added an emoji is told as seldom as the asker of a message."""
+        """Raises NotAsked if the asker is denied. Who added an emoji is told as seldom as the asker of a message."""
         about, user_id = question.about, question.user_id
         by_reaction = about.quote is None
         # Bots ask by mentions only, which are counted.
         if by_reaction and await self.workspace.users.kind(user_id) is UserKind.BOT:
-            raise GivenUp("")
+            raise NotAsked("")
         thread = ThreadKey(self.workspace.me.team_id, about.channel_id, about.thread_ts or None)
         asked = Question(thread, about.ts, user_id, "")
         denial = await self.access_control.denial(asked)
         if denial and by_reaction:
             self.access_control.tell(asked, denial)
         if denial:
-            raise GivenUp("" if by_reaction else denial)
+            raise NotAsked("" if by_reaction else denial)
 
     async def _post(self, entry: OutboxEntry, question: MessageQuestion) -> Question:
         """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there."""
