@@ -38,9 +38,9 @@ def find_chromium() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-async def open_page(visit: Visit, sandbox: Sandbox) -> Page:
+async def open_page(visit: Visit, sandbox: Sandbox, width: int = 1280, height: int = 800) -> Page:
     """Opens a sandbox's page and returns it once a person can type."""
-    page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+    page = await visit(sandbox.url, viewport={"width": width, "height": height})
     await expect(page.locator("#main-box")).to_be_focused()
     return page
 

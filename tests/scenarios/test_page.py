@@ -1,11 +1,12 @@
 """The sandbox's page in a real browser, without the bot: what people see and do there."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -66,6 +67,22 @@ async def test_first_visit_shows_what_to_try(page: Page, sandbox: Sandbox) -> No
     await page.get_by_role("button", name="a direct message").press("Enter")
     await expect(page.get_by_role("heading", name="Typist", exact=True)).to_be_visible()
     await expect(box(page)).to_be_focused()
+
+
+async def test_what_is_typed_before_the_channel_is_shown_stays(page: Page) -> None:
+    typed = asyncio.Event()
+
+    async def after_typing(route: Route) -> None:
+        await typed.wait()
+        await route.continue_()
+
+    await page.route("**/sandbox/state", after_typing)
+    await page.reload()
+    await box(page).fill("early")
+    typed.set()
+    await expect(box(page)).to_be_focused()
+    await expect(page.get_by_role("heading", name="Nothing in general yet")).to_be_visible()
+    await expect(box(page)).to_have_value("early")
 
 
 async def test_question_and_thread_work_by_keyboard_alone(page: Page, sandbox: Sandbox) -> None:

@@ -119,7 +119,7 @@ async def test_quotas_are_set_in_app_home_by_keyboard_alone(stack: AsyncExitStac
 @pytest.mark.parametrize("width", [360, 1024])
 async def test_home_and_quotas_fit_any_window(stack: AsyncExitStack, visit: Visit, width: int) -> None:
     sandbox = await start(stack, manifest())
-    page = await visit(sandbox.url, viewport={"width": width, "height": 640})
+    page = await open_page(visit, sandbox, width, 640)
     if width < 700:
         await page.get_by_role("button", name="Conversations").click()
     await open_home(page)
@@ -134,7 +134,7 @@ async def test_home_and_quotas_fit_any_window(stack: AsyncExitStack, visit: Visi
 @pytest.mark.parametrize("width", [360, 1024])
 async def test_error_below_a_channels_quota_is_in_view(stack: AsyncExitStack, visit: Visit, width: int) -> None:
     sandbox = await start(stack, manifest())
-    page = await visit(sandbox.url, viewport={"width": width, "height": 640})
+    page = await open_page(visit, sandbox, width, 640)
     await page.locator("#main-box").fill("/typist model")
     await page.keyboard.press("Enter")
     modal = page.get_by_role("dialog", name="Settings")

@@ -131,7 +131,8 @@ function openChannel(id) {
 }
 
 function enterChannel(id) {
-  if (open.channel) drafts.set(open.channel, mainBox.draft);
+  // What was typed while the page was loading belongs to its first channel.
+  drafts.set(open.channel || id, mainBox.draft);
   leaveThread();
   open.channel = id;
   showChannel();
