@@ -407,8 +407,3 @@ async def _tell(
 def _is_direct(question: MessageQuestion) -> bool:
     """Whether a question is asked in its asker's direct message, and not only answered there."""
     return question.about.channel_id == direct_message_of(question.user_id)
-
-
-def _sentence(error: RateLimited | Refused) -> str:
-    is_deleted = isinstance(error, Refused) and error.reason is Refusal.OUTSIDE_THREAD
-    return texts.MESSAGE_DELETED if is_deleted else texts.QUESTION_REFUSED

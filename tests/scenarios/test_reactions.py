@@ -146,7 +146,9 @@ async def test_many_reactions_of_a_person_leave_their_colleagues_the_calls(
     assert {sentence for _, sentence in ephemerals(stage)} == sentences
     # One call reads the colleague's thread. Each question that is asked costs one for its message, one for its thread,
     # and on a slow machine one to read its message again, for a post that took too long.
-    assert len(stage.calls("conversations.replies")) <= 1 + 3 * asked
+    reads = [call.arguments["ts"] for call in stage.calls("conversations.replies")]
+    assert len(reads) <= 1 + 3 * asked
+    assert len({*reads} - {root}) == asked
 
 
 async def test_person_at_the_limit_may_ask_by_emoji_again_later(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
