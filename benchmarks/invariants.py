@@ -171,7 +171,8 @@ def violations(evidence: Evidence) -> list[str]:
     sentences = [*_unrelated_messages(evidence), *_answered_remarks(evidence), *_over_budget(evidence)]
     for asked in evidence.questions:
         question, requests = _as_answered(evidence, asked), evidence.requests_for(asked)
-        sentences += [f"{question.name}: {sentence}{requests}" for sentence in _check_question(evidence, question)]
+        found = [*_check_question(evidence, question), *_check_requests(evidence, asked)]
+        sentences += [f"{question.name}: {sentence}{requests}" for sentence in found]
     sentences += [f"{ts} was announced {times} times" for (_, ts), times in evidence.pings.items() if times > 1]
     return [*sentences, *_check_order_of_threads(evidence)]
 
@@ -186,7 +187,6 @@ def _check_question(evidence: Evidence, question: AskedQuestion) -> Iterator[str
         yield from _check_placement(question, pages)
         yield from _check_text(evidence, question, pages)
         yield from _check_record(evidence, question, pages)
-        yield from _check_requests(evidence, question)
         yield from _check_growth(evidence, question, evidence.all_messages(question))
 
 
@@ -372,11 +372,14 @@ def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[M
 
 
 def _check_requests(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
-    """Checks what the model was asked, and that what it charged for all versions is on record once."""
+    """Checks what the model was asked, and that what it charged for all versions is on record once.
+
+    The question is as it was asked first: an answer that shows a joined question's words charged for its own, too.
+    """
     job = evidence.job(question)
-    if job is None:
+    if job is None or question.changed == "delete" or job.answered_with is not None:
         return
-    asked = [question.plan.number % EDITED_NUMBER, *(other.plan.number for other in evidence.joined(question))]
+    asked = [question.plan.number, *(other.plan.number for other in evidence.joined(question))]
     numbers = [number + edited for number in asked for edited in (0, EDITED_NUMBER)]
     requests = [request for number in numbers for request in evidence.model_requests.get(number, ())]
     if any(request.end is RequestEnd.MISLED for request in requests):

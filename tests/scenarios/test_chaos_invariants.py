@@ -485,6 +485,20 @@ def test_question_read_between_steps_is_answered_with_the_earlier_one() -> None:
     assert any("the model was not asked it" in violation for violation in violations(joined(unread)))
 
 
+@pytest.mark.parametrize(("output_tokens", "is_right"), [(30, True), (40, False)])
+def test_new_version_that_answers_a_joined_question_charges_for_both(output_tokens: int, is_right: bool) -> None:
+    evidence = joined(REST)
+    evidence.histories[0].revisions.append(Revision(4.0, text(1), ""))
+    job = replace(evidence.jobs[0], version=1, answer=text(1), output_tokens=output_tokens)
+    evidence = replace(
+        evidence,
+        jobs=[job, evidence.jobs[1]],
+        model_requests={0: [CUT_REQUEST], 1: [replace(REST, question_numbers=frozenset({0, 1}))]},
+        tool_calls=[replace(call, version=1) for call in evidence.tool_calls],
+    )
+    assert (violations(evidence) == []) is is_right, violations(evidence)
+
+
 # The audit.
 
 
