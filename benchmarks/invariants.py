@@ -43,6 +43,7 @@ CLAIM_DELAY_S = 1.0
 """A claim is stamped with the time of its request. It may then wait this long for another transaction."""
 SIMULTANEOUS_S = 0.5
 """Rows committed less than this long before a claim may be invisible to it."""
+MINUTE_S = 60.0
 RECOUNT_S = 5.0
 """After a database outage, all processes count in the shared rate ledger again within this time."""
 
@@ -269,10 +270,25 @@ def unexpected_rate_limits(evidence: Evidence) -> list[CallRecord]:
 
 
 def _over_budget(evidence: Evidence) -> Iterator[str]:
-    """Finds calls over Slack's budget. During a database outage, processes can't share the rate ledger."""
-    for call in unexpected_rate_limits(evidence):
-        if not any(since <= call.at_monotonic_s <= until + RECOUNT_S for since, until in evidence.outages):
+    """Finds calls over Slack's budget.
+
+    During a database outage, processes can't share the rate ledger. Each call that left then may cost one 429 in the
+    minute for which Slack counts it.
+    """
+    refused = unexpected_rate_limits(evidence)
+    for call in refused:
+        minute = [
+            other
+            for other in evidence.calls
+            if other.method == call.method and 0 <= call.at_monotonic_s - other.at_monotonic_s <= MINUTE_S
+        ]
+        uncounted = [other for other in minute if _in_outage(evidence, other)]
+        if sum(other in refused for other in minute) > len(uncounted):
             yield f"{call.method} was over the budget at {evidence.at(call.at_monotonic_s)}"
+
+
+def _in_outage(evidence: Evidence, call: CallRecord) -> bool:
+    return any(since <= call.at_monotonic_s <= until + RECOUNT_S for since, until in evidence.outages)
 
 
 def _check_batched(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:

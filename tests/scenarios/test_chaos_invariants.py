@@ -225,12 +225,15 @@ def growing(evidence: Evidence) -> Evidence:
     return evidence
 
 
-def rate_limited(at_s: float) -> Evidence:
-    """Returns evidence with a 429. The fault was injected from 2 s to 4 s; the database was down from 6 s to 7 s."""
-    call = CallRecord("chat.update", at_s, 0.0, "C1", None, "ratelimited", {})
+def rate_limited(*at_s: float, granted_s: float = 0.0) -> Evidence:
+    """Returns evidence with 429s, and one call that Slack took.
+
+    The fault was injected from 2 s to 4 s; the database was down from 6 s to 7 s.
+    """
+    granted = CallRecord("chat.update", granted_s, 0.0, "C1", None, None, {})
     return replace(
         correct_evidence(),
-        calls=[call],
+        calls=[granted, *(replace(granted, at_monotonic_s=at, error="ratelimited") for at in at_s)],
         rate_limit_faults=[RateLimitFault("chat.update", 2.0, 4.0)],
         outages=[(6.0, 7.0)],
     )
@@ -243,6 +246,7 @@ def rate_limited(at_s: float) -> Evidence:
         batched(),
         rate_limited(3.0),
         rate_limited(6.5),
+        rate_limited(66.0, granted_s=6.5),
         first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP, attempts=4),
         charged((CUT_REQUEST, REST), 30),
         charged((CUT_REQUEST, REST), 32),
@@ -311,6 +315,8 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (replace(batched(), questions=batched().questions[:1]), "which is no later question of its thread"),
         (rate_limited(5.0), "over the budget at 5.00 s"),
         (rate_limited(30.0), "over the budget at 30.00 s"),
+        (rate_limited(67.0, granted_s=6.5), "over the budget at 67.00 s"),
+        (rate_limited(65.0, 66.0, granted_s=6.5), "over the budget at 66.00 s"),
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), f"9 of 30 words and the notice {CUT_NOTE!r}"),
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), "[model: 0.50 s cut after 9 words]"),
         (first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP), "9 of 30 words and the notice"),
