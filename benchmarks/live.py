@@ -1,7 +1,7 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
 Run: python -m benchmarks.live [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,agent-1,…]
-    [--carriers auto,edit,20-words,3-s] [--posts generous,strict] [--seed 1]
+    [--carriers auto,edit,stream] [--posts generous,strict] [--seed 1]
 
 A row is a number of simultaneous questions, or so many a minute at random over some minutes, in some channels and
 direct messages. Each answer has 600 words. In the rows of beginnings, answers are short, and begin with a heading, a
@@ -15,8 +15,6 @@ below another app's message. In the rows whose names begin with `agent-`, the ap
 is asked in its direct messages, where it answers each question in a thread of its own. Each thread has one person. Only
 there may answers come as native streams: in a thread with several people, only one of them would see a stream grow.
 Messages and notifications are those that the asker gets for an answer, on average.
-
-Beside Typist with each carrier, two rivals can be measured, small bots with simpler rules (benchmarks/rivals.py).
 
 Exits with 1 if `auto` misses a target, gets too many 429s (none with the generous rule for posts), or loses or doubles
 a word.
@@ -89,8 +87,7 @@ class LiveRow:
     """429s of posts that the strict rule may cost: Typist tries longer bursts of posts until Slack refuses one."""
 
 
-RIVALS = ("20-words", "3-s")
-CARRIERS = ("auto", "edit", "stream", *RIVALS)
+CARRIERS = ("auto", "edit", "stream")
 
 
 @dataclass(frozen=True)
@@ -217,9 +214,8 @@ Starts = Callable[[Sandbox, str], AbstractAsyncContextManager[Process]]
 
 
 def typist(carrier: str) -> Starts:
-    """Returns what runs Typist with a carrier, or one of the small rivals."""
-    bot = ("-m", "benchmarks.rivals", carrier) if carrier in RIVALS else ("-m", "benchmarks.carried", carrier, "run")
-    return partial(running, bot)
+    """Returns what runs Typist with a carrier."""
+    return partial(running, ("-m", "benchmarks.carried", carrier, "run"))
 
 
 async def measure(
@@ -399,9 +395,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measures how fresh live answers are, within Slack's budgets.")
     names = list(rows(1))
     parser.add_argument("--rows", default=",".join(names), help=f"comma-separated: {', '.join(names)}")
-    parser.add_argument(
-        "--carriers", default=",".join(("auto", "edit", *RIVALS)), help=f"comma-separated: {', '.join(CARRIERS)}"
-    )
+    parser.add_argument("--carriers", default="auto,edit", help=f"comma-separated: {', '.join(CARRIERS)}")
     parser.add_argument("--posts", default=",".join(POST_RULES), help=f"comma-separated: {', '.join(POST_RULES)}")
     parser.add_argument("--seed", type=int, default=1, help="decides when the questions of a minute are asked")
     options = parser.parse_args()
