@@ -61,6 +61,8 @@ class RecordedJob:
     """The outbox still has to show its end, or to remove messages beside it."""
     output_tokens: int = 0
     """What all attempts at all versions of the answer have used."""
+    interruptions: int = 0
+    """How often an attempt at its newest version was interrupted, by its process or by its model."""
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
         jobs.c.text,
         unshown.label("is_unshown"),
         output_tokens.scalar_subquery().label("output_tokens"),
+        jobs.c.interruptions,
     )
     rows = _rows(url, sa.select(*columns).order_by(jobs.c.id))
     return [
@@ -289,6 +292,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
             row.text,
             row.is_unshown,
             int(row.output_tokens or 0),
+            row.interruptions,
         )
         for row in rows
     ]

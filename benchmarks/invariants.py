@@ -34,8 +34,9 @@ from bot.errors import EndReason
 from sandbox.web_api.http import CallRecord
 
 LIVE_STATES = tuple(status.value for status in Status if status is not Status.ENDED)
-INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
-MAX_ATTEMPTS = 3
+INTERRUPTED = re.compile(r"interrupted three times|Press Continue")
+INTERRUPTIONS = 2
+"""So often an answer goes on by itself; the next interruption or failure of its model ends it."""
 UNCOUNTED_TOKENS = 2
 """For each request, rounding and a last word may make the bot's count of a broken stream differ by so many tokens."""
 UNFINISHED_NOTES = (texts.THINKING, texts.WRITING, texts.QUEUED, texts.ASKING, texts.running("").rstrip("…"))
@@ -353,7 +354,7 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
     if shown != whole[: len(shown)]:
         yield f"garbled: {_difference(shown, whole)}"
     job = evidence.job(question)
-    if INTERRUPTED.search(note) and job is not None and job.attempts >= MAX_ATTEMPTS:
+    if INTERRUPTED.search(note) and job is not None and job.interruptions >= INTERRUPTIONS:
         return
     if note.startswith(texts.REPLIED_INSTEAD) and _was_replied_to(evidence, question):
         return

@@ -60,16 +60,18 @@ def correct_evidence() -> Evidence:
     )
 
 
-CUT_NOTE = texts.model_failure(EndReason.CUT, "scripted")
+CUT_NOTE = texts.model_failure(EndReason.CUT, "scripted", goes_on=True)
 CUT_REQUEST = ModelRequest(0.5, 9, RequestEnd.FAILED, failure=Failure.CUT, chars=40)
 REST = ModelRequest(0.9, 21, RequestEnd.WHOLE, begun_words=9, chars=80)
 
 
-def first_answer_cut(note: str, end: RequestEnd, attempts: int = 1) -> Evidence:
-    """Returns evidence of a first answer that was cut after nine words, with a notice."""
+def first_answer_cut(note: str, end: RequestEnd, interruptions: int = 0) -> Evidence:
+    """Returns evidence of a first answer that was cut after nine words, with a notice, after so many interruptions."""
+    attempts = 1 + interruptions
     evidence = correct_evidence()
     evidence.histories[0].revisions[2:] = [Revision(3.0, text(0, 9), note)]
-    first = replace(evidence.jobs[0], state="cut", attempts=attempts, answer=text(0, 9), output_tokens=10)
+    changes = {"state": "cut", "attempts": attempts, "interruptions": interruptions}
+    first = replace(evidence.jobs[0], answer=text(0, 9), output_tokens=10, **changes)  # type: ignore[arg-type]
     requests = [replace(CUT_REQUEST, end=end, failure=Failure.CUT if end is RequestEnd.FAILED else None)] * attempts
     return replace(evidence, jobs=[first, evidence.jobs[1]], model_requests={**evidence.model_requests, 0: requests})
 
@@ -247,7 +249,8 @@ def rate_limited(*at_s: float, granted_s: float = 0.0) -> Evidence:
         rate_limited(3.0),
         rate_limited(6.5),
         rate_limited(66.0, granted_s=6.5),
-        first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP, attempts=4),
+        first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP, interruptions=3),
+        first_answer_cut(CUT_NOTE, RequestEnd.FAILED, interruptions=2),
         charged((CUT_REQUEST, REST), 30),
         charged((CUT_REQUEST, REST), 32),
         charged((CUT_REQUEST, replace(REST, end=RequestEnd.HUNG_UP)), 10),
@@ -318,6 +321,7 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (rate_limited(67.0, granted_s=6.5), "over the budget at 67.00 s"),
         (rate_limited(65.0, 66.0, granted_s=6.5), "over the budget at 66.00 s"),
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), f"9 of 30 words and the notice {CUT_NOTE!r}"),
+        (first_answer_cut(CUT_NOTE, RequestEnd.FAILED, interruptions=1), "9 of 30 words and the notice"),
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), "[model: 0.50 s cut after 9 words]"),
         (first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP), "9 of 30 words and the notice"),
         (charged((CUT_REQUEST, replace(REST, end=RequestEnd.MISLED)), 30), "a text that is no part of its answer"),
