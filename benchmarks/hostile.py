@@ -53,6 +53,7 @@ from bot.models.calls import CallIds, ChatToolCalls
 from bot.models.events import Citation
 from bot.models.failures import RequestAttempt
 from bot.models.openai import ResponsesReader
+from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.setup import EffortLevels, OptionalParameter, refused_parameters, refuses_effort
 from bot.models.streams import ThinkTags
 from bot.reply import attachments
@@ -78,6 +79,7 @@ MAX_RUN_S = 600.0
 """CPU time of all cases; those that are left are reported as not measured."""
 MAX_ROUNDS = 15
 WORST_ROWS = 25
+OFFERING = Prompt("", (), tools=(ToolDefinition("a", "", {}),))
 
 
 def _paged(text: str) -> None:
@@ -136,11 +138,11 @@ def _chat_calls(text: str) -> object:
     calls = ChatToolCalls()
     for at, piece in enumerate(_pieces(text)):
         calls.add({"index": at % 2, "id": f"call_{at}", "function": {"name": "a", "arguments": piece}})
-    return calls.calls(CallIds().own)
+    return calls.calls(CallIds(OFFERING).own)
 
 
 def _output_items(text: str) -> object:
-    reader = ResponsesReader(RequestAttempt("openai/m", ""), CallIds(), True, 1)
+    reader = ResponsesReader(RequestAttempt("openai/m", ""), OFFERING, 1)
     calls = [
         {"type": "function_call", "call_id": f"call_{at}", "name": "a", "arguments": piece}
         for at, piece in enumerate(_pieces(text))
@@ -150,7 +152,7 @@ def _output_items(text: str) -> object:
 
 
 def _cited(text: str) -> object:
-    reader = MessagesReader(RequestAttempt("anthropic/m", ""), CallIds(), keeps_blocks=True)
+    reader = MessagesReader(RequestAttempt("anthropic/m", ""), OFFERING)
     for at, piece in enumerate(_pieces(text)):
         citation = {"url": f"https://a.example/{at}", "title": piece}
         reader.read_event({"type": "content_block_delta", "delta": {"type": "citations_delta", "citation": citation}})

@@ -25,7 +25,7 @@ from bot.clock import Clock
 from bot.errors import EndReason, ProviderError
 from bot.isolation import others_may_read
 from bot.mcp.config import ServerConfig, StdioTransport, ToolRules
-from bot.models.events import Completion, Feature, ToolCall
+from bot.models.events import Completion, ToolCall
 from bot.models.failures import LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, open_models, resolved
@@ -67,7 +67,7 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
         ):
             async for event in events:
                 called = called or isinstance(event, ToolCall)
-                refused = refused or (isinstance(event, Completion) and Feature.TOOLS in event.refused)
+                refused = refused or (isinstance(event, Completion) and "tools" in event.refused)
     except ProviderError as error:
         if error.reason is not EndReason.EMPTY:
             reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)

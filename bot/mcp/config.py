@@ -177,12 +177,15 @@ class _Reader:
         if len(servers) > MAX_SERVERS:
             self._problem(_SERVERS, f"must have at most {MAX_SERVERS} servers: Slack's settings modal takes no more")
         read = [self._server(name, value) for name, value in servers.items()]
-        deny, ask, allow, read_only = (self._patterns(key, content.get(key, []), servers) for key in _RULES)
-        return McpSetup(
-            tuple(filter(None, read)),
-            ToolRules(deny, ask, allow, read_only),
-            self._direct(content.get(_IN_DIRECT_MESSAGES, []), servers),
-        )
+        rules = ToolRules(*(self._patterns(key, content.get(key, []), servers) for key in _RULES))
+        direct = content.get(_IN_DIRECT_MESSAGES, [])
+        if not _are_strings(direct):
+            self._problem(_IN_DIRECT_MESSAGES, "must be a list of servers")
+            direct = []
+        for name in direct:
+            if name not in servers:
+                self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers{_hint(name, servers)}')
+        return McpSetup(tuple(filter(None, read)), rules, tuple(direct))
 
     def _server(self, name: str, value: object) -> ServerConfig | None:
         place = f"{_SERVERS}.{name}"
@@ -195,17 +198,22 @@ class _Reader:
             self._problem(place, "must be an object with command or url")
             return None
         kind = value.get("type", "http" if "url" in value else "stdio")
-        if kind == "sse":
-            self._problem(f"{place}.type", 'must be "http": the transport "sse" is no longer part of MCP')
-        elif kind == "stdio":
+        if kind == "stdio":
             self._known_keys(place, value, _STDIO_KEYS)
-            return ServerConfig(name, self._stdio(place, value), self._is_legacy(place, value))
+            transport: StdioTransport | HttpTransport = self._stdio(place, value)
         elif kind in _HTTP_TYPES:
             self._known_keys(place, value, _HTTP_KEYS)
-            return ServerConfig(name, self._http(place, value), self._is_legacy(place, value))
+            url = self._text(f"{place}.url", value.get("url"), _is_url, "must be a URL such as https://host/mcp")
+            headers = self._texts(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch)
+            transport = HttpTransport(url, headers)
         else:
-            self._problem(f"{place}.type", 'must be "stdio" or "http"')
-        return None
+            is_old = kind == "sse"
+            wanted = '"http": the transport "sse" is no longer part of MCP' if is_old else '"stdio" or "http"'
+            self._problem(f"{place}.type", f"must be {wanted}")
+            return None
+        if value.get("protocol", "legacy") != "legacy":
+            self._problem(f"{place}.protocol", 'must be "legacy", or be left out')
+        return ServerConfig(name, transport, legacy="protocol" in value)
 
     def _stdio(self, place: str, value: Mapping[str, Any]) -> StdioTransport:
         args = value.get("args", [])
@@ -217,17 +225,6 @@ class _Reader:
             tuple(self._text(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args)),
             self._texts(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
         )
-
-    def _http(self, place: str, value: Mapping[str, Any]) -> HttpTransport:
-        return HttpTransport(
-            self._text(f"{place}.url", value.get("url"), _is_url, "must be a URL such as https://host/mcp"),
-            self._texts(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch),
-        )
-
-    def _is_legacy(self, place: str, value: Mapping[str, Any]) -> bool:
-        if "protocol" in value and value["protocol"] != "legacy":
-            self._problem(f"{place}.protocol", 'must be "legacy", or be left out')
-        return "protocol" in value
 
     def _texts(
         self, place: str, value: object, name: re.Pattern[str], is_valid: Callable[[str], object]
@@ -266,8 +263,8 @@ class _Reader:
         """Returns what stands in place of a variable, None if nothing does. An empty variable counts as not set."""
         return self.env.get(match["name"]) or match["default"]
 
-    def _patterns(self, key: str, value: object, servers: Mapping[str, object]) -> frozenset[str]:
-        if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):
+    def _patterns(self, key: str, value: Any, servers: Mapping[str, object]) -> frozenset[str]:
+        if not _are_strings(value):
             self._problem(key, "must be a list of patterns such as github__list_issues or github__*")
             return frozenset()
         for pattern in value:
@@ -277,15 +274,6 @@ class _Reader:
             elif match["server"] not in servers:
                 self._problem(key, f'"{pattern}" names a server that mcpServers lacks{_hint(match["server"], servers)}')
         return frozenset(value)
-
-    def _direct(self, value: object, servers: Mapping[str, object]) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            self._problem(_IN_DIRECT_MESSAGES, "must be a list of servers")
-            return ()
-        for name in value:
-            if name not in servers:
-                self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers{_hint(name, servers)}')
-        return tuple(value)
 
     def _known_keys(self, place: str, value: Mapping[str, Any], known: Iterable[str]) -> None:
         for key in value:
@@ -299,6 +287,10 @@ class _Reader:
 def _hint(name: str, known: Iterable[str]) -> str:
     similar = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {similar[0]}?)" if similar else ""
+
+
+def _are_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _is_argument(text: str) -> bool:

@@ -203,7 +203,11 @@ class ServerConnection:
 
     def _reason_of(self, error: BaseException) -> str:
         """Returns why a connection failed, without anything that the server said."""
-        match _first_of(error):
+        # The SDK reports failures in groups, of which the first one counts.
+        while isinstance(error, BaseExceptionGroup):
+            others = [inner for inner in error.exceptions if not isinstance(inner, asyncio.CancelledError)]
+            error = (others or error.exceptions)[0]
+        match error:
             case TimeoutError():
                 return DOWN_NO_ANSWER
             case FileNotFoundError():
@@ -257,14 +261,6 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
         if cursor is None:
             break
     return tuple(tools)
-
-
-def _first_of(error: BaseException) -> BaseException:
-    """Returns what failed first, of the groups in which the SDK reports it."""
-    while isinstance(error, BaseExceptionGroup):
-        others = [inner for inner in error.exceptions if not isinstance(inner, asyncio.CancelledError)]
-        error = (others or error.exceptions)[0]
-    return error
 
 
 MAX_CALLS = 8

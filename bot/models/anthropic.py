@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
 
-from bot.errors import EndReason
-from bot.models.calls import CallIds, plain_id, tool_call
+from bot.models.calls import plain_id, tool_call
 from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
@@ -19,15 +18,6 @@ from bot.text import GrowingText, paired
 
 Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
 _CACHED = {"type": "ephemeral"}
-_FINISH_REASONS = {
-    **dict.fromkeys(("end_turn", "stop_sequence", "tool_use", "stop"), FinishReason.STOP),
-    "max_tokens": FinishReason.LENGTH,
-    "pause_turn": FinishReason.PAUSED,
-}
-_FAILURES = {
-    "refusal": EndReason.REFUSED,
-    "model_context_window_exceeded": EndReason.CONTEXT_TOO_LONG,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +69,15 @@ async def _effort_levels(sdk: AsyncAnthropic, name: str) -> EffortLevels:
 
 async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
     """Returns what Anthropic says of a model, by https://platform.claude.com/docs/en/api/models/retrieve."""
+
+    def read(model: Any) -> Lookup:
+        # Not its day: a deprecated model whose day is past may still answer.
+        retired = getattr(model, "lifecycle", None) == "retired"
+        outcome = LookupOutcome.RETIRED if retired else LookupOutcome.MODEL
+        return Lookup(outcome, retires=day_of(getattr(model, "retires_at", None)))
+
     async with open_sdk(settings) as sdk:
-        return await look_up(sdk, name, settings.api_key, _lookup_of)
-
-
-def _lookup_of(model: Any) -> Lookup:
-    # Not its day: a deprecated model whose day is past may still answer.
-    retired = getattr(model, "lifecycle", None) == "retired"
-    return Lookup(
-        LookupOutcome.RETIRED if retired else LookupOutcome.MODEL, retires=day_of(getattr(model, "retires_at", None))
-    )
+        return await look_up(sdk, name, settings.api_key, read)
 
 
 class MessagesApi(Api):
@@ -110,7 +99,9 @@ class MessagesApi(Api):
         self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k: the current models refuse them.
-        messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
+        messages: list[dict[str, Any]] = [
+            {"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns
+        ]
         body: dict[str, Any] = {
             "model": model,
             "max_tokens": self.output_tokens(parameters),
@@ -119,8 +110,8 @@ class MessagesApi(Api):
         }
         if self._host.caches_requests:
             body["cache_control"] = _CACHED
-        else:
-            body["messages"] = _cached_to_the_question(messages)
+        elif asked := [message for message in messages if message["role"] == "user"]:
+            asked[-1]["content"] = _cached_blocks(asked[-1]["content"])
         if effort:
             body["output_config"] = {"effort": effort}
         if prompt.system:
@@ -138,7 +129,7 @@ class MessagesApi(Api):
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
-        return MessagesReader(attempt, CallIds(prompt), keeps_blocks=bool(prompt.tools or prompt.web_search))
+        return MessagesReader(attempt, prompt)
 
 
 @dataclass(slots=True)
@@ -158,10 +149,10 @@ class MessagesReader(AnswerReader):
     sources comes in many blocks, one for each passage, even within a sentence.
     """
 
-    def __init__(self, attempt: RequestAttempt, call_ids: CallIds, keeps_blocks: bool) -> None:
-        """`keeps_blocks`: the answer may go on in another request, which has to repeat its blocks."""
-        super().__init__(attempt, call_ids)
-        self._keeps_blocks = keeps_blocks
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
+        super().__init__(attempt, prompt)
+        # The answer may go on in another request, which has to repeat its blocks.
+        self._keeps_blocks = self._offers_tools or prompt.web_search is not None
         self._stop_reason: str | None = None
         self._counts: dict[str, int] = {}
         self._growing: dict[object, _Growing] = {}
@@ -296,11 +287,10 @@ class MessagesReader(AnswerReader):
         self._counts |= {name: reported_tokens(count) for name, count in counts.items() if isinstance(count, int)}
 
     def _finish(self) -> None:
-        if self._stop_reason in _FAILURES:
-            raise self._attempt.failed(_FAILURES[self._stop_reason], self._stop_reason)
         if self._stop_reason is None:
             return
-        self.finish_reason = self._known(_FINISH_REASONS, self._stop_reason)
+        is_paused = self._stop_reason == "pause_turn"
+        self.finish_reason = FinishReason.PAUSED if is_paused else self._known(self._stop_reason)
         cached = self._counts.get("cache_read_input_tokens", 0)
         written = self._counts.get("cache_creation_input_tokens", 0)
         # Anthropic's input_tokens are only those past the cache.
@@ -330,16 +320,8 @@ def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> 
     return [tool | limits for parameter, tool in tools.items() if parameter in parameters]
 
 
-def _cached_to_the_question(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Returns the messages with cache_control on the last block of the user's last one."""
-    last = max((number for number, message in enumerate(messages) if message["role"] == "user"), default=None)
-    return [
-        {**message, "content": _cached_blocks(message["content"])} if number == last else message
-        for number, message in enumerate(messages)
-    ]
-
-
 def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns a message's content with cache_control on its last block."""
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     return [*blocks[:-1], {**blocks[-1], "cache_control": _CACHED}]
 

@@ -39,7 +39,10 @@ def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCal
     """Returns a call whose arguments came as a JSON text, as an object, or not at all."""
     raw = arguments if isinstance(arguments, str) else ""
     if isinstance(arguments, Mapping):
-        raw = _written(arguments)
+        try:
+            raw = json.dumps(dict(arguments))
+        except (TypeError, ValueError, RecursionError):
+            raw = str(type(arguments))
     parsed = _parsed(raw) if raw.strip() else {}
     return ToolCall(index, call_id, name, parsed, "" if parsed is not None else paired(raw)[:RAW_CHARS])
 
@@ -57,9 +60,9 @@ def plain_id(call_id: str) -> str:
 class CallIds:
     """Gives each call of an answer an id that no other call of its conversation has, also in `plain_id`'s form."""
 
-    def __init__(self, prompt: Prompt | None = None) -> None:
+    def __init__(self, prompt: Prompt) -> None:
         """`prompt`: the conversation so far, with the calls of the answer's earlier steps."""
-        parts = [part for turn in (prompt.turns if prompt else ()) for part in turn.parts]
+        parts = [part for turn in prompt.turns for part in turn.parts]
         self._taken = {plain_id(part.call_id) for part in parts if isinstance(part, ToolCall)}
         self._number = 0
         """It only grows, so that a server's ids can't make the search for a free one long."""
@@ -86,13 +89,6 @@ def _parsed(raw: str) -> Mapping[str, Any] | None:
     if value is None:
         return {}
     return paired_json(value) if isinstance(value, dict) and not _is_deep(value) else None
-
-
-def _written(arguments: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(arguments))
-    except (TypeError, ValueError, RecursionError):
-        return str(type(arguments))
 
 
 def _refused(literal: str) -> NoReturn:

@@ -8,7 +8,7 @@ becomes a class of its own in `StreamEvent`; readers match on the class.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 THINKING_TOKENS = 24_576
 """Output tokens left for thinking beyond the answer's text. OpenAI advises 25,000 tokens for both together."""
@@ -34,12 +34,8 @@ class FinishReason(StrEnum):
     """The vendor paused a long step. Providers go on by themselves, so no stream ends like this."""
 
 
-class Feature(StrEnum):
-    """What a prompt may offer, and a model may refuse. The value is a name for readers."""
-
-    TOOLS = "tools"
-    WEB_SEARCH = "web search"
-    EFFORT = "thinking longer"
+Feature = Literal["tools", "web search", "thinking longer"]
+"""What a prompt may offer, and a model may refuse, by its name for readers."""
 
 
 def reported_tokens(count: object) -> int:

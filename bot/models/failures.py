@@ -21,6 +21,7 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
@@ -281,7 +282,12 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
         # OpenRouter's moderation says 403: https://openrouter.ai/docs/api/reference/errors-and-debugging
         codes = ["moderation_blocked", *codes]
     if isinstance(metadata, dict) and metadata.get("raw"):
-        behind, sentence = _codes_and_message(_json_or_text(metadata["raw"]))
+        raw = metadata["raw"]
+        if isinstance(raw, str):
+            # What is no JSON is the sentence.
+            with suppress(ValueError, RecursionError):
+                raw = json.loads(raw)
+        behind, sentence = _codes_and_message(raw)
         codes = [*behind, *codes]
         sentences = [*sentences, sentence]
     return codes, ": ".join(filter(None, sentences))
@@ -297,15 +303,6 @@ def _mistrals_detail(detail: object) -> str:
         f"{'.'.join(map(str, place))} {problem.get('msg') or ''}".strip()
         for place, problem in zip(places, problems, strict=True)
     )
-
-
-def _json_or_text(raw: object) -> object:
-    if not isinstance(raw, str):
-        return raw
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return raw
 
 
 def _failure(codes: list[str], message: str, status: int | None) -> EndReason:

@@ -59,11 +59,12 @@ from bot.models.setup import (
 )
 from bot.models.streams import (
     AWS_EVENTS,
+    COMMENT,
+    DONE,
     MAX_EVENT_BYTES,
     AnswerReader,
     Delta,
     EventTooLongError,
-    Mark,
     read_aws_events,
     read_events,
 )
@@ -116,7 +117,10 @@ MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 REST_S = 10.0
 """How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
-_FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
+_FEATURES: Mapping[OptionalParameter, Feature] = {
+    OptionalParameter.TOOLS: "tools",
+    OptionalParameter.WEB_SEARCH: "web search",
+}
 _PRICE_OF_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
 """What a model that refuses tools is asked without, for all or for a part of what it can do."""
 LEVELS_WITHIN_S = 2.0
@@ -221,7 +225,7 @@ class _Answered:
         missing = self.api.optional_parameters - self.parameters - _unused_by(self.prompt)
         refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in missing)
         is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
-        return (*refused, Feature.EFFORT) if is_missed else refused
+        return (*refused, "thinking longer") if is_missed else refused
 
 
 class VendorModel:
@@ -462,7 +466,7 @@ async def _read_stream(stream: AsyncGenerator[Any, None], reader: AnswerReader) 
             async for event in expected:
                 for delta in _deltas(reader, event):
                     yield delta
-                if reader.is_complete or event is Mark.DONE:
+                if reader.is_complete or event == DONE:
                     await _drain(events)
                     break
     except Exception:
@@ -480,7 +484,7 @@ async def _expected(events: AsyncGenerator[Any, None], reader: AnswerReader) -> 
     while True:
         try:
             async with asyncio.timeout(REST_S):
-                while (event := await anext(events)) is Mark.COMMENT:
+                while (event := await anext(events)) == COMMENT:
                     pass
         except (StopAsyncIteration, TimeoutError):
             return
@@ -516,12 +520,12 @@ async def _whole(body: AsyncIterator[bytes]) -> bytes:
 
 def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
     """Yields what an event says, or a sign of work where it says nothing and the model is at work."""
-    was_at_work, known = reader.at_work, len(reader.beside_text)
-    if event is Mark.DONE:
+    if event == DONE:
         reader.read_done()
         yield ""
         return
-    delta = "" if event is Mark.COMMENT else reader.read_event(event)
+    was_at_work, known = reader.at_work, len(reader.beside_text)
+    delta = reader.read_event(event)
     if not delta and (was_at_work or reader.at_work):
         delta = Thinking(ended=not reader.at_work)
     yield delta

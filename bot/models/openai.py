@@ -15,11 +15,11 @@ from typing import Any, Literal
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.errors import EndReason
-from bot.models.calls import CallIds, ChatReasoning, ChatToolCalls, arguments_text, chat_message
+from bot.models.calls import ChatReasoning, ChatToolCalls, arguments_text, chat_message
 from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
-from bot.models.prompt import PDF, Decision, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
+from bot.models.prompt import PDF, Decision, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn
 from bot.models.setup import (
     Moderation,
     OptionalParameter,
@@ -59,13 +59,13 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
 
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
     """Returns what the server says of a model, by https://developers.openai.com/api/reference/resources/models."""
+
+    def read(model: Any) -> Lookup:
+        retires = day_of(getattr(model, "shutdown_date", None))
+        return Lookup(LookupOutcome.RETIRED if retires and retires <= today else LookupOutcome.MODEL, retires=retires)
+
     async with open_sdk(settings) as sdk:
-        return await look_up(sdk, name, settings.api_key, partial(_lookup_of, today))
-
-
-def _lookup_of(today: date, model: Any) -> Lookup:
-    retires = day_of(getattr(model, "shutdown_date", None))
-    return Lookup(LookupOutcome.RETIRED if retires and retires <= today else LookupOutcome.MODEL, retires=retires)
+        return await look_up(sdk, name, settings.api_key, read)
 
 
 class ResponsesApi(Api):
@@ -102,7 +102,11 @@ class ResponsesApi(Api):
         offered = prompt.tools if OptionalParameter.TOOLS in parameters else ()
         tools = [{"type": "function", **_function(tool)} for tool in offered]
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
-            tools.append(_web_search(prompt.web_search))
+            # Without a location, OpenAI searches as if in the United States.
+            search: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
+            if prompt.web_search.allowed_domains:
+                search["filters"] = {"allowed_domains": prompt.web_search.allowed_domains}
+            tools.append(search)
             # Calls of functions don't count. Further searches are ignored.
             body["max_tool_calls"] = MAX_SEARCHES
         if tools:
@@ -118,8 +122,7 @@ class ResponsesApi(Api):
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
-        limit = self.output_tokens(parameters)
-        return ResponsesReader(attempt, CallIds(prompt), bool(prompt.tools), limit, self._options.moderation)
+        return ResponsesReader(attempt, prompt, self.output_tokens(parameters), self._options.moderation)
 
 
 class ResponsesReader(TaggedAnswerReader):
@@ -132,18 +135,16 @@ class ResponsesReader(TaggedAnswerReader):
     def __init__(
         self,
         attempt: RequestAttempt,
-        call_ids: CallIds,
-        offers_tools: bool,
+        prompt: Prompt,
         max_output_tokens: int,
         moderation: Moderation = Moderation.OFF,
     ) -> None:
         """`max_output_tokens`: the limit in the request."""
-        super().__init__(attempt, call_ids)
+        super().__init__(attempt, prompt)
         self._moderation = moderation
         self._held: list[str] = []
         """Text that waits for the verdicts of the moderation, and its sources."""
         self._held_annotations: list[Mapping[str, Any]] = []
-        self._offers_tools = offers_tools
         self._max_output_tokens = max_output_tokens
         self._read_items: set[str] = set()
         """The output items as JSON. Looking for one in a list takes long where a response has thousands."""
@@ -176,7 +177,10 @@ class ResponsesReader(TaggedAnswerReader):
                 self._tags.reasoning_is_separate()
                 return Thinking(len(event["delta"]))
             case "response.output_item.added" | "response.content_part.added":
-                return self._begin(event.get("item") or {"type": "message"})
+                kind = (event.get("item") or {"type": "message"})["type"]
+                self.at_work = kind != "message"
+                self._parts.start_part()
+                return Searching() if kind == "web_search_call" else ""
             case "response.output_item.done":
                 self.at_work = False
                 return self._read_item(event["item"])
@@ -199,11 +203,6 @@ class ResponsesReader(TaggedAnswerReader):
                 self._read_annotation(annotation)
         return self._untagged(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
 
-    def _begin(self, item: Any) -> Delta:
-        self.at_work = item["type"] != "message"
-        self._parts.start_part()
-        return Searching() if item["type"] == "web_search_call" else ""
-
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
         written = json.dumps(item, sort_keys=True)
@@ -223,11 +222,10 @@ class ResponsesReader(TaggedAnswerReader):
         return ""
 
     def _read_annotation(self, annotation: Any) -> None:
-        if annotation and annotation.get("type") == "url_citation":
-            if self._holds and self.finish_reason is None:
-                self._held_annotations.append(annotation)
-            else:
-                self._cite(annotation.get("url"), annotation.get("title"))
+        if annotation and self._holds and self.finish_reason is None:
+            self._held_annotations.append(annotation)
+        elif annotation:
+            self._cite_annotation(annotation)
 
     def _read_text(self, event: Any) -> str | Thinking:
         place = event.get("output_index"), event.get("content_index")
@@ -257,7 +255,7 @@ class ResponsesReader(TaggedAnswerReader):
             raise self._attempt.failed(EndReason.REFUSED, "content_filter")
         judge(self._moderation, response, self._attempt)
         for annotation in self._held_annotations:
-            self._cite(annotation.get("url"), annotation.get("title"))
+            self._cite_annotation(annotation)
         if status == "completed":
             # llama.cpp says "completed" at the limit as well.
             written = self.usage.output_tokens if self.usage else 0
@@ -312,7 +310,7 @@ class ChatApi(Api):
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
-        return ChatReader(attempt, CallIds(prompt), bool(prompt.tools))
+        return ChatReader(attempt, prompt)
 
 
 class ChatReader(TaggedAnswerReader):
@@ -326,9 +324,8 @@ class ChatReader(TaggedAnswerReader):
     is_complete = False
     """Usage may follow until [DONE]."""
 
-    def __init__(self, attempt: RequestAttempt, call_ids: CallIds, offers_tools: bool) -> None:
-        super().__init__(attempt, call_ids)
-        self._offers_tools = offers_tools
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
+        super().__init__(attempt, prompt)
         self._chat_calls = ChatToolCalls()
         self._reasoning = ChatReasoning()
         self._text = GrowingText()
@@ -376,7 +373,7 @@ class ChatReader(TaggedAnswerReader):
             # OpenRouter's finish reason only says that there is one.
             raise self._attempt.reported({"error": error})
         if reason := choices[0].get("finish_reason"):
-            self._finish(str(reason))
+            self.finish_reason = self._known(str(reason))
         # Perplexity's events have both: the message holds the whole text so far.
         message = choices[0].get("delta" if "delta" in choices[0] else "message") or {}
         self._read_sources(event, message)
@@ -411,28 +408,11 @@ class ChatReader(TaggedAnswerReader):
         for url in event.get("citations") or ():
             self._cite(url, "")
         for annotation in message.get("annotations") or ():
-            if annotation.get("type") == "url_citation":
-                # Xiaomi's are flat.
-                cited = annotation.get("url_citation") or annotation
-                self._cite(cited.get("url"), cited.get("title"))
+            self._cite_annotation(annotation)
         if not (self._cited or self._has_searched) and _tells_of_search(event, message):
             # Nothing can be cited, but what the model writes from here on may be the web's.
             self._has_searched = True
             self.beside_text.append(Searching(done=True))
-
-    def _finish(self, reason: str) -> None:
-        if reason.lower() in _FILTERED:
-            raise self._attempt.failed(EndReason.REFUSED, reason)
-        if reason.lower() == "insufficient_system_resource":
-            raise self._attempt.failed(EndReason.OVERLOADED, reason)
-        self.finish_reason = self._known(_FINISH_REASONS, reason.lower())
-
-
-# Servers have their own words for a good end. Others (error, network_error, abort) are none.
-_GOOD_ENDS = ("stop", "tool_calls", "function_call", "tool_use", "eos", "eos_token", "end_turn", "stop_sequence")
-_LENGTH_LIMITS = ("length", "max_tokens", "model_length", "max_output_tokens")
-_FINISH_REASONS = dict.fromkeys(_GOOD_ENDS, FinishReason.STOP) | dict.fromkeys(_LENGTH_LIMITS, FinishReason.LENGTH)
-_FILTERED = ("content_filter", "safety", "refusal")
 
 
 def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
@@ -448,12 +428,6 @@ def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bo
 def _function(tool: ToolDefinition) -> dict[str, Any]:
     # Without `strict`, OpenAI would try to make the schema strict, which changes what optional arguments mean.
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, "strict": False}
-
-
-def _web_search(search: WebSearch) -> dict[str, Any]:
-    # Without a location, OpenAI searches as if in the United States.
-    tool: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
-    return tool | ({"filters": {"allowed_domains": search.allowed_domains}} if search.allowed_domains else {})
 
 
 def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:

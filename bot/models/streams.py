@@ -10,13 +10,13 @@ import re
 from abc import ABC, abstractmethod
 from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
-from enum import Enum, auto
 from typing import Any
 
 from bot.errors import EndReason
 from bot.models.calls import CallIds, tool_call
 from bot.models.events import Citation, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.models.failures import RequestAttempt
+from bot.models.prompt import Prompt
 from bot.text import paired, paired_json
 
 MAX_EVENT_BYTES = 8 * 2**20
@@ -26,13 +26,10 @@ LINES_AT_ONCE = 100
 _BOM = b"\xef\xbb\xbf"
 
 
-class Mark(Enum):
-    """The parts of a stream besides its events."""
-
-    COMMENT = auto()
-    """A line that only keeps the connection alive."""
-    DONE = auto()
-    """`[DONE]`: nothing follows."""
+COMMENT: Mapping[str, Any] = {}
+"""A line that only keeps the connection alive: an event that says nothing."""
+DONE = "[DONE]"
+"""Nothing follows."""
 
 
 class EventTooLongError(ConnectionAbortedError):
@@ -62,7 +59,7 @@ async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]
             if data_bytes > MAX_EVENT_BYTES:
                 raise EventTooLongError
         elif line.startswith(b":"):
-            yield Mark.COMMENT
+            yield COMMENT
         elif not line and data:
             value = b"\n".join(data)
             data = []
@@ -71,7 +68,7 @@ async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]
                 yield _parsed(value)
     last = b"\n".join(data).strip()
     if last == b"[DONE]":
-        yield Mark.DONE
+        yield DONE
     elif last.startswith(b"{"):
         try:
             event = _parsed(last)
@@ -112,7 +109,7 @@ async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 def _parsed(data: bytes) -> Any:
     if data.startswith(b"[DONE]"):
-        return Mark.DONE
+        return DONE
     # Half a surrogate pair may come as bytes too: bot/text.py takes care of it.
     return json.loads(data.decode("utf-8", "surrogatepass"))
 
@@ -306,6 +303,17 @@ class ThinkTags:
         return self._text[start : self._at]
 
 
+FINISH_REASONS: Mapping[str, FinishReason | EndReason] = {
+    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "tool_use", "tool_calls"), FinishReason.STOP),
+    **dict.fromkeys(("function_call", "eos", "eos_token"), FinishReason.STOP),
+    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), FinishReason.LENGTH),
+    **dict.fromkeys(("refusal", "content_filter", "safety"), EndReason.REFUSED),
+    "model_context_window_exceeded": EndReason.CONTEXT_TOO_LONG,
+    "insufficient_system_resource": EndReason.OVERLOADED,
+}
+"""What Anthropic, OpenAI and compatible servers call the end of an answer. Others (error, abort) are no good end."""
+
+
 Delta = str | Thinking | Searching | Citation
 """What an event of a stream says. "" if it says nothing. Readers collect what is beside the text in a list."""
 
@@ -316,7 +324,8 @@ class AnswerReader(ABC):
     Events are plain dicts, because typed ones cost eight times as much CPU.
     """
 
-    def __init__(self, attempt: RequestAttempt, call_ids: CallIds) -> None:
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
+        """`prompt`: what the request asks."""
         self.finish_reason: FinishReason | None = None
         """Set by the vendor's terminal marker. None: the answer is not whole."""
         self.usage: Usage | None = None
@@ -330,7 +339,8 @@ class AnswerReader(ABC):
         self._cited: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
-        self._call_ids = call_ids
+        self._offers_tools = bool(prompt.tools)
+        self._call_ids = CallIds(prompt)
         self._calls: list[ToolCall] = []
         self._items: list[Mapping[str, Any]] = []
         """All that must be sent back to the vendor if the answer goes on in another request."""
@@ -377,11 +387,12 @@ class AnswerReader(ABC):
         self._calls.append(call)
         return {**item, id_field: call.call_id}
 
-    def _known(self, reasons: Mapping[str, FinishReason], reason: str) -> FinishReason:
-        """Returns a vendor's finish reason by our name. Raises ProviderError for others: they are no good end."""
-        if reason not in reasons:
-            raise self._attempt.failed(EndReason.CUT, f"finish reason {reason}")
-        return reasons[reason]
+    def _known(self, reason: str) -> FinishReason:
+        """Returns a vendor's finish reason by our name. Raises ProviderError for one that is no good end."""
+        known = FINISH_REASONS.get(reason.lower(), EndReason.CUT)
+        if isinstance(known, EndReason):
+            raise self._attempt.failed(known, f"finish reason {reason}")
+        return known
 
     def _cite(self, url: object, title: object) -> None:
         """Notes a source if it has a URL and was not cited before."""
@@ -391,10 +402,10 @@ class AnswerReader(ABC):
 
 
 class TaggedAnswerReader(AnswerReader):
-    """Reads an API whose servers may leave reasoning in the text, between tags."""
+    """Reads an API of OpenAI's, whose compatible servers may leave reasoning in the text, between tags."""
 
-    def __init__(self, attempt: RequestAttempt, call_ids: CallIds) -> None:
-        super().__init__(attempt, call_ids)
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
+        super().__init__(attempt, prompt)
         self._tags = ThinkTags(attempt.model)
 
     def withheld_text(self) -> str:
@@ -404,3 +415,10 @@ class TaggedAnswerReader(AnswerReader):
         """Returns a whole answer's text without its reasoning."""
         untagged = self._tags.add(text)
         return ("" if isinstance(untagged, Thinking) else untagged) + self.withheld_text()
+
+    def _cite_annotation(self, annotation: Mapping[str, Any]) -> None:
+        """Notes the source that an annotation of the text names, if it does."""
+        if annotation.get("type") == "url_citation":
+            # Chat Completions has the source in an object of its own, though Xiaomi's hasn't.
+            cited = annotation.get("url_citation") or annotation
+            self._cite(cited.get("url"), cited.get("title"))

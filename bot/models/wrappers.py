@@ -98,7 +98,11 @@ class Stall:
                         raise
                     detail = f"nothing for {limit_s:g} s"
                     raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
-                limit_s = silence_s(self._stall_timeout_s) if _at_work(event) else self._stall_timeout_s
+                match event:
+                    case Thinking(ended=False) | Searching(done=False):
+                        limit_s = silence_s(self._stall_timeout_s)
+                    case _:
+                        limit_s = self._stall_timeout_s
                 yield event
 
 
@@ -136,14 +140,6 @@ class _Wait:
             self._begin()
         else:
             self._timeout.reschedule(now_s)
-
-
-def _at_work(event: StreamEvent) -> bool:
-    """Returns whether the model, or its vendor's search, may be silent for long after an event."""
-    match event:
-        case Thinking(ended=over) | Searching(done=over):
-            return not over
-    return False
 
 
 FURTHER_TRIES = 2

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from bot.models.streams import LINES_AT_ONCE, MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
+from bot.models.streams import COMMENT, DONE, LINES_AT_ONCE, MAX_EVENT_BYTES, EventTooLongError, read_events
 from tests.streams import speech
 
 
@@ -30,10 +30,10 @@ async def read(chunks: list[bytes]) -> list[object]:
         (b'event: x\nid: 7\ndata:{"a":1}\n\n', [{"a": 1}]),
         (b'data: {"a":\r\ndata: 1}\r\n\r\n', [{"a": 1}]),
         (b'data: {"a":1}\r\rdata: 2\r\r', [{"a": 1}, 2]),
-        (b": keepalive\n\n:\n\ndata: 1\n\n", [Mark.COMMENT, Mark.COMMENT, 1]),
-        (b"data: 1\n\ndata: [DONE]\n\n", [1, Mark.DONE]),
-        (b"data: 1\n\ndata: [DONE]\n", [1, Mark.DONE]),
-        (b"data: 1\n\ndata:[DONE]", [1, Mark.DONE]),
+        (b": keepalive\n\n:\n\ndata: 1\n\n", [COMMENT, COMMENT, 1]),
+        (b"data: 1\n\ndata: [DONE]\n\n", [1, DONE]),
+        (b"data: 1\n\ndata: [DONE]\n", [1, DONE]),
+        (b"data: 1\n\ndata:[DONE]", [1, DONE]),
         (b'data: 1\n\ndata: {"a":2}', [1, {"a": 2}]),
         (b'data: 1\n\ndata: {"a":2}\n', [1, {"a": 2}]),
         (b'data: 1\n\ndata: {"a":\ndata: 2}\r\n', [1, {"a": 2}]),
@@ -41,7 +41,7 @@ async def read(chunks: list[bytes]) -> list[object]:
         (b'data: 1\n\ndata: {"a":"\xc3', [1]),
         (b"data: 1\n\ndata: 2", [1]),
         (b'\xef\xbb\xbfdata: {"a":1}\n\n', [{"a": 1}]),
-        (b"\xef\xbb\xbf: keepalive\n\ndata: 1\n\n", [Mark.COMMENT, 1]),
+        (b"\xef\xbb\xbf: keepalive\n\ndata: 1\n\n", [COMMENT, 1]),
         (b'\xef\xbb\xbfdata: {"a":1}', [{"a": 1}]),
         (b"event: ping\n\ndata:\n\n\n\ndata: 1\n\n", [1]),
         (b'data: "\\ud83d"\n\n', ["\ud83d"]),
@@ -133,4 +133,4 @@ async def test_decoder_agrees_with_the_sdk(lines: list[tuple[bytes, bytes]], cut
     at = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
     chunks = [stream[low:high] for low, high in pairwise(at)]
     sdk = [json.loads(event.data) for event in SSEDecoder().iter_bytes(iter(chunks)) if event.data]
-    assert [event for event in await read(chunks) if event is not Mark.COMMENT] == sdk
+    assert [event for event in await read(chunks) if event != COMMENT] == sdk

@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -16,11 +17,11 @@ from hypothesis import strategies as st
 
 from bot.errors import EndReason, ProviderError
 from bot.models.anthropic import MessagesReader
-from bot.models.calls import CallIds
 from bot.models.events import Completion, FinishReason, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.model import Provider
 from bot.models.openai import ChatReader, ResponsesReader
+from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.streams import MAX_EVENT_BYTES, AnswerReader
 from bot.models.wrappers import Fallback, Stall
 from tests.clocks import WITHIN_S
@@ -29,6 +30,7 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONS
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
+OFFERING = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type": "object"}),))
 THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
 TEXT = "Grüße, **世界** 👋🏽 — und `Code`:\n\n1. one\n2. two\n"
 
@@ -628,19 +630,15 @@ class TestNonsense:
     @given(body=JSON)
     @pytest.mark.parametrize(
         "reader",
-        [
-            lambda attempt: ResponsesReader(attempt, CallIds(), offers_tools=True, max_output_tokens=9),
-            lambda attempt: ChatReader(attempt, CallIds(), offers_tools=True),
-            lambda attempt: MessagesReader(attempt, CallIds(), keeps_blocks=True),
-        ],
+        [partial(ResponsesReader, max_output_tokens=9), ChatReader, MessagesReader],
         ids=["responses", "chat", "anthropic"],
     )
     def test_any_json_in_an_answer_is_handled(
-        self, reader: Callable[[RequestAttempt], AnswerReader], body: object
+        self, reader: Callable[[RequestAttempt, Prompt], AnswerReader], body: object
     ) -> None:
         for read in ("read_event", "read_response"):
             attempt = RequestAttempt("openai/m", KEY)
-            reading = reader(attempt)
+            reading = reader(attempt, OFFERING)
             with suppress(ProviderError), attempt:
                 getattr(reading, read)(body)
                 reading.read_end()

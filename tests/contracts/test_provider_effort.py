@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
-from bot.models.events import Feature
 from bot.models.model import LEVELS_WITHIN_S
 from bot.models.prompt import Effort, ToolDefinition, WebSearch
 from bot.models.setup import LEVELS
@@ -144,7 +143,7 @@ async def test_refused_effort_steps_to_the_nearest_level_and_costs_nothing_else(
     for one in received:
         assert one.text == "one"
         assert one.completions[0].effort == level
-        assert one.completions[0].refused == ((Feature.EFFORT,) if is_missed else ())
+        assert one.completions[0].refused == (("thinking longer",) if is_missed else ())
 
 
 async def test_levels_are_tried_until_one_is_taken(vendor: VendorServer) -> None:
@@ -208,7 +207,7 @@ async def test_gateway_that_takes_tools_only_without_reasoning_says_that_it_did_
     vendor.script(no_tools, refusal(404, {"detail": "Not Found"}), CHAT.streamed("one"))
     async with connected(CHAT, vendor) as model:
         received = await collect(model, replace(WITH_ALL, web_search=None, effort=THOROUGH))
-        assert (received.text, received.completions[0].refused) == ("one", (Feature.EFFORT,))
+        assert (received.text, received.completions[0].refused) == ("one", ("thinking longer",))
         assert (await collect(model, replace(PROMPT, effort=THOROUGH))).completions[0].effort == "high"
     assert efforts(vendor) == ["high", "high", "none", "high"]
 

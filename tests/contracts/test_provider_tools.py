@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
-from bot.models.calls import CallIds
-from bot.models.events import MAX_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
+from bot.models.events import MAX_SEARCHES, Citation, FinishReason, Opaque, Searching, ToolCall, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.model import MAX_PAUSES
 from bot.models.openai import ChatReader
@@ -547,7 +546,7 @@ class TestToolCalls:
             assert len(set(asked)) == len(asked) == count
 
     async def test_hostile_ids_of_calls_are_made_unique_in_linear_time(self) -> None:
-        reader = ChatReader(RequestAttempt("openai/m", ""), CallIds(), offers_tools=True)
+        reader = ChatReader(RequestAttempt("openai/m", ""), CALLING)
         ids = [*(f"call_{number}" for number in range(30_000, 60_000)), *[""] * 30_000]
         began = process_time()
         for call_id in ids:
@@ -571,7 +570,7 @@ class TestToolCalls:
     async def test_reasoning_of_a_million_characters_is_joined_in_linear_time(self) -> None:
         piece = {"type": "reasoning.text", "text": "x" * 10, "index": 0}
         deltas = [{"reasoning_content": "y" * 10, "reasoning_details": [piece]}] * 100_000
-        reader = ChatReader(RequestAttempt("openai/m", ""), CallIds(), offers_tools=True)
+        reader = ChatReader(RequestAttempt("openai/m", ""), CALLING)
         began = process_time()
         for delta in (*deltas, steps.chat_call(OSLO, 0, **FIRST)):
             reader.read_event({"choices": [{"delta": delta}]})
@@ -617,7 +616,7 @@ class TestToolCalls:
         async with connected(CHAT, vendor) as model:
             for _ in range(2):
                 received = await collect(model, CALLING)
-                assert (received.text, received.completions[0].refused) == ("one", (Feature.TOOLS,))
+                assert (received.text, received.completions[0].refused) == ("one", ("tools",))
             assert (await collect(model, PROMPT)).completions[0].refused == (), "nothing was offered"
         assert ["tools" in request.body for request in vendor.requests] == [True, False, False, False]
         assert "asking again without tools" in caplog.text
@@ -960,12 +959,12 @@ class TestWebSearch:
     @pytest.mark.parametrize(
         ("api", "message", "left", "told"),
         [
-            (RESPONSES, "Hosted tool 'web_search' is not supported with gpt-6-luna.", [], [Feature.WEB_SEARCH]),
+            (RESPONSES, "Hosted tool 'web_search' is not supported with gpt-6-luna.", [], ["web search"]),
             (
                 ANTHROPIC,
                 "tools.0: web_search is not enabled for this organization.",
                 ["web_fetch"],
-                [Feature.WEB_SEARCH],
+                ["web search"],
             ),
             (ANTHROPIC, "tools.1: Input tag 'web_fetch_20250910' found", ["web_search"], []),
         ],
@@ -976,7 +975,7 @@ class TestWebSearch:
         api: VendorApi,
         message: str,
         left: list[str],
-        told: list[Feature],
+        told: list[str],
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         error = {"type": "invalid_request_error", "message": message}

@@ -13,7 +13,6 @@ from bot.models.events import (
     THINKING_TOKENS,
     Citation,
     Completion,
-    Feature,
     FinishReason,
     Opaque,
     StreamEvent,
@@ -204,7 +203,7 @@ SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
         ),
         (
             Effort.THOROUGH,
-            replace(BIG, refused=(Feature.EFFORT,)),
+            replace(BIG, refused=("thinking longer",)),
             0.0,
             f"{NAME} · answered without thinking longer, which this model refuses",
         ),

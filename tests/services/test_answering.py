@@ -23,7 +23,6 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import (
     Citation,
     Completion,
-    Feature,
     FinishReason,
     Retrying,
     Searching,
@@ -518,7 +517,7 @@ ENDINGS = {
     ),
     "refused features": Ending(
         EndReason.WHOLE,
-        ("Because.", completed(refused=(Feature.TOOLS, Feature.WEB_SEARCH))),
+        ("Because.", completed(refused=("tools", "web search"))),
         footer=f"{MODEL_NAME} · answered without tools and web search, which this model refuses",
     ),
     "failed model": Ending(
