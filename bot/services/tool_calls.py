@@ -159,13 +159,11 @@ class ToolCalls:
     stores: Stores
     workspace: Workspace
     tools: Tools | None
-    offers_choices: bool = True
-    """Whether models may offer choices to people."""
 
     async def offer(self, job: Job) -> Offer:
         """Returns the tools that the question's channel and asker may use. A bot presses no buttons."""
         question = job.question
-        may_choose = self.offers_choices and not question.from_bot
+        may_choose = not question.from_bot
         definitions = await self.tools.definitions(question) if self.tools else ()
         if any(tool.name == READ_CHANNEL for tool in definitions) and not await self._reads_channel(question):
             definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)

@@ -317,7 +317,7 @@ class AnsweringStage:
             self.model,
             quota,
             pane,
-            ToolCalls(stores, workspace, self.tools, offers_choices=False),
+            ToolCalls(stores, workspace, self.tools),
             StepSettings(self.results_tokens, access.admins),
         )
         answers = AnswerSettings(done_mention_s=60, model_names=OWN_NAMES)

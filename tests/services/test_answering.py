@@ -806,7 +806,6 @@ async def test_canvas_that_was_asked_for_is_made_of_a_whole_answer(
     alone: AnsweringStage, events: tuple[StreamEvent, ...], kinds: list[OutboxKind]
 ) -> None:
     alone.model.events = events
-    alone.change(tool_calls=replace(alone.answering.steps.tool_calls, offers_choices=True))
     wish = replace(QUESTION, text="Write a plan as a canvas")
     await attempt_at(alone, lambda job: replace(job, question=wish))
     assert [entry.kind for entry in await alone.stores.outbox.take(5)] == kinds

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.core import prompt as prompts
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
@@ -122,7 +121,7 @@ RULES = {
 def state_of_write(how: str, origins: Origins) -> CallState:
     """Returns what becomes of a write that the model asks for after it has read these words."""
     rule, always = RULES[how]
-    tool_calls = ToolCalls(None, None, None, SystemClock())  # type: ignore[arg-type]
+    tool_calls = ToolCalls(None, None, None)  # type: ignore[arg-type]
     tool = replace(OURS_TOOL, rule=rule)
     offer = Offer({WRITE: tool}, always)
     [planned] = tool_calls.planned([ToolCall(0, "call_1", WRITE, {"text": "Milk"})], 0, offer, origins)

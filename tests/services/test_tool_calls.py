@@ -111,7 +111,7 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
     assert notes.calls == [(READ, {})]
     assert notes.asked_by == {("U1", ""), ("U1", "first")}
     first, second = prompts_of(stage)
-    assert [tool.name for tool in first.tools] == [READ, WRITE]
+    assert [tool.name for tool in first.tools] == [READ, WRITE, choices.NAME]
     assert results_in(second) == ["notes__list returned."]
     [step] = [turn for turn in second.turns if turn.role == "assistant"]
     assert Opaque("openai", {"type": "reasoning", "encrypted_content": "secret"}) in step.parts
@@ -178,7 +178,7 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
 
 @pytest.mark.parametrize(
     ("description", "max_bytes"),
-    [("", 24_000), ("word " * 1_000, 14_000), ("word " * 100_000, 12_000)],
+    [("", 23_000), ("word " * 1_000, 13_000), ("word " * 100_000, 12_000)],
     ids=["no definitions to speak of", "long definitions", "definitions that would take it all"],
 )
 async def test_definitions_leave_less_room_for_the_conversation(
@@ -419,7 +419,7 @@ async def test_guests_and_strangers_get_no_tool_that_writes(notes: NotesServer, 
         await ended_or_waiting(stage)
         stage.accounts.kind_of_all = kind
         offered = await stage.answering.steps.tool_calls.offer(stage.attempts[0].job)
-    assert [tool.name for tool in offered.definitions] == [READ]
+    assert list(offered.by_name) == [READ]
 
 
 async def test_bot_gets_no_tool_that_writes_whatever_slack_says_of_its_account(notes: NotesServer) -> None:
@@ -581,7 +581,6 @@ async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
                 ),
                 stage.workspace,
                 notes,
-                offers_choices=False,
             ),
         )
         await ended(stage)
@@ -653,8 +652,7 @@ def next_worker(stage: AnsweringStage) -> Worker:
 @pytest.mark.parametrize(("from_bot", "names"), [(False, [choices.NAME]), (True, [])])
 async def test_choices_are_offered_to_people_and_not_to_bots(from_bot: bool, names: list[str]) -> None:
     async with staged(NotesServer({}), ANSWER) as stage:
-        offering = replace(stage.answering.steps.tool_calls, offers_choices=True)
-        offer = await offering.offer(Job(1, replace(QUESTION, from_bot=from_bot), attempts=1))
+        offer = await stage.answering.steps.tool_calls.offer(Job(1, replace(QUESTION, from_bot=from_bot), attempts=1))
         assert [tool.name for tool in offer.definitions] == names
 
 
