@@ -1,6 +1,6 @@
 """Recorded answers: the texts that buttons act on, feedback and deletion, and what is kept beside an answer.
 
-A person's wish for a canvas is an outbox entry, so any process makes it. Slack's method isn't idempotent: if its
+A request for a canvas is an outbox entry, so any process can make the canvas. Slack's method isn't idempotent: if its
 response is lost, the next try makes another canvas, and the first one stays where nobody sees it. A canvas on record
 isn't made again. Transcripts are kept with the question that they came with, so that no recording is heard twice.
 """
@@ -23,10 +23,12 @@ from bot.models.prompt import of_record
 from bot.store import audit, outbox, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
+    NO_ANSWER,
     Held,
     end_of_turn,
     in_thread,
     insert_into,
+    is_any,
     is_begun,
     is_midway,
     may_be_regenerated,
@@ -70,14 +72,14 @@ class RecordedAnswers(Operations):
 
     @reads
     async def written_in(self, connection: AsyncConnection, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
-        """Returns the answer that is being written in a thread; None if there is none, or the event was handled."""
-        is_handled = await connection.scalar(_is_handled(event_id))
+        """Returns the answer that is being written in a thread; None if there is none, or if the event was handled."""
+        is_handled = await is_any(connection, seen_events.c.event_id == event_id)
         return None if is_handled else await _newest_answer(connection, thread, is_begun())
 
     @reads
     async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:
         """Returns whether an event was handled before, or brought a question."""
-        return bool(await connection.scalar(_is_handled(event_id)))
+        return await is_any(connection, seen_events.c.event_id == event_id)
 
     @writes
     async def event_handled(self, connection: AsyncConnection, event_id: str) -> None:
@@ -87,13 +89,13 @@ class RecordedAnswers(Operations):
 
     @writes
     async def delete(self, connection: AsyncConnection, job_id: int, by: str) -> None:
-        """Empties the texts of an answer at once, and has the outbox delete its messages; its usage stays.
+        """Empties the texts of an answer at once, and has the outbox delete its messages once no worker writes them.
 
-        The messages go once no worker writes them. `by` is the person who wants it.
+        The answer's usage stays. `by` is the person who deletes it.
         """
         this = sa.update(jobs).where(jobs.c.id == job_id)
         deleted = (await connection.execute(this.values(answer_deleted=True).returning(*audit.ASKED))).one_or_none()
-        await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer="", sources=None))
+        await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(NO_ANSWER))
         await steps.drop_text(connection, jobs.c.id == job_id)
         await steps.drop_steps(connection, jobs.c.id == job_id)
         await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
@@ -104,9 +106,9 @@ class RecordedAnswers(Operations):
 
     @writes
     async def swap(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
-        """Has the outbox show the version before or after the one that readers see; nothing if there is none.
+        """Has the outbox show the version before or after the one that readers see, if there is one.
 
-        What the newest one offered as choices can't be chosen any more.
+        The choices that the newest version offers are taken away.
         """
         this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated()).with_for_update()
         row = (await connection.execute(this)).one_or_none()
@@ -149,8 +151,8 @@ class RecordedAnswers(Operations):
             .limit(REPLIES_READ)
             .subquery()
         )
-        # Turns after which the answer went on have no text, and come before the one that ended the job. The one that
-        # readers see comes last.
+        # The turn that readers see comes last, and its text replaces the others'. Turns after which the answer went on
+        # have no text, and come before the one that ended the job.
         with_turns = (
             sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason, turns.c.origins)
             .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
@@ -171,10 +173,6 @@ class RecordedAnswers(Operations):
         of_newest = canvases.c.job_id.in_(sa.select(newest.c.id)), canvases.c.message_ts.is_not(None)
         links = await connection.scalars(sa.select(canvases.c.message_ts).where(*of_newest))
         return found | dict.fromkeys(map(str, links), RecordedReply(""))
-
-
-def _is_handled(event_id: str) -> sa.Select[tuple[bool]]:
-    return sa.select(sa.exists().where(seen_events.c.event_id == event_id))
 
 
 async def _newest_answer(
@@ -211,9 +209,9 @@ async def _newest_answer(
 def _around_shown(
     row: sa.Row[Any], versions: Sequence[sa.Row[Any]]
 ) -> tuple[Sequence[sa.Row[Any]], sa.Row[Any] | None, Sequence[sa.Row[Any]]]:
-    """Returns the turns before the version that readers see, that one, and those after it, by their ids.
+    """Returns the turns before the version that readers see, that version's turn, and the turns after it.
 
-    Versions without text aren't shown again, but the newest is, which says why.
+    Versions without text aren't shown again, except for the newest: its end says why there is none.
     """
     if not versions:
         return (), None, ()
@@ -235,7 +233,7 @@ async def shown_version(connection: AsyncConnection, row: sa.Row[Any]) -> Checkp
 async def _standing_choices(connection: AsyncConnection, job_id: int) -> tuple[str, ...]:
     """Returns the choices of an ended answer; none once they are about to be closed."""
     closing = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.CLOSE_CHOICES.value
-    if await connection.scalar(sa.select(sa.exists().where(*closing))):
+    if await is_any(connection, *closing):
         return ()
     return await steps.choices_of(connection, job_id)
 
@@ -309,9 +307,9 @@ async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: in
 
 
 async def join(connection: AsyncConnection, job: Job) -> None:
-    """Empties the turn that a continued answer began with, the newest so far: the next one holds both parts."""
+    """Empties the turn that a job continues, its newest, because the turn that comes next holds both parts."""
     newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job.id, ~is_midway()).scalar_subquery()
-    await connection.execute(sa.update(turns).where(turns.c.id == newest).values(answer="", sources=None))
+    await connection.execute(sa.update(turns).where(turns.c.id == newest).values(NO_ANSWER))
 
 
 class Transcripts(MeteredOperations):
@@ -321,9 +319,9 @@ class Transcripts(MeteredOperations):
     async def record(
         self, connection: AsyncConnection, job: Job, files: Sequence[File], end: End | None = None
     ) -> bool:
-        """Records the transcripts of files, and the usage of the model that wrote them, if one did.
+        """Records the transcripts of files, and with `end` the usage of the model that wrote them.
 
-        Those that are on record stay. Returns False, and records nothing, if the job is no longer this worker's.
+        Transcripts on record stay. Returns False, and records nothing, if the job is no longer this worker's.
         """
         held = Held(job, self._worker.name)
         ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.is_ours).with_for_update()
@@ -362,22 +360,21 @@ class AnswerCanvas:
 
 
 class AnswerCanvases(Operations):
-    """Records the canvases of answers, and who wants one."""
+    """Records the canvases of answers, and who requested one."""
 
     @writes
     async def request(self, connection: AsyncConnection, job_id: int, version: int, user_id: str) -> bool:
         """Has the outbox make a canvas for a person, unless one is on record; returns whether it will be made.
 
-        A second wish doesn't add to the first one.
+        A second request adds nothing to the first one.
         """
         # Presses in several processes come one after the other.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
-        shown = sa.exists().where(*_is_canvas_of(job_id, version), canvases.c.message_ts.is_not(None))
-        if await connection.scalar(sa.select(shown)):
+        if await is_any(connection, *_is_canvas_of(job_id, version), canvases.c.message_ts.is_not(None)):
             return False
-        wanted = sa.exists().where(outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.MAKE_CANVAS)
-        if not await connection.scalar(sa.select(wanted)):
+        is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
+        if not await is_any(connection, *is_wanted):
             await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job_id], self._now(), user_id)
         return True
 

@@ -16,6 +16,7 @@ from bot.core import audit
 from bot.core.audit import TEXTS, Entry, Kind, Subject
 from bot.core.conversation import is_direct
 from bot.store.database import Operations, reads, writes
+from bot.store.rows import in_words
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
 
 MAX_DROPPED = 100
@@ -86,9 +87,7 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
     """Makes entries forget a person, or everybody: those about them, and who acted in those by them."""
     await erase_subjects(connection, audit_entries.c.user_id == user_id if user_id else sa.true())
     by_them = audit_entries.c.by_id == user_id if user_id else sa.true()
-    # In the words of the partial index, or no database would use it.
-    has_by: sa.ColumnElement[bool] = sa.literal_column(f"({AUDIT_HAS_BY})")
-    await connection.execute(sa.update(audit_entries).where(by_them, has_by).values(by_id=""))
+    await connection.execute(sa.update(audit_entries).where(by_them, in_words(AUDIT_HAS_BY)).values(by_id=""))
 
 
 class Audit(Operations):

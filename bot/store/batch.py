@@ -30,13 +30,12 @@ from bot.core.job import End, FollowUp, Job, Status
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import audit, outbox
-from bot.store.rows import THREAD, in_thread, is_batched_with, is_queued, question_of, turn_values
+from bot.store.rows import THREAD, in_thread, is_batched_with, is_queued, question_of, thread_columns, turn_values
 from bot.store.schema import jobs, turns
 
 LATE_POST_S = 20.0
 """How long an unrecorded placeholder may still appear in Slack: calls are given up by then."""
 
-_THREAD = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
 ENDED_COLUMNS = (*audit.ASKED, jobs.c.messages, jobs.c.placeholder_due_since)
 """What is needed of a job that ends in the queue."""
 
@@ -51,14 +50,14 @@ async def followers(
     threads = [_thread_of(leader) for leader in leaders if leader.is_followed]
     if not threads:
         return [[leader] for leader in leaders]
-    may_join = sa.and_(jobs.c.attempts == 0, is_free).label("may_join")
-    queued = (
-        sa.select(*_THREAD, jobs.c.id, jobs.c.user_id, running_of_asker.label("running_of_asker"), may_join)
-        .where(is_queued(), sa.tuple_(*_THREAD).in_(threads))
-        .order_by(*_THREAD, jobs.c.ts)
+    thread, may_join = thread_columns(), sa.and_(jobs.c.attempts == 0, is_free).label("may_join")
+    queued: sa.Select[Any] = (
+        sa.select(*thread, jobs.c.id, jobs.c.user_id, running_of_asker.label("running_of_asker"), may_join)
+        .where(is_queued(), sa.tuple_(*thread).in_(threads))
+        .order_by(*thread, jobs.c.ts)
     )
     rows = (await connection.execute(queued)).all()
-    joining = {thread: _of_one_asker(of_thread) for thread, of_thread in groupby(rows, key=_thread_of)}
+    joining = {key: _of_one_asker(of_thread) for key, of_thread in groupby(rows, key=_thread_of)}
     groups = [joining[_thread_of(leader)] if leader.is_followed else [leader] for leader in leaders]
     # None may join behind an answer that was regenerated since the leaders were read: that one leads now.
     return [group for group in groups if group]
@@ -69,12 +68,16 @@ def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
 
 
 def _of_one_asker(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+    """Returns the first of a thread's queued jobs, up to one that may not join or is somebody else's."""
     joining = list(takewhile(lambda row: row.may_join, queued))
     return list(takewhile(lambda row: row.user_id == joining[0].user_id, joining))
 
 
 async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
-    """Ends the jobs before each claimed one, and has their placeholders cleared. `claimed`: id to the ids before it."""
+    """Ends the jobs that are answered with a claimed one, and has the outbox clear their placeholders.
+
+    `claimed`: the ids of those jobs by the id of the claimed one.
+    """
     ended: list[sa.Row[Any]] = []
     for job_id, earlier in claimed.items():
         if earlier:
@@ -171,6 +174,6 @@ async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) 
 
 
 async def rejoin(connection: AsyncConnection, job_id: int) -> None:
-    """Lets a new version of an answer know from the start what its earlier versions took along."""
+    """Makes the questions that earlier versions of an answer took along part of the new version's first prompt."""
     joined = jobs.c.answered_with == job_id, jobs.c.joined_step.is_not(None)
     await connection.execute(sa.update(jobs).where(*joined).values(joined_step=0))

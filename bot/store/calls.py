@@ -22,7 +22,7 @@ from bot.core.outbox import OutboxKind
 from bot.core.steps import were_replied_to
 from bot.store import audit, batch, outbox, schema, steps, usage
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import Held, in_thread, insert_into, is_awaiting_approval, is_running, messages_of, put
+from bot.store.rows import Held, in_thread, insert_into, is_any, is_awaiting_approval, is_running, messages_of, put
 from bot.store.schema import allowed_tools, jobs, tool_calls, tool_pins
 from bot.store.usage import MeteredOperations
 from bot.store.workers import WorkerOperations
@@ -119,7 +119,7 @@ class RecordedCalls(MeteredOperations):
         now = self._now()
         if not await _is_current(connection, held, ~jobs.c.stop_requested):
             return False
-        if not await is_any_asked(connection, job.id, job.version):
+        if not await is_any(connection, _is_asked(job.id, job.version)):
             return False
         if piece:
             await steps.append_text(connection, held.worker, {job: piece})
@@ -268,7 +268,7 @@ class Approvals(WorkerOperations):
             return False
         # Shows the decision if the job waits for others, too. A process that shows an earlier one looks for this one.
         is_to_show = jobs.c.id == job_id, is_awaiting_approval(), ~outbox.is_reply_being_edited(now, jobs.c.id)
-        if await connection.scalar(sa.select(sa.exists().where(*is_to_show))):
+        if await is_any(connection, *is_to_show):
             await outbox.add(connection, OutboxKind.SHOW_DECISION, [job_id], now)
         await self._worker.wake_all(connection)
         return True
@@ -337,7 +337,7 @@ async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Questio
 
     A message that stands above the page with the calls was written before them, however late Slack delivers it.
     """
-    if not await connection.scalar(sa.select(sa.exists().where(is_awaiting_approval()))):
+    if not await is_any(connection, is_awaiting_approval()):
         return False
     denied = False
     for question in questions:
@@ -351,11 +351,6 @@ async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Questio
             await _deny_all(connection, row, Decision.REPLIED, question.user_id, now)
             denied = True
     return denied
-
-
-async def is_any_asked(connection: AsyncConnection, job_id: int, version: int) -> bool:
-    """Returns whether a call of this version waits for a person."""
-    return bool(await connection.scalar(sa.select(sa.exists().where(_is_asked(job_id, version)))))
 
 
 async def _deny_all(
@@ -395,7 +390,7 @@ async def _decide(
 
 async def _release(connection: AsyncConnection, job_id: int, version: int, user_id: str, now: float) -> None:
     """Releases a job if nobody has to decide anything more. An asker who decided waits from now on."""
-    if not await is_any_asked(connection, job_id, version):
+    if not await is_any(connection, _is_asked(job_id, version)):
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
         released = sa.update(jobs).where(jobs.c.id == job_id, is_awaiting_approval())
         await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))
@@ -408,6 +403,7 @@ def _in_channel(team_id: str | None, channel_id: str | None) -> list[sa.ColumnEl
 
 
 def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
+    """Whether a call of this version waits for a person."""
     return sa.and_(
         tool_calls.c.job_id == job_id,
         tool_calls.c.version == version,

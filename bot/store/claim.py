@@ -73,7 +73,7 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
 
 
 def _may_restart(now: float) -> sa.ColumnElement[bool]:
-    """Whether a job is not one whose question is edited again and again. A stop doesn't wait."""
+    """Whether a job needs no pause: it has one if its question is edited again and again, unless it is to stop."""
     is_rare = sa.or_(jobs.c.version <= RESTARTS_AT_ONCE, jobs.c.edited_ts.is_(None), jobs.c.started_at.is_(None))
     return sa.or_(is_rare, jobs.c.stop_requested, has_come(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S))
 

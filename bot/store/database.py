@@ -77,28 +77,23 @@ class Database:
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Runs a function in a read-only transaction, which on SQLite waits for no writer; returns its result."""
-
-        async def operation() -> T:
-            async with self.begin_read() as connection:
-                return await work(connection)
-
-        return await self.complete(operation())
+        return await self.complete(_transaction(self.begin_read(), work))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True) -> T:
         """Runs a function in a transaction, commits it, and returns the function's result."""
-
-        async def operation() -> T:
-            async with self.begin_write(synced=synced) as connection:
-                return await work(connection)
-
-        return await self.complete(operation())
+        return await self.complete(_transaction(self.begin_write(synced=synced), work))
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True) -> T:
         """Runs an operation to its end and returns its result, even if the caller is canceled before."""
+
+        async def run() -> T:
+            async with answered_within(self._bound_s if bounded else None):
+                return await operation
+
         if self._closed:
             operation.close()
             raise StoreError("the store is closed, because this process is ending")
-        task = asyncio.create_task(self._run(operation) if bounded else operation)
+        task = asyncio.create_task(run())
         self._under_way.add(task)
         task.add_done_callback(self._ended)
         try:
@@ -175,15 +170,18 @@ class Database:
             async with asyncio.timeout(DISPOSE_WITHIN_S if self.on_server else None):
                 await self.engine.dispose()
 
-    async def _run(self, operation: Coroutine[Any, Any, T]) -> T:
-        async with self.bounded():
-            return await operation
-
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
         # The caller may be gone, and asyncio warns of exceptions that nobody retrieves.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("database operation failed: %s", type(error).__name__)
+
+
+async def _transaction(
+    begun: AbstractAsyncContextManager[AsyncConnection], work: Callable[[AsyncConnection], Awaitable[T]]
+) -> T:
+    async with begun as connection:
+        return await work(connection)
 
 
 class Operations:

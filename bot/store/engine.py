@@ -46,7 +46,8 @@ READS = "typist_reads"
 """The execution option of transactions that only read. On SQLite they don't wait for a writer."""
 UNSYNCED = "typist_unsynced"
 """The execution option of transactions whose commit waits for no disk: a power cut may lose them."""
-_OWNERS_ALONE = 0o600
+OWNERS_ALONE = 0o600
+"""The mode of files that only the user may read whom Typist runs as."""
 _SYNCHRONOUS = "synchronous"
 """In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
 
@@ -55,7 +56,14 @@ _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 
 def create_engine(database_url: str) -> AsyncEngine:
     """Returns an engine that has not connected yet. Raises SettingsError for a URL that can't be used."""
-    url = _parsed(database_url)
+    try:
+        url = sa.make_url(database_url)
+    except (ArgumentError, ValueError):
+        # Not chained: the error may quote a part of the password.
+        raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}."]) from None
+    if "@" in (url.host or ""):
+        # The second half of the password would be taken for the host, and printed as such.
+        raise SettingsError(["The password in DATABASE_URL contains @. Write it as %40."])
     match url.get_backend_name():
         case "sqlite":
             return _sqlite_engine(url.set(drivername="sqlite+aiosqlite"))
@@ -120,18 +128,6 @@ def database_file(url: sa.URL) -> Path | None:
     return Path(url.database) if in_file and url.database else None
 
 
-def _parsed(database_url: str) -> sa.URL:
-    try:
-        url = sa.make_url(database_url)
-    except (ArgumentError, ValueError):
-        # Not chained: the error may quote a part of the password.
-        raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}."]) from None
-    if "@" in (url.host or ""):
-        # The second half of the password would be taken for the host, and printed as such.
-        raise SettingsError(["The password in DATABASE_URL contains @. Write it as %40."])
-    return url
-
-
 def reason_of(error: Exception) -> str:
     """Returns what the database, the driver or the network says about an error, without the values of a row."""
     if isinstance(error, PoolTimeout):
@@ -186,7 +182,7 @@ def _prepare_file(file: Path) -> None:
     for path in (file.parent, file):
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(f"{path} can't be written to. Change its permissions, or DATABASE_URL.")
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNERS_ALONE))
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNERS_ALONE))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -249,11 +245,7 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
     cursor.close()
     connection.commit()
     # Behind a pooler a connection may get notifications that another client listens for, and would keep them.
-    connection.driver_connection.add_notify_handler(_ignore)
-
-
-def _ignore(_notify: object) -> None:
-    pass
+    connection.driver_connection.add_notify_handler(lambda _notify: None)
 
 
 SAID = "said "

@@ -22,10 +22,18 @@ from bot.core.outbox import OutboxKind
 from bot.store import audit, usage
 from bot.store.database import Database, completes
 from bot.store.engine import one_at_a_time
-from bot.store.rows import has_ended, in_thread, is_running, is_unposted
+from bot.store.rows import (
+    NO_ANSWER,
+    NO_CALL_TEXTS,
+    has_content,
+    has_ended,
+    in_thread,
+    in_words,
+    is_running,
+    is_unposted,
+)
 from bot.store.schema import (
     CALL_HAS_CONTENT,
-    JOB_HAS_CONTENT,
     OF_THREADS,
     TURN_HAS_CONTENT,
     allowed_tools,
@@ -234,11 +242,14 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
     """Returns what retention removes: texts older than `before`, and each table's rows when their time is over."""
     records_before = min(before, now - RECORDS_KEPT_S)
     is_old = jobs.c.created_at < before
-    no_content = {"arguments": "", "result": "", "binding": ""}
     return (
-        Rule(jobs, (is_old, _has(JOB_HAS_CONTENT), has_ended()), {"text": "", "files": [], "transcripts": {}}),
-        Rule(turns, (turns.c.created_at < before, _has(TURN_HAS_CONTENT)), {"answer": "", "sources": None}),
-        Rule(tool_calls, (tool_calls.c.created_at < before, _has(CALL_HAS_CONTENT), _of_job(tool_calls)), no_content),
+        Rule(jobs, (is_old, has_content(), has_ended()), {"text": "", "files": [], "transcripts": {}}),
+        Rule(turns, (turns.c.created_at < before, in_words(TURN_HAS_CONTENT)), NO_ANSWER),
+        Rule(
+            tool_calls,
+            (tool_calls.c.created_at < before, in_words(CALL_HAS_CONTENT), _of_job(tool_calls)),
+            NO_CALL_TEXTS,
+        ),
         Rule(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
         Rule(steps, (_of_job(steps, is_old),)),
         Rule(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
@@ -251,11 +262,6 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
         # Rows that refer to a job go with it by cascade.
         Rule(jobs, (jobs.c.created_at < records_before, has_ended())),
     )
-
-
-def _has(content: str) -> sa.ColumnElement[bool]:
-    # In the words of the partial index, or no database would use it.
-    return sa.literal_column(f"({content})")
 
 
 def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = True) -> sa.ColumnElement[bool]:

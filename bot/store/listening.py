@@ -2,8 +2,8 @@
 
 A workspace has one row, which all processes share. `hear` records the newest message from Slack to any of them. If the
 one before it is older than GAP_S, questions may have been missed meanwhile, and the row says from when to when. One
-process at a time holds that: it takes it with `take`, keeps it with `keep`, and puts on record what it has looked at,
-so that another one goes on from there if it dies.
+process at a time catches up: it takes the gap with `take`, keeps it with `keep`, and records which places it has looked
+at, so that another process goes on from there if it dies.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
 from bot.store.database import reads, writes
-from bot.store.rows import CLOCKS_DIFFER_S, THREAD, has_come, insert_into, thread_of
+from bot.store.rows import CLOCKS_DIFFER_S, has_come, insert_into, thread_columns, thread_of
 from bot.store.schema import jobs, listening
 from bot.store.workers import WorkerOperations
 
 GAP_S = 360.0
-"""Slack delivers an event at once, again at once, after 1 minute and after 5, and then never: whoever is back sooner
-misses nothing. The last try comes 360 to 369 s after the first one."""
+"""A gap shorter than this loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more,
+and then never: the last try comes 360 to 369 s after the first one."""
 MARGIN_S = 420.0
-"""What came this long before a gap may still have been due for redelivery when the gap began."""
+"""Slack may still have had to redeliver an event this old when a gap began."""
 HOLD_S = 30.0
-"""How long a process holds a catch-up after its last sign. Then another one may go on with it."""
+"""How long a process holds a catch-up since it last said so. Then another process may go on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Listening(WorkerOperations):
         self, connection: AsyncConnection, team_id: str, since: float, limit: int
     ) -> list[ThreadKey]:
         """Returns the threads of the questions since a time, those with the newest question first."""
-        columns = [jobs.c[name] for name in THREAD]
+        columns = thread_columns()
         recent = sa.select(*columns).where(jobs.c.team_id == team_id, jobs.c.created_at > since)
         newest = recent.group_by(*columns).order_by(sa.func.max(jobs.c.ts).desc()).limit(limit)
         return [thread_of(row) for row in await connection.execute(newest)]

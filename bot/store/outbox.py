@@ -21,7 +21,7 @@ _EDITING = outbox_entries.alias()
 async def add(
     connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
 ) -> None:
-    """Adds an entry for each job, or renews one of its kind, so that a process that holds it leaves it there."""
+    """Adds an entry for each job. If there is one of its kind, it is renewed, so that its holder can't complete it."""
     if not job_ids:
         return
     new = insert_into(connection, outbox_entries)
@@ -31,20 +31,26 @@ async def add(
 
 
 async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int, due_at: float) -> None:
-    """Adds an entry, unless there is one: the process that holds it completes it."""
+    """Adds an entry, unless there is one, which stays with the process that holds it."""
     values = {"job_id": job_id, "kind": kind.value, "about": "", "due_at": due_at}
     await connection.execute(insert_into(connection, outbox_entries).values(values).on_conflict_do_nothing())
 
 
-def is_held(entry: OutboxEntry) -> sa.ColumnElement[bool]:
+def as_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
     """Whether no other process has taken an entry since, and it was not added again."""
-    return sa.exists().where(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
+    return sa.and_(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
+
+
+def is_held(entry: OutboxEntry) -> sa.ColumnElement[bool]:
+    """Whether an entry is on record as this process took it."""
+    return sa.exists().where(as_taken(entry))
 
 
 def is_reply_being_edited(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     """Whether a process may be editing a job's reply: nobody else may write or delete its messages meanwhile.
 
-    An entry that waits for its next try looks the same in its last seconds, and delays others for no longer.
+    An entry that waits for its next try looks like one that is held in the last OUTBOX_HOLD_S before it is due. That
+    only delays others.
     """
     in_hand = (_EDITING.c.tries > 0, _EDITING.c.due_at > now, _EDITING.c.due_at <= now + OUTBOX_HOLD_S)
     return sa.exists().where(_EDITING.c.job_id == job_id, _EDITING.c.kind.in_(EDITS_REPLY), *in_hand)

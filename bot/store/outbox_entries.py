@@ -61,9 +61,9 @@ class OutboxEntries(Operations):
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None = None) -> None:
         """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it.
 
-        `posted_ts` is a message that it posted: it is remembered, because it is no answer, or because it has to be
-        deleted once the approval that it asks for is no longer needed. Once an end is shown, and none of its choices
-        stands, its checkpoints go.
+        `posted_ts` is the message that the entry's call posted. It is recorded as no answer, or for its deletion once
+        nobody has to approve the call that it asks about. Once an end is shown, and none of its choices stands, the
+        checkpoints with its text go.
         """
         this = sa.update(jobs).where(jobs.c.id == entry.job_id)
         if posted_ts is not None and entry.kind is OutboxKind.ASK_APPROVAL:
@@ -73,7 +73,7 @@ class OutboxEntries(Operations):
             await connection.execute(this.values(mention_ts=posted_ts))
         elif entry.kind is OutboxKind.CLEAR_ASK:
             await connection.execute(this.where(jobs.c.ask_ts == entry.ask_ts).values(ask_ts=None))
-        removed = await connection.execute(sa.delete(outbox_entries).where(*_as_taken(entry)))
+        removed = await connection.execute(sa.delete(outbox_entries).where(outbox.as_taken(entry)))
         if removed.rowcount == 0 or entry.kind not in EDITS_END:
             return
         if entry.kind is OutboxKind.CLOSE_CHOICES or not await steps.choices_of(connection, entry.job_id):
@@ -82,17 +82,15 @@ class OutboxEntries(Operations):
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
         """Makes an entry that failed due again after the delay."""
-        later = sa.update(outbox_entries).where(*_as_taken(entry)).values(due_at=self._now() + delay_s)
+        later = sa.update(outbox_entries).where(outbox.as_taken(entry)).values(due_at=self._now() + delay_s)
         await connection.execute(later)
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns the ended job whose end Slack doesn't show: not at all, with choices that no longer stand, or not in
-        the version that somebody chose.
+        """Returns an ended job with the end to show as its checkpoint; None if there is nothing to show.
 
-        It comes with that end as its checkpoint; None if it needs no showing.
-
-        The job comes without the other questions that it answered: showing an end takes no prompt.
+        Slack may not show that end at all, with choices that no longer stand, or in another version. The job comes
+        without the other questions that it answered, because showing an end takes no prompt.
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted, has_content())
@@ -114,9 +112,8 @@ class OutboxEntries(Operations):
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
-        row = (
-            await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, is_awaiting_approval()))
-        ).one_or_none()
+        waiting = sa.select(jobs).where(jobs.c.id == entry.job_id, is_awaiting_approval())
+        row = (await connection.execute(waiting)).one_or_none()
         if row is None:
             return None
         [job] = await steps.with_steps(connection, [await _with_text(connection, row)])
@@ -126,7 +123,7 @@ class OutboxEntries(Operations):
     async def record_messages(
         self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records the messages of the reply to a job that has ended or waits, as WorkerQueue.record_messages does.
+        """Records the messages of the reply to a job that has ended or awaits approval.
 
         Does nothing if another process has taken the entry.
         """
@@ -136,10 +133,10 @@ class OutboxEntries(Operations):
 
 
 def _due(now: float) -> sa.Select[tuple[int]]:
-    """Selects the entries that are due: of jobs that have ended, and whose reply nobody is editing.
+    """Selects the entries that are due, of jobs whose reply nobody is editing.
 
-    An entry about approvals is due only while the job waits for them, and CLEAR_ASK while it doesn't; one that isn't
-    about the reply at any time.
+    An entry about approvals is due only while the job waits for them, CLEAR_ASK while it doesn't, and an entry that
+    isn't about the reply at any time. All others are due once the job has ended.
     """
     of_entry = jobs.c.id == outbox_entries.c.job_id
     is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
@@ -196,13 +193,8 @@ def _entry(row: sa.Row[Any]) -> OutboxEntry:
     )
 
 
-def _as_taken(entry: OutboxEntry) -> tuple[sa.ColumnElement[bool], ...]:
-    """Whether no other process has taken an entry since, and it was not added again."""
-    return outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at
-
-
 async def _with_text(connection: AsyncConnection, row: sa.Row[Any]) -> Job:
-    """Returns the job as the next attempt would get it, without the other questions: they are for its prompt only."""
+    """Returns the job as the next attempt would get it, without its batch's other questions and without its steps."""
     job = replace(job_of(row), attempts=row.attempts + 1)
     [whole] = await steps.with_checkpoints(connection, await answers.with_versions(connection, [job]))
     return whole

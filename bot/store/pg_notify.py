@@ -18,8 +18,8 @@ SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0
 """A server that lost sight of our last connection may hold its lock for hours: meanwhile the store is polled."""
 CHECK_S = 5.0
-ANSWER_WITHIN_S = 5.0
-"""A server that hangs keeps its connections, though it may have lost our lock."""
+"""How often the connection is checked, and how long the server may take to answer that. A server that hangs keeps its
+connections, though it may have lost our lock."""
 BACKOFF = Backoff(0.5, 5.0)
 DEAF_PAUSE_S = 60.0
 """Behind a pooler in transaction mode LISTEN hears nothing. Somebody may remove the pooler later."""
@@ -90,7 +90,7 @@ class Listener:
             while True:
                 async for notify in connection.notifies(timeout=CHECK_S):
                     self._take(notify.payload)
-                async with answered_within(ANSWER_WITHIN_S):
+                async with answered_within(CHECK_S):
                     await connection.execute("SELECT 1")
         finally:
             await connection.close()

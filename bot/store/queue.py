@@ -1,10 +1,11 @@
 """The queue, as seen by services that add questions and request changes to their jobs.
 
-**Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
-gets its answer as if it had come alone: whether its event or its message was seen before, and whether it has to wait
-behind others. Measured with 100 questions in a second beside their answers: one transaction after another, each of
-which also waits for its turn among the transactions of live answers, left 73 without an acknowledgment within Slack's
-three seconds. Together, all had one within 2 s (docs/scaling.md).
+**Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). The
+result for each is the one that it would have had alone: whether its event or its message was seen before, and whether
+it has to wait behind others. With 100 questions in a second beside
+their answers, one transaction for each question left 73 without an acknowledgment within Slack's three seconds, because
+each of them waited for its turn among the transactions of live answers. Together, all had one within 2 s
+(docs/scaling.md).
 
 **Changes.** A queued job is changed on the spot. A begun job is changed by its worker, now or at the next attempt: the
 methods leave the request and the new version for it (core/job.py). A job that has ended gets outbox entries instead.
@@ -12,8 +13,9 @@ Each method locks the job's row first, so that a claim or an end at the same mom
 
 **Questions that the bot posts for their askers** are jobs in the state UNPOSTED until they have a message. An outbox
 entry has such a question posted. That entry is the lease: one process at a time holds it, and another one tries again
-if that process dies. The entry's `due_at` fences what a try records. A job gets its message in the transaction that
-queues it, and has that once, whoever comes first.
+if that process dies. The entry's `due_at` fences what a try records. Both the process that posted the question and the
+process that gets Slack's event about the post queue the job. The first of them to do so also records the message, in
+the same transaction, and the second one changes nothing.
 """
 
 import logging
@@ -40,12 +42,12 @@ from bot.store.calls import RELEASED, deny_by_reply
 from bot.store.database import Database, GroupCommit, Operations, completes, reads, writes
 from bot.store.engine import one_at_a_time
 from bot.store.rows import (
-    THREAD,
     file_values,
     has_content,
     in_thread,
     insert_into,
     is_ahead,
+    is_any,
     is_batched_with,
     is_begun,
     is_live,
@@ -57,6 +59,7 @@ from bot.store.rows import (
     question_of,
     queued_values,
     same_thread,
+    thread_columns,
     thread_of,
     thread_values,
 )
@@ -73,9 +76,9 @@ class Arrival:
     full: bool
     """Whether the process has no room for another answer."""
     offered: bool = False
-    """Whether the asker is offered an answer first."""
+    """Whether the first version of its answer is an offer to answer it."""
     job_id: int | None = None
-    """Its job, if the bot has posted the question for its asker; else it gets a new one."""
+    """The job of a question that the bot has posted for its asker (`UnpostedQuestions`). None: it gets a new job."""
 
 
 class QuestionQueue(WorkerOperations):
@@ -99,15 +102,11 @@ class QuestionQueue(WorkerOperations):
     ) -> Enqueued | None:
         """Stores a question durably as a job; returns None if the event or the message was stored before.
 
-        With `offered`, the first version of its answer is an offer to answer it.
-
         It also returns None, and stores nothing, for a bot's question beyond the limits of core/access.py.
 
-        `job_id`: the job of a question that the bot has posted for its asker (`UnpostedQuestions`).
-
-        The job needs a placeholder if an earlier question of its thread is not answered yet, if the asker has as many
-        answers under way as one person may have, or if this process is `full`. The caller posts it and records it;
-        until it has, but for 10 s at most, no worker claims the job.
+        The arguments are those of Arrival. The job needs a placeholder if an earlier question of its thread is not
+        answered yet, if the asker has as many answers under way as one person may have, or if this process is `full`.
+        The caller posts the placeholder and records it. Until then, but for 10 s at most, no worker claims the job.
         """
         # Each batch is bounded, but not the wait for a question's own batch.
         return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
@@ -171,9 +170,9 @@ class QuestionQueue(WorkerOperations):
         """Stores a question's new text; returns False if the message is not a question, or was deleted.
 
         A queued question is answered with its new text. An answer under way starts over in its messages; its worker
-        learns of the edit with a heartbeat. So does one that has ended, unless others have written in the thread since,
-        or another question came: then the reply says that the question was edited. What the answer offers can't be
-        chosen any more.
+        learns of the edit with a heartbeat. An answer that has ended starts over, too, unless somebody else has written
+        in the thread since, or another question came: then the reply says that the question was edited. The choices
+        that the answer offers are taken away.
         """
         thread = question.thread
         row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -224,7 +223,7 @@ class QuestionQueue(WorkerOperations):
             await connection.execute(this.values(stop_requested=True, **RELEASED))
             await batch.unbatch(connection, row.id)
             await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
-        elif not await connection.scalar(sa.select(sa.exists().where(is_batched_with(row.id)))):
+        elif not await is_any(connection, is_batched_with(row.id)):
             await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [row.id])
             await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
         return True
@@ -333,7 +332,7 @@ async def _stands_alone(connection: AsyncConnection, job_id: int) -> bool:
         sa.exists().where(same_thread(lines, jobs), lines.c.ts > jobs.c.ts, lines.c.user_id != jobs.c.user_id),
         sa.exists().where(same_thread(group_threads, jobs), group_threads.c.since_ts > jobs.c.ts),
     )
-    return bool(await connection.scalar(sa.select(sa.exists().where(jobs.c.id == job_id, ~after))))
+    return await is_any(connection, jobs.c.id == job_id, ~after)
 
 
 log = logging.getLogger(__name__)
@@ -378,7 +377,7 @@ def _message(question: Question) -> tuple[str, str, str]:
 
 
 def deletion_of(team_id: str, channel_id: str, ts: str) -> str:
-    """Returns under which ID a message's deletion is recorded among the events, if it came before the message."""
+    """Returns the ID under which seen_events has the deletion of a message that hasn't arrived yet."""
     return f"deletion {team_id} {channel_id} {ts}"
 
 
@@ -394,8 +393,8 @@ async def _of_eager_bots(
 ) -> list[tuple[str, str, str]]:
     """Returns the messages of bots that ask so much that they may be answering our answers.
 
-    The same transaction writes the others, and those of a workspace's bots take turns: else questions that come at once
-    would all be within the limits.
+    Transactions with questions of a workspace's bots take turns, from here to their commit. Otherwise, questions that
+    come at once would not be counted against each other.
     """
     for team_id in sorted({question.thread.team_id for question in questions if question.from_bot}):
         await one_at_a_time(connection, f"bots {team_id}")
@@ -412,7 +411,10 @@ async def _of_eager_bots(
 async def _bot_questions(
     connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
 ) -> BotQuestions:
-    """Returns how much bots ask: on record, and by `taken`, which are about to be. Exact only up to the limits."""
+    """Returns how much bots ask, on record and in `taken`, which this transaction will write.
+
+    No more is counted than the limits need.
+    """
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
     of_thread |= {other.ts: other.from_bot for other in taken if other.thread == question.thread}
@@ -465,7 +467,7 @@ async def _first_seen(connection: AsyncConnection, arrivals: Sequence[Arrival], 
 
 async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
     """Returns the ts of the oldest queued job in each thread, '' where one is ahead of them."""
-    columns = [jobs.c[name] for name in THREAD]
+    columns = thread_columns()
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
     queued = sa.select(*columns, sa.func.min(jobs.c.ts).label("ts")).where(is_queued(), among).group_by(*columns)
     begun = sa.select(*columns, sa.literal("")).where(is_ahead(), among)
@@ -525,9 +527,9 @@ class UnpostedQuestions(Operations):
     async def ask(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
     ) -> bool:
-        """Stores a question and has it posted; returns False if it was asked before, by whomever.
+        """Stores a question and has it posted; returns False if anybody has asked it before.
 
-        A draft's `about` is kept.
+        If there is a draft, its `about` stays.
         """
         now = self._now()
         new = insert_into(connection, jobs).values(_unposted_values(team_id, view_id, user_id, about, text, now))
@@ -576,7 +578,7 @@ class UnpostedQuestions(Operations):
     ) -> None:
         """Records where, according to Slack's event, the question was posted.
 
-        It was posted after all, so it is queued even if its asker has read that this is unsure.
+        The question is queued, even if its asker was told that nobody knows whether it was posted.
         """
         row = await _locked(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
         if row is not None:

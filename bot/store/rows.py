@@ -20,7 +20,7 @@ from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.models.prompt import Effort, of_record
 from bot.store.engine import on_postgresql
-from bot.store.schema import jobs, turns, workers
+from bot.store.schema import JOB_HAS_CONTENT, jobs, turns, workers
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
@@ -32,6 +32,22 @@ async def put(connection: AsyncConnection, table: sa.Table, key: Mapping[str, An
     """Writes a row, in place of the one with this primary key if there is one."""
     row = insert_into(connection, table).values({**key, **values})
     await connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
+
+
+async def is_any(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> bool:
+    """Returns whether there is a row that meets all conditions."""
+    return bool(await connection.scalar(sa.select(sa.exists().where(*which))))
+
+
+def in_words(condition: str) -> sa.ColumnElement[bool]:
+    """Returns a partial index's condition as it is written there, without which no database would use the index."""
+    return sa.literal_column(f"({condition})")
+
+
+NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None}
+"""The columns of a turn without its text."""
+NO_CALL_TEXTS: dict[str, Any] = {"arguments": "", "result": "", "binding": ""}
+"""The columns of a call without its texts. Its binding goes, too: from a hash, short arguments can be guessed."""
 
 
 def thread_of(row: sa.Row[Any]) -> ThreadKey:
@@ -241,7 +257,7 @@ def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
 
 def has_content() -> sa.ColumnElement[bool]:
     """Whether the question is neither deleted nor expired: it has words or files."""
-    return sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
+    return in_words(JOB_HAS_CONTENT)
 
 
 def has_come(due_at: sa.ColumnElement[Any], now: float, max_wait_s: Any) -> sa.ColumnElement[bool]:
@@ -251,7 +267,7 @@ def has_come(due_at: sa.ColumnElement[Any], now: float, max_wait_s: Any) -> sa.C
 
 def same_thread(one: Jobs, other: Jobs) -> sa.ColumnElement[bool]:
     """Whether two jobs are of one thread."""
-    return sa.and_(*(one.c[name] == other.c[name] for name in THREAD))
+    return sa.and_(*(a == b for a, b in zip(thread_columns(one), thread_columns(other), strict=True)))
 
 
 def in_thread(thread: ThreadKey, of: Jobs = jobs) -> sa.ColumnElement[bool]:
@@ -260,7 +276,11 @@ def in_thread(thread: ThreadKey, of: Jobs = jobs) -> sa.ColumnElement[bool]:
 
 
 THREAD = ("team_id", "channel_id", "thread_ts")
-"""The columns of a thread."""
+"""The names of a thread's columns."""
+
+
+def thread_columns(of: Jobs = jobs) -> list[sa.ColumnElement[Any]]:
+    return [of.c[name] for name in THREAD]
 
 
 def thread_values(thread: ThreadKey) -> dict[str, str]:

@@ -9,7 +9,7 @@ because the answer's details name them, and a new version must know what an earl
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,8 @@ from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, c
 from bot.core.job import Checkpoint, Job, Piece
 from bot.models.events import Citation
 from bot.models.prompt import of_record
-from bot.store.rows import end_of, end_values, is_running, source_values, sources_of
-from bot.store.schema import SafeText, checkpoints, jobs, steps, tool_calls, tool_pins
+from bot.store.rows import NO_CALL_TEXTS, end_of, end_values, in_words, is_running, source_values, sources_of
+from bot.store.schema import CALL_HAS_CONTENT, SafeText, checkpoints, jobs, steps, tool_calls, tool_pins
 
 _FROM_PIECE = {
     checkpoints.c.version: sa.bindparam("of_version", type_=sa.Integer),
@@ -145,14 +145,14 @@ async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> lis
     def of(job: Job) -> tuple[Step, ...]:
         mine = [row for row in recorded if (row.job_id, row.version) == (job.id, job.version)]
         theirs = [row for row in recorded_calls if (row.job_id, row.version) == (job.id, job.version)]
-        return tuple(_step_of(row, [call for call in theirs if call.step_no == row.step_no]) for row in mine)
+        found = []
+        for row in mine:
+            made = tuple(call_of(call) for call in theirs if call.step_no == row.step_no)
+            items = tuple(json.loads(row.items))
+            found.append(Step(row.step_no, row.text, items, row.model, made, of_record(row.origins)))
+        return tuple(found)
 
     return [replace(job, steps=of(job)) for job in claimed]
-
-
-def _step_of(row: sa.Row[Any], recorded_calls: Collection[sa.Row[Any]]) -> Step:
-    items = tuple(json.loads(row.items))
-    return Step(row.step_no, row.text, items, row.model, tuple(map(call_of, recorded_calls)), of_record(row.origins))
 
 
 def _as_asked() -> sa.Select[Any]:
@@ -210,8 +210,6 @@ async def drop_steps(connection: AsyncConnection, *which: sa.ColumnElement[bool]
     await connection.execute(sa.delete(steps).where(steps.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
 
 
-async def empty(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> int:
-    """Empties the arguments and results of calls; returns of how many. A hash of short arguments can be guessed."""
-    texts = sa.or_(tool_calls.c.arguments != "", tool_calls.c.result != "")
-    emptied = sa.update(tool_calls).where(texts, *which).values(arguments="", result="", binding="")
-    return (await connection.execute(emptied)).rowcount
+async def empty(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
+    """Empties the arguments and results of calls."""
+    await connection.execute(sa.update(tool_calls).where(in_words(CALL_HAS_CONTENT), *which).values(NO_CALL_TEXTS))

@@ -1,4 +1,4 @@
-"""What is kept of threads, people and channels beside jobs: participants, notices, panes' channels, and settings.
+"""What is stored about threads, people and channels beside jobs: participants, notices, pane contexts, and settings.
 
 Participants say whether Typist takes part in a thread, whether more than one person does, and who wrote last.
 """
@@ -17,7 +17,17 @@ from bot.core.triage import MAX_LINES, Engagement, Line, Participants
 from bot.models.prompt import Effort
 from bot.store import audit
 from bot.store.database import Operations, completes, reads, writes
-from bot.store.rows import THREAD, has_come, in_thread, insert_into, is_denied, put, same_thread, thread_values
+from bot.store.rows import (
+    has_come,
+    in_thread,
+    insert_into,
+    is_any,
+    is_denied,
+    put,
+    same_thread,
+    thread_columns,
+    thread_values,
+)
 from bot.store.schema import (
     OF_THREADS,
     channel_settings,
@@ -140,7 +150,7 @@ async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str)
 
 async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
     """Returns the threads of some jobs."""
-    threads = sa.select(*(jobs.c[name] for name in THREAD)).where(*which).distinct()
+    threads = sa.select(*thread_columns()).where(*which).distinct()
     return [tuple(row) for row in await connection.execute(threads)]
 
 
@@ -148,7 +158,7 @@ async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, .
     """Removes the facts about those of the threads that have no job any more."""
     for first in range(0, len(threads), THREADS_AT_ONCE):
         for table in OF_THREADS:
-            these = sa.tuple_(*(table.c[name] for name in THREAD)).in_(threads[first : first + THREADS_AT_ONCE])
+            these = sa.tuple_(*thread_columns(table)).in_(threads[first : first + THREADS_AT_ONCE])
             is_empty = ~sa.exists().where(same_thread(jobs, table))
             await connection.execute(sa.delete(table).where(these, is_empty))
 
@@ -174,7 +184,7 @@ class Notices(Operations):
     async def is_given(self, connection: AsyncConnection, team_id: str, user_id: str, notice: str) -> bool:
         """Returns whether a notice that is sent once was claimed for a person."""
         key = notices.c.team_id == team_id, notices.c.user_id == user_id, notices.c.notice == notice
-        return bool(await connection.scalar(sa.select(sa.exists().where(*key))))
+        return await is_any(connection, *key)
 
 
 async def claim_notice(

@@ -294,7 +294,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def cost_so_far(self, connection: AsyncConnection, job_id: int) -> float | None:
-        """Returns what attempts at an answer under way have cost in dollars since its last end; None if unknown."""
+        """Returns the dollars that an answer under way has cost since it last ended; None if a price is unknown."""
         of_job = sa.select(charges.c.cost_usd).outerjoin_from(turns, charges, turns.c.charge_id == charges.c.id)
         ended = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
         since = turns.c.job_id == job_id, turns.c.id > sa.func.coalesce(ended, 0)

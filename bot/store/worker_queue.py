@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,14 +14,14 @@ from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.store import answers, audit, batch, claim, outbox, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
-from bot.store.rows import Held, in_thread, is_queued, is_running, message_values, turn_values
+from bot.store.rows import NO_ANSWER, Held, in_thread, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
 from bot.store.threads import drop_facts, threads_of
 from bot.store.usage import Meter, MeteredOperations
 from bot.store.workers import WorkerLiveness
 
 MAX_HANDED_OUT = 1_000
-"""More than these are compared with the jobs that are still this worker's."""
+"""A worker that remembers more jobs than these drops those that it no longer has."""
 NO_PIECES: Mapping[Job, Piece] = {}
 NOTHING_SPENT = Spent()
 
@@ -252,7 +253,7 @@ class WorkerQueue(MeteredOperations):
             if job.so_far and row.status == Status.ENDED:
                 await answers.join(connection, job)
             if row.answer_deleted:
-                turn = {**turn, "answer": "", "sources": None}
+                turn = {**turn, **NO_ANSWER}
                 # One may have ended after the answer was deleted.
                 await answers.empty_calls(connection, job.question.thread, job.id)
             await self._meter.record(connection, {job: (turn, charge)}, now)
@@ -274,12 +275,18 @@ class WorkerQueue(MeteredOperations):
         if is_outdated or not is_kept or row.answer_deleted:
             await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)
-        await _cancel_entries(connection, job)
+        # What was left to do for an earlier version's end, and for approvals that an earlier attempt asked.
+        over = (EDITS_END if job.version > 0 else ()), (ABOUT_APPROVALS if job.attempts > 1 else ())
+        for kind in chain(*over):
+            await outbox.cancel(connection, kind, [job.id])
         if for_outbox and not is_outdated and not row.erase_requested:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
         if mention and not for_outbox and not is_outdated and not row.stop_requested:
             await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
-        await self._worker.wake_others(connection, is_queued(), _held_up_by(job))
+        # A job of the same thread or of the same asker may have waited for this one.
+        thread = job.question.thread
+        of_asker = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
+        await self._worker.wake_others(connection, is_queued(), sa.or_(in_thread(thread), of_asker))
 
 
 def _with_messages(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
@@ -292,19 +299,3 @@ async def _erase_from_audit(connection: AsyncConnection, job: Job, turn: Mapping
     await audit.append(connection, now, [end])
     of_job = in_thread(job.question.thread, audit_entries), audit_entries.c.job_id == job.id
     await audit.erase_subjects(connection, *of_job)
-
-
-async def _cancel_entries(connection: AsyncConnection, job: Job) -> None:
-    """Cancels what was left to do for an earlier version's end, and for approvals that an earlier attempt asked."""
-    for kind in EDITS_END if job.version > 0 else ():
-        await outbox.cancel(connection, kind, [job.id])
-    if job.attempts > 1:
-        for kind in ABOUT_APPROVALS:
-            await outbox.cancel(connection, kind, [job.id])
-
-
-def _held_up_by(job: Job) -> sa.ColumnElement[bool]:
-    """Whether a job may have waited for this one: it is of the same thread, or of the same asker."""
-    thread = job.question.thread
-    same_asker = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
-    return sa.or_(in_thread(thread), same_asker)

@@ -39,7 +39,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.clock import Clock
 from bot.errors import StoreError
 from bot.store.database import Database, Operations, writes
-from bot.store.engine import channel, database_file, lock_key, on_postgresql, said_by
+from bot.store.engine import OWNERS_ALONE, channel, database_file, lock_key, on_postgresql, said_by
 from bot.store.rows import has_jobs, is_running, put
 from bot.store.schema import jobs, workers
 
@@ -55,7 +55,7 @@ OBSERVE_EVERY_S = 0.25
 CHECK_EVERY_S = 0.5
 """How often to check while others hold jobs: the sooner a death is seen, the sooner their jobs continue."""
 MAX_GAP_S = 3.0
-"""A process that observes less often may have been paused, and all others beside it."""
+"""A process that observes less often may have been paused itself, so its observations count no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,12 @@ class FileLocks:
     def take(self) -> None:
         """Takes this worker's lock, and removes the files of dead workers."""
         for path in self._database.parent.glob(f"{escape(self._database.name)}-worker-*"):
-            _remove_if_free(path)
+            # A process that is just taking the file notices, because it is removed under its lock.
+            with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as other:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
         while self._file is None:
-            file = os.open(self._mine, os.O_CREAT | os.O_RDWR, 0o600)
+            file = os.open(self._mine, os.O_CREAT | os.O_RDWR, OWNERS_ALONE)
             fcntl.flock(file, fcntl.LOCK_EX)
             if _is_at(self._mine, file):
                 self._file = file
@@ -162,13 +165,6 @@ class FileLocks:
 
     def _path(self, worker: str) -> Path:
         return self._database.with_name(f"{self._database.name}-worker-{worker}")
-
-
-def _remove_if_free(path: Path) -> None:
-    """Removes the file under its lock, so that a process that is just taking it notices."""
-    with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
 
 
 def _is_at(path: Path, file: int) -> bool:

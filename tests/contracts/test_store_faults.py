@@ -101,7 +101,7 @@ async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: Pos
 def short_time_limits(*stores: Stores) -> Iterator[None]:
     """Makes stores give up soon during the block."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("bot.store.pg_notify.ANSWER_WITHIN_S", 0.5)
+        monkeypatch.setattr("bot.store.pg_notify.CHECK_S", 0.5)
         for store in stores:
             monkeypatch.setattr(store.database, "_bound_s", 0.5)
         yield
