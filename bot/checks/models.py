@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import date
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -174,7 +173,11 @@ class DatabaseChecks:
         engine = create_engine(self._database_url)
         file = database_file(engine.url)
         if file is not None and not file.exists():
-            return _new_file(file)
+            # The first start will create it.
+            folder = file.absolute().parent
+            if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+                return ok(CONNECTION, check_texts.database_new_file(file.name))
+            return fail(CONNECTION, check_texts.database_no_folder(file.name), check_texts.DATABASE_FILE_FIX)
         self._engine = engine
         try:
             async with self._begin(reads=True) as connection:
@@ -246,11 +249,3 @@ class DatabaseChecks:
                 yield connection
             finally:
                 await transaction.rollback()
-
-
-def _new_file(file: Path) -> Check:
-    """Reports a SQLite file that the first start will create, without creating it."""
-    folder = file.absolute().parent
-    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-        return ok(CONNECTION, check_texts.database_new_file(file.name))
-    return fail(CONNECTION, check_texts.database_no_folder(file.name), check_texts.DATABASE_FILE_FIX)

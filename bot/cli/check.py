@@ -44,7 +44,12 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Prints the report and returns the exit code."""
     try:
         ours = settings.read(env, needs_slack=True, needs_model=True)
-        probe = _parse_probe(options.probe)
+        probe: str | None = options.probe
+        if probe is not None and not _CONVERSATION.fullmatch(probe):
+            problem = (
+                f"--probe must be a channel ID such as C0123ABCD (in Slack: in the channel's details), not {probe}."
+            )
+            raise SettingsError([problem])
     except SettingsError as error:
         if not options.json:
             raise
@@ -155,15 +160,6 @@ async def _isolation() -> Check:
     if abi >= isolation.TRUNCATE_ABI:
         return ok(ISOLATION, check_texts.isolated(abi))
     return warn(ISOLATION, check_texts.OLD_LANDLOCK if abi else check_texts.NO_LANDLOCK, check_texts.ISOLATION_FIX)
-
-
-def _parse_probe(channel: str | None) -> str | None:
-    """Returns the conversation that --probe names. Raises SettingsError."""
-    if channel is not None and not _CONVERSATION.fullmatch(channel):
-        raise SettingsError(
-            [f"--probe must be a channel ID such as C0123ABCD (in Slack: in the channel's details), not {channel}."]
-        )
-    return channel
 
 
 def _print(report: CheckReport, *, as_json: bool) -> None:

@@ -26,7 +26,10 @@ def converted(content: bytes) -> tuple[str, bytes]:
     # PIL's own limit only warns at first; ours is below.
     Image.MAX_IMAGE_PIXELS = None
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-        held_bytes = _decoder_bytes(image)
+        # Beside the pixels, libwebp's animation decoder holds more than one canvas, and libjpeg each pixel of a
+        # progressive JPEG, however small it is unpacked.
+        of_a_pixel = {"WEBP": 12, "JPEG": 6 if image.info.get("progressive") else 0}.get(image.format or "", 0)
+        held_bytes = image.width * image.height * of_a_pixel
         # Only JPEG can be unpacked at a smaller size.
         image.draft("RGB", (LOOKED_AT_PIXELS, LOOKED_AT_PIXELS))
         held_bytes += len(content) + image.width * image.height * PIXEL_BYTES.get(image.mode, 4)
@@ -37,16 +40,6 @@ def converted(content: bytes) -> tuple[str, bytes]:
         image.seek(0)
         # Scaled first: turning an image takes another copy of it.
         return _packed(ImageOps.exif_transpose(_scaled(image)))
-
-
-def _decoder_bytes(image: Image.Image) -> int:
-    """Returns the bytes that unpacking takes beside the pixels.
-
-    libwebp's animation decoder holds more than one canvas. Of a progressive JPEG, libjpeg holds each pixel, however
-    small it is unpacked.
-    """
-    of_a_pixel = {"WEBP": 12, "JPEG": 6 if image.info.get("progressive") else 0}.get(image.format or "", 0)
-    return image.width * image.height * of_a_pixel
 
 
 def _scaled(image: Image.Image) -> Image.Image:

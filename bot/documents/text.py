@@ -132,7 +132,11 @@ class Markup(HTMLParser):
         elif tag in ("ul", "ol"):
             self._lists.append(1 if tag == "ol" else None)
         elif tag == "li":
-            self._lead = self._item()
+            number = self._lists[-1] if self._lists else None
+            if number is not None:
+                self._lists[-1] = number + 1
+            sign = "-" if number is None else f"{number}."
+            self._lead = f"{'  ' * (min(len(self._lists), 20) - 1)}{sign} "
         elif tag in _HEADINGS:
             self._lead = f"{'#' * int(tag[1])} "
         elif tag == "title":
@@ -145,18 +149,15 @@ class Markup(HTMLParser):
             self._tables.append(_Table())
         elif tag == "tr":
             self._end_cell()
-            self._end_caption()
+            # What stands above the rows of a table, unless the table stands in another one's cell.
+            if len(self._tables) == 1:
+                self._draft.add(_tidy("".join(self._text)))
+                self._text.clear()
             self._tables[-1].begin_row()
         elif tag in _CELLS:
             self._end_cell()
             self._tables[-1].spans.append((_span(attributes, "colspan"), _span(attributes, "rowspan")))
         self._text.append(" ")
-
-    def _item(self) -> str:
-        number = self._lists[-1] if self._lists else None
-        if number is not None:
-            self._lists[-1] = number + 1
-        return f"{'  ' * (min(len(self._lists), 20) - 1)}{'-' if number is None else f'{number}.'} "
 
     def _end_block(self, tag: str) -> None:
         if self._tables:
@@ -176,12 +177,6 @@ class Markup(HTMLParser):
         table = self._tables[-1]
         if table.spans:
             table.add_cell(_tidy("".join(self._text)))
-            self._text.clear()
-
-    def _end_caption(self) -> None:
-        """Adds what stands above the rows of a table, unless it stands in another one's cell."""
-        if len(self._tables) == 1:
-            self._draft.add(_tidy("".join(self._text)))
             self._text.clear()
 
     def _end_table(self) -> None:

@@ -451,7 +451,12 @@ class _InlineParser:
         if is_inactive and not bracket.is_image:
             return end + 1
         if end - bracket.start > MAX_CONSTRUCT_CHARS:
-            return self._end_long_label(end)
+            # The label is too long for a link. Its `]` is escaped if it would be one's.
+            if self.growing and end + 1 == len(self.text):
+                self.inlines.shown_end = end
+            elif self.destinations or self.text.startswith(("(", "["), end + 1):
+                self.inlines.replacements.append(Replacement(end, end, "\\"))
+            return end + 1
         after, destinations = self._parse_target(bracket, end)
         if after < 0:
             self.inlines.shown_end = bracket.start
@@ -464,14 +469,6 @@ class _InlineParser:
             self.inlines.replacements.append(Replacement(bracket.start, bracket.start, "\\"))
         self._last_end = max(self._last_end, after)
         return after if after > 0 else end + 1
-
-    def _end_long_label(self, end: int) -> int:
-        """Escapes the `]` of a label that is too long for a link, if it would be one's."""
-        if self.growing and end + 1 == len(self.text):
-            self.inlines.shown_end = end
-        elif self.destinations or self.text.startswith(("(", "["), end + 1):
-            self.inlines.replacements.append(Replacement(end, end, "\\"))
-        return end + 1
 
     def _parse_target(self, bracket: Bracket, end: int) -> tuple[int, Sequence[str]]:
         """Returns the end of a link and its possible destinations, which are none if it is no link.
@@ -518,7 +515,9 @@ class _InlineParser:
         at = _skip_space(text, at)
         if text.startswith(")", at):
             return at + 1, destination
-        return (-1 if at == len(text) or _is_incomplete_title(text, at) else 0), None
+        begins_title = at < len(text) and text[at] in "\"'(" and text[at - 1].isspace()
+        may_grow = at == len(text) or (begins_title and _TITLE.match(text, at - 1) is None)
+        return (-1 if may_grow else 0), None
 
     def _destination_end(self, start: int) -> int:
         """Returns the end of a link's destination without `<`: white space, or a parenthesis that isn't its own.
@@ -673,10 +672,6 @@ def _separates(adjacent: str) -> bool:
 
 def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS"
-
-
-def _is_incomplete_title(text: str, at: int) -> bool:
-    return text[at] in "\"'(" and text[at - 1].isspace() and _TITLE.match(text, at - 1) is None
 
 
 def _skip_space(text: str, at: int) -> int:

@@ -187,8 +187,10 @@ def _named_hosts(text: ReadText) -> list[NamedHost]:
 def _host_end(text: ReadText, name: re.Match[str]) -> tuple[int, bool]:
     """Returns where the host in a name with dots ends, 0 if it names none; and whether it can't be a file's name."""
     start = name.start()
-    has_scheme = _has_scheme(text.latin, start)
-    if has_scheme or _is_address(lookalikes.ascii_digits(text.written_between(*name.span()))):
+    digits = lookalikes.ascii_digits(text.written_between(*name.span()))
+    # Readers take `1.2.3` for a version.
+    may_be_address = digits.count(".") == 3 or "0x" in digits.lower()
+    if _has_scheme(text.latin, start) or (may_be_address and ipv4(digits)):
         return name.end(), True
     if text.latin[start : start + 4].lower() == "www.":
         return name.end(), False
@@ -202,11 +204,6 @@ def _host_end(text: ReadText, name: re.Match[str]) -> tuple[int, bool]:
             return end, False
         end = dot
     return 0, False
-
-
-def _is_address(name: str) -> bool:
-    """Whether readers take a name with dots for an IPv4 address: `1.2.3` is a version."""
-    return (name.count(".") == 3 or "0x" in name.lower()) and bool(ipv4(name))
 
 
 def _has_scheme(text: str, host_start: int) -> bool:

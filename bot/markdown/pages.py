@@ -342,7 +342,11 @@ class Outline:
     def quality(self) -> BreakQuality | None:
         """Returns how good a page break before the line is, or None if the line belongs to the one above it."""
         leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
-        if (leaf is None and depth == len(containers)) or (leaf is not self._leaf_above and self._is_tied_above()):
+        above = self._leaf_above
+        # A break here would leave a heading at the end of a page, or code that only this line closes: a line outside of
+        # its list item closes fenced code without a fence.
+        is_tied = above is not None and (above.kind is LeafKind.HEADING or bool(above.closing))
+        if (leaf is None and depth == len(containers)) or (leaf is not above and is_tied):
             return None
         if depth < len(containers):
             if depth:
@@ -378,14 +382,6 @@ class Outline:
         previous = self._previous_item(last)
         marker = self._empty_item(last).rstrip("\n") + " " if containers[last] else line_prefix(containers)
         return Opening(self._empty_items(last) + previous, marker)
-
-    def _is_tied_above(self) -> bool:
-        """Whether a break here would leave a heading at the end of a page, or code that only this line closes.
-
-        A line outside of its list item closes fenced code without a fence.
-        """
-        above = self._leaf_above
-        return above is not None and (above.kind is LeafKind.HEADING or bool(above.closing))
 
     def _leaf(self) -> LeafBlock | None:
         """Returns the leaf block that the line is in."""

@@ -119,7 +119,10 @@ def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = froze
     `open_files`: the ids of Slack's files whose addresses may be links, because all readers may open them.
     """
     markdown = DROPPED.sub("", markdown)
-    definitions = _link_definitions(markdown, open_files)
+    definitions = NO_DEFINITIONS
+    if "]:" in markdown or open_files:
+        found = tuple((match[1], match[2] or match[3] or "") for match in DEFINITION.finditer(markdown))
+        definitions = _shared_definitions(found, open_files)
     *complete, last = _segments(markdown)
     parts, open_fence = [], ""
     for segment in complete:
@@ -247,14 +250,6 @@ def _growing_text(markdown: str, blocks: BlockStructure, *, incomplete: bool) ->
 
 def _closing_fence(leaf: LeafBlock | None) -> str:
     return f"\n{leaf.closing}" if leaf and leaf.kind is LeafKind.FENCED_CODE else ""
-
-
-def _link_definitions(markdown: str, open_files: frozenset[str]) -> LinkDefinitions:
-    """Returns the destinations that the page's reference labels may have."""
-    if "]:" not in markdown and not open_files:
-        return NO_DEFINITIONS
-    definitions = DEFINITION.finditer(markdown)
-    return _shared_definitions(tuple((match[1], match[2] or match[3] or "") for match in definitions), open_files)
 
 
 @lru_cache(maxsize=256)

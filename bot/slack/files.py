@@ -174,7 +174,12 @@ class Files:
         kind = detect_media_type(content)
         alternative: Document | Refusal | None = None
         if kind in (*IMAGES, "image/gif"):
-            return await self._image(file, content, kind, asker)
+            if is_accepted_image(content, kind):
+                return Media(short_name(file.name), kind, base64.b64encode(content).decode())
+            # One at a time: unpacked, an image may take a hundred times its bytes.
+            async with self._converting.turn(asker):
+                converted = await convert_image(content)
+            return REFUSED[converted] if isinstance(converted, Refusal) else Media(short_name(file.name), *converted)
         if kind == PDF:
             alternative = await self._read_document(Kind.PDF, content, asker) if pdf_texts else None
             if alternative is Refusal.PROTECTED:
@@ -188,14 +193,6 @@ class Files:
         # Of a PDF whose text can't be read, models may still see the pages.
         text_instead = alternative if isinstance(alternative, Document) else None
         return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead)
-
-    async def _image(self, file: File, content: bytes, media_type: str, asker: str) -> Content:
-        if is_accepted_image(content, media_type):
-            return Media(short_name(file.name), media_type, base64.b64encode(content).decode())
-        # One at a time: unpacked, an image may take a hundred times its bytes.
-        async with self._converting.turn(asker):
-            converted = await convert_image(content)
-        return REFUSED[converted] if isinstance(converted, Refusal) else Media(short_name(file.name), *converted)
 
     async def _read_document(self, kind: Kind, content: bytes, asker: str) -> Document | Refusal:
         # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.

@@ -48,7 +48,7 @@ from bot.slack.text import (
     quoted_for_model,
     string,
 )
-from bot.slack.users import ChannelReaders, Users
+from bot.slack.users import ChannelReaders, Users, keep_newest
 
 log = logging.getLogger(__name__)
 
@@ -221,8 +221,6 @@ def _after_gap(question: Question) -> Message:
 PAGE_MESSAGES = 100
 DEFAULT_MESSAGES = 50
 MAX_PAGE_CHARS = 16_000
-MAX_QUESTIONS = 1_000
-"""Questions whose calls are counted; the oldest are dropped."""
 
 _DESCRIPTION = (
     "Reads messages of the Slack conversation in which you are asked: the channel's posts before the question, or the "
@@ -348,8 +346,15 @@ class ChannelReader:
         newest = arguments.get("newest")
         if newest is not None and not (type(newest) is int and 1 <= newest <= PAGE_MESSAGES):
             raise _Unusable(NOT_A_NUMBER)
-        since = arguments.get("since")
-        since_ts = await self._since(question, str(since)) if since else ""
+        since_ts = ""
+        if since := arguments.get("since"):
+            try:
+                at = datetime.fromisoformat(str(since))
+                at = at if at.tzinfo else at.replace(tzinfo=await self._zone(question))
+                # Slack leaves out the message at `oldest` itself.
+                since_ts = f"{max(0.0, at.timestamp() - 0.000001):.6f}"
+            except (ValueError, OverflowError, OSError):
+                raise _Unusable(NOT_A_TIME) from None
         page_ts, thread_ts = (str(arguments.get(name) or "") for name in ("page", "thread"))
         if not all(_TS.fullmatch(ts) for ts in (page_ts, thread_ts) if ts):
             raise _Unusable(NOT_A_TS)
@@ -359,16 +364,6 @@ class ChannelReader:
             await self._check_readable(question, channel_id)
         newest = newest or (PAGE_MESSAGES if since_ts or thread_ts or page_ts else DEFAULT_MESSAGES)
         return _Wanted(channel_id, newest, since_ts, page_ts, thread_ts)
-
-    async def _since(self, question: Question, text: str) -> str:
-        """Returns a time by the asker's clock as a ts. Raises _Unusable."""
-        try:
-            at = datetime.fromisoformat(text)
-            at = at if at.tzinfo else at.replace(tzinfo=await self._zone(question))
-            # Slack leaves out the message at `oldest` itself.
-            return f"{max(0.0, at.timestamp() - 0.000001):.6f}"
-        except (ValueError, OverflowError, OSError):
-            raise _Unusable(NOT_A_TIME) from None
 
     async def _zone(self, question: Question) -> tzinfo:
         await self._users.names([question.user_id])
@@ -426,10 +421,8 @@ class ChannelReader:
 
     async def _called(self, question: Question, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Calls Slack for messages, and counts the call. Raises RateLimited and Refused."""
-        calls = self._calls.pop(_key(question), 0)
-        self._calls[_key(question)] = calls + 1
-        while len(self._calls) > MAX_QUESTIONS:
-            del self._calls[next(iter(self._calls))]
+        calls = self._calls.get(_key(question), 0)
+        keep_newest(self._calls, _key(question), calls + 1)
         if calls >= MAX_CALLS:
             raise RateLimited("too many calls for one answer", 0.0)
         method = "conversations.replies" if arguments["ts"] else "conversations.history"

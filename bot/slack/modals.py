@@ -91,10 +91,12 @@ def settings_modal(
     may revoke; without any, the modal has no such field. `caps` are the channel's, for an admin.
     """
     channel = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
+    name, default_prompt = SettingsField.SYSTEM_PROMPT, beginning(defaults.system_prompt, _PLACEHOLDER_CHARS)
+    prompt = text_area(name, placeholder=default_prompt, initial=settings.system_prompt, focus=focus is name)
     blocks = [
         context(mrkdwn(texts.settings_apply_to(channel))),
         _model_field(settings, defaults, focus),
-        _system_prompt_field(settings, defaults, focus),
+        input_field(name, texts.SYSTEM_PROMPT_LABEL, prompt, hint=texts.SYSTEM_PROMPT_HINT, optional=True),
         _menu_field(SettingsField.LENGTH, texts.LENGTH_LABEL, texts.LENGTH_OPTIONS, settings.length, focus),
         _menu_field(
             SettingsField.EFFORT, texts.EFFORT_LABEL, texts.EFFORT_OPTIONS, settings.effort, focus, texts.EFFORT_HINT
@@ -136,17 +138,6 @@ def _menu_field(
 ) -> Json:
     menu = static_select(name, options, chosen=chosen, focus=focus is name)
     return input_field(name, label, menu, hint=hint, optional=False)
-
-
-def _system_prompt_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
-    name = SettingsField.SYSTEM_PROMPT
-    text = text_area(
-        name,
-        placeholder=beginning(defaults.system_prompt, _PLACEHOLDER_CHARS),
-        initial=settings.system_prompt,
-        focus=focus is name,
-    )
-    return input_field(name, texts.SYSTEM_PROMPT_LABEL, text, hint=texts.SYSTEM_PROMPT_HINT, optional=True)
 
 
 def _channel_fields(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> list[Json]:
@@ -274,18 +265,14 @@ def caps_modal(caps: OwnerCaps) -> Json:
 def _caps_blocks(caps: OwnerCaps) -> list[Json]:
     """Returns a field for each cap, below what is used."""
     used = "\n".join(texts.usage(period, amount_text(caps.spent[period])) for period in Period)
-    return [context(mrkdwn(used)), *(_cap_field(caps, field) for field in CapField)]
-
-
-def _cap_field(caps: OwnerCaps, field: CapField) -> Json:
-    own, default = caps.own.get(field), caps.defaults.get(field)
-    entry = number_input(
-        field,
-        placeholder=texts.default_option(default.limit_text) if default else texts.NO_QUOTA,
-        initial=shown_number(own.limit) if own else "",
-        decimals=field.in_dollars,
-    )
-    return input_field(field, texts.QUOTA_LABELS[field], entry, optional=True)
+    blocks = [context(mrkdwn(used))]
+    for field in CapField:
+        own, default = caps.own.get(field), caps.defaults.get(field)
+        placeholder = texts.default_option(default.limit_text) if default else texts.NO_QUOTA
+        initial = shown_number(own.limit) if own else ""
+        entry = number_input(field, placeholder=placeholder, initial=initial, decimals=field.in_dollars)
+        blocks.append(input_field(field, texts.QUOTA_LABELS[field], entry, optional=True))
+    return blocks
 
 
 def submitted_caps(view: Mapping[str, Any]) -> tuple[CapOwner, Entered]:

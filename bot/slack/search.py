@@ -13,7 +13,6 @@ import json
 import logging
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, full_name
@@ -22,15 +21,13 @@ from bot.core.prompt import one_line
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 from bot.slack.client import TURN_WITHIN_S, PacedClient
-from bot.slack.text import json_object, json_objects, message_text, quoted_for_model
-from bot.slack.users import ChannelReaders
+from bot.slack.text import in_utc, json_object, json_objects, message_text, quoted_for_model
+from bot.slack.users import ChannelReaders, keep_newest
 
 METHOD = "assistant.search.context"
 NAME = full_name(SLACK, "search")
 MAX_RESULTS = 10
 MAX_QUERY_CHARS = 300
-MAX_TOKENS = 5_000
-"""Kept in memory; the oldest are dropped."""
 
 _DESCRIPTION = (
     "Searches the messages in the workspace's public channels, with the permissions of the person who asks. Returns "
@@ -89,9 +86,7 @@ class SlackSearch:
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
         """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
-        self._tokens[channel_id, ts] = action_token
-        while len(self._tokens) > MAX_TOKENS:
-            del self._tokens[next(iter(self._tokens))]
+        keep_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
         """Returns the search, unless outsiders can read the answer.
@@ -157,13 +152,6 @@ def _shown(hit: Mapping[str, Any]) -> str:
     """Returns a message as the model reads it: where, who and when, its link, and its text as a quote."""
     channel = f"#{hit.get('channel_name') or hit.get('channel_id')}"
     author = one_line(str(hit.get("author_name") or hit.get("author_user_id") or "unknown"))
-    head = ", ".join(filter(None, (channel, author, _time(hit.get("message_ts")))))
+    head = ", ".join(filter(None, (channel, author, in_utc(str(hit.get("message_ts"))))))
     text = with_names(message_text(str(hit.get("content") or "")), {})
     return f"{head}\n{hit.get('permalink') or ''}\n{quoted_for_model(text)}"
-
-
-def _time(ts: object) -> str:
-    try:
-        return f"{datetime.fromtimestamp(float(str(ts)), UTC):%Y-%m-%d %H:%M} UTC"
-    except (ValueError, OverflowError, OSError):
-        return ""

@@ -59,6 +59,14 @@ def json_objects(holder: Payload, key: str) -> list[Payload]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
+def in_utc(seconds: str) -> str:
+    """Returns a time such as "2026-11-23 09:00 UTC" of its seconds since the epoch; "" if they are none."""
+    try:
+        return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
 def next_cursor(page: Payload) -> str:
     """Returns the cursor of the page behind this one; "" if this is the last."""
     return string(json_object(page, "response_metadata"), "next_cursor")
@@ -130,6 +138,8 @@ _CODE_POINT = re.compile(r"[0-9a-c][0-9a-f]{1,3}|[ef][0-9a-f]{3}|[1-9a-f][0-9a-f
 _ID = re.compile(r"\w+\Z")
 _MARKS = (("strike", "~~"), ("italic", "_"), ("bold", "**"))
 _STYLES = ("code", *(style for style, _ in _MARKS))
+_SHARED_IN = ("channels", "groups", "ims")
+"""The lists of a file's channels."""
 _CLIPS = ("slack_audio", "slack_video")
 """The subtypes of what people record in Slack."""
 
@@ -217,19 +227,12 @@ def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bo
 
     It is shared in the thread's channel, or the asker owns it and nobody else reads the thread.
     """
-    if thread.channel_id in _places_of(file):
+    # A channel's own canvas is shared nowhere else.
+    channels = {string(file, "linked_channel_id"), *(id_ for key in _SHARED_IN for id_ in strings(file, key))}
+    shares = [share for share in json_object(file, "shares").values() if isinstance(share, Mapping)]
+    if any(thread.channel_id in place for place in (channels, *shares)):
         return True
     return thread.in_direct_message and bool(asker) and string(file, "user") == asker
-
-
-def _places_of(file: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the ids of the channels in which a file is shared."""
-    for key in ("channels", "groups", "ims"):
-        yield from strings(file, key)
-    for group in json_object(file, "shares").values():
-        yield from group if isinstance(group, Mapping) else ()
-    # A channel's own canvas is shared nowhere else.
-    yield string(file, "linked_channel_id")
 
 
 def _attachments(message: Payload, depth: int) -> str:
@@ -604,8 +607,5 @@ def _special(target: str, label: str) -> str:
         url = unescape(how.partition("^")[2])
         if label:
             return f"[{label}]({url})" if url else label
-        try:
-            return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M} UTC"
-        except (ValueError, OverflowError, OSError):
-            return seconds
+        return in_utc(seconds) or seconds
     return "@" + (label or rest or kind).removeprefix("@")

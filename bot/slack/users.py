@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from bot.core.access import UserKind
@@ -53,9 +53,8 @@ MAX_PAGES = 3
 """A channel with more members counts as one with outsiders."""
 MAX_LOOKED_UP = 20
 """Of more people in a channel than this who are unknown, all people of the workspace are listed instead."""
-MAX_PROFILES = 5_000
-MAX_CHANNELS = 1_000
-"""Kept in memory; the oldest are dropped."""
+MAX_KEPT = 5_000
+"""How many people, channels or questions are remembered of one kind. More people of a workspace aren't listed."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """Slack's errors for people outside the workspace's view."""
 SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
@@ -65,6 +64,9 @@ MEMBER_ID = re.compile("[UW][A-Z0-9]{2,}")
 _USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
 _METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}
 """Method and argument by the first letter of an id."""
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 log = logging.getLogger(__name__)
 
@@ -260,19 +262,24 @@ class Users:
         return self._profiles.get(id_, _UNKNOWN)
 
     def _keep(self, id_: str, profile: Profile) -> None:
-        self._profiles.pop(id_, None)
-        self._profiles[id_] = profile
-        if len(self._profiles) > MAX_PROFILES:
-            del self._profiles[next(iter(self._profiles))]
+        keep_newest(self._profiles, id_, profile)
 
 
 _UNKNOWN = Profile()
 
 
+def keep_newest(kept: dict[K, V], key: K, value: V) -> None:
+    """Puts a value into a cache as its newest, and drops the oldest beyond MAX_KEPT."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > MAX_KEPT:
+        del kept[next(iter(kept))]
+
+
 async def _everybody(client: PacedClient | SlackClient) -> AsyncIterator[Mapping[str, Any]]:
-    """Yields what Slack says of each person of the workspace, MAX_PROFILES at most. Raises RateLimited and Refused."""
+    """Yields what Slack says of each person of the workspace, MAX_KEPT at most. Raises RateLimited and Refused."""
     cursor = ""
-    for _ in range(MAX_PROFILES // PEOPLE_PER_PAGE):
+    for _ in range(MAX_KEPT // PEOPLE_PER_PAGE):
         page = await client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
         for person in json_objects(page, "members"):
             yield person
@@ -381,10 +388,7 @@ class ChannelReaders:
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("channel %s: its readers are not known: %s", channel_id, error or "Slack doesn't answer")
             return False
-        self._insiders_only.pop(channel_id, None)
-        self._insiders_only[channel_id] = known, self._client.clock.monotonic()
-        if len(self._insiders_only) > MAX_CHANNELS:
-            del self._insiders_only[next(iter(self._insiders_only))]
+        keep_newest(self._insiders_only, channel_id, (known, self._client.clock.monotonic()))
         return known
 
     async def _has_insiders_only(self, channel_id: str) -> bool:
@@ -392,8 +396,17 @@ class ChannelReaders:
         channel = json_object(answer, "channel")
         if not channel or any(channel.get(field) for field in SHARED):
             return False
-        members = [member async for page in self._pages(channel_id) for member in page]
-        if "" in members:
+        members: list[str] = []
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            page = await self._client.call(
+                "conversations.members", channel=channel_id, limit=PEOPLE_PER_PAGE, cursor=cursor or None
+            )
+            members += strings(page, "members")
+            cursor = next_cursor(page)
+            if not cursor:
+                break
+        if cursor:
             return False
         unknown = [member for member in members if self._users.known(member) is None]
         if len(unknown) > MAX_LOOKED_UP:
@@ -402,16 +415,3 @@ class ChannelReaders:
             await asyncio.gather(*map(self._users.kind, unknown))
         kinds = {self._users.known(member) for member in members}
         return bool(members) and kinds <= {UserKind.MEMBER, UserKind.BOT}
-
-    async def _pages(self, channel_id: str) -> AsyncIterator[list[str]]:
-        """Yields the ids of a channel's members; "" stands for those beyond the last page."""
-        cursor = ""
-        for _ in range(MAX_PAGES):
-            page = await self._client.call(
-                "conversations.members", channel=channel_id, limit=PEOPLE_PER_PAGE, cursor=cursor or None
-            )
-            yield strings(page, "members")
-            cursor = next_cursor(page)
-            if not cursor:
-                return
-        yield [""]

@@ -27,7 +27,6 @@ from bot.checks import report as all_checks
 from bot.checks import slack as slack_checks
 from bot.checks.report import Check, CheckReport, CheckStatus, Step, ok, run_checks
 from bot.cli.check import checked
-from bot.errors import SettingsError
 from bot.slack.manifest import app_manifest
 from bot.store.engine import create_engine
 from bot.store.migrate import migrate
@@ -914,11 +913,10 @@ async def test_settings_that_cannot_be_used_exit_2(tmp_path: Path, env: dict[str
     assert message in " ".join(check["message"] for check in report["checks"])
 
 
-def test_a_probe_needs_a_channels_id() -> None:
-    from bot.cli.check import _parse_probe
-
-    with pytest.raises(SettingsError, match=r"--probe must be a channel ID such as C0123ABCD .* not #general\."):
-        _parse_probe("#general")
+async def test_a_probe_needs_a_channels_id(tmp_path: Path) -> None:
+    env = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "sk-1"}
+    code, _, err = await forked_command(tmp_path, "check", "--probe", "#general", env=env)
+    assert (code, "--probe must be a channel ID such as C0123ABCD" in err, "not #general." in err) == (2, True, True)
 
 
 # The pages

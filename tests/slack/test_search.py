@@ -14,7 +14,8 @@ from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
 from bot.slack.client import SlackClient, new_session
-from bot.slack.search import DEFINITION, MAX_TOKENS, METHOD, NAME, SlackSearch
+from bot.slack.search import DEFINITION, METHOD, NAME, SlackSearch
+from bot.slack.users import MAX_KEPT
 from handlers.payloads import action_token_of
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
@@ -200,9 +201,9 @@ async def test_token_and_texts_are_never_logged(stage: SearchStage, caplog: pyte
 
 def test_oldest_tokens_are_dropped(stage: SearchStage) -> None:
     stage.search.keep("C1", "1.0", "token")
-    for number in range(MAX_TOKENS):
+    for number in range(MAX_KEPT):
         stage.search.keep("C1", f"2.{number}", "token")
-    assert len(stage.search._tokens) == MAX_TOKENS
+    assert len(stage.search._tokens) == MAX_KEPT
     assert ("C1", "1.0") not in stage.search._tokens
 
 

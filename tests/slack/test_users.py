@@ -250,7 +250,7 @@ async def test_person_whom_the_workspace_may_not_see_is_external(stage: UsersSta
 
 
 async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: UsersStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users_module, "MAX_PROFILES", 2)
+    monkeypatch.setattr(users_module, "MAX_KEPT", 2)
     for user_id in ("U0ADA", "U0GRACE", "U0NOBODY"):
         await stage.users.kind(user_id)
     assert [stage.users.known(user_id) for user_id in ("U0ADA", "U0GRACE")] == [None, UserKind.MEMBER]
@@ -259,7 +259,7 @@ async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: UsersStage, m
 async def test_profile_that_is_looked_up_again_is_the_newest(
     stage: UsersStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(users_module, "MAX_PROFILES", 2)
+    monkeypatch.setattr(users_module, "MAX_KEPT", 2)
     for user_id in ("U0ADA", "U0GRACE"):
         await stage.users.kind(user_id)
     stage.clock.ahead_s += KIND_TRUSTED_S
