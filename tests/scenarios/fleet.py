@@ -1,14 +1,16 @@
 """Bot processes that share a database, for tests that start and end them one by one."""
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.workspace import Message
+from tests.clocks import WITHIN_S
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, shown
+from tests.scenarios.conftest import Stage, connected, shown
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Fleet:
         await wait_for_line(process.stdout, "is connected to Slack")
         return process
 
+    async def killed(self, process: ForkedBot) -> None:
+        """Kills a process, as by `kill -9`, and waits until it is gone."""
+        process.kill()
+        await asyncio.wait_for(process.wait(), WITHIN_S)
+
     async def visible(self, asked: str, words: str) -> Message:
         """Waits until the reply to a question shows these words, and returns the reply."""
         matching = await self.stage.sandbox.wait_for(
@@ -42,3 +49,12 @@ class Fleet:
             replies = [shown(message) for message in self.stage.bots("general")]
             count = len(self.stage.vendor.requests)
             raise AssertionError(f"waited 40 s for request {times}; the vendor got {count}; Slack: {replies}") from None
+
+
+@asynccontextmanager
+async def fleet_of(stage: Stage, folder: Path, database_url: str, **env: str) -> AsyncIterator[Fleet]:
+    """Yields a fleet whose processes have this database, and ends those that run at the end."""
+    async with AsyncExitStack() as stack:
+        yield Fleet(
+            stage, folder, {**connected(stage.sandbox, stage.vendor), "DATABASE_URL": database_url, **env}, stack
+        )

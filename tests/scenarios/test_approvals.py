@@ -10,7 +10,6 @@ import logging
 import re
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ from tests.clocks import WITHIN_S, LateClock
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, agree, be_patient, http_server, text_result, tool
 from tests.processes import wait_for_line
 from tests.scenarios.answers import on_record, press, rows
-from tests.scenarios.conftest import Stage, buttons, connected, footer, running, says, shown
-from tests.scenarios.fleet import Fleet
+from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
+from tests.scenarios.fleet import Fleet, fleet_of
 from tests.scenarios.tools import DECISIONS, asking, calls, ended, value_of, values_of
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
@@ -366,14 +365,9 @@ async def fleet(
 ) -> AsyncIterator[Fleet]:
     vendor.script(server.model)
     await let_use(database_url, server)
-    env = {
-        **connected(sandbox, vendor),
-        "BOT_MCP_CONFIG": str(server.config_file(tmp_path)),
-        "BOT_ADMINS": "U0GRACE",
-        "DATABASE_URL": database_url,
-    }
-    async with AsyncExitStack() as stack:
-        yield Fleet(Stage(sandbox, vendor), tmp_path, env, stack)
+    env = {"BOT_MCP_CONFIG": str(server.config_file(tmp_path)), "BOT_ADMINS": "U0GRACE"}
+    async with fleet_of(Stage(sandbox, vendor), tmp_path, database_url, **env) as fleet:
+        yield fleet
 
 
 @pytest.mark.long
@@ -427,8 +421,7 @@ async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(fleet:
     asked = await stage.mention()
     message = await asking(stage, asked)
     [mention] = await sandbox.wait_for(lambda: mentions(stage, asked))
-    process.kill()
-    await process.wait()
+    await fleet.killed(process)
     before, clock = len(sandbox.calls), LateClock()
     clock.ahead_s = OUTBOX_HOLD_S + 1
     async with running(replace(settings, done_mention_s=1), clock):

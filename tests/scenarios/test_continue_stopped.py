@@ -1,8 +1,6 @@
 """Continue on a stopped answer: it goes on in the same messages, as one answer, wherever and whenever it is pressed."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +19,9 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S
-from tests.forked import forked_bot
-from tests.processes import wait_for_line
 from tests.scenarios.answers import press, reply
-from tests.scenarios.conftest import Stage, buttons, connected, footer, says, shown
+from tests.scenarios.conftest import Stage, buttons, footer, says, shown
+from tests.scenarios.fleet import fleet_of
 from tests.scenarios.recorded_turns import ended, recorded
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
@@ -37,22 +34,18 @@ FIRST, REST = "The Earth is round.", "The moon is round, too."
 BOTH = f"{FIRST}\n\n{REST}"
 
 
-def begins(text: str) -> VendorResponse:
-    """The first paragraph of an answer; the rest never comes."""
-    tokens = speech.tokens(f"{text}\n\n")
-    return VendorResponse(speech.chat(tokens)[: len(tokens) + 1], ending=ResponseEnd.HANG)
-
-
 @pytest.fixture
 def settings(settings: Settings, database_url: str) -> Settings:
     return replace(settings, database_url=database_url, admins=frozenset({"U0GRACE"}))
 
 
-async def stopped(stage: Stage, settings: Settings, text: str = FIRST) -> tuple[str, Message]:
-    """A question, and its reply that was stopped when it had this text."""
-    stage.vendor.script(begins(text), says(REST))
+async def stopped(stage: Stage, settings: Settings) -> tuple[str, Message]:
+    """Returns a question, and its reply that was stopped after the first paragraph. The rest of it never comes."""
+    tokens = speech.tokens(f"{FIRST}\n\n")
+    begun = VendorResponse(speech.chat(tokens)[: len(tokens) + 1], ending=ResponseEnd.HANG)
+    stage.vendor.script(begun, says(REST))
     asked = await stage.mention()
-    message = await reply(stage, asked, text)
+    message = await reply(stage, asked, FIRST)
     assert await press(stage, message, ReplyAction.STOP) is None
     await stage.answers("general", asked)
     await ended(settings, 1)
@@ -118,17 +111,11 @@ async def test_another_process_continues_what_was_stopped_before_a_restart(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     stage = Stage(sandbox, vendor)
-
-    @asynccontextmanager
-    async def process() -> AsyncIterator[None]:
-        env = {**connected(sandbox, vendor), "DATABASE_URL": settings.database_url}
-        async with forked_bot(tmp_path, "run", env=env) as bot:
-            await wait_for_line(bot.stdout, "is connected to Slack")
-            yield
-
-    async with process():
+    async with fleet_of(stage, tmp_path, settings.database_url) as fleet:
+        await fleet.start()
         asked, message = await stopped(stage, settings)
-    async with process(), asyncio.timeout(WITHIN_S):
+    async with fleet_of(stage, tmp_path, settings.database_url) as fleet, asyncio.timeout(WITHIN_S):
+        await fleet.start()
         # As fast as a process restarts, a press right after the stop does nothing.
         while buttons(stage.bots("general", asked)[0]) == STOPPED:
             await press(stage, message, ReplyAction.CONTINUE)

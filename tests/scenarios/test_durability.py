@@ -4,8 +4,8 @@ import asyncio
 import re
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -21,8 +21,8 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.clocks import WITHIN_S
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, connected, footer, growing, grows, says, shown
-from tests.scenarios.fleet import Fleet
+from tests.scenarios.conftest import Stage, footer, growing, grows, says, shown
+from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
 
@@ -49,9 +49,17 @@ UNFINISHED = VendorResponse(speech.chat(speech.tokens(LONG))[:60], ending=Respon
 @pytest.fixture
 async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str) -> AsyncIterator[Fleet]:
     vendor.script(UNFINISHED, grows(LONG))
-    async with AsyncExitStack() as stack:
-        env = {**connected(sandbox, vendor), "DATABASE_URL": database_url}
-        yield Fleet(Stage(sandbox, vendor), tmp_path, env, stack)
+    async with fleet_of(Stage(sandbox, vendor), tmp_path, database_url) as fleet:
+        yield fleet
+
+
+@contextmanager
+def database_away(folder: Path) -> Iterator[None]:
+    """Locks the database of SQLite, so that no process reads or writes it."""
+    with closing(sqlite3.connect(folder / "typist.db", isolation_level=None)) as away:
+        away.execute("BEGIN EXCLUSIVE")
+        yield
+        away.execute("COMMIT")
 
 
 def shown_texts(fleet: Fleet, message: Message) -> list[str]:
@@ -69,8 +77,7 @@ async def test_restart_after_a_crash_continues_in_the_same_message(fleet: Fleet)
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
-    process.kill()
-    await process.wait()
+    await fleet.killed(process)
     await fleet.start()
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
@@ -102,8 +109,7 @@ async def test_crash_before_a_placeholder_is_recorded_leaves_no_second_message(f
     fleet.stage.sandbox.faults.start("no_answer", method="chat.postMessage", times=1, done=True)
     asked = await fleet.stage.mention()
     await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", asked))
-    process.kill()
-    await process.wait()
+    await fleet.killed(process)
     await fleet.start()
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
 
@@ -152,18 +158,10 @@ async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet:
         asked = asked or await fleet.stage.mention()
         await fleet.asked_the_model(attempt + 1)
         await fleet.visible(asked, "Half an answer.")
-        process.kill()
-        await process.wait()
+        await fleet.killed(process)
     await fleet.start()
     assert await fleet.stage.answers("general", asked) == [f"Half an answer.\n{texts.interrupted(goes_on=True)}"]
     assert len(fleet.stage.vendor.requests) == 3
-
-
-def whole(fleet: Fleet, channel: str, asked: str, last: str) -> list[str]:
-    """Returns the answers in a thread once the last question has its own and none is growing; before that, []."""
-    messages = fleet.stage.bots(channel, asked)
-    answers = [shown(message) for message in messages]
-    return answers if last in str(answers) and not any(map(growing, messages)) else []
 
 
 @pytest.mark.long
@@ -190,15 +188,12 @@ async def test_answers_pause_and_new_questions_are_redelivered_during_a_database
     await fleet.start()
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
-    away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
-    away.execute("BEGIN EXCLUSIVE")
-    before = shown_texts(fleet, reply)
-    gone.set()
-    later = await fleet.stage.mention("later?")
-    await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.sandbox.deliveries[-1].sent_at_s) > 1)
-    assert shown_texts(fleet, reply) == before, "Slack shows nothing that the database doesn't have"
-    away.execute("COMMIT")
-    away.close()
+    with database_away(tmp_path):
+        before = shown_texts(fleet, reply)
+        gone.set()
+        later = await fleet.stage.mention("later?")
+        await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.sandbox.deliveries[-1].sent_at_s) > 1)
+        assert shown_texts(fleet, reply) == before, "Slack shows nothing that the database doesn't have"
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert await fleet.stage.answers("general", later) == [LONG.rstrip()]
 
@@ -236,12 +231,6 @@ def places(fleet: Fleet, message: Message) -> list[list[int]]:
     return [[int(number) for number in WORD.findall(str(revision.sent_blocks))] for revision in revisions]
 
 
-def check_growth(seen: list[list[int]]) -> None:
-    """Checks that each revision has the first words of the answer, and no fewer than the one before."""
-    assert all(words == list(range(len(words))) for words in seen)
-    assert [len(words) for words in seen] == sorted(len(words) for words in seen)
-
-
 async def shows(fleet: Fleet, asked: str, word: int) -> Message:
     """Waits until the reply shows this word or a later one, and returns the reply."""
     matching = await fleet.stage.sandbox.wait_for(
@@ -268,7 +257,9 @@ async def check_whole(fleet: Fleet, asked: str, reply: Message) -> None:
     (message,) = fleet.stage.bots("general", asked)
     assert message.ts == reply.ts
     assert shown(message) == MARKDOWN.rstrip()
-    check_growth(places(fleet, message))
+    seen = places(fleet, message)
+    assert all(words == list(range(len(words))) for words in seen), "each revision has the first words of the answer"
+    assert [len(words) for words in seen] == sorted(map(len, seen)), "and no fewer than the one before"
 
 
 @pytest.mark.long
@@ -280,8 +271,7 @@ async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fle
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, word)
-    process.kill()
-    await process.wait()
+    await fleet.killed(process)
     await fleet.start()
     await check_whole(fleet, asked, reply)
 
@@ -294,8 +284,7 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
     root = await sandbox.say("ada", "general", "Good morning.")
     asked = await sandbox.say("ada", "general", "@typist old words?", root)
     reply = await shows(fleet, root, 110)
-    process.kill()
-    await process.wait()
+    await fleet.killed(process)
     fleet.stage.vendor.script(says("The new answer."))
     await sandbox.edit("general", asked, "@typist new words?")
     await fleet.start()
@@ -316,8 +305,7 @@ async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Flee
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, 188)
-    process.kill()
-    await process.wait()
+    await fleet.killed(process)
     await fleet.start()
     await check_whole(fleet, asked, reply)
 
@@ -334,13 +322,9 @@ async def test_answer_killed_during_a_database_outage_does_not_shrink(fleet: Fle
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, 62)
-    away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
-    away.execute("BEGIN EXCLUSIVE")
-    gone.set()
-    await wait_for_line(process.stderr, "answers pause")
-    process.kill()
-    await process.wait()
-    away.execute("COMMIT")
-    away.close()
+    with database_away(tmp_path):
+        gone.set()
+        await wait_for_line(process.stderr, "answers pause")
+        await fleet.killed(process)
     await fleet.start()
     await check_whole(fleet, asked, reply)
