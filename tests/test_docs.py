@@ -80,18 +80,7 @@ def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:
 def test_readme_names_what_a_channels_settings_have_and_nothing_else() -> None:
     text = re.sub(r"\s+", " ", (ROOT / "README.md").read_text())
     said = re.search(r"Each channel can have its own ([^.]*)\.", text)
-    labels = [
-        texts.MODEL_LABEL,
-        texts.SYSTEM_PROMPT_LABEL,
-        texts.LENGTH_LABEL,
-        texts.EFFORT_LABEL,
-        texts.ENGAGEMENT_LABEL,
-        texts.NEW_POSTS_LABEL,
-        texts.GATE_LABEL,
-        texts.REACTION_LABEL,
-        texts.WEB_SEARCH_LABEL,
-        texts.MCP_SERVERS_LABEL,
-    ]
+    labels = [label for name, label in texts.SETTING_LABELS.items() if name not in ("read_channel", "allowed_tools")]
     assert said is not None
     assert re.split(", | and ", said[1]) == [label.lower() for label in labels]
 

@@ -246,7 +246,7 @@ def notice_text(notice: CapNotice, now: float) -> str:
     cap = notice.cap
     # A direct message's name is its person's, who has a cap of their own.
     owner_id = "" if is_direct(notice.owner_id) else notice.owner_id
-    quota = texts.quota_of(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
+    quota = texts.quota_for_admins(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
     resets = _next_reset(cap, now)
     if notice.percent == MARKS[-1]:
         return texts.quota_used_up(quota, resets)

@@ -567,7 +567,7 @@ ASK_FOR_QUOTA = "Need more before then? Ask your Typist admin."
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 """Stands below a notice to Typist admins."""
 _OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
-_OWNERS_FOR_ADMINS = {"user": "Each person's", "channel": "Each channel's", "workspace": "The workspace's"}
+_EACH = {"user": "Each person", "channel": "Each channel", "workspace": "The workspace"}
 _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
 
 
@@ -586,14 +586,10 @@ def quota(scope: str, limit: str, period: str) -> str:
     return f"{_OWNERS[scope]} quota of {limit} per {period}"
 
 
-def quota_for_admins(scope: str, limit: str, period: str) -> str:
-    """Returns a default cap's name, such as "Each person's quota of 200,000 tokens per day"."""
-    return f"{_OWNERS_FOR_ADMINS[scope]} quota of {limit} per {period}"
-
-
-def quota_of(scope: str, owner_id: str, limit: str, period: str) -> str:
-    """Returns an own cap's name in mrkdwn, such as "<@U1>'s quota of $20 per month"."""
-    return f"{quota_owner(scope, owner_id)}'s quota of {limit} per {period}"
+def quota_for_admins(scope: str, owner_id: str | None, limit: str, period: str) -> str:
+    """Returns a cap's name in mrkdwn, such as "<@U1>'s quota of $20 per month"; `owner_id` is None for a default."""
+    owner = _EACH[scope] if owner_id is None else quota_owner(scope, owner_id)
+    return f"{owner}'s quota of {limit} per {period}"
 
 
 def quota_owner(scope: str, owner_id: str) -> str:
@@ -787,31 +783,48 @@ SETTINGS_TITLE = "Settings"
 SAVE = "Save"
 CANCEL = "Cancel"
 THIS_DIRECT_MESSAGE = "this direct message"
-MODEL_LABEL = "Model"
-MODEL_HINT = "I ask this model first, and the others if it fails."
-SYSTEM_PROMPT_LABEL = "System prompt"
-SYSTEM_PROMPT_HINT = "Instructions for the model. Leave this empty for the default prompt."
-ENGAGEMENT_LABEL = "Mentions"
-ENGAGEMENT_HINT = (
-    "Without a mention, I never answer a message that begins by mentioning someone else, "
-    "or a file in a thread of several people."
-)
+SETTING_LABELS = {
+    "model": "Model",
+    "system_prompt": "System prompt",
+    "length": "Length of answers",
+    "effort": "Effort",
+    "engagement": "Mentions",
+    "new_posts": "New posts",
+    "gate": "Doubtful follow-ups",
+    "reaction": "Question emoji",
+    "web_search": "Web search",
+    "read_channel": "Reading this channel",
+    "mcp_servers": "Tools",
+    "allowed_tools": "Always allowed tools",
+}
+"""By SettingsField."""
+SETTING_HINTS = {
+    "model": "I ask this model first, and the others if it fails.",
+    "system_prompt": "Instructions for the model. Leave this empty for the default prompt.",
+    "effort": "Thinking longer takes more time and costs more. For one answer, use the menu beside Regenerate.",
+    "engagement": (
+        "Without a mention, I never answer a message that begins by mentioning someone else, "
+        "or a file in a thread of several people."
+    ),
+    "gate": "It reads the thread's last messages. Its tokens count as usage of the message's writer.",
+    "reaction": (
+        "When someone adds this emoji to a message, I answer it or explain it in its thread. "
+        "Copy the emoji's name from Slack's emoji picker."
+    ),
+    "web_search": "I look things up when an answer needs it, and list the sources below it.",
+    "read_channel": "I read earlier messages when a question is about them, and say how many.",
+    "mcp_servers": "MCP servers whose tools I may use here. Only Typist admins can change this.",
+    "allowed_tools": "Remove a tool, and I'll ask about its calls here again. Only Typist admins see this.",
+}
+"""Stand below the fields, by SettingsField; the others have none."""
 ENGAGEMENTS = {
     "mentions": "Every question needs a mention",
     "follow-ups": "Whoever I'm talking with needs no mention",
     "everyone": "Nobody needs a mention in a thread where I was mentioned",
 }
 """The options, by Engagement."""
-NEW_POSTS_LABEL = "New posts"
 NEW_POSTS_OPTION = "Answer each new post in its thread"
-GATE_LABEL = "Doubtful follow-ups"
 GATE_OPTION = "Let a small model at OpenAI decide whether they're for me"
-GATE_HINT = "It reads the thread's last messages. Its tokens count as usage of the message's writer."
-REACTION_LABEL = "Question emoji"
-REACTION_HINT = (
-    "When someone adds this emoji to a message, I answer it or explain it in its thread. "
-    "Copy the emoji's name from Slack's emoji picker."
-)
 REACTION_PLACEHOLDER = "For example: robot_face"
 REACTION_UNKNOWN = "Enter the name of one emoji, such as robot_face."
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
@@ -819,26 +832,15 @@ REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
 TOO_MANY_REACTIONS = (
     "You asked about many messages by emoji, so I left out the last one. Please wait a few minutes, or mention me."
 )
-EFFORT_LABEL = "Effort"
-EFFORT_HINT = "Thinking longer takes more time and costs more. For one answer, use the menu beside Regenerate."
 EFFORT_OPTIONS = {"fast": "Fast: less thinking", "normal": "Normal", "thorough": "Thorough: more thinking"}
 """By Effort."""
-LENGTH_LABEL = "Length of answers"
 LENGTH_OPTIONS = {
     "brief": "Brief: a few sentences",
     "normal": "Normal: short, unless the system prompt says otherwise",
     "full": "Full: with reasons, alternatives and examples",
 }
 """By Length."""
-READ_CHANNEL_LABEL = "Reading this channel"
-READ_CHANNEL_HINT = "I read earlier messages when a question is about them, and say how many."
-WEB_SEARCH_LABEL = "Web search"
-WEB_SEARCH_HINT = "I look things up when an answer needs it, and list the sources below it."
 SWITCH = {"on": "On", "off": "Off"}
-MCP_SERVERS_LABEL = "Tools"
-MCP_SERVERS_HINT = "MCP servers whose tools I may use here. Only Typist admins can change this."
-ALLOWED_TOOLS_LABEL = "Always allowed tools"
-ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. Only Typist admins see this."
 
 
 def settings_apply_to(place: str) -> str:

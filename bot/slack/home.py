@@ -178,14 +178,15 @@ def _quotas_text(workspace: WorkspaceUsage) -> str:
     replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own if own.owner.scope is Scope.WORKSPACE}
     lines: list[str] = []
     for cap in quotas.defaults:
-        name = texts.quota_for_admins(cap.window.scope, cap.limit_text, cap.window.period)
+        name = texts.quota_for_admins(cap.window.scope, None, cap.limit_text, cap.window.period)
         if cap.window.scope is not Scope.WORKSPACE:
             lines.append(name)
         elif (cap.window, cap.in_dollars) not in replaced:
             lines.append(texts.quota_usage(name, cap.percent_used(workspace.spent[cap.window.period])))
     by_use = sorted(quotas.own, key=lambda own: (-own.cap.used_by(own.used) / own.cap.limit, own.owner.id))
     for own in by_use[:TOP]:
-        name = texts.quota_of(own.cap.window.scope, own.owner.id, own.cap.limit_text, own.cap.window.period)
+        window = own.cap.window
+        name = texts.quota_for_admins(window.scope, own.owner.id, own.cap.limit_text, window.period)
         lines.append(texts.quota_usage(name, own.cap.percent_used(own.used)))
     if len(by_use) > TOP:
         lines.append(texts.more_quotas(len(by_use) - TOP))

@@ -91,27 +91,27 @@ def settings_modal(
     may revoke; without any, the modal has no such field. `caps` are the channel's, for an admin.
     """
     channel = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
-    name, default_prompt = SettingsField.SYSTEM_PROMPT, beginning(defaults.system_prompt, _PLACEHOLDER_CHARS)
-    prompt = text_area(name, placeholder=default_prompt, initial=settings.system_prompt, focus=focus is name)
+    prompt = text_area(
+        SettingsField.SYSTEM_PROMPT,
+        placeholder=beginning(defaults.system_prompt, _PLACEHOLDER_CHARS),
+        initial=settings.system_prompt,
+        focus=focus is SettingsField.SYSTEM_PROMPT,
+    )
     blocks = [
         context(mrkdwn(texts.settings_apply_to(channel))),
         _model_field(settings, defaults, focus),
-        input_field(name, texts.SYSTEM_PROMPT_LABEL, prompt, hint=texts.SYSTEM_PROMPT_HINT, optional=True),
-        _menu_field(SettingsField.LENGTH, texts.LENGTH_LABEL, texts.LENGTH_OPTIONS, settings.length, focus),
-        _menu_field(
-            SettingsField.EFFORT, texts.EFFORT_LABEL, texts.EFFORT_OPTIONS, settings.effort, focus, texts.EFFORT_HINT
-        ),
+        _field(SettingsField.SYSTEM_PROMPT, prompt, optional=True),
+        _menu_field(SettingsField.LENGTH, texts.LENGTH_OPTIONS, settings.length, focus),
+        _menu_field(SettingsField.EFFORT, texts.EFFORT_OPTIONS, settings.effort, focus),
     ]
     if not is_direct(place.channel_id):
         blocks += _channel_fields(settings, defaults, focus)
     if defaults.web_search:
-        name, label, hint = SettingsField.WEB_SEARCH, texts.WEB_SEARCH_LABEL, texts.WEB_SEARCH_HINT
-        blocks.append(_switch(name, label, hint, is_on=settings.web_search is not False, focus=focus))
+        blocks.append(_switch_field(SettingsField.WEB_SEARCH, settings.web_search, focus))
     if allowed_tools:
         tools = {tool: label_of(tool) for tool in allowed_tools[:MAX_REVOCABLE]}
         menu = multi_static_select(SettingsField.ALLOWED_TOOLS, tools)
-        name, label, hint = SettingsField.ALLOWED_TOOLS, texts.ALLOWED_TOOLS_LABEL, texts.ALLOWED_TOOLS_HINT
-        blocks.append(input_field(name, label, menu, hint=hint, optional=True))
+        blocks.append(_field(SettingsField.ALLOWED_TOOLS, menu, optional=True))
     if caps:
         blocks += [header(texts.CHANNEL_QUOTAS), *_caps_blocks(caps)]
     return modal(
@@ -124,49 +124,50 @@ def settings_modal(
     )
 
 
+def _field(name: SettingsField, element: Json, *, optional: bool, has_hint: bool = True) -> Json:
+    """Returns a setting's field, with its label and hint."""
+    hint = texts.SETTING_HINTS.get(name, "") if has_hint else ""
+    return input_field(name, texts.SETTING_LABELS[name], element, hint=hint, optional=optional)
+
+
 def _model_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
     first = next(iter(defaults.models), "")
     # A model that was removed from BOT_MODELS isn't asked anymore.
     chosen = settings.model if settings.model in defaults.models else None
     labels = _with_default({model: defaults.names.of(model) for model in defaults.models}, first, chosen)
-    hint = texts.MODEL_HINT if len(defaults.models) > 1 else ""
-    return _menu_field(SettingsField.MODEL, texts.MODEL_LABEL, labels, chosen or DEFAULT, focus, hint)
+    return _menu_field(SettingsField.MODEL, labels, chosen or DEFAULT, focus, has_hint=len(defaults.models) > 1)
 
 
 def _menu_field(
-    name: SettingsField, label: str, options: Mapping[str, str], chosen: str, focus: SettingsField, hint: str = ""
+    name: SettingsField, options: Mapping[str, str], chosen: str, focus: SettingsField, *, has_hint: bool = True
 ) -> Json:
     menu = static_select(name, options, chosen=chosen, focus=focus is name)
-    return input_field(name, label, menu, hint=hint, optional=False)
+    return _field(name, menu, optional=False, has_hint=has_hint)
 
 
 def _channel_fields(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> list[Json]:
     """Returns the fields that a direct message doesn't have."""
-    new_posts = _checkbox(SettingsField.NEW_POSTS, texts.NEW_POSTS_OPTION, checked=settings.new_posts, focus=focus)
-    fields = [
-        _engagement_field(settings, defaults, focus),
-        input_field(SettingsField.NEW_POSTS, texts.NEW_POSTS_LABEL, new_posts, optional=True),
-    ]
-    if defaults.gate:
-        gate = _checkbox(SettingsField.GATE, texts.GATE_OPTION, checked=settings.gate, focus=focus)
-        fields.append(input_field(SettingsField.GATE, texts.GATE_LABEL, gate, hint=texts.GATE_HINT, optional=True))
-    if defaults.reactions:
-        name = SettingsField.REACTION
-        emoji = text_line(name, placeholder=texts.REACTION_PLACEHOLDER, initial=settings.reaction, focus=focus is name)
-        fields.append(input_field(name, texts.REACTION_LABEL, emoji, hint=texts.REACTION_HINT, optional=True))
-    if defaults.read_channel:
-        name, label, hint = SettingsField.READ_CHANNEL, texts.READ_CHANNEL_LABEL, texts.READ_CHANNEL_HINT
-        fields.append(_switch(name, label, hint, is_on=settings.read_channel is not False, focus=focus))
-    if defaults.mcp_servers:
-        fields.append(_mcp_servers_field(settings, defaults, focus))
-    return fields
-
-
-def _engagement_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
     name = SettingsField.ENGAGEMENT
     labels = _with_default(texts.ENGAGEMENTS, defaults.engagement, settings.engagement)
     buttons = radio_buttons(name, labels, chosen=settings.engagement or DEFAULT, focus=focus is name)
-    return input_field(name, texts.ENGAGEMENT_LABEL, buttons, hint=texts.ENGAGEMENT_HINT, optional=False)
+    fields = [
+        _field(name, buttons, optional=False),
+        _checkbox_field(SettingsField.NEW_POSTS, texts.NEW_POSTS_OPTION, settings.new_posts, focus),
+    ]
+    if defaults.gate:
+        fields.append(_checkbox_field(SettingsField.GATE, texts.GATE_OPTION, settings.gate, focus))
+    if defaults.reactions:
+        name = SettingsField.REACTION
+        emoji = text_line(name, placeholder=texts.REACTION_PLACEHOLDER, initial=settings.reaction, focus=focus is name)
+        fields.append(_field(name, emoji, optional=True))
+    if defaults.read_channel:
+        fields.append(_switch_field(SettingsField.READ_CHANNEL, settings.read_channel, focus))
+    if defaults.mcp_servers:
+        name = SettingsField.MCP_SERVERS
+        servers = {server: server for server in defaults.mcp_servers}
+        boxes = checkboxes(name, servers, chosen=settings.mcp_servers, focus=focus is name)
+        fields.append(_field(name, boxes, optional=True))
+    return fields
 
 
 def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -> dict[str, str]:
@@ -175,20 +176,14 @@ def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -
     return {DEFAULT: texts.default_option(labels.get(default, default)), **others}
 
 
-def _checkbox(name: SettingsField, option: str, *, checked: bool, focus: SettingsField) -> Json:
-    return checkboxes(name, {name: option}, chosen=(name,) if checked else (), focus=focus is name)
+def _checkbox_field(name: SettingsField, option: str, is_checked: bool, focus: SettingsField) -> Json:
+    box = checkboxes(name, {name: option}, chosen=(name,) if is_checked else (), focus=focus is name)
+    return _field(name, box, optional=True)
 
 
-def _mcp_servers_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
-    name = SettingsField.MCP_SERVERS
-    labels = {server: server for server in defaults.mcp_servers}
-    boxes = checkboxes(name, labels, chosen=settings.mcp_servers, focus=focus is name)
-    return input_field(name, texts.MCP_SERVERS_LABEL, boxes, hint=texts.MCP_SERVERS_HINT, optional=True)
-
-
-def _switch(name: SettingsField, label: str, hint: str, *, is_on: bool, focus: SettingsField) -> Json:
-    buttons = radio_buttons(name, texts.SWITCH, chosen="on" if is_on else "off", focus=focus is name)
-    return input_field(name, label, buttons, hint=hint, optional=False)
+def _switch_field(name: SettingsField, is_on: bool | None, focus: SettingsField) -> Json:
+    buttons = radio_buttons(name, texts.SWITCH, chosen="off" if is_on is False else "on", focus=focus is name)
+    return _field(name, buttons, optional=False)
 
 
 def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelSettings]:

@@ -368,7 +368,7 @@ class UsageLedger(WorkerOperations):
             if model:
                 models[model] += amount
         calls = await _calls(connection, team_id, first, end)
-        calls |= {texts.WEB_SEARCH_LABEL: searches} if searches else {}
+        calls |= {texts.SETTING_LABELS["web_search"]: searches} if searches else {}
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
 

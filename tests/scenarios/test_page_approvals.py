@@ -110,7 +110,7 @@ async def test_always_allow_says_its_scope_and_asks_back_and_is_removed_in_the_s
         await page.locator("#main-box").fill("/typist model")
         await page.locator("#main-box").press("Enter")
         await expect(settings.get_by_role("button", name=texts.SAVE)).to_be_visible()
-        await expect(settings.get_by_text(texts.ALLOWED_TOOLS_LABEL)).to_have_count(int(is_listed))
+        await expect(settings.get_by_text(texts.SETTING_LABELS["allowed_tools"])).to_have_count(int(is_listed))
         if is_listed:
             await settings.locator("summary").click()
             await settings.get_by_role("checkbox", name="issues.create").uncheck()

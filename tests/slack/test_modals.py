@@ -132,7 +132,9 @@ def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
 
 @pytest.mark.parametrize("models", [("openai/one",), ("openai/one", "anthropic/two")])
 def test_other_models_are_promised_only_where_there_are_some(models: tuple[str, ...]) -> None:
-    assert (texts.MODEL_HINT in str(settings_view(UNSET, replace(DEFAULTS, models=models)))) is (len(models) > 1)
+    assert (texts.SETTING_HINTS["model"] in str(settings_view(UNSET, replace(DEFAULTS, models=models)))) is (
+        len(models) > 1
+    )
 
 
 @pytest.mark.parametrize(
