@@ -215,15 +215,20 @@ def shared_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-@pytest.fixture
-async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[Stores]]]:
-    """Yields a function that opens the test's database for a worker. In memory, all workers share one engine."""
+Process = Callable[..., Awaitable[Stores]]
+"""Opens a database as a process does: for a worker, with a clock and options of Stores."""
+
+
+@contextlib.asynccontextmanager
+async def opening(url: str) -> AsyncIterator[Process]:
+    """Yields a function that opens a database, and closes it at the end. In memory, all workers share one engine."""
     opened: list[Stores] = []
 
-    async def open_for(name: str) -> Stores:
-        if opened and database_url == "sqlite://":
-            return Stores(opened[0].database.engine, name, SystemClock(), prices=ModelPrices())
-        opened.append(await Stores.open(database_url, name, SystemClock(), prices=ModelPrices()))
+    async def open_for(name: str = "w1", clock: Clock | None = None, **options: Any) -> Stores:
+        options = {"prices": ModelPrices(), **options}
+        if opened and url == "sqlite://":
+            return Stores(opened[0].database.engine, name, clock or SystemClock(), **options)
+        opened.append(await Stores.open(url, name, clock or SystemClock(), **options))
         return opened[-1]
 
     yield open_for
@@ -232,32 +237,10 @@ async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[S
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def timed(database_url: str, clock: ManualClock) -> AsyncIterator[Stores]:
-    """Yields a worker's store whose clock the test sets."""
-    opened = await Stores.open(database_url, "w1", clock)
-    yield opened
-    await opened.close()
-
-
-Process = Callable[..., Awaitable[Stores]]
-
-
-@contextlib.asynccontextmanager
-async def opening(url: str) -> AsyncIterator[Process]:
-    """Yields a function that opens a database as a process does: for a worker, with a clock."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def open_for(name: str = "w1", clock: Clock | None = None) -> Stores:
-            opened = await Stores.open(url, name, clock or SystemClock())
-            stack.push_async_callback(opened.close)
-            return opened
-
-        yield open_for
+async def worker(database_url: str) -> AsyncIterator[Process]:
+    """Opens a database of any kind."""
+    async with opening(database_url) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -280,5 +263,16 @@ async def on_server(postgresql_url: str) -> AsyncIterator[Process]:
 
 
 @pytest.fixture
-async def store(worker: Callable[[str], Awaitable[Stores]]) -> Stores:
+async def store(worker: Process) -> Stores:
     return await worker("w1")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def timed(worker: Process, clock: ManualClock) -> Stores:
+    """Returns a worker's store whose clock the test sets."""
+    return await worker("w1", clock)

@@ -1,7 +1,7 @@
 """Questions, jobs and answers for the tests of the stores."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -17,8 +17,6 @@ from bot.store.schema import workers
 from bot.store.usage import Meter
 from bot.store.workers import Observation
 from tests.core.conversations import recorded_pages
-
-Workers = Callable[[str], Awaitable[Stores]]
 
 THREAD = ThreadKey("T1", "C1", "1700000000.000000")
 OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")

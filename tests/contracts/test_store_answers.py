@@ -21,13 +21,13 @@ from bot.store.answers import AnswerCanvas
 from bot.store.schema import canvases, checkpoints, jobs, outbox_entries
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,
     STEPPED,
     THREAD,
     YES,
-    Workers,
     answered,
     apart,
     asked,
@@ -206,7 +206,7 @@ WAYS: list[Way] = [
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_origins_of_an_answer_are_on_record_for_other_processes(worker: Workers, way: Way) -> None:
+async def test_origins_of_an_answer_are_on_record_for_other_processes(worker: Process, way: Way) -> None:
     first, second = await worker("w1"), await worker("w2")
     assert [await way(first, second, number, origins) for number, origins in enumerate(EACH, 1)] == EACH
 
@@ -244,9 +244,9 @@ async def posted(store: Stores) -> None:
 
 
 async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
-    shared_url: str, clock: ManualClock
+    process: Process, clock: ManualClock
 ) -> None:
-    store, other = [await Stores.open(shared_url, worker, clock) for worker in ("w1", "w2")]
+    store, other = [await process(worker, clock) for worker in ("w1", "w2")]
     job = await offering(store)
     assert await standing(other) == OFFERED
     about = QuotedMessage("C1", PAGE, "1.0", "", "", offered_by=job.id)
@@ -261,8 +261,6 @@ async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
     assert (to_show.checkpoint.text, to_show.checkpoint.end) == (YES, replace(ASKING, usage=None, chosen="Staging"))
     await store.outbox.complete(entry)
     assert (await standing(store), await count(store, checkpoints)) == ((), 0)
-    for each in (store, other):
-        await each.close()
 
 
 async def edited(store: Stores, job: Job) -> None:
@@ -348,7 +346,7 @@ async def test_canvas_that_a_question_asks_for_is_due_once_the_answer_is_on_reco
     assert entries == ([] if is_stopped else [(OutboxKind.MAKE_CANVAS, "U1")])
 
 
-async def test_wishes_of_several_processes_are_one(worker: Workers) -> None:
+async def test_wishes_of_several_processes_are_one(worker: Process) -> None:
     store, other = await worker("w1"), await worker("w2")
     job = await answered(store)
     wishes = [each.answer_canvases.request(job.id, 0, user) for each in (store, other) for user in ("U7", "U8", "U9")]

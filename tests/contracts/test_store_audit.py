@@ -18,6 +18,7 @@ from bot.store import Stores
 from bot.store.audit import MAX_DROPPED
 from bot.store.schema import audit_entries
 from tests.clocks import ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import (
     CALL,
     DIRECT,
@@ -26,7 +27,6 @@ from tests.contracts.stores import (
     STEPPED,
     THREAD,
     YES,
-    Workers,
     answered,
     asked,
     asking_step,
@@ -78,7 +78,7 @@ async def test_question_and_answer_are_recorded_without_their_texts(store: Store
     assert SECRET not in json.dumps(await lines(store))
 
 
-async def test_what_interrupted_attempts_used_is_recorded(worker: Workers) -> None:
+async def test_what_interrupted_attempts_used_is_recorded(worker: Process) -> None:
     store = await worker("w1")
     await enqueued(store, asked(1))
     job = await one(store)
@@ -246,8 +246,8 @@ async def test_deleted_answer_takes_the_hashes_of_its_arguments_along(store: Sto
 # Retention.
 
 
-async def test_entries_are_found_by_indexes(sqlite_url: str) -> None:
-    store = await Stores.open(sqlite_url, "w1", SystemClock())
+async def test_entries_are_found_by_indexes(on_file: Process) -> None:
+    store = await on_file("w1")
     await answered(store, 1)
     ran: list[tuple[str, tuple[Any, ...]]] = []
 
@@ -268,7 +268,6 @@ async def test_entries_are_found_by_indexes(sqlite_url: str) -> None:
             plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)
             assert not [row for row in plan if row[-1] == "SCAN audit_entries"], statement
     assert {statement.split(maxsplit=1)[0] for statement, _ in ran} == {"SELECT", "UPDATE", "DELETE"}
-    await store.close()
 
 
 async def test_oldest_entries_go(timed: Stores, clock: ManualClock) -> None:

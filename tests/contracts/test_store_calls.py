@@ -17,13 +17,13 @@ from bot.store import Stores
 from bot.store.schema import allowed_tools, steps, tool_calls, turns
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import (
     CALL,
     DONE,
     STEPPED,
     THREAD,
     YES,
-    Workers,
     asked,
     asking_step,
     count,
@@ -230,19 +230,18 @@ async def test_only_the_reply_itself_follows_denied_calls_and_knows_what_else_wa
 
 
 async def test_texts_of_steps_go_with_the_answer(timed: Stores, clock: ManualClock) -> None:
-    store = timed
-    job = await recorded(store, LISTING)
-    await store.recorded_calls.begin(job, LISTING)
-    await store.recorded_calls.end(job, replace(LISTING, state=CallState.DONE, result="a secret"))
-    assert await store.erasure.expire(clock.now_s + 1) == 0, "live jobs keep their texts"
-    await store.worker_queue.finish(job, DONE, YES)
-    assert await count(store, steps) == 0
+    job = await recorded(timed, LISTING)
+    await timed.recorded_calls.begin(job, LISTING)
+    await timed.recorded_calls.end(job, replace(LISTING, state=CallState.DONE, result="a secret"))
+    assert await timed.erasure.expire(clock.now_s + 1) == 0, "live jobs keep their texts"
+    await timed.worker_queue.finish(job, DONE, YES)
+    assert await count(timed, steps) == 0
     clock.now_s += 10
-    await store.erasure.expire(clock.now_s)
-    [call] = await store.approvals.shown(job.id)
+    await timed.erasure.expire(clock.now_s)
+    [call] = await timed.approvals.shown(job.id)
     assert (call.arguments, call.result, call.tool) == ({}, "", LISTING.tool)
-    await store.erasure.erase(thread=THREAD)
-    assert await count(store, tool_calls) == 0
+    await timed.erasure.erase(thread=THREAD)
+    assert await count(timed, tool_calls) == 0
 
 
 @pytest.mark.parametrize("is_running", [False, True])
@@ -310,20 +309,19 @@ async def test_job_that_waits_is_read_with_its_text_and_its_decided_calls(store:
 async def test_end_that_slack_did_not_accept_says_who_decided_until_they_are_erased(
     timed: Stores, clock: ManualClock
 ) -> None:
-    store = timed
-    job = await awaiting_approval(store)
-    assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.APPROVED, "U1")
-    assert await store.approvals.decide(job.id, 0, BOTH[1], Decision.DENIED, "UADMIN")
-    assert await store.worker_queue.finish(await one(store), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+    job = await awaiting_approval(timed)
+    assert await timed.approvals.decide(job.id, 0, BOTH[0], Decision.APPROVED, "U1")
+    assert await timed.approvals.decide(job.id, 0, BOTH[1], Decision.DENIED, "UADMIN")
+    assert await timed.worker_queue.finish(await one(timed), DONE, YES, for_outbox=OutboxKind.SHOW_END)
     clock.now_s += OUTBOX_HOLD_S + 1
-    [entry] = await store.outbox.take(9)
+    [entry] = await timed.outbox.take(9)
     for admin in ("UADMIN", ""):
-        unshown = await store.outbox.unshown_end(entry)
+        unshown = await timed.outbox.unshown_end(entry)
         assert unshown is not None
         assert unshown.checkpoint.end is not None
         decided = (Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, admin, 1))
         assert unshown.checkpoint.end.decided == decided
-        await store.erasure.erase(user_id="UADMIN")
+        await timed.erasure.erase(user_id="UADMIN")
 
 
 # Tools that are always allowed.
@@ -394,7 +392,7 @@ async def test_admin_agrees_to_a_changed_definition(store: Stores) -> None:
     assert await store.tool_pins.pin("calc", both) == {"calc__add": READ, "calc__sub": FIRST}
 
 
-async def test_processes_that_list_a_server_at_once_agree(worker: Workers) -> None:
+async def test_processes_that_list_a_server_at_once_agree(worker: Process) -> None:
     stores = [await worker(f"w{number}") for number in range(4)]
     seen = [{f"calc__{number}": Pin(f"h{number}", f"[{number}]")} for number in range(4)]
     pins = [store.tool_pins.pin("calc", of_one) for store, of_one in zip(stores, seen, strict=True)]

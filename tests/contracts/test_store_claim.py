@@ -1,6 +1,5 @@
 """Claims: which jobs a worker gets, how many of a person, and what it takes over from dead workers."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -13,16 +12,15 @@ from bot.store import Stores
 from bot.store.schema import jobs, turns, workers
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import DONE, THREAD, YES, apart, asked, enqueued, one, taken_over
 from tests.core.conversations import recorded_pages
 
 
 @pytest.fixture
-async def single(database_url: str, clock: ManualClock) -> AsyncIterator[Stores]:
+async def single(worker: Process, clock: ManualClock) -> Stores:
     """A store where one person may have one answer under way."""
-    opened = await Stores.open(database_url, "w1", clock, max_per_user=1)
-    yield opened
-    await opened.close()
+    return await worker("w1", clock, max_per_user=1)
 
 
 class TestPersonsLimit:
@@ -37,15 +35,14 @@ class TestPersonsLimit:
         claimed += await single.worker_queue.claim(9)
         assert [job.question.thread.team_id for job in claimed] == ["T1", "T2"]
 
-    async def test_thread_with_several_questions_takes_one_place(self, database_url: str) -> None:
-        store = await Stores.open(database_url, "w1", ManualClock(), max_per_user=2)
+    async def test_thread_with_several_questions_takes_one_place(self, worker: Process) -> None:
+        store = await worker("w1", ManualClock(), max_per_user=2)
         await enqueued(store, asked(1))
         await one(store)
         for number in (2, 3):
             await enqueued(store, asked(number))
         taken = [await store.question_queue.enqueue(f"Ev{number}", apart(number)) for number in (4, 5)]
         assert [result and result.needs_placeholder for result in taken] == [False, True]
-        await store.close()
 
     async def test_asker_of_a_batch_has_room_again_once_its_answer_has_ended(self, single: Stores) -> None:
         for number in (1, 2):

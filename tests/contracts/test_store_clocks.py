@@ -9,7 +9,6 @@ from bot.core.calls import APPROVAL_S
 from bot.core.job import End, QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.errors import EndReason
-from bot.store import Stores
 from bot.store.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
@@ -41,22 +40,21 @@ JUMPS = pytest.mark.parametrize("jump_s", [-3 * HOUR_S, -HOUR_S / 2, 5 * 24 * HO
 
 
 @JUMPS
-async def test_queued_question_is_claimed_on_time_while_the_clock_jumps(database_url: str, jump_s: float) -> None:
+async def test_queued_question_is_claimed_on_time_while_the_clock_jumps(worker: Process, jump_s: float) -> None:
     clock = JumpingClock()
-    store = await Stores.open(database_url, "w1", clock)
+    store = await worker("w1", clock)
     await store.question_queue.enqueue("Ev1", asked(1), full=True)
     clock.wall_s += jump_s
     clock.wait(PLACEHOLDER_HOLD_S - 1)
     assert await store.worker_queue.claim(1) == []
     clock.wait(2)
     assert await one(store)
-    await store.close()
 
 
 @JUMPS
-async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(database_url: str, jump_s: float) -> None:
+async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(worker: Process, jump_s: float) -> None:
     clock = JumpingClock()
-    store = await Stores.open(database_url, "w1", clock)
+    store = await worker("w1", clock)
     await enqueued(store, asked(1))
     job = await one(store)
     await store.recorded_calls.record(job, asking_step(), STEPPED, None)
@@ -69,7 +67,6 @@ async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(databa
     assert await store.approvals.expire() == 0
     clock.wait(APPROVAL_S)
     assert await store.approvals.expire() == 1
-    await store.close()
 
 
 async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart(
@@ -111,15 +108,13 @@ async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_r
     assert await store.outbox.take(1) == []
 
 
-async def test_processes_on_a_server_share_its_clock(postgresql_url: str) -> None:
-    right = await Stores.open(postgresql_url, "w1", SystemClock())
+async def test_processes_on_a_server_share_its_clock(on_server: Process) -> None:
+    right = await on_server("w1")
     clock = JumpingClock()
-    wrong = await Stores.open(postgresql_url, "w2", clock)
+    wrong = await on_server("w2", clock)
     assert abs(right.clock.now() - wrong.clock.now()) < 60
     await right.unposted_questions.ask("T1", "V1", "U1", ABOUT, "Why?")
     assert len(await right.outbox.take(1)) == 1
     assert await wrong.outbox.take(1) == [], "the other process is posting it"
     clock.wait(OUTBOX_HOLD_S + 60)
     assert len(await wrong.outbox.take(1)) == 1
-    await right.close()
-    await wrong.close()

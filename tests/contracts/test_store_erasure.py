@@ -27,6 +27,7 @@ from bot.store.erasure import RECORDS_KEPT_S, SLACK_RETRIES_S, rules
 from bot.store.schema import OF_THREADS, SafeText, checkpoints, feedback, jobs, metadata, seen_events, turns
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import (
     CALL,
     DIRECT,
@@ -154,14 +155,13 @@ async def test_others_may_write_between_the_batches_of_retention(timed: Stores, 
 
 
 @pytest.mark.parametrize("number", range(len(rules(0, 0))))
-async def test_retention_finds_old_rows_by_an_index(sqlite_url: str, clock: ManualClock, number: int) -> None:
-    store = await Stores.open(sqlite_url, "w1", clock)
+async def test_retention_finds_old_rows_by_an_index(on_file: Process, clock: ManualClock, number: int) -> None:
+    store = await on_file("w1", clock)
     await answer_many(store, 10)
     rule = rules(clock.now_s, clock.now_s)[number]
     statement = rule.due.compile(store.database.engine.sync_engine, compile_kwargs={"literal_binds": True})
     async with store.database.engine.connect() as connection:
         plan = [str(row.detail) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
-    await store.close()
     small = {"checkpoints", "steps", "slack_calls", "notices", "pane_contexts"}
     if rule.table.name not in small:
         assert any("INDEX ix_" in step for step in plan), plan
@@ -332,9 +332,10 @@ def shared_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-async def filled(url: str) -> Stores:
+@pytest.fixture
+async def filled(process: Process) -> Stores:
     """Returns a store with rows of the person ("theirs") and of others ("others") in every table."""
-    store = await Stores.open(url, "w1", SystemClock())
+    store = await process()
     rows = [
         (owner, 2 * number + place, (1, 3, 40, 200)[number % 4])
         for number in range(JOBS_OF_EACH)
@@ -378,10 +379,9 @@ def test_every_listed_column_exists() -> None:
     assert existing >= NAMES_A_PERSON | CODES | ADMINS_SETTINGS
 
 
-async def test_every_column_is_filled_before_erasure(shared_url: str) -> None:
-    store = await filled(shared_url)
+@pytest.mark.usefixtures("filled")
+def test_every_column_is_filled_before_erasure(shared_url: str) -> None:
     assert found(shared_url, "theirs") == marked_columns() | {PERSON}
-    await store.close()
 
 
 ALL_OF_THEM = {*marked_columns(), PERSON}
@@ -397,17 +397,17 @@ ALL_OF_THEM = {*marked_columns(), PERSON}
     ids=["a person", "a thread", "everything"],
 )
 async def test_erasure_leaves_no_trace_of_what_it_erases_and_all_else(
-    shared_url: str, erased: dict[str, Any], theirs: set[str], others: set[str]
+    filled: Stores, shared_url: str, erased: dict[str, Any], theirs: set[str], others: set[str]
 ) -> None:
-    store = await filled(shared_url)
-    await store.erasure.erase(**erased)
+    await filled.erasure.erase(**erased)
     assert found(shared_url, "theirs") <= theirs
     assert found(shared_url, "others") == others
-    await store.close()
 
 
-async def test_erasing_a_person_leaves_no_sum_and_no_notice_of_their_direct_messages(shared_url: str) -> None:
-    store = await Stores.open(shared_url, "w1", SystemClock())
+async def test_erasing_a_person_leaves_no_sum_and_no_notice_of_their_direct_messages(
+    process: Process, shared_url: str
+) -> None:
+    store = await process("w1")
     await store.question_queue.enqueue("Ev1", asked(1, ThreadKey("T1", "D0DIRECT77", None)))
     [job] = await store.worker_queue.claim(1)
     await store.worker_queue.finish(job, DONE, YES)
@@ -415,15 +415,14 @@ async def test_erasing_a_person_leaves_no_sum_and_no_notice_of_their_direct_mess
     assert b"D0DIRECT77" in contents(shared_url)
     await store.erasure.erase(user_id="U1")
     assert b"D0DIRECT77" not in contents(shared_url)
-    await store.close()
 
 
 @pytest.mark.parametrize("user_id", ["U1", None], ids=["person", "everything"])
 @pytest.mark.parametrize("has_asked", [True, False])
 async def test_erasing_a_person_leaves_no_setting_of_their_direct_message(
-    shared_url: str, user_id: str | None, has_asked: bool
+    process: Process, shared_url: str, user_id: str | None, has_asked: bool
 ) -> None:
-    store = await Stores.open(shared_url, "w1", SystemClock())
+    store = await process("w1")
     for place, by in (("D0DIRECT77", "U1"), ("C0TEAM88", "U1")):
         await store.channel_settings.write("T1", place, ChannelSettings(system_prompt=f"Words for {place}."), by)
         await store.approvals.allow_always(ThreadKey("T1", place, None), CALL, by)
@@ -433,15 +432,13 @@ async def test_erasing_a_person_leaves_no_setting_of_their_direct_message(
     assert b"D0DIRECT77" not in contents(shared_url)
     assert (await store.channel_settings.read("T1", "C0TEAM88")).system_prompt == "Words for C0TEAM88."
     assert [tool.channel_id for tool in await store.approvals.allowed()] == ["C0TEAM88"]
-    await store.close()
 
 
-async def test_postgresql_is_asked_to_free_what_was_erased(postgresql_url: str) -> None:
-    store = await Stores.open(postgresql_url, "w1", SystemClock())
+async def test_postgresql_is_asked_to_free_what_was_erased(on_server: Process, postgresql_url: str) -> None:
+    store = await on_server("w1")
     began_at = SystemClock().now()
     await store.erasure.erase(user_id=PERSON)
     await_vacuum(postgresql_url, began_at)
-    await store.close()
 
 
 def await_vacuum(url: str, since: float) -> None:
@@ -457,28 +454,25 @@ def await_vacuum(url: str, since: float) -> None:
             time.sleep(0.05)
 
 
-async def test_erasing_a_thread_leaves_no_notice_about_it(shared_url: str) -> None:
-    store = await Stores.open(shared_url, "w1", SystemClock())
+async def test_erasing_a_thread_leaves_no_notice_about_it(process: Process) -> None:
+    store = await process("w1")
     thread, other = (ThreadKey("T1", "D1", f"1.0000{number}") for number in (10, 11))
     for named in (thread, other):
         await store.notices.claim("T1", "", f"title {named}")
     await store.erasure.erase(thread=thread)
     given = [await store.notices.is_given("T1", "", f"title {named}") for named in (thread, other)]
     assert given == [False, True]
-    await store.close()
 
 
-async def test_no_word_is_left_after_its_retention_time(shared_url: str) -> None:
-    store = await filled(shared_url)
-    await store.erasure.expire(SystemClock().now() - 86_400)
+async def test_no_word_is_left_after_its_retention_time(filled: Stores, shared_url: str) -> None:
+    await filled.erasure.expire(SystemClock().now() - 86_400)
     assert found(shared_url, "theirs") <= ADMINS_SETTINGS | {PERSON}
     assert found(shared_url, "others") <= ADMINS_SETTINGS | {PERSON}
-    await store.close()
 
 
 @pytest.mark.parametrize("by", ["user", "thread"])
-async def test_answer_under_way_leaves_no_trace_once_it_has_ended(sqlite_url: str, by: str) -> None:
-    store = await Stores.open(sqlite_url, "w1", SystemClock())
+async def test_answer_under_way_leaves_no_trace_once_it_has_ended(on_file: Process, sqlite_url: str, by: str) -> None:
+    store = await on_file("w1")
     await enqueued(store, asked(1, text="a secret of mine"))
     [job] = await store.worker_queue.claim(1)
     await store.erasure.erase(user_id="U1" if by == "user" else None, thread=THREAD if by == "thread" else None)
@@ -486,4 +480,3 @@ async def test_answer_under_way_leaves_no_trace_once_it_has_ended(sqlite_url: st
     await store.worker_queue.finish(job, DONE, YES)
     assert b"a secret of mine" not in contents(sqlite_url)
     assert YES.encode() not in contents(sqlite_url)
-    await store.close()

@@ -22,7 +22,8 @@ from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.database import Operations
 from bot.store.schema import metadata, workers
-from tests.contracts.stores import CALL, DONE, STEPPED, YES, Workers, asked, asking_step, enqueued, one
+from tests.contracts.databases import Process
+from tests.contracts.stores import CALL, DONE, STEPPED, YES, asked, asking_step, enqueued, one
 from tests.core.conversations import recorded_pages
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -166,7 +167,7 @@ async def contents(store: Stores) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 async def test_attempt_that_lost_its_job_writes_nothing(
-    worker: Workers, loss: Callable[[Stores, Stores, Job], Awaitable[None]]
+    worker: Process, loss: Callable[[Stores, Stores, Job], Awaitable[None]]
 ) -> None:
     store, other = await worker("w1"), await worker("w2")
     job = await held(store)
@@ -187,7 +188,7 @@ async def test_attempt_that_has_its_job_writes(store: Stores, name: str) -> None
     assert await contents(store) != before
 
 
-async def test_placeholder_of_a_regenerated_job_names_the_attempt_before_it(worker: Workers) -> None:
+async def test_placeholder_of_a_regenerated_job_names_the_attempt_before_it(worker: Process) -> None:
     store, other = await worker("w1"), await worker("w2")
     job = await held(store)
     await end(store, other, job)

@@ -1,30 +1,16 @@
 """What is to be caught up after a time without Slack, on both databases."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 
 from bot.core.job import LATE_S
 from bot.store import Stores
 from bot.store.listening import GAP_S, HOLD_S, MARGIN_S, Missed, Report, Tally, read_reports
 from tests.clocks import ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import apart, asked, one
 
 TEAM = "T1"
 FOUND = Tally(looked_at=1, answered=2)
-
-
-@asynccontextmanager
-async def processes(database_url: str, count: int = 1) -> AsyncIterator[tuple[ManualClock, list[Stores]]]:
-    """Yields the processes' clock and their stores."""
-    clock = ManualClock()
-    stores = [await Stores.open(database_url, f"w{number}", clock) for number in range(count)]
-    try:
-        yield clock, stores
-    finally:
-        for store in stores:
-            await store.close()
 
 
 async def away(clock: ManualClock, store: Stores, gap_s: float) -> float:
@@ -35,92 +21,86 @@ async def away(clock: ManualClock, store: Stores, gap_s: float) -> float:
     return began
 
 
-async def test_only_a_gap_that_is_longer_than_slack_tries_is_to_be_caught_up(database_url: str) -> None:
-    async with processes(database_url) as (clock, [store]):
-        await store.listening.hear(TEAM, clock.now_s)
-        assert await store.listening.take(TEAM) is None, "the first start"
-        await away(clock, store, GAP_S)
-        assert await store.listening.take(TEAM) is None
-        began = await away(clock, store, GAP_S + 1)
-        missed = await store.listening.take(TEAM)
-        assert missed == Missed(TEAM, began, clock.now_s)
-        assert (missed.since, missed.away_s) == (began - MARGIN_S, GAP_S + 1)
-        assert await store.listening.take("T2") is None
+async def test_only_a_gap_that_is_longer_than_slack_tries_is_to_be_caught_up(timed: Stores, clock: ManualClock) -> None:
+    await timed.listening.hear(TEAM, clock.now_s)
+    assert await timed.listening.take(TEAM) is None, "the first start"
+    await away(clock, timed, GAP_S)
+    assert await timed.listening.take(TEAM) is None
+    began = await away(clock, timed, GAP_S + 1)
+    missed = await timed.listening.take(TEAM)
+    assert missed == Missed(TEAM, began, clock.now_s)
+    assert (missed.since, missed.away_s) == (began - MARGIN_S, GAP_S + 1)
+    assert await timed.listening.take("T2") is None
 
 
-async def test_one_process_at_a_time_catches_up(shared_url: str) -> None:
-    async with processes(shared_url, 2) as (clock, [first, second]):
-        await away(clock, first, 2 * GAP_S)
-        missed = await first.listening.take(TEAM)
-        assert missed is not None
-        clock.now_s += HOLD_S - 1
-        assert await second.listening.take(TEAM) is None
-        assert await first.listening.keep(TEAM)
-        clock.now_s += HOLD_S - 1
-        assert await second.listening.take(TEAM) is None
+async def test_one_process_at_a_time_catches_up(process: Process, clock: ManualClock) -> None:
+    first, second = [await process(name, clock) for name in ("w1", "w2")]
+    await away(clock, first, 2 * GAP_S)
+    missed = await first.listening.take(TEAM)
+    assert missed is not None
+    clock.now_s += HOLD_S - 1
+    assert await second.listening.take(TEAM) is None
+    assert await first.listening.keep(TEAM)
+    clock.now_s += HOLD_S - 1
+    assert await second.listening.take(TEAM) is None
 
 
-async def test_another_process_goes_on_where_a_dead_one_was(shared_url: str) -> None:
-    async with processes(shared_url, 2) as (clock, [first, second]):
-        await away(clock, first, 2 * GAP_S)
-        missed = await first.listening.take(TEAM)
-        assert missed is not None
-        recorded = missed.after("C1", ["C1 1.0"], FOUND)
-        assert await first.listening.record(recorded)
-        clock.now_s += HOLD_S
-        assert await second.listening.take(TEAM) == recorded
-        assert not await first.listening.keep(TEAM)
-        assert not await first.listening.record(recorded.after("C2", (), FOUND))
-        assert not await first.listening.complete(recorded)
-        assert await second.listening.complete(recorded.after("C3", (), FOUND))
-        assert await second.listening.take(TEAM) is None
-        async with second.database.engine.connect() as connection:
-            [report] = await read_reports(connection)
-        assert report == Report(missed.begins_at, missed.ends_at, FOUND + FOUND)
+async def test_another_process_goes_on_where_a_dead_one_was(process: Process, clock: ManualClock) -> None:
+    first, second = [await process(name, clock) for name in ("w1", "w2")]
+    await away(clock, first, 2 * GAP_S)
+    missed = await first.listening.take(TEAM)
+    assert missed is not None
+    recorded = missed.after("C1", ["C1 1.0"], FOUND)
+    assert await first.listening.record(recorded)
+    clock.now_s += HOLD_S
+    assert await second.listening.take(TEAM) == recorded
+    assert not await first.listening.keep(TEAM)
+    assert not await first.listening.record(recorded.after("C2", (), FOUND))
+    assert not await first.listening.complete(recorded)
+    assert await second.listening.complete(recorded.after("C3", (), FOUND))
+    assert await second.listening.take(TEAM) is None
+    async with second.database.engine.connect() as connection:
+        [report] = await read_reports(connection)
+    assert report == Report(missed.begins_at, missed.ends_at, FOUND + FOUND)
 
 
-async def test_another_gap_makes_everything_due_once_more(database_url: str) -> None:
-    async with processes(database_url) as (clock, [store]):
-        began = await away(clock, store, 2 * GAP_S)
-        missed = await store.listening.take(TEAM)
-        assert missed is not None
-        await store.listening.record(missed.after("C1", (), FOUND))
-        await away(clock, store, 2 * GAP_S)
-        assert not await store.listening.keep(TEAM)
-        assert await store.listening.take(TEAM) == Missed(TEAM, began, clock.now_s)
+async def test_another_gap_makes_everything_due_once_more(timed: Stores, clock: ManualClock) -> None:
+    began = await away(clock, timed, 2 * GAP_S)
+    missed = await timed.listening.take(TEAM)
+    assert missed is not None
+    await timed.listening.record(missed.after("C1", (), FOUND))
+    await away(clock, timed, 2 * GAP_S)
+    assert not await timed.listening.keep(TEAM)
+    assert await timed.listening.take(TEAM) == Missed(TEAM, began, clock.now_s)
 
 
-async def test_clock_that_was_wrong_hides_no_gap_for_long(database_url: str) -> None:
-    async with processes(database_url) as (clock, [store]):
-        await store.listening.hear(TEAM, clock.now_s + 1_000_000)
-        await away(clock, store, 2 * GAP_S)
-        assert await store.listening.take(TEAM) is not None
+async def test_clock_that_was_wrong_hides_no_gap_for_long(timed: Stores, clock: ManualClock) -> None:
+    await timed.listening.hear(TEAM, clock.now_s + 1_000_000)
+    await away(clock, timed, 2 * GAP_S)
+    assert await timed.listening.take(TEAM) is not None
 
 
-async def test_threads_come_with_the_newest_question_first(database_url: str) -> None:
-    async with processes(database_url) as (clock, [store]):
-        for number in (1, 3, 2):
-            await store.question_queue.enqueue(f"E{number}", apart(number))
-        threads = await store.listening.threads_since(TEAM, clock.now_s - 1, 10)
-        assert threads == [apart(number).thread for number in (3, 2, 1)]
-        assert await store.listening.threads_since(TEAM, clock.now_s - 1, 1) == [apart(3).thread]
-        assert await store.listening.threads_since(TEAM, clock.now_s + 1, 10) == []
+async def test_threads_come_with_the_newest_question_first(timed: Stores, clock: ManualClock) -> None:
+    for number in (1, 3, 2):
+        await timed.question_queue.enqueue(f"E{number}", apart(number))
+    threads = await timed.listening.threads_since(TEAM, clock.now_s - 1, 10)
+    assert threads == [apart(number).thread for number in (3, 2, 1)]
+    assert await timed.listening.threads_since(TEAM, clock.now_s - 1, 1) == [apart(3).thread]
+    assert await timed.listening.threads_since(TEAM, clock.now_s + 1, 10) == []
 
 
 @pytest.mark.parametrize("offered", [True, False])
-async def test_only_the_first_version_is_an_offer(database_url: str, offered: bool) -> None:
-    async with processes(database_url) as (_, [store]):
-        enqueued = await store.question_queue.enqueue("E1", asked(1), offered=offered)
-        assert enqueued is not None
-        job = await one(store)
-        assert job.offered is offered
+async def test_only_the_first_version_is_an_offer(store: Stores, offered: bool) -> None:
+    enqueued = await store.question_queue.enqueue("E1", asked(1), offered=offered)
+    assert enqueued is not None
+    job = await one(store)
+    assert job.offered is offered
 
 
 @pytest.mark.parametrize(("after_s", "is_late"), [(LATE_S, False), (LATE_S + 1, True)])
 async def test_answer_is_late_by_the_age_of_its_question_when_it_begins(
-    database_url: str, after_s: float, is_late: bool
+    timed: Stores, clock: ManualClock, after_s: float, is_late: bool
 ) -> None:
-    async with processes(database_url) as (clock, [store]):
-        await store.question_queue.enqueue("E1", asked(1))
-        clock.now_s = float(asked(1).ts) + after_s
-        assert (await one(store)).is_late is is_late
+    await timed.question_queue.enqueue("E1", asked(1))
+    clock.now_s = float(asked(1).ts) + after_s
+    assert (await one(timed)).is_late is is_late

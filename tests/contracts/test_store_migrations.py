@@ -10,11 +10,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from bot.clock import SystemClock
-from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.migrate import _LOCK_KEY, migrate
 from bot.store.schema import REVISION, metadata
+from tests.contracts.databases import Process
 from tests.contracts.stores import asked
 
 pytestmark = pytest.mark.empty_database
@@ -33,22 +32,21 @@ class TestMigrations:
     def test_schema_is_that_of_the_newest_revision(self) -> None:
         assert ScriptDirectory.from_config(scripts()).get_heads() == [REVISION]
 
-    async def test_several_processes_may_migrate_at_once(self, shared_url: str) -> None:
-        opening = (Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(4))
+    async def test_several_processes_may_migrate_at_once(self, process: Process) -> None:
+        opening = (process(f"w{number}") for number in range(4))
         stores = await asyncio.gather(*opening)
         assert await stores[0].question_queue.enqueue("Ev1", asked(1))
         assert [len(await store.worker_queue.claim(1)) for store in stores] == [1, 0, 0, 0]
         for store in stores:
             await store.close()
 
-    async def test_database_of_a_newer_version_is_used_unchanged(self, shared_url: str) -> None:
-        newer = await Stores.open(shared_url, "w1", SystemClock())
+    async def test_database_of_a_newer_version_is_used_unchanged(self, process: Process) -> None:
+        newer = await process("w1")
         async with newer.database.engine.begin() as connection:
             await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         await newer.close()
-        older = await Stores.open(shared_url, "w1", SystemClock())
+        older = await process("w1")
         assert await older.question_queue.enqueue("Ev1", asked(1))
-        await older.close()
 
 
 class TestInterrupted:
@@ -67,16 +65,17 @@ class TestInterrupted:
         await engine.dispose()
         assert tables == []
 
-    async def test_next_start_migrates(self, shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_next_start_migrates(
+        self, process: Process, shared_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         engine = create_engine(shared_url)
         with monkeypatch.context() as during:
             during.setattr(command, "upgrade", upgrade_half)
             with pytest.raises(RuntimeError, match="died midway"):
                 await migrate(engine)
         await engine.dispose()
-        store = await Stores.open(shared_url, "w1", SystemClock())
+        store = await process("w1")
         assert await store.question_queue.enqueue("Ev1", asked(1))
-        await store.close()
 
     async def test_waiting_process_migrates(self, shared_url: str) -> None:
         dying, waiting = create_engine(shared_url), create_engine(shared_url)

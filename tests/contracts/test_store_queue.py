@@ -1,14 +1,13 @@
 """The queue: questions become jobs, are queued, posted by the bot, stopped and regenerated."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from bot.clock import SystemClock
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.job import TRANSITIONS, End, Enqueued, Event, FollowUp, Job, Piece, Pulse, QuotedMessage, Spent, State
@@ -21,6 +20,7 @@ from bot.store.erasure import UNPOSTED_KEPT_S
 from bot.store.schema import checkpoints, jobs, outbox_entries, steps
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, LateClock, ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.store_machine import states
 from tests.contracts.stores import (
     DIRECT,
@@ -28,7 +28,6 @@ from tests.contracts.stores import (
     OTHER_THREAD,
     STEPPED,
     YES,
-    Workers,
     answered,
     apart,
     asked,
@@ -71,7 +70,7 @@ class TestEnqueue:
         await store.question_queue.enqueue("Ev2", asked(1))
         assert await store.question_queue.enqueue("Ev2", asked(2)) is None
 
-    async def test_exactly_one_of_two_simultaneous_twin_events_is_taken(self, worker: Workers) -> None:
+    async def test_exactly_one_of_two_simultaneous_twin_events_is_taken(self, worker: Process) -> None:
         stores = [await worker("w1"), await worker("w2")]
         for number in range(20):
             twins = await asyncio.gather(
@@ -114,25 +113,23 @@ class TestManyAtOnce:
         ids = await in_order_of_writing(store)
         assert ids == sorted(result.job_id for result in taken if result)
 
-    async def test_simultaneous_questions_wait_for_what_is_before_them_and_for_room(self, database_url: str) -> None:
-        store = await Stores.open(database_url, "w1", SystemClock(), max_per_user=2)
+    async def test_simultaneous_questions_wait_for_what_is_before_them_and_for_room(self, worker: Process) -> None:
+        store = await worker("w1", max_per_user=2)
         questions = [asked(1), asked(3), asked(2), apart(4), apart(5)]
         taken = await asyncio.gather(*(store.question_queue.enqueue(question.ts, question) for question in questions))
         assert [result and result.needs_placeholder for result in taken] == [False, True, True, False, True]
-        await store.close()
 
-    async def test_thousand_simultaneous_events_are_all_taken(self, shared_url: str) -> None:
-        store = await Stores.open(shared_url, "w1", SystemClock())
+    async def test_thousand_simultaneous_events_are_all_taken(self, process: Process) -> None:
+        store = await process("w1")
         taken = await asyncio.gather(
             *(store.question_queue.enqueue(f"Ev{number}", apart(number)) for number in range(1000))
         )
         assert len({result.job_id for result in taken if result}) == 1000
-        await store.close()
 
     async def test_processes_with_the_same_events_in_any_order_do_not_block_each_other(
-        self, postgresql_url: str
+        self, on_server: Process
     ) -> None:
-        stores = [await Stores.open(postgresql_url, name, SystemClock()) for name in ("w1", "w2", "w3")]
+        stores = [await on_server(name) for name in ("w1", "w2", "w3")]
         numbers = list(range(300))
         orders = (numbers, numbers[::-1], numbers[150:] + numbers[:150])
 
@@ -145,14 +142,12 @@ class TestManyAtOnce:
             taken = await asyncio.gather(*map(enqueue_all, stores, orders))
         ids = [result.job_id for results in taken for result in results if result]
         assert len(ids) == len(set(ids)) == 300
-        for store in stores:
-            await store.close()
 
 
 class TestBots:
     """Questions of bots, which may be answering our answers."""
 
-    async def test_bots_hourly_limit_holds_for_questions_at_once_in_two_processes(self, worker: Workers) -> None:
+    async def test_bots_hourly_limit_holds_for_questions_at_once_in_two_processes(self, worker: Process) -> None:
         stores = [await worker("w1"), await worker("w2")]
         questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(100)]
         taken = await asyncio.gather(
@@ -165,9 +160,9 @@ class TestBots:
         other = replace(apart(200), user_id="B2", from_bot=True)
         assert await stores[0].question_queue.enqueue("Ev200", other), "another bot has its own limit"
 
-    async def test_bots_limit_begins_again_after_an_hour(self, database_url: str) -> None:
+    async def test_bots_limit_begins_again_after_an_hour(self, worker: Process) -> None:
         clock = ManualClock()
-        store = await Stores.open(database_url, "w1", clock)
+        store = await worker("w1", clock)
         questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(22)]
         taken = [
             await store.question_queue.enqueue(f"Ev{number}", question)
@@ -176,7 +171,6 @@ class TestBots:
         assert [bool(job) for job in taken] == [True] * MAX_BOT_QUESTIONS_AN_HOUR + [False]
         clock.now_s += 3_601
         assert await store.question_queue.enqueue("Ev21", questions[21])
-        await store.close()
 
     async def test_bots_ask_only_so_often_in_a_row_in_a_thread_also_at_once(self, store: Stores) -> None:
         bots = [replace(asked(number), user_id=f"B{number}", from_bot=True) for number in range(10)]
@@ -231,7 +225,7 @@ class TestRegenerate:
         assert await store.worker_queue.finish(running, DONE, YES)
         assert (await one(store)).id == job.id
 
-    async def test_effort_is_for_one_version_of_one_answer(self, worker: Workers) -> None:
+    async def test_effort_is_for_one_version_of_one_answer(self, worker: Process) -> None:
         store, other = await worker("w1"), await worker("w2")
         job = await answered(store)
         assert job.effort is None
@@ -249,7 +243,7 @@ class TestRegenerate:
         assert await store.question_queue.regenerate(job.id)
         assert (await one(store)).effort is None, "Regenerate is as the channel wants it"
 
-    async def test_effort_outlives_a_death_an_edit_and_a_limit(self, worker: Workers) -> None:
+    async def test_effort_outlives_a_death_an_edit_and_a_limit(self, worker: Process) -> None:
         store = await worker("w1")
         job = await answered(store)
         assert await store.question_queue.regenerate(job.id, effort=Effort.FAST)
@@ -278,18 +272,17 @@ class TestRegenerate:
         assert await store.question_queue.regenerate(taken.job_id)
         assert (await one(store)).page_ts == (() if cleared else ("5.1",))
 
-    async def test_regenerated_job_has_a_placeholder_only_if_it_waits_now(self, database_url: str) -> None:
+    async def test_regenerated_job_has_a_placeholder_only_if_it_waits_now(self, worker: Process) -> None:
         clock = LateClock()
-        store = await Stores.open(database_url, "w1", clock)
+        store = await worker("w1", clock)
         await store.question_queue.enqueue("Ev1", asked(1), full=True)
         clock.ahead_s = PLACEHOLDER_HOLD_S + 1
         job = await one(store)
         assert await store.worker_queue.finish(job, DONE, YES)
         assert await store.question_queue.regenerate(job.id)
         assert (await one(store)).messages == ()
-        await store.close()
 
-    async def test_process_that_regenerates_records_the_placeholder(self, worker: Workers) -> None:
+    async def test_process_that_regenerates_records_the_placeholder(self, worker: Process) -> None:
         store, other = await worker("w1"), await worker("w2")
         job = await answered(store)
         again = await other.question_queue.regenerate(job.id, full=True)
@@ -299,7 +292,7 @@ class TestRegenerate:
         assert (await one(store)).page_ts == ("5.1", "5.2")
 
     async def test_regenerated_answer_is_neither_stopped_nor_interrupted_and_knows_its_questions(
-        self, worker: Workers
+        self, worker: Process
     ) -> None:
         store, other = await worker("w1"), await worker("w2")
         await enqueued(store, asked(1))
@@ -429,11 +422,9 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
+async def stage(worker: Process) -> Stage:
     clock = LateClock()
-    store = await Stores.open(database_url, "w1", clock)
-    yield Stage(store, clock)
-    await store.close()
+    return Stage(await worker("w1", clock), clock)
 
 
 async def test_question_is_asked_posted_given_up_and_erased_as_in_the_table(stage: Stage) -> None:

@@ -11,7 +11,8 @@ from bot.models.events import Citation
 from bot.store import Stores
 from bot.store.schema import checkpoints
 from tests.clocks import ManualClock
-from tests.contracts.stores import Workers, apart, count, enqueued, one
+from tests.contracts.databases import Process
+from tests.contracts.stores import apart, count, enqueued, one
 
 END = End(
     EndReason.LENGTH_LIMIT,
@@ -48,7 +49,7 @@ async def test_heartbeat_records_all_answers_and_returns_its_pulse(store: Stores
     assert [job.checkpoint.text for job in await store.worker_queue.claim(2)] == [f"{job.id}" for job in two]
 
 
-async def test_piece_of_another_workers_job_is_not_recorded(worker: Workers) -> None:
+async def test_piece_of_another_workers_job_is_not_recorded(worker: Process) -> None:
     store, other = await worker("w1"), await worker("w2")
     theirs = await begun(other)
     assert await store.worker_queue.checkpoint({theirs: Piece(0, "late")}) is False

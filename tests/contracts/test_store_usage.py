@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.calls import CallState
 from bot.core.caps import (
@@ -31,10 +30,10 @@ from bot.core.outbox import OutboxKind
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
 from bot.errors import EndReason
 from bot.models.events import Usage
-from bot.models.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import caps, charges, notices
 from tests.clocks import ManualClock
+from tests.contracts.databases import Process
 from tests.contracts.stores import CALL, DONE, STEPPED, THREAD, YES, apart, asked, asking_step, by, count, enqueued, one
 
 MODEL = "openai/gpt-6.1-sol"
@@ -67,34 +66,26 @@ class TestSpending:
         assert spent == {window: once if window.scope is Scope.CHANNEL else twice for window in WINDOWS}
         assert await store.usage.used(ScopeIds("T1", "U9", "C9"), [DAY]) == {DAY: Amount()}
 
-    async def test_daily_usage_resets_while_monthly_usage_continues(self, database_url: str) -> None:
-        clock = ManualClock()
-        store = await Stores.open(database_url, "w1", clock, prices=ModelPrices())
-        await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
+    async def test_daily_usage_resets_while_monthly_usage_continues(self, timed: Stores, clock: ManualClock) -> None:
+        await timed.worker_queue.finish(await under_way(timed, 1), ANSWERED, YES)
         clock.now_s += 86_400
-        spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
+        spent = await timed.usage.used(scope_ids(apart(1)), WINDOWS)
         assert {window.period for window, amount in spent.items() if amount.tokens} == {Period.MONTH}
         clock.now_s += 31 * 86_400
-        assert set((await store.usage.used(scope_ids(apart(1)), WINDOWS)).values()) == {Amount()}
-        await store.erasure.expire(clock.now_s)
-        assert await count(store, charges) == 1
+        assert set((await timed.usage.used(scope_ids(apart(1)), WINDOWS)).values()) == {Amount()}
+        await timed.erasure.expire(clock.now_s)
+        assert await count(timed, charges) == 1
         clock.now_s += 400 * 86_400
-        await store.erasure.expire(clock.now_s)
-        assert await count(store, charges) == 0
-        await store.close()
+        await timed.erasure.expire(clock.now_s)
+        assert await count(timed, charges) == 0
 
     async def test_handed_over_attempt_counts_by_estimate(self, store: Stores) -> None:
         job = await under_way(store, 1)
         assert await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL))
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
 
-    async def test_taken_over_attempt_counts_by_estimate(self, shared_url: str) -> None:
-        clock = ManualClock()
-        opened = [await Stores.open(shared_url, name, clock) for name in ("w1", "w2")]
-        dead, other = (
-            Stores(one.database.engine, name, clock, prices=ModelPrices())
-            for one, name in zip(opened, ("w1", "w2"), strict=True)
-        )
+    async def test_taken_over_attempt_counts_by_estimate(self, process: Process, clock: ManualClock) -> None:
+        dead, other = [await process(name, clock) for name in ("w1", "w2")]
         job = await under_way(dead, 1)
         await dead.usage.reserve(job, MOST, [CAP])
         await dead.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})
@@ -104,12 +95,8 @@ class TestSpending:
         assert await other.usage.reserve(again[0], Amount(3_799), [CAP]) == CapCheck()
         await other.worker_queue.finish(again[0], ANSWERED, YES)
         assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(2_400, 2 * COST_USD)}
-        await dead.database.engine.dispose()
-        await other.database.engine.dispose()
 
-    async def test_cost_so_far_is_that_of_the_newest_version(self, database_url: str) -> None:
-        opened = await Stores.open(database_url, "w1", SystemClock())
-        store = Stores(opened.database.engine, "w1", SystemClock(), prices=ModelPrices())
+    async def test_cost_so_far_is_that_of_the_newest_version(self, store: Stores) -> None:
         job = await under_way(store, 1)
         assert await store.usage.cost_so_far(job.id) == 0.0
         await store.worker_queue.finish(job, ANSWERED, YES)
@@ -122,7 +109,6 @@ class TestSpending:
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.release(job, spent=Spent(1_000, 200, "openai/of-our-own", 1))
         assert await store.usage.cost_so_far(job.id) is None, "a model without a price"
-        await opened.close()
 
     async def test_late_end_counts_nothing(self, store: Stores) -> None:
         job = await under_way(store, 1)
@@ -200,10 +186,9 @@ class TestSpending:
 
     @pytest.mark.parametrize("beats_late", [False, True])
     async def test_estimate_of_a_step_counts_nothing_once_it_is_on_record(
-        self, shared_url: str, beats_late: bool
+        self, process: Process, clock: ManualClock, beats_late: bool
     ) -> None:
-        clock = ManualClock()
-        stores = [await Stores.open(shared_url, name, clock) for name in ("w1", "w2")]
+        stores = [await process(name, clock) for name in ("w1", "w2")]
         job = await under_way(stores[0], 1)
         await stores[0].worker_queue.heartbeat({job: Spent(4_000, 0, MODEL, step_no=0)})
         await stores[0].recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=USAGE), None)
@@ -212,8 +197,6 @@ class TestSpending:
         while not await stores[1].worker_queue.claim(1):
             clock.now_s += 1
         assert (await stores[1].usage.used(scope_ids(apart(1)), [DAY]))[DAY].tokens == 1_200
-        for store in stores:
-            await store.close()
 
 
 class TestReserving:
@@ -247,8 +230,8 @@ class TestReserving:
         await store.usage.reserve(lost, Amount(5_000), [CAP])
         assert await store.usage.reserve(ours, MOST, [CAP]) == CapCheck()
 
-    async def test_several_processes_pass_a_cap_by_at_most_one_answer(self, shared_url: str) -> None:
-        stores = [await Stores.open(shared_url, f"w{n}", SystemClock()) for n in range(3)]
+    async def test_several_processes_pass_a_cap_by_at_most_one_answer(self, process: Process) -> None:
+        stores = [await process(f"w{n}") for n in range(3)]
         for number in range(30):
             await enqueued(stores[0], by(f"U{number % 10}", number))
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.DAY), 10_000, in_dollars=False)
@@ -258,8 +241,6 @@ class TestReserving:
         assert answered + refused == 30
         assert spent == answered * 1_200
         assert cap.limit <= spent < cap.limit + 1_200
-        for store in stores:
-            await store.close()
 
     async def _answer_all(self, store: Stores, cap: Cap) -> tuple[int, int]:
         """Returns how many questions were answered, and how many refused."""
@@ -318,8 +299,8 @@ class TestMonth:
         today = day_of(store.clock.now())
         assert (await store.usage.month("T1", today, today + 1)).calls == {CALL.tool: 1}
 
-    async def test_month_is_found_by_an_index_however_many_went_before(self, sqlite_url: str) -> None:
-        store = await Stores.open(sqlite_url, "w1", SystemClock())
+    async def test_month_is_found_by_an_index_however_many_went_before(self, on_file: Process) -> None:
+        store = await on_file("w1")
         statements: list[tuple[str, Any]] = []
 
         def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -333,7 +314,6 @@ class TestMonth:
             for statement, parameters in statements:
                 rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
                 plan += [str(row.detail) for row in rows]
-        await store.close()
         for found in (
             "USING INDEX ix_charges_workspace (team_id=? AND day>? AND day<?)",
             "USING INDEX ix_tool_calls_created_at (created_at>? AND created_at<?)",
@@ -341,19 +321,16 @@ class TestMonth:
             assert any(found in step for step in plan), plan
         assert not any("SEARCH jobs" in step and "INTEGER PRIMARY KEY" not in step for step in plan), plan
 
-    async def test_usage_of_an_owner_is_added_up_by_day(self, database_url: str) -> None:
-        clock = ManualClock()
-        store = await Stores.open(database_url, "w1", clock, prices=ModelPrices())
+    async def test_usage_of_an_owner_is_added_up_by_day(self, timed: Stores, clock: ManualClock) -> None:
         today = day_of(clock.now_s)
         for number in (1, 2):
-            await store.worker_queue.finish(await under_way(store, number), ANSWERED, YES)
+            await timed.worker_queue.finish(await under_way(timed, number), ANSWERED, YES)
             clock.now_s += 86_400
         owner = CapOwner(Scope.USER, "U1")
         once = Amount(1_200, COST_USD)
-        assert await store.usage.by_day("T1", owner, today) == {today: once, today + 1: once}
-        assert await store.usage.by_day("T1", owner, today + 1) == {today + 1: once}
-        assert await store.usage.by_day("T1", CapOwner(Scope.CHANNEL, "U1"), today) == {}
-        await store.close()
+        assert await timed.usage.by_day("T1", owner, today) == {today: once, today + 1: once}
+        assert await timed.usage.by_day("T1", owner, today + 1) == {today + 1: once}
+        assert await timed.usage.by_day("T1", CapOwner(Scope.CHANNEL, "U1"), today) == {}
 
 
 ADA = CapOwner(Scope.USER, "U1")
@@ -425,16 +402,14 @@ async def test_cap_that_leaves_least_decides(store: Stores) -> None:
     assert check == CapCheck(reached=own_cap(channel, Period.MONTH, 400))
 
 
-async def test_several_processes_pass_a_cap_that_an_admin_set_by_at_most_one_answer(shared_url: str) -> None:
-    stores = [await Stores.open(shared_url, f"w{n}", SystemClock()) for n in range(2)]
+async def test_several_processes_pass_a_cap_that_an_admin_set_by_at_most_one_answer(process: Process) -> None:
+    stores = [await process(f"w{n}") for n in range(2)]
     await stores[0].caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_DAY: 250.0}, by="UADMIN")
     for number in range(10):
         await enqueued(stores[0], by(f"U{number}", number))
     jobs = [(store, job) for store in stores for job in await store.worker_queue.claim(5)]
     checks = await asyncio.gather(*(store.usage.reserve(job, MOST_TOKENS, ()) for store, job in jobs))
     assert checks.count(CapCheck()) == 3
-    for store in stores:
-        await store.close()
 
 
 async def test_unchanged_caps_count_as_no_change(store: Stores) -> None:
@@ -476,23 +451,19 @@ async def test_list_of_caps_has_what_is_used_of_each(store: Stores) -> None:
     assert await store.caps.all("T2") == []
 
 
-async def test_monthly_cap_in_the_list_has_the_use_of_earlier_days(database_url: str) -> None:
-    clock = ManualClock()
-    store = await Stores.open(database_url, "w1", clock)
-    await used(store, 1, 300)
+async def test_monthly_cap_in_the_list_has_the_use_of_earlier_days(timed: Stores, clock: ManualClock) -> None:
+    await used(timed, 1, 300)
     clock.now_s += 86_400
-    await used(store, 2, 20)
-    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0, CapField.TOKENS_A_MONTH: 900.0}, by="UADMIN")
-    used_of = {own.cap.setting: own.used for own in await store.caps.all("T1")}
+    await used(timed, 2, 20)
+    await timed.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0, CapField.TOKENS_A_MONTH: 900.0}, by="UADMIN")
+    used_of = {own.cap.setting: own.used for own in await timed.caps.all("T1")}
     assert used_of == {"user/day=500tokens": Amount(20), "user/month=900tokens": Amount(320)}
-    await store.close()
 
 
 class TestMarks:
     @pytest.fixture
-    async def store(self, database_url: str) -> Stores:
-        self.clock = ManualClock()
-        return await Stores.open(database_url, "w1", self.clock, caps=DEFAULTS)
+    async def store(self, worker: Process, clock: ManualClock) -> Stores:
+        return await worker("w1", clock, caps=DEFAULTS)
 
     async def test_admins_are_told_at_80_and_at_100_percent_and_only_once(self, store: Stores) -> None:
         await used(store, 1, 790)
@@ -504,36 +475,31 @@ class TestMarks:
         await used(store, 4, 100)
         await used(store, 5, 100)
         assert await short(store) == [(100, "user/day=1000tokens")]
-        await store.close()
 
     async def test_answer_that_passes_both_marks_is_told_once(self, store: Stores) -> None:
         await used(store, 1, 1_200)
         assert await short(store) == [(100, "user/day=1000tokens")]
-        await store.close()
 
-    async def test_daily_cap_of_a_person_is_mentioned_once_a_month(self, store: Stores) -> None:
+    async def test_daily_cap_of_a_person_is_mentioned_once_a_month(self, store: Stores, clock: ManualClock) -> None:
         await used(store, 1, 800)
-        self.clock.now_s += 86_400
+        clock.now_s += 86_400
         await used(store, 2, 800)
         assert await short(store) == [(80, "user/day=1000tokens")]
-        self.clock.now_s += MONTH_S
+        clock.now_s += MONTH_S
         await used(store, 3, 800)
         assert await short(store) == [(80, "user/day=1000tokens")]
-        await store.close()
 
     async def test_each_person_and_the_workspace_have_marks_of_their_own(self, store: Stores) -> None:
         for number in range(5):
             await used(store, number + 1, 800, f"U{number}")
         about = await told(store)
         assert sorted(notice.split()[2] for notice in about) == ["T1", "U0", "U1", "U2", "U3", "U4"]
-        await store.close()
 
     async def test_raised_cap_is_another_one(self, store: Stores) -> None:
         await used(store, 1, 1_000)
         await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 1_500.0}, by="UADMIN")
         await used(store, 2, 200)
         assert await short(store) == [(100, "user/day=1000tokens"), (80, "user/day=1500tokens")]
-        await store.close()
 
     async def test_step_of_an_answer_under_way_passes_a_mark_too(self, store: Stores) -> None:
         await enqueued(store, asked(1))
@@ -541,16 +507,14 @@ class TestMarks:
         usage = replace(STEPPED, usage=Usage(900, 0))
         await store.recorded_calls.record(job, asking_step(CALL), usage, None)
         assert await short(store) == [(80, "user/day=1000tokens")]
-        await store.close()
 
     async def test_handed_over_attempt_passes_a_mark_too(self, store: Stores) -> None:
         job = await begun(store, 1)
         await store.worker_queue.release(job, spent=Spent(900, 50, "m"))
         assert await short(store) == [(80, "user/day=1000tokens")]
-        await store.close()
 
-    async def test_marks_are_passed_once_over_all_processes(self, shared_url: str) -> None:
-        stores = [await Stores.open(shared_url, f"w{n}", SystemClock(), caps=DEFAULTS) for n in range(2)]
+    async def test_marks_are_passed_once_over_all_processes(self, process: Process) -> None:
+        stores = [await process(f"w{n}", caps=DEFAULTS) for n in range(2)]
         for number in range(20):
             await enqueued(stores[0], by(f"U{number}", number))
         jobs = [(store, job) for store in stores for job in await store.worker_queue.claim(10)]
@@ -560,8 +524,6 @@ class TestMarks:
             (80, "workspace/month=5000tokens"),
             (100, "workspace/month=5000tokens"),
         ]
-        for store in stores:
-            await store.close()
 
 
 async def test_erased_person_has_no_cap_and_is_in_no_notice(store: Stores) -> None:

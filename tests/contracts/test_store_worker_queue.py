@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job, Pulse, Status
 from bot.store import Stores
@@ -18,12 +17,12 @@ from bot.store.schema import jobs
 from bot.store.schema import workers as workers_table
 from bot.store.workers import SILENCE_S
 from tests.clocks import WITHIN_S
+from tests.contracts.databases import Process
 from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,
     THREAD,
     YES,
-    Workers,
     apart,
     asked,
     by,
@@ -57,7 +56,7 @@ def written(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 class TestClaim:
-    async def test_two_workers_never_claim_the_same_job_or_thread(self, worker: Workers) -> None:
+    async def test_two_workers_never_claim_the_same_job_or_thread(self, worker: Process) -> None:
         workers = [await worker("w1"), await worker("w2")]
         threads = [ThreadKey("T1", f"C{n}", None) for n in range(8)]
         for number in range(24):
@@ -77,8 +76,8 @@ class TestClaim:
             of_thread = [question.ts for question in done if question.thread == thread]
             assert of_thread == sorted(of_thread)
 
-    async def test_lost_race_claims_nothing(self, postgresql_url: str) -> None:
-        store = await Stores.open(postgresql_url, "w1", SystemClock())
+    async def test_lost_race_claims_nothing(self, on_server: Process) -> None:
+        store = await on_server("w1")
         later = await enqueued(store, replace(asked(2), user_id="U2"))
         async with store.database.engine.begin() as other:
             await other.execute(sa.update(jobs).where(jobs.c.id == later).values(status=Status.RUNNING.value))
@@ -89,7 +88,6 @@ class TestClaim:
                 while not await other.scalar(blocked):
                     pass
         assert await claim == []
-        await store.close()
 
 
 class TestRelease:
@@ -112,9 +110,9 @@ class TestWait:
     @pytest.mark.parametrize(
         "what", ["enqueue", "sign", "stop", "edit", "delete", "regenerate", "release", "finish", "forget"]
     )
-    async def test_wait_ends_when_another_process_changes_a_job(self, postgresql_url: str, what: str) -> None:
-        store = await Stores.open(postgresql_url, "w1", SystemClock())
-        other = await Stores.open(postgresql_url, "w2", SystemClock())
+    async def test_wait_ends_when_another_process_changes_a_job(self, on_server: Process, what: str) -> None:
+        store = await on_server("w1")
+        other = await on_server("w2")
         ended = await enqueued(other, apart(0))
         assert await other.worker_queue.finish(await one(other), DONE, YES)
         job_id = await enqueued(other, asked(1))
@@ -138,34 +136,30 @@ class TestWait:
         await changes[what]()
         async with asyncio.timeout(WITHIN_S):
             await woken
-        await store.close()
-        await other.close()
 
-    async def test_wait_ignores_own_changes(self, postgresql_url: str) -> None:
-        store = await Stores.open(postgresql_url, "w1", SystemClock())
+    async def test_wait_ignores_own_changes(self, on_server: Process) -> None:
+        store = await on_server("w1")
         await store.worker_queue.wait(0)
         await enqueued(store, asked(1))
         assert not await was_notified(store)
-        await store.close()
 
 
 class TestPresence:
-    async def test_jobs_of_a_closed_process_are_taken_over(self, shared_url: str) -> None:
-        store = await Stores.open(shared_url, "w1", SystemClock())
+    async def test_jobs_of_a_closed_process_are_taken_over(self, process: Process) -> None:
+        store = await process("w1")
         job_id = await enqueued(store, asked(1))
         await one(store)
         await store.close()
-        after = await Stores.open(shared_url, "w2", SystemClock())
+        after = await process("w2")
         # Sooner than by a missing heartbeat alone.
         assert (await claimed_within(after, SILENCE_S - 2)).id == job_id
-        await after.close()
 
-    async def test_jobs_of_dead_workers_are_claimed_before_queued_ones_up_to_the_limit(self, sqlite_url: str) -> None:
-        store = await Stores.open(sqlite_url, "w1", SystemClock())
+    async def test_jobs_of_dead_workers_are_claimed_before_queued_ones_up_to_the_limit(self, on_file: Process) -> None:
+        store = await on_file("w1")
         ids = [await enqueued(store, apart(number)) for number in range(5)]
         await store.worker_queue.claim(4)
         await store.close()
-        after = await Stores.open(sqlite_url, "w2", SystemClock())
+        after = await on_file("w2")
         claimed = [job.id for job in await after.worker_queue.claim(3)]
         assert claimed == ids[:3]
         async with asyncio.timeout(WITHIN_S):
@@ -173,13 +167,12 @@ class TestPresence:
                 claimed += [job.id for job in await after.worker_queue.claim(3)]
                 await after.worker_queue.wait(0.3)
         assert sorted(claimed) == ids
-        await after.close()
 
     async def test_ending_worker_removes_its_row_and_those_of_workers_that_died_a_day_ago(
-        self, sqlite_url: str
+        self, on_file: Process
     ) -> None:
-        store = await Stores.open(sqlite_url, "w1", SystemClock())
-        other = await Stores.open(sqlite_url, "w2", SystemClock())
+        store = await on_file("w1")
+        other = await on_file("w2")
         async with other.database.engine.begin() as connection:
             for name, hours in (("long dead", 25), ("dead", 23)):
                 seen_at = time.time() - hours * 3600
@@ -189,11 +182,10 @@ class TestPresence:
         async with other.database.engine.begin() as connection:
             left = set(await connection.scalars(sa.select(workers_table.c.worker)))
         assert left == {"w2", "dead"}
-        await other.close()
 
-    async def test_idle_worker_writes_nothing(self, sqlite_url: str) -> None:
-        store = await Stores.open(sqlite_url, "w1", SystemClock())
-        other = await Stores.open(sqlite_url, "w2", SystemClock())
+    async def test_idle_worker_writes_nothing(self, on_file: Process, sqlite_url: str) -> None:
+        store = await on_file("w1")
+        await on_file("w2")
         folder = Path(sqlite_url.removeprefix("sqlite:///")).parent
         before = written(folder)
         for _ in range(3):
@@ -202,14 +194,12 @@ class TestPresence:
             await store.database.ping()
             await store.worker_queue.wait(0.3)
         assert written(folder) == before
-        await store.close()
-        await other.close()
 
 
 class TestPerson:
     @pytest.fixture
-    async def stores(self, shared_url: str) -> Sequence[Stores]:
-        return [await Stores.open(shared_url, f"w{n}", SystemClock(), max_per_user=2) for n in range(3)]
+    async def stores(self, process: Process) -> Sequence[Stores]:
+        return [await process(f"w{n}", max_per_user=2) for n in range(3)]
 
     async def test_persons_limit_holds_and_delays_nobody_else(self, stores: Sequence[Stores]) -> None:
         for number in range(8):
@@ -223,8 +213,6 @@ class TestPerson:
         assert await stores[2].worker_queue.claim(9) == []
         await stores[0].worker_queue.finish(first[0], DONE, YES)
         assert [job.question.ts for job in await stores[2].worker_queue.claim(9)] == [apart(2).ts]
-        for store in stores:
-            await store.close()
 
     async def test_persons_limit_holds_when_several_processes_claim_at_once(self, stores: Sequence[Stores]) -> None:
         for number in range(12):
@@ -240,8 +228,6 @@ class TestPerson:
                 claimed += taken
                 await asyncio.gather(*(store.worker_queue.finish(job, DONE, YES) for job in taken))
         assert len(claimed) == 12
-        for store in stores:
-            await store.close()
 
     async def test_question_beyond_the_persons_limit_is_queued(self, stores: Sequence[Stores]) -> None:
         taken = [await stores[0].question_queue.enqueue(f"Ev{n}", by("U1", n)) for n in range(3)]
@@ -251,5 +237,3 @@ class TestPerson:
             *(stores[2].question_queue.enqueue(f"Ev3{n}", by("U3", 30 + n)) for n in range(4))
         )
         assert [bool(result and result.needs_placeholder) for result in at_once] == [False, False, True, True]
-        for store in stores:
-            await store.close()

@@ -28,24 +28,25 @@ from tests.contracts.stores import DONE, YES, apart, claimed_within, enqueued
 
 
 @pytest.mark.long
-async def test_jobs_of_a_killed_process_are_taken_over(shared_url: str) -> None:
-    store = await Stores.open(shared_url, "w1", SystemClock())
-    async with holder(shared_url, "w2") as process:
+async def test_jobs_of_a_killed_process_are_taken_over(process: Process, shared_url: str) -> None:
+    store = await process("w1")
+    async with holder(shared_url, "w2") as dying:
         job_id = await enqueued(store, apart(1))
-        await wait_for_output(process, f"claimed {job_id}")
+        await wait_for_output(dying, f"claimed {job_id}")
         assert await store.worker_queue.claim(1) == []
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(dying.pid, signal.SIGKILL)
         job = await claimed_within(store, SILENCE_S - 2)
     assert job == Job(job_id, apart(1), attempts=2, messages=(POSTING,), interruptions=1)
     async with store.database.engine.begin() as connection:
         [turn] = (await connection.execute(CHARGED_TURNS)).all()
     assert (turn.answer, turn.end_reason, turn.input_tokens, turn.output_tokens) == ("", "interrupted", 100, 1)
-    await store.close()
 
 
 @pytest.mark.long
-async def test_paused_process_loses_its_jobs_and_learns_it_when_resumed(postgresql_url: str) -> None:
-    store = await Stores.open(postgresql_url, "w1", SystemClock())
+async def test_paused_process_loses_its_jobs_and_learns_it_when_resumed(
+    on_server: Process, postgresql_url: str
+) -> None:
+    store = await on_server("w1")
     async with holder(postgresql_url, "w2") as process:
         job_id = await enqueued(store, apart(1))
         await wait_for_output(process, f"claimed {job_id}")
@@ -54,7 +55,6 @@ async def test_paused_process_loses_its_jobs_and_learns_it_when_resumed(postgres
         assert job.interruptions == 1
         os.kill(process.pid, signal.SIGCONT)
         await wait_for_output(process, f"lost {job_id}")
-    await store.close()
 
 
 @pytest.mark.long
