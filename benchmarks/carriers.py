@@ -1,4 +1,4 @@
-"""Compares rules for giving replies to edits or native streams, by simulation; bot/core/pacing.py is one of them.
+"""The bot's rule for giving replies to edits or native streams (bot/core/pacing.py), for simulations.
 
 `python -m benchmarks.pacing` runs it. A stream's start shows first words, its appends more, its stop the end. Ends that
 edits can't show in time are posted again. Placeholders and such posts share what three channels take.
@@ -7,87 +7,22 @@ Not simulated: the cap on a stream's text, its five minutes, and that only one p
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable
 
-from bot.core.pacing import Carrier, CarrierRoom, ChannelPosts, Pacer, Urgency, choose_carrier, is_posted_again
+from bot.core.pacing import CarrierRoom, ChannelPosts, Pacer, Urgency, choose_carrier, is_posted_again
 
 EDITS, STARTS, APPENDS, STOPS, POSTS, DELETES = 50, 20, 100, 20, 240, 50
 CHANNELS = 3
 AGAIN_S = 0.05
 
 
-@dataclass(frozen=True)
-class Prospect:
-    """What a rule knows when it gives a reply to a carrier."""
-
-    edits: CarrierRoom
-    appends: CarrierRoom
-    spare_appends: int
-    spare_starts: int
-    spare_stops: int
-
-
-CarrierRule = Callable[[Prospect], Carrier]
-
-
-def only_edits(prospect: Prospect) -> Carrier:
-    return "edit"
-
-
-def streams_while_they_start(prospect: Prospect) -> Carrier:
-    has_room = prospect.spare_starts > 0 and prospect.spare_stops > 0
-    return "stream" if has_room else "edit"
-
-
-def streams_with_four_appends_each(prospect: Prospect) -> Carrier:
-    """The rule of the model that preceded this one: four appends must be left beyond one for each live stream."""
-    has_appends = prospect.spare_appends - prospect.appends.live >= 4
-    return streams_while_they_start(prospect) if has_appends else "edit"
-
-
-def shorter_gap(prospect: Prospect) -> Carrier:
-    """What is better for the newcomer alone."""
-    is_shorter = prospect.appends.gap_s < prospect.edits.gap_s
-    return streams_while_they_start(prospect) if is_shorter else "edit"
-
-
-def least_marginal_staleness(prospect: Prospect) -> Carrier:
-    """The bot's rule where Slack shows its own Stop."""
-    return _chosen(prospect, has_stop=True)
-
-
-def edits_while_fresh(prospect: Prospect) -> Carrier:
-    """The bot's rule elsewhere: its Stop button needs a message below a stream."""
-    return _chosen(prospect, has_stop=False)
-
-
-def _chosen(prospect: Prospect, *, has_stop: bool) -> Carrier:
-    starts, stops = prospect.spare_starts, prospect.spare_stops
-    return choose_carrier(prospect.edits, prospect.appends, spare_starts=starts, spare_stops=stops, has_stop=has_stop)
-
-
 class CarrierBudgets:
-    """All budgets of a workspace, under one rule; the simulation asks it as it asks a Pacer."""
+    """All budgets of a workspace. The simulation asks them as it asks a Pacer."""
 
-    def __init__(
-        self,
-        rule: CarrierRule,
-        *,
-        posts_first_words: bool = False,
-        unless_fresh: bool = False,
-        streamed_of: int = 1,
-        stop_below: bool = False,
-    ) -> None:
-        self._rule = rule
-        self._streamed_of = streamed_of
-        """Of so many replies, one may be streamed: a stream shows its growth to one person only."""
-        self._stop_below = stop_below
-        """Slack shows no Stop: a message below a stream has the button."""
-        self._posts_first_words = posts_first_words
-        """A thread's status stands for the placeholder, so first words are a post and no edit."""
-        self._unless_fresh = unless_fresh
-        """The same, but only where edits wouldn't keep a reply fresh."""
+    def __init__(self, *, streams: bool = True, has_stop: bool = False) -> None:
+        self._may_stream = streams
+        self._has_stop = has_stop
+        """Whether Slack shows its own Stop. Elsewhere, a reply that edits keep fresh has a placeholder."""
         self._with_placeholder: set[Hashable] = set()
         self._edits, self._appends = Pacer(EDITS), Pacer(APPENDS, holds_back=False)
         self._starts, self._stops = Pacer(STARTS), Pacer(STOPS)
@@ -103,25 +38,28 @@ class CarrierBudgets:
 
     def opened(self, key: int, now: float) -> None:
         is_fresh = CarrierRoom(self._live_edits, self._edits.newcomers_gap_s(now)).is_fresh
-        has_placeholder = not self._posts_first_words or (self._unless_fresh and is_fresh)
-        if has_placeholder:
+        # Elsewhere, a thread's status stands for the placeholder, so first words are a post and no edit.
+        if not self._may_stream or (is_fresh and not self._has_stop):
             self._with_placeholder.add(key)
             self._post(key, now)
-        prospect = Prospect(
-            CarrierRoom(self._live_edits, self._edits.newcomers_gap_s(now)),
-            CarrierRoom(len(self._streams), self._appends.newcomers_gap_s(now)),
-            self._appends.spare(now),
-            # Streams that are chosen and not started hold their starts.
-            self._starts.spare(now),
-            self._stops.spare(now),
-        )
-        if key % self._streamed_of == 0 and self._rule(prospect) == "stream":
+        if self._may_stream and self._is_streamed(now):
             self._streams.add(key)
             for pacer in (self._appends, self._starts, self._stops):
                 pacer.joined(key, now, now)
         else:
             self._live_edits += 1
-            self._edits.opened(key, now, posts_first_words=not has_placeholder)
+            self._edits.opened(key, now, posts_first_words=key not in self._with_placeholder)
+
+    def _is_streamed(self, now: float) -> bool:
+        carrier = choose_carrier(
+            CarrierRoom(self._live_edits, self._edits.newcomers_gap_s(now)),
+            CarrierRoom(len(self._streams), self._appends.newcomers_gap_s(now)),
+            # Streams that are chosen and not started hold their starts.
+            spare_starts=self._starts.spare(now),
+            spare_stops=self._stops.spare(now),
+            has_stop=self._has_stop,
+        )
+        return carrier == "stream"
 
     def closed(self, key: int, now: float) -> None:
         if key in self._streams:
@@ -150,8 +88,6 @@ class CarrierBudgets:
         if self._starts in pacers:
             self._started.add(key)
             self._starts.closed(key, now)
-            if self._stop_below:
-                self._post(key, now)
         if self._posts in pacers:
             self._post(key, now)
         self._waiting.pop(key, None)

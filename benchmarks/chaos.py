@@ -36,7 +36,7 @@ from pathlib import Path
 from benchmarks.askers import REDELIVERIES_S, Approver, Askers
 from benchmarks.databases import Database, Engine, audit_entries, database, write_settings
 from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, RateLimitFault, inject_faults
-from benchmarks.fleet import Fleet, Spawn, process_faults, spawn_interpreter
+from benchmarks.fleet import Fleet, Spawn, process_faults
 from benchmarks.invariants import (
     LIVE_STATES,
     AskedQuestion,
@@ -49,7 +49,7 @@ from benchmarks.invariants import (
 )
 from benchmarks.message_recorder import MODEL, MessageRecorder
 from benchmarks.outages import outages
-from benchmarks.process import connected_to
+from benchmarks.process import environment, spawn
 from benchmarks.question_plan import (
     CHANNEL_SETTINGS,
     PlannedQuestion,
@@ -124,7 +124,7 @@ class Report:
     """One sentence for each violated invariant."""
 
 
-async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Report:
+async def chaos(run: Run, folder: Path, spawn: Spawn = spawn) -> Report:
     """Executes one run and returns its report. The folder gets the processes' logs and a timeline."""
     report = Report(folder)
     limits = {"chat.update": EDITS_A_MINUTE}
@@ -141,7 +141,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
         def note(text: str) -> None:
             report.events.append(f"{time.monotonic() - began_s:7.2f} s  {text}")
 
-        env = environment(sandbox, model, store.url, run.drain_s, run.stall_timeout_s)
+        env = chaos_environment(sandbox, model, store.url, run.drain_s, run.stall_timeout_s)
         server = await stack.enter_async_context(tool_server(folder)) if run.tools else None
         if server:
             env["BOT_MCP_CONFIG"] = str(server.config)
@@ -197,21 +197,16 @@ def _expected_limits(run: Run) -> list[RateLimitFault]:
     return [RateLimitFault(method, -math.inf, math.inf) for method in methods]
 
 
-def environment(
+def chaos_environment(
     sandbox: Sandbox, model: ScriptedModel, database_url: str, drain_s: int, stall_timeout_s: int = STALL_TIMEOUT_S
 ) -> dict[str, str]:
     """Returns the whole environment of the bot processes."""
     return {
-        **connected_to(sandbox),
-        "OPENAI_BASE_URL": model.url,
+        **environment(sandbox, model.url, MODEL, database_url),
         "OPENAI_API_KEY": SECRET,
-        "BOT_MODELS": MODEL,
         "BOT_STALL_TIMEOUT_S": str(stall_timeout_s),
         "BOT_DRAIN_S": str(drain_s),
         "BOT_DONE_PING_S": "10",
-        # Few people in the sandbox ask as many questions as a large workspace.
-        "BOT_MAX_CONCURRENT_PER_USER": "1000",
-        "DATABASE_URL": database_url,
     }
 
 

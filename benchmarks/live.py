@@ -129,68 +129,50 @@ class LiveResult:
 
 def rows(seed: int) -> dict[str, LiveRow]:
     """Returns all rows by their name on the command line."""
-
-    classic, agent = "manifest.json", "manifest.agent.json"
+    rng = random.Random(seed)
+    twenty_a_minute = tuple(sorted(rng.uniform(0, 60 * 3) for _ in range(60)))
+    rng = random.Random(seed)
+    sixty_a_minute = tuple(sorted(rng.uniform(0, 60 * 2) for _ in range(120)))
+    within_10_s = tuple(0.5 * number for number in range(20))
+    # The questions' times, how many answers share a minute's edits, their places, the 429s of posts that may come, and
+    # the targets.
+    classic = {
+        "1": ((0.0,), 1, 6, 0, _targets(0.2, 0.1, 0.27, 0.1)),
+        "8": ((0.0,) * 8, 8, 6, 0, _targets(0.3, 0.3, 0.65, 0.3)),
+        "20": ((0.0,) * 20, 20, 5, 0, _targets(0.5, 0.7, 1.6, 0.4)),
+        "50": ((0.0,) * 50, 50, 12, 1, _targets(1.0, 1.0, 4.0, 1.0)),
+        "20-a-minute": (twenty_a_minute, 20, 6, 0, _targets(0.4, 0.3, 1.5, 0.3)),
+        "60-a-minute": (sixty_a_minute, 60, 4, 1, _targets(0.5, 0.5, 5.2, 0.8, 1.2)),
+        "one-channel": (within_10_s, 20, 1, 1, _targets(1.0, 8.0, math.inf, 2.0)),
+    }
+    # Every other question comes in a direct message, where Slack shows its own Stop.
+    agent = {
+        "agent-1": ((0.0,), 1, 6, 2, _targets(0.2, 0.1, 0.4, 0.1)),
+        "agent-8": ((0.0,) * 8, 8, 6, 2, _targets(0.3, 0.3, 0.8, 0.4)),
+        "agent-20": ((0.0,) * 20, 20, 5, 2, _targets(0.5, 1.0, 1.8, 0.5)),
+        "agent-50": ((0.0,) * 50, 50, 12, 5, _targets(1.0, 1.0, 4.5, 1.0)),
+        "agent-20-a-minute": (twenty_a_minute, 20, 6, 2, _targets(0.3, 0.5, 1.8, 0.4, 1.2)),
+        "agent-60-a-minute": (sixty_a_minute, 60, 4, 2, _targets(0.5, 1.0, 6.5, 1.0, 1.5)),
+    }
+    in_channels, half_direct = (
+        {
+            name: LiveRow(name, at_s, counted, targets, places, manifest=manifest, posts_limited=limited)
+            for name, (at_s, counted, places, limited, targets) in found.items()
+        }
+        for manifest, found in (("manifest.json", classic), ("manifest.agent.json", agent))
+    )
     return {
-        **_beginnings("beginnings", classic),
-        **_beginnings("beginnings-agent", agent),
-        **(in_channels := _in_channels(seed)),
+        **_beginnings("beginnings", "manifest.json"),
+        **_beginnings("beginnings-agent", "manifest.agent.json"),
+        **in_channels,
         "alerts-20": replace(in_channels["20"], name="alerts-20", below_alerts=True),
-        **_half_direct(seed),
+        **half_direct,
     }
 
 
 def _targets(sign_s: float, first_s: float, stale_s: float, final_s: float, messages: float = 1.0) -> Targets:
     figures = {"sign p95": sign_s, "first p95": first_s, "stale": stale_s, "final p95": final_s}
     return {**figures, "messages": messages}
-
-
-def _in_channels(seed: int) -> dict[str, LiveRow]:
-    """Returns the rows of the default app, which has only channels' threads to answer in."""
-    found = (
-        ("1", _at_once(1), 1, 6, _targets(0.2, 0.1, 0.27, 0.1), 0),
-        ("8", _at_once(8), 8, 6, _targets(0.3, 0.3, 0.65, 0.3), 0),
-        ("20", _at_once(20), 20, 5, _targets(0.5, 0.7, 1.6, 0.4), 0),
-        ("50", _at_once(50), 50, 12, _targets(1.0, 1.0, 4.0, 1.0), 1),
-        ("20-a-minute", _scattered(seed, 20, 3), 20, 6, _targets(0.4, 0.3, 1.5, 0.3), 0),
-        ("60-a-minute", _scattered(seed, 60, 2), 60, 4, _targets(0.5, 0.5, 5.2, 0.8, 1.2), 1),
-        ("one-channel", _WITHIN_10_S, 20, 1, _targets(1.0, 8.0, math.inf, 2.0), 1),
-    )
-    return {
-        name: LiveRow(name, at_s, counted, targets, places=places, posts_limited=limited)
-        for name, at_s, counted, places, targets, limited in found
-    }
-
-
-def _half_direct(seed: int) -> dict[str, LiveRow]:
-    """Returns the rows of an agent, with every other question in a direct message, where Slack shows its own Stop."""
-    found = (
-        ("1", _at_once(1), 1, 6, _targets(0.2, 0.1, 0.4, 0.1), 2),
-        ("8", _at_once(8), 8, 6, _targets(0.3, 0.3, 0.8, 0.4), 2),
-        ("20", _at_once(20), 20, 5, _targets(0.5, 1.0, 1.8, 0.5), 2),
-        ("50", _at_once(50), 50, 12, _targets(1.0, 1.0, 4.5, 1.0), 5),
-        ("20-a-minute", _scattered(seed, 20, 3), 20, 6, _targets(0.3, 0.5, 1.8, 0.4, 1.2), 2),
-        ("60-a-minute", _scattered(seed, 60, 2), 60, 4, _targets(0.5, 1.0, 6.5, 1.0, 1.5), 2),
-    )
-    return {
-        f"agent-{name}": LiveRow(
-            f"agent-{name}",
-            at_s,
-            counted,
-            targets,
-            places=places,
-            posts_limited=limited,
-            manifest="manifest.agent.json",
-        )
-        for name, at_s, counted, places, targets, limited in found
-    }
-
-
-_WITHIN_10_S = tuple(0.5 * number for number in range(20))
-
-
-def _at_once(questions: int) -> tuple[float, ...]:
-    return (0.0,) * questions
 
 
 def _beginnings(name: str, manifest: str) -> dict[str, LiveRow]:
@@ -202,11 +184,6 @@ def _beginnings(name: str, manifest: str) -> dict[str, LiveRow]:
         )
         for counted, at_s in ((1, one_by_one), (8, at_once))
     }
-
-
-def _scattered(seed: int, a_minute: int, minutes: int) -> tuple[float, ...]:
-    rng = random.Random(seed)
-    return tuple(sorted(rng.uniform(0, 60 * minutes) for _ in range(a_minute * minutes)))
 
 
 Starts = Callable[[Sandbox, str], AbstractAsyncContextManager[Process]]
@@ -240,14 +217,26 @@ async def measure(
         await sandbox.wait_for_bot()
         await asyncio.sleep(WARM_UP_S)
         askers = _askers(sandbox, row)
-        roots = await _roots(sandbox, askers, row)
+        channels = [askers[number % len(askers)][1] for number in range(len(row.at_s))] if row.below_alerts else []
+        roots = [await sandbox.say_as_bot("alerts", channel, "Search is slow.") for channel in channels]
         readers = Readers(sandbox.workspace)
         cpu_s, began_s = process.cpu_s(), time.monotonic()
         asked = await _ask(sandbox, askers, roots, row, began_s)
         await _until_complete(readers, asked, row.words)
         cpu_share = (process.cpu_s() - cpu_s) / (time.monotonic() - began_s)
         await asyncio.sleep(SETTLED_S)
-        return _result(sandbox, model, readers, asked, cpu_share, process)
+        return LiveResult(
+            lags=[
+                lags(at_s, model.sent_at_s[number], readers.histories[place], readers.sign_at_s.get(place, math.inf))
+                for number, (place, at_s) in enumerate(asked)
+            ],
+            limited=Counter(call.method for call in sandbox.calls if call.error == "ratelimited"),
+            calls=Counter(call.method for call in sandbox.calls if call.ok),
+            messages=readers.posted,
+            notifications=sum(int(count["count"]) for count in sandbox.notifications.counts_json()),
+            cpu_share=cpu_share,
+            peak_bytes=process.peak_bytes(),
+        )
 
 
 def _askers(sandbox: Sandbox, row: LiveRow) -> list[tuple[str, str]]:
@@ -265,25 +254,17 @@ def _askers(sandbox: Sandbox, row: LiveRow) -> list[tuple[str, str]]:
     return askers
 
 
-async def _roots(sandbox: Sandbox, askers: Sequence[tuple[str, str]], row: LiveRow) -> list[str | None]:
-    """Returns the message below which each question is asked, if there is one."""
-    if not row.below_alerts:
-        return [None] * len(row.at_s)
-    channels = [askers[number % len(askers)][1] for number in range(len(row.at_s))]
-    return [await sandbox.say_as_bot("alerts", channel, "Search is slow.") for channel in channels]
-
-
 async def _ask(
-    sandbox: Sandbox, askers: Sequence[tuple[str, str]], roots: Sequence[str | None], row: LiveRow, began_s: float
+    sandbox: Sandbox, askers: Sequence[tuple[str, str]], roots: Sequence[str], row: LiveRow, began_s: float
 ) -> list[tuple[Place, float]]:
-    """Asks each question when it is due. Returns where and when, in the order of the questions."""
+    """Asks each question when it is due, below its root if there are roots. Returns where and when, in their order."""
     asked = []
     for number, at_s in enumerate(row.at_s):
         await asyncio.sleep(began_s + at_s - time.monotonic())
         person, channel = askers[number % len(askers)]
         text = question(number, row.words)
         asked_at_s = time.monotonic()
-        root = roots[number]
+        root = roots[number] if roots else None
         ts = await sandbox.say(person, channel, text if channel.startswith("D") else f"@typist {text}", root)
         asked.append(((channel, root or ts), asked_at_s))
     return asked
@@ -296,28 +277,6 @@ async def _until_complete(readers: Readers, asked: Sequence[tuple[Place, float]]
     while incomplete and time.monotonic() < give_up_s:
         await asyncio.sleep(0.2)
         incomplete = [place for place in incomplete if not readers.see_all_of(place, words)]
-
-
-def _result(
-    sandbox: Sandbox,
-    model: NumberedModel,
-    readers: Readers,
-    asked: Sequence[tuple[Place, float]],
-    cpu_share: float,
-    process: Process,
-) -> LiveResult:
-    return LiveResult(
-        lags=[
-            lags(at_s, model.sent_at_s[number], readers.histories[place], readers.sign_at_s.get(place, math.inf))
-            for number, (place, at_s) in enumerate(asked)
-        ],
-        limited=Counter(call.method for call in sandbox.calls if call.error == "ratelimited"),
-        calls=Counter(call.method for call in sandbox.calls if call.ok),
-        messages=readers.posted,
-        notifications=sum(int(count["count"]) for count in sandbox.notifications.counts_json()),
-        cpu_share=cpu_share,
-        peak_bytes=process.peak_bytes(),
-    )
 
 
 def _finite(value: float) -> float:
@@ -380,10 +339,6 @@ async def run(chosen: Sequence[LiveRow], rules: Sequence[str], carriers: Sequenc
     return missed
 
 
-def _expected_s(chosen: Sequence[LiveRow], runs: int) -> float:
-    return runs * sum(row.at_s[-1] + row.words / WORDS_PER_S + OVERHEAD_S for row in chosen)
-
-
 def _chosen(parser: argparse.ArgumentParser, what: str, names: str, known: Sequence[str]) -> list[str]:
     chosen = names.split(",")
     if unknown := [name for name in chosen if name not in known]:
@@ -404,7 +359,8 @@ def main() -> int:
     carriers = _chosen(parser, "carrier", options.carriers, CARRIERS)
     rules = _chosen(parser, "rule for posts", options.posts, list(POST_RULES))
     print(f"{WORDS} words an answer at {WORDS_PER_S} a second, {EDITS_A_MINUTE} edits a minute; seconds.")
-    print(f"This takes about {_expected_s(chosen, len(rules) * len(carriers)) / 60:.0f} minutes.\n")
+    row_s = sum(row.at_s[-1] + row.words / WORDS_PER_S + OVERHEAD_S for row in chosen)
+    print(f"This takes about {len(rules) * len(carriers) * row_s / 60:.0f} minutes.\n")
     missed = asyncio.run(run(chosen, rules, carriers))
     print("\n" + ("\n".join(missed) if missed else "All targets are met."))
     return 1 if missed else 0

@@ -1,7 +1,8 @@
-"""Runs a bot as a process and reads its CPU and memory from /proc, so Linux only."""
+"""Runs bots as processes, and reads their CPU and memory from /proc, so Linux only."""
 
 import asyncio
 import os
+import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 from sandbox.server import Sandbox
 
@@ -40,17 +42,63 @@ class Process:
         return self._status_bytes("VmHWM")
 
     def _status_bytes(self, name: str) -> int:
-        for line in self._read("status").splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
+        found = re.search(rf"^{name}:\s+(\d+) kB", self._read("status"), re.MULTILINE)
         # A zombie process has no memory lines.
-        raise ChildProcessError(f"the bot's process ended unexpectedly:\n{self.log.read_text()}")
+        return int(found[1]) * 1024 if found else self._ended()
 
     def _read(self, name: str) -> str:
-        try:
-            return Path(f"/proc/{self.pid}/{name}").read_text()
-        except FileNotFoundError:
-            raise ChildProcessError(f"the bot's process ended unexpectedly:\n{self.log.read_text()}") from None
+        file = Path(f"/proc/{self.pid}/{name}")
+        return file.read_text() if file.exists() else self._ended()
+
+    def _ended(self) -> NoReturn:
+        raise ChildProcessError(f"the bot's process ended unexpectedly:\n{self.log.read_text()}")
+
+
+def environment(sandbox: Sandbox, model_url: str, models: str, database_url: str) -> dict[str, str]:
+    """Returns the whole environment of a bot's process. Nothing of the caller's settings reaches it."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(_ROOT),
+        "SLACK_BOT_TOKEN": sandbox.bot_token,
+        "SLACK_APP_TOKEN": sandbox.app_token,
+        "BOT_SLACK_API_URL": sandbox.api_url,
+        "OPENAI_BASE_URL": model_url,
+        "BOT_MODELS": models,
+        # Few people in the sandbox ask as many questions as a large workspace.
+        "BOT_MAX_CONCURRENT_PER_USER": "1000",
+        "DATABASE_URL": database_url,
+    }
+
+
+async def spawn(
+    folder: Path, env: Mapping[str, str], log: Path, command: Sequence[str] = (sys.executable, "-m", "bot", "run")
+) -> asyncio.subprocess.Process:
+    """Starts a command in a folder, with its stderr in `log`."""
+    with log.open("wb") as stderr:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env=env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+        )
+
+
+@asynccontextmanager
+async def started(
+    command: Sequence[str], env: Mapping[str, str], folder: Path, log: Path
+) -> AsyncIterator[tuple[Process, asyncio.StreamReader]]:
+    """Runs a command as `spawn` does. Yields it with its stdout; kills it at the end."""
+    process = await spawn(folder, env, log, command)
+    assert process.stdout is not None
+    try:
+        yield Process(process.pid, log), process.stdout
+    finally:
+        # No state is kept, so it need not drain.
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @asynccontextmanager
@@ -66,61 +114,16 @@ async def running(
     `settings`: further variables of its environment.
     """
     with tempfile.TemporaryDirectory() as directory:
-        env = _environment(sandbox, directory) | {"OPENAI_BASE_URL": model_url, "BOT_MODELS": models, **settings}
-        await _migrate(env, directory)
-        log = Path(directory) / "log"
-        async with started([sys.executable, *arguments], env, Path(directory), log) as (process, stdout):
+        folder = Path(directory)
+        env = {**environment(sandbox, model_url, models, f"sqlite:///{folder}/typist.db"), **settings}
+        env["ANTHROPIC_API_KEY"], log = "none", folder / "log"
+        # Migrated before the start, so that the migrations aren't measured.
+        migrating = await spawn(folder, env, log, (sys.executable, "-m", "bot", "migrate"))
+        await migrating.communicate()
+        if migrating.returncode:
+            raise ChildProcessError(f"python -m bot migrate failed:\n{log.read_text()}")
+        async with started([sys.executable, *arguments], env, folder, log) as (process, stdout):
             line = await asyncio.wait_for(stdout.readline(), READY_WITHIN_S)
             if not line:
-                raise ChildProcessError(f"{' '.join(arguments)} did not start:\n{process.log.read_text()}")
+                raise ChildProcessError(f"{' '.join(arguments)} did not start:\n{log.read_text()}")
             yield process
-
-
-@asynccontextmanager
-async def started(
-    command: Sequence[str], env: Mapping[str, str], directory: Path, log: Path
-) -> AsyncIterator[tuple[Process, asyncio.StreamReader]]:
-    """Runs a command in a folder, with its stderr in `log`. Yields it with its stdout; kills it at the end."""
-    with log.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=directory, env=env, stdout=asyncio.subprocess.PIPE, stderr=stderr
-        )
-    assert process.stdout is not None
-    try:
-        yield Process(process.pid, log), process.stdout
-    finally:
-        # No state is kept, so it need not drain.
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def _migrate(env: Mapping[str, str], directory: str) -> None:
-    """Migrates the database before the start, so that the migrations aren't measured."""
-    migrating = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", "migrate", cwd=directory, env=env, stdout=asyncio.subprocess.DEVNULL
-    )
-    if await migrating.wait():
-        raise ChildProcessError("python -m bot migrate failed")
-
-
-def connected_to(sandbox: Sandbox) -> dict[str, str]:
-    """Returns the settings that connect a bot to the sandbox."""
-    return {
-        "SLACK_BOT_TOKEN": sandbox.bot_token,
-        "SLACK_APP_TOKEN": sandbox.app_token,
-        "BOT_SLACK_API_URL": sandbox.api_url,
-    }
-
-
-def _environment(sandbox: Sandbox, directory: str) -> dict[str, str]:
-    """Returns the whole environment of the process. Nothing of the caller's settings reaches it."""
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(_ROOT),
-        **connected_to(sandbox),
-        "ANTHROPIC_API_KEY": "none",
-        # Few people in the sandbox ask as many questions as a large workspace.
-        "BOT_MAX_CONCURRENT_PER_USER": "1000",
-        "DATABASE_URL": f"sqlite:///{directory}/typist.db",
-    }

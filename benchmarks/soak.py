@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -37,11 +38,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from benchmarks import faults
-from benchmarks.chaos import SECRET, environment
-from benchmarks.databases import Engine, Postgresql, Sqlite, database
+from benchmarks.chaos import SECRET, chaos_environment
+from benchmarks.databases import Engine, database
 from benchmarks.faults import FaultTargets, inject_faults
-from benchmarks.fleet import Fleet, SpawnedProcess, process_faults, spawn_interpreter
-from benchmarks.process import Process
+from benchmarks.fleet import Fleet, process_faults
+from benchmarks.process import Process, spawn
 from benchmarks.scripted_model import ScriptedModel
 from benchmarks.vendor_failures import VendorFailures
 from bot.clock import SystemClock
@@ -56,6 +57,8 @@ from sandbox.workspace import Change, Changed, Channel, Posted, User
 RAISED_CALLS = 20_000
 """Calls of each method in a minute, more than the run makes."""
 ANY_POSTS = PostRule(1_000, 1.0, frozenset({"chat.postMessage"}))
+RAISED_BOT = (sys.executable, "-m", "benchmarks.soak", "bot")
+"""Typist with raised budgets."""
 PEOPLE, CHANNELS = 2_000, 200
 """As many as a large workspace has: what is kept for each of them shows."""
 WORDS, WORDS_PER_S = 12, 40
@@ -160,11 +163,6 @@ def populate(sandbox: Sandbox) -> None:
         sandbox.workspace.channels[channel.id] = channel
 
 
-async def spawn_raised(folder: Path, env: Mapping[str, str], log: Path) -> SpawnedProcess:
-    """Starts Typist with raised budgets."""
-    return await spawn_interpreter(folder, env, log, ("-m", "benchmarks.soak", "bot"))
-
-
 @asynccontextmanager
 async def faults_going_on(targets: FaultTargets) -> AsyncIterator[None]:
     """Injects faults until the block ends, and then waits for the end of those under way."""
@@ -197,22 +195,22 @@ async def soak(engine: Engine, answers: int, minutes: float, askers: int, seed: 
         database(engine, folder) as store,
     ):
         populate(sandbox)
-        env = environment(sandbox, model, store.url, drain_s=20)
-        fleet = Fleet(folder, env, spawn_raised)
+        env = chaos_environment(sandbox, model, store.url, drain_s=20)
+        fleet = Fleet(folder, env, partial(spawn, command=RAISED_BOT))
         targets = FaultTargets(
             sandbox, store, fleet, random.Random(seed), lambda note: kinds.update([note.split(",")[0]])
         )
         try:
             bot = await fleet.start()
             model.failures = VendorFailures(seed, time.monotonic())
-            empty_bytes = await size_bytes(store)
+            empty_bytes = await store.size_bytes()
             run = Soak(sandbox, bot.pid, answers, minutes)
             print(f"{'at_s':>7}{'answers':>9}{'memory_mb':>11}{'files':>7}{'threads':>9}")
             async with faults_going_on(targets):
                 await asyncio.gather(*(run.ask_in_turn(random.Random(seed + n)) for n in range(askers)))
             states = Counter(job.state for job in await store.jobs())
             await fleet.close()
-            used_bytes = await size_bytes(store) - empty_bytes
+            used_bytes = await store.size_bytes() - empty_bytes
         finally:
             fleet.kill()
         print(f"faults: {kinds.total()}; asked: {run.asked}; states of the jobs: {dict(states)}")
@@ -245,13 +243,6 @@ def is_flat(samples: list[Sample]) -> bool:
         f"{growth:+.1%} (at most {MAX_GROWTH:.0%}); files: {files[0]}, then {files[1]}"
     )
     return growth <= MAX_GROWTH and files[1] <= files[0] + MAX_FURTHER_FILES
-
-
-async def size_bytes(store: Sqlite | Postgresql) -> int:
-    """Returns the size of a database's data."""
-    if isinstance(store, Postgresql):
-        return await store.size_bytes()
-    return sum(file.stat().st_size for file in Path(store.url.removeprefix("sqlite:///")).parent.glob("typist.db*"))
 
 
 def run_raised_bot() -> None:

@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import psycopg
@@ -50,9 +50,9 @@ class PostgresqlServer:
         """Restarts the server, as an upgrade does: all connections are cut and all locks are lost."""
         self._control("restart", "-m", "fast")
 
-    def stop(self) -> None:
-        """Stops the server without telling its clients."""
-        self._control("stop", "-m", "immediate")
+    def stop(self, mode: Literal["immediate", "fast"] = "immediate") -> None:
+        """Stops the server: as a crash does, so that it recovers at the next start, or cleanly."""
+        self._control("stop", "-m", mode)
 
     def start(self) -> None:
         sockets = self._server.get_postmaster_info().socket_dir
@@ -65,6 +65,9 @@ class PostgresqlServer:
     def _control(self, *arguments: str) -> None:
         program = [self._server.bin_path / "pg_ctl", "-D", self._server.pgdata, "-l", self._server.log, "-w"]
         subprocess.run([*program, *arguments], user=self._server.system_user, check=True, capture_output=True)
+        if arguments[0] != "stop":
+            # Notes the new process, which standing_still and the removal need.
+            self._server.ensure_postgres_running()
 
 
 async def cut_all_connections(engine: AsyncEngine) -> None:
