@@ -65,6 +65,7 @@ from benchmarks.tool_plan import SERVER
 from benchmarks.tool_server import agree_to_tools, tool_server
 from benchmarks.vendor_failures import VendorFailures
 from bot.core.channel_settings import ChannelSettings
+from bot.models.wrappers import silence_s
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import POST_RULES
 from tests.fast import run_fast
@@ -108,9 +109,10 @@ class Run:
     def idle_within_s(self) -> float:
         """How long after the last fault, and then after each question's end, the next one must end.
 
-        Slack's budget delays them, and questions of one thread come one after another.
+        Slack's budget delays them, and questions of one thread come one after another. A model that stalls in a tool
+        call is thought to think.
         """
-        return 45 + 15 * self.minutes
+        return max(45 + 15 * self.minutes, silence_s(self.stall_timeout_s) + 30)
 
 
 @dataclass

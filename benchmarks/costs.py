@@ -16,9 +16,10 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 import aiohttp
@@ -58,8 +59,7 @@ REPLY_TARGET_BYTES = 100e3
 FEW_AND_MANY = {"edit": (5, 45), "stream": (4, 19)}
 """Numbers of live replies to compare, by carrier. Slack lets a bot read 50 threads and start 20 streams a minute."""
 WHOLE_WORDS, WORDS_PER_S = 600, 40
-CARRIER_ROUNDS = 5
-TELEMETRY_ROUNDS = 3
+ANSWERED_WITHIN_S = 120.0
 SCRAPES, RECORDS = 200, 100_000
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 LIVE_WORDS, LIVE_WORDS_PER_S, SENT_WORDS = 900, 20, 300
@@ -94,8 +94,7 @@ class Figure:
 
 async def idle_memory(models: str) -> Figure:
     """Measures the memory of a bot that is connected and idle."""
-    async with Sandbox() as sandbox, running(BOT, sandbox, "http://127.0.0.1:9/v1", models) as process:
-        await asyncio.sleep(SETTLE_S)
+    async with _idle(models) as process:
         resident = process.memory_bytes()
     return Figure(
         f"memory when idle, {models}",
@@ -103,6 +102,19 @@ async def idle_memory(models: str) -> Figure:
         f"at most {IDLE_TARGET_BYTES / 1e6:.0f} MB",
         resident <= IDLE_TARGET_BYTES,
     )
+
+
+@asynccontextmanager
+async def _idle(models: str, settings: Mapping[str, str] = NO_SETTINGS) -> AsyncIterator[Process]:
+    """Runs a bot until it is connected and idle."""
+    async with Sandbox() as sandbox, running(BOT, sandbox, "http://127.0.0.1:9/v1", models, settings) as process:
+        await asyncio.sleep(SETTLE_S)
+        yield process
+
+
+def by(carrier: str) -> tuple[str, ...]:
+    """Returns the command that runs Typist with this carrier for all answers."""
+    return ("-m", "benchmarks.carried", carrier, "run")
 
 
 @asynccontextmanager
@@ -130,17 +142,18 @@ async def telemetry_costs() -> list[Figure]:
     async with _collector() as url:
         ways = {"off": {}, "metrics": metrics, "metrics and traces": {**metrics, "BOT_TRACES_URL": url}}
         figures = [await _idle_with(what, settings) for what, settings in ways.items()]
-        costs_s: dict[str, list[float]] = {what: [] for what in ways}
-        for _ in range(TELEMETRY_ROUNDS):
-            for what, measured_s in costs_s.items():
-                measured_s.append(await _live_reply_cpu_s("edit", ways[what]))
-    return [
-        *figures,
-        *(
-            Figure(f"a live reply of {WHOLE_WORDS} words, telemetry: {what}", _spread_ms(measured_s))
-            for what, measured_s in costs_s.items()
-        ),
-    ]
+        costs_s = await _by_turns({what: partial(live_reply_cpu_s, settings=ways[what]) for what in ways}, 3)
+    what = f"a live reply of {WHOLE_WORDS} words, telemetry:"
+    return [*figures, *(Figure(f"{what} {way}", _spread_ms(measured_s)) for way, measured_s in costs_s.items())]
+
+
+async def _by_turns(ways: Mapping[str, Callable[[], Awaitable[float]]], rounds: int) -> dict[str, list[float]]:
+    """Measures several ways, each once in each round, so that what slows the machine down slows them all."""
+    measured: dict[str, list[float]] = {what: [] for what in ways}
+    for _ in range(rounds):
+        for what, measure_once in ways.items():
+            measured[what].append(await measure_once())
+    return measured
 
 
 def telemetry_off() -> Figure:
@@ -162,12 +175,7 @@ def telemetry_off() -> Figure:
 
 async def _idle_with(what: str, settings: Mapping[str, str]) -> Figure:
     """Measures the memory of an idle bot with these settings, and its CPU for a scrape if it has metrics."""
-    async with (
-        Sandbox() as sandbox,
-        running(BOT, sandbox, "http://127.0.0.1:9/v1", settings=settings) as process,
-        aiohttp.ClientSession() as session,
-    ):
-        await asyncio.sleep(SETTLE_S)
+    async with _idle("openai/numbered", settings) as process, aiohttp.ClientSession() as session:
         shown = f"{process.memory_bytes() / 1e6:.1f} MB"
         if "BOT_HEALTH_PORT" in settings:
             before_s = process.cpu_s()
@@ -176,11 +184,6 @@ async def _idle_with(what: str, settings: Mapping[str, str]) -> Figure:
                     await response.read()
             shown += f", {(process.cpu_s() - before_s) / SCRAPES * 1e3:.1f} ms a scrape"
     return Figure(f"memory when idle, telemetry: {what}", shown)
-
-
-def by(carrier: str) -> tuple[str, ...]:
-    """Returns the command that runs Typist with this carrier for all answers."""
-    return ("-m", "benchmarks.carried", carrier, "run")
 
 
 async def memory_per_reply(carrier: str) -> Figure:
@@ -206,10 +209,7 @@ async def memory_per_reply(carrier: str) -> Figure:
 
 async def carriers_cpu() -> list[Figure]:
     """Measures the CPU of live replies by each carrier, by turns."""
-    costs_s: dict[str, list[float]] = {carrier: [] for carrier in FEW_AND_MANY}
-    for _ in range(CARRIER_ROUNDS):
-        for carrier, measured_s in costs_s.items():
-            measured_s.append(await _live_reply_cpu_s(carrier))
+    costs_s = await _by_turns({carrier: partial(live_reply_cpu_s, by(carrier)) for carrier in FEW_AND_MANY}, 5)
     figures = []
     for carrier, measured_s in costs_s.items():
         what = f"a live reply by {carrier}, {WHOLE_WORDS} words, the bot's whole process"
@@ -223,31 +223,45 @@ def _spread_ms(measured_s: Sequence[float]) -> str:
     return f"{median_ms:.0f} ms ({least_ms:.0f} to {most_ms:.0f})"
 
 
-async def _live_reply_cpu_s(carrier: str, settings: Mapping[str, str] = NO_SETTINGS) -> float:
-    """Returns the bot's CPU for a reply that is live alone, after an answer that warms it up."""
+async def live_reply_cpu_s(
+    bot: Sequence[str] = by("edit"),
+    replies: int = 1,
+    settings: Mapping[str, str] = NO_SETTINGS,
+    at_end: Callable[[Process], Awaitable[None]] | None = None,
+) -> float:
+    """Returns the bot's CPU for a reply that is live alone, after an answer that warms it up.
+
+    `bot`: the command. `replies`: how many are asked for, one after the other. `at_end` is called before the bot ends.
+    """
     async with (
         Sandbox(budgets=UNLIMITED, posts=ANY_POSTS) as sandbox,
         NumberedModel(WORDS_PER_S) as model,
-        running(by(carrier), sandbox, model.url, settings=settings) as process,
+        running(bot, sandbox, model.url, settings=settings) as process,
     ):
         readers = Readers(sandbox.workspace)
-        await _whole_answer(sandbox, readers, 1, WHOLE_WORDS // 10)
+        await _whole_answer(sandbox, readers, 0, WHOLE_WORDS // 10)
         before_s = process.cpu_s()
-        await _whole_answer(sandbox, readers, 2, WHOLE_WORDS)
-        return process.cpu_s() - before_s
+        for number in range(1, replies + 1):
+            await _whole_answer(sandbox, readers, number, WHOLE_WORDS)
+        cpu_s = process.cpu_s() - before_s
+        if at_end is not None:
+            await at_end(process)
+        return cpu_s / replies
 
 
 async def _whole_answer(sandbox: Sandbox, readers: Readers, number: int, words: int) -> None:
     """Asks a question and waits until Slack shows its answer whole."""
     ts = await sandbox.say("ada", CHANNEL_ID, f"@typist {question(number, words)}")
-    await _until(lambda: readers.see_all_of((CHANNEL_ID, ts), words), f"an answer of {words} words")
+    await sandbox.wait_for(lambda: readers.see_all_of((CHANNEL_ID, ts), words), ANSWERED_WITHIN_S)
 
 
 async def _stream_answers(sandbox: Sandbox, model: NumberedModel, numbers: range) -> None:
     """Asks these questions and waits until all their answers are live and some words long."""
     for number in numbers:
         await sandbox.say("ada", "general", f"@typist {question(number, LIVE_WORDS)}")
-    await _until(lambda: all(len(model.sent_at_s[number]) >= SENT_WORDS for number in numbers), "words of all answers")
+    await sandbox.wait_for(
+        lambda: all(len(model.sent_at_s[number]) >= SENT_WORDS for number in numbers), ANSWERED_WITHIN_S
+    )
     if any(len(sent) >= LIVE_WORDS for sent in model.sent_at_s.values()):
         raise TimeoutError("the first answers ended before the last ones had begun: the machine is too busy")
 
@@ -277,7 +291,7 @@ async def _live_replies_share() -> float:
     ):
         for number in range(STREAMS):
             await sandbox.say("ada", "general", f"@typist {question(number, PACED_WORDS)}")
-        await _until(lambda: len(model.sent_at_s) == STREAMS, "the requests for all answers")
+        await sandbox.wait_for(lambda: len(model.sent_at_s) == STREAMS, ANSWERED_WITHIN_S)
         before, before_s, began_s = _words_sent(model), process.cpu_s(), time.monotonic()
         await asyncio.sleep(PACED_S)
         took_s = time.monotonic() - began_s
@@ -341,7 +355,7 @@ async def answer_cpu() -> list[Figure]:
 async def _answer_cpu_s(sandbox: Sandbox, process: Process, words: int) -> float:
     before_s = process.cpu_s()
     ts = await sandbox.say("ada", "general", f"@typist {question(words, words)}")
-    await _until(lambda: _is_complete(sandbox, ts, word(words)), f"an answer of {words:,} words", 60 + words / 200)
+    await sandbox.wait_for(lambda: _is_complete(sandbox, ts, word(words)), 60 + words / 200)
     return process.cpu_s() - before_s
 
 
@@ -353,14 +367,6 @@ def _is_complete(sandbox: Sandbox, ts: str, last_word: str) -> bool:
         return False
     text = "".join(str(block.get("text", "")) for block in messages[-1].sent_blocks)
     return text.endswith(last_word) or any(message.files for message in messages)
-
-
-async def _until(holds: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
-    give_up_s = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > give_up_s:
-            raise TimeoutError(f"waited {timeout_s:.0f} s for {what}")
-        await asyncio.sleep(0.1)
 
 
 def reply_cpu() -> list[Figure]:
@@ -445,9 +451,20 @@ def _by_length(what: str, costs_us: dict[int, float]) -> list[Figure]:
 
 
 async def streams_cpu(api: str) -> Figure:
-    """Measures the CPU of reading many streams of an API at once."""
-    cost_us = await streams_cost_us(api)
-    share = core_share(cost_us)
+    """Measures the CPU of reading many streams of an API at once, from a vendor in another process."""
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.costs", "--serve", api, stdin=pipe, stdout=pipe, env=os.environ
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        cost_us = await measure(api, json.loads(await server.stdout.readline()))
+    finally:
+        server.stdin.close()
+        await server.wait()
+    # At the nominal pace, even if the vendor's process is slower than that.
+    share = cost_us / 1e6 * STREAMS * TOKENS_PER_S
     return Figure(
         f"{STREAMS} streams of {TOKENS_PER_S} tokens/s, {api}",
         f"{share:.1%} of a core, {cost_us:.0f} µs a token",
@@ -518,12 +535,6 @@ async def read(provider: Provider, number: int) -> int:
     return deltas
 
 
-async def warm_up(provider: Provider) -> None:
-    """Imports modules and connects, so that neither is measured."""
-    async with aclosing(provider.stream(PROMPT)) as stream:
-        await anext(stream)
-
-
 async def measure(api: str, url: str) -> float:
     """Reads all streams at once. Returns the CPU per token in µs."""
     options = RequestOptions(max_output_tokens=16_384)
@@ -532,33 +543,15 @@ async def measure(api: str, url: str) -> float:
     else:
         vendor = openai.connect(VendorSettings("key", f"{url}/v1", api), options)
     provider = Fallback([Stall(vendor.model("m"), stall_timeout_s=60)])
-    await warm_up(provider)
+    # It imports modules and connects, so that neither is measured.
+    async with aclosing(provider.stream(PROMPT)) as stream:
+        await anext(stream)
     before_s = time.process_time()
     deltas = await asyncio.gather(*(read(provider, number) for number in range(STREAMS)))
     cpu_s = time.process_time() - before_s
     await vendor.aclose()
     assert deltas == [TOKENS] * STREAMS, f"expected {TOKENS} deltas from each stream, got {deltas}"
     return cpu_s / sum(deltas) * 1e6
-
-
-def core_share(cost_us: float) -> float:
-    """Returns the share of a core at the nominal pace, even if the vendor's process is slower than that."""
-    return cost_us / 1e6 * STREAMS * TOKENS_PER_S
-
-
-async def streams_cost_us(api: str) -> float:
-    """Starts the vendor's process, measures one API and returns the CPU per token in µs."""
-    pipe = asyncio.subprocess.PIPE
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.costs", "--serve", api, stdin=pipe, stdout=pipe, env=os.environ
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        return await measure(api, json.loads(await server.stdout.readline()))
-    finally:
-        server.stdin.close()
-        await server.wait()
 
 
 def main() -> int:

@@ -9,73 +9,24 @@ are, so shares count, and milliseconds are those of the process without it.
 import argparse
 import asyncio
 import cProfile
-import json
 import os
 import pstats
 import signal
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path, PurePath
 
 from benchmarks.carried import force
-from benchmarks.live import EDITS_A_MINUTE, FIRST_WORD_S, ROOT, WORDS, WORDS_PER_S
-from benchmarks.numbered_model import NumberedModel, question
-from benchmarks.process import running
-from benchmarks.readers import Readers
+from benchmarks.costs import WHOLE_WORDS, by, live_reply_cpu_s
+from benchmarks.process import Process
 from bot.__main__ import main as run_typist
-from sandbox.server import Sandbox
 
-WITHIN_S = 120.0
-BETWEEN_S = 1.0
 WRITTEN_WITHIN_S = 5.0
 MIN_SHARE = 0.01
 KNOWN = ("asyncio", "json", "email", "logging")
 """Folders of Python's own modules that stand by themselves."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The CPU of some replies, and the profile of their process."""
-
-    cpu_ms: float
-    """Of one reply."""
-    seconds: Mapping[str, float]
-    """In functions of each package, by the profiler's own time."""
-
-
-async def answered(carrier: str, replies: int, *, profile: Path | None) -> float:
-    """Returns the CPU time of one reply, in milliseconds."""
-    arguments = ["-m", "benchmarks.carried", carrier, "run"]
-    if profile is not None:
-        arguments = ["-m", "benchmarks.cpu_profile", "--bot", str(profile), "--carrier", carrier]
-    manifest = json.loads((ROOT / "manifest.json").read_text())
-    async with (
-        Sandbox(manifest=manifest, budgets={"chat.update": EDITS_A_MINUTE}) as sandbox,
-        NumberedModel(WORDS_PER_S, FIRST_WORD_S) as model,
-        running(arguments, sandbox, model.url) as process,
-    ):
-        await sandbox.wait_for_bot()
-        readers, cpu_s = Readers(sandbox.workspace), 0.0
-        for number in range(replies + 1):
-            if number == 1:
-                cpu_s = process.cpu_s()
-            asked = await sandbox.say("ada", "general", f"@typist {question(number, WORDS)}")
-            give_up_s = time.monotonic() + WITHIN_S
-            while not readers.see_all_of(("C0GENERAL", asked), WORDS):
-                if time.monotonic() > give_up_s:
-                    raise TimeoutError(f"question {number} was not answered within {WITHIN_S:.0f} s")
-                await asyncio.sleep(0.2)
-            await asyncio.sleep(BETWEEN_S)
-        cpu_s = process.cpu_s() - cpu_s
-        if profile is not None:
-            os.kill(process.pid, signal.SIGUSR1)
-            await asyncio.sleep(WRITTEN_WITHIN_S)
-        return cpu_s * 1_000 / replies
 
 
 def run_bot(carrier: str, profile: Path) -> None:
@@ -96,21 +47,15 @@ def run_bot(carrier: str, profile: Path) -> None:
 def by_package(profile: Path) -> dict[str, float]:
     """Returns the seconds in functions of each package, callees left out."""
     seconds = defaultdict[str, float](float)
-    for package, own_s in _own_times(profile):
-        seconds[package] += own_s
+    stats = pstats.Stats(str(profile)).stats  # type: ignore[attr-defined]
+    for (file, _, name), (_, _, own_s, _, _) in stats.items():
+        # The process waits in select and poll.
+        if "select" not in name and "poll" not in name:
+            seconds[_package(file)] += own_s
     return seconds
 
 
-def _own_times(profile: Path) -> Iterator[tuple[str, float]]:
-    stats = pstats.Stats(str(profile)).stats  # type: ignore[attr-defined]
-    for (file, _, name), (_, _, own_s, _, _) in stats.items():
-        if "select" in name or "poll" in name:
-            # The process waits there.
-            continue
-        yield _package(file, name), own_s
-
-
-def _package(file: str, name: str) -> str:
+def _package(file: str) -> str:
     parts = PurePath(file).parts
     if "site-packages" in parts:
         return parts[parts.index("site-packages") + 1].removesuffix(".py")
@@ -124,13 +69,19 @@ def _package(file: str, name: str) -> str:
     return f"Python: {folder if folder in KNOWN else 'other modules'}"
 
 
-async def measure(carrier: str, replies: int) -> Measured:
-    """Measures the CPU without a profiler, and then the shares with it."""
+async def _write_profile(process: Process) -> None:
+    os.kill(process.pid, signal.SIGUSR1)
+    await asyncio.sleep(WRITTEN_WITHIN_S)
+
+
+async def measure(carrier: str, replies: int) -> tuple[float, dict[str, float]]:
+    """Returns the CPU time of a reply in seconds, without a profiler, and the seconds of each package with it."""
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder) / "profile"
-        cpu_ms = await answered(carrier, replies, profile=None)
-        await answered(carrier, replies, profile=profile)
-        return Measured(cpu_ms, by_package(profile))
+        cpu_s = await live_reply_cpu_s(by(carrier), replies)
+        profiled = ("-m", "benchmarks.cpu_profile", "--bot", str(profile), "--carrier", carrier)
+        await live_reply_cpu_s(profiled, replies, at_end=_write_profile)
+        return cpu_s, by_package(profile)
 
 
 def main() -> None:
@@ -142,10 +93,10 @@ def main() -> None:
     if options.bot is not None:
         run_bot(options.carrier, options.bot)
         return
-    measured = asyncio.run(measure(options.carrier, options.replies))
-    whole_s = sum(measured.seconds.values())
-    print(f"CPU of a reply of {WORDS} words: {measured.cpu_ms:.0f} ms")
-    for package, seconds in sorted(measured.seconds.items(), key=itemgetter(1), reverse=True):
+    cpu_s, by_packages = asyncio.run(measure(options.carrier, options.replies))
+    whole_s = sum(by_packages.values())
+    print(f"CPU of a reply of {WHOLE_WORDS} words: {cpu_s * 1_000:.0f} ms")
+    for package, seconds in sorted(by_packages.items(), key=itemgetter(1), reverse=True):
         if seconds >= MIN_SHARE * whole_s:
             print(f"{seconds / whole_s:6.1%}  {package}")
 
