@@ -201,7 +201,12 @@ class StepUnderWay:
             self.heard_until(now)
         match event:
             case str():
-                self._write(event)
+                last = self._parts[-1] if self._parts else None
+                if isinstance(last, GrowingText):
+                    last.append(event)
+                elif event:
+                    self._parts.append(GrowingText(event))
+                self.output_chars += len(event)
                 return event
             case Thinking(chars=0, ended=False):
                 # A model keeps its first thoughts to itself. After its first word, a silence may as well be a stall.
@@ -216,14 +221,6 @@ class StepUnderWay:
             case Completion():
                 self.completion = event
         return ""
-
-    def _write(self, text: str) -> None:
-        last = self._parts[-1] if self._parts else None
-        if isinstance(last, GrowingText):
-            last.append(text)
-        elif text:
-            self._parts.append(GrowingText(text))
-        self.output_chars += len(text)
 
     def charges_nothing(self) -> None:
         """Forgets the request under way, which is counted elsewhere or not charged."""

@@ -22,7 +22,6 @@ from bot.markdown.extent import has_paragraph
 from bot.markdown.links import with_ascii_hosts, without_schemes
 from bot.markdown.preview import beginning, first_words, mrkdwn
 from bot.markdown.render import rendered
-from bot.models.events import Citation
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
@@ -31,9 +30,6 @@ from bot.slack.modals import ask_in_reply
 
 PLAIN_BYTES = 3_800
 """In UTF-8; chat.update takes 4,000 bytes of text."""
-_NOTICE_CHARS = 300
-_PLAIN_TRANSCRIPT_CHARS = 200
-"""Plain text isn't folded."""
 ACTIVITY_CHARS = 150
 
 
@@ -48,29 +44,18 @@ def message(view: PageView) -> Json:
         return {"text": _plain(view), "blocks": []}
     markdown = without_listed(view.markdown, view.end.choices) if view.end else view.markdown
     text = rendered(markdown, growing=view.growing, open_files=view.open_files)
-    blocks = [*_asked_on(view), *_heard(view)]
+    blocks = []
+    # A notice without an answer says itself what happened.
+    if view.asked_on and view.markdown.strip():
+        blocks.append(blockkit.rich_text_line(view.asked_on, f"{NOTE_LINE}asked"))
+    if view.transcript:
+        # Nothing in it is markup. Slack folds a long section, and the block_id keeps it open where a reader opened it.
+        heard = blockkit.section(blockkit.plain_text(without_schemes(texts.heard(view.transcript))))
+        blocks.append({**heard, "block_id": f"{NOTE_LINE}transcript"})
     # Slack refuses an empty block: everything so far may still be held back, as half a link is.
     if text.strip():
         blocks.append(blockkit.markdown(text))
     return {"text": short_text(view), "blocks": [*blocks, *_below(view, text)]}
-
-
-def _asked_on(view: PageView) -> list[Json]:
-    """Returns the line with which a late answer begins. A notice without an answer says itself what happened."""
-    if not (view.asked_on and view.markdown.strip()):
-        return []
-    return [blockkit.rich_text_line(view.asked_on, f"{NOTE_LINE}asked")]
-
-
-def _heard(view: PageView) -> list[Json]:
-    """Returns what is said in the question's recordings, in which nothing is markup.
-
-    Slack folds a long section. The same block_id in each edit keeps it open where a reader has opened it.
-    """
-    if not view.transcript:
-        return []
-    section = blockkit.section(blockkit.plain_text(without_schemes(texts.heard(view.transcript))))
-    return [{**section, "block_id": f"{NOTE_LINE}transcript"}]
 
 
 def blocks_below(view: PageView) -> list[Json]:
@@ -83,21 +68,22 @@ def _below(view: PageView, text: str) -> list[Json]:
     lines = [line for line in (_note(view), decided, _footer(view)) if line]
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
-    return [
-        *_choices(view),
-        *_source_list(view.end.sources if view.end and view.markdown.strip() else ()),
-        *_note_lines(*lines),
-        *_asks(view),
-        *_buttons(view),
-    ]
+    blocks = _choices(view)
+    sources = shown_sources(view.end.sources) if view.end and view.markdown.strip() else ()
+    if sources:
+        links = [(source.url, source.label) for source in sources]
+        blocks.append(blockkit.rich_text_links(texts.SOURCES, links, f"{NOTE_LINE}sources"))
+    # Nothing in these lines can be a mention or a link.
+    blocks += [blockkit.rich_text_line(unlinked(line), f"{NOTE_LINE}{number}") for number, line in enumerate(lines)]
+    for number, ask in enumerate(view.asks):
+        blocks += ask_in_reply(ask, f"{NOTE_LINE}ask-{number}")
+    return [*blocks, *_buttons(view)]
 
 
 def short_text(view: PageView) -> str:
     """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
     words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
-    return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
-        mrkdwn(_growing(view)) if view.live else _last_line(view)
-    )
+    return mrkdwn(words or beginning(view.notice, 300)) or (mrkdwn(_growing(view)) if view.live else _last_line(view))
 
 
 def _buttons(view: PageView) -> list[Json]:
@@ -129,16 +115,16 @@ def _buttons(view: PageView) -> list[Json]:
     if answered:
         others = {effort: label for effort, label in texts.EFFORTS.items() if effort != end.effort}
         buttons.append(blockkit.overflow(ReplyAction.REGENERATE_WITH, others))
-    icons = [*([_feedback()] if answered else []), _delete_button()]
+    confirm = blockkit.confirm(texts.DELETE_TITLE, texts.DELETE_QUESTION, yes=texts.DELETE, no=texts.KEEP)
+    icons = [blockkit.icon_button(ReplyAction.DELETE, "trash", texts.DELETE, confirm)]
+    if answered:
+        good = blockkit.feedback_button("👍", Vote.UP, texts.GOOD_ANSWER)
+        bad = blockkit.feedback_button("👎", Vote.DOWN, texts.BAD_ANSWER)
+        icons.insert(0, blockkit.feedback_buttons(ReplyAction.FEEDBACK, positive=good, negative=bad))
     return [
         blockkit.actions(buttons, f"{NOTE_LINE}buttons"),
         blockkit.context_actions(icons, f"{NOTE_LINE}icons"),
     ]
-
-
-def _asks(view: PageView) -> list[Json]:
-    """Returns each call that a person decides about: the tool, its arguments, and its buttons or decision."""
-    return [block for number, ask in enumerate(view.asks) for block in ask_in_reply(ask, f"{NOTE_LINE}ask-{number}")]
 
 
 def _choices(view: PageView) -> list[Json]:
@@ -165,30 +151,6 @@ def _decided(decided: Sequence[Decided]) -> str:
         )
         for one in decided
     )
-
-
-def _feedback() -> Json:
-    return blockkit.feedback_buttons(
-        ReplyAction.FEEDBACK,
-        positive=blockkit.feedback_button("👍", Vote.UP, texts.GOOD_ANSWER),
-        negative=blockkit.feedback_button("👎", Vote.DOWN, texts.BAD_ANSWER),
-    )
-
-
-def _delete_button() -> Json:
-    confirm = blockkit.confirm(texts.DELETE_TITLE, texts.DELETE_QUESTION, yes=texts.DELETE, no=texts.KEEP)
-    return blockkit.icon_button(ReplyAction.DELETE, "trash", texts.DELETE, confirm)
-
-
-def _note_lines(*lines: str) -> list[Json]:
-    """Returns lines about the answer, in which nothing can be a mention or a link."""
-    return [blockkit.rich_text_line(unlinked(line), f"{NOTE_LINE}{number}") for number, line in enumerate(lines)]
-
-
-def _source_list(sources: Sequence[Citation]) -> list[Json]:
-    """Returns the list of sources, whose links say where they lead."""
-    links = [(source.url, source.label) for source in shown_sources(sources)]
-    return [blockkit.rich_text_links(texts.SOURCES, links, f"{NOTE_LINE}sources")] if links else []
 
 
 def _footer(view: PageView) -> str:
@@ -233,7 +195,8 @@ def _plain(view: PageView) -> str:
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     plain = plain if note else mrkdwn(text) or _last_line(view)
-    heard = mrkdwn(texts.heard(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS))) if view.transcript else ""
+    # Plain text isn't folded, so it has only the transcript's first words.
+    heard = mrkdwn(texts.heard(beginning(view.transcript, 200))) if view.transcript else ""
     with_heard = "\n\n".join(filter(None, (heard, plain)))
     return with_heard if _bytes(with_heard) <= PLAIN_BYTES else plain
 

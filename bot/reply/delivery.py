@@ -464,7 +464,10 @@ class MessageTransport:
 
     async def _shown(self, job: Job, *, keeps_stop: bool) -> Shown:
         """Returns what Slack shows, and stops or deletes the streams that an earlier attempt left open."""
-        shown, streams = await self.senders.posted.shown(job) if _must_ask(job) else (shown_on_record(job), ())
+        # The record may not tell all of it: of a lost post, of an end that was under way, and of files' ids.
+        is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
+        must_ask = is_unsure or job.checkpoint.end is not None
+        shown, streams = await self.senders.posted.shown(job) if must_ask else (shown_on_record(job), ())
         try:
             if shown.stream_page is not None and not shown.shows_end:
                 await self.senders.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)
@@ -487,9 +490,3 @@ class MessageTransport:
                 log.warning("replaced message not deleted: %s", error)
                 return shown
         return replace(shown, replaced_ts=())
-
-
-def _must_ask(job: Job) -> bool:
-    """Whether the record may not tell all that Slack shows: a lost post, an end that was under way, the files' ids."""
-    is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
-    return is_unsure or job.checkpoint.end is not None

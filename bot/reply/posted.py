@@ -3,9 +3,8 @@
 Each page carries metadata that says which page of which question's reply it is, how many characters of the answer are
 shown up to its end, and whether it was cut for a stream. So a message can be found even if the post's response was
 lost, and a take-over knows where the pages break. The text itself is on record before Slack shows it. Files have no
-metadata. They are known by their names, which
-contain the question's ts. A deleted file has no name, and its message stays: a deletion that was interrupted between
-the two is known by messages of ours with nothing but deleted files.
+metadata. They are known by their names, which contain the question's ts. A deleted file has no name, and its message
+stays: a deletion that was interrupted between the two is known by messages of ours with nothing but deleted files.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,9 +24,6 @@ from bot.slack.text import Payload, answer_of, body_of, count, json_object, json
 
 METADATA_EVENT = "typist_reply"
 _NUMBERS = ("page", "version", "shown_chars")
-COMPARED_CHARS = 40
-FILES_WITHIN_S = 600.0
-"""An answer's files follow its last page within this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,8 @@ class FoundStream:
     """The letters and digits of its text: Slack stores a translation of the rest."""
 
     def shows(self, text: str) -> bool:
-        """Whether its text is a part of an answer. One without a letter is: nothing else of ours has no words."""
-        return self.letters[:COMPARED_CHARS] in _letters(text)
+        """Whether its first letters are in an answer. None are in any: nothing else of ours has no words."""
+        return self.letters[:40] in _letters(text)
 
 
 class PostedReplies:
@@ -95,7 +91,8 @@ class PostedReplies:
         """
         messages, is_all = await self._read(job.question)
         if job.page_ts and not is_all:
-            older, _ = await self._read(job.question, _long_after(job.page_ts[-1]))
+            # The answer's files follow its last page within minutes.
+            older, _ = await self._read(job.question, f"{float(job.page_ts[-1]) + 600:.6f}")
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
         by_ts = {message["ts"]: message for message in messages}
         job = replace(job, messages=_corrected(job, by_ts, is_all=is_all))
@@ -147,7 +144,7 @@ class PostedReplies:
         One reply at a time grows in a thread.
         """
         return [
-            FoundStream(message["ts"], _letters(_text_of(message)))
+            FoundStream(message["ts"], _letters(with_names(body_of(answer_of(message)), {})))
             for message in messages
             if message.get("user") == self._bot_user_id
             and message["ts"] > question.ts
@@ -242,15 +239,6 @@ def _as_shown(message: RecordedMessage, found: Payload) -> RecordedMessage:
 
 def _letters(text: str) -> str:
     return "".join(char for char in text if char.isalnum())
-
-
-def _long_after(ts: str) -> str:
-    """Returns a ts after which no message of the same reply comes. Files come last."""
-    return f"{float(ts) + FILES_WITHIN_S:.6f}"
-
-
-def _text_of(page: Payload) -> str:
-    return with_names(body_of(answer_of(page)), {}).strip()
 
 
 def _attached(question: Question, messages: list[Payload]) -> list[Attached]:

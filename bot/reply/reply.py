@@ -279,9 +279,13 @@ class Reply:
         """Records that Slack did a call; `ts` is the message's, "" if it isn't known."""
         match call:
             case Begin():
-                self._began(call, ts)
+                if carrier := self._carrier_of(call):
+                    self._add_page(ts, carrier, call.view)
+                    self._confirm(carrier, call)
             case Change():
-                self._changed(call)
+                message = self._message_at(call.ts)
+                message.shown = call.view
+                self._confirm(message.carrier, call)
             case Upload(files=files):
                 attached = Attached(ts, (), attachments.keys(files))
                 self.messages.append(ReplyMessage(MessageRole.FILE, ts, self._edits, attached))
@@ -289,21 +293,9 @@ class Reply:
                 self._forget(call.ts)
         self._look_whether_all_is_shown()
 
-    def _began(self, call: Begin, ts: str) -> None:
-        carrier = self._carrier_of(call)
-        if carrier is None:
-            return
-        self._add_page(ts, carrier, call.view)
-        self._confirm(carrier, call)
-
     def _add_page(self, ts: str, carrier: Carrier, shown: PageView | None) -> None:
         self.messages.append(ReplyMessage(MessageRole.PAGE, ts, carrier, shown))
         self._edits.begins = None
-
-    def _changed(self, call: Change) -> None:
-        message = self._message_at(call.ts)
-        message.shown = call.view
-        self._confirm(message.carrier, call)
 
     def _confirm(self, carrier: Carrier, call: Begin | Change) -> None:
         plain_from = self._edits.plain_from

@@ -81,15 +81,13 @@ SCARCE_DELAY_S = 3.0
 """How long a placeholder waits for first words where calls are scarce, and a status that may be seen stands for it."""
 LAST_CALLS_S = 0.8
 """How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
-HELD_BACK_S = 0.1
-"""How soon a reply is looked at again that has nothing to send yet, because its words may still change."""
+LOOK_AGAIN_S = 0.1
+"""How soon the scheduler looks again while the lease has expired, or at a reply whose words may still change."""
 MAX_WORDLESS_S = 1.0
 """How long a page's first words wait until one of them is visible. Then an edit goes without it, and a page that a
 stream can't begin is left to edits."""
 UPLOAD_TRIES = 3
 """Refusals in a row after which an answer goes on in pages instead of a file."""
-LEASE_CHECK_S = 0.1
-"""How soon the lease is checked again while it has expired."""
 AWAY_PAUSE_S = 1.0
 """How long all answers pause after the database failed to record one."""
 
@@ -218,7 +216,7 @@ class ScheduledReply:
         self.wordless_since = min(self.wordless_since, now)
         if is_late:
             self.reply.limited(call)
-        self.not_before = now + HELD_BACK_S
+        self.not_before = now + LOOK_AGAIN_S
         return None
 
     def _lacks_word(self, call: Call) -> bool:
@@ -418,7 +416,7 @@ class EditScheduler:
         while True:
             now = self.clock.monotonic()
             if not self._lease.is_valid(now):
-                return now + LEASE_CHECK_S
+                return now + LOOK_AGAIN_S
             calls = self._prepare(now)
             look_again_at = self._post_ends_again(calls, now)
             paces = self._budget.paces(now)

@@ -21,12 +21,12 @@ from bot.logs import PrivateFormatter, of_job
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, Shown, Upload
-from bot.reply.reply import METHODS
+from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import (
     AWAY_PAUSE_S,
     CALL_TIMEOUT_S,
-    HELD_BACK_S,
     LAST_CALLS_S,
+    LOOK_AGAIN_S,
     MAX_IN_FLIGHT,
     MAX_WORDLESS_S,
     PLACEHOLDER_DELAY_S,
@@ -218,12 +218,25 @@ async def test_first_edit_waits_a_bounded_time_for_a_word() -> None:
         await asyncio.sleep(1)
         reply.append("```")
         await asyncio.sleep(5)
-        assert schedule.times(Update) == [pytest.approx(1 + MAX_WORDLESS_S, abs=2 * HELD_BACK_S)]
+        assert schedule.times(Update) == [pytest.approx(1 + MAX_WORDLESS_S, abs=2 * LOOK_AGAIN_S)]
         assert reply.freshness.first_word_delay_s is None
         reply.append("\ncode")
         await asyncio.sleep(5)
         await reply.finish(End(EndReason.WHOLE))
-    assert reply.freshness.first_word_delay_s == pytest.approx(0.0, abs=HELD_BACK_S)
+    assert reply.freshness.first_word_delay_s == pytest.approx(0.0, abs=LOOK_AGAIN_S)
+
+
+@simulated
+async def test_later_page_waits_anew_for_its_first_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reply, "page_chars", 50)
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(1)
+        for text in ("```", "\ncode\n```\n\n" + "word " * 6, "\n\n---------"):
+            reply.append(text)
+            await asyncio.sleep(5)
+        await reply.leave()
+    assert schedule.times(Post) == [0, pytest.approx(11 + MAX_WORDLESS_S, abs=2 * LOOK_AGAIN_S)]
 
 
 @simulated
