@@ -18,7 +18,7 @@ from bot.core.job import page_ts
 from bot.core.outbox import OutboxKind
 from bot.store.audit import Audit
 from bot.store.database import Database as StoreDatabase
-from bot.store.engine import connected
+from bot.store.database import connected
 from bot.store.rows import messages_of
 from bot.store.schema import charges, jobs, outbox_entries, tool_calls, turns
 from bot.store.threads import ChannelSettingsStore

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot import __version__
-from bot.clock import Clock, SystemClock
-from bot.services.loops import kept_running
+from bot.clock import Clock, SystemClock, kept_running
 from bot.services.operations import Probes, serving
 from bot.services.tool_calls import Tools
 from bot.settings import Settings

@@ -1,8 +1,15 @@
-"""The time."""
+"""The time, and work that goes on as time passes.
+
+An error ends no loop, what the database must do is repeated, and what nobody awaits is logged.
+"""
 
 import asyncio
+import logging
 import time
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from bot.errors import Backoff, SlackSetupError, StoreError, TypistError, trace_of
 
 
 class Clock(Protocol):
@@ -60,3 +67,68 @@ class AnchoredClock:
 
     async def sleep(self, delay_s: float) -> None:
         await self._clock.sleep(delay_s)
+
+
+BACKOFF = Backoff(0.5, 5.0)
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+async def kept_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Runs a loop until it returns or is canceled, and restarts it after an unexpected error.
+
+    Raises SlackSetupError, because only an admin can act on it.
+    """
+    while True:
+        try:
+            return await loop()
+        except SlackSetupError:
+            raise
+        except Exception as error:
+            log.error("loop %s failed, restarting: %s", getattr(loop, "__qualname__", "a loop"), trace_of(error))
+            await asyncio.sleep(1.0)
+
+
+async def insist(
+    operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
+) -> T:
+    """Returns the operation's result, and repeats the operation until it has one.
+
+    `what`: what has failed, for the log. `failures`: the errors after which the operation is repeated.
+    """
+    failed = 0
+    while True:
+        try:
+            return await operation()
+        except failures as error:
+            log.error("%s, retrying: %s", what, error if isinstance(error, StoreError) else trace_of(error))
+            failed += 1
+        await clock.sleep(BACKOFF.wait_s(failed))
+
+
+class Background:
+    """Work that nobody waits for, such as Slack's acknowledgment. Each piece is held until it ends."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, None], failure: str, within_s: float | None = None) -> asyncio.Task[None]:
+        """Begins the work. `failure`: what hasn't happened if it fails or takes longer than `within_s`, for the log."""
+        task = asyncio.create_task(_logged(work, failure, within_s))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _logged(work: Coroutine[Any, Any, None], failure: str, within_s: float | None) -> None:
+    try:
+        async with asyncio.timeout(within_s):
+            await work
+    except (TypistError, TimeoutError) as error:
+        log.warning("%s: %s", failure, str(error) or "it took too long")
+    except Exception as error:
+        log.error("%s: %s", failure, trace_of(error))

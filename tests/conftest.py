@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from bot.store import engine
+from bot.store import database
 from tests.dealing import dealt
 
 # `make test` runs few examples and `make test-long` more; "soak" is for one module at a time. The time of an example
@@ -19,7 +19,7 @@ for profile, examples in {"daily": 25, "long": 500, "soak": 10_000}.items():
 settings.load_profile("daily")
 
 # Other work on the machine may hold up a test's database for longer than people wait for an answer.
-engine._POOL_TIMEOUT_S = 30.0
+database._POOL_TIMEOUT_S = 30.0
 
 GC_THRESHOLD = 5_000
 """Young objects at which garbage is collected. With Python's 700, that takes an eighth of the store's tests' time."""

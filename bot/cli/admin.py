@@ -77,7 +77,7 @@ def _migrate_database(env: Mapping[str, str], options: argparse.Namespace) -> in
 
 
 async def _migrate(database_url: str) -> str | None:
-    from bot.store.engine import connected
+    from bot.store.database import connected
     from bot.store.migrate import migrate
 
     async with connected(database_url) as engine:
@@ -169,7 +169,7 @@ def _confirmed(question: str, to_do: str, shown: str = "") -> bool:
 async def _erase(ours: Settings, target: ErasureTarget) -> None:
     from bot.clock import SystemClock
     from bot.store import Stores
-    from bot.store.engine import connected
+    from bot.store.database import connected
     from bot.store.migrate import nothing_recorded
 
     thread = await _with_team(ours, target.thread) if target.thread else None
@@ -269,7 +269,7 @@ def first_day_of_usage(text: str | None) -> int:
 
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
     """Returns the report, and why it is empty if Typist has not recorded anything yet."""
-    from bot.store.engine import READS, connected
+    from bot.store.database import READS, connected
     from bot.store.migrate import migrate, nothing_recorded
     from bot.store.usage import thumbs, uses
 
@@ -366,8 +366,7 @@ async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -
     """Prints the entries, and below a table the names of people and channels; or why there are none."""
     from bot.clock import SystemClock
     from bot.store.audit import Audit
-    from bot.store.database import Database
-    from bot.store.engine import connected
+    from bot.store.database import Database, connected
     from bot.store.migrate import migrate, nothing_recorded
 
     async with connected(ours.database_url) as engine:

@@ -57,7 +57,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 def _warn_of_exposure(database_url: str) -> None:
     """Logs what this machine doesn't keep from other programs and users. `typist check` has the remedies."""
-    from bot.store.engine import create_engine, database_file
+    from bot.store.database import create_engine, database_file
 
     if isolation.landlock_abi() < isolation.TRUNCATE_ABI:
         log.warning("documents are read without full isolation: landlock=%d", isolation.landlock_abi())

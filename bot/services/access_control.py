@@ -8,10 +8,10 @@ import logging
 import math
 from collections.abc import Iterable
 
+from bot.clock import Background
 from bot.core import access, texts
 from bot.core.access import AccessRules, Denial, UserKind, admin_mentions
 from bot.core.conversation import Question
-from bot.services.loops import Background
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import EphemeralMessages
 from bot.slack.users import Users

@@ -37,6 +37,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.files import wanted_by
@@ -51,7 +52,6 @@ from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase, added
-from bot.services.loops import insist
 from bot.services.metrics import JobLife, Metrics, Times, waited_s
 from bot.services.pane import AssistantPane
 from bot.services.quota import Quota

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from bot.clock import Background
 from bot.core import channel_settings, texts
 from bot.core.access import Denial
 from bot.core.caps import CapOwner, Entered, Scope, ScopeIds, UsageToDate, days_of_last_month
@@ -34,7 +35,6 @@ from bot.core.surfaces import (
 )
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.loops import Background
 from bot.services.quota import CapSettings, Quota
 from bot.slack.blockkit import remark
 from bot.store import Stores

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bot.clock import Background
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.conversation import Message, Question, ThreadKey
@@ -33,7 +34,6 @@ from bot.errors import StoreError
 from bot.models.prompt import TokenEstimate
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices
-from bot.services.loops import Background
 from bot.services.quota import Quota
 from bot.slack.home import offer
 from bot.store import Stores

@@ -27,13 +27,12 @@ from collections.abc import Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
 
-from bot.clock import Clock
+from bot.clock import Background, Clock
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.surfaces import Sign, in_pane, title_of
 from bot.errors import RateLimited, Refused, trace_of
 from bot.reply.workspace import Workspace
-from bot.services.loops import Background
 from bot.slack.client import TURN_WITHIN_S
 from bot.slack.surfaces import Pane
 from bot.store import Stores

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from bot.clock import BACKOFF, insist
 from bot.core import prompt as prompts
 from bot.core.channel_settings import ChannelSettings, prompt_version
 from bot.core.conversation import File, Message, Question, RecordedReply, is_bare
@@ -59,7 +60,6 @@ from bot.models.prompt import (
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import BuiltPrompt
-from bot.services.loops import BACKOFF, insist
 from bot.services.quota import Quota
 from bot.store import Stores
 

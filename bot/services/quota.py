@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from bot.clock import Background, insist
 from bot.core import texts
 from bot.core.caps import (
     DAYS_IN_CHART,
@@ -42,7 +43,6 @@ from bot.models.events import SEARCH_RESULT_TOKENS, Usage
 from bot.models.prices import ModelPrices
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.loops import Background, insist
 from bot.store import Stores
 
 ROOM_POLL_S = 0.5

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
-from bot.clock import Clock
+from bot.clock import Clock, insist
 from bot.core import choices
 from bot.core.access import UserKind
 from bot.core.calls import (
@@ -47,7 +47,6 @@ from bot.models.events import ToolCall
 from bot.models.prompt import Origins, Permission, ToolDefinition, ToolRule, read_more_than_askers
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import GivenUp, Phase
-from bot.services.loops import insist
 from bot.store import Stores
 from bot.store.calls import Approvals
 

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
+from bot.clock import Background
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.channel_settings import ChannelSettings
@@ -22,7 +23,6 @@ from bot.core.job import QuotedMessage, direct_message_of, suggestion_id
 from bot.errors import RateLimited, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.loops import Background
 from bot.services.shortcut import MessageShortcut
 from bot.slack.home import welcome
 from bot.store import Stores

@@ -23,8 +23,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
-from bot.slack.client import LOOK_S, Credential, SlackClient
-from bot.slack.retry import CONNECTION
+from bot.slack.client import CONNECTION, LOOK_S, Credential, SlackClient
 from bot.text import paired_json
 
 CONNECTIONS = 2

@@ -20,7 +20,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
 from bot.core.outbox import OutboxKind
 from bot.core.steps import were_replied_to
-from bot.store import audit, batch, outbox, schema, steps, usage
+from bot.store import audit, claim, outbox, schema, steps, usage
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import Held, in_thread, insert_into, is_any, is_awaiting_approval, is_running, messages_of, put
 from bot.store.schema import allowed_tools, jobs, tool_calls, tool_pins
@@ -106,7 +106,7 @@ class RecordedCalls(MeteredOperations):
         """
         if not await _is_current(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
-        return await batch.join(connection, job, step_no, self._now())
+        return await claim.join(connection, job, step_no, self._now())
 
     @writes
     async def wait(self, connection: AsyncConnection, job: Job, piece: Piece | None, mention_at: float | None) -> bool:

@@ -1,4 +1,8 @@
-"""One database, and the one way in which all classes of the store use it: as `Operations`.
+"""One database: how it is opened, and the one way in which all classes of the store use it, as `Operations`.
+
+`create_engine` makes an engine for DATABASE_URL: SQLite through aiosqlite, PostgreSQL through psycopg 3. Only
+PostgreSQL has advisory locks, and notifications between processes. Both belong to a database, not to a schema, so
+their names contain the schema's.
 
 A method marked with `reads` or `writes` is one transaction. It gets the connection, its callers don't see it:
 
@@ -19,7 +23,7 @@ power cut. All of them promise the same:
   often: Stop cancels an attempt at an answer, and heartbeats time out.
 - **An operation has a bound.** On PostgreSQL it is given up after ANSWER_WITHIN_S, because a server that hangs keeps
   its connections up, and the wait would never end. The bound is longer than the server's own lock_timeout
-  and the pool's timeout (engine.py), so that those report first, by name. A SQLite file is on this machine and has its
+  and the pool's timeout, so that those report first, by name. A SQLite file is on this machine and has its
   busy_timeout. Erasure is not bounded (`completes(bounded=False)`).
 - **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed meanwhile must
   not count against other workers (workers.py), and their calls to Slack must not count as never made
@@ -35,20 +39,281 @@ A transaction waits for its turn and for the disk, so what many callers ask for 
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+import os
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import Context
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.clock import Clock
-from bot.errors import StoreError
-from bot.store.engine import READS, UNSYNCED, answered_within, database_errors, reason_of
+from bot.errors import SettingsError, StoreError
 from bot.store.schema import metadata
+
+_BUSY_TIMEOUT_MS = 5_000
+_POSTGRESQL_CONNECTIONS = 5
+_POOL_TIMEOUT_S = 3.0
+"""Slack delivers an event again if it isn't acknowledged within three seconds, so waiting longer is useless."""
+_LET_GO_S = 1.0
+_CONNECTION = {
+    "connect_timeout": 5,
+    # A server that vanished without closing the connection is detected within 20 s.
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    # psycopg would return bytes from a database in SQL_ASCII, as a server has that was set up without a language.
+    "client_encoding": "utf8",
+}
+_SESSION = (
+    # Bound the wait for locks. A process that is paused in a transaction loses the transaction and its locks.
+    "SET lock_timeout = '5s'",
+    "SET idle_in_transaction_session_timeout = '5s'",
+)
+
+READS = "typist_reads"
+"""The execution option of transactions that only read. On SQLite they don't wait for a writer."""
+UNSYNCED = "typist_unsynced"
+"""The execution option of transactions whose commit waits for no disk: a power cut may lose them."""
+OWNERS_ALONE = 0o600
+"""The mode of files that only the user may read whom Typist runs as."""
+_SYNCHRONOUS = "synchronous"
+"""In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
+
+_FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
+
+
+def create_engine(database_url: str) -> AsyncEngine:
+    """Returns an engine that has not connected yet. Raises SettingsError for a URL that can't be used."""
+    try:
+        url = sa.make_url(database_url)
+    except (ArgumentError, ValueError):
+        # Not chained: the error may quote a part of the password.
+        raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}."]) from None
+    if "@" in (url.host or ""):
+        # The second half of the password would be taken for the host, and printed as such.
+        raise SettingsError(["The password in DATABASE_URL contains @. Write it as %40."])
+    match url.get_backend_name():
+        case "sqlite":
+            return _sqlite_engine(url.set(drivername="sqlite+aiosqlite"))
+        # Platforms hand out URLs that begin with postgres://.
+        case "postgresql" | "postgres":
+            return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
+    raise SettingsError([f"DATABASE_URL names a database that Typist doesn't support. Use {_FORMS}."])
+
+
+async def time_of(engine: AsyncEngine, clock: Clock) -> float:
+    """Returns a server's time, and beside a file this machine's: processes whose clocks differ share a server."""
+    if engine.dialect.name != "postgresql":
+        return clock.now()
+    async with engine.connect() as connection:
+        now = sa.extract("epoch", sa.func.clock_timestamp())
+        return float((await connection.scalars(sa.select(now))).one())
+
+
+def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:
+    """Returns what psycopg needs for one more connection to the engine's PostgreSQL server."""
+    _, arguments = engine.dialect.create_connect_args(engine.url)
+    return {**_bounds(engine.url), **arguments}
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turns errors of the database, the driver and the network into StoreError."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(
+            f"The database can't be used: {reason_of(error)}. "
+            "Check DATABASE_URL, and that the database runs, is reachable and has room."
+        ) from error
+
+
+@asynccontextmanager
+async def connected(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Yields an engine for one operation. Raises SettingsError, and StoreError for what fails in the block."""
+    engine = create_engine(database_url)
+    try:
+        with database_errors():
+            yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
+    """Raises TimeoutError if the block takes longer: a server that hangs keeps its connections open.
+
+    `let_go_s` later, the connection is dropped.
+    """
+    # The inner timeout makes psycopg ask the server to cancel, which takes up to ten seconds. The outer one ends that.
+    async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
+        yield
+
+
+def database_file(url: sa.URL) -> Path | None:
+    """Returns the path of a SQLite database, None for one in memory or on a server."""
+    in_file = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
+    return Path(url.database) if in_file and url.database else None
+
+
+def reason_of(error: Exception) -> str:
+    """Returns what the database, the driver or the network says about an error, without the values of a row."""
+    if isinstance(error, PoolTimeout):
+        return f"all connections were busy for {_POOL_TIMEOUT_S:.0f} s"
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    # PostgreSQL's DETAIL may quote a row, and its client asks whether the server is running.
+    message = str(cause).partition("\nDETAIL")[0].partition("\n\tIs the server running")[0]
+    return " ".join(message.split()).rstrip(".")
+
+
+def _sqlite_engine(url: sa.URL) -> AsyncEngine:
+    """Returns an engine with one connection: SQLite has one writer, and each connection in memory is a new database."""
+    try:
+        with warnings.catch_warnings():
+            # Of options that the driver doesn't take.
+            warnings.simplefilter("error", SAWarning)
+            engine = create_async_engine(
+                url,
+                poolclass=AsyncAdaptedQueuePool,
+                pool_size=1,
+                max_overflow=0,
+                pool_timeout=_POOL_TIMEOUT_S,
+                connect_args={"isolation_level": None},
+                hide_parameters=True,
+            )
+    except (SAWarning, ValueError) as error:
+        names = ", ".join(sorted(url.query))
+        raise SettingsError([f"DATABASE_URL has options that SQLite doesn't take: {names}. Remove them."]) from error
+    except FileNotFoundError as error:
+        raise StoreError("The current directory doesn't exist anymore. Change to another one.") from error
+    file = database_file(url)
+    if file is not None:
+        sa.event.listen(engine.sync_engine, "do_connect", lambda *_: _prepare_file(file))
+    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_file(file: Path) -> None:
+    """Creates the file for its owner alone; SQLite gives the same mode to the files that it puts beside it.
+
+    Raises StoreError if SQLite can't open the file: its own error doesn't say why, and where.
+    """
+    file = file.absolute()
+    if file.is_dir():
+        raise StoreError(f"DATABASE_URL names the directory {file}. Add the name of a file, such as typist.db.")
+    if not file.parent.is_dir():
+        raise StoreError(f"The directory {file.parent} in DATABASE_URL doesn't exist. Create it, or name another one.")
+    # SQLite and Typist put further files beside the database.
+    for path in (file.parent, file):
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            raise StoreError(f"{path} can't be written to. Change its permissions, or DATABASE_URL.")
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNERS_ALONE))
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # Overwrite deleted content, so that erased text isn't found in free pages.
+    cursor.execute("PRAGMA secure_delete = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that takes the write lock at once waits for it. One that began as a reader would fail instead.
+    options = connection.get_execution_options()
+    if options.get(READS):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # FULL waits for the disk at each commit, so that an acknowledged event survives a power cut.
+    synchronous = "NORMAL" if options.get(UNSYNCED) else "FULL"
+    if connection.info.get(_SYNCHRONOUS) != synchronous:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+        connection.info[_SYNCHRONOUS] = synchronous
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get(UNSYNCED):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+
+def _postgresql_engine(url: sa.URL) -> AsyncEngine:
+    # A pooler in transaction mode gives each transaction another connection, where prepared statements don't exist.
+    connect_args = {"prepare_threshold": None} | _bounds(url)
+    engine = create_async_engine(
+        url,
+        pool_size=_POSTGRESQL_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_pre_ping=True,
+        # Each transaction says so: a stricter default of the server would refuse transactions that meet.
+        isolation_level="READ COMMITTED",
+        connect_args=connect_args,
+        use_native_hstore=False,
+        hide_parameters=True,
+    )
+    sa.event.listen(engine.sync_engine, "connect", _prepare_postgresql)
+    sa.event.listen(engine.sync_engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _bounds(url: sa.URL) -> dict[str, Any]:
+    return {name: value for name, value in _CONNECTION.items() if name not in url.query}
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for statement in _SESSION:
+        cursor.execute(statement)
+    cursor.close()
+    connection.commit()
+    # Behind a pooler a connection may get notifications that another client listens for, and would keep them.
+    connection.driver_connection.add_notify_handler(lambda _notify: None)
+
+
+SAID = "said "
+"""Begins a notification with a text for other processes (ProcessMessages). Others only wake."""
+
+
+def on_postgresql(connection: AsyncConnection) -> bool:
+    """Whether the database is a server: it can wake other processes, and has advisory locks."""
+    return connection.dialect.name == "postgresql"
+
+
+async def one_at_a_time(connection: AsyncConnection, name: str) -> None:
+    """Lets transactions that pass this line under one name take turns, over all processes. SQLite has one writer."""
+    if on_postgresql(connection):
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(name))))
+
+
+def lock_key(name: str | sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """Returns the number of an advisory lock."""
+    return sa.func.hashtextextended(sa.func.concat("typist ", sa.func.current_schema(), " ", name), 0)
+
+
+def channel() -> sa.ColumnElement[str]:
+    """Returns the name of our NOTIFY channel. Names are short, so the schema's is hashed."""
+    return sa.literal("typist_") + sa.func.md5(sa.func.current_schema())
+
+
+def said_by(worker: str) -> str:
+    """Returns how a worker's texts for other processes begin."""
+    return f"{SAID}{worker} "
+
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -20,8 +20,7 @@ from bot.core.caps import Scope, day_of
 from bot.core.conversation import ThreadKey
 from bot.core.outbox import OutboxKind
 from bot.store import audit, usage
-from bot.store.database import Database, completes
-from bot.store.engine import one_at_a_time
+from bot.store.database import Database, completes, one_at_a_time
 from bot.store.rows import (
     NO_ANSWER,
     NO_CALL_TEXTS,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.store.engine import READS, database_file
+from bot.store.database import READS, database_file
 from bot.store.schema import REVISION
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.clock import Clock
 from bot.errors import Backoff
-from bot.store.engine import SAID, answered_within, channel, connection_arguments, lock_key, said_by
+from bot.store.database import SAID, answered_within, channel, connection_arguments, lock_key, said_by
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0

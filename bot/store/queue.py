@@ -36,11 +36,10 @@ from bot.core.job import Enqueued, MessageQuestion, QuotedMessage, State, Status
 from bot.core.outbox import EDITED, OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
-from bot.store import audit, batch, outbox, steps
+from bot.store import audit, claim, outbox, steps
 from bot.store.answers import close_choices
 from bot.store.calls import RELEASED, deny_by_reply
-from bot.store.database import Database, GroupCommit, Operations, completes, reads, writes
-from bot.store.engine import one_at_a_time
+from bot.store.database import Database, GroupCommit, Operations, completes, one_at_a_time, reads, writes
 from bot.store.rows import (
     file_values,
     has_content,
@@ -130,8 +129,8 @@ class QuestionQueue(WorkerOperations):
         this = sa.update(jobs).where(jobs.c.id == job_id)
         queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED))
         live = this.where(is_live()).values(stop_requested=True, **RELEASED)
-        stopped = (await connection.execute(queued.returning(*batch.ENDED_COLUMNS))).all()
-        await batch.ended_in_queue(connection, stopped, EndReason.STOPPED, now)
+        stopped = (await connection.execute(queued.returning(*claim.ENDED_COLUMNS))).all()
+        await claim.ended_in_queue(connection, stopped, EndReason.STOPPED, now)
         changed = bool(stopped) or (await connection.execute(live)).rowcount > 0
         if changed:
             await self._worker.wake_all(connection)
@@ -218,10 +217,10 @@ class QuestionQueue(WorkerOperations):
             await _start_over(connection, row.answered_with, now)
         elif state is State.QUEUED:
             await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED)))
-            await batch.ended_in_queue(connection, [row], EndReason.QUESTION_DELETED, now)
+            await claim.ended_in_queue(connection, [row], EndReason.QUESTION_DELETED, now)
         elif state.is_live:
             await connection.execute(this.values(stop_requested=True, **RELEASED))
-            await batch.unbatch(connection, row.id)
+            await claim.unbatch(connection, row.id)
             await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
         elif not await is_any(connection, is_batched_with(row.id)):
             await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [row.id])
@@ -269,7 +268,7 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
     if starts_over:
         await steps.drop_text(connection, jobs.c.id == job_id)
         await steps.drop_steps(connection, jobs.c.id == job_id)
-        await batch.rejoin(connection, job_id)
+        await claim.rejoin(connection, job_id)
     return starts_over
 
 
@@ -307,8 +306,8 @@ async def _requeue(
     await steps.drop_text(connection, jobs.c.id == row.id)
     for kind in (OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS):
         await outbox.cancel(connection, kind, [row.id])
-    await batch.keep_placeholders(connection, [row.id])
-    await batch.rejoin(connection, row.id)
+    await claim.keep_placeholders(connection, [row.id])
+    await claim.rejoin(connection, row.id)
 
 
 async def _answer_edited(connection: AsyncConnection, job_id: int, now: float) -> None:

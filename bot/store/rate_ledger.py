@@ -14,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
-from bot.store.database import Database, GroupCommit, writes_unsynced
-from bot.store.engine import one_at_a_time
+from bot.store.database import Database, GroupCommit, one_at_a_time, writes_unsynced
 from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_running
 from bot.store.schema import jobs, learned_budgets, slack_calls
 from bot.store.workers import WorkerLiveness, WorkerOperations

@@ -19,7 +19,7 @@ from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.models.prompt import Effort, of_record
-from bot.store.engine import on_postgresql
+from bot.store.database import on_postgresql
 from bot.store.schema import JOB_HAS_CONTENT, jobs, turns, workers
 
 

@@ -12,8 +12,7 @@ from bot.models.prices import ModelPrices
 from bot.store.answers import AnswerCanvases, RecordedAnswers, Transcripts
 from bot.store.audit import Audit
 from bot.store.calls import Approvals, RecordedCalls, ToolPins
-from bot.store.database import Database
-from bot.store.engine import answered_within, create_engine, database_errors, time_of
+from bot.store.database import Database, answered_within, create_engine, database_errors, time_of
 from bot.store.erasure import Erasure
 from bot.store.listening import Listening
 from bot.store.migrate import migrate

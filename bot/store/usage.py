@@ -59,8 +59,7 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
 from bot.store import audit, outbox
-from bot.store.database import Database, Operations, completes, reads, writes
-from bot.store.engine import one_at_a_time
+from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
 from bot.store.rows import in_thread, is_midway, put, scope_ids_of, turn_values
 from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
 from bot.store.threads import claim_notice

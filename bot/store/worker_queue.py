@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import Entry, Kind, answer_facts
 from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
-from bot.store import answers, audit, batch, claim, outbox, steps, usage
+from bot.store import answers, audit, claim, outbox, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import NO_ANSWER, Held, in_thread, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
@@ -139,7 +139,7 @@ class WorkerQueue(MeteredOperations):
         if row is not None and row.status == Status.QUEUED:
             await self._worker.wake_others(connection)
         elif row is not None:
-            await batch.clear_placeholders(connection, [row], self._now())
+            await claim.clear_placeholders(connection, [row], self._now())
 
     @completes()
     async def finish(

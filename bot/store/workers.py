@@ -38,8 +38,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import Clock
 from bot.errors import StoreError
-from bot.store.database import Database, Operations, writes
-from bot.store.engine import OWNERS_ALONE, channel, database_file, lock_key, on_postgresql, said_by
+from bot.store.database import (
+    OWNERS_ALONE,
+    Database,
+    Operations,
+    channel,
+    database_file,
+    lock_key,
+    on_postgresql,
+    said_by,
+    writes,
+)
 from bot.store.rows import has_jobs, is_running, put
 from bot.store.schema import jobs, workers
 

@@ -12,8 +12,7 @@ from bot.core.job import POSTING, Checkpoint, End, FollowUp, Job, Piece, Pulse, 
 from bot.core.outbox import ABOUT_APPROVALS, EDITED, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
-from bot.store.batch import LATE_POST_S
-from bot.store.claim import PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
+from bot.store.claim import LATE_POST_S, PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from bot.store.workers import SILENCE_S
 from tests.core.conversations import recorded_pages
 

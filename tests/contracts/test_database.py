@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import StoreError
-from bot.store.database import MAX_GROUP, Database, GroupCommit
-from bot.store.engine import create_engine
+from bot.store.database import MAX_GROUP, Database, GroupCommit, create_engine
 from tests.clocks import WITHIN_S, ManualClock
 
 NUMBERS = sa.table("numbers", sa.column("number"))

@@ -12,7 +12,7 @@ from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError, StoreError
 from bot.store import Stores
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 
 
 @pytest.mark.parametrize(

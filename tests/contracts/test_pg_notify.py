@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.clock import Clock, SystemClock
 from bot.store import pg_notify
-from bot.store.engine import channel, create_engine, lock_key, said_by
+from bot.store.database import channel, create_engine, lock_key, said_by
 from bot.store.pg_notify import BACKOFF, DEAF_PAUSE_S, Listener
 from tests.clocks import SteppedClock
 from tests.contracts.databases import cut_all_connections

@@ -190,7 +190,7 @@ async def test_cut_connections_are_replaced_before_use(on_server: Process) -> No
 async def test_call_waits_some_seconds_for_a_free_connection(
     on_server: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.engine._POOL_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("bot.store.database._POOL_TIMEOUT_S", 1.0)
     store = await on_server("w1")
     held = [await store.database.engine.connect() for _ in range(5)]
     began = time.monotonic()

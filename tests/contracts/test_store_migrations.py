@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.migrate import _LOCK_KEY, migrate
 from bot.store.schema import REVISION, metadata
 from tests.contracts.databases import Process

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.clock import SystemClock
 from bot.core.job import FollowUp, Job, Piece, Spent, State, Status
 from bot.store import Stores, claim, steps
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.outbox_entries import _take
 from bot.store.queue import QuestionQueue
 from bot.store.schema import charges, jobs, workers
@@ -25,7 +25,7 @@ from tests.contracts.store_machine import states
 from tests.contracts.stores import DONE, METER, THREAD, YES, answered, apart, asked, enqueued, one
 
 WAITS_WITHIN_S = 30.0
-"""The server ends a transaction that is idle for five seconds (bot/store/engine.py)."""
+"""The server ends a transaction that is idle for five seconds (bot/store/database.py)."""
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 

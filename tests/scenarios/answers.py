@@ -8,7 +8,7 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from bot.settings import Settings
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.schema import turns
 from sandbox.workspace import Message
 from tests.charged_turns import CHARGED_TURNS

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.settings import Settings
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.schema import jobs, turns
 from tests.clocks import WITHIN_S
 

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.settings import Settings
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.schema import jobs, listening
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S

@@ -28,7 +28,7 @@ from bot.checks import slack as slack_checks
 from bot.checks.report import Check, CheckReport, CheckStatus, Step, ok, run_checks
 from bot.cli.check import checked
 from bot.slack.manifest import app_manifest
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.migrate import migrate
 from bot.store.schema import listening
 from sandbox.demo.scripted_model import ScriptedModel

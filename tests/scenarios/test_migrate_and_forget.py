@@ -18,7 +18,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError
 from bot.services.operations import Probes, serving
 from bot.store import Stores
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.schema import jobs, metadata
 from sandbox.server import Sandbox
 from tests.forked import forked_command

@@ -10,7 +10,7 @@ from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.caps import parse_caps
 from bot.settings import Settings
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.schema import charges, jobs
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox

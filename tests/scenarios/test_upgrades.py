@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.store import Stores
-from bot.store.engine import create_engine
+from bot.store.database import create_engine
 from bot.store.schema import REVISION, jobs
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S

@@ -5,13 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.clock import Background
 from bot.core.access import UserKind
 from bot.core.conversation import Question
 from bot.core.triage import TriageRules
 from bot.services.access_control import PrivateNotices
 from bot.services.engagement import Gate, QuietThreads
 from bot.services.intake import Intake, MessageEdits
-from bot.services.loops import Background
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock

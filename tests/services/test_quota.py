@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bot.clock import BACKOFF
 from bot.core import texts
 from bot.core.caps import DAY_S, DAYS_IN_CHART, Amount, CapCheck, CapNotice, Period, parse_caps
 from bot.core.conversation import Question, ThreadKey
@@ -15,7 +16,6 @@ from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import CapReached, EndReason, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.models.events import SEARCH_RESULT_TOKENS, Usage
 from bot.models.prices import ModelPrices
-from bot.services.loops import BACKOFF
 from bot.services.quota import CapNotices, Quota
 from bot.store import Stores
 from bot.store.usage import UsageLedger

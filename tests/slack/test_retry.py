@@ -7,16 +7,24 @@ from typing import Unpack
 import pytest
 
 from bot.errors import Backoff, RateLimited, Refusal, Refused, TypistError
-from bot.slack import retry
-from bot.slack.client import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S, SlackClient, new_session
-from bot.slack.retry import NO_FAILURES, Failures, Retrying, RetryPolicy
+from bot.slack import client
+from bot.slack.client import (
+    DEFAULT_RETRY_AFTER_S,
+    MAX_RETRY_AFTER_S,
+    NO_FAILURES,
+    Failures,
+    Retrying,
+    RetryPolicy,
+    SlackClient,
+    new_session,
+)
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from tests.simulated_time import SimulatedClock, run_simulated
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
 POLICY = RetryPolicy(Backoff(0.5, 8.0), max_tries=7, within_s=60.0, max_retry_after_s=30.0)
-POLICIES = {name: policy for name, policy in vars(retry).items() if isinstance(policy, RetryPolicy)}
+POLICIES = {name: policy for name, policy in vars(client).items() if isinstance(policy, RetryPolicy)}
 
 
 @pytest.mark.parametrize(("count", "wait_s"), [(1, 0.5), (2, 1), (3, 2), (4, 4), (5, 8), (6, 8)])
@@ -34,7 +42,7 @@ def test_wait_of_a_rate_limit_is_obeyed_within_bounds(retry_after_s: float, wait
 def test_only_refusals_that_may_pass_are_retried(reason: Refusal) -> None:
     refused = Refused("chat.update", "name", reason)
     assert (POLICY.next_try_at(refused, Failures(1, 0.0), 0.0) is not None) == reason.may_pass
-    assert retry.CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
+    assert client.CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
 
 
 @pytest.mark.parametrize("error", [TRANSIENT, RateLimited("chat.update", 1.0)], ids=["refused", "429"])
