@@ -90,16 +90,17 @@ class ThreadPoster:
         try:
             return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
         except Refused as error:
-            if error.reason is not Refusal.OUTSIDE_THREAD:
-                raise
-            outside = error
-        ts, problem = outside.ts, "message posted outside its thread, deleting it"
-        retrying = Retrying(OUTSIDE_THREAD_DELETION, self._client.clock, problem)
+            if error.reason is Refusal.OUTSIDE_THREAD:
+                await self._delete(channel_id, error.ts)
+            raise
+
+    async def _delete(self, channel_id: str, ts: str) -> None:
         try:
-            await retrying.call(lambda: self._client.call("chat.delete", channel=channel_id, ts=ts))
+            await Retrying(
+                OUTSIDE_THREAD_DELETION, self._client.clock, "message posted outside its thread, deleting it"
+            ).call(lambda: self._client.call("chat.delete", channel=channel_id, ts=ts))
         except (RateLimited, Refused) as error:
             log.error("message %s in channel %s posted outside its thread and not deleted: %s", ts, channel_id, error)
-        raise outside
 
 
 SESSIONS = "agents.sessions.setStatus"
