@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import pytest
@@ -71,12 +72,23 @@ def clock() -> ManualTime:
     return ManualTime()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slack(**options): options of the sandbox, of a module or of a test")
+
+
 @pytest.fixture
-async def sandbox(clock: ManualTime) -> AsyncIterator[Sandbox]:
-    sandbox = Sandbox(
-        monotonic=clock, ack_timeout_s=30.0, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
-    )
-    async with sandbox:
+async def sandbox(request: pytest.FixtureRequest, clock: ManualTime) -> AsyncIterator[Sandbox]:
+    """A sandbox, with the options in the marks `slack` of the module and of the test, and in an indirect parameter."""
+    options: dict[str, Any] = {
+        "monotonic": clock,
+        "ack_timeout_s": 30.0,
+        "redelivery_delays_s": (0, 0.05, 0.05),
+        "twin_order": "mention_first",
+    }
+    for mark in reversed(list(request.node.iter_markers("slack"))):
+        options |= mark.kwargs
+    options |= getattr(request, "param", {})
+    async with Sandbox(**options) as sandbox:
         yield sandbox
 
 
@@ -89,6 +101,11 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def web(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncWebClient:
     return AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+
+
+def sent_events(sandbox: Sandbox) -> list[Json]:
+    """Returns the events that the sandbox has sent or tried to send."""
+    return [delivery.payload["event"] for delivery in sandbox.deliveries]
 
 
 @pytest.fixture

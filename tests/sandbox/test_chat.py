@@ -7,7 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.sandbox.requests import refusal
+from tests.sandbox.requests import error_of
 
 GENERAL = "C0GENERAL"
 
@@ -25,10 +25,6 @@ def button(**more: Any) -> Json:
     return {"type": "actions", "elements": [element]}
 
 
-async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
-    return await refusal(web.api_call(method, json=arguments))
-
-
 async def test_posted_message_appears_in_its_channel(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.chat_postMessage(channel=GENERAL, text="hi", blocks=markdown(5))
     (message,) = sandbox.messages("general")
@@ -40,47 +36,6 @@ async def test_posted_message_appears_in_its_channel(sandbox: Sandbox, web: Asyn
 async def test_timestamps_are_unique_and_increasing(web: AsyncWebClient) -> None:
     posted = [(await web.chat_postMessage(channel=GENERAL, text=str(n)))["ts"] for n in range(8)]
     assert posted == sorted(set(posted))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        ({"text": ""}, "no_text"),
-        ({"text": "  \n"}, "no_text"),
-        ({"blocks": []}, "no_text"),
-        ({"text": "x", "channel": "C0NOWHERE"}, "channel_not_found"),
-        ({"text": "x", "channel": ""}, "invalid_arguments"),
-        ({"text": "x", "thread_ts": "yesterday"}, "invalid_thread_ts"),
-        ({"text": "x", "metadata": {"event_type": "t"}}, "invalid_metadata_format"),
-        ({"text": "x", "blocks": "nonsense"}, "invalid_blocks_format"),
-        ({"text": "x", "blocks": [section("x")] * 51}, "invalid_blocks"),
-        ({"text": "x", "blocks": [{"type": "marquee"}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [section("x" * 3_001)]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [section("")]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [section("x", fields=[section("x")["text"]] * 11)]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [section("x", block_id="b" * 256)]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [section("x", block_id="b"), section("y", block_id="b")]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [button(value="v" * 2_001)]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [button(action_id="a" * 256)]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [button(url="https://a.b/" + "u" * 3_000)]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [button(text={"type": "mrkdwn", "text": "*Go*"})]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [button(text={"type": "plain_text", "text": "g" * 76})]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [{"type": "actions", "elements": []}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [{"type": "actions", "elements": button()["elements"] * 2}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [{"type": "actions", "elements": ["Go"]}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [{"type": "context", "elements": [section("x")["text"]] * 11}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [{"type": "context", "elements": [section("x" * 3_001)["text"]]}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [{"type": "header", "text": section("x")["text"]}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": [{"type": "markdown", "text": ""}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": markdown(12_001)}, "msg_too_long"),
-        ({"text": "x", "blocks": markdown(6_601) * 2}, "msg_blocks_too_long"),
-        ({"text": "x", "blocks": [section("x" * 2_900)] * 5}, "msg_blocks_too_long"),
-        ({"markdown_text": "x" * 12_001}, "msg_too_long"),
-        ({"markdown_text": "x", "text": "x"}, "markdown_text_conflict"),
-    ],
-)
-async def test_invalid_post_is_refused(web: AsyncWebClient, arguments: Json, error: str) -> None:
-    assert await error_of(web, "chat.postMessage", **{"channel": GENERAL, **arguments}) == error
 
 
 @pytest.mark.parametrize(

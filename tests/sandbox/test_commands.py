@@ -8,16 +8,13 @@ import pytest
 from slack_bolt.async_app import AsyncApp
 
 from sandbox.server import Sandbox
-from sandbox.workspace import Json, SlackError
+from sandbox.workspace import Json
 from tests.sandbox import manifests
 from tests.sandbox.bolt import connected, new_app
+from tests.sandbox.requests import refusal
 
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    escaped = {**manifests.COMMAND, "command": "/typist-who", "should_escape": True}
-    async with Sandbox(manifest=manifests.classic(slash_commands=[manifests.COMMAND, escaped])) as sandbox:
-        yield sandbox
+ESCAPED = {**manifests.COMMAND, "command": "/typist-who", "should_escape": True}
+pytestmark = pytest.mark.slack(manifest=manifests.classic(slash_commands=[manifests.COMMAND, ESCAPED]))
 
 
 @pytest.fixture
@@ -69,10 +66,8 @@ async def test_names_in_a_command_become_ids_with_should_escape(sandbox: Sandbox
 
 
 async def test_unknown_and_unanswered_commands_raise_errors(sandbox: Sandbox) -> None:
-    with pytest.raises(SlackError, match="unknown_command"):
-        await sandbox.client("ada").command("general", "/tea")
-    with pytest.raises(SlackError, match="app_not_responding"):
-        await sandbox.client("ada").command("general", "/typist help")
+    assert await refusal(sandbox.client("ada").command("general", "/tea")) == "unknown_command"
+    assert await refusal(sandbox.client("ada").command("general", "/typist help")) == "app_not_responding"
 
 
 async def test_shortcut_payload_has_the_message_for_message_shortcuts_only(sandbox: Sandbox, bolt: AsyncApp) -> None:
@@ -98,14 +93,16 @@ async def test_shortcut_payload_has_the_message_for_message_shortcuts_only(sandb
     assert message_payload["trigger_id"] != global_payload["trigger_id"]
     assert global_payload["type"] == "shortcut"
     assert "channel" not in global_payload
-    with pytest.raises(SlackError, match="unknown_shortcut"):
-        await sandbox.client("ada").use_global_shortcut("ask_about")
+    assert await refusal(sandbox.client("ada").use_global_shortcut("ask_about")) == "unknown_shortcut"
 
 
-async def test_without_interactivity_a_press_is_refused() -> None:
+def not_interactive() -> Json:
     manifest = manifests.classic(shortcuts=[])
     manifest["settings"]["interactivity"]["is_enabled"] = False
-    async with Sandbox(manifest=manifest) as sandbox:
-        ts = await sandbox.say("ada", "general", "hi")
-        with pytest.raises(SlackError, match="interactivity_not_enabled"):
-            await sandbox.client("ada").press("general", ts, "stop", "forged")
+    return manifest
+
+
+@pytest.mark.slack(manifest=not_interactive())
+async def test_without_interactivity_a_press_is_refused(sandbox: Sandbox) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    assert await refusal(sandbox.client("ada").press("general", ts, "stop", "forged")) == "interactivity_not_enabled"

@@ -71,22 +71,6 @@ async def test_thread_messages_have_reply_counts_and_parents(sandbox: Sandbox, w
     assert texts(page["messages"]) == ["shown to all", "root"]
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments", "error"),
-    [
-        ("conversations.history", {"channel": "C0NOWHERE"}, "channel_not_found"),
-        ("conversations.history", {"channel": GENERAL, "cursor": "?"}, "invalid_cursor"),
-        ("conversations.history", {"channel": GENERAL, "limit": "-1"}, "invalid_limit"),
-        ("conversations.replies", {"channel": GENERAL, "ts": "1700000000.000000"}, "thread_not_found"),
-        ("users.info", {"user": "U0NOBODY"}, "user_not_found"),
-        ("conversations.open", {"users": "U0NOBODY"}, "user_not_found"),
-        ("reactions.remove", {"channel": GENERAL, "timestamp": "1", "name": "eyes"}, "message_not_found"),
-    ],
-)
-async def test_invalid_read_is_refused(web: AsyncWebClient, method: str, arguments: Json, error: str) -> None:
-    assert await error_of(web, method, **arguments) == error
-
-
 async def test_users_and_dms_are_described(sandbox: Sandbox, web: AsyncWebClient) -> None:
     user = (await web.users_info(user="U0ADA"))["user"]
     assert (user["profile"]["display_name"], user["is_bot"]) == ("Ada", False)

@@ -2,16 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 
-import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.events import TwinOrder
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
-from tests.sandbox.conftest import SdkApp
+from tests.sandbox.conftest import SdkApp, sent_events
 
 
 def kind(event: Json) -> tuple[str, str | None, str | None]:
@@ -181,17 +179,13 @@ async def test_broadcast_comes_once_more_as_an_edit_that_nobody_made(app: SdkApp
     assert (again["message"]["ts"], again["message"]["text"]) == (posted["ts"], posted["text"])
 
 
-async def test_root_comes_again_with_its_counters_and_its_session(session: aiohttp.ClientSession) -> None:
-    async with Sandbox(manifest=manifests.agent(), ack_timeout_s=30.0) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
-        app = SdkApp(sandbox, web)
-        await app.connect()
-        root = await sandbox.say("ada", "general", "question")
-        await sandbox.say("grace", "general", "a reply before there is a session", root)
-        await web.agents_sessions_setStatus(channel_id="C0GENERAL", thread_ts=root, status="processing")
-        await sandbox.say("ada", "general", "a second reply", root)
-        _, _, begun, _, counted = await app.events(5)
-        await app.close()
+@pytest.mark.slack(manifest=manifests.agent())
+async def test_root_comes_again_with_its_counters_and_its_session(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    root = await sandbox.say("ada", "general", "question")
+    await sandbox.say("grace", "general", "a reply before there is a session", root)
+    await web.agents_sessions_setStatus(channel_id="C0GENERAL", thread_ts=root, status="processing")
+    await sandbox.say("ada", "general", "a second reply", root)
+    _, _, begun, _, counted = sent_events(sandbox)
     for event, sessions, replies in ((begun, [None, "processing"], 1), (counted, ["processing", "processing"], 2)):
         before, after = event["previous_message"], event["message"]
         assert event["hidden"]
@@ -212,14 +206,18 @@ async def test_message_from_another_organisation_names_its_team(app: SdkApp) -> 
 
 
 @pytest.mark.parametrize(
-    ("order", "firsts"),
-    [("mention_first", {"app_mention"}), ("message_first", {"message"}), ("either", {"app_mention", "message"})],
+    ("sandbox", "firsts"),
+    [
+        ({"twin_order": "mention_first"}, {"app_mention"}),
+        ({"twin_order": "message_first"}, {"message"}),
+        ({"twin_order": "either", "seed": 1}, {"app_mention", "message"}),
+    ],
+    indirect=["sandbox"],
 )
-async def test_events_of_a_mention_come_in_the_configured_order(order: TwinOrder, firsts: set[str]) -> None:
-    async with Sandbox(twin_order=order, seed=1) as sandbox:
-        for _ in range(12):
-            await mention(sandbox)
-        assert {d.payload["event"]["type"] for d in list(sandbox.deliveries)[::2]} == firsts
+async def test_events_of_a_mention_come_in_the_configured_order(sandbox: Sandbox, firsts: set[str]) -> None:
+    for _ in range(12):
+        await mention(sandbox)
+    assert {event["type"] for event in sent_events(sandbox)[::2]} == firsts
 
 
 async def test_bot_receives_events_for_its_own_edits_and_deletions(app: SdkApp, web: AsyncWebClient) -> None:
@@ -235,8 +233,8 @@ async def test_bot_receives_events_for_its_own_edits_and_deletions(app: SdkApp, 
     assert deletion["deleted_ts"] == posted["ts"]
 
 
-async def test_only_subscribed_events_are_sent() -> None:
-    async with Sandbox(subscribed=frozenset({"app_mention"})) as sandbox:
-        await plain(sandbox)
-        await mention(sandbox)
-        assert [d.payload["event"]["type"] for d in sandbox.deliveries] == ["app_mention"]
+@pytest.mark.slack(subscribed=frozenset({"app_mention"}))
+async def test_only_subscribed_events_are_sent(sandbox: Sandbox) -> None:
+    await plain(sandbox)
+    await mention(sandbox)
+    assert [event["type"] for event in sent_events(sandbox)] == ["app_mention"]

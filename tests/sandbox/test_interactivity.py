@@ -6,14 +6,13 @@ from typing import Any
 import aiohttp
 import pytest
 from slack_bolt.async_app import AsyncApp
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
-from sandbox.workspace import Json, SlackError
+from sandbox.workspace import Json
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
 from tests.sandbox.conftest import ManualTime
-from tests.sandbox.requests import respond
+from tests.sandbox.requests import refusal, respond
 
 GENERAL = "C0GENERAL"
 SECTION = {"type": "section", "text": plain("A growing answer")}
@@ -141,8 +140,7 @@ async def test_forged_press_is_passed_on(sandbox: Sandbox, web: AsyncWebClient, 
     assert recorder.last["actions"][0]["value"] == "somebody-else's-job"
     await sandbox.client("alan").press("general", ts, "remove", "made up")
     assert recorder.last["actions"][0]["action_id"] == "remove"
-    with pytest.raises(SlackError, match="action_not_found"):
-        await sandbox.client("alan").press("general", ts, "remove")
+    assert await refusal(sandbox.client("alan").press("general", ts, "remove")) == "action_not_found"
 
 
 async def test_button_of_a_deleted_message_can_still_be_pressed(
@@ -214,36 +212,10 @@ async def test_only_the_recipient_can_press_an_ephemeral_messages_button(
     await sandbox.client("ada").press("general", posted["message_ts"], "stop")
     assert recorder.last["container"]["is_ephemeral"] is True
     assert "message" not in recorder.last
-    with pytest.raises(SlackError, match="message_not_found"):
-        await sandbox.client("grace").press("general", posted["message_ts"], "stop")
+    assert await refusal(sandbox.client("grace").press("general", posted["message_ts"], "stop")) == "message_not_found"
     await respond(recorder.last["response_url"], delete_original=True)
     assert not sandbox.workspace.ephemerals
-    with pytest.raises(SlackApiError, match="message_not_found"):
-        await web.chat_update(channel=GENERAL, ts=posted["message_ts"], text="x")
-
-
-@pytest.mark.parametrize(
-    "block",
-    [
-        actions(button(value="v" * 2_001)),
-        actions(button(text=plain("t" * 76))),
-        actions(button("a" * 256)),
-        actions(button(text={"type": "mrkdwn", "text": "*no*"})),
-        actions(button(style="green")),
-        actions(button(), button()),
-        actions(button(confirm={"title": plain("t" * 101)})),
-        actions({"type": "static_select", "action_id": "model", "options": []}),
-        actions({"type": "static_select", "action_id": "model", "options": [option("v" * 151)]}),
-        actions({"type": "overflow", "action_id": "more", "options": [option(str(n)) for n in range(6)]}),
-        actions({"type": "feedback_buttons", "action_id": "rate"}),
-        {"type": "context_actions", "elements": [button()]},
-        {"type": "section", "text": plain("x"), "accessory": {"type": "feedback_buttons"}},
-        {"type": "input", "element": {"type": "plain_text_input", "action_id": "a"}},
-    ],
-)
-async def test_invalid_element_is_refused(web: AsyncWebClient, block: Json) -> None:
-    with pytest.raises(SlackApiError, match="invalid_blocks"):
-        await web.chat_postMessage(channel=GENERAL, text="x", blocks=[block])
+    assert await refusal(web.chat_update(channel=GENERAL, ts=posted["message_ts"], text="x")) == "message_not_found"
 
 
 async def test_largest_button_is_accepted(web: AsyncWebClient) -> None:

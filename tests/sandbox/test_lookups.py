@@ -15,10 +15,7 @@ from tests.sandbox.requests import error_of
 GENERAL = "C0GENERAL"
 
 
-@pytest.fixture
-async def few_posts(session: aiohttp.ClientSession) -> Any:
-    async with Sandbox(posts=replace(GENEROUS, burst=1)) as sandbox:
-        yield AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+ONE_POST = pytest.mark.slack(posts=replace(GENEROUS, burst=1))
 
 
 async def listed(web: AsyncWebClient, **arguments: Any) -> list[list[str]]:
@@ -45,7 +42,6 @@ async def test_own_conversations_are_those_that_the_bot_is_in(sandbox: Sandbox, 
     types = "public_channel,private_channel"
     pages = [page["channels"] async for page in await web.users_conversations(types=types, limit=2)]
     assert [[channel["name"] for channel in page] for page in pages] == [["general", "project-x"], ["partners"]]
-    assert await error_of(web, "users.conversations", types="secret") == "invalid_types"
 
 
 async def test_private_channels_without_the_bot_are_not_listed(sandbox: Sandbox, web: AsyncWebClient) -> None:
@@ -57,7 +53,6 @@ async def test_private_channels_without_the_bot_are_not_listed(sandbox: Sandbox,
 async def test_each_listed_type_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.granted.remove("groups:read")
     assert await error_of(web, "conversations.list", types="public_channel,private_channel") == "missing_scope"
-    assert await error_of(web, "conversations.list", types="public_channel,secret") == "invalid_types"
 
 
 @pytest.mark.parametrize("name", ["general", "#general", GENERAL])
@@ -68,30 +63,19 @@ async def test_message_is_posted_by_channel_name(web: AsyncWebClient, name: str)
     assert shown["message_ts"] > posted["ts"]
 
 
-async def test_channel_has_one_budget_by_any_name(few_posts: AsyncWebClient) -> None:
-    await few_posts.chat_postMessage(channel="#general", text="hi")
+@ONE_POST
+async def test_channel_has_one_budget_by_any_name(web: AsyncWebClient) -> None:
+    await web.chat_postMessage(channel="#general", text="hi")
     for name in ("general", GENERAL):
-        assert await error_of(few_posts, "chat.postMessage", channel=name, text="hi") == "ratelimited"
+        assert await error_of(web, "chat.postMessage", channel=name, text="hi") == "ratelimited"
 
 
-async def test_direct_message_has_one_budget_by_its_id_and_its_persons(
-    sandbox: Sandbox, few_posts: AsyncWebClient
-) -> None:
-    posted = await few_posts.chat_postMessage(channel="U0ADA", text="hi")
+@ONE_POST
+async def test_direct_message_has_one_budget_by_its_id_and_its_persons(web: AsyncWebClient) -> None:
+    posted = await web.chat_postMessage(channel="U0ADA", text="hi")
     for name in ("U0ADA", str(posted["channel"])):
-        assert await error_of(few_posts, "chat.postMessage", channel=name, text="hi") == "ratelimited"
-    assert (await few_posts.chat_postMessage(channel="U0GRACE", text="hi"))["ok"]
-
-
-@pytest.mark.parametrize("name", ["#nowhere", "mpdm-ada--grace--typist-1", "dm-ada"])
-async def test_other_names_are_not_found(web: AsyncWebClient, name: str) -> None:
-    assert await error_of(web, "chat.postMessage", channel=name, text="hi") == "channel_not_found"
-
-
-async def test_other_methods_take_ids_only(web: AsyncWebClient) -> None:
-    ts = (await web.chat_postMessage(channel="general", text="hi"))["ts"]
-    assert await error_of(web, "chat.update", channel="#general", ts=ts, text="x") == "channel_not_found"
-    assert await error_of(web, "conversations.history", channel="general") == "channel_not_found"
+        assert await error_of(web, "chat.postMessage", channel=name, text="hi") == "ratelimited"
+    assert (await web.chat_postMessage(channel="U0GRACE", text="hi"))["ok"]
 
 
 async def test_group_dm_is_opened_once(sandbox: Sandbox, web: AsyncWebClient) -> None:
@@ -107,34 +91,19 @@ async def test_group_dm_is_opened_once(sandbox: Sandbox, web: AsyncWebClient) ->
     assert set(members) == {"U0ADA", "U0ALAN", "U0TYPIST"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        ({}, "users_list_not_supplied"),
-        ({"users": "U0ADA,U0NOBODY"}, "user_not_found"),
-        ({"users": "U0ALAN"}, "user_disabled"),
-        ({"users": "U0TYPIST"}, "not_enough_users"),
-        ({"users": "U0BOTDEPLOYS"}, "cannot_dm_bot"),
-        ({"users": ",".join(f"U0{number}" for number in range(9))}, "too_many_users"),
-        ({"channel": GENERAL}, "method_not_supported_for_channel_type"),
-    ],
-)
-async def test_conversation_that_cannot_be_opened(
-    sandbox: Sandbox, web: AsyncWebClient, arguments: Json, error: str
-) -> None:
-    sandbox.people.deactivate("alan")
-    for number in range(9):
-        user = sandbox.workspace.user("ada")
-        sandbox.workspace.users[f"U0{number}"] = replace(user, id=f"U0{number}", name=f"user{number}")
-    assert await error_of(web, "conversations.open", **arguments) == error
+async def test_conversation_of_too_many_people_is_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ids = [f"U0{number}" for number in range(9)]
+    for user_id in ids:
+        ada = sandbox.workspace.user("ada")
+        sandbox.workspace.users[user_id] = replace(ada, id=user_id, name=user_id.lower())
+    assert await error_of(web, "conversations.open", users=",".join(ids)) == "too_many_users"
 
 
 async def test_person_is_found_by_email(sandbox: Sandbox, web: AsyncWebClient) -> None:
     user = (await web.users_lookupByEmail(email="Grace@sandbox.example"))["user"]
     assert (user["id"], user["profile"]["email"]) == ("U0GRACE", "grace@sandbox.example")
     sandbox.people.deactivate("grace")
-    for name in ("grace", "emmy", "typist", "nobody"):
-        assert await error_of(web, "users.lookupByEmail", email=f"{name}@sandbox.example") == "users_not_found"
+    assert await error_of(web, "users.lookupByEmail", email="grace@sandbox.example") == "users_not_found"
 
 
 async def test_email_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> None:
@@ -151,12 +120,10 @@ async def test_email_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> N
 
 async def test_profile_is_the_bots_own_without_a_user(web: AsyncWebClient) -> None:
     assert (await web.users_profile_get())["profile"]["bot_id"] == "B0TYPIST"
-    assert await error_of(web, "users.profile.get", user="U0NOBODY") == "user_not_found"
 
 
 async def test_team_is_the_bots_own(sandbox: Sandbox, web: AsyncWebClient) -> None:
     assert (await web.team_info())["team"]["id"] == sandbox.team_id
-    assert await error_of(web, "team.info", team="T0PARTNERS") == "team_not_found"
 
 
 async def test_api_test_needs_no_token_and_returns_its_arguments(
@@ -164,8 +131,6 @@ async def test_api_test_needs_no_token_and_returns_its_arguments(
 ) -> None:
     web = AsyncWebClient(base_url=sandbox.api_url, session=session)
     assert (await web.api_test(answer="42"))["args"] == {"answer": "42"}
-    assert await error_of(web, "api.test", error="my_error") == "my_error"
-    assert await error_of(web, "api.test", error="ratelimited") == "ratelimited"
     assert await error_of(web, "auth.test") == "not_authed"
 
 
@@ -179,7 +144,6 @@ async def test_permalink_of_a_reply_names_its_thread(sandbox: Sandbox, web: Asyn
     address = "https://sandbox.slack.com/archives/C0GENERAL/p"
     assert await link(root) == address + root.replace(".", "")
     assert await link(reply) == f"{address}{reply.replace('.', '')}?thread_ts={root}&cid=C0GENERAL"
-    assert await error_of(web, "chat.getPermalink", channel=GENERAL, message_ts="1.0") == "message_not_found"
 
 
 async def test_reactions_are_those_of_a_message(sandbox: Sandbox, web: AsyncWebClient) -> None:
@@ -187,5 +151,3 @@ async def test_reactions_are_those_of_a_message(sandbox: Sandbox, web: AsyncWebC
     await sandbox.react("grace", "general", ts, "eyes")
     message = (await web.reactions_get(channel=GENERAL, timestamp=ts))["message"]
     assert message["reactions"] == [{"name": "eyes", "users": ["U0GRACE"], "count": 1}]
-    assert await error_of(web, "reactions.get", channel=GENERAL) == "no_item_specified"
-    assert await error_of(web, "reactions.get", channel=GENERAL, timestamp="1.0") == "message_not_found"

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -10,6 +9,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button
+from tests.sandbox.conftest import sent_events
 
 GENERAL = "C0GENERAL"
 WHOLE = {"event_type": "reply", "event_payload": {"job": 7}}
@@ -27,30 +27,29 @@ def manifest_with(where: str, app_id: str = "A0TYPIST") -> Json:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "expected"),
+    ("sandbox", "expected"),
     [
-        (None, TYPE_ALONE),
-        (manifest_with(""), TYPE_ALONE),
-        (manifest_with("event_types"), WHOLE),
-        (manifest_with("metadata_subscriptions"), WHOLE),
-        (manifest_with("metadata_subscriptions", "*"), WHOLE),
-        (manifest_with("metadata_subscriptions", "A0ANOTHER"), TYPE_ALONE),
+        ({}, TYPE_ALONE),
+        ({"manifest": manifest_with("")}, TYPE_ALONE),
+        ({"manifest": manifest_with("event_types")}, WHOLE),
+        ({"manifest": manifest_with("metadata_subscriptions")}, WHOLE),
+        ({"manifest": manifest_with("metadata_subscriptions", "*")}, WHOLE),
+        ({"manifest": manifest_with("metadata_subscriptions", "A0ANOTHER")}, TYPE_ALONE),
     ],
+    indirect=["sandbox"],
 )
 async def test_metadata_payload_is_removed_unless_the_type_is_declared(
-    session: aiohttp.ClientSession, manifest: Json | None, expected: Json
+    sandbox: Sandbox, web: AsyncWebClient, expected: Json
 ) -> None:
-    async with Sandbox(manifest=manifest) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
-        post: dict[str, Any] = {"channel": GENERAL, "text": "x", "blocks": [actions(button())]}
-        posted = await web.chat_postMessage(**post, metadata=WHOLE)
-        changed = await web.chat_update(**{**post, "text": "y"}, ts=posted["ts"])
-        history = await web.conversations_history(channel=GENERAL)
-        events = [delivery.payload["event"] for delivery in sandbox.deliveries]
-        messages = [posted["message"], changed["message"], history["messages"][0], events[0], events[-1]["message"]]
-        assert [message["metadata"] for message in messages] == [expected] * 5
-        full_history = await web.conversations_history(channel=GENERAL, include_all_metadata=True)
-        assert full_history["messages"][0]["metadata"] == WHOLE
+    post: dict[str, Any] = {"channel": GENERAL, "text": "x", "blocks": [actions(button())]}
+    posted = await web.chat_postMessage(**post, metadata=WHOLE)
+    changed = await web.chat_update(**{**post, "text": "y"}, ts=posted["ts"])
+    history = await web.conversations_history(channel=GENERAL)
+    events = sent_events(sandbox)
+    messages = [posted["message"], changed["message"], history["messages"][0], events[0], events[-1]["message"]]
+    assert [message["metadata"] for message in messages] == [expected] * 5
+    full_history = await web.conversations_history(channel=GENERAL, include_all_metadata=True)
+    assert full_history["messages"][0]["metadata"] == WHOLE
 
 
 async def test_message_without_metadata_has_no_metadata_field(sandbox: Sandbox, web: AsyncWebClient) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import aiohttp
 import pytest
 from slack_bolt.async_app import AsyncApp
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.client import Client
@@ -15,6 +14,9 @@ from sandbox.workspace import Json
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
 from tests.sandbox.conftest import ManualTime
+from tests.sandbox.requests import error_of, refusal
+
+pytestmark = pytest.mark.slack(manifest=manifests.classic())
 
 
 def field(block_id: str, element: Json, **fields: Any) -> Json:
@@ -68,12 +70,6 @@ class ModalApp:
         """Opens a modal for Ada and returns its view."""
         view_json: Json = (await self.web.views_open(trigger_id=await self.trigger(), view=content or view()))["view"]
         return view_json
-
-
-@pytest.fixture
-async def sandbox(clock: ManualTime) -> AsyncIterator[Sandbox]:
-    async with Sandbox(monotonic=clock, manifest=manifests.classic()) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture
@@ -152,8 +148,7 @@ async def test_press_in_a_modal_has_its_field_values_and_allows_updates(modal_ap
     assert "message" not in body
     assert body["view"]["state"]["values"]["prompt"]["prompt"]["value"] == "kept"
     updated = view(*FIELDS, title=plain("Reset"), notify_on_close=True)
-    with pytest.raises(SlackApiError, match="hash_conflict"):
-        await modal_app.web.views_update(view_id=modal["id"], hash="old", view=updated)
+    assert await refusal(modal_app.web.views_update(view_id=modal["id"], hash="old", view=updated)) == "hash_conflict"
     await modal_app.web.views_update(view_id=modal["id"], hash=modal["hash"], view=updated)
     await modal_app.web.views_push(trigger_id=body["trigger_id"], view=view(title=plain("Above"), notify_on_close=True))
     modal_app.bodies.clear()
@@ -179,11 +174,11 @@ async def test_trigger_id_expires_after_one_use_or_three_seconds(modal_app: Moda
     await modal_app.web.views_open(trigger_id=used, view=view())
     expired = await modal_app.trigger()
     clock.now_s += 3.1
-    for trigger_id, error in ((used, "exchanged_trigger_id"), (expired, "expired_trigger_id"), ("1.2.3", "invalid_")):
-        with pytest.raises(SlackApiError, match=error):
-            await modal_app.web.views_open(trigger_id=trigger_id, view=view())
-    with pytest.raises(SlackApiError, match="invalid_trigger_id"):
-        await modal_app.web.views_push(trigger_id=await modal_app.trigger(), view=view())
+    for trigger_id, state in ((used, "exchanged"), (expired, "expired"), ("1.2.3", "invalid")):
+        error = await error_of(modal_app.web, "views.open", trigger_id=trigger_id, view=view())
+        assert error == f"{state}_trigger_id"
+    unopened = await modal_app.trigger()
+    assert await error_of(modal_app.web, "views.push", trigger_id=unopened, view=view()) == "invalid_trigger_id"
 
 
 @pytest.mark.parametrize(
@@ -207,8 +202,8 @@ async def test_trigger_id_expires_after_one_use_or_three_seconds(modal_app: Moda
     ],
 )
 async def test_invalid_view_is_refused(modal_app: ModalApp, wrong: Json) -> None:
-    with pytest.raises(SlackApiError, match="invalid_arguments"):
-        await modal_app.web.views_open(trigger_id=await modal_app.trigger(), view=wrong)
+    trigger_id = await modal_app.trigger()
+    assert await error_of(modal_app.web, "views.open", trigger_id=trigger_id, view=wrong) == "invalid_arguments"
 
 
 async def test_home_tab_is_published_for_one_person(modal_app: ModalApp) -> None:
@@ -222,8 +217,7 @@ async def test_home_tab_is_published_for_one_person(modal_app: ModalApp) -> None
     home = {"type": "home", "blocks": [actions(button("reset"))]}
     first = (await modal_app.web.views_publish(user_id="U0ADA", view=home))["view"]
     again = (await modal_app.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"]))["view"]
-    with pytest.raises(SlackApiError, match="hash_conflict"):
-        await modal_app.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"])
+    assert await refusal(modal_app.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"])) == "hash_conflict"
     modal_app.ada.open_tab("home")
     await modal_app.sandbox.wait_for(lambda: len(events) == 2)
     assert [(event["tab"], event["channel"], event.get("view", {}).get("id")) for event in events] == [
@@ -237,9 +231,7 @@ async def test_home_tab_is_published_for_one_person(modal_app: ModalApp) -> None
     assert modal_app.sandbox.client("grace").home is None
 
 
-async def test_publishing_without_a_home_tab_is_refused(session: aiohttp.ClientSession) -> None:
-    manifest = manifests.classic(app_home={"home_tab_enabled": False, "messages_tab_enabled": True})
-    async with Sandbox(manifest=manifest) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
-        with pytest.raises(SlackApiError, match="not_enabled"):
-            await web.views_publish(user_id="U0ADA", view={"type": "home", "blocks": []})
+@pytest.mark.slack(manifest=manifests.classic(app_home={"home_tab_enabled": False, "messages_tab_enabled": True}))
+async def test_publishing_without_a_home_tab_is_refused(web: AsyncWebClient) -> None:
+    view = {"type": "home", "blocks": []}
+    assert await error_of(web, "views.publish", user_id="U0ADA", view=view) == "not_enabled"

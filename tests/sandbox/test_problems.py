@@ -12,8 +12,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.blocks.choices import initial_choice, state_json
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
+from tests.clocks import WITHIN_S
 from tests.sandbox import manifests
-from tests.sandbox.conftest import SdkApp
+from tests.sandbox.conftest import SdkApp, sent_events
+from tests.sandbox.requests import error_of
 
 
 async def problems(sandbox: Sandbox, session: aiohttp.ClientSession) -> list[str]:
@@ -36,26 +38,21 @@ async def test_what_the_sandbox_lacks_is_no_error_of_slack(
 
 async def test_refused_call_is_explained(sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession) -> None:
     sandbox.granted.discard("chat:write")
-    with pytest.raises(SlackApiError):
-        await web.chat_postMessage(channel="C0GENERAL", text="hi")
+    assert await error_of(web, "chat.postMessage", channel="C0GENERAL", text="hi") == "missing_scope"
     expected = "chat.postMessage was refused: missing_scope (the app needs the scope chat:write)."
     assert await problems(sandbox, session) == [expected]
 
 
-async def test_unacknowledged_event_is_explained(session: aiohttp.ClientSession) -> None:
-    async with Sandbox(ack_timeout_s=0.05, redelivery_delays_s=()) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
-        app = SdkApp(sandbox, web, acknowledge=False)
-        await app.connect()
-        told: list[str] = []
-        sandbox.problems.added.append(told.append)
-        await sandbox.say("ada", "general", "hi")
-        await sandbox.wait_for(lambda: sandbox.deliveries[-1].sent_at_s)
-        async with aiohttp.ClientSession() as page:
-            while not await problems(sandbox, page):
-                await app.events(1)
-        assert "didn't acknowledge the event message in time" in told[0]
-        await app.close()
+@pytest.mark.slack(ack_timeout_s=0.05, redelivery_delays_s=())
+async def test_unacknowledged_event_is_explained(sandbox: Sandbox, app: SdkApp, session: aiohttp.ClientSession) -> None:
+    app.acknowledge = False
+    await app.connect()
+    told = asyncio.Queue[str]()
+    sandbox.problems.added.append(told.put_nowait)
+    await sandbox.say("ada", "general", "hi")
+    text = await asyncio.wait_for(told.get(), WITHIN_S)
+    assert "didn't acknowledge the event message in time" in text
+    assert await problems(sandbox, session) == [text]
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -78,28 +75,25 @@ async def test_mention_that_no_call_follows_is_explained(
     )
 
 
-async def test_app_joins_a_public_channel_and_is_told_of_members(session: aiohttp.ClientSession) -> None:
+def joining() -> Json:
+    """Returns the manifest of an app that joins channels, pins messages and hears of new members."""
     manifest = manifests.classic()
     manifest["oauth_config"]["scopes"]["bot"] += ["channels:join", "pins:write", "channels:read"]
     manifest["settings"]["event_subscriptions"]["bot_events"].append("member_joined_channel")
-    async with Sandbox(manifest=manifest) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
-        sandbox.workspace.leave("random", sandbox.bot_user_id)
-        app = SdkApp(sandbox, web)
-        await app.connect()
-        assert (await web.conversations_join(channel="C0RANDOM"))["channel"]["is_member"]
-        (joined,) = await app.events(1)
-        assert (joined["type"], joined["user"], joined["channel"]) == (
-            "member_joined_channel",
-            sandbox.bot_user_id,
-            "C0RANDOM",
-        )
-        assert (await web.conversations_join(channel="C0RANDOM"))["warning"] == "already_in_channel"
-        ts = await sandbox.say("ada", "random", "keep this")
-        await web.pins_add(channel="C0RANDOM", timestamp=ts)
-        with pytest.raises(SlackApiError, match="already_pinned"):
-            await web.pins_add(channel="C0RANDOM", timestamp=ts)
-        await app.close()
+    return manifest
+
+
+@pytest.mark.slack(manifest=joining())
+async def test_app_joins_a_public_channel_and_is_told_of_members(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.workspace.leave("random", sandbox.bot_user_id)
+    assert (await web.conversations_join(channel="C0RANDOM"))["channel"]["is_member"]
+    (joined,) = sent_events(sandbox)
+    expected = {"type": "member_joined_channel", "user": sandbox.bot_user_id, "channel": "C0RANDOM"}
+    assert expected.items() <= joined.items()
+    assert (await web.conversations_join(channel="C0RANDOM"))["warning"] == "already_in_channel"
+    ts = await sandbox.say("ada", "random", "keep this")
+    await web.pins_add(channel="C0RANDOM", timestamp=ts)
+    assert await error_of(web, "pins.add", channel="C0RANDOM", timestamp=ts) == "already_pinned"
 
 
 def test_datetimepicker_gives_seconds() -> None:
@@ -131,5 +125,3 @@ async def test_scheduled_message_is_posted_in_its_time(sandbox: Sandbox, web: As
     (message,) = await sandbox.wait_for(lambda: sandbox.messages("general"))
     assert (message.text, float(message.ts) >= post_at - 0.1) == ("later", True)
     assert sandbox._scheduled == {}, "a timer that is over must not be kept"
-    with pytest.raises(SlackApiError, match="time_in_past"):
-        await web.chat_scheduleMessage(channel="C0GENERAL", text="too late", post_at=post_at - 100)

@@ -14,6 +14,8 @@ from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app
 from tests.sandbox.requests import respond
 
+pytestmark = pytest.mark.slack(manifest=manifests.classic())
+
 GENERAL = "C0GENERAL"
 
 
@@ -30,12 +32,6 @@ class UrlRecorder:
         bolt.action("stop")(record)
         bolt.command("/typist")(record)
         bolt.shortcut("ask_about")(record)
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(manifest=manifests.classic()) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

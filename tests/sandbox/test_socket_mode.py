@@ -36,11 +36,9 @@ async def test_eleventh_connection_is_refused(sandbox: Sandbox, session: aiohttp
         await socket.close()
 
 
-async def test_connection_is_refused_while_socket_mode_is_off(session: aiohttp.ClientSession) -> None:
-    async with (
-        Sandbox(setup=Setup(socket_mode=False)) as sandbox,
-        session.ws_connect(await open_url(sandbox, session)) as socket,
-    ):
+@pytest.mark.slack(setup=Setup(socket_mode=False))
+async def test_connection_is_refused_while_socket_mode_is_off(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    async with session.ws_connect(await open_url(sandbox, session)) as socket:
         message = await socket.receive_json()
         assert (message["type"], message["reason"]) == ("disconnect", "link_disabled")
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
@@ -64,15 +62,15 @@ async def test_fault_ends_each_connection_right_after_its_hello(
         assert len(sandbox.sockets.connections) == 1
 
 
-async def test_socket_of_another_app_gets_no_event(session: aiohttp.ClientSession) -> None:
-    async with Sandbox(setup=Setup(app_token_app_id="A0OTHER")) as sandbox:
-        url = await open_url(sandbox, session)
-        assert url.endswith("app_id=A0OTHER")
-        async with session.ws_connect(url) as socket:
-            assert (await socket.receive_json())["connection_info"] == {"app_id": "A0OTHER"}
-            await sandbox.say("ada", "general", "hi")
-            await sandbox.wait_for(lambda: sandbox.deliveries)
-            assert sandbox.deliveries[0].sent_at_s == []
+@pytest.mark.slack(setup=Setup(app_token_app_id="A0OTHER"))
+async def test_socket_of_another_app_gets_no_event(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    url = await open_url(sandbox, session)
+    assert url.endswith("app_id=A0OTHER")
+    async with session.ws_connect(url) as socket:
+        assert (await socket.receive_json())["connection_info"] == {"app_id": "A0OTHER"}
+        await sandbox.say("ada", "general", "hi")
+        await sandbox.wait_for(lambda: sandbox.deliveries)
+        assert sandbox.deliveries[0].sent_at_s == []
 
 
 async def test_ping_gets_a_pong(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
@@ -104,7 +102,7 @@ async def test_foreign_team_fault_names_the_slack_connect_hosts_team(app: SdkApp
 
 
 async def test_unacknowledged_event_is_redelivered_until_given_up(app: SdkApp) -> None:
-    app.sandbox.sockets.ack_timeout_s = 0.2
+    app.sandbox.sockets.ack_timeout_s = 0.1
     app.acknowledge = False
     await app.connect()
     await app.sandbox.say("ada", "general", "hi")
@@ -213,7 +211,7 @@ async def test_acknowledged_event_can_be_redelivered(app: SdkApp, sandbox: Sandb
 
 @pytest.mark.parametrize("fault", ["redeliver", "unacked"])
 async def test_fault_makes_an_event_arrive_twice(app: SdkApp, sandbox: Sandbox, fault: str) -> None:
-    sandbox.sockets.ack_timeout_s = 0.5
+    sandbox.sockets.ack_timeout_s = 0.2
     await app.connect()
     sandbox.faults.start(fault, times=1)
     await sandbox.say("ada", "general", "hi")

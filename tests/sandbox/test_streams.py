@@ -1,16 +1,14 @@
 """Native streams and a thread's status."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from tests.sandbox.conftest import ManualTime
-from tests.sandbox.requests import refusal
+from tests.sandbox.requests import error_of, refusal, refused
 
 GENERAL = "C0GENERAL"
 CLOSED = "message_not_in_streaming_state"
@@ -24,10 +22,6 @@ async def start(sandbox: Sandbox, web: AsyncWebClient, **fields: Any) -> str:
     return str(answer["ts"])
 
 
-async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
-    return await refusal(web.api_call(method, json={"channel": GENERAL, **arguments}))
-
-
 def blocks_of(sandbox: Sandbox, ts: str) -> list[Any]:
     return [dict(block) for block in sandbox.workspace.message(GENERAL, ts).blocks]
 
@@ -39,7 +33,7 @@ async def test_stream_appends_text_until_stopped(sandbox: Sandbox, web: AsyncWeb
     message = sandbox.workspace.message(GENERAL, ts)
     assert message.sent_blocks == ({"type": "markdown", "text": "One **two** three."},)
     assert [block["type"] for block in message.blocks] == ["rich_text"]
-    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x") == CLOSED
+    assert await error_of(web, "chat.appendStream", channel=GENERAL, ts=ts, markdown_text="x") == CLOSED
     await web.chat_update(channel=GENERAL, ts=ts, text="fixed")
 
 
@@ -64,7 +58,7 @@ async def test_first_content_decides_between_text_and_chunks(
 ) -> None:
     ts = await start(sandbox, web, **({} if is_bare else first))
     await web.api_call("chat.appendStream", json={"channel": GENERAL, "ts": ts, **first})
-    assert await error_of(web, method, ts=ts, **second) == "streaming_mode_mismatch"
+    assert await error_of(web, method, channel=GENERAL, ts=ts, **second) == "streaming_mode_mismatch"
     await web.api_call(method, json={"channel": GENERAL, "ts": ts, **first})
 
 
@@ -126,15 +120,15 @@ async def test_task_left_in_progress_shows_an_error_after_the_stop(sandbox: Sand
 )
 async def test_invalid_chunk_is_refused_and_changes_nothing(sandbox: Sandbox, web: AsyncWebClient, chunk: Any) -> None:
     ts = await start(sandbox, web)
-    assert await error_of(web, "chat.appendStream", ts=ts, chunks=[SEARCH, chunk]) == "invalid_chunks"
+    assert await error_of(web, "chat.appendStream", channel=GENERAL, ts=ts, chunks=[SEARCH, chunk]) == "invalid_chunks"
     assert blocks_of(sandbox, ts) == []
 
 
 async def test_text_and_chunks_in_one_call_are_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web)
-    both = await error_of(web, "chat.appendStream", ts=ts, **TEXT, **CHUNKS)
+    both = await error_of(web, "chat.appendStream", channel=GENERAL, ts=ts, **TEXT, **CHUNKS)
     assert both == "cannot_provide_both_markdown_text_and_chunks"
-    assert await error_of(web, "chat.appendStream", ts=ts) == "no_text"
+    assert await error_of(web, "chat.appendStream", channel=GENERAL, ts=ts) == "no_text"
 
 
 async def test_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
@@ -142,14 +136,14 @@ async def test_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncW
     clock.now_s += 299
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x")
     clock.now_s += 1
-    assert await error_of(web, "chat.stopStream", ts=ts) == CLOSED
+    assert await error_of(web, "chat.stopStream", channel=GENERAL, ts=ts) == CLOSED
 
 
 async def test_message_can_be_edited_once_slack_has_closed_its_stream(
     sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime
 ) -> None:
     ts = await start(sandbox, web, markdown_text="x")
-    assert await error_of(web, "chat.update", ts=ts, text="x") == "streaming_state_conflict"
+    assert await error_of(web, "chat.update", channel=GENERAL, ts=ts, text="x") == "streaming_state_conflict"
     clock.now_s += 300
     await web.chat_update(channel=GENERAL, ts=ts, text="y")
     assert sandbox.workspace.message(GENERAL, ts).text == "y"
@@ -157,21 +151,20 @@ async def test_message_can_be_edited_once_slack_has_closed_its_stream(
 
 async def test_stream_is_limited_to_10_000_bytes(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web, markdown_text="é" * 4_999)
-    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="éé") == "msg_too_long"
+    assert await error_of(web, "chat.appendStream", channel=GENERAL, ts=ts, markdown_text="éé") == "msg_too_long"
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="é")
 
 
-@pytest.fixture
-async def uncapped(clock: ManualTime, session: aiohttp.ClientSession) -> AsyncIterator[tuple[Sandbox, AsyncWebClient]]:
-    async with Sandbox(monotonic=clock, stream_capacity_bytes=None) as sandbox:
-        yield sandbox, AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
-
-
-async def test_stream_without_that_limit_takes_what_a_message_takes(uncapped: tuple[Sandbox, AsyncWebClient]) -> None:
-    sandbox, web = uncapped
+@pytest.mark.slack(stream_capacity_bytes=None)
+async def test_stream_without_that_limit_takes_what_a_message_takes(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web, markdown_text="x" * 12_000)
-    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x" * 12_001) == "msg_too_long"
-    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x" * 1_201) == "msg_blocks_too_long"
+    assert (
+        await error_of(web, "chat.appendStream", channel=GENERAL, ts=ts, markdown_text="x" * 12_001) == "msg_too_long"
+    )
+    assert (
+        await error_of(web, "chat.appendStream", channel=GENERAL, ts=ts, markdown_text="x" * 1_201)
+        == "msg_blocks_too_long"
+    )
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x" * 1_200)
 
 
@@ -179,10 +172,10 @@ async def test_stream_takes_62_blocks_and_an_edit_of_it_50(sandbox: Sandbox, web
     text = "text\n\n---\n\n" * 31
     ts = await start(sandbox, web, markdown_text=text)
     assert len(blocks_of(sandbox, ts)) == 62
-    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="text") == "invalid_blocks"
+    assert await error_of(web, "chat.appendStream", channel=GENERAL, ts=ts, markdown_text="text") == "invalid_blocks"
     await web.chat_stopStream(channel=GENERAL, ts=ts)
     blocks = [{"type": "markdown", "text": text}]
-    assert await error_of(web, "chat.update", ts=ts, text="text", blocks=blocks) == "invalid_blocks"
+    assert await error_of(web, "chat.update", channel=GENERAL, ts=ts, text="text", blocks=blocks) == "invalid_blocks"
 
 
 async def read_back(sandbox: Sandbox, web: AsyncWebClient, ts: str) -> Any:
@@ -216,8 +209,8 @@ async def test_stream_has_no_metadata_before_its_stop(sandbox: Sandbox, web: Asy
 
 async def test_open_stream_can_be_neither_edited_nor_deleted(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web, markdown_text="x")
-    assert await error_of(web, "chat.delete", ts=ts) == "cant_delete_message"
-    assert await error_of(web, "chat.update", ts=ts, text="y") == "streaming_state_conflict"
+    assert await error_of(web, "chat.delete", channel=GENERAL, ts=ts) == "cant_delete_message"
+    assert await error_of(web, "chat.update", channel=GENERAL, ts=ts, text="y") == "streaming_state_conflict"
     await web.chat_stopStream(channel=GENERAL, ts=ts)
     await web.chat_delete(channel=GENERAL, ts=ts)
 
@@ -251,7 +244,7 @@ async def test_stream_requires_a_thread_and_a_person(
     root = await sandbox.say("ada", "general", "question")
     arguments = {"thread_ts": root, "recipient_team_id": "T0SANDBOX", "recipient_user_id": "U0ADA", **changed}
     given = {key: value for key, value in arguments.items() if value is not None}
-    assert await error_of(web, "chat.startStream", **given) == error
+    assert await error_of(web, "chat.startStream", channel=GENERAL, **given) == error
     assert sandbox.workspace.replies(GENERAL, root) == []
 
 
@@ -261,7 +254,7 @@ async def test_open_stream_in_an_archived_channel_takes_no_more_calls(
 ) -> None:
     ts = await start(sandbox, web, markdown_text="Hello")
     sandbox.workspace.channel(GENERAL).archived = True
-    assert await error_of(web, method, ts=ts, markdown_text=" there") == "is_archived"
+    assert await error_of(web, method, channel=GENERAL, ts=ts, markdown_text=" there") == "is_archived"
     assert sandbox.workspace.message(GENERAL, ts).text == "Hello"
 
 
@@ -294,9 +287,9 @@ def streamed(sandbox: Sandbox) -> list[str]:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("fault", "is_done"), [("drop_request", False), ("lose_response", True)])
 async def test_lost_call_of_a_stream_takes_effect_only_if_its_request_arrived(
-    sandbox: Sandbox, session: aiohttp.ClientSession, method: str, fault: str, *, is_done: bool
+    sandbox: Sandbox, web: AsyncWebClient, method: str, fault: str, *, is_done: bool
 ) -> None:
-    web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session, retry_handlers=[])
+    web.retry_handlers = []
     ts = await start(sandbox, web, markdown_text="begun, ")
     sandbox.faults.start(fault, method=method, times=1)
     with pytest.raises(aiohttp.ClientError):
@@ -310,8 +303,7 @@ async def test_lost_call_of_a_stream_takes_effect_only_if_its_request_arrived(
 async def test_stream_can_be_refused_at_any_call(sandbox: Sandbox, web: AsyncWebClient, method: str) -> None:
     ts = await start(sandbox, web, markdown_text="begun, ")
     sandbox.faults.start("refuse", method=method, times=1, error="not_allowed")
-    with pytest.raises(SlackApiError, match="not_allowed"):
-        await call(sandbox, web, method, ts)
+    assert await refusal(call(sandbox, web, method, ts)) == "not_allowed"
     assert streamed(sandbox) == ["begun,"]
 
 
@@ -323,8 +315,7 @@ async def test_slack_can_close_a_stream_at_any_call(sandbox: Sandbox, web: Async
         await call(sandbox, web, method, ts)
         ts = list(sandbox.workspace.messages(GENERAL))[-1].ts
         method = "chat.appendStream"
-    with pytest.raises(SlackApiError, match=CLOSED):
-        await call(sandbox, web, method, ts)
+    assert await refusal(call(sandbox, web, method, ts)) == CLOSED
     await web.chat_update(channel=GENERAL, ts=ts, text="fixed")
 
 
@@ -333,11 +324,9 @@ async def test_each_call_of_a_stream_has_its_own_budget(
     sandbox: Sandbox, web: AsyncWebClient, method: str, budget: int
 ) -> None:
     for _ in range(budget):
-        with pytest.raises(SlackApiError, match="invalid_arguments"):
-            await web.api_call(method, json={"channel": GENERAL})
-    with pytest.raises(SlackApiError) as limited:
-        await web.api_call(method, json={"channel": GENERAL})
-    assert (limited.value.response.status_code, limited.value.response["error"]) == (429, "ratelimited")
+        assert await error_of(web, method, channel=GENERAL) == "invalid_arguments"
+    limited = await refused(web.api_call(method, json={"channel": GENERAL}))
+    assert (limited.status_code, limited["error"]) == (429, "ratelimited")
 
 
 async def test_status_ends_after_two_minutes_or_when_the_bot_posts(

@@ -12,9 +12,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from sandbox.setup import Setup
-from sandbox.workspace import Json
 from tests.sandbox import manifests
 from tests.sandbox.conftest import ManualTime
+from tests.sandbox.requests import error_of, refusal, refused
 
 GENERAL = "C0GENERAL"
 
@@ -65,38 +65,33 @@ async def test_call_requires_the_right_token(
         ("conversations.history", "C0PROJECTX", "groups:history"),
     ],
 )
-async def test_call_requires_a_scope(method: str, channel: str, needed: str) -> None:
-    async with Sandbox(scopes=frozenset({"im:history"})) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
-        with pytest.raises(SlackApiError) as caught:
-            await web.api_call(method, params={"channel": channel, "text": "x"})
-    assert (caught.value.response["error"], caught.value.response["needed"]) == ("missing_scope", needed)
+@pytest.mark.slack(scopes=frozenset({"im:history"}))
+async def test_call_requires_a_scope(web: AsyncWebClient, method: str, channel: str, needed: str) -> None:
+    response = await refused(web.api_call(method, params={"channel": channel, "text": "x"}))
+    assert (response["error"], response["needed"]) == ("missing_scope", needed)
 
 
 @pytest.mark.parametrize(
-    ("setup", "token", "method", "error"),
+    ("sandbox", "token", "method", "error"),
     [
-        (Setup(bot_token_error="token_revoked"), "bot", "chat.postMessage", "token_revoked"),
-        (Setup(app_token_error="invalid_auth"), "app", "apps.connections.open", "invalid_auth"),
-        (Setup(config_token_error="token_expired"), "config", "apps.manifest.export", "token_expired"),
-        (Setup(app_token_scopes=frozenset()), "app", "apps.connections.open", "missing_scope"),
-        (Setup(post_error="restricted_action"), "bot", "chat.postMessage", "restricted_action"),
+        ({"setup": Setup(bot_token_error="token_revoked")}, "bot", "chat.postMessage", "token_revoked"),
+        ({"setup": Setup(app_token_error="invalid_auth")}, "app", "apps.connections.open", "invalid_auth"),
+        ({"setup": Setup(config_token_error="token_expired")}, "config", "apps.manifest.export", "token_expired"),
+        ({"setup": Setup(app_token_scopes=frozenset())}, "app", "apps.connections.open", "missing_scope"),
+        ({"setup": Setup(post_error="restricted_action")}, "bot", "chat.postMessage", "restricted_action"),
     ],
+    indirect=["sandbox"],
 )
 async def test_app_that_is_set_up_wrongly_is_refused(
-    session: aiohttp.ClientSession, setup: Setup, token: str, method: str, error: str
+    sandbox: Sandbox, web: AsyncWebClient, token: str, method: str, error: str
 ) -> None:
-    async with Sandbox(setup=setup) as sandbox:
-        call = {"channel": GENERAL, "text": "x", "app_id": "A0TYPIST"}
-        headers = {"Authorization": f"Bearer {getattr(sandbox.tokens, token)}"}
-        async with session.post(sandbox.api_url + method, headers=headers, data=call) as answer:
-            assert (await answer.json())["error"] == error
+    web.token = getattr(sandbox.tokens, token)
+    assert await error_of(web, method, channel=GENERAL, text="x", app_id="A0TYPIST") == error
 
 
-async def test_headers_contain_the_clock_and_the_scopes() -> None:
-    async with Sandbox(setup=Setup(clock_ahead_s=600, lists_scopes=False)) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
-        headers = (await web.auth_test()).headers
+@pytest.mark.slack(setup=Setup(clock_ahead_s=600, lists_scopes=False))
+async def test_headers_contain_the_clock_and_the_scopes(web: AsyncWebClient) -> None:
+    headers = (await web.auth_test()).headers
     assert "X-OAuth-Scopes" not in headers
     assert 590 < parsedate_to_datetime(headers["Date"]).timestamp() - time.time() <= 600
 
@@ -104,27 +99,21 @@ async def test_headers_contain_the_clock_and_the_scopes() -> None:
 async def test_bots_info_names_the_bots_app(web: AsyncWebClient) -> None:
     bot = (await web.bots_info(bot="B0TYPIST"))["bot"]
     assert (bot["app_id"], bot["user_id"]) == ("A0TYPIST", "U0TYPIST")
-    with pytest.raises(SlackApiError, match="bot_not_found"):
-        await web.bots_info(bot="B0NOBODY")
 
 
-async def test_exported_manifest_contains_what_slack_adds() -> None:
-    async with Sandbox(manifest={**manifests.classic(), "_metadata": {"major_version": 2}}) as sandbox:
-        web = AsyncWebClient(sandbox.config_token, base_url=sandbox.api_url)
-        exported = (await web.apps_manifest_export(app_id="A0TYPIST"))["manifest"]
-        with pytest.raises(SlackApiError, match="app_not_found"):
-            await web.apps_manifest_export(app_id="A0OTHER")
+@pytest.mark.slack(manifest={**manifests.classic(), "_metadata": {"major_version": 2}})
+async def test_exported_manifest_contains_what_slack_adds(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    web.token = sandbox.config_token
+    exported = (await web.apps_manifest_export(app_id="A0TYPIST"))["manifest"]
+    assert await refusal(web.apps_manifest_export(app_id="A0OTHER")) == "app_not_found"
     assert exported.pop("settings") == {**manifests.classic()["settings"], "is_mcp_enabled": False}
     assert exported == {key: value for key, value in manifests.classic().items() if key != "settings"}
 
 
-async def test_direct_messages_are_refused_without_a_messages_tab() -> None:
-    home = {"home_tab_enabled": True, "messages_tab_enabled": False}
-    async with Sandbox(manifest=manifests.classic(app_home=home)) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
-        for channel in ("U0ADA", sandbox.dm("ada")):
-            with pytest.raises(SlackApiError, match="messages_tab_disabled"):
-                await web.chat_postMessage(channel=channel, text="x")
+@pytest.mark.slack(manifest=manifests.classic(app_home={"home_tab_enabled": True, "messages_tab_enabled": False}))
+async def test_direct_messages_are_refused_without_a_messages_tab(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    for channel in ("U0ADA", sandbox.dm("ada")):
+        assert await error_of(web, "chat.postMessage", channel=channel, text="x") == "messages_tab_disabled"
 
 
 @pytest.mark.parametrize(("body", "error"), [("{", "invalid_json"), ("[]", "json_not_object")])
@@ -146,22 +135,20 @@ async def retry_after(web: AsyncWebClient, method: str, **arguments: str) -> int
     return None
 
 
-async def test_budget_applies_to_every_sliding_minute(clock: ManualTime) -> None:
-    async with Sandbox(budgets={"users.info": 3}, monotonic=clock) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
-        answers = []
-        for at_s in (0, 20, 40, 41.5, 60, 61, 80):
-            clock.now_s = 1_000 + at_s
-            answers.append(await retry_after(web, "users.info", user="U0ADA"))
+@pytest.mark.slack(budgets={"users.info": 3})
+async def test_budget_applies_to_every_sliding_minute(clock: ManualTime, web: AsyncWebClient) -> None:
+    answers = []
+    for at_s in (0, 20, 40, 41.5, 60, 61, 80):
+        clock.now_s = 1_000 + at_s
+        answers.append(await retry_after(web, "users.info", user="U0ADA"))
     assert answers == [None, None, None, 19, None, 19, None]
 
 
-async def test_methods_have_separate_budgets(clock: ManualTime) -> None:
-    async with Sandbox(budgets={"users.info": 1}, monotonic=clock) as sandbox:
-        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
-        assert await retry_after(web, "users.info", user="U0ADA") is None
-        assert await retry_after(web, "conversations.info", channel=GENERAL) is None
-        assert await retry_after(web, "users.info", user="U0ADA") == 60
+@pytest.mark.slack(budgets={"users.info": 1})
+async def test_methods_have_separate_budgets(web: AsyncWebClient) -> None:
+    assert await retry_after(web, "users.info", user="U0ADA") is None
+    assert await retry_after(web, "conversations.info", channel=GENERAL) is None
+    assert await retry_after(web, "users.info", user="U0ADA") == 60
 
 
 async def test_chat_update_is_limited_to_50_a_minute(web: AsyncWebClient) -> None:
@@ -225,9 +212,7 @@ async def test_fault_with_a_count_affects_only_its_method(
     sandbox.faults.start(name, method="chat.update", times=2, **settings)  # type: ignore[misc]
     await web.chat_postMessage(channel=GENERAL, text="another method")
     for _ in range(2):
-        with pytest.raises(SlackApiError) as caught:
-            await web.chat_update(channel=GENERAL, ts=ts, text="after")
-        response = caught.value.response
+        response = await refused(web.chat_update(channel=GENERAL, ts=ts, text="after"))
         assert (response.status_code, response.get("error")) == expected
         assert response.headers.get("Retry-After") == ("9" if name == "rate_limit" else None)
     assert sandbox.workspace.message(GENERAL, ts).text == "before"
@@ -237,8 +222,7 @@ async def test_fault_with_a_count_affects_only_its_method(
 async def test_fault_without_a_count_stays_until_stopped(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.faults.start("internal_error")
     for _ in range(3):
-        with pytest.raises(SlackApiError):
-            await web.auth_test()
+        assert await error_of(web, "auth.test") == "internal_error"
     sandbox.faults.stop("internal_error")
     await web.auth_test()
 
@@ -299,9 +283,7 @@ async def test_call_without_a_response_ends_when_the_client_disconnects(
 async def test_connection_is_refused_while_slack_is_unavailable(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.faults.start("unavailable", times=1)
     await web.auth_test()
-    with pytest.raises(SlackApiError) as caught:
-        await web.apps_connections_open(app_token=sandbox.app_token)
-    assert caught.value.response.status_code == 503
+    assert (await refused(web.apps_connections_open(app_token=sandbox.app_token))).status_code == 503
     assert (await web.apps_connections_open(app_token=sandbox.app_token))["url"]
 
 
@@ -330,13 +312,11 @@ async def test_slow_call_does_not_delay_other_calls(sandbox: Sandbox, web: Async
 async def test_calls_are_recorded(sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="one")
     clock.now_s += 5
-    with pytest.raises(SlackApiError):
-        await web.chat_update(channel=GENERAL, ts="1700000000.000000", text="two")
-    done, refused = sandbox.calls
+    await refused(web.chat_update(channel=GENERAL, ts="1700000000.000000", text="two"))
+    done, failed = sandbox.calls
     assert (done.method, done.ok, done.channel, done.ts) == ("chat.postMessage", True, GENERAL, posted["ts"])
-    assert (refused.method, refused.error, refused.at_monotonic_s) == ("chat.update", "message_not_found", 1_005)
-    arguments: Json = refused.arguments
-    assert arguments["text"] == "two"
+    assert (failed.method, failed.error, failed.at_monotonic_s) == ("chat.update", "message_not_found", 1_005)
+    assert failed.arguments["text"] == "two"
 
 
 async def test_wait_for_returns_after_a_change_or_times_out(sandbox: Sandbox, web: AsyncWebClient) -> None:
