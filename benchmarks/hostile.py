@@ -41,13 +41,12 @@ from bot.core.job import Checkpoint, End, Job
 from bot.core.steps import Seam, continued, start_of
 from bot.core.triage import Identity, Participants, TriageRules, triage
 from bot.errors import EndReason, Refusal
-from bot.markdown import inlines, preview, render
+from bot.markdown import inlines, render
 from bot.markdown.escaping import unlinked
 from bot.markdown.extent import Extent, has_paragraph
 from bot.markdown.links import bare_url, international_chars, is_deceptive, with_ascii_hosts
 from bot.markdown.pages import Pages
-from bot.markdown.preview import mrkdwn
-from bot.markdown.render import has_definitions, stable_prefix
+from bot.markdown.render import has_definitions, mrkdwn, stable_prefix
 from bot.models.anthropic import MessagesReader
 from bot.models.calls import CallIds, ChatToolCalls
 from bot.models.events import Citation
@@ -56,13 +55,11 @@ from bot.models.openai import ResponsesReader
 from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.setup import EffortLevels, OptionalParameter, refused_parameters, refuses_effort
 from bot.models.streams import ThinkTags
-from bot.reply import attachments
 from bot.reply import blocks as reply_blocks
-from bot.reply.answer import Answer
+from bot.reply.answer import Answer, shown_sources
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Call, PageView, Shown, Upload
+from bot.reply.messages import Call, PageView, Shown, Upload, long_code
 from bot.reply.reply import Reply
-from bot.reply.sources import shown_sources
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack import text as slack_text
 from bot.slack.text import Payload, names_in
@@ -187,8 +184,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "bare_url": bare_url,
     "continued": lambda text: continued(text, EndReason.LENGTH_LIMIT),
     "Seam": _resumed,
-    "long_code": lambda text: attachments.long_code(text, "1.0"),
-    "first_words": lambda text: preview.first_words(text, growing=True),
+    "long_code": lambda text: long_code(text, "1.0"),
+    "first_words": lambda text: render.first_words(text, growing=True),
     "shown_sources": lambda text: shown_sources([Citation(text, text), Citation("https://a.example", text)]),
     "mrkdwn": mrkdwn,
     "with_ascii_hosts": with_ascii_hosts,

@@ -35,14 +35,13 @@ from bot.models.registry import (
     resolved,
 )
 from bot.reply.workspace import Workspace
-from bot.services import metrics
 from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.catching_up import CatchingUp
 from bot.services.commands import AppHome, SlashCommands
-from bot.services.engagement import Gate, QuietThreads
-from bot.services.intake import Intake, MessageEdits, SharedTokens
+from bot.services.intake import Gate, Intake, MessageEdits, QuietThreads, SharedTokens
 from bot.services.operations import AUDIT_DAYS, Kept, Probes, expire_old
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
@@ -270,7 +269,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: 
         StepSettings(room_for_results(settings.history_tokens), parts.access.admins),
     )
     answers = AnswerSettings(settings.done_mention_s, settings.model_names)
-    report = partial(metrics.report, workspace.telemetry)
+    report = partial(report_attempt, workspace.telemetry)
     return Answering(stores, workspace, steps, report, parts.access, quota, pane, answers)
 
 

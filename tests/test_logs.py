@@ -74,13 +74,15 @@ def test_any_value_of_a_field_is_read_back_from_one_line(value: str) -> None:
 @pytest.mark.parametrize("written", ["json"], indirect=True)
 def test_json_record_is_one_object_with_its_job_and_fields(written: io.StringIO) -> None:
     with logs.of_job(7):
-        logging.getLogger("bot.services.metrics").info("attempt ended", extra=logs.fields({"calls": 9, "model": None}))
+        logging.getLogger("bot.services.answer_attempt").info(
+            "attempt ended", extra=logs.fields({"calls": 9, "model": None})
+        )
     logging.getLogger("foreign.library").error("Failed: secret", exc_info=fails(KeyError("secret\nsecret")))
     ours, foreign = (json.loads(line) for line in written.getvalue().splitlines())
     assert datetime.fromisoformat(ours.pop("time")).utcoffset() == timedelta(0)
     assert ours == {
         "level": "INFO",
-        "logger": "bot.services.metrics",
+        "logger": "bot.services.answer_attempt",
         "job": 7,
         "message": "attempt ended",
         "calls": 9,

@@ -10,7 +10,7 @@ from typing import Final
 from bot.core import texts
 from bot.core.conversation import escape, is_direct
 from bot.core.triage import Engagement
-from bot.markdown.preview import beginning
+from bot.markdown.render import beginning
 from bot.models.prompt import Effort
 
 MAX_PROMPT_CHARS = 2_000

@@ -99,7 +99,7 @@ from bot.core.calls import Decided, Step
 from bot.core.conversation import Question, escape, unescape
 from bot.core.pacing import Learned
 from bot.errors import EndReason
-from bot.markdown.preview import beginning
+from bot.markdown.render import beginning
 from bot.models.events import Citation, Usage
 from bot.models.prompt import UNKNOWN, Effort, Origins
 

@@ -14,7 +14,7 @@ from bot.core.caps import Amount, Cap, OwnCap, Period, UsageToDate
 from bot.core.channel_settings import EffectiveSettings, SettingsField
 from bot.core.conversation import Question, with_names, without_users
 from bot.core.texts import OWN_NAMES, ModelNames
-from bot.markdown.preview import beginning, first_words
+from bot.markdown.render import beginning, first_words
 
 Used = TypeVar("Used", Amount, int)
 

@@ -14,10 +14,17 @@ from itertools import takewhile
 from bot.core.conversation import Question, with_names
 from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage
 from bot.errors import Refusal, Refused
-from bot.reply import attachments
-from bot.reply.attachments import Attached
 from bot.reply.edits import Post
-from bot.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
+from bot.reply.messages import (
+    Attached,
+    Delete,
+    PageView,
+    Shown,
+    belongs_to,
+    current_pages,
+    shown_on_record,
+    with_unreplaced,
+)
 from bot.slack.client import PacedClient
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.text import Payload, answer_of, body_of, count, json_object, json_objects, messages_in, string
@@ -248,7 +255,7 @@ def _attached(question: Question, messages: list[Payload]) -> list[Attached]:
         files = [
             file
             for file in json_objects(message, "files")
-            if string(file, "id") and attachments.belongs_to(string(file, "name"), question.ts)
+            if string(file, "id") and belongs_to(string(file, "name"), question.ts)
         ]
         if files:
             keys = frozenset((file["name"], count(file, "size")) for file in files)

@@ -33,18 +33,19 @@ from bot.core.pacing import Urgency
 from bot.errors import Refusal
 from bot.markdown.extent import counted_chars
 from bot.markdown.pages import PAGE_CHARS, Page, Pages
-from bot.reply import attachments
 from bot.reply.answer import Answer
-from bot.reply.attachments import Attached, AttachedFile
 from bot.reply.edits import Edits, Offer, Post, Update
 from bot.reply.messages import (
     NOTHING_SHOWN,
     TURNS,
+    Attached,
+    AttachedFile,
     Begin,
     Call,
     Carrier,
     Change,
     Delete,
+    FileKey,
     Life,
     PageView,
     ReplyMessage,
@@ -54,7 +55,11 @@ from bot.reply.messages import (
     Verdict,
     Wanted,
     after,
+    file_keys,
+    files_notice,
+    long_code,
     shown_transcript,
+    whole_answer,
 )
 from bot.reply.streams import AppendStream, StartStream, StopStream
 
@@ -287,7 +292,7 @@ class Reply:
                 message.shown = call.view
                 self._confirm(message.carrier, call)
             case Upload(files=files):
-                attached = Attached(ts, (), attachments.keys(files))
+                attached = Attached(ts, (), file_keys(files))
                 self.messages.append(ReplyMessage(MessageRole.FILE, ts, self._edits, attached))
             case Delete():
                 self._forget(call.ts)
@@ -490,7 +495,7 @@ class Reply:
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
-            notices = (end.notice, attachments.notice_of(self._files or (), self._rest), left_out)
+            notices = (end.notice, files_notice(self._files or (), self._rest), left_out)
             return replace(view, end=replace(end, notice=" ".join(filter(None, notices))))
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
@@ -542,8 +547,8 @@ class Reply:
             return
         text = self.text
         ts = self.job.question.ts
-        whole = [attachments.whole_answer(text, ts)] if len(self._pages.full) >= MAX_PAGES else []
-        self._files = (*whole, *attachments.long_code(text, ts))
+        whole = [whole_answer(text, ts)] if len(self._pages.full) >= MAX_PAGES else []
+        self._files = (*whole, *long_code(text, ts))
 
     @property
     def _rest(self) -> str:
@@ -555,15 +560,15 @@ class Reply:
 
     def _missing(self) -> tuple[AttachedFile, ...]:
         """Returns the files that Slack doesn't show yet."""
-        wanted = attachments.keys(self._files or ())
-        shown = set[attachments.FileKey]().union(*(m.files for m in self._attached() if m.files <= wanted))
+        wanted = file_keys(self._files or ())
+        shown = set[FileKey]().union(*(m.files for m in self._attached() if m.files <= wanted))
         return tuple(file for file in self._files or () if file.key not in shown)
 
     def _delete_of_files(self) -> Delete | None:
         """Returns the deletion of files that belong to an earlier attempt's text."""
         if not self.ended and (self.answer.is_behind or not self.earlier.outdated):
             return None
-        wanted = attachments.keys(self._files or ())
+        wanted = file_keys(self._files or ())
         surplus = next((message for message in self._attached() if not message.files <= wanted), None)
         return Delete(self.job.question, surplus.ts, surplus.file_ids) if surplus else None
 

@@ -57,8 +57,7 @@ from bot.core.pacing import STEP_GAP_S, Carrier, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.logs import of_job
-from bot.markdown.preview import has_word
-from bot.markdown.render import rendered
+from bot.markdown.render import has_word, rendered
 from bot.reply.answer import Answer, Freshness
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update

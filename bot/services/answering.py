@@ -51,8 +51,7 @@ from bot.reply.answer import Freshness
 from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase, added
-from bot.services.metrics import JobLife, Metrics, Times, waited_s
+from bot.services.answer_attempt import AnswerAttempt, GivenUp, JobLife, Metrics, Phase, Times, added, waited_s
 from bot.services.pane import AssistantPane
 from bot.services.quota import Quota
 from bot.services.steps import Steps

@@ -27,9 +27,8 @@ from bot.core.surfaces import (
 from bot.markdown.escaping import unlinked
 from bot.markdown.links import with_ascii_hosts
 from bot.markdown.pages import Pages
-from bot.markdown.preview import beginning
-from bot.markdown.preview import mrkdwn as escaped
-from bot.markdown.render import rendered
+from bot.markdown.render import beginning, rendered
+from bot.markdown.render import mrkdwn as escaped
 from bot.slack import blockkit
 from bot.slack.blockkit import (
     PIECE_CHARS,

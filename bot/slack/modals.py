@@ -27,7 +27,7 @@ from bot.core.job import MessageQuestion, QuotedMessage, emoji_of, is_suggested,
 from bot.core.triage import Engagement
 from bot.markdown.escaping import unlinked
 from bot.markdown.links import without_schemes
-from bot.markdown.preview import PREVIEW_CHARS, beginning
+from bot.markdown.render import PREVIEW_CHARS, beginning
 from bot.models.prompt import Effort
 from bot.slack import blockkit
 from bot.slack.blockkit import (

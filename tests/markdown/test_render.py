@@ -13,8 +13,7 @@ from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.markdown.escaping import HAIR_SPACE, JOINER, Replacement, escape_prose
 from bot.markdown.links import is_deceptive
-from bot.markdown.preview import PREVIEW_CHARS, first_words, has_word, mrkdwn
-from bot.markdown.render import DROPPED, rendered, sent_chars
+from bot.markdown.render import DROPPED, PREVIEW_CHARS, first_words, has_word, mrkdwn, rendered, sent_chars
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply

@@ -8,10 +8,19 @@ from bot.core import texts
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.markdown.pages import PAGE_CHARS
-from bot.reply import attachments
-from bot.reply.attachments import Attached, AttachedFile, keys
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Call, Delete, PageView, Shown, Upload
+from bot.reply.messages import (
+    Attached,
+    AttachedFile,
+    Call,
+    Delete,
+    PageView,
+    Shown,
+    Upload,
+    file_keys,
+    files_notice,
+    whole_answer,
+)
 from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
 from bot.reply.scheduler import UPLOAD_TRIES
 from tests.core.conversations import answer, question
@@ -74,7 +83,7 @@ def notice(channel: ReadersChannel) -> str:
     ],
 )
 def test_notice_says_what_follows_in_the_file(rest: str, follows: str) -> None:
-    said = attachments.notice_of((attachments.whole_answer(rest, "1.0"),), rest)
+    said = files_notice((whole_answer(rest, "1.0"),), rest)
     assert said == f"Continues in answer.md, which has all of it: {follows}."
 
 
@@ -187,7 +196,7 @@ def answer_file(text: str, name: str = "") -> AttachedFile:
 )
 def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: str, stays: bool) -> None:
     earlier_files = (answer_file(before),)
-    reply = Reply(answer(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(earlier_files)),)))
+    reply = Reply(answer(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), file_keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
@@ -202,7 +211,7 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
 
 def test_current_file_beside_another_one_is_uploaded_again_before_their_message_is_deleted() -> None:
     earlier_files = (answer_file(SEVEN_PAGES), answer_file("print()", "code-1.py"))
-    reply = Reply(answer(), Shown(("7.0",), attached=(Attached("8.0", ("F1", "F2"), keys(earlier_files)),)))
+    reply = Reply(answer(), Shown(("7.0",), attached=(Attached("8.0", ("F1", "F2"), file_keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE))
@@ -217,7 +226,7 @@ def test_current_file_beside_another_one_is_uploaded_again_before_their_message_
 
 def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
-    attached = (Attached("8.0", ("F1",), keys(earlier_files)),)
+    attached = (Attached("8.0", ("F1",), file_keys(earlier_files)),)
     reply = Reply(answer(), Shown(("7.0",), attached=attached, outdated=True))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Another answer.")
@@ -227,7 +236,7 @@ def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> No
 
 def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
-    reply = Reply(answer(SEVEN_PAGES), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(earlier_files)),)))
+    reply = Reply(answer(SEVEN_PAGES), Shown(("7.0",), attached=(Attached("8.0", ("F1",), file_keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")
     reply.finish(End(EndReason.CUT, "Cut."))

@@ -350,7 +350,7 @@ ENDING_LINE = (
 @pytest.mark.parametrize(
     ("log", "excused", "sentence"),
     [
-        ("2026-11-20 08:00:00,000 INFO bot.services.metrics: job 1: attempt ended: end=whole", False, ""),
+        ("2026-11-20 08:00:00,000 INFO bot.services.answer_attempt: job 1: attempt ended: end=whole", False, ""),
         (OUTAGE_LINE, True, ""),
         (ENDING_LINE, False, ""),
         (OUTAGE_LINE, False, "an error in its log: bot.services.worker: worker: heartbeat failed"),

@@ -24,9 +24,8 @@ from bot.models.prompt import Prompt, TokenEstimate
 from bot.reply.answer import Answer, Freshness
 from bot.reply.messages import Shown
 from bot.services.access_control import AccessControl, PrivateNotices
-from bot.services.answer_attempt import AnswerAttempt
+from bot.services.answer_attempt import AnswerAttempt, JobLife
 from bot.services.answering import Answering, AnswerSettings
-from bot.services.metrics import JobLife
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import Quota

@@ -10,8 +10,7 @@ from bot.core.access import UserKind
 from bot.core.conversation import Question
 from bot.core.triage import TriageRules
 from bot.services.access_control import PrivateNotices
-from bot.services.engagement import Gate, QuietThreads
-from bot.services.intake import Intake, MessageEdits
+from bot.services.intake import Gate, Intake, MessageEdits, QuietThreads
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock

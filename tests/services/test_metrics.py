@@ -10,7 +10,7 @@ from bot.core.job import End, Job
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.reply.answer import Freshness
-from bot.services.metrics import JobLife, Times, report, waited_s
+from bot.services.answer_attempt import JobLife, Times, report_attempt, waited_s
 from bot.telemetry import OFF
 
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")
@@ -35,8 +35,8 @@ def life(
 def fields_of(life: JobLife, caplog: pytest.LogCaptureFixture) -> dict[str, object]:
     """Returns the fields of the one record that the log has of a life."""
     caplog.clear()
-    with caplog.at_level(logging.INFO, "bot.services.metrics"):
-        report(OFF, life)
+    with caplog.at_level(logging.INFO, "bot.services.answer_attempt"):
+        report_attempt(OFF, life)
     [record] = caplog.records
     assert record.getMessage() == "attempt ended"
     return dict(getattr(record, "fields", {}))
