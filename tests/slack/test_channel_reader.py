@@ -69,6 +69,10 @@ def numbers(result: CallResult) -> list[int]:
     return [int(line.removeprefix("> message ")) for line in result.text.splitlines() if line.startswith("> message ")]
 
 
+def link_to(channel_id: str, ts: str) -> str:
+    return f"https://sandbox.slack.com/archives/{channel_id}/p{ts.replace('.', '')}"
+
+
 def next_page(result: CallResult) -> str:
     """Returns the cursor below a result; "" if there is none."""
     return result.text.rpartition("page=")[2] if "page=" in result.text else ""
@@ -85,7 +89,7 @@ async def test_newest_messages_come_oldest_first_with_name_time_link_and_replies
     result = await stage.read(question, newest=2)
     assert (result.outcome, result.is_error, result.may_be_stored) == (CallState.DONE, False, False)
     assert numbers(result) == [0, 1]
-    assert f"https://sandbox.slack.com/archives/C0GENERAL/p{first.replace('.', '')}\n" in result.text
+    assert f"{link_to('C0GENERAL', first)}\n" in result.text
     assert "1 reply" in result.text
     assert "Grace, " in result.text
     zone = stage.sandbox.workspace.users["U0ADA"].tz
@@ -143,10 +147,12 @@ async def test_thread_is_read_with_its_replies(stage: ReaderStage) -> None:
     [root] = await stage.say(1)
     await stage.sandbox.say("alan", "general", "message 001", root)
     await stage.sandbox.say("alan", "general", "elsewhere")
-    result = await stage.read(await stage.asked(), thread=root)
-    assert numbers(result) == [0, 1]
-    assert f"?thread_ts={root}&cid=C0GENERAL" in result.text
-    assert "elsewhere" not in result.text
+    question = await stage.asked()
+    for named in ({"thread": root}, {"link": link_to("C0GENERAL", root)}):
+        result = await stage.read(question, **named)
+        assert numbers(result) == [0, 1]
+        assert f"?thread_ts={root}&cid=C0GENERAL" in result.text
+        assert "elsewhere" not in result.text
 
 
 async def test_long_thread_is_read_in_pages(stage: ReaderStage) -> None:
@@ -231,45 +237,6 @@ async def test_call_of_an_unknown_tool_or_definition_reads_nothing(stage: Reader
     assert stage.calls() == 0
 
 
-ASKERS = {"member": "ada", "guest": "edith", "single-channel guest": "mary", "person of another organization": "emmy"}
-PLACES = {"public": "general", "public with guests": "random", "private": "project-x", "Slack Connect": "partners"}
-ELSEWHERE = ("direct message", "group direct message")
-OPEN_LINKS = {("member", "public", place) for place in ("public with guests", "Slack Connect")} | {
-    ("member", "private", place) for place in ("public", "public with guests", "Slack Connect")
-}
-"""Who may follow a link from where to where, beside links to the same conversation."""
-
-
-def channel_named(stage: ReaderStage, place: str, user: str) -> str:
-    """Returns the name or id of a place of the table."""
-    others = {"direct message": stage.sandbox.dm("alan"), "group direct message": "C0MPDM"}
-    return PLACES.get(place) or others[place]
-
-
-@pytest.mark.parametrize(
-    ("asker", "asked_in"),
-    [
-        *(("member", place) for place in PLACES),
-        ("guest", "public with guests"),
-        ("guest", "Slack Connect"),
-        ("single-channel guest", "public with guests"),
-        ("person of another organization", "Slack Connect"),
-    ],
-)
-async def test_links_are_read_by_who_may_read_them(stage: ReaderStage, asker: str, asked_in: str) -> None:
-    user = ASKERS[asker]
-    here = stage.sandbox.workspace.channel(PLACES[asked_in])
-    targets = (*PLACES, *ELSEWHERE)
-    links = {}
-    for place in targets:
-        channel = stage.sandbox.workspace.channel(channel_named(stage, place, user))
-        ts = await stage.sandbox.say("alan" if "U0ALAN" in channel.members else "ada", channel.id, SECRET)
-        links[place] = f"https://sandbox.slack.com/archives/{channel.id}/p{ts.replace('.', '')}"
-    question = await stage.asked(here.name, user)
-    read = {place for place in targets if SECRET in (await stage.read(question, link=links[place])).text}
-    assert read == {asked_in} | {to for who, where, to in OPEN_LINKS if (who, where) == (asker, asked_in)}
-
-
 async def test_conversation_of_the_question_is_all_that_is_read_without_a_link(stage: ReaderStage) -> None:
     for channel in ("random", "project-x", "C0MPDM", stage.sandbox.dm("ada")):
         await stage.sandbox.say("ada", channel, SECRET)
@@ -294,17 +261,16 @@ async def test_page_with_nothing_but_slacks_own_notices_has_no_message(stage: Re
 async def test_link_to_a_channel_that_the_bot_left_is_not_followed(stage: ReaderStage) -> None:
     [ts] = await stage.say(1, "random")
     question = await stage.asked()
-    channel = stage.sandbox.workspace.channel("random")
-    channel.members.remove(stage.sandbox.bot_user_id)
-    link = f"https://sandbox.slack.com/archives/C0RANDOM/p{ts.replace('.', '')}"
-    assert await stage.read(question, link=link) == CallResult.failed(history.NOT_READABLE)
+    stage.sandbox.workspace.channel("random").members.remove(stage.sandbox.bot_user_id)
+    assert await stage.read(question, link=link_to("C0RANDOM", ts)) == CallResult.failed(history.NOT_READABLE)
 
 
-async def test_another_bots_question_follows_no_link_to_another_channel(stage: ReaderStage) -> None:
-    [ts] = await stage.say(1, "random")
-    question = replace(await stage.asked(), from_bot=True)
-    link = f"https://sandbox.slack.com/archives/C0RANDOM/p{ts.replace('.', '')}"
-    assert await stage.read(question, link=link) == CallResult.failed(history.NOT_READABLE)
+async def test_guest_follows_no_link_from_a_direct_message(stage: ReaderStage) -> None:
+    [ts] = await stage.say(1)
+    dm = stage.sandbox.dm("edith")
+    asked = await stage.sandbox.say("edith", dm, "what was said there?")
+    question = Question(ThreadKey(stage.sandbox.team_id, dm, None), asked, "U0EDITH", "")
+    assert await stage.read(question, link=link_to("C0GENERAL", ts)) == CallResult.failed(history.NOT_READABLE)
 
 
 HOSTILE = [

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.core.conversation import Question, ThreadKey
-from tests.slack.test_channel_reader import ReaderStage, reader_stage
+from tests.slack.test_channel_reader import SECRET, ReaderStage, link_to, reader_stage
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
-SECRET = "the secret launch date"
 YES, NO = "yes", "–"
 ASKERS = {
     "a member": "ada",
@@ -61,7 +60,7 @@ async def links_to_all(stage: ReaderStage) -> dict[str, str]:
     for place, channel_id in (channels | dict(zip(OTHERS, ("C0ARCHIVED", "C0LEFT"), strict=True))).items():
         writer = "alan" if "U0ALAN" in workspace.channels[channel_id].members else "ada"
         ts = await stage.sandbox.say(writer, channel_id, SECRET)
-        links[place] = f"https://sandbox.slack.com/archives/{channel_id}/p{ts.replace('.', '')}"
+        links[place] = link_to(channel_id, ts)
     archived.archived = True
     left.members.remove(stage.sandbox.bot_user_id)
     return links
@@ -76,9 +75,8 @@ async def cells(stage: ReaderStage, asker: str, asked_in: str, links: dict[str, 
     question = replace(question, from_bot=asker == "another bot")
     found = []
     for place, link in links.items():
-        own = f"https://sandbox.slack.com/archives/{here}/p{ts.replace('.', '')}"
         is_own = place == asked_in
-        result = await stage.read(question, link=own if is_own else link)
+        result = await stage.read(question, link=link_to(here, ts) if is_own else link)
         found.append(YES if (not result.is_error if is_own else SECRET in result.text) else NO)
     return found
 
