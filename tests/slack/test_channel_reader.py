@@ -14,11 +14,10 @@ from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, Cal
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import history
-from bot.slack.client import SlackClient, new_session
 from bot.slack.history import DEFINITION, ChannelReader, messages_read
 from sandbox.server import Sandbox
 from tests.sandbox import manifests
-from tests.slack.workspaces import workspace_of
+from tests.slack.workspaces import connected_workspace
 
 SECRET = "the secret launch date"
 KINDS = ("channels", "groups", "im", "mpim")
@@ -53,9 +52,8 @@ async def reader_stage() -> AsyncIterator[ReaderStage]:
     scopes += sorted(
         {"users:read", *(f"{kind}:{right}" for kind in KINDS for right in ("read", "history"))} - set(scopes)
     )
-    async with Sandbox(manifest=manifest) as sandbox, new_session() as session:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        yield ReaderStage(sandbox, (await workspace_of(client, SystemClock())).channel_reader)
+    async with connected_workspace(SystemClock(), manifest=manifest) as (sandbox, workspace):
+        yield ReaderStage(sandbox, workspace.channel_reader)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from bot.slack.client import CONFIRM_S, LOOK_S, SlackClient, bot_credential, new
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.simulated_time import SimulatedClock, run_simulated
+from tests.slack.workspaces import connected
 
 REVOKED = Refused("chat.update", "token_revoked", Refusal.TOKEN_GONE)
 
@@ -81,8 +82,7 @@ async def test_only_errors_about_the_token_are_reported(error: str, is_about_the
 
 @pytest.mark.parametrize("reused", [False, True], ids=["new connection", "reused connection"])
 async def test_request_for_a_lost_job_is_withheld(reused: bool) -> None:
-    async with Sandbox() as sandbox, new_session() as session:
-        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+    async with connected() as (sandbox, web):
         if reused:
             await web.call("auth.test")
         with only_while(lambda: False), pytest.raises(Refused, match="Withheld") as refused:
@@ -95,8 +95,7 @@ async def test_request_for_a_lost_job_is_withheld(reused: bool) -> None:
 
 async def test_call_that_a_posts_listener_begins_outlives_the_posts_job() -> None:
     job_ended, begun = asyncio.Event(), list[asyncio.Task[object]]()
-    async with Sandbox() as sandbox, new_session() as session:
-        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+    async with connected() as (sandbox, web):
 
         async def call_afterwards() -> object:
             await job_ended.wait()

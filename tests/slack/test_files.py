@@ -3,8 +3,6 @@
 import asyncio
 import gzip
 import tracemalloc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -22,6 +20,7 @@ from bot.slack.text import files_of
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
+from tests.slack.workspaces import connected
 
 
 async def test_take_waits_until_memory_is_free() -> None:
@@ -125,12 +124,6 @@ ROOM_BYTES = 2 * (len(TEXT) + TEXT_BYTES)
 """The memory of which one person may hold as much as one file of TEXT needs."""
 
 
-@asynccontextmanager
-async def connected() -> AsyncIterator[tuple[Sandbox, SlackClient]]:
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
-        yield sandbox, SlackClient(sandbox.bot_token, sandbox.api_url, session)
-
-
 async def shared(sandbox: Sandbox, client: SlackClient, person: str, uploads: list[UploadedFile]) -> list[File]:
     ts = await sandbox.share(person, "general", "read these", uploads)
     answer = await client.call("conversations.history", channel="C0GENERAL", oldest=ts, inclusive=True)
@@ -147,7 +140,7 @@ def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
 async def test_failed_answer_frees_the_memory_of_its_files(error: type[BaseException]) -> None:
     """A person has memory for one file. A second one is read only once the first one's memory is free."""
-    async with connected() as (sandbox, client):
+    async with connected(subscribed=frozenset()) as (sandbox, client):
         files, [file] = Files(client), await shared(sandbox, client, "ada", [NOTES])
         with pytest.raises(error):
             async with files.reading([file], "U0ADA"):
@@ -158,7 +151,7 @@ async def test_failed_answer_frees_the_memory_of_its_files(error: type[BaseExcep
 
 @pytest.mark.usefixtures("room_for_one")
 async def test_canceled_download_frees_its_memory() -> None:
-    async with connected() as (sandbox, client):
+    async with connected(subscribed=frozenset()) as (sandbox, client):
         files, [file] = Files(client), await shared(sandbox, client, "ada", [NOTES])
         sandbox.faults.start("no_answer", method="files.info", times=1)
 
@@ -186,7 +179,7 @@ async def test_files_of_one_person_do_not_keep_those_of_others_waiting(monkeypat
     monkeypatch.setattr("bot.slack.files.read_document", reading_begins)
     documents = [UploadedFile(f"{number}.docx", corpus()["0-libreoffice.docx"]) for number in range(5)]
     page = UploadedFile("page.html", b"<html><body><p>Hello.</p></body></html>")
-    async with connected() as (sandbox, client):
+    async with connected(subscribed=frozenset()) as (sandbox, client):
         files = Files(client)
         of_ada = await shared(sandbox, client, "ada", documents)
         of_grace = await shared(sandbox, client, "grace", [NOTES, page])
@@ -209,7 +202,7 @@ async def test_files_of_one_person_do_not_keep_those_of_others_waiting(monkeypat
 
 
 async def test_file_that_is_larger_than_slack_says_is_not_read() -> None:
-    async with connected() as (sandbox, client):
+    async with connected(subscribed=frozenset()) as (sandbox, client):
         (file,) = await shared(sandbox, client, "ada", [UploadedFile("notes.txt", bytes(TEXT_BYTES + 2))])
         for stated_bytes, content in ((1, Unread.FAILED), (0, Unread.KIND)):
             async with Files(client).reading([replace(file, size_bytes=stated_bytes)], "U0ADA") as opened:

@@ -15,12 +15,10 @@ from bot.slack.client import (
     Failures,
     Retrying,
     RetryPolicy,
-    SlackClient,
-    new_session,
 )
 from sandbox.faults import FaultSettings
-from sandbox.server import Sandbox
 from tests.simulated_time import SimulatedClock, run_simulated
+from tests.slack.workspaces import connected
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
 POLICY = RetryPolicy(Backoff(0.5, 8.0), max_tries=7, within_s=60.0, max_retry_after_s=30.0)
@@ -156,8 +154,7 @@ NAMED = {
 
 
 async def refusal(name: str, **fault: Unpack[FaultSettings]) -> TypistError:
-    async with Sandbox() as sandbox, new_session() as session:
-        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+    async with connected() as (sandbox, web):
         fault |= FaultSettings(method="chat.postMessage", times=1)
         sandbox.faults.start(name, **fault)
         with pytest.raises((Refused, RateLimited)) as raised:

@@ -13,14 +13,13 @@ from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
-from bot.slack.client import SlackClient, new_session
 from bot.slack.search import DEFINITION, METHOD, NAME, SlackSearch
 from bot.slack.users import MAX_KEPT
 from handlers.payloads import action_token_of
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.sandbox import manifests
-from tests.slack.workspaces import workspace_of
+from tests.slack.workspaces import connected_workspace
 
 SECRET = "the secret launch date"
 
@@ -52,9 +51,8 @@ class SearchStage:
 async def stage() -> AsyncIterator[SearchStage]:
     manifest = manifests.agent()
     manifest["oauth_config"]["scopes"]["bot"] += ["search:read.public", "channels:read"]
-    async with Sandbox(manifest=manifest) as sandbox, new_session() as session:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        yield SearchStage(sandbox, (await workspace_of(client, SystemClock())).search)
+    async with connected_workspace(SystemClock(), manifest=manifest) as (sandbox, workspace):
+        yield SearchStage(sandbox, workspace.search)
 
 
 async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage) -> None:

@@ -8,16 +8,12 @@ import pytest
 from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
-from bot.slack.client import SlackClient, new_session
-from sandbox.server import Sandbox
 from tests.clocks import InstantClock
-from tests.slack.workspaces import workspace_of
+from tests.slack.workspaces import connected_workspace
 
 
 async def test_post_of_somebody_else_is_never_taken_for_a_posted_question() -> None:
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        workspace = await workspace_of(client, InstantClock())
+    async with connected_workspace(InstantClock(), subscribed=frozenset()) as (sandbox, workspace):
         root = await sandbox.say("grace", "general", "One")
         about = QuotedMessage("C0GENERAL", root, root, "One", "")
         question = MessageQuestion(sandbox.team_id, "V1", "U0ADA", about, "Why?", 0.0)
@@ -33,8 +29,7 @@ async def test_post_of_somebody_else_is_never_taken_for_a_posted_question() -> N
 async def test_response_that_slack_refuses_is_only_logged(
     has_url: bool, markdown: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
-        workspace = await workspace_of(SlackClient(sandbox.bot_token, sandbox.api_url, session), InstantClock())
+    async with connected_workspace(InstantClock(), subscribed=frozenset()) as (sandbox, workspace):
         gone = f"{sandbox.api_url.removesuffix('/api/')}/gone" if has_url else ""
         response = ActionResponse("Too late.", markdown)
         with caplog.at_level(logging.WARNING):

@@ -11,7 +11,6 @@ import pytest
 from bot.core.access import UserKind
 from bot.core.conversation import ThreadKey
 from bot.slack import users as users_module
-from bot.slack.client import PacedClient, SlackClient, new_session
 from bot.slack.users import (
     KEPT_FOR_KINDS,
     KEPT_S,
@@ -30,7 +29,7 @@ from sandbox.server import Sandbox
 from sandbox.web_api.budgets import WINDOW_S
 from sandbox.workspace import User
 from tests.fast import FastClock
-from tests.slack.workspaces import workspace_of
+from tests.slack.workspaces import connected_workspace
 
 pytestmark = pytest.mark.skips_waits
 
@@ -115,10 +114,9 @@ class UsersStage:
 @pytest.fixture
 async def stage() -> AsyncIterator[UsersStage]:
     clock = AheadClock()
-    async with Sandbox(subscribed=frozenset(), monotonic=clock.monotonic) as sandbox, new_session() as session:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        workspace = await workspace_of(client, clock)
-        readers = ChannelReaders(PacedClient(client, workspace.budget, clock), workspace.users)
+    settings = {"subscribed": frozenset[str](), "monotonic": clock.monotonic}
+    async with connected_workspace(clock, **settings) as (sandbox, workspace):
+        readers = ChannelReaders(workspace.paced, workspace.users)
         yield UsersStage(sandbox, clock, workspace.users, readers)
 
 
@@ -212,13 +210,6 @@ async def test_last_known_kind_applies_while_slack_fails(stage: UsersStage) -> N
     assert [round(sleep_s, 3) for sleep_s in stage.clock.sleeps[:4]] == [0.5, 1, 2, 4]
     assert {round(sleep_s, 3) for sleep_s in stage.clock.sleeps[4:]} == {6}
     assert await stage.users.kind("U0GRACE") is None
-
-
-async def test_last_known_kind_applies_after_the_scope_was_taken_away(stage: UsersStage) -> None:
-    await stage.users.kind("U0ADA")
-    stage.clock.ahead_s += KIND_TRUSTED_S
-    stage.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
-    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
 
 
 @pytest.mark.parametrize(("retry_after_s", "kind"), [(3, UserKind.MEMBER), (600, None)])
@@ -378,9 +369,10 @@ async def test_names_do_not_wait_for_the_end_of_an_outage(stage: UsersStage) -> 
     assert await kind is None
 
 
-async def test_last_known_kind_applies_for_an_hour_while_slack_fails(stage: UsersStage) -> None:
+@pytest.mark.parametrize("error", ["account_inactive", "missing_scope"])
+async def test_last_known_kind_applies_for_an_hour_while_slack_refuses(stage: UsersStage, error: str) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
-    stage.sandbox.faults.start("refuse", method="users.info", error="account_inactive")
+    stage.sandbox.faults.start("refuse", method="users.info", error=error)
     stage.clock.ahead_s += KEPT_S - 100
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.clock.ahead_s += 101

@@ -1,9 +1,28 @@
 """A workspace of the sandbox, without other processes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 from bot.clock import Clock
 from bot.reply.workspace import Workspace
-from bot.slack.client import SlackClient
+from bot.slack.client import SlackClient, new_session
+from sandbox.server import Sandbox
 from tests.reply.schedules import LoneLedger, RecordsInMemory
+
+
+@asynccontextmanager
+async def connected(**settings: Any) -> AsyncIterator[tuple[Sandbox, SlackClient]]:
+    """Starts a sandbox with these settings; yields it and a client with the bot token."""
+    async with Sandbox(**settings) as sandbox, new_session() as session:
+        yield sandbox, SlackClient(sandbox.bot_token, sandbox.api_url, session)
+
+
+@asynccontextmanager
+async def connected_workspace(clock: Clock, **settings: Any) -> AsyncIterator[tuple[Sandbox, Workspace]]:
+    """Starts a sandbox with these settings; yields it and its workspace."""
+    async with connected(**settings) as (sandbox, client):
+        yield sandbox, await workspace_of(client, clock)
 
 
 async def workspace_of(client: SlackClient, clock: Clock) -> Workspace:
