@@ -79,7 +79,7 @@ def xlsx(rows: str, doctype: str = "", strings: str = "") -> bytes:
     )
 
 
-def pptx(body: str, doctype: str = "", attributes: str = "") -> bytes:
+def pptx(body: str, doctype: str = "") -> bytes:
     """Returns a presentation with this slide in XML."""
     slides = '<p:sldIdLst><p:sldId id="256" r:id="r0"/></p:sldIdLst>'
     p = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
@@ -88,7 +88,7 @@ def pptx(body: str, doctype: str = "", attributes: str = "") -> bytes:
             "[Content_Types].xml": _TYPES,
             "ppt/_rels/presentation.xml.rels": _relations(("slide", "slides/slide1.xml")),
             "ppt/presentation.xml": f"<p:presentation {p} {_R}>{slides}</p:presentation>",
-            "ppt/slides/slide1.xml": f"{doctype}<p:sld {p} {_A} {attributes}>{body}</p:sld>",
+            "ppt/slides/slide1.xml": f"{doctype}<p:sld {p} {_A}>{body}</p:sld>",
         }
     )
 

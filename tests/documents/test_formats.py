@@ -63,14 +63,6 @@ def test_encoding_that_a_page_names_is_used(encoding: str) -> None:
     assert text(Kind.HTML, page.encode(encoding)) == words
 
 
-def test_merged_cells_keep_the_columns_of_the_others() -> None:
-    page = (
-        "<table><tr><td rowspan=2>a</td><td>b</td><td rowspan=3>c</td></tr><tr><td>d</td></tr>"
-        "<tr><td colspan=2>e</td></tr><tr><td>f</td><td>g</td><td>h</td></tr></table>"
-    )
-    assert text(Kind.HTML, page.encode()) == ("| a | b | c |\n|---|---|---|\n|  | d |\n| e |\n| f | g | h |")
-
-
 def test_mail_in_an_unknown_encoding_is_read() -> None:
     mail = b"Subject: x\nContent-Type: text/plain; charset=unknown-8bit\n\nhello \xff\n"
     assert text(Kind.MAIL, mail) == "Subject: x\n\n---\n\nhello \ufffd"
@@ -104,18 +96,6 @@ def test_formula_without_a_result_and_errors_are_counted() -> None:
 )
 def test_number_is_shown_with_the_digits_of_spreadsheets(saved: str, shown: str) -> None:
     assert f"| {shown} |" in text(Kind.ARCHIVE, xlsx(f'<row r="1"><c r="A1"><v>{saved}</v></c></row>'))
-
-
-def test_what_is_drawn_on_a_sheet_is_counted() -> None:
-    box = "<xdr:sp><xdr:txBody><a:p><a:r><a:t>words</a:t></a:r></a:p></xdr:txBody></xdr:sp>"
-    empty = "<xdr:sp><xdr:txBody><a:p/></xdr:txBody></xdr:sp>"
-    drawing = f"<xdr:wsDr>{empty}{box}<xdr:pic></xdr:pic><c:chart r:id='r1'/><c:chart r:id='r2'/></xdr:wsDr>"
-    file = with_part(xlsx(""), "xl/drawings/drawing1.xml", drawing)
-    assert formats.read(Kind.ARCHIVE, file).left_out == (
-        LeftOut(Part.PICTURE, 1),
-        LeftOut(Part.CHART, 2),
-        LeftOut(Part.TEXT_BOX, 1),
-    )
 
 
 def with_part(content: bytes, name: str, part: str) -> bytes:
@@ -170,23 +150,26 @@ def test_mail_of_several_parts_shows_all_texts_once_and_names_the_rest(
     assert [name for part in read.left_out for name in part.names] == attached
 
 
-def test_caption_stands_above_its_table() -> None:
-    page = "<table><caption>Sales</caption><tr><td>a<table><caption>x</caption><tr><td>y</table><td>b</table>"
-    assert text(Kind.HTML, page.encode()) == "Sales\n\n| a x y | b |\n|---|---|"
+PAGES = {
+    "skipped in itself": ("<p>a<svg><svg><text>x</text></svg><text>y</text></svg>b", "ab"),
+    "others in a skipped one": ("<p>a<template><div>x</div>y<script>z</script></template>b", "ab"),
+    "text beside cells": ("<table><tr><td>a</td></tr>loose</table><p>below", "loose\n\n| a |\n|---|\n\nbelow"),
+    "paragraph in a cell": ("<table><tr><td>a<p>b</p>c</td></tr></table>", "| a b c |\n|---|"),
+    "table in a cell": ("<table><tr><td>a<table><tr><td>b</td></tr></table>c</td></tr></table>", "| a b c |\n|---|"),
+    "captions": (
+        "<table><caption>Sales</caption><tr><td>a<table><caption>x</caption><tr><td>y</table><td>b</table>",
+        "Sales\n\n| a x y | b |\n|---|---|",
+    ),
+    "merged cells": (
+        "<table><tr><td rowspan=2>a</td><td>b</td><td rowspan=3>c</td></tr><tr><td>d</td></tr>"
+        "<tr><td colspan=2>e</td></tr><tr><td>f</td><td>g</td><td>h</td></tr></table>",
+        "| a | b | c |\n|---|---|---|\n|  | d |\n| e |\n| f | g | h |",
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("page", "shown"),
-    [
-        ("<p>a<svg><svg><text>x</text></svg><text>y</text></svg>b", "ab"),
-        ("<p>a<template><div>x</div>y<script>z</script></template>b", "ab"),
-        ("<table><tr><td>a</td></tr>loose</table><p>below", "loose\n\n| a |\n|---|\n\nbelow"),
-        ("<table><tr><td>a<p>b</p>c</td></tr></table>", "| a b c |\n|---|"),
-        ("<table><tr><td>a<table><tr><td>b</td></tr></table>c</td></tr></table>", "| a b c |\n|---|"),
-    ],
-    ids=["skipped in itself", "others in a skipped one", "text beside cells", "paragraph in a cell", "table in a cell"],
-)
-def test_html_out_of_order_keeps_its_text(page: str, shown: str) -> None:
+@pytest.mark.parametrize(("page", "shown"), PAGES.values(), ids=PAGES)
+def test_html_keeps_its_text_and_its_columns(page: str, shown: str) -> None:
     assert text(Kind.HTML, page.encode()) == shown
 
 
@@ -228,12 +211,9 @@ def test_hidden_sheets_are_left_out_however_well_they_are_hidden() -> None:
     assert read.left_out == (LeftOut(Part.HIDDEN_SHEET, 2, ("B", "C")),)
 
 
-def test_hidden_slide_is_left_out_and_a_fallback_not_repeated() -> None:
+def test_fallback_of_a_slide_is_not_repeated() -> None:
     paragraph = "<a:p><a:r><a:t>One</a:t></a:r></a:p>"
-    slide = f"{paragraph}<a:Fallback>{paragraph}</a:Fallback>"
-    assert text(Kind.ARCHIVE, pptx(slide)) == "## Slide 1\n\nOne"
-    hidden = formats.read(Kind.ARCHIVE, pptx(slide, attributes='show="0"'))
-    assert hidden == Document("", (LeftOut(Part.HIDDEN_SLIDE, 1, ("1",)),))
+    assert text(Kind.ARCHIVE, pptx(f"{paragraph}<a:Fallback>{paragraph}</a:Fallback>")) == "## Slide 1\n\nOne"
 
 
 A = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
@@ -266,23 +246,24 @@ def presentation(slides: list[str], parts: dict[str, str]) -> bytes:
     return content
 
 
-def test_slides_between_hidden_ones_keep_their_numbers() -> None:
+def test_hidden_slides_are_left_out_and_the_others_keep_their_numbers() -> None:
     words = "<a:p><a:r><a:t>Words</a:t></a:r></a:p>"
     hidden = slide(words, 'show="0"')
     read = formats.read(Kind.ARCHIVE, presentation([hidden, slide(words), hidden, slide(words)], {}))
     assert read == Document("## Slide 2\n\nWords\n\n## Slide 4\n\nWords", (LeftOut(Part.HIDDEN_SLIDE, 2, ("1", "3")),))
 
 
-def test_paragraphs_of_a_slide_are_indented_by_their_level() -> None:
-    paragraphs = "<a:p><a:r><a:t>Top</a:t></a:r></a:p>" + "".join(
-        f'<a:p><a:pPr lvl="{level}"/><a:r><a:t>{level}</a:t></a:r></a:p>' for level in (0, 1, 2)
-    )
-    assert text(Kind.ARCHIVE, pptx(paragraphs)) == "## Slide 1\n\nTop\n0\n  - 1\n    - 2"
+LEVELS = "".join(f'<a:p><a:pPr lvl="{level}"/><a:r><a:t>{level}</a:t></a:r></a:p>' for level in (0, 1, 2))
+LINES = "<a:p><a:r><a:t>a</a:t></a:r><a:br/><a:r><a:t/></a:r><a:r><a:t>b</a:t><a:tab/><a:t>c</a:t></a:r></a:p>"
 
 
-def test_lines_and_tabs_within_a_paragraph_of_a_slide_are_kept() -> None:
-    paragraph = "<a:p><a:r><a:t>a</a:t></a:r><a:br/><a:r><a:t/></a:r><a:r><a:t>b</a:t><a:tab/><a:t>c</a:t></a:r></a:p>"
-    assert text(Kind.ARCHIVE, pptx(paragraph)) == "## Slide 1\n\na\nb\tc"
+@pytest.mark.parametrize(
+    ("paragraphs", "shown"),
+    [(f"<a:p><a:r><a:t>Top</a:t></a:r></a:p>{LEVELS}", "Top\n0\n  - 1\n    - 2"), (LINES, "a\nb\tc")],
+    ids=["levels", "lines and tabs"],
+)
+def test_paragraphs_of_a_slide_keep_their_level_lines_and_tabs(paragraphs: str, shown: str) -> None:
+    assert text(Kind.ARCHIVE, pptx(paragraphs)) == f"## Slide 1\n\n{shown}"
 
 
 @pytest.mark.parametrize("target", ["../notesSlides/notesSlide1.xml", "/ppt/notesSlides/notesSlide1.xml"])
@@ -297,10 +278,29 @@ def test_notes_of_a_slide_are_shown_without_their_number(target: str, words: str
     assert text(Kind.ARCHIVE, presentation([slide("")], parts)) == f"## Slide 1{shown}"
 
 
-def test_comments_and_pictures_of_slides_are_counted() -> None:
-    comments = f"<p:cmLst {P}><p:cm idx='1'></p:cm><p:cm></p:cm></p:cmLst>"
-    file = presentation([slide("<p:pic></p:pic>")], {"ppt/comments/comment1.xml": comments})
-    assert formats.read(Kind.ARCHIVE, file).left_out == (LeftOut(Part.COMMENT, 2), LeftOut(Part.PICTURE, 1))
+COMMENTS = f"<p:cmLst {P}><p:cm idx='1'></p:cm><p:cm></p:cm></p:cmLst>"
+CHARTS = "<w:p><w:r><w:drawing><c:chart xmlns:c='c'/><d:relIds xmlns:d='d'/></w:drawing></w:r></w:p>"
+BOXES = "".join(
+    f"<xdr:sp><xdr:txBody>{paragraph}</xdr:txBody></xdr:sp>"
+    for paragraph in ("<a:p/>", "<a:p><a:r><a:t>words</a:t></a:r></a:p>")
+)
+DRAWN = f"<xdr:wsDr>{BOXES}<xdr:pic></xdr:pic><c:chart r:id='r1'/><c:chart r:id='r2'/></xdr:wsDr>"
+COUNTED = {
+    "slides": (
+        presentation([slide("<p:pic></p:pic>")], {"ppt/comments/comment1.xml": COMMENTS}),
+        {Part.COMMENT: 2, Part.PICTURE: 1},
+    ),
+    "a document": (docx(CHARTS), {Part.CHART: 1, Part.DIAGRAM: 1}),
+    "a sheet": (
+        with_part(xlsx(""), "xl/drawings/drawing1.xml", DRAWN),
+        {Part.PICTURE: 1, Part.CHART: 2, Part.TEXT_BOX: 1},
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "counted"), COUNTED.values(), ids=COUNTED)
+def test_what_is_no_text_is_counted(file: bytes, counted: dict[Part, int]) -> None:
+    assert formats.read(Kind.ARCHIVE, file).left_out == tuple(LeftOut(part, count) for part, count in counted.items())
 
 
 ODF = " ".join(
@@ -451,11 +451,6 @@ def test_pictures_of_a_document_are_counted_and_their_descriptions_kept() -> Non
     assert formats.read(Kind.ARCHIVE, file) == Document("![a plan]", (LeftOut(Part.PICTURE, 1),))
 
 
-def test_charts_and_diagrams_of_a_document_are_counted() -> None:
-    charts = "<w:p><w:r><w:drawing><c:chart xmlns:c='c'/><d:relIds xmlns:d='d'/></w:drawing></w:r></w:p>"
-    assert formats.read(Kind.ARCHIVE, docx(charts)).left_out == (LeftOut(Part.CHART, 1), LeftOut(Part.DIAGRAM, 1))
-
-
 def test_document_of_another_name_is_read() -> None:
     """Word for the web writes document2.xml."""
     with zipfile.ZipFile(io.BytesIO(docx(f"<w:p>{run('text')}</w:p>"))) as archive:
@@ -466,31 +461,28 @@ def test_document_of_another_name_is_read() -> None:
     assert text(Kind.ARCHIVE, packed(parts)) == "text"
 
 
-@pytest.mark.parametrize("content", [b"a\0b", b"\x01\x02"])
-def test_bytes_without_text_are_refused(content: bytes) -> None:
-    with pytest.raises(Unreadable) as caught:
-        formats.read(Kind.CSV, content)
-    assert caught.value.refusal is Refusal.KIND
-
-
 def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
     """Returns an archive in whose directory the first entry has another field, at this offset of the entry."""
     at = content.index(b"PK\x01\x02") + offset
     return content[:at] + field + content[at + len(field) :]
 
 
-@pytest.mark.parametrize(
-    ("content", "refusal"),
-    [
-        (packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Refusal.TOO_LARGE),
-        (with_directory_field(docx(""), 24, (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little")), Refusal.TOO_LARGE),
-        (with_directory_field(docx(""), 8, b"\1\0"), Refusal.PROTECTED),
-    ],
-    ids=["entries", "unpacked", "encrypted"],
-)
-def test_archive_is_refused_by_its_directory(content: bytes, refusal: Refusal) -> None:
+MOST = (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little")
+REFUSED = {
+    "no text": (Kind.CSV, b"a\0b", Refusal.KIND),
+    "control characters": (Kind.CSV, b"\x01\x02", Refusal.KIND),
+    "entries": (Kind.ARCHIVE, packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Refusal.TOO_LARGE),
+    "unpacked": (Kind.ARCHIVE, with_directory_field(docx(""), 24, MOST), Refusal.TOO_LARGE),
+    "encrypted": (Kind.ARCHIVE, with_directory_field(docx(""), 8, b"\1\0"), Refusal.PROTECTED),
+}
+
+
+@pytest.mark.parametrize(("kind", "content", "refusal"), REFUSED.values(), ids=REFUSED)
+def test_bytes_without_text_and_archives_by_their_directory_are_refused(
+    kind: Kind, content: bytes, refusal: Refusal
+) -> None:
     with pytest.raises(Unreadable) as caught:
-        formats.read(Kind.ARCHIVE, content)
+        formats.read(kind, content)
     assert caught.value.refusal is refusal
 
 

@@ -78,10 +78,8 @@ def test_large_image_of_any_color_mode_is_converted(mode: str, monkeypatch: pyte
 def test_accepted_image_peaks_below_120_mb(
     kind: str, mode: str, size: tuple[int, int], is_accepted: bool, tmp_path: Path
 ) -> None:
-    packed = io.BytesIO()
-    Image.new(mode, size).save(packed, kind)
     file = tmp_path / "image"
-    file.write_bytes(packed.getvalue())
+    file.write_bytes(picture(kind, size, mode))
     said = subprocess.run([sys.executable, "-c", PREPARE, str(file)], capture_output=True, text=True, check=True).stdout
     peak = re.search(r"VmHWM:\s*(\d+) kB", said)
     assert peak is not None
@@ -89,8 +87,6 @@ def test_accepted_image_peaks_below_120_mb(
 
 
 def test_progressive_jpeg_counts_what_its_decoder_holds() -> None:
-    packed = io.BytesIO()
-    Image.new("RGB", (6_000, 5_000)).save(packed, "JPEG", progressive=True)
     with pytest.raises(Unreadable) as raised:
-        images.converted(packed.getvalue())
+        images.converted(picture("JPEG", (6_000, 5_000), progressive=True))
     assert raised.value.refusal is Refusal.TOO_MANY_PIXELS

@@ -21,6 +21,7 @@ from bot.documents import process
 from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
 from bot.documents.process import convert_image, read_document
 from tests.clocks import WITHIN_S
+from tests.documents.test_images import picture
 
 REFUSALS = {
     "protected": Refusal.PROTECTED,
@@ -177,26 +178,20 @@ async def test_text_of_a_large_document_is_cut_at_the_limit() -> None:
     assert read.left_out == (LeftOut(Part.END, 1),)
 
 
-def packed(kind: str, mode: str, size: tuple[int, int], **more: object) -> bytes:
-    content = io.BytesIO()
-    Image.new(mode, size, "teal").save(content, kind, **more)
-    return content.getvalue()
-
-
 def turned() -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    return packed("JPEG", "RGB", (80, 60), exif=exif)
+    return picture("JPEG", (80, 60), exif=exif)
 
 
 @pytest.mark.parametrize(
     ("content", "media_type", "size"),
     [
-        (packed("GIF", "P", (8, 6)), "image/png", (8, 6)),
-        (packed("WEBP", "RGBA", (8, 6)), "image/png", (8, 6)),
-        (packed("MPO", "RGB", (8, 6)), "image/png", (8, 6)),
+        (picture("GIF", (8, 6), "P"), "image/png", (8, 6)),
+        (picture("WEBP", (8, 6), "RGBA"), "image/png", (8, 6)),
+        (picture("MPO", (8, 6)), "image/png", (8, 6)),
         (turned(), "image/png", (60, 80)),
-        (packed("JPEG", "RGB", (8_000, 6_000)), "image/png", (2_048, 1_536)),
+        (picture("JPEG", (8_000, 6_000)), "image/png", (2_048, 1_536)),
     ],
     ids=["gif", "webp", "mpo", "turned", "large"],
 )
@@ -210,9 +205,9 @@ async def test_image_is_converted_in_the_process(content: bytes, media_type: str
 @pytest.mark.parametrize(
     ("content", "refusal"),
     [
-        (packed("PNG", "RGB", (8_000, 5_000)), Refusal.TOO_MANY_PIXELS),
-        (packed("PNG", "RGB", (80, 60))[:60], Refusal.DAMAGED),
-        (packed("BMP", "RGB", (8, 6)), Refusal.DAMAGED),
+        (picture("PNG", (8_000, 5_000)), Refusal.TOO_MANY_PIXELS),
+        (picture("PNG", (80, 60))[:60], Refusal.DAMAGED),
+        (picture("BMP", (8, 6)), Refusal.DAMAGED),
         (b"GIF89a", Refusal.DAMAGED),
         (b"GIF89a" + bytes.fromhex("000000000000002c000000000001008f0000"), Refusal.TOO_MANY_PIXELS),
     ],
