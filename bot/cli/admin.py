@@ -243,8 +243,8 @@ def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
     since = first_day_of_usage(options.since)
-    report, nothing = asyncio.run(_report(ours.database_url, GroupBy(options.by), since))
-    has_ids = not options.csv and report.by in (GroupBy.USER, GroupBy.CHANNEL)
+    report, nothing = asyncio.run(_report(ours.database_url, options.by, since))
+    has_ids = not options.csv and report.by in ("user", "channel")
     names = asyncio.run(names_of(ours, report.sorted())) if has_ids else {}
     if options.csv:
         _print_csv(report)
@@ -285,7 +285,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
 
 def _print_csv(report: UsageReport) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([report.by.value, *_COLUMNS])
+    writer.writerow([report.by, *_COLUMNS])
     for key, line in report.sorted().items():
         values: Mapping[str, object] = {name: getattr(line, name) for name in _COLUMNS}
         cells = {**values, "cost_usd": f"{line.cost_usd:.6f}", "median_first_token_s": _first_token(line, "")}
@@ -293,7 +293,7 @@ def _print_csv(report: UsageReport) -> None:
 
 
 def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> None:
-    rows: list[tuple[str, ...]] = [(report.by.value, *_HEADINGS)]
+    rows: list[tuple[str, ...]] = [(report.by, *_HEADINGS)]
     rows += [(f"{key} {names.get(key, '')}".rstrip(), *_cells(line)) for key, line in report.sorted().items()]
     if len(report.lines) > 1:
         rows.append(("all", *_cells(report.total)))

@@ -34,11 +34,8 @@ class ReplyAction(StrEnum):
     CANVAS = "canvas"
 
 
-class Vote(StrEnum):
-    """Feedback on an answer. The value is the button's value in Slack."""
-
-    UP = "up"
-    DOWN = "down"
+VOTES = {"up": 1, "down": -1}
+"""Feedback on an answer, by the value of its button in Slack."""
 
 
 class AnswerState(StrEnum):
@@ -151,15 +148,10 @@ def _not_of_version(action: ReplyAction, answer: RecordedAnswer) -> str | None:
             return texts.NOT_NEWEST_VERSION
         case ReplyAction.CANVAS:
             return None if answer.is_whole else texts.CANVAS_OF_INCOMPLETE
+        case ReplyAction.CONTINUE if answer.end_reason is EndReason.WHOLE:
+            return texts.ANSWER_FINISHED
+        case ReplyAction.CONTINUE if answer.end_reason is None or not answer.end_reason.is_continuable:
+            return texts.ANSWER_NOT_CONTINUABLE
         case ReplyAction.CONTINUE:
-            return _not_continuable(answer)
+            return None if answer.answer.strip() else texts.NOTHING_TO_CONTINUE
     return None
-
-
-def _not_continuable(answer: RecordedAnswer) -> str | None:
-    """Returns why an answer that has ended can't be continued, None if it can."""
-    if answer.end_reason is EndReason.WHOLE:
-        return texts.ANSWER_FINISHED
-    if answer.end_reason is None or not answer.end_reason.is_continuable:
-        return texts.ANSWER_NOT_CONTINUABLE
-    return None if answer.answer.strip() else texts.NOTHING_TO_CONTINUE

@@ -27,7 +27,6 @@ MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20
 MAX_BYTES = 50 * 2**20
 """The limit for all files of one answer."""
-MAX_NAMED = 6
 
 
 class Unread(Enum):
@@ -232,18 +231,15 @@ def file_label(file: OpenedFile) -> str:
     if isinstance(content, Document):
         return f"(Attached: {name})\n{document_label(content)}"
     if isinstance(content, Transcript):
-        return _transcript_label(file.file, name, content.text.strip())
+        text = content.text.strip()
+        if not text:
+            return f"(Attached: {name}, a recording in which nothing is said)"
+        # A clip may be all that a question consists of.
+        about = "If the message has no words of its own, answer these. " if file.file.is_clip else ""
+        return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
     if not content.strip():
         return f"(Attached: {name}, which is empty)"
     return f"(Attached: {name})\n{fenced(content.rstrip(), _language(name))}"
-
-
-def _transcript_label(file: File, name: str, text: str) -> str:
-    """Returns what is said in a recording. A clip may be all that a question consists of."""
-    if not text:
-        return f"(Attached: {name}, a recording in which nothing is said)"
-    about = "If the message has no words of its own, answer these. " if file.is_clip else ""
-    return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
 
 
 def document_label(document: Document) -> str:
@@ -263,7 +259,7 @@ def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = ())
     only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
     sentences = [texts.only_text_read(only_text)] if only_text else []
     if unread:
-        sentences.append(texts.files_not_read(unread[:MAX_NAMED], max(0, len(unread) - MAX_NAMED)))
+        sentences.append(texts.files_not_read(unread[:6], len(unread[6:])))
     return " ".join(sentences)
 
 
@@ -313,20 +309,18 @@ _AT_BEGINNING = re.compile(r"(?:please[, ]\s*)?as (?:a )?(?:slack )?canvas\s*[:,
 _AT_END = re.compile(
     r"(?<!\w)as (?:a )?(?:slack )?canvas[\s,.!?…)]*(?:(?:please|thanks|thank you)[\s.!…)]*)?$", re.IGNORECASE
 )
-_END_CHARS = 60
-"""How many of a question's last characters are looked at."""
 
 
 def wanted_by(questions: Iterable[Question], bot_user_id: str) -> str:
     """Returns who asks for an answer "as a canvas", at the beginning or the end of a question; "" if nobody does."""
     for question in questions:
         words = without_address(question.own_text, bot_user_id).strip()
-        if _AT_BEGINNING.match(words) or _AT_END.search(words, max(0, len(words) - _END_CHARS)):
+        # Of a long question, only the last characters are looked at.
+        if _AT_BEGINNING.match(words) or _AT_END.search(words, max(0, len(words) - 60)):
             return question.user_id
     return ""
 
 
-MAX_CAPTIONS_BYTES = 500_000
 _TIMES = re.compile(r"(?:\d+:)?\d\d:\d\d[.,]\d{3}[ \t]+-->")
 _TAG = re.compile(r"<[^<>]*>")
 _QUICKTIME = b"qt  "
@@ -363,7 +357,7 @@ def _format_of(content: bytes) -> tuple[str, str]:
 
 def text_of_captions(content: bytes) -> str | None:
     """Returns the words of WebVTT captions, None if the bytes are something else. https://www.w3.org/TR/webvtt1/"""
-    text = content[:MAX_CAPTIONS_BYTES].decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    text = content[:500_000].decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     if not re.match(r"WEBVTT(?:[ \t\n]|$)", text):
         return None
     words = (word for line in _cue_lines(text) for word in html.unescape(_TAG.sub("", line)).split())

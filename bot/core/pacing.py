@@ -57,12 +57,12 @@ from bot.core.conversation import Question
 WINDOW_S = 60.0
 MARGIN_S = 0.05
 """Added to the window, because our clock and Slack's may run differently."""
+OTHERS_MARGIN_S = 1.0
+"""The same for other processes' calls, which are recorded before they leave."""
 OWN_GAP_S = 0.5
 """Between two edits of one reply. Nobody could read faster edits."""
 STEP_GAP_S = 1.0
 """The same while the model uses tools, so that many quick steps cost no more than one edit a second."""
-OTHERS_MARGIN_S = 1.0
-"""The same for other processes' calls, which are recorded before they leave."""
 ASK_AGAIN_S = 0.25
 """The longest that a deadline is trusted, because each call and each reply changes the pace."""
 USUAL_LIFE_S = 20.0

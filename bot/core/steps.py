@@ -40,8 +40,6 @@ REPLIED_TO = (
 )
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
 DROPPED = "(The result of this call was dropped to save room. Don't repeat a call that changes something.)"
-DROPPED_AT_ONCE = 4
-"""Results are dropped by this part of their room at a time: most requests begin like the one before, for caches."""
 _BEGUN = "begun"
 _UNKNOWN = (
     "It isn't known whether this call was made: the connection or the process ended meanwhile. It may or may not have "
@@ -130,7 +128,8 @@ def with_room(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_t
     """
     sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
     over_tokens = sum(sizes.values()) - limit_tokens
-    part = max(1, limit_tokens // DROPPED_AT_ONCE)
+    # A quarter of the room is dropped at a time: most requests begin like the one before, for caches.
+    part = max(1, limit_tokens // 4)
     to_drop = math.ceil(over_tokens / part) * part
     shortened = []
     for step in steps[:-1]:
@@ -222,8 +221,6 @@ MIN_CHARS = 400
 
 A longer line goes on at a word, so that an answer in one paragraph gets beyond any limit.
 """
-MAX_WORD_CHARS = 100
-"""Text without spaces may be cut anywhere."""
 REPEATED_CHARS = 10
 """Fewer repeated characters may be a coincidence."""
 MAX_PLACES = 100
@@ -267,7 +264,8 @@ def _begun(text: str) -> str:
     line = text.rfind("\n", 0, len(text) - is_between_breaks) + 1
     if len(text) - line <= MIN_CHARS:
         return text[:line]
-    word = text.rfind(" ", len(text) - MAX_WORD_CHARS) + 1
+    # Text without spaces may be cut anywhere.
+    word = text.rfind(" ", len(text) - 100) + 1
     return text[: word or len(text)]
 
 

@@ -2,22 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from statistics import median
+from typing import Literal
 
 from bot.core.caps import day_of, format_day
 from bot.errors import EndReason
 
 NO_MODEL = "(none)"
 
-
-class GroupBy(StrEnum):
-    """What each line of the report adds up."""
-
-    USER = "user"
-    CHANNEL = "channel"
-    MODEL = "model"
-    DAY = "day"
+GroupBy = Literal["user", "channel", "model", "day"]
+"""What each line of the report adds up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +74,10 @@ class UsageLine:
     first_tokens_s: list[float] = field(default_factory=list)
 
     @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
     def median_first_token_s(self) -> float | None:
         return median(self.first_tokens_s) if self.first_tokens_s else None
 
@@ -124,20 +122,16 @@ class UsageReport:
 
     def sorted(self) -> Mapping[str, UsageLine]:
         """Returns the lines: days in order, others by cost and then tokens, highest first."""
-        if self.by is GroupBy.DAY:
+        if self.by == "day":
             return dict(sorted(self.lines.items()))
-        by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -_tokens(item[1]), item[0]))
+        by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens, item[0]))
         return dict(by_usage)
 
     def _line(self, of: AnswerUsage | Thumb) -> UsageLine:
         key = {
-            GroupBy.USER: of.user_id,
-            GroupBy.CHANNEL: of.channel_id,
-            GroupBy.MODEL: of.model or NO_MODEL,
-            GroupBy.DAY: format_day(day_of(of.at)),
+            "user": of.user_id,
+            "channel": of.channel_id,
+            "model": of.model or NO_MODEL,
+            "day": format_day(day_of(of.at)),
         }[self.by]
         return self.lines.setdefault(key, UsageLine())
-
-
-def _tokens(line: UsageLine) -> int:
-    return line.input_tokens + line.output_tokens

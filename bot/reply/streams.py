@@ -73,25 +73,16 @@ class Stage(Enum):
     LEFT = auto()
     """It has to be stopped, and an edit shows the whole page: what Slack shows isn't known, or has to change."""
     OVER = auto()
+    """It didn't start, or it was stopped, by us or by Slack."""
 
 
-class _Event(Enum):
-    START = auto()
-    FAIL = auto()
-    """It didn't start."""
-    LEAVE = auto()
-    CLOSE = auto()
-    """It was stopped, by us or by Slack."""
-
-
-_STAGES: Mapping[tuple[Stage, _Event], Stage] = {
-    (Stage.STARTING, _Event.START): Stage.OPEN,
-    (Stage.STARTING, _Event.FAIL): Stage.OVER,
-    (Stage.OPEN, _Event.LEAVE): Stage.LEFT,
-    (Stage.OPEN, _Event.CLOSE): Stage.OVER,
-    (Stage.LEFT, _Event.CLOSE): Stage.OVER,
+_NEXT: Mapping[Stage, tuple[Stage, ...]] = {
+    Stage.STARTING: (Stage.OPEN, Stage.OVER),
+    Stage.OPEN: (Stage.LEFT, Stage.OVER),
+    Stage.LEFT: (Stage.OVER,),
+    Stage.OVER: (),
 }
-"""Where each event leads. An event that is missing for a stage has no effect there."""
+"""The stages that each one may lead to. What would lead to another one has no effect."""
 
 _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
     Stage.STARTING: (StartStream, AppendStream, StopStream),
@@ -142,13 +133,13 @@ class Stream:
         match call:
             case StartStream(view=view):
                 if needs_edit(view):
-                    self._happened(_Event.FAIL)
+                    self._enter(Stage.OVER)
                     return None
                 text = stable_prefix(view.markdown)
                 return replace(call, text=text) if text else None
             case AppendStream(view=view) | StopStream(view=PageView() as view):
                 if needs_edit(view):
-                    self._happened(_Event.LEAVE)
+                    self._enter(Stage.LEFT)
                     return None
                 if isinstance(call, AppendStream):
                     more = self._rest(stable_prefix(view.markdown), may_be_shorter=True)
@@ -162,39 +153,39 @@ class Stream:
         if text.startswith(self._sent):
             return text[len(self._sent) :]
         if not (may_be_shorter and self._sent.startswith(text)):
-            self._happened(_Event.LEAVE)
+            self._enter(Stage.LEFT)
         return None
 
     def leave(self, now: float) -> None:
         if now >= self._until:
             # A start may be under way, which is left once it has an answer.
             self._until = -math.inf
-            self._happened(_Event.LEAVE)
+            self._enter(Stage.LEFT)
 
     def limited(self, call: Begin | Change) -> None:
         if isinstance(call, StartStream):
-            self._happened(_Event.FAIL)
+            self._enter(Stage.OVER)
 
     def confirmed(self, call: Begin | Change) -> None:
         match call:
             case StartStream(text=text):
                 self._sent = text
-                self._happened(_Event.START)
+                self._enter(Stage.OPEN)
             case AppendStream(text=text):
                 self._sent += text
             case StopStream():
-                self._happened(_Event.CLOSE)
+                self._enter(Stage.OVER)
 
     def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
         if isinstance(call, StartStream):
-            self._happened(_Event.FAIL)
+            self._enter(Stage.OVER)
         elif reason.is_gone:
             return Verdict.GONE
         elif reason is Refusal.STREAM_CLOSED or (call.view is None and not reason.may_pass):
-            self._happened(_Event.CLOSE)
+            self._enter(Stage.OVER)
         else:
-            self._happened(_Event.LEAVE)
+            self._enter(Stage.LEFT)
         return None
 
-    def _happened(self, event: _Event) -> None:
-        self.stage = _STAGES.get((self.stage, event), self.stage)
+    def _enter(self, stage: Stage) -> None:
+        self.stage = stage if stage in _NEXT[self.stage] else self.stage

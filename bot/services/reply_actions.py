@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bot.core import actions, texts
-from bot.core.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
+from bot.core.actions import VOTES, ActionResponse, RecordedAnswer, ReplyAction, refusal
 from bot.core.calls import (
     ApprovalPlace,
     Ask,
@@ -300,12 +300,11 @@ class ReplyActions:
         return ActionResponse(texts.CANVAS_BEGUN if will_be_made else texts.CANVAS_EXISTS)
 
     async def _vote(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
-        try:
-            vote = Vote(press.value)
-        except ValueError:
+        vote = VOTES.get(press.value)
+        if vote is None:
             return ActionResponse(texts.UNKNOWN_BUTTON)
         await self.stores.recorded_answers.vote(answer, press.user_id, vote)
-        return ActionResponse(texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED)
+        return ActionResponse(texts.THANKS_HELPED if vote > 0 else texts.THANKS_NOT_HELPED)
 
 
 def _is_double_press(press: Press, pressed_at: float, answer: RecordedAnswer) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.actions import AnswerState, RecordedAnswer, Vote
+from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.conversation import File, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, End, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
@@ -124,14 +124,9 @@ class RecordedAnswers(Operations):
         await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], self._now())
 
     @writes
-    async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote) -> None:
-        """Records a person's feedback in place of their earlier one."""
-        values = {
-            "value": 1 if value is Vote.UP else -1,
-            "model": about.model,
-            "prompt_version": about.prompt_version,
-            "at": self._now(),
-        }
+    async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: int) -> None:
+        """Records a person's feedback, 1 or -1, in place of their earlier one."""
+        values = {"value": value, "model": about.model, "prompt_version": about.prompt_version, "at": self._now()}
         await put(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, values)
 
     @reads

@@ -16,7 +16,6 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.actions import Vote
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.job import End, Piece, Spent
@@ -177,7 +176,7 @@ async def test_records_without_texts_are_removed_after_400_days(timed: Stores, c
     await timed.participants.switch(THREAD, quiet=True, ts="2.0")
     answer = await timed.recorded_answers.of_job(THREAD, 1)
     assert answer
-    await timed.recorded_answers.vote(answer, "U1", Vote.UP)
+    await timed.recorded_answers.vote(answer, "U1", 1)
     clock.now_s += RECORDS_KEPT_S - DAY_S
     await enqueued(timed, asked(3, DIRECT))
     await timed.worker_queue.finish(await one(timed), End(EndReason.WHOLE), "Yes.")

@@ -32,7 +32,7 @@ COUNTS = {
 
 @pytest.mark.parametrize(("use", "counted"), COUNTS.values(), ids=COUNTS.keys())
 def test_attempt_counts_as_answer_failure_or_neither(use: AnswerUsage, counted: tuple[int, int]) -> None:
-    report = UsageReport(GroupBy.USER)
+    report = UsageReport("user")
     report.add([use])
     line = report.lines["U1"]
     assert (line.answers, line.failures) == counted
@@ -41,7 +41,7 @@ def test_attempt_counts_as_answer_failure_or_neither(use: AnswerUsage, counted: 
 
 @pytest.mark.parametrize("reason", [EndReason.BATCHED, EndReason.CAP_REACHED, EndReason.NOTHING_ASKED])
 def test_attempt_without_a_model_has_no_line(reason: EndReason) -> None:
-    report = UsageReport(GroupBy.MODEL)
+    report = UsageReport("model")
     report.add([attempt(reason, None)])
     assert report.lines == {}
 
@@ -49,7 +49,7 @@ def test_attempt_without_a_model_has_no_line(reason: EndReason) -> None:
 @pytest.mark.parametrize("used", [{"input_tokens": 5}, {"output_tokens": 5}, {"cost_usd": 0.5}], ids=str)
 def test_attempt_that_only_used_something_counts(used: dict[str, Any]) -> None:
     unused = replace(attempt(EndReason.STOPPED), input_tokens=0, output_tokens=0, cost_usd=0.0)
-    report = UsageReport(GroupBy.USER)
+    report = UsageReport("user")
     report.add([unused])
     assert report.lines == {}
     report.add([replace(unused, **used)])
@@ -71,7 +71,7 @@ def report_by(by: GroupBy) -> UsageReport:
 
 
 def test_lines_and_total_add_up_attempts_and_thumbs() -> None:
-    report = report_by(GroupBy.USER)
+    report = report_by("user")
     assert report.lines["U1"] == UsageLine(1, 500, 50, 2, 0.75, 0, 1, 2, 0, [1.0, 3.0])
     assert report.lines["U2"] == UsageLine(1, 200, 20, 1, 0.0, 220, 0, 1, 2, [4.0])
     assert report.total == UsageLine(2, 700, 70, 3, 0.75, 220, 2, 3, 2, [4.0, 1.0, 3.0])
@@ -82,10 +82,10 @@ def test_lines_and_total_add_up_attempts_and_thumbs() -> None:
 @pytest.mark.parametrize(
     ("by", "keys"),
     [
-        (GroupBy.USER, ["U1", "U2", "U3"]),
-        (GroupBy.CHANNEL, ["C1", "C2"]),
-        (GroupBy.MODEL, ["a", "b", "(none)"]),
-        (GroupBy.DAY, ["1970-01-01", "1970-01-02", "1970-01-03"]),
+        ("user", ["U1", "U2", "U3"]),
+        ("channel", ["C1", "C2"]),
+        ("model", ["a", "b", "(none)"]),
+        ("day", ["1970-01-01", "1970-01-02", "1970-01-03"]),
     ],
 )
 def test_days_are_in_order_and_others_by_cost_and_tokens(by: GroupBy, keys: list[str]) -> None:
@@ -93,6 +93,6 @@ def test_days_are_in_order_and_others_by_cost_and_tokens(by: GroupBy, keys: list
 
 
 def test_of_lines_with_the_same_cost_the_one_with_more_tokens_comes_first() -> None:
-    report = UsageReport(GroupBy.USER)
+    report = UsageReport("user")
     report.add([replace(SECOND, user_id="U1"), replace(SECOND, output_tokens=21)])
     assert list(report.sorted()) == ["U2", "U1"]

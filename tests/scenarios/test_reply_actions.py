@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.actions import ReplyAction, Vote
+from bot.core.actions import ReplyAction
 from bot.core.prompt import GO_ON_REQUEST
 from bot.settings import Settings
 from bot.store.schema import feedback, turns
@@ -165,9 +165,9 @@ async def test_delete_of_a_growing_answer_stops_it_first(stage: Stage, settings:
 
 async def test_each_person_has_one_vote_that_can_be_changed(stage: Stage, settings: Settings) -> None:
     _, message = await answered(stage, settings)
-    for user, vote in (("ada", Vote.UP), ("alan", Vote.DOWN), ("ada", Vote.DOWN), ("alan", Vote.DOWN)):
-        assert await press(stage, message, ReplyAction.FEEDBACK, user, vote.value) == (
-            texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED
+    for user, vote in (("ada", "up"), ("alan", "down"), ("ada", "down"), ("alan", "down")):
+        assert await press(stage, message, ReplyAction.FEEDBACK, user, vote) == (
+            texts.THANKS_HELPED if vote == "up" else texts.THANKS_NOT_HELPED
         )
     (turn,) = await rows(settings, turns)
     votes = [(row.user_id, row.value, row.model, row.prompt_version) for row in await rows(settings, feedback)]
