@@ -1,6 +1,6 @@
 """Asks a Provider and records everything that it yields."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from bot.models.events import Citation, Completion, Opaque, Retrying, Searching,
 from bot.models.model import Provider
 from bot.models.prompt import Prompt, Turn
 from tests.contracts.vendors import VendorApi
-from tests.streams.server import VendorServer
+from tests.streams.server import Script, VendorServer
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("user", "Grüße, 世界 👋🏽?")))
 
@@ -68,3 +68,17 @@ async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
     assert "" not in received.deltas
     assert len(received.completions) == (received.error is None)
     return received
+
+
+async def ask(
+    api: VendorApi,
+    server: VendorServer,
+    *answers: Script,
+    prompt: Prompt = PROMPT,
+    model: str = "m",
+    wrap: Callable[[Provider], Provider] = lambda provider: provider,
+) -> Received:
+    """Asks a model of this API once, whose server gives these answers."""
+    server.script(*answers)
+    async with connected(api, server, model) as provider:
+        return await collect(wrap(provider), prompt)

@@ -2,26 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 
 from bot.core.texts import for_error
 from bot.errors import EndReason
-from bot.models import wrappers
 from bot.models.events import Retrying
 from bot.models.model import Provider
 from bot.models.wrappers import Fallback, Stall
 from tests.clocks import WITHIN_S
-from tests.contracts.notifications import PROMPT, collect, connected
+from tests.contracts.notifications import ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
-
-OVERLOADED = b'data: {"error":{"code":503,"message":"busy"}}\n\n'
 
 ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
 
@@ -30,7 +27,6 @@ THINKING = pytest.mark.parametrize(
     [(RESPONSES, "vllm_responses"), (CHAT, "deepseek_chat"), (ANTHROPIC, "anthropic_thinking")],
     ids=str,
 )
-
 
 SILENT = pytest.mark.parametrize(
     ("api", "name", "sign"),
@@ -61,6 +57,14 @@ def thoughtful(name: str) -> tuple[list[bytes], bytes, list[bytes]]:
     return events[:at], events[at], events[at + 1 :]
 
 
+def ping_of(api: VendorApi) -> bytes:
+    return b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
+
+
+def stalling(stall_timeout_s: float) -> Callable[[Provider], Provider]:
+    return partial(Stall, stall_timeout_s=stall_timeout_s)
+
+
 class TestStall:
     """A stream without text for a while fails with an error of its own. There is no total timeout."""
 
@@ -69,53 +73,45 @@ class TestStall:
     async def test_pings_do_not_count_as_text(
         self, vendor: VendorServer, api: VendorApi, deltas: tuple[str, ...]
     ) -> None:
-        ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
-        vendor.script(VendorResponse(api.unended(*deltas), ending=ResponseEnd.HANG, ping=ping))
-        async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=5))
-            assert (received.text, received.failure) == ("".join(deltas), EndReason.STALLED)
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
+        hanging = VendorResponse(api.unended(*deltas), ending=ResponseEnd.HANG, ping=ping_of(api))
+        received = await ask(api, vendor, hanging, wrap=stalling(5))
+        assert (received.text, received.failure) == ("".join(deltas), EndReason.STALLED)
+        await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
 
     @THINKING
     async def test_thinking_counts_as_activity(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
         before, thinking, after = thoughtful(name)
-        vendor.script(VendorResponse([*before, *[thinking] * 12, *after], pause_s=5))
-        async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=30))
+        thoughts = VendorResponse([*before, *[thinking] * 12, *after], pause_s=5)
+        received = await ask(api, vendor, thoughts, wrap=stalling(30))
         assert received.text == "Hello there!"
         assert received.thought >= 12
 
     @SILENT
-    async def test_pings_count_as_activity_while_the_model_thinks(
-        self, vendor: VendorServer, api: VendorApi, name: str, sign: bytes
+    @pytest.mark.parametrize(
+        ("signs", "pause_s", "stall_timeout_s", "stalls"),
+        [(40, 7, 25, False), (0, 180, 20, False), (0, 300, 10, True)],
+        ids=["pings", "ten times as long", "longer"],
+    )
+    async def test_thinking_may_give_only_pings_or_be_silent_for_ten_times_the_stall_timeout(
+        self,
+        vendor: VendorServer,
+        api: VendorApi,
+        name: str,
+        sign: bytes,
+        signs: int,
+        pause_s: float,
+        stall_timeout_s: float,
+        stalls: bool,
     ) -> None:
         before, after = silent(name, sign)
-        vendor.script(VendorResponse([before, *[sign] * 40, after], pause_s=7))
-        async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=25))
-        assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
-
-    @SILENT
-    async def test_silent_thinking_may_take_ten_times_the_stall_timeout(
-        self, vendor: VendorServer, api: VendorApi, name: str, sign: bytes
-    ) -> None:
-        before, after = silent(name, sign)
-        vendor.script(VendorResponse([before, after], pause_s=180))
-        async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=20))
-        assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
-
-    @SILENT
-    async def test_longer_silent_thinking_stalls(
-        self, vendor: VendorServer, api: VendorApi, name: str, sign: bytes
-    ) -> None:
-        before, _ = silent(name, sign)
-        vendor.script(VendorResponse([before, b""], pause_s=300))
-        async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=10))
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
-        assert received.error is not None
-        assert (received.text, received.failure, received.error.detail) == ("", EndReason.STALLED, "nothing for 100 s")
+        thinking = VendorResponse([before, *[sign] * signs, after], pause_s=pause_s)
+        received = await ask(api, vendor, thinking, wrap=stalling(stall_timeout_s))
+        if stalls:
+            assert received.error is not None
+            assert (received.failure, received.error.detail) == (EndReason.STALLED, "nothing for 100 s")
+            assert received.text == ""
+        else:
+            assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
     @pytest.mark.parametrize(
         ("api", "name", "end"),
@@ -131,10 +127,8 @@ class TestStall:
     ) -> None:
         stream = speech.documented(name)
         at = stream.index(b"\n\n", stream.index(end)) + 2
-        ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
-        vendor.script(VendorResponse([stream[:at]], ending=ResponseEnd.HANG, ping=ping))
-        async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=5))
+        hanging = VendorResponse([stream[:at]], ending=ResponseEnd.HANG, ping=ping_of(api))
+        received = await ask(api, vendor, hanging, wrap=stalling(5))
         assert received.error is not None
         assert (received.failure, received.error.detail) == (EndReason.STALLED, "nothing for 5 s")
         assert received.thought > 0
@@ -145,42 +139,13 @@ class TestStall:
         self, vendor: VendorServer, events_after_text: int, ping: bytes
     ) -> None:
         events = [*CHAT.unended("one"), *CHAT.speak(["one"])[-CHAT.events_after_text :][:events_after_text]]
-        vendor.script(VendorResponse(events, ending=ResponseEnd.HANG, ping=ping))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=30))
+        hanging = VendorResponse(events, ending=ResponseEnd.HANG, ping=ping)
+        received = await ask(CHAT, vendor, hanging, wrap=stalling(30))
         assert (received.text, received.error) == ("one", None)
         assert (received.completions[0].usage is not None) == (events_after_text == 2)
 
-    @pytest.mark.parametrize(
-        ("stall_timeout_s", "silence_s"), [(1, 10), (30, 300), (60, 600), (120, 600), (1800, 1800)]
-    )
-    def test_silence_is_bounded(self, stall_timeout_s: float, silence_s: float) -> None:
-        assert wrappers.silence_s(stall_timeout_s) == silence_s
-
     async def test_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
-        vendor.script(VendorResponse(delay_s=60))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(Stall(model, stall_timeout_s=20))).failure is EndReason.STALLED
-
-    async def test_cancelling_the_reader_cancels_the_stream(self, vendor: VendorServer) -> None:
-        vendor.script(VendorResponse(ending=ResponseEnd.HANG))
-        async with connected(CHAT, vendor) as model:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(collect(Stall(model, stall_timeout_s=100)), 1)
-
-    async def test_slow_but_growing_answer_does_not_stall(self, vendor: VendorServer) -> None:
-        vendor.script(replace(CHAT.streamed(*"0123456789"), pause_s=5))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(Stall(model, stall_timeout_s=30))).text == "0123456789"
-
-    async def test_readers_own_delay_is_no_stall(self, vendor: VendorServer) -> None:
-        vendor.script(CHAT.streamed("one", " two"))
-        text = ""
-        async with connected(CHAT, vendor) as model:
-            async for item in Stall(model, stall_timeout_s=30).stream(PROMPT):
-                await asyncio.sleep(40)
-                text += item if isinstance(item, str) else "."
-        assert text == "one two."
+        assert (await ask(CHAT, vendor, VendorResponse(delay_s=60), wrap=stalling(20))).failure is EndReason.STALLED
 
 
 GROQ_FAILED = {
@@ -247,16 +212,12 @@ class TestFurtherTries:
     async def test_tool_call_that_the_vendor_cannot_parse_is_asked_for_again(
         self, vendor: VendorServer, failed: VendorResponse
     ) -> None:
-        vendor.script(failed, CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(asking(model))).text == "one"
+        assert (await ask(CHAT, vendor, failed, CHAT.streamed("one"), wrap=asking)).text == "one"
 
     @ALL_APIS
     @pytest.mark.parametrize("name", PASSING)
     async def test_passing_failure_is_tried_again_twice(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
-        vendor.script(PASSING[name], PASSING[name], api.streamed("one"))
-        async with connected(api, vendor) as model:
-            received = await collect(asking(model))
+        received = await ask(api, vendor, PASSING[name], PASSING[name], api.streamed("one"), wrap=asking)
         assert (received.text, received.error, len(vendor.requests)) == ("one", None, 3)
         assert len(received.retries) == 2
 
@@ -266,9 +227,7 @@ class TestFurtherTries:
     ) -> None:
         api, event = IN_STREAM[name]
         failed = VendorResponse([*api.unended(), event])
-        vendor.script(failed, failed, api.streamed("one"))
-        async with connected(api, vendor) as model:
-            assert (await collect(asking(model))).text == "one"
+        assert (await ask(api, vendor, failed, failed, api.streamed("one"), wrap=asking)).text == "one"
         assert len(vendor.requests) == 3
 
     @ALL_APIS
@@ -276,9 +235,8 @@ class TestFurtherTries:
     async def test_stream_that_breaks_or_stalls_before_the_first_word_is_tried_again_and_charged(
         self, vendor: VendorServer, api: VendorApi, ending: ResponseEnd
     ) -> None:
-        vendor.script(VendorResponse(api.unended(), ending=ending), api.streamed("one"))
-        async with connected(api, vendor) as model:
-            received = await collect(asking(Stall(model, stall_timeout_s=5)))
+        broken = VendorResponse(api.unended(), ending=ending)
+        received = await ask(api, vendor, broken, api.streamed("one"), wrap=lambda model: asking(Stall(model, 5)))
         assert (received.text, received.retries) == ("one", [Retrying(0.5, is_charged=True)])
 
     @pytest.mark.parametrize(
@@ -307,9 +265,7 @@ class TestFurtherTries:
     async def test_failure_that_lasts_is_raised_at_once(
         self, vendor: VendorServer, first: VendorResponse, retry_after_s: float | None, again: str
     ) -> None:
-        vendor.script(first, CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(asking(model))
+        received = await ask(CHAT, vendor, first, CHAT.streamed("one"), wrap=asking)
         assert received.error is not None
         assert received.error.retry_after_s == retry_after_s
         assert again in for_error(received.error)
@@ -317,34 +273,8 @@ class TestFurtherTries:
 
     @pytest.mark.parametrize("value", ["inf", "soon", ""])
     async def test_time_that_is_none_is_no_time(self, vendor: VendorServer, value: str) -> None:
-        vendor.script(refusal(429, {"error": {}}, retry_after=value), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(asking(model))).retries == [Retrying(0.5)]
-
-    @pytest.mark.parametrize("status", [500, 429])
-    async def test_vendor_that_is_away_is_asked_for_a_minute(self, vendor: VendorServer, status: int) -> None:
-        vendor.script(refusal(status, NO_TIME))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(asking(model))
-        assert received.error is not None
-        assert [retry.wait_s for retry in received.retries] == [0.5, 1, 2, 4, *[8] * 6]
-        assert len(vendor.requests) == 11
-
-    async def test_request_is_made_again_after_thinking(self, vendor: VendorServer) -> None:
-        stream = speech.documented("deepseek_chat")
-        broken = [stream[: stream.index(b'"content":"Hello"')].rpartition(b"data: ")[0], OVERLOADED]
-        vendor.script(VendorResponse(broken), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(asking(model))
-        assert received.text == "one"
-        assert received.thought > 0
-
-    async def test_no_request_follows_the_first_word(self, vendor: VendorServer) -> None:
-        vendor.script(VendorResponse([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(asking(model))
-        assert (received.text, received.failure) == ("Hello", EndReason.OVERLOADED)
-        assert len(vendor.requests) == 1
+        limited = refusal(429, {"error": {}}, retry_after=value)
+        assert (await ask(CHAT, vendor, limited, CHAT.streamed("one"), wrap=asking)).retries == [Retrying(0.5)]
 
 
 class TestFallback:
@@ -375,47 +305,6 @@ class TestFallback:
         ],
     )
     async def test_next_model_is_asked_at_once(self, vendor: VendorServer, first: VendorResponse) -> None:
-        vendor.script(first, CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(asking(model, model))
+        received = await ask(CHAT, vendor, first, CHAT.streamed("one"), wrap=lambda model: asking(model, model))
         assert (received.text, len(vendor.requests)) == ("one", 2)
         assert received.retries == [Retrying(0.0, is_charged=first.status == 200)]
-
-    @pytest.mark.parametrize(
-        "first",
-        [
-            refusal(429, {"error": {}}),
-            refusal(503, {"error": {}}),
-            refusal(500, {"error": {}}),
-            VendorResponse(),
-            VendorResponse(ending=ResponseEnd.HANG),
-        ],
-    )
-    async def test_next_model_is_asked_after_two_further_tries(
-        self, vendor: VendorServer, first: VendorResponse
-    ) -> None:
-        vendor.script(first, first, first, ANTHROPIC.streamed("one"))
-        async with connected(CHAT, vendor) as model, connected(ANTHROPIC, vendor) as other:
-            assert (await collect(asking(Stall(model, 10.0), other))).text == "one"
-        assert [request.path for request in vendor.requests][2:] == ["/v1/chat/completions", "/v1/messages"]
-
-    async def test_refusal_has_no_fallback(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(400, {"error": {"code": "content_filter"}}), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(asking(model, model))).failure is EndReason.REFUSED
-
-    async def test_fallback_happens_after_thinking(self, vendor: VendorServer) -> None:
-        vendor.script(VendorResponse([speech.documented("llama_cpp_chat_unclosed")]), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(asking(model, model))).text == "one"
-
-    async def test_answer_that_has_begun_has_no_fallback(self, vendor: VendorServer) -> None:
-        vendor.script(VendorResponse(CHAT.unended("one")), CHAT.streamed("two"))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(asking(model, model))
-        assert (received.text, received.failure) == ("one", EndReason.CUT)
-
-    async def test_last_error_is_raised(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(401, {"error": {}}), refusal(402, {"error": {}}))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(asking(model, model))).failure is EndReason.OUT_OF_CREDIT

@@ -28,6 +28,11 @@ class VendorApi:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def model(self) -> str:
+        """The model that is asked, as the settings name it."""
+        return f"{'anthropic' if self.name == 'anthropic' else 'openai'}/m"
+
     def streamed(self, *deltas: str) -> VendorResponse:
         return VendorResponse(self.speak(deltas))
 
