@@ -5,7 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from bot.errors import EndReason, ProviderError
-from bot.models.events import Citation, Completion, Opaque, Retrying, Searching, Thinking, ToolCall
+from bot.models.events import Citation, Completion, FinishReason, Opaque, Retrying, Searching, Thinking, ToolCall
 from bot.models.model import Provider
 from bot.models.prompt import Prompt, Turn
 from tests.contracts.vendors import VendorApi
@@ -40,6 +40,11 @@ class Received:
     @property
     def text(self) -> str:
         return "".join(self.deltas)
+
+    @property
+    def end(self) -> FinishReason | EndReason:
+        """Why the model stopped, or what failed."""
+        return self.error.reason if self.error else self.completions[0].finish_reason
 
     @property
     def failure(self) -> EndReason:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bot.errors import EndReason, ProviderError
 from bot.models.anthropic import MessagesReader
-from bot.models.events import Completion, FinishReason, Usage
+from bot.models.events import Citation, Completion, FinishReason, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.model import Provider
 from bot.models.openai import ChatReader, ResponsesReader
@@ -25,13 +25,23 @@ from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.streams import MAX_EVENT_BYTES, AnswerReader
 from bot.models.wrappers import Fallback, Stall
 from tests.clocks import WITHIN_S
-from tests.contracts.notifications import PROMPT, collect, connected
-from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi
+from tests.contracts.notifications import PROMPT, ask, collect, connected
+from tests.contracts.vendors import (
+    ANTHROPIC,
+    APIS,
+    CHAT,
+    DOCUMENTED,
+    KEY,
+    REFUSED,
+    RESPONSES,
+    Documented,
+    ErrorRow,
+    VendorApi,
+)
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 OFFERING = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type": "object"}),))
-THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
 TEXT = "Grüße, **世界** 👋🏽 — und `Code`:\n\n1. one\n2. two\n"
 
 
@@ -72,9 +82,7 @@ class TestAnAnswer:
     @pytest.mark.parametrize("size", [1, 7])
     async def test_answer_survives_any_chunk_boundary(self, vendor: VendorServer, api: VendorApi, size: int) -> None:
         stream = b"".join(api.speak(["Grüße ", "世界", "👋🏽"]))
-        vendor.script(VendorResponse(speech.split(stream, size)))
-        async with connected(api, vendor) as model:
-            assert (await collect(model)).text == "Grüße 世界👋🏽"
+        assert (await ask(api, vendor, VendorResponse(speech.split(stream, size)))).text == "Grüße 世界👋🏽"
 
     @ALL_APIS
     async def test_deltas_arrive_as_they_are_sent(self, vendor: VendorServer, api: VendorApi) -> None:
@@ -93,15 +101,6 @@ class TestAnAnswer:
         assert len({one.text for one in received}) == 20
 
     @ALL_APIS
-    async def test_answer_of_a_server_that_cannot_stream_is_one_delta(
-        self, vendor: VendorServer, api: VendorApi
-    ) -> None:
-        vendor.script(api.whole(TEXT))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
-        assert received.deltas == [TEXT]
-
-    @ALL_APIS
     @pytest.mark.parametrize("size", [1, 100_000])
     @pytest.mark.parametrize("beginning", [b"", b"\n", b"\xef\xbb\xbf", b": hello\n\n"])
     @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
@@ -109,25 +108,20 @@ class TestAnAnswer:
         self, vendor: VendorServer, api: VendorApi, beginning: bytes, content_type: str, size: int
     ) -> None:
         stream = beginning + b"".join(api.speak(["one", " two"]))
-        vendor.script(VendorResponse(speech.split(stream, size), content_type=content_type))
-        async with connected(api, vendor) as model:
-            assert (await collect(model)).text == "one two"
+        received = await ask(api, vendor, VendorResponse(speech.split(stream, size), content_type=content_type))
+        assert received.text == "one two"
 
     @ALL_APIS
     async def test_json_may_follow_what_keeps_the_connection(self, vendor: VendorServer, api: VendorApi) -> None:
         chunks = [b" \n"] * 3_000 + [api.speak_whole("one")]
-        vendor.script(VendorResponse(chunks, content_type="application/json"))
-        async with connected(api, vendor) as model:
-            assert (await collect(model)).text == "one"
+        assert (await ask(api, vendor, VendorResponse(chunks, content_type="application/json"))).text == "one"
 
     @ALL_APIS
     async def test_answer_is_complete_after_its_marker_even_if_the_connection_is_reset(
         self, vendor: VendorServer, api: VendorApi
     ) -> None:
         events = [event for event in api.speak(["one"]) if b"[DONE]" not in event]
-        vendor.script(VendorResponse(events, pause_s=0.01, ending=ResponseEnd.RESET))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse(events, pause_s=0.01, ending=ResponseEnd.RESET))
         assert received.text == "one"
 
     @pytest.mark.parametrize("delta", [{}, {"stop_reason": None, "stop_sequence": None}], ids=["without", "null"])
@@ -136,10 +130,9 @@ class TestAnAnswer:
     ) -> None:
         *events, end = ANTHROPIC.speak(["one"])
         usage = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 7}}
-        vendor.script(VendorResponse([*events, f"data: {json.dumps(usage)}\n\n".encode(), end]))
-        async with connected(ANTHROPIC, vendor) as model:
-            received = await collect(model)
-        assert received.completions == [Completion(model.model, FinishReason.STOP, Usage(speech.INPUT_TOKENS, 7))]
+        answer = VendorResponse([*events, f"data: {json.dumps(usage)}\n\n".encode(), end])
+        [completion] = (await ask(ANTHROPIC, vendor, answer)).completions
+        assert completion == Completion(ANTHROPIC.model, FinishReason.STOP, Usage(speech.INPUT_TOKENS, 7))
 
     @ALL_APIS
     @pytest.mark.parametrize("count", [10**19, -1, 1e300, "7", [7]], ids=str)
@@ -149,11 +142,9 @@ class TestAnAnswer:
         stream = b"".join(api.speak(["one"]))
         for name in (b"input", b"output", b"prompt", b"completion", b"total"):
             stream = re.sub(rb'("%s_tokens": ?)\d+' % name, rb"\g<1>" + json.dumps(count).encode(), stream)
-        vendor.script(VendorResponse([stream]))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse([stream]))
         assert received.text == "one"
-        assert received.completions == [Completion(model.model, FinishReason.STOP, Usage())]
+        assert received.completions == [Completion(api.model, FinishReason.STOP, Usage())]
 
     @ALL_APIS
     async def test_connection_is_reused_for_the_next_answer(self, vendor: VendorServer, api: VendorApi) -> None:
@@ -168,20 +159,12 @@ class TestFinishReasons:
     """An answer is good only if its model stopped for a reason that is known to be good."""
 
     @pytest.mark.parametrize(
-        ("reason", "finish_reason"),
-        [("stop", "stop"), ("eos_token", "stop"), ("STOP", "stop"), ("model_length", "length")],
-    )
-    async def test_servers_words_for_a_good_end_are_known(
-        self, vendor: VendorServer, reason: str, finish_reason: str
-    ) -> None:
-        vendor.script(VendorResponse(steps.chat({"content": "one"}, finish_reason=reason)))
-        async with connected(CHAT, vendor) as model:
-            [completion] = (await collect(model)).completions
-        assert completion.finish_reason == finish_reason
-
-    @pytest.mark.parametrize(
-        ("reason", "failure"),
+        ("reason", "end"),
         [
+            ("stop", FinishReason.STOP),
+            ("eos_token", FinishReason.STOP),
+            ("STOP", FinishReason.STOP),
+            ("model_length", FinishReason.LENGTH),
             ("error", EndReason.CUT),
             ("network_error", EndReason.CUT),
             ("abort", EndReason.CUT),
@@ -190,102 +173,30 @@ class TestFinishReasons:
             ("content_filter", EndReason.REFUSED),
         ],
     )
-    async def test_other_chat_finish_reason_is_a_failure(
-        self, vendor: VendorServer, reason: str, failure: EndReason
+    async def test_servers_words_for_a_good_end_are_known_and_all_others_fail(
+        self, vendor: VendorServer, reason: str, end: FinishReason | EndReason
     ) -> None:
-        vendor.script(VendorResponse(steps.chat({"content": "one"}, finish_reason=reason)))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(model)
-        assert (received.text, received.failure) == ("one", failure)
-        assert received.error is not None
-        assert reason in received.error.detail
+        stream = VendorResponse(steps.chat({"content": "one"}, finish_reason=reason))
+        received = await ask(CHAT, vendor, stream)
+        assert (received.text, received.end) == ("one", end)
+        assert received.error is None or reason in received.error.detail
 
     async def test_other_stop_reason_of_anthropic_is_a_failure(self, vendor: VendorServer) -> None:
-        vendor.script(VendorResponse(steps.messages(steps.text("one"), stop_reason="something_new")))
-        async with connected(ANTHROPIC, vendor) as model:
-            received = await collect(model)
-        assert (received.text, received.failure) == ("one", EndReason.CUT)
+        stream = VendorResponse(steps.messages(steps.text("one"), stop_reason="something_new"))
+        received = await ask(ANTHROPIC, vendor, stream)
+        assert (received.text, received.end) == ("one", EndReason.CUT)
 
 
-class TestTheDocumentedStreams:
-    """The streams that each server documents, byte for byte."""
-
-    @pytest.mark.parametrize(
-        ("api", "name", "text", "reason", "usage"),
-        [
-            (RESPONSES, "openai_responses", "Hi there! How can I assist you today?", "stop", Usage(37, 11)),
-            (
-                RESPONSES,
-                "openai_responses_reasoning",
-                "Hi there! How can I assist you today?",
-                "stop",
-                THOUGHT,
-            ),
-            (RESPONSES, "openai_responses_silent_reasoning", "Hi there! How can I assist you today?", "stop", THOUGHT),
-            (RESPONSES, "openai_responses_length", "Hi there!", "length", Usage(37, 4)),
-            (RESPONSES, "openai_responses_incomplete", "Hi there!", "length", Usage(37, 4)),
-            (RESPONSES, "openai_responses_parts", "Let me see.\n\nHello there!", "stop", Usage(37, 11)),
-            (RESPONSES, "llama_cpp_responses_limit", "Hello there", "length", Usage(31, 40_960)),
-            (CHAT, "openai_chat", "Hello there!", "stop", Usage(19, 10, cached_input_tokens=4)),
-            (CHAT, "ollama_chat", "Hello there!", "stop", Usage(12, 41)),
-            (CHAT, "vllm_chat", "Hello there!", "stop", Usage(14, 39)),
-            (CHAT, "llama_cpp_chat", "Hello there!", "stop", Usage(31, 4)),
-            (CHAT, "mistral_chat", "Hello there!", "stop", Usage(9, 21)),
-            (CHAT, "gateway_chat_no_usage", "Hello there!", "length", None),
-            (CHAT, "gateway_chat_no_finish_reason", "Hello there!", "stop", Usage(18, 9)),
-            (CHAT, "snowflake_cortex_chat", "Hello there!", "stop", Usage(18, 9)),
-            (CHAT, "gateway_chat_parts", "Let me see.\n\nHello there!", "stop", Usage(18, 9)),
-            (CHAT, "gateway_chat_split_pair", "Hi 😀 there", "stop", Usage(18, 9)),
-            (CHAT, "gateway_chat_lone_half", "Hi \ufffd there \ufffd\ufffd", "stop", Usage(18, 9)),
-            (CHAT, "perplexity_chat", "Hello there![1][2]", "stop", Usage(10, 4)),
-            (CHAT, "perplexity_chat_search_results", "Hello there!", "stop", Usage(10, 3)),
-            (CHAT, "openrouter_chat_citations", "Hello there!", "stop", Usage(1912, 4)),
-            (CHAT, "deepseek_chat_keepalive", "Hello there!", "stop", Usage(18, 9)),
-            (ANTHROPIC, "anthropic", "Hello there!", "stop", Usage(25, 15)),
-            (
-                ANTHROPIC,
-                "anthropic_thinking",
-                "Hello there!",
-                "stop",
-                Usage(1909, 42, cached_input_tokens=1800, cache_write_tokens=100),
-            ),
-            (ANTHROPIC, "anthropic_omitted_thinking", "Hello there!", "stop", Usage(25, 42)),
-            (ANTHROPIC, "anthropic_parts", "Let me see.\n\nHello there!", "stop", Usage(25, 15)),
-            (ANTHROPIC, "anthropic_length", "Hello there", "length", Usage(25, 16)),
-        ],
-        ids=lambda value: value if isinstance(value, str) else None,
-    )
-    @pytest.mark.parametrize("size", [100_000, 1], ids=["whole", "by the byte"])
-    async def test_documented_stream_is_a_complete_answer(
-        self, vendor: VendorServer, api: VendorApi, name: str, text: str, reason: str, usage: Usage | None, size: int
-    ) -> None:
-        vendor.script(VendorResponse(speech.split(speech.documented(name), size)))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
-        assert received.text == text
-        assert received.completions == [Completion(model.model, FinishReason(reason), usage)]
-
-    @pytest.mark.parametrize(
-        ("api", "name", "text", "failure"),
-        [
-            (RESPONSES, "openai_responses_filtered", "Hi there", EndReason.REFUSED),
-            (RESPONSES, "openai_responses_failed", "", EndReason.SERVER_ERROR),
-            (RESPONSES, "openai_responses_error", "Hi there", EndReason.RATE_LIMITED),
-            (CHAT, "openai_chat_filtered", "Hello", EndReason.REFUSED),
-            (CHAT, "gateway_chat_error", "Hello", EndReason.OVERLOADED),
-            (ANTHROPIC, "anthropic_refusal", "Hello", EndReason.REFUSED),
-            (ANTHROPIC, "anthropic_context_window", "Hello", EndReason.CONTEXT_TOO_LONG),
-            (ANTHROPIC, "anthropic_overloaded", "Hello", EndReason.OVERLOADED),
-        ],
-        ids=lambda value: value if isinstance(value, str) else None,
-    )
-    async def test_documented_stream_reports_its_failure(
-        self, vendor: VendorServer, api: VendorApi, name: str, text: str, failure: EndReason
-    ) -> None:
-        vendor.script(VendorResponse([speech.documented(name)]))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
-        assert (received.text, received.failure) == (text, failure)
+@pytest.mark.parametrize("size", [100_000, 1], ids=["whole", "by the byte"])
+@pytest.mark.parametrize("stream", DOCUMENTED, ids=str)
+async def test_documented_stream_is_read_byte_for_byte(vendor: VendorServer, stream: Documented, size: int) -> None:
+    answer = VendorResponse(speech.split(speech.documented(stream.name), size))
+    received = await ask(stream.api, vendor, answer, model=stream.model)
+    assert (received.text, received.end) == (stream.text, stream.end)
+    usages = [stream.usage] if isinstance(stream.end, FinishReason) else []
+    assert [completion.usage for completion in received.completions] == usages
+    assert (received.thought > 0) is stream.thinks
+    assert received.others == [Citation(*source) for source in stream.sources]
 
 
 def chat_json(choice: Mapping[str, object], **usage: object) -> VendorResponse:
@@ -310,21 +221,16 @@ class TestJsonOfCompatibleServers:
         ],
         ids=["documented", "perplexity: an empty delta", "snowflake: no finish reason", "null"],
     )
-    @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-    async def test_message_is_the_answer(
-        self, vendor: VendorServer, choice: Mapping[str, object], streaming: bool
-    ) -> None:
-        vendor.script(chat_json(choice))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(model)
+    async def test_message_is_the_answer(self, vendor: VendorServer, choice: Mapping[str, object]) -> None:
+        received = await ask(CHAT, vendor, chat_json(choice))
         assert received.text == "Hello there!"
-        assert received.completions == [Completion(model.model, FinishReason.STOP, Usage(12, 3))]
+        assert received.completions == [Completion(CHAT.model, FinishReason.STOP, Usage(12, 3))]
 
     async def test_error_of_a_choice_tells_the_reason(self, vendor: VendorServer) -> None:
         error = {"code": 429, "message": "Upstream is busy", "metadata": {"provider_name": "x"}}
-        vendor.script(chat_json({"message": SAID | {"content": ""}, "finish_reason": "error", "error": error}))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(model)
+        received = await ask(
+            CHAT, vendor, chat_json({"message": SAID | {"content": ""}, "finish_reason": "error", "error": error})
+        )
         assert received.failure is EndReason.RATE_LIMITED
         assert received.error is not None
         assert received.error.detail == "429 Upstream is busy"
@@ -340,9 +246,9 @@ class TestJsonOfCompatibleServers:
         ids=["openai", "mistral", "mistral, both", "deepseek, older"],
     )
     async def test_tokens_of_the_cache_are_counted(self, vendor: VendorServer, usage: Mapping[str, object]) -> None:
-        vendor.script(chat_json({"message": SAID, "finish_reason": "stop"}, **usage))
-        async with connected(CHAT, vendor) as model:
-            [completion] = (await collect(model)).completions
+        [completion] = (
+            await ask(CHAT, vendor, chat_json({"message": SAID, "finish_reason": "stop"}, **usage))
+        ).completions
         assert completion.usage == Usage(12, 3, cached_input_tokens=5)
 
 
@@ -360,13 +266,11 @@ class TestAFailure:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        vendor.script(row.answer)
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, row.answer)
         assert received.failure is row.failure
         assert received.error is not None
-        assert str(received.error) == str(ProviderError(row.failure, model.model))
-        assert model.model in str(received.error)
+        assert str(received.error) == str(ProviderError(row.failure, api.model))
+        assert api.model in str(received.error)
         assert len(vendor.requests) == 1, "the SDK asks once"
         shown = "".join(traceback.format_exception(received.error))
         for text in (shown, received.error.detail, repr(received.error), repr(vars(received.error)), caplog.text):
@@ -451,9 +355,7 @@ class TestAFailure:
     async def test_operator_reads_the_reason_and_no_text_of_a_user(
         self, vendor: VendorServer, status: int, body: object, detail: str
     ) -> None:
-        vendor.script(refusal(status, body))
-        async with connected(CHAT, vendor) as model:
-            error = (await collect(model)).error
+        error = (await ask(CHAT, vendor, refusal(status, body))).error
         assert error is not None
         assert error.detail == detail
 
@@ -462,9 +364,7 @@ class TestAFailure:
     async def test_stream_without_its_marker_is_cut(
         self, vendor: VendorServer, api: VendorApi, ending: ResponseEnd
     ) -> None:
-        vendor.script(VendorResponse(api.unended("one", " two"), pause_s=0.01, ending=ending))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse(api.unended("one", " two"), pause_s=0.01, ending=ending))
         assert (received.text, received.failure) == ("one two", EndReason.CUT)
 
     @ALL_APIS
@@ -495,9 +395,7 @@ class TestAFailure:
     async def test_response_that_is_no_answer_is_a_failure(
         self, vendor: VendorServer, api: VendorApi, body: bytes, content_type: str, failure: EndReason
     ) -> None:
-        vendor.script(VendorResponse([body], content_type=content_type))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse([body], content_type=content_type))
         assert (received.deltas, received.failure) == ([], failure)
 
     @ALL_APIS
@@ -506,9 +404,8 @@ class TestAFailure:
     async def test_answer_without_text_is_empty(
         self, vendor: VendorServer, api: VendorApi, streaming: bool, blank: str
     ) -> None:
-        vendor.script(api.streamed(blank) if streaming else api.whole(blank))
-        async with connected(api, vendor) as model:
-            assert (await collect(model)).failure is EndReason.EMPTY
+        received = await ask(api, vendor, api.streamed(blank) if streaming else api.whole(blank))
+        assert received.failure is EndReason.EMPTY
 
     @ALL_APIS
     @pytest.mark.parametrize("status", [302, 307, 308])
@@ -516,9 +413,7 @@ class TestAFailure:
         self, vendor: VendorServer, api: VendorApi, status: int
     ) -> None:
         elsewhere = {"Location": f"{vendor.url}/elsewhere"}
-        vendor.script(VendorResponse(status=status, headers=elsewhere), api.streamed("one"))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse(status=status, headers=elsewhere), api.streamed("one"))
         assert (received.deltas, received.failure) == ([], EndReason.UNEXPECTED)
         assert received.error is not None
         assert str(status) in received.error.detail
@@ -535,9 +430,7 @@ class TestAFailure:
     async def test_connection_closed_before_any_answer_is_unreachable(
         self, vendor: VendorServer, api: VendorApi
     ) -> None:
-        vendor.script(VendorResponse(ending=ResponseEnd.NOTHING))
-        async with connected(api, vendor) as model:
-            assert (await collect(model)).failure is EndReason.UNREACHABLE
+        assert (await ask(api, vendor, VendorResponse(ending=ResponseEnd.NOTHING))).failure is EndReason.UNREACHABLE
 
 
 class TestWhatIsCut:
@@ -549,31 +442,24 @@ class TestWhatIsCut:
         self, vendor: VendorServer, name: str, ending: ResponseEnd
     ) -> None:
         stream = speech.documented(name).replace(b"data: [DONE]\n\n", b"")
-        vendor.script(VendorResponse([stream], ending=ending))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(model)
+        received = await ask(CHAT, vendor, VendorResponse([stream], ending=ending))
         assert (received.text, received.failure) == ("Hello there!", EndReason.CUT)
 
     @pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
     async def test_done_does_not_replace_the_marker_of_other_apis(self, vendor: VendorServer, api: VendorApi) -> None:
-        vendor.script(VendorResponse([*api.unended("one"), b"data: [DONE]\n\n"]))
-        async with connected(api, vendor) as model:
-            assert (await collect(model)).failure is EndReason.CUT
+        received = await ask(api, vendor, VendorResponse([*api.unended("one"), b"data: [DONE]\n\n"]))
+        assert received.failure is EndReason.CUT
 
     @pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b"data:[DONE]\n", b"data: [DONE]", b"data: [DONE]\r\n\r\n"])
     async def test_done_is_recognized_with_any_line_ending(self, vendor: VendorServer, end: bytes) -> None:
         stream = speech.documented("gateway_chat_no_finish_reason").replace(b"data: [DONE]\n\n", end)
-        vendor.script(VendorResponse([stream]))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(model)).completions[0].finish_reason is FinishReason.STOP
+        assert (await ask(CHAT, vendor, VendorResponse([stream]))).completions[0].finish_reason is FinishReason.STOP
 
     @ALL_APIS
     async def test_last_event_counts_without_its_empty_line(self, vendor: VendorServer, api: VendorApi) -> None:
         # Chat Completions: neither usage nor [DONE] follows.
         events = api.speak(["one"])[: -2 if api is CHAT else None]
-        vendor.script(VendorResponse([b"".join(events).rstrip(b"\n")]))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse([b"".join(events).rstrip(b"\n")]))
         assert (received.text, received.error) == ("one", None)
 
     @ALL_APIS
@@ -583,9 +469,7 @@ class TestWhatIsCut:
         self, vendor: VendorServer, api: VendorApi, content_type: str, beginning: bytes
     ) -> None:
         chunks = [beginning, *[b"x" * 2**16] * (MAX_EVENT_BYTES // 2**16 + 1)]
-        vendor.script(VendorResponse(chunks, content_type=content_type, ending=ResponseEnd.HANG))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse(chunks, content_type=content_type, ending=ResponseEnd.HANG))
         assert received.failure is EndReason.CUT
         assert received.error is not None
         assert received.error.detail == f"EventTooLongError: more than {MAX_EVENT_BYTES} bytes"
@@ -595,9 +479,7 @@ class TestWhatIsCut:
         self, vendor: VendorServer, api: VendorApi
     ) -> None:
         long = b'data: {"type": "keep", "x": "' + b"x" * MAX_EVENT_BYTES + b'"}\n\n'
-        vendor.script(VendorResponse([b"".join(api.unended("one", " two")) + long]))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse([b"".join(api.unended("one", " two")) + long]))
         assert (received.text, received.failure) == ("one two", EndReason.CUT)
 
     @ALL_APIS

@@ -12,13 +12,14 @@ from bot.errors import EndReason
 from bot.models.model import LEVELS_WITHIN_S
 from bot.models.prompt import Effort, ToolDefinition, WebSearch
 from bot.models.setup import LEVELS
-from tests.contracts.notifications import PROMPT, collect, connected
+from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
 FAST = Effort.FAST
 NORMAL = Effort.NORMAL
 THOROUGH = Effort.THOROUGH
+THOROUGHLY = replace(PROMPT, effort=THOROUGH)
 WITH_ALL = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type": "object"}),), web_search=WebSearch())
 
 
@@ -59,9 +60,7 @@ async def test_effort_is_sent_in_the_terms_of_each_api(
     def answer(request: VendorRequest) -> VendorResponse:
         return api.streamed("one") if request.method == "POST" else model_info("low", "medium", "high")
 
-    vendor.script(answer)
-    async with connected(api, vendor) as model:
-        received = await collect(model, replace(PROMPT, effort=effort))
+    received = await ask(api, vendor, answer, prompt=replace(PROMPT, effort=effort))
     assert efforts(vendor) == [level]
     assert received.completions[0].effort == level
 
@@ -163,18 +162,15 @@ async def test_model_without_reasoning_loses_effort_and_summaries(vendor: Vendor
     def answer(request: VendorRequest) -> VendorResponse:
         return refused(message, "reasoning.effort") if "reasoning" in request.body else RESPONSES.streamed("one")
 
-    vendor.script(answer)
-    async with connected(RESPONSES, vendor) as model:
-        assert (await collect(model, replace(PROMPT, effort=FAST))).text == "one"
+    assert (await ask(RESPONSES, vendor, answer, prompt=replace(PROMPT, effort=FAST))).text == "one"
     sent = [request.body.get("reasoning") for request in vendor.requests]
     assert sent == [{"summary": "auto", "effort": "low"}, {"summary": "auto"}, None]
 
 
 async def test_refused_summaries_keep_the_effort(vendor: VendorServer) -> None:
     message = "Your organization must be verified to generate reasoning summaries."
-    vendor.script(refused(message, "reasoning.summary", code="unsupported_value"), RESPONSES.streamed("one"))
-    async with connected(RESPONSES, vendor) as model:
-        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).text == "one"
+    unsupported = refused(message, "reasoning.summary", code="unsupported_value")
+    assert (await ask(RESPONSES, vendor, unsupported, RESPONSES.streamed("one"), prompt=THOROUGHLY)).text == "one"
     assert [request.body["reasoning"] for request in vendor.requests][-1] == {"effort": "high"}
 
 
@@ -182,17 +178,15 @@ async def test_refused_effort_is_remembered_only_if_the_request_without_it_succe
     # It names the effort, and means something else.
     error = refused("The question 'How much effort is it?' was refused.")
     vendor.script(error, error, RESPONSES.streamed("one"))
-    prompt = replace(PROMPT, effort=THOROUGH)
     async with connected(RESPONSES, vendor) as model:
-        assert (await collect(model, prompt)).failure is EndReason.UNEXPECTED
-        assert (await collect(model, prompt)).text == "one"
+        assert (await collect(model, THOROUGHLY)).failure is EndReason.UNEXPECTED
+        assert (await collect(model, THOROUGHLY)).text == "one"
     assert efforts(vendor) == ["high", "", "high"]
 
 
 async def test_failure_that_is_no_bad_request_keeps_the_effort(vendor: VendorServer) -> None:
-    vendor.script(refusal(503, {"error": {"message": "Reasoning effort is scarce."}}))
-    async with connected(RESPONSES, vendor) as model:
-        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).failure is EndReason.OVERLOADED
+    scarce = refusal(503, {"error": {"message": "Reasoning effort is scarce."}})
+    assert (await ask(RESPONSES, vendor, scarce, prompt=THOROUGHLY)).failure is EndReason.OVERLOADED
     assert efforts(vendor) == ["high"]
 
 
@@ -208,7 +202,7 @@ async def test_gateway_that_takes_tools_only_without_reasoning_says_that_it_did_
     async with connected(CHAT, vendor) as model:
         received = await collect(model, replace(WITH_ALL, web_search=None, effort=THOROUGH))
         assert (received.text, received.completions[0].refused) == ("one", ("thinking longer",))
-        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).completions[0].effort == "high"
+        assert (await collect(model, THOROUGHLY)).completions[0].effort == "high"
     assert efforts(vendor) == ["high", "high", "none", "high"]
 
 
@@ -248,9 +242,7 @@ async def test_anthropic_is_asked_once_which_levels_a_model_takes(
     ids=["no such model", "a web page", "other JSON"],
 )
 async def test_effort_is_sent_where_nothing_is_known_of_the_model(vendor: VendorServer, says: VendorResponse) -> None:
-    vendor.script(says, ANTHROPIC.streamed("one"))
-    async with connected(ANTHROPIC, vendor) as model:
-        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).text == "one"
+    assert (await ask(ANTHROPIC, vendor, says, ANTHROPIC.streamed("one"), prompt=THOROUGHLY)).text == "one"
     assert efforts(vendor) == ["high"]
 
 
@@ -261,6 +253,6 @@ async def test_answer_does_not_wait_long_for_a_vendor_that_does_not_say_which_le
     vendor.script(VendorResponse(ending=ResponseEnd.HANG, ping=b""), ANTHROPIC.streamed("one"))
     began = asyncio.get_running_loop().time()
     async with connected(ANTHROPIC, vendor) as model, asyncio.timeout(60):
-        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).text == "one"
+        assert (await collect(model, THOROUGHLY)).text == "one"
     assert [request.method for request in vendor.requests] == ["GET", "POST"]
     assert asyncio.get_running_loop().time() - began < 2 * LEVELS_WITHIN_S

@@ -10,7 +10,7 @@ from bot.models.openai import ChatApi, open_sdk
 from bot.models.prompt import Media, Prompt, Turn
 from bot.models.setup import VendorSettings
 from bot.models.wrappers import Fallback
-from tests.contracts.notifications import collect, connected
+from tests.contracts.notifications import ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
@@ -36,9 +36,7 @@ def asked(vendor: VendorServer, number: int = -1) -> Any:
 
 
 async def test_responses_api_gets_data_urls(vendor: VendorServer) -> None:
-    vendor.script(RESPONSES.streamed("A plan."))
-    async with connected(RESPONSES, vendor) as model:
-        received = await collect(model, PROMPT)
+    received = await ask(RESPONSES, vendor, RESPONSES.streamed("A plan."), prompt=PROMPT)
     assert asked(vendor) == [
         {"type": "input_image", "image_url": "data:image/png;base64,aW1n", "detail": "auto"},
         {"type": "input_file", "filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"},
@@ -55,9 +53,7 @@ async def test_pdf_without_a_pdf_name_gets_one(vendor: VendorServer) -> None:
 
 
 async def test_anthropic_gets_base64_sources(vendor: VendorServer) -> None:
-    vendor.script(ANTHROPIC.streamed("A plan."))
-    async with connected(ANTHROPIC, vendor) as model:
-        received = await collect(model, PROMPT)
+    received = await ask(ANTHROPIC, vendor, ANTHROPIC.streamed("A plan."), prompt=PROMPT)
     image = {"type": "base64", "media_type": "image/png", "data": "aW1n"}
     pdf = {"type": "base64", "media_type": "application/pdf", "data": "cGRm"}
     assert asked(vendor) == [
@@ -82,9 +78,7 @@ async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
 
 
 async def test_compatible_server_gets_only_images_and_a_notice(vendor: VendorServer) -> None:
-    vendor.script(CHAT.streamed("A plan."))
-    async with connected(CHAT, vendor) as model:
-        received = await collect(model, PROMPT)
+    received = await ask(CHAT, vendor, CHAT.streamed("A plan."), prompt=PROMPT)
     assert asked(vendor) == [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},
         {"type": "text", "text": "What is this?\n\n(You can't be shown terms.pdf.)"},
@@ -97,9 +91,7 @@ async def test_compatible_server_gets_only_images_and_a_notice(vendor: VendorSer
 async def test_model_that_cannot_see_answers_without_files(
     vendor: VendorServer, api: VendorApi, blind: VendorResponse
 ) -> None:
-    vendor.script(blind, api.streamed("I can't see it."))
-    async with connected(api, vendor) as model:
-        received = await collect(model, PROMPT)
+    received = await ask(api, vendor, blind, api.streamed("I can't see it."), prompt=PROMPT)
     assert received.text == "I can't see it."
     assert sorted(received.completions[0].left_out) == ["plan.png", "terms.pdf"]
     assert len(vendor.requests) == 2
@@ -121,9 +113,7 @@ async def test_model_that_cannot_see_answers_without_files(
 async def test_other_failures_are_reported_unchanged(
     vendor: VendorServer, answers: list[VendorResponse], failure: EndReason, requests: int
 ) -> None:
-    vendor.script(*answers)
-    async with connected(CHAT, vendor) as model:
-        assert (await collect(model, PROMPT)).failure is failure
+    assert (await ask(CHAT, vendor, *answers, prompt=PROMPT)).failure is failure
     assert len(vendor.requests) == requests
 
 
@@ -184,7 +174,7 @@ async def test_oldest_files_are_left_out_of_a_request_that_is_too_large(
 
 async def test_begun_answer_is_not_retried_without_files(vendor: VendorServer) -> None:
     error = b'data: {"error":{"code":500,"message":"image input failed"}}\n\n'
-    vendor.script(VendorResponse([*CHAT.unended("one"), error]), CHAT.streamed("two"))
-    async with connected(CHAT, vendor) as model:
-        received = await collect(model, PROMPT)
+    received = await ask(
+        CHAT, vendor, VendorResponse([*CHAT.unended("one"), error]), CHAT.streamed("two"), prompt=PROMPT
+    )
     assert (received.text, received.failure, len(vendor.requests)) == ("one", EndReason.SERVER_ERROR, 1)

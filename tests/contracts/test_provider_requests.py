@@ -11,7 +11,7 @@ from bot.models import openai
 from bot.models.events import THINKING_TOKENS, Opaque, ToolCall
 from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn
 from bot.models.setup import VendorSettings, speaks_responses
-from tests.contracts.notifications import PROMPT, collect, connected
+from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams import steps
 from tests.streams.server import VendorResponse, VendorServer, refusal
@@ -20,9 +20,7 @@ CACHED = Prompt(PROMPT.system, PROMPT.turns, "c0ffee")
 
 
 async def test_responses_requests_are_not_stored(vendor: VendorServer) -> None:
-    vendor.script(RESPONSES.streamed("one"))
-    async with connected(RESPONSES, vendor) as model:
-        await collect(model, CACHED)
+    await ask(RESPONSES, vendor, RESPONSES.streamed("one"), prompt=CACHED)
     [request] = vendor.requests
     assert request.headers["Authorization"] == f"Bearer {KEY}"
     assert request.body == {
@@ -38,9 +36,7 @@ async def test_responses_requests_are_not_stored(vendor: VendorServer) -> None:
 
 
 async def test_chat_requests_ask_for_usage(vendor: VendorServer) -> None:
-    vendor.script(CHAT.streamed("one"))
-    async with connected(CHAT, vendor) as model:
-        await collect(model, CACHED)
+    await ask(CHAT, vendor, CHAT.streamed("one"), prompt=CACHED)
     [request] = vendor.requests
     system = {"role": "system", "content": "Be brief."}
     assert request.body == {
@@ -53,9 +49,7 @@ async def test_chat_requests_ask_for_usage(vendor: VendorServer) -> None:
 
 
 async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -> None:
-    vendor.script(ANTHROPIC.streamed("one"))
-    async with connected(ANTHROPIC, vendor) as model:
-        await collect(model)
+    await ask(ANTHROPIC, vendor, ANTHROPIC.streamed("one"))
     [request] = vendor.requests
     assert request.headers["Authorization"] == f"Bearer {KEY}"
     assert request.body == {
@@ -254,9 +248,10 @@ async def test_step_of_responses_can_go_on_at_chat_completions(vendor: VendorSer
     call, opaque = ToolCall(0, "c1", "time__now", {}), [Opaque("openai", item) for item in items]
     step = Turn("assistant", "Let me see.", parts=(TextPart("Let me see."), call, *opaque))
     result = Turn("user", "", parts=(ToolResult("c1", "time__now", "12:00", False),))
-    vendor.script(CHAT.streamed("Noon."))
-    async with connected(CHAT, vendor) as model:
-        assert (await collect(model, replace(OFFERING, turns=(*PROMPT.turns, step, result)))).text == "Noon."
+    received = await ask(
+        CHAT, vendor, CHAT.streamed("Noon."), prompt=replace(OFFERING, turns=(*PROMPT.turns, step, result))
+    )
+    assert received.text == "Noon."
     called = {"id": "c1", "type": "function", "function": {"name": "time__now", "arguments": "{}"}}
     assert vendor.requests[0].body["messages"][-2:] == [
         {"role": "assistant", "content": "Let me see.", "tool_calls": [called]},
@@ -265,9 +260,10 @@ async def test_step_of_responses_can_go_on_at_chat_completions(vendor: VendorSer
 
 
 async def test_requests_refused_for_other_reasons_are_not_repeated(vendor: VendorServer) -> None:
-    vendor.script(_unsupported("input", "Invalid value: 'input'.", "invalid_value"))
-    async with connected(RESPONSES, vendor) as model:
-        assert (await collect(model, CACHED)).failure is EndReason.UNEXPECTED
+    received = await ask(
+        RESPONSES, vendor, _unsupported("input", "Invalid value: 'input'.", "invalid_value"), prompt=CACHED
+    )
+    assert received.failure is EndReason.UNEXPECTED
     assert len(vendor.requests) == 1
 
 
@@ -309,9 +305,7 @@ def test_responses_api_is_used_only_where_it_is_known_to_exist(base_url: str, re
 async def test_requests_are_json_with_key_and_api_version(
     vendor: VendorServer, api: VendorApi, headers: dict[str, str]
 ) -> None:
-    vendor.script(api.streamed("one"))
-    async with connected(api, vendor) as model:
-        await collect(model, CACHED)
+    await ask(api, vendor, api.streamed("one"), prompt=CACHED)
     [request] = vendor.requests
     assert request.path == api.path
     expected = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}", **headers}

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import process_time
 from typing import Any
 
@@ -14,9 +15,9 @@ from bot.models.events import MAX_SEARCHES, Citation, FinishReason, Opaque, Sear
 from bot.models.failures import RequestAttempt
 from bot.models.model import MAX_PAUSES
 from bot.models.openai import ChatReader
-from bot.models.prompt import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
+from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
 from bot.models.wrappers import Fallback, Stall
-from tests.contracts.notifications import PROMPT, Received, collect, connected
+from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
@@ -35,49 +36,87 @@ def json_answer(body: bytes) -> VendorResponse:
     return VendorResponse([body], content_type="application/json")
 
 
+Call = tuple[str, str, Mapping[str, Any] | None]
+"""A call's id, name and arguments."""
+
+
 @dataclass(frozen=True)
 class StepCase:
     """A step that calls tools, and the calls that it stands for."""
 
     api: VendorApi
     answer: VendorResponse
-    calls: Sequence[tuple[str, str, Mapping[str, Any] | None]]
-    """(id, name, arguments) of each."""
+    calls: Sequence[Call]
     sent_back: Sequence[object]
     """The step as the next request repeats it, before the results."""
     text: str = ""
-    usage: Usage | None = None
-    """None: as all scripted streams have it, or none."""
+    usage: Usage = USAGE
 
 
-def _responses(*items: steps.Item) -> Sequence[steps.Item]:
-    return items
+def step(
+    api: VendorApi,
+    items: Sequence[steps.Item],
+    calls: Sequence[Call],
+    text: str = "",
+    *,
+    back: Sequence[steps.Item] | None = None,
+    whole: bool = False,
+    edit: Callable[[list[bytes]], list[bytes]] = list,
+    **how: Any,
+) -> StepCase:
+    """Returns a step of OpenAI's Responses or of Anthropic. The next request repeats its items, or those in `back`."""
+    how |= {"stop_reason": "tool_use"} if api is ANTHROPIC else {}
+    speak_whole: Any = steps.messages_whole if api is ANTHROPIC else steps.responses_whole
+    speak: Any = steps.messages if api is ANTHROPIC else steps.responses
+    answer = json_answer(speak_whole(*items, **how)) if whole else VendorResponse(edit(speak(*items, **how)))
+    return StepCase(api, answer, calls, items if back is None else back, text)
 
 
-def _chat_back(*calls: tuple[str, str], content: str | None = None, **own: object) -> Sequence[object]:
-    """Returns the assistant's message with calls to the clock, as (id, arguments)."""
+def chat_back(calls: Sequence[Call], text: str = "", extras: Sequence[steps.Item] = (), **own: object) -> list[object]:
+    """Returns the assistant's message with these calls, and the server's own data beside them."""
     wanted = [
-        {"id": call_id, "type": "function", "function": {"name": "time__now", "arguments": arguments}}
-        for call_id, arguments in calls
+        {
+            **extra,
+            "id": call_id,
+            "type": "function",
+            "function": {"name": name, "arguments": json.dumps(arguments or {}, ensure_ascii=False)},
+        }
+        for (call_id, name, arguments), extra in zip(calls, extras or [{}] * len(calls), strict=True)
     ]
-    return [{"role": "assistant", "content": content, **own, "tool_calls": wanted}]
+    return [{"role": "assistant", "content": text or None, **own, "tool_calls": wanted}]
 
 
-def chat_case(*deltas: steps.Item, ends: str = "tool_calls", calls: Any, back: Any, text: str = "") -> StepCase:
-    return StepCase(CHAT, VendorResponse(steps.chat(*deltas, finish_reason=ends)), calls, back, text)
+def chat_step(
+    *deltas: steps.Item, calls: Sequence[Call], text: str = "", ends: str = "tool_calls", **own: Any
+) -> StepCase:
+    """Returns a step of Chat Completions. `own`: what its server wants back beside the calls."""
+    answer = VendorResponse(steps.chat(*deltas, finish_reason=ends))
+    return StepCase(CHAT, answer, calls, chat_back(calls, text, **own), text)
 
 
-def recorded_case(api: VendorApi, name: str, calls: Any, back: Any, usage: Usage, text: str = "") -> StepCase:
+def chat_json_step(*deltas: steps.Item, calls: Sequence[Call], ends: str = "tool_calls", **own: Any) -> StepCase:
+    """Returns a step of Chat Completions in one JSON body."""
+    asked = [call for delta in deltas for call in delta["tool_calls"]]
+    answer = json_answer(steps.chat_whole(finish_reason=ends, tool_calls=asked, **own))
+    return StepCase(CHAT, answer, calls, chat_back(calls, **own))
+
+
+def recorded_step(api: VendorApi, name: str, calls: Any, back: Any, usage: Usage, text: str = "") -> StepCase:
     """Returns a step in a recorded form: its keys, their order, its framing."""
     events = [event + b"\n\n" for event in speech.documented(name).removesuffix(b"\n\n").split(b"\n\n")]
     return StepCase(api, VendorResponse(events), calls, back, text, usage)
 
 
+def called(*arguments: Mapping[str, Any] | None, ids: Sequence[str] = ("c1", "c2")) -> list[Call]:
+    """Returns calls of the clock with these arguments."""
+    return [(call_id, "time__now", wanted) for call_id, wanted in zip(ids, arguments, strict=False)]
+
+
 BROKEN = '{"zone": "Oslo"'
-ONE = [("c1", "time__now", IN_OSLO)]
-TWO = [("c1", "time__now", IN_OSLO), ("c2", "time__now", IN_ROME)]
+ONE, TWO, BARE, UNREADABLE = called(IN_OSLO), called(IN_OSLO, IN_ROME), called({}), called(None)
 FIRST: Any = {"id": "c1", "name": "time__now"}
 SECOND: Any = {"id": "c2", "name": "time__now"}
+UNNAMED: Any = {"name": "time__now"}
 
 RESPONSES_ONE = (steps.REASONING, steps.function_call("c1", "time__now", OSLO))
 RESPONSES_TWO = (*RESPONSES_ONE, steps.function_call("c2", "time__now", ROME))
@@ -85,279 +124,23 @@ RESPONSES_SAID = (steps.message("Let me see."), steps.function_call("c1", "time_
 ANTHROPIC_ONE = (steps.THINKING, steps.REDACTED, steps.tool_use("c1", "time__now", IN_OSLO))
 ANTHROPIC_TWO = (steps.text("Let me see."), *ANTHROPIC_ONE, steps.tool_use("c2", "time__now", IN_ROME))
 ANTHROPIC_BESIDE = (steps.SERVER_SEARCH, steps.tool_use("c1", "time__now", IN_OSLO))
+ANTHROPIC_BARE = (steps.tool_use("c1", "time__now", {}),)
 
-CASES = {
-    # The documented form.
-    "responses": StepCase(RESPONSES, VendorResponse(steps.responses(*RESPONSES_ONE)), ONE, RESPONSES_ONE),
-    "responses, parallel": StepCase(RESPONSES, VendorResponse(steps.responses(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
-    "responses, after text": StepCase(
-        RESPONSES, VendorResponse(steps.responses(*RESPONSES_SAID)), ONE, RESPONSES_SAID, "Let me see."
-    ),
-    "responses, JSON": StepCase(RESPONSES, json_answer(steps.responses_whole(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
-    "responses, items only at the end": StepCase(
-        RESPONSES, VendorResponse([steps.responses(*RESPONSES_ONE)[-1]]), ONE, RESPONSES_ONE
-    ),
-    "responses, items that come again": StepCase(
-        RESPONSES,
-        VendorResponse(
-            [
-                event
-                for event in steps.responses(*RESPONSES_TWO)
-                for _ in range(2 if b"output_item.done" in event else 1)
-            ]
-        ),
-        TWO,
-        RESPONSES_TWO,
-    ),
-    "responses, no arguments": StepCase(
-        RESPONSES,
-        VendorResponse(steps.responses(steps.function_call("c1", "time__now", ""))),
-        [("c1", "time__now", {})],
-        [steps.function_call("c1", "time__now", "")],
-    ),
-    "responses, broken arguments": StepCase(
-        RESPONSES,
-        VendorResponse(steps.responses(steps.function_call("c1", "time__now", BROKEN))),
-        [("c1", "time__now", None)],
-        [steps.function_call("c1", "time__now", BROKEN)],
-    ),
-    "anthropic": StepCase(
-        ANTHROPIC, VendorResponse(steps.messages(*ANTHROPIC_ONE, stop_reason="tool_use")), ONE, ANTHROPIC_ONE
-    ),
-    "anthropic, parallel, after text": StepCase(
-        ANTHROPIC,
-        VendorResponse(steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")),
-        TWO,
-        ANTHROPIC_TWO,
-        "Let me see.",
-    ),
-    "anthropic, blocks that grow in turns": StepCase(
-        ANTHROPIC,
-        VendorResponse(steps.interleaved(steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use"))),
-        TWO,
-        ANTHROPIC_TWO,
-        "Let me see.",
-    ),
-    "anthropic, blocks without an end": StepCase(
-        ANTHROPIC,
-        VendorResponse(
-            [
-                event
-                for event in steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")
-                if b"content_block_stop" not in event
-            ]
-        ),
-        TWO,
-        ANTHROPIC_TWO,
-        "Let me see.",
-    ),
-    "anthropic, JSON": StepCase(
-        ANTHROPIC,
-        json_answer(steps.messages_whole(*ANTHROPIC_TWO, stop_reason="tool_use")),
-        TWO,
-        ANTHROPIC_TWO,
-        "Let me see.",
-    ),
-    "anthropic, no arguments": StepCase(
-        ANTHROPIC,
-        VendorResponse(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")),
-        [("c1", "time__now", {})],
-        [steps.tool_use("c1", "time__now", {})],
-    ),
-    "anthropic, broken arguments": StepCase(
-        ANTHROPIC,
-        VendorResponse(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use", broken=BROKEN)),
-        [("c1", "time__now", None)],
-        [steps.tool_use("c1", "time__now", {})],
-    ),
-    "anthropic, beside a search that runs in the next request": StepCase(
-        ANTHROPIC, VendorResponse(steps.messages(*ANTHROPIC_BESIDE, stop_reason="tool_use")), ONE, ANTHROPIC_BESIDE
-    ),
-    "anthropic, blank text": StepCase(
-        ANTHROPIC,
-        VendorResponse(steps.messages(steps.text("\n"), *ANTHROPIC_ONE, stop_reason="tool_use")),
-        ONE,
-        ANTHROPIC_ONE,
-        "\n",
-    ),
-    "chat": chat_case(
-        steps.chat_call("", 0, **FIRST), *steps.fragments(OSLO, 0), calls=ONE, back=_chat_back(("c1", OSLO))
-    ),
-    "chat, parallel, after text": chat_case(
-        {"content": "Let me see."},
-        steps.chat_call("", 0, **FIRST),
-        *steps.fragments(OSLO, 0),
-        steps.chat_call("", 1, **SECOND),
-        *steps.fragments(ROME, 1),
-        calls=TWO,
-        back=_chat_back(("c1", OSLO), ("c2", ROME), content="Let me see."),
-        text="Let me see.",
-    ),
-    "chat, JSON": StepCase(
-        CHAT,
-        json_answer(steps.chat_whole(**steps.chat_call(OSLO, **FIRST))),
-        ONE,
-        _chat_back(("c1", OSLO)),
-    ),
-    # Compatible servers' deviations.
-    "chat, pieces in turns": chat_case(
-        steps.chat_call("", 0, **FIRST),
-        steps.chat_call("", 1, **SECOND),
-        *(piece for pair in zip(steps.fragments(OSLO, 0), steps.fragments(ROME, 1), strict=True) for piece in pair),
-        calls=TWO,
-        back=_chat_back(("c1", OSLO), ("c2", ROME)),
-    ),
-    "ollama before 0.4.7: no index": chat_case(
-        steps.chat_call(OSLO, **FIRST),
-        steps.chat_call(ROME, **SECOND),
-        calls=TWO,
-        back=_chat_back(("c1", OSLO), ("c2", ROME)),
-    ),
-    "ollama: index 0 for every call": chat_case(
-        steps.chat_call(OSLO, 0, **FIRST),
-        steps.chat_call(ROME, 0, **SECOND),
-        ends="stop",
-        calls=TWO,
-        back=_chat_back(("c1", OSLO), ("c2", ROME)),
-    ),
-    "no ids": chat_case(
-        steps.chat_call(OSLO, 0, name="time__now"),
-        steps.chat_call(ROME, 0, name="time__now"),
-        calls=[("call_0", "time__now", IN_OSLO), ("call_1", "time__now", IN_ROME)],
-        back=_chat_back(("call_0", OSLO), ("call_1", ROME)),
-    ),
-    "one id for all calls": chat_case(
-        steps.chat_call(OSLO, 0, **FIRST),
-        steps.chat_call(ROME, 1, **FIRST),
-        calls=[("c1", "time__now", IN_OSLO), ("c1_0", "time__now", IN_ROME)],
-        back=_chat_back(("c1", OSLO), ("c1_0", ROME)),
-    ),
-    "id and name in every piece": chat_case(
-        steps.chat_call(OSLO[:5], 0, **FIRST),
-        steps.chat_call(OSLO[5:], 0, **FIRST),
-        calls=ONE,
-        back=_chat_back(("c1", OSLO)),
-    ),
-    "the id before the name": chat_case(
-        steps.chat_call(None, 0, id="c1"),
-        steps.chat_call(OSLO, 0, name="time__now"),
-        calls=ONE,
-        back=_chat_back(("c1", OSLO)),
-    ),
-    "fragments without an index": chat_case(
-        steps.chat_call("", 0, **FIRST),
-        *(steps.chat_call(fragment) for fragment in speech.tokens(OSLO)),
-        calls=ONE,
-        back=_chat_back(("c1", OSLO)),
-    ),
-    "gemini: ends with stop, with data of its own": chat_case(
-        {
-            "tool_calls": [
-                {**steps.chat_call(OSLO, 0, **FIRST)["tool_calls"][0], "extra_content": {"google": {"s": "x"}}}
-            ]
-        },
-        ends="stop",
-        calls=ONE,
-        back=[
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [
-                    {
-                        "extra_content": {"google": {"s": "x"}},
-                        "id": "c1",
-                        "type": "function",
-                        "function": {"name": "time__now", "arguments": OSLO},
-                    }
-                ],
-            }
-        ],
-    ),
-    "litellm: arguments as an object": chat_case(
-        steps.chat_call(IN_OSLO, 0, **FIRST), calls=ONE, back=_chat_back(("c1", OSLO))
-    ),
-    "litellm, JSON: arguments as an object": StepCase(
-        CHAT,
-        json_answer(steps.chat_whole(finish_reason="stop", **steps.chat_call(IN_OSLO, **FIRST))),
-        ONE,
-        _chat_back(("c1", OSLO)),
-    ),
-    "ollama, JSON: index 0 for every call": StepCase(
-        CHAT,
-        json_answer(
-            steps.chat_whole(
-                content="",
-                tool_calls=[
-                    *steps.chat_call(OSLO, 0, **FIRST)["tool_calls"],
-                    *steps.chat_call(ROME, 0, **SECOND)["tool_calls"],
-                ],
-            )
-        ),
-        TWO,
-        _chat_back(("c1", OSLO), ("c2", ROME)),
-    ),
-    "llama.cpp: no arguments": chat_case(
-        steps.chat_call(None, 0, **FIRST), calls=[("c1", "time__now", {})], back=_chat_back(("c1", "{}"))
-    ),
-    "vllm: arguments that are not JSON": chat_case(
-        steps.chat_call(BROKEN, 0, **FIRST), calls=[("c1", "time__now", None)], back=_chat_back(("c1", "{}"))
-    ),
-    "vllm: arguments that are no object": chat_case(
-        steps.chat_call('["Oslo"]', 0, **FIRST), calls=[("c1", "time__now", None)], back=_chat_back(("c1", "{}"))
-    ),
-    "vllm: arguments with NaN": chat_case(
-        steps.chat_call('{"zone": NaN}', 0, **FIRST), calls=[("c1", "time__now", None)], back=_chat_back(("c1", "{}"))
-    ),
-    "deepseek: reasoning before the call": chat_case(
-        {"reasoning_content": "I need "},
-        {"reasoning_content": "the time."},
-        steps.chat_call(OSLO, 0, **FIRST),
-        calls=ONE,
-        back=_chat_back(("c1", OSLO), reasoning_content="I need the time."),
-    ),
-    "vllm, ollama, groq: reasoning by another name": chat_case(
-        {"reasoning": "I need "},
-        {"reasoning": "the time."},
-        steps.chat_call(OSLO, 0, **FIRST),
-        calls=ONE,
-        back=_chat_back(("c1", OSLO), reasoning="I need the time."),
-    ),
-    "vllm before 0.15: reasoning by both names": chat_case(
-        {"reasoning_content": "The time.", "reasoning": "The time."},
-        steps.chat_call(OSLO, 0, **FIRST),
-        calls=ONE,
-        back=_chat_back(("c1", OSLO), reasoning_content="The time.", reasoning="The time."),
-    ),
-    "ollama, JSON: reasoning by another name": StepCase(
-        CHAT,
-        json_answer(steps.chat_whole(reasoning="The time.", **steps.chat_call(OSLO, 0, **FIRST))),
-        ONE,
-        _chat_back(("c1", OSLO), reasoning="The time."),
-    ),
-    # Ids.
-    "responses, no ids": StepCase(
-        RESPONSES,
-        VendorResponse(steps.responses(*(steps.function_call("", "time__now", zone) for zone in (OSLO, ROME)))),
-        [("call_0", "time__now", IN_OSLO), ("call_1", "time__now", IN_ROME)],
-        [
-            {**steps.function_call("", "time__now", zone), "call_id": call_id}
-            for zone, call_id in ((OSLO, "call_0"), (ROME, "call_1"))
-        ],
-    ),
-    "anthropic, one id for all calls": StepCase(
-        ANTHROPIC,
-        VendorResponse(
-            steps.messages(
-                *(steps.tool_use("c1", "time__now", zone) for zone in (IN_OSLO, IN_ROME)), stop_reason="tool_use"
-            )
-        ),
-        [("c1", "time__now", IN_OSLO), ("c1_0", "time__now", IN_ROME)],
-        [steps.tool_use("c1", "time__now", IN_OSLO), steps.tool_use("c1_0", "time__now", IN_ROME)],
-    ),
-}
+
+def responses_calls(*calls: tuple[str, str]) -> list[steps.Item]:
+    """Returns calls of the clock, each with an id and arguments."""
+    return [{**steps.function_call("", "time__now", arguments), "call_id": call_id} for call_id, arguments in calls]
+
+
+def said_again(events: list[bytes]) -> list[bytes]:
+    return [event for event in events for _ in range(2 if b"output_item.done" in event else 1)]
+
+
+def unended(events: list[bytes]) -> list[bytes]:
+    return [event for event in events if b"content_block_stop" not in event]
+
 
 COMPACT = '{"zone":"Oslo"}'
-OPENROUTER_CALL, XAI_CALL = "toolu_vrtx_01HqWm3TzKd9Rb5XsVnYpLgQ", "call_40213976"
 OPENAI_CALL: Any = {"call_id": "call_V8kQ2mZrT5yXnB3wLpJdHs7c", "name": "time__now"}
 OPENAI_REASONING = {
     "id": "rs_0a4c7e1b93d2f856006920f1c1a2b48194c0d9e8f7a6b5c4d3",
@@ -379,73 +162,200 @@ CLAUDES_REASONING = {
     "format": "anthropic-claude-v1",
     "index": 0,
 }
+OPENAI_CALLED = called(IN_OSLO, ids=[OPENAI_CALL["call_id"]])
+OPENROUTER_CALLED = called(IN_OSLO, ids=["toolu_vrtx_01HqWm3TzKd9Rb5XsVnYpLgQ"])
+XAI_CALLED = called(IN_OSLO, ids=["call_40213976"])
+GOOGLES = {"extra_content": {"google": {"s": "x"}}}
 
-CASES |= {
-    "recorded: openai": recorded_case(
-        RESPONSES,
-        "openai_responses_tool",
-        [(OPENAI_CALL["call_id"], "time__now", IN_OSLO)],
-        [OPENAI_REASONING, OPENAI_ITEM],
-        Usage(61, 88),
+
+CASES = {
+    # The documented form.
+    "responses": step(RESPONSES, RESPONSES_ONE, ONE),
+    "responses, parallel": step(RESPONSES, RESPONSES_TWO, TWO),
+    "responses, after text": step(RESPONSES, RESPONSES_SAID, ONE, "Let me see."),
+    "responses, JSON": step(RESPONSES, RESPONSES_TWO, TWO, whole=True),
+    "responses, items only at the end": step(RESPONSES, RESPONSES_ONE, ONE, edit=lambda events: events[-1:]),
+    "responses, items that come again": step(RESPONSES, RESPONSES_TWO, TWO, edit=said_again),
+    "responses, no arguments": step(RESPONSES, [steps.function_call("c1", "time__now", "")], BARE),
+    "responses, broken arguments": step(RESPONSES, [steps.function_call("c1", "time__now", BROKEN)], UNREADABLE),
+    "anthropic": step(ANTHROPIC, ANTHROPIC_ONE, ONE),
+    "anthropic, parallel, after text": step(ANTHROPIC, ANTHROPIC_TWO, TWO, "Let me see."),
+    "anthropic, blocks that grow in turns": step(ANTHROPIC, ANTHROPIC_TWO, TWO, "Let me see.", edit=steps.interleaved),
+    "anthropic, blocks without an end": step(ANTHROPIC, ANTHROPIC_TWO, TWO, "Let me see.", edit=unended),
+    "anthropic, JSON": step(ANTHROPIC, ANTHROPIC_TWO, TWO, "Let me see.", whole=True),
+    "anthropic, no arguments": step(ANTHROPIC, ANTHROPIC_BARE, BARE),
+    "anthropic, broken arguments": step(ANTHROPIC, ANTHROPIC_BARE, UNREADABLE, broken=BROKEN),
+    "anthropic, beside a search that runs in the next request": step(ANTHROPIC, ANTHROPIC_BESIDE, ONE),
+    "anthropic, blank text": step(ANTHROPIC, (steps.text("\n"), *ANTHROPIC_ONE), ONE, "\n", back=ANTHROPIC_ONE),
+    "chat": chat_step(steps.chat_call("", 0, **FIRST), *steps.fragments(OSLO, 0), calls=ONE),
+    "chat, parallel, after text": chat_step(
+        {"content": "Let me see."},
+        steps.chat_call("", 0, **FIRST),
+        *steps.fragments(OSLO, 0),
+        steps.chat_call("", 1, **SECOND),
+        *steps.fragments(ROME, 1),
+        calls=TWO,
+        text="Let me see.",
     ),
-    "recorded: openai, reasoning that is not kept": recorded_case(
-        RESPONSES,
-        "openai_responses_tool_bare",
-        [(OPENAI_CALL["call_id"], "time__now", IN_OSLO)],
-        [{"type": "function_call", **OPENAI_CALL, "arguments": OSLO}],
-        Usage(61, 88),
+    "chat, JSON": chat_json_step(steps.chat_call(OSLO, **FIRST), calls=ONE),
+    # Compatible servers' deviations.
+    "chat, pieces in turns": chat_step(
+        steps.chat_call("", 0, **FIRST),
+        steps.chat_call("", 1, **SECOND),
+        *(piece for pair in zip(steps.fragments(OSLO, 0), steps.fragments(ROME, 1), strict=True) for piece in pair),
+        calls=TWO,
     ),
-    "recorded: openrouter with claude, signed reasoning in fragments": recorded_case(
-        CHAT,
-        "openrouter_chat_claude_tool",
-        [(OPENROUTER_CALL, "time__now", IN_OSLO)],
-        _chat_back((OPENROUTER_CALL, OSLO), content="Let me look.", reasoning_details=[CLAUDES_REASONING]),
-        Usage(412, 96),
-        "Let me look.",
+    "ollama before 0.4.7: no index": chat_step(
+        steps.chat_call(OSLO, **FIRST), steps.chat_call(ROME, **SECOND), calls=TWO
     ),
-    "recorded: xai, reasoning outside of the output's tokens": recorded_case(
-        CHAT,
-        "xai_chat_tool",
-        [(XAI_CALL, "time__now", IN_OSLO)],
-        _chat_back((XAI_CALL, OSLO), reasoning_content="The clock knows."),
-        Usage(291, 222, cached_input_tokens=290),
+    "ollama: index 0 for every call": chat_step(
+        steps.chat_call(OSLO, 0, **FIRST), steps.chat_call(ROME, 0, **SECOND), ends="stop", calls=TWO
     ),
-    "gemini at openrouter: reasoning for each call": chat_case(
+    "no ids": chat_step(
+        steps.chat_call(OSLO, 0, **UNNAMED),
+        steps.chat_call(ROME, 0, **UNNAMED),
+        calls=called(IN_OSLO, IN_ROME, ids=("call_0", "call_1")),
+    ),
+    "one id for all calls": chat_step(
+        steps.chat_call(OSLO, 0, **FIRST),
+        steps.chat_call(ROME, 1, **FIRST),
+        calls=called(IN_OSLO, IN_ROME, ids=("c1", "c1_0")),
+    ),
+    "id and name in every piece": chat_step(
+        steps.chat_call(OSLO[:5], 0, **FIRST), steps.chat_call(OSLO[5:], 0, **FIRST), calls=ONE
+    ),
+    "the id before the name": chat_step(
+        steps.chat_call(None, 0, id="c1"), steps.chat_call(OSLO, 0, **UNNAMED), calls=ONE
+    ),
+    "fragments without an index": chat_step(
+        steps.chat_call("", 0, **FIRST), *map(steps.chat_call, speech.tokens(OSLO)), calls=ONE
+    ),
+    "gemini: ends with stop, with data of its own": chat_step(
+        {"tool_calls": [steps.chat_call(OSLO, 0, **FIRST)["tool_calls"][0] | GOOGLES]},
+        ends="stop",
+        calls=ONE,
+        extras=[GOOGLES],
+    ),
+    "litellm: arguments as an object": chat_step(steps.chat_call(IN_OSLO, 0, **FIRST), calls=ONE),
+    "litellm, JSON: arguments as an object": chat_json_step(steps.chat_call(IN_OSLO, **FIRST), ends="stop", calls=ONE),
+    "ollama, JSON: index 0 for every call": chat_json_step(
+        steps.chat_call(OSLO, 0, **FIRST), steps.chat_call(ROME, 0, **SECOND), calls=TWO
+    ),
+    "llama.cpp: no arguments": chat_step(steps.chat_call(None, 0, **FIRST), calls=BARE),
+    "vllm: arguments that are not JSON": chat_step(steps.chat_call(BROKEN, 0, **FIRST), calls=UNREADABLE),
+    "vllm: arguments that are no object": chat_step(steps.chat_call('["Oslo"]', 0, **FIRST), calls=UNREADABLE),
+    "vllm: arguments with NaN": chat_step(steps.chat_call('{"zone": NaN}', 0, **FIRST), calls=UNREADABLE),
+    "deepseek: reasoning before the call": chat_step(
+        {"reasoning_content": "I need "},
+        {"reasoning_content": "the time."},
+        steps.chat_call(OSLO, 0, **FIRST),
+        calls=ONE,
+        reasoning_content="I need the time.",
+    ),
+    "vllm, ollama, groq: reasoning by another name": chat_step(
+        {"reasoning": "I need "},
+        {"reasoning": "the time."},
+        steps.chat_call(OSLO, 0, **FIRST),
+        calls=ONE,
+        reasoning="I need the time.",
+    ),
+    "vllm before 0.15: reasoning by both names": chat_step(
+        {"reasoning_content": "The time.", "reasoning": "The time."},
+        steps.chat_call(OSLO, 0, **FIRST),
+        calls=ONE,
+        reasoning_content="The time.",
+        reasoning="The time.",
+    ),
+    "ollama, JSON: reasoning by another name": chat_json_step(
+        steps.chat_call(OSLO, 0, **FIRST), calls=ONE, reasoning="The time."
+    ),
+    "gemini at openrouter: reasoning for each call": chat_step(
         {"reasoning_details": [{"type": "reasoning.encrypted", "data": "e", "id": "c1", "index": 0}]},
         {"reasoning_details": [{"type": "reasoning.encrypted", "data": "1", "index": 0}]},
         {"reasoning_details": [{"type": "reasoning.encrypted", "data": "e2", "id": "c2", "index": 0}]},
         steps.chat_call(OSLO, 0, **FIRST),
         steps.chat_call(ROME, 1, **SECOND),
         calls=TWO,
-        back=_chat_back(
-            ("c1", OSLO),
-            ("c2", ROME),
-            reasoning_details=[
-                {"type": "reasoning.encrypted", "data": "e1", "id": "c1", "index": 0},
-                {"type": "reasoning.encrypted", "data": "e2", "id": "c2", "index": 0},
-            ],
-        ),
+        reasoning_details=[
+            {"type": "reasoning.encrypted", "data": "e1", "id": "c1", "index": 0},
+            {"type": "reasoning.encrypted", "data": "e2", "id": "c2", "index": 0},
+        ],
     ),
-    "openrouter, JSON: items without an index": StepCase(
+    "openrouter, JSON: items without an index": chat_json_step(
+        steps.chat_call(OSLO, 0, **FIRST),
+        calls=ONE,
+        reasoning_details=[{"type": "reasoning.summary", "summary": word} for word in ("a", "b")],
+    ),
+    # Ids.
+    "responses, no ids": step(
+        RESPONSES,
+        responses_calls(("", OSLO), ("", ROME)),
+        called(IN_OSLO, IN_ROME, ids=("call_0", "call_1")),
+        back=responses_calls(("call_0", OSLO), ("call_1", ROME)),
+    ),
+    "anthropic, one id for all calls": step(
+        ANTHROPIC,
+        [steps.tool_use("c1", "time__now", IN_OSLO), steps.tool_use("c1", "time__now", IN_ROME)],
+        called(IN_OSLO, IN_ROME, ids=("c1", "c1_0")),
+        back=[steps.tool_use("c1", "time__now", IN_OSLO), steps.tool_use("c1_0", "time__now", IN_ROME)],
+    ),
+    # Recorded.
+    "recorded: openai": recorded_step(
+        RESPONSES, "openai_responses_tool", OPENAI_CALLED, [OPENAI_REASONING, OPENAI_ITEM], Usage(61, 88)
+    ),
+    "recorded: openai, reasoning that is not kept": recorded_step(
+        RESPONSES,
+        "openai_responses_tool_bare",
+        OPENAI_CALLED,
+        [{"type": "function_call", **OPENAI_CALL, "arguments": OSLO}],
+        Usage(61, 88),
+    ),
+    "recorded: openrouter with claude, signed reasoning in fragments": recorded_step(
         CHAT,
-        json_answer(
-            steps.chat_whole(
-                reasoning_details=[{"type": "reasoning.summary", "summary": word} for word in ("a", "b")],
-                **steps.chat_call(OSLO, 0, **FIRST),
-            )
-        ),
-        ONE,
-        _chat_back(
-            ("c1", OSLO),
-            reasoning_details=[
-                {"type": "reasoning.summary", "summary": "a"},
-                {"type": "reasoning.summary", "summary": "b"},
-            ],
-        ),
+        "openrouter_chat_claude_tool",
+        OPENROUTER_CALLED,
+        chat_back(OPENROUTER_CALLED, "Let me look.", reasoning_details=[CLAUDES_REASONING]),
+        Usage(412, 96),
+        "Let me look.",
+    ),
+    "recorded: xai, reasoning outside of the output's tokens": recorded_step(
+        CHAT,
+        "xai_chat_tool",
+        XAI_CALLED,
+        chat_back(XAI_CALLED, reasoning_content="The clock knows."),
+        Usage(291, 222, cached_input_tokens=290),
     ),
 }
 
-STREAMED = {name: case for name, case in CASES.items() if "JSON" not in name.split(", ")}
+STREAMED = {name: case for name, case in CASES.items() if "JSON" not in name}
+
+
+def calling(api: VendorApi, arguments: str = OSLO, call_id: str = "c1", ends: str = "tools") -> VendorResponse:
+    """Returns a stream with one call of the clock, which ends because of the call, or for another reason."""
+    how: Any = ENDS[ends][api.name]
+    match api.name:
+        case "responses":
+            return VendorResponse(steps.responses(steps.function_call(call_id, "time__now", arguments), **how))
+        case "chat":
+            begun = steps.chat_call("", 0, id=call_id, name="time__now")
+            return VendorResponse(steps.chat(begun, *steps.fragments(arguments, 0), **how))
+    return VendorResponse(steps.messages(steps.tool_use(call_id, "time__now", {}), broken=arguments, **how))
+
+
+FILTERED = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
+ENDS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+    "tools": {"responses": {}, "chat": {}, "anthropic": {"stop_reason": "tool_use"}},
+    "length": {
+        "responses": {"status": "incomplete"},
+        "chat": {"finish_reason": "length"},
+        "anthropic": {"stop_reason": "max_tokens"},
+    },
+    "refusal": {
+        "responses": FILTERED,
+        "chat": {"finish_reason": "content_filter"},
+        "anthropic": {"stop_reason": "refusal"},
+    },
+}
 
 
 def results_of(received: Received) -> Turn:
@@ -505,7 +415,7 @@ class TestToolCalls:
         assert [call.index for call in calls] == list(range(len(calls)))
         assert received.text == case.text
         assert [completion.finish_reason for completion in received.completions] == [FinishReason.TOOLS]
-        assert received.completions[0].usage in ((case.usage,) if case.usage else (USAGE, None))
+        assert received.completions[0].usage == case.usage
         assert went_on.text == "Noon."
         expected = [*case.sent_back, *result_bodies(case.api, case.calls)]
         assert json.dumps(sent_turns(case.api, vendor.requests[1].body)) == json.dumps(expected)
@@ -514,9 +424,7 @@ class TestToolCalls:
     async def test_stream_cut_at_any_event_has_no_calls(self, vendor: VendorServer, case: StepCase) -> None:
         last = len(case.answer.chunks) - case.api.events_after_text
         for end in range(1, last + 1):
-            vendor.script(VendorResponse(case.answer.chunks[:end]))
-            async with connected(case.api, vendor) as model:
-                received = await collect(model, CALLING)
+            received = await ask(case.api, vendor, VendorResponse(case.answer.chunks[:end]), prompt=CALLING)
             assert received.failure is EndReason.CUT
             assert not [event for event in received.others if isinstance(event, ToolCall)]
 
@@ -525,12 +433,7 @@ class TestToolCalls:
     async def test_each_call_of_a_conversation_has_an_id_of_its_own(
         self, vendor: VendorServer, api: VendorApi, call_id: str
     ) -> None:
-        step = {
-            "responses": steps.responses(steps.function_call(call_id, "time__now", OSLO)),
-            "chat": steps.chat(steps.chat_call(OSLO, 0, id=call_id, name="time__now")),
-            "anthropic": steps.messages(steps.tool_use(call_id, "time__now", IN_OSLO), stop_reason="tool_use"),
-        }[api.name]
-        vendor.script(VendorResponse(step))
+        vendor.script(calling(api, call_id=call_id))
         turns = CALLING.turns
         async with connected(api, vendor) as model:
             for _ in range(3):
@@ -583,9 +486,7 @@ class TestToolCalls:
 
     @ALL_APIS
     async def test_functions_are_offered_in_the_vendors_form(self, vendor: VendorServer, api: VendorApi) -> None:
-        vendor.script(api.streamed("one"))
-        async with connected(api, vendor) as model:
-            await collect(model, CALLING)
+        await ask(api, vendor, api.streamed("one"), prompt=CALLING)
         function = {"name": CLOCK.name, "description": CLOCK.description}
         lax = function | {"parameters": CLOCK.parameters, "strict": False}
         assert vendor.requests[0].body["tools"] == [
@@ -655,92 +556,44 @@ class TestToolCalls:
 
     @pytest.mark.parametrize(("status", "message"), [(500, "The tools broke."), (400, "tools.0: bad schema")])
     async def test_other_failure_with_tools_is_a_failure(self, vendor: VendorServer, status: int, message: str) -> None:
-        vendor.script(refusal(status, {"error": {"message": message, "type": "api_error"}}))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(model, CALLING)
-        assert received.failure is not None
+        refused = refusal(status, {"error": {"message": message, "type": "api_error"}})
+        assert (await ask(CHAT, vendor, refused, prompt=CALLING)).failure is not None
         assert len(vendor.requests) == 1
 
     async def test_broken_arguments_are_kept_in_part(self, vendor: VendorServer) -> None:
-        vendor.script(VendorResponse(steps.chat(steps.chat_call("{" * 10_000, 0, **FIRST))))
-        async with connected(CHAT, vendor) as model:
-            [call] = (await collect(model, CALLING)).others
+        [call] = (await ask(CHAT, vendor, calling(CHAT, "{" * 10_000), prompt=CALLING)).others
         assert isinstance(call, ToolCall)
         assert call.raw_arguments == "{" * 2_000
 
+    @ALL_APIS
     @pytest.mark.parametrize(
-        ("api", "answer"),
-        [
-            (
-                RESPONSES,
-                VendorResponse(steps.responses(steps.function_call("c1", "time__now", "{"), status="incomplete")),
-            ),
-            (CHAT, VendorResponse(steps.chat(steps.chat_call("{", 0, **FIRST), finish_reason="length"))),
-            (
-                ANTHROPIC,
-                VendorResponse(steps.messages(steps.tool_use("c1", "x", {}), stop_reason="max_tokens", broken="{")),
-            ),
-        ],
-        ids=["responses", "chat", "anthropic"],
+        ("arguments", "ends", "failure"),
+        [("{", "length", EndReason.ONLY_THOUGHT), (OSLO, "refusal", EndReason.REFUSED)],
+        ids=["cut by the length limit", "refused after the call"],
     )
-    async def test_call_that_the_length_limit_cut_is_not_made(
-        self, vendor: VendorServer, api: VendorApi, answer: VendorResponse
+    async def test_call_in_an_answer_that_did_not_end_by_it_is_not_made(
+        self, vendor: VendorServer, api: VendorApi, arguments: str, ends: str, failure: EndReason
     ) -> None:
-        vendor.script(answer)
-        async with connected(api, vendor) as model:
-            received = await collect(model, CALLING)
-        assert received.failure is EndReason.ONLY_THOUGHT
-        assert not received.others
-
-    @pytest.mark.parametrize(
-        ("api", "answer"),
-        [
-            (
-                RESPONSES,
-                VendorResponse(
-                    steps.responses(
-                        *RESPONSES_ONE, status="incomplete", incomplete_details={"reason": "content_filter"}
-                    )
-                ),
-            ),
-            (CHAT, VendorResponse(steps.chat(steps.chat_call(OSLO, 0, **FIRST), finish_reason="content_filter"))),
-            (ANTHROPIC, VendorResponse(steps.messages(*ANTHROPIC_ONE, stop_reason="refusal"))),
-        ],
-        ids=["responses", "chat", "anthropic"],
-    )
-    async def test_refusal_after_a_call_makes_no_call(
-        self, vendor: VendorServer, api: VendorApi, answer: VendorResponse
-    ) -> None:
-        vendor.script(answer)
-        async with connected(api, vendor) as model:
-            received = await collect(model, CALLING)
-        assert received.failure is EndReason.REFUSED
-        assert not [event for event in received.others if isinstance(event, ToolCall)]
+        received = await ask(api, vendor, calling(api, arguments, ends=ends), prompt=CALLING)
+        assert (received.others, received.failure) == ([], failure)
 
     @ALL_APIS
     async def test_failed_result_and_later_message_come_in_the_vendors_form(
         self, vendor: VendorServer, api: VendorApi
     ) -> None:
-        vendor.script(api.streamed("one"))
         call = ToolCall(0, "call:1", "time__now", IN_OSLO)
         failed = ToolResult("call:1", "time__now", "No such zone", is_error=True)
         turns = (Turn("assistant", "", parts=(call,)), Turn("user", "", parts=(TextPart("Stop?"), failed)))
-        async with connected(api, vendor) as model:
-            await collect(model, replace(CALLING, turns=(*CALLING.turns, *turns)))
+        await ask(api, vendor, api.streamed("one"), prompt=replace(CALLING, turns=(*CALLING.turns, *turns)))
         asked, *answered = sent_turns(api, vendor.requests[0].body)
         match api.name:
             case "responses":
-                assert asked == {
-                    "type": "function_call",
-                    "call_id": "call:1",
-                    "name": "time__now",
-                    "arguments": OSLO,
-                }
-                message = {"role": "user", "content": "Stop?"}
-                assert message in answered
+                named = {"call_id": "call:1", "name": "time__now", "arguments": OSLO}
+                assert asked == {"type": "function_call", **named}
+                assert {"role": "user", "content": "Stop?"} in answered
                 assert {"type": "function_call_output", "call_id": "call:1", "output": "No such zone"} in answered
             case "chat":
-                assert [asked] == _chat_back(("call:1", OSLO))
+                assert [asked] == chat_back(called(IN_OSLO, ids=["call:1"]))
                 assert answered == [
                     {"role": "tool", "tool_call_id": "call:1", "content": "No such zone"},
                     {"role": "user", "content": "Stop?"},
@@ -757,16 +610,19 @@ class TestToolCalls:
         self, vendor: VendorServer, writer: VendorApi, reader: VendorApi
     ) -> None:
         step = {"anthropic": CASES["anthropic, parallel, after text"], "responses": CASES["responses, after text"]}
-        vendor.script(step[writer.name].answer, reader.streamed("Noon."))
-        async with connected(writer, vendor) as model:
-            received = await collect(model, CALLING)
-        async with connected(reader, vendor) as model:
-            after = (*CALLING.turns, step_of(received), results_of(received))
-            assert (await collect(model, replace(CALLING, turns=after))).text == "Noon."
+        received = await ask(writer, vendor, step[writer.name].answer, prompt=CALLING)
+        after = replace(CALLING, turns=(*CALLING.turns, step_of(received), results_of(received)))
+        assert (await ask(reader, vendor, reader.streamed("Noon."), prompt=after)).text == "Noon."
         sent = json.dumps(vendor.requests[1].body)
         assert "Let me see." in sent
         assert "time__now" in sent
         assert not [word for word in ("gAAAA", "EqQBC", "EmwKA", "rs_1") if word in sent]
+
+
+def after_call(*items: Opaque) -> Prompt:
+    """Returns the prompt of the step that follows a call, which has these opaque items."""
+    call = Turn("assistant", "", parts=(ToolCall(0, "c1", "time__now", IN_OSLO), *items))
+    return replace(CALLING, turns=(*CALLING.turns, call, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
 
 
 class TestFallback:
@@ -775,9 +631,7 @@ class TestFallback:
     async def test_step_with_opaque_items_goes_on_at_its_vendor_only(self, vendor: VendorServer) -> None:
         overloaded = refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "No."}})
         vendor.script(overloaded)
-        items = tuple(Opaque("anthropic", item) for item in ANTHROPIC_ONE)
-        step = Turn("assistant", "", parts=(ToolCall(0, "c1", "time__now", IN_OSLO), *items))
-        prompt = replace(CALLING, turns=(*CALLING.turns, step, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
+        prompt = after_call(*(Opaque("anthropic", item) for item in ANTHROPIC_ONE))
         async with connected(CHAT, vendor) as first, connected(ANTHROPIC, vendor) as second:
             assert (await collect(Fallback([first, second]), prompt)).failure is EndReason.OVERLOADED
             asked = len(vendor.requests)
@@ -787,11 +641,9 @@ class TestFallback:
         assert paths == {"/v1/messages", "/v1/chat/completions"}
 
     async def test_calls_without_opaque_items_may_go_on_elsewhere(self, vendor: VendorServer) -> None:
-        step = Turn("assistant", "", parts=(ToolCall(0, "c1", "time__now", IN_OSLO),))
-        prompt = replace(CALLING, turns=(*CALLING.turns, step, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
         vendor.script(refusal(503, {"error": {"message": "No."}}), CHAT.streamed("one"))
         async with connected(RESPONSES, vendor) as first, connected(CHAT, vendor) as second:
-            assert (await collect(Fallback([first, second]), prompt)).text == "one"
+            assert (await collect(Fallback([first, second]), after_call())).text == "one"
 
 
 SOURCES = (("https://example.com/typist", "Typist"), ("https://docs.slack.dev/apis", "Slack's APIs"))
@@ -814,6 +666,9 @@ RESPONSES_FOUND = (
     steps.FAILED_SEARCH,
     steps.message("It streams.", *SOURCES, SOURCES[0]),
 )
+SOUGHT = ("Typist Slack bot", "https://docs.slack.dev/apis", "a b")
+ALL_DONE = [(sought, True) for sought in SOUGHT]
+BEGUN_AND_DONE = [event for done in ALL_DONE for event in (("", False), done)]
 
 
 class TestWebSearch:
@@ -822,57 +677,30 @@ class TestWebSearch:
     @pytest.mark.parametrize(
         ("api", "answer", "text", "queries", "searches"),
         [
-            (
-                RESPONSES,
-                VendorResponse(steps.responses(*RESPONSES_FOUND)),
-                "It streams.",
-                [
-                    ("", False),
-                    ("Typist Slack bot", True),
-                    ("", False),
-                    ("https://docs.slack.dev/apis", True),
-                    ("", False),
-                    ("a b", True),
-                ],
-                1,
-            ),
-            (
-                RESPONSES,
-                json_answer(steps.responses_whole(*RESPONSES_FOUND)),
-                "It streams.",
-                [("Typist Slack bot", True), ("https://docs.slack.dev/apis", True), ("a b", True)],
-                1,
-            ),
+            (RESPONSES, VendorResponse(steps.responses(*RESPONSES_FOUND)), "It streams.", BEGUN_AND_DONE, 1),
+            (RESPONSES, json_answer(steps.responses_whole(*RESPONSES_FOUND)), "It streams.", ALL_DONE, 1),
             (
                 RESPONSES,
                 VendorResponse([e for e in steps.responses(*RESPONSES_FOUND) if b"output_item" not in e]),
                 "It streams.",
-                [("Typist Slack bot", True), ("https://docs.slack.dev/apis", True), ("a b", True)],
+                ALL_DONE,
                 1,
             ),
             (
                 ANTHROPIC,
                 VendorResponse(steps.messages(*ANTHROPIC_FOUND, searches=2)),
                 FOUND,
-                [("Typist Slack bot", False), ("Typist Slack bot", True)],
+                [(SOUGHT[0], False), (SOUGHT[0], True)],
                 2,
             ),
-            (
-                ANTHROPIC,
-                json_answer(steps.messages_whole(*ANTHROPIC_FOUND, searches=2)),
-                FOUND,
-                [("Typist Slack bot", True)],
-                2,
-            ),
+            (ANTHROPIC, json_answer(steps.messages_whole(*ANTHROPIC_FOUND, searches=2)), FOUND, ALL_DONE[:1], 2),
         ],
         ids=["responses", "responses, JSON", "responses, items at the end", "anthropic", "anthropic, JSON"],
     )
     async def test_answer_has_its_searches_and_each_source_once(
         self, vendor: VendorServer, api: VendorApi, answer: VendorResponse, text: str, queries: object, searches: int
     ) -> None:
-        vendor.script(answer)
-        async with connected(api, vendor) as model:
-            received = await collect(model, SEARCHING)
+        received = await ask(api, vendor, answer, prompt=SEARCHING)
         search_events = [(event.query, event.done) for event in received.others if isinstance(event, Searching)]
         assert received.text == text
         assert search_events == queries
@@ -905,45 +733,21 @@ class TestWebSearch:
     ) -> None:
         answer = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}
         lines = [f"data: {json.dumps(event)}\n\n" for event in (answer, more, more)]
-        vendor.script(VendorResponse(["".join([*lines, "data: [DONE]\n\n"]).encode()]))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(model)
+        received = await ask(CHAT, vendor, VendorResponse(["".join([*lines, "data: [DONE]\n\n"]).encode()]))
         assert (received.text, received.others) == ("Hi", others)
-
-    @pytest.mark.parametrize(
-        ("name", "text", "titles"),
-        [
-            ("perplexity_chat", "Hello there![1][2]", ["", ""]),
-            ("perplexity_chat_search_results", "Hello there!", ["Typist", "Slack’s APIs"]),
-            ("openrouter_chat_citations", "Hello there!", ["Typist", "Slack’s APIs", ""]),
-        ],
-    )
-    async def test_chat_answer_has_the_sources_of_its_server(
-        self, vendor: VendorServer, name: str, text: str, titles: Sequence[str]
-    ) -> None:
-        vendor.script(VendorResponse([speech.documented(name)]))
-        async with connected(CHAT, vendor) as model:
-            received = await collect(model)
-        urls = [*(url for url, _ in SOURCES), "https://example.org/untitled"]
-        assert received.text == text
-        assert received.others == [Citation(*source) for source in zip(urls, titles, strict=False)]
 
     async def test_search_that_failed_does_not_fail_the_answer(self, vendor: VendorServer) -> None:
         blocks = (steps.SERVER_SEARCH, steps.SEARCH_ERROR, steps.text("I can't search now."))
-        vendor.script(VendorResponse(steps.messages(*blocks)))
-        async with connected(ANTHROPIC, vendor) as model:
-            received = await collect(model, SEARCHING)
+        received = await ask(ANTHROPIC, vendor, VendorResponse(steps.messages(*blocks)), prompt=SEARCHING)
         assert received.text == "I can't search now."
         assert [event.done for event in received.others if isinstance(event, Searching)] == [False, True]
 
     @pytest.mark.parametrize("domains", [(), ("example.com", "docs.slack.dev")], ids=["all", "some"])
     async def test_search_is_asked_for_within_bounds(self, vendor: VendorServer, domains: tuple[str, ...]) -> None:
         prompt = replace(CALLING, web_search=WebSearch(domains))
-        vendor.script(ANTHROPIC.streamed("one"), RESPONSES.streamed("one"), CHAT.streamed("one"))
-        for api in (ANTHROPIC, RESPONSES, CHAT):
-            async with connected(api, vendor) as model:
-                await collect(model, prompt)
-        anthropic, responses, chat = (request.body for request in vendor.requests)
+        for api in APIS:
+            await ask(api, vendor, api.streamed("one"), prompt=prompt)
+        responses, chat, anthropic = (request.body for request in vendor.requests)
         limits = {"max_uses": MAX_SEARCHES} | ({"allowed_domains": list(domains)} if domains else {})
         assert anthropic["tools"][1:] == [
             {"type": "web_search_20250305", "name": "web_search", **limits},
@@ -960,12 +764,7 @@ class TestWebSearch:
         ("api", "message", "left", "told"),
         [
             (RESPONSES, "Hosted tool 'web_search' is not supported with gpt-6-luna.", [], ["web search"]),
-            (
-                ANTHROPIC,
-                "tools.0: web_search is not enabled for this organization.",
-                ["web_fetch"],
-                ["web search"],
-            ),
+            (ANTHROPIC, "tools.0: web_search is not enabled for this organization.", ["web_fetch"], ["web search"]),
             (ANTHROPIC, "tools.1: Input tag 'web_fetch_20250910' found", ["web_search"], []),
         ],
     )
@@ -984,10 +783,8 @@ class TestWebSearch:
             for _ in range(2):
                 received = await collect(model, SEARCHING)
                 assert (received.text, list(received.completions[0].refused)) == ("one", told)
-        assert [[tool["name"] for tool in request.body.get("tools", ())] for request in vendor.requests[1:]] == [
-            left,
-            left,
-        ]
+        sent = [[tool["name"] for tool in request.body.get("tools", ())] for request in vendor.requests[1:]]
+        assert sent == [left, left]
         assert "asking again without web_" in caplog.text
 
 
@@ -1019,24 +816,21 @@ class TestPauses:
 
     async def test_each_request_of_a_paused_answer_has_its_own_counts(self, vendor: VendorServer) -> None:
         paused = steps.messages(WITH_TEXT, stop_reason="pause_turn", searches=2)
-        vendor.script(VendorResponse(paused), VendorResponse(steps.messages(steps.text("It streams."))))
-        async with connected(ANTHROPIC, vendor) as model:
-            [completion] = (await collect(model, SEARCHING)).completions
+        streams = VendorResponse(paused), VendorResponse(steps.messages(steps.text("It streams.")))
+        [completion] = (await ask(ANTHROPIC, vendor, *streams, prompt=SEARCHING)).completions
         assert completion.usage is not None
         assert completion.usage.requests == (replace(USAGE, web_searches=2), USAGE)
 
     async def test_answer_that_never_stops_pausing_ends_at_its_length_limit(self, vendor: VendorServer) -> None:
-        vendor.script(VendorResponse(steps.messages(steps.text("On."), stop_reason="pause_turn")))
-        async with connected(ANTHROPIC, vendor) as model:
-            received = await collect(model, SEARCHING)
+        paused = VendorResponse(steps.messages(steps.text("On."), stop_reason="pause_turn"))
+        received = await ask(ANTHROPIC, vendor, paused, prompt=SEARCHING)
         assert received.completions[0].finish_reason is FinishReason.LENGTH
         assert len(vendor.requests) == 1 + MAX_PAUSES
 
     async def test_pause_is_followed_by_a_failure_as_any_text(self, vendor: VendorServer) -> None:
         overloaded = refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "No."}})
-        vendor.script(VendorResponse(steps.messages(WITH_TEXT, stop_reason="pause_turn")), overloaded)
-        async with connected(ANTHROPIC, vendor) as model:
-            received = await collect(model, SEARCHING)
+        paused = VendorResponse(steps.messages(WITH_TEXT, stop_reason="pause_turn"))
+        received = await ask(ANTHROPIC, vendor, paused, overloaded, prompt=SEARCHING)
         assert (received.text, received.failure) == ("Let me look.", EndReason.OVERLOADED)
 
 
@@ -1056,38 +850,21 @@ class TestSilence:
         self, vendor: VendorServer, api: VendorApi, chunks: list[bytes], mark: bytes
     ) -> None:
         at = next(number for number, chunk in enumerate(chunks) if mark in chunk)
-        pause_s = 60
-
-        def paused(request: object) -> VendorResponse:
-            return VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=pause_s)
-
-        vendor.script(paused)
-        async with connected(api, vendor) as model, asyncio.timeout(600):
-            received = await collect(Stall(model, stall_timeout_s=30), SEARCHING)
+        paused = VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=60)
+        async with asyncio.timeout(600):
+            received = await ask(api, vendor, paused, prompt=SEARCHING, wrap=partial(Stall, stall_timeout_s=30))
         assert received.error is None
 
-    @pytest.mark.parametrize(
-        ("api", "chunks"),
-        [
-            (RESPONSES, steps.responses(steps.function_call("c1", "time__now", OSLO * 4))),
-            (CHAT, steps.chat(steps.chat_call("", 0, **FIRST), *steps.fragments(OSLO * 4, 0))),
-            (ANTHROPIC, steps.messages(steps.tool_use("c1", "x", {}), stop_reason="tool_use", broken=OSLO * 4)),
-        ],
-        ids=["responses", "chat", "anthropic"],
-    )
-    async def test_tool_call_that_is_being_written_is_work(
-        self, vendor: VendorServer, api: VendorApi, chunks: list[bytes]
-    ) -> None:
-        vendor.script(VendorResponse(chunks))
-        async with connected(api, vendor) as model:
-            received = await collect(model, CALLING)
+    @ALL_APIS
+    async def test_tool_call_that_is_being_written_is_work(self, vendor: VendorServer, api: VendorApi) -> None:
+        received = await ask(api, vendor, calling(api, OSLO * 4), prompt=CALLING)
         assert received.thought >= len(speech.tokens(OSLO * 4))
 
     @pytest.mark.long
     async def test_search_that_never_ends_stalls(self, vendor: VendorServer) -> None:
         chunks = steps.messages(*ANTHROPIC_FOUND)
         at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
-        vendor.script(VendorResponse(chunks[:at], ending=ResponseEnd.HANG, ping=b""))
-        async with connected(ANTHROPIC, vendor) as model, asyncio.timeout(600):
-            received = await collect(Stall(model, stall_timeout_s=5), SEARCHING)
+        hanging = VendorResponse(chunks[:at], ending=ResponseEnd.HANG, ping=b"")
+        async with asyncio.timeout(600):
+            received = await ask(ANTHROPIC, vendor, hanging, prompt=SEARCHING, wrap=partial(Stall, stall_timeout_s=5))
         assert received.failure is EndReason.STALLED

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core.texts import for_error
 from bot.errors import EndReason
 from bot.models.streams import ThinkTags
-from tests.contracts.notifications import collect, connected
+from tests.contracts.notifications import ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
@@ -79,45 +79,14 @@ def test_chunking_makes_no_difference(texts: list[str], cuts: list[int], model: 
 class TestReasoning:
     """Reasoning is never part of the answer, and it shows that the model is working."""
 
-    @pytest.mark.parametrize(
-        ("api", "name", "model"),
-        [
-            (RESPONSES, "openai_responses_reasoning", "m"),
-            (RESPONSES, "vllm_responses", "m"),
-            (CHAT, "deepseek_chat", "deepseek-reasoner"),
-            (CHAT, "openrouter_chat", "qwen/qwen3-32b"),
-            (CHAT, "ollama_chat", "qwen3:8b"),
-            (CHAT, "vllm_chat", "Qwen/Qwen3-8B"),
-            (CHAT, "vllm_chat", "Qwen/Qwen3-30B-A3B-Thinking-2507"),
-            (CHAT, "vllm_chat_think_tags", "Qwen/Qwen3-8B"),
-            (CHAT, "vllm_chat_think_tags", "Qwen/Qwen3-30B-A3B-Thinking-2507"),
-            (CHAT, "vllm_chat_unopened", "Qwen/Qwen3-30B-A3B-Thinking-2507"),
-            (CHAT, "llama_cpp_chat_think_tags", "magistral-small"),
-            (CHAT, "mistral_chat", "magistral-medium"),
-            (ANTHROPIC, "anthropic_thinking", "m"),
-            (ANTHROPIC, "anthropic_redacted_thinking", "m"),
-        ],
-    )
-    @pytest.mark.parametrize("size", [10_000, 1], ids=["whole", "by the byte"])
-    async def test_reasoning_is_not_in_the_answer(
-        self, vendor: VendorServer, api: VendorApi, name: str, model: str, size: int
-    ) -> None:
-        vendor.script(VendorResponse(speech.split(speech.documented(name), size)))
-        async with connected(api, vendor, model=model) as provider:
-            received = await collect(provider)
-        assert received.text.startswith("H")
-        assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
-        assert received.thought > 0
-
     @pytest.mark.parametrize("api", [RESPONSES, CHAT], ids=str)
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     async def test_reasoning_in_tags_is_not_in_the_answer(
         self, vendor: VendorServer, api: VendorApi, streaming: bool
     ) -> None:
         deltas = ["<th", "ink>\nA greet", "ing.", "</think>", "\n\n", "Hello", " there!"]
-        vendor.script(api.streamed(*deltas) if streaming else api.whole("".join(deltas)))
-        async with connected(api, vendor) as model:
-            assert (await collect(model)).text == "Hello there!"
+        received = await ask(api, vendor, api.streamed(*deltas) if streaming else api.whole("".join(deltas)))
+        assert received.text == "Hello there!"
 
     @pytest.mark.parametrize(
         ("api", "name", "thought"),
@@ -132,9 +101,7 @@ class TestReasoning:
     async def test_reasoning_without_an_answer_is_a_failure(
         self, vendor: VendorServer, api: VendorApi, name: str, thought: int
     ) -> None:
-        vendor.script(VendorResponse([speech.documented(name)]))
-        async with connected(api, vendor) as model:
-            received = await collect(model)
+        received = await ask(api, vendor, VendorResponse([speech.documented(name)]))
         assert (received.text, received.failure, received.thought) == ("", EndReason.ONLY_THOUGHT, thought)
         assert received.error is not None
         assert "while thinking" in for_error(received.error)

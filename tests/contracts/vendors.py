@@ -1,10 +1,11 @@
-"""The vendors' APIs for the contract of Provider: how to connect to each, its streams, and its errors as rows."""
+"""The vendors' APIs for the contract of Provider: how to connect to each, and its streams and errors as rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.errors import EndReason
 from bot.models import anthropic, openai
+from bot.models.events import FinishReason, Usage
 from bot.models.model import Vendor
 from bot.models.setup import RequestOptions, VendorSettings
 from tests.streams import speech
@@ -60,6 +61,82 @@ RESPONSES = VendorApi("responses", "/v1/responses", _openai("responses"), speech
 CHAT = VendorApi("chat", "/v1/chat/completions", _openai("chat"), speech.chat, speech.chat_whole, 3)
 ANTHROPIC = VendorApi("anthropic", "/v1/messages", _anthropic, speech.messages, speech.messages_whole, 3)
 APIS = [RESPONSES, CHAT, ANTHROPIC]
+
+
+HELLO, HI = "Hello there!", "Hi there! How can I assist you today?"
+
+
+@dataclass(frozen=True)
+class Documented:
+    """A stream as its server documents it, in tests/streams, and what it says."""
+
+    api: VendorApi
+    name: str
+    text: str = HELLO
+    usage: Usage | None = None
+    end: FinishReason | EndReason = FinishReason.STOP
+    thinks: bool = False
+    """Whether there is reasoning, which is no part of the text, or a call that is being written."""
+    model: str = "m"
+    sources: Sequence[tuple[str, str]] = ()
+    """The URL and the title of each."""
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.model}"
+
+
+_THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
+_CLAUDE_THOUGHT = Usage(1909, 42, cached_input_tokens=1800, cache_write_tokens=100)
+_QWEN, _QWEN_THINKING = "Qwen/Qwen3-8B", "Qwen/Qwen3-30B-A3B-Thinking-2507"
+_URLS = ("https://example.com/typist", "https://docs.slack.dev/apis", "https://example.org/untitled")
+_TITLED = tuple(zip(_URLS, ("Typist", "Slack’s APIs", ""), strict=True))
+
+DOCUMENTED = [
+    Documented(RESPONSES, "openai_responses", HI, Usage(37, 11)),
+    Documented(RESPONSES, "openai_responses_reasoning", HI, _THOUGHT, thinks=True),
+    Documented(RESPONSES, "openai_responses_silent_reasoning", HI, _THOUGHT, thinks=True),
+    Documented(RESPONSES, "openai_responses_length", "Hi there!", Usage(37, 4), FinishReason.LENGTH),
+    Documented(RESPONSES, "openai_responses_incomplete", "Hi there!", Usage(37, 4), FinishReason.LENGTH),
+    Documented(RESPONSES, "openai_responses_parts", f"Let me see.\n\n{HELLO}", Usage(37, 11)),
+    Documented(RESPONSES, "openai_responses_filtered", "Hi there", end=EndReason.REFUSED),
+    Documented(RESPONSES, "openai_responses_failed", "", end=EndReason.SERVER_ERROR),
+    Documented(RESPONSES, "openai_responses_error", "Hi there", end=EndReason.RATE_LIMITED),
+    Documented(RESPONSES, "llama_cpp_responses_limit", "Hello there", Usage(31, 40_960), FinishReason.LENGTH),
+    Documented(RESPONSES, "vllm_responses", HELLO, Usage(70, 21, cached_input_tokens=64), thinks=True),
+    Documented(CHAT, "openai_chat", HELLO, Usage(19, 10, cached_input_tokens=4)),
+    Documented(CHAT, "openai_chat_filtered", "Hello", end=EndReason.REFUSED),
+    Documented(CHAT, "ollama_chat", HELLO, Usage(12, 41), thinks=True, model="qwen3:8b"),
+    Documented(CHAT, "vllm_chat", HELLO, Usage(14, 39), thinks=True, model=_QWEN),
+    Documented(CHAT, "vllm_chat", HELLO, Usage(14, 39), thinks=True, model=_QWEN_THINKING),
+    Documented(CHAT, "vllm_chat_think_tags", HELLO, Usage(14, 12), thinks=True, model=_QWEN),
+    Documented(CHAT, "vllm_chat_think_tags", HELLO, Usage(14, 12), thinks=True, model=_QWEN_THINKING),
+    Documented(CHAT, "vllm_chat_unopened", HELLO, Usage(16, 10), thinks=True, model=_QWEN_THINKING),
+    Documented(CHAT, "llama_cpp_chat", HELLO, Usage(31, 4)),
+    Documented(CHAT, "llama_cpp_chat_think_tags", HELLO, Usage(31, 13), thinks=True, model="magistral-small"),
+    Documented(CHAT, "mistral_chat", HELLO, Usage(9, 21), thinks=True, model="magistral-medium"),
+    Documented(CHAT, "openrouter_chat", HELLO, Usage(8, 9), thinks=True, model="qwen/qwen3-32b"),
+    Documented(CHAT, "openrouter_chat_citations", HELLO, Usage(1912, 4), sources=_TITLED),
+    Documented(CHAT, "deepseek_chat", HELLO, Usage(8, 9), thinks=True, model="deepseek-reasoner"),
+    Documented(CHAT, "deepseek_chat_keepalive", HELLO, Usage(18, 9), thinks=True),
+    Documented(CHAT, "perplexity_chat", f"{HELLO}[1][2]", Usage(10, 4), sources=[(url, "") for url in _URLS[:2]]),
+    Documented(CHAT, "perplexity_chat_search_results", HELLO, Usage(10, 3), sources=_TITLED[:2]),
+    Documented(CHAT, "snowflake_cortex_chat", HELLO, Usage(18, 9)),
+    Documented(CHAT, "gateway_chat_no_usage", HELLO, None, FinishReason.LENGTH),
+    Documented(CHAT, "gateway_chat_no_finish_reason", HELLO, Usage(18, 9)),
+    Documented(CHAT, "gateway_chat_parts", f"Let me see.\n\n{HELLO}", Usage(18, 9)),
+    Documented(CHAT, "gateway_chat_split_pair", "Hi 😀 there", Usage(18, 9)),
+    Documented(CHAT, "gateway_chat_lone_half", "Hi \ufffd there \ufffd\ufffd", Usage(18, 9)),
+    Documented(CHAT, "gateway_chat_error", "Hello", end=EndReason.OVERLOADED),
+    Documented(ANTHROPIC, "anthropic", HELLO, Usage(25, 15)),
+    Documented(ANTHROPIC, "anthropic_thinking", HELLO, _CLAUDE_THOUGHT, thinks=True),
+    Documented(ANTHROPIC, "anthropic_omitted_thinking", HELLO, Usage(25, 42), thinks=True),
+    Documented(ANTHROPIC, "anthropic_redacted_thinking", HELLO, Usage(25, 15), thinks=True),
+    Documented(ANTHROPIC, "anthropic_parts", f"Let me see.\n\n{HELLO}", Usage(25, 15), thinks=True),
+    Documented(ANTHROPIC, "anthropic_length", "Hello there", Usage(25, 16), FinishReason.LENGTH),
+    Documented(ANTHROPIC, "anthropic_refusal", "Hello", end=EndReason.REFUSED),
+    Documented(ANTHROPIC, "anthropic_context_window", "Hello", end=EndReason.CONTEXT_TOO_LONG),
+    Documented(ANTHROPIC, "anthropic_overloaded", "Hello", end=EndReason.OVERLOADED),
+]
 
 
 @dataclass(frozen=True)
