@@ -19,7 +19,8 @@ STREAMING = ("chat.startStream", "chat.appendStream", "chat.stopStream")
 ANSWERING = ("chat.update", "chat.postMessage", *STREAMING)
 READING = ("conversations.replies", "conversations.history")
 STARTING = ("auth.test", "apps.connections.open")
-NO_JSON_OBJECT = ("text_200", "html_200", "empty_200", "list_200")
+SOME_METHODS = (*ANSWERING, *ANSWERING, *READING)
+"""Those of answers come twice as often as those that read."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class FaultTargets:
 
     async def sleep_between(self, least_s: float, most_s: float) -> None:
         await asyncio.sleep(self.rng.uniform(least_s, most_s))
+
+
+Fault = Callable[[FaultTargets], Coroutine[Any, Any, None]]
 
 
 async def kill(targets: FaultTargets) -> None:
@@ -96,26 +100,11 @@ async def restart(targets: FaultTargets) -> None:
         await targets.fleet.start()
 
 
-async def drop_sockets(targets: FaultTargets) -> None:
-    targets.note("all sockets are dropped")
-    targets.sandbox.faults.start("drop_socket")
-
-
-async def refresh(targets: FaultTargets) -> None:
-    targets.note("Slack refreshes all connections")
-    targets.sandbox.faults.start("refresh")
-
-
 async def redeliver(targets: FaultTargets) -> None:
     targets.note("the next 4 events are delivered twice, and an old one again")
     targets.sandbox.faults.start("redeliver", times=4)
     if targets.sandbox.deliveries:
         targets.sandbox.redeliver(targets.rng.choice(targets.sandbox.deliveries).event_id)
-
-
-async def lose_acknowledgments(targets: FaultTargets) -> None:
-    targets.note("the next 2 acknowledgments are lost")
-    targets.sandbox.faults.start("unacked", times=2)
 
 
 async def rate_limit(targets: FaultTargets) -> None:
@@ -130,61 +119,50 @@ async def rate_limit(targets: FaultTargets) -> None:
         targets.rate_limit_faults.append(RateLimitFault(method, began_s, time.monotonic()))
 
 
-async def _fail_next_calls(targets: FaultTargets, name: str, times: int) -> None:
-    method = targets.rng.choice(ANSWERING)
-    targets.note(f"{name} for the next {times} {method}")
-    targets.sandbox.faults.start(name, method=method, times=times)
+def disturb(name: str, note: str, **options: Any) -> Fault:
+    """Returns a fault of the sandbox that needs no end."""
+
+    async def inject(targets: FaultTargets) -> None:
+        targets.note(note)
+        targets.sandbox.faults.start(name, **options)
+
+    return inject
 
 
-async def http_500(targets: FaultTargets) -> None:
-    await _fail_next_calls(targets, "error_500", targets.rng.randint(1, 4))
+def fail_next_calls(name: str, most: int, methods: Sequence[str] = ANSWERING) -> Fault:
+    """Returns the fault that up to so many next calls of a method fail."""
+
+    async def inject(targets: FaultTargets) -> None:
+        times, method = targets.rng.randint(1, most), targets.rng.choice(methods)
+        targets.note(f"{name} for the next {times} {method}")
+        targets.sandbox.faults.start(name, method=method, times=times)
+
+    return inject
 
 
-async def internal_error(targets: FaultTargets) -> None:
-    await _fail_next_calls(targets, "internal_error", targets.rng.randint(1, 4))
+def fail_calls_briefly(names: Sequence[str], most: int, methods: Sequence[str] = SOME_METHODS) -> Fault:
+    """Returns the fault that up to so many calls of a method fail in one of these ways, within a few seconds.
 
+    Slack does the call or doesn't.
+    """
 
-async def lost_request(targets: FaultTargets) -> None:
-    await _fail_next_calls(targets, "drop_request", targets.rng.randint(1, 2))
+    async def inject(targets: FaultTargets) -> None:
+        rng, faults = targets.rng, targets.sandbox.faults
+        name, method, times, done = rng.choice(names), rng.choice(methods), rng.randint(1, most), rng.random() < 0.5
+        targets.note(f"{name} for the next {times} {method}, which Slack {'does' if done else 'does not do'}")
+        faults.start(name, method=method, times=times, done=done)
+        try:
+            await targets.sleep_between(2, 6)
+        finally:
+            faults.stop(name)
 
-
-async def lost_response(targets: FaultTargets) -> None:
-    await _fail_next_calls(targets, "lose_response", targets.rng.randint(1, 2))
-
-
-async def close_stream(targets: FaultTargets) -> None:
-    method = targets.rng.choice(STREAMING)
-    targets.note(f"Slack closes a native stream at the next {method}")
-    targets.sandbox.faults.start("close_stream", method=method, times=1)
-
-
-async def _fail_calls_briefly(targets: FaultTargets, name: str, methods: Sequence[str], max_times: int) -> None:
-    """Makes Slack answer with this fault up to `max_times`, for a few seconds. Slack does the call or doesn't."""
-    method, times, done = targets.rng.choice(methods), targets.rng.randint(1, max_times), targets.rng.random() < 0.5
-    targets.note(f"{name} for the next {times} {method}, which Slack {'does' if done else 'does not do'}")
-    targets.sandbox.faults.start(name, method=method, times=times, done=done)
-    try:
-        await targets.sleep_between(2, 6)
-    finally:
-        targets.sandbox.faults.stop(name)
-
-
-async def stream_timeout(targets: FaultTargets) -> None:
-    await _fail_calls_briefly(targets, "stream_timeout", (*ANSWERING, *ANSWERING, *READING), 3)
-
-
-async def no_json_object(targets: FaultTargets) -> None:
-    await _fail_calls_briefly(targets, targets.rng.choice(NO_JSON_OBJECT), (*ANSWERING, *ANSWERING, *READING), 3)
-
-
-async def unknown_error(targets: FaultTargets) -> None:
-    await _fail_calls_briefly(targets, "unknown_error", (*ANSWERING, *ANSWERING, *READING), 2)
+    return inject
 
 
 async def unavailable(targets: FaultTargets) -> None:
     """Makes Slack unavailable to processes that connect. All sockets are dropped, so that some do."""
     targets.sandbox.faults.start("drop_socket")
-    await _fail_calls_briefly(targets, "unavailable", STARTING, 3)
+    await fail_calls_briefly(("unavailable",), 3, STARTING)(targets)
 
 
 async def slow_slack(targets: FaultTargets) -> None:
@@ -199,19 +177,16 @@ async def slow_slack(targets: FaultTargets) -> None:
     await asyncio.sleep(delay_s)
 
 
-async def restart_database(targets: FaultTargets) -> None:
-    await _without_database(targets, crash=False)
+def take_database_away(what: str, *, crash: bool) -> Fault:
+    """Returns the fault that PostgreSQL ends, and starts again later."""
 
+    async def inject(targets: FaultTargets) -> None:
+        if isinstance(targets.database, Postgresql):
+            away_s = targets.rng.uniform(0, 5)
+            targets.note(f"PostgreSQL {what}, and starts again after {away_s:.1f} s")
+            await targets.database.restart(away_s, crash=crash)
 
-async def crash_database(targets: FaultTargets) -> None:
-    await _without_database(targets, crash=True)
-
-
-async def _without_database(targets: FaultTargets, crash: bool) -> None:
-    if isinstance(targets.database, Postgresql):
-        away_s = targets.rng.uniform(0, 5)
-        targets.note(f"PostgreSQL {'crashes' if crash else 'stops'}, and starts again after {away_s:.1f} s")
-        await targets.database.restart(away_s, crash=crash)
+    return inject
 
 
 async def cut_database(targets: FaultTargets) -> None:
@@ -227,7 +202,6 @@ async def freeze_database(targets: FaultTargets) -> None:
         await targets.database.freeze(for_s)
 
 
-Fault = Callable[[FaultTargets], Coroutine[Any, Any, None]]
 EXCLUSIVE = (slow_slack,)
 """No other fault begins until these are over."""
 
@@ -236,27 +210,27 @@ COMMON_FAULTS: Mapping[Fault, int] = {
     pause: 3,
     deploy: 3,
     restart: 1,
-    drop_sockets: 2,
-    refresh: 1,
+    disturb("drop_socket", "all sockets are dropped"): 2,
+    disturb("refresh", "Slack refreshes all connections"): 1,
     redeliver: 2,
-    lose_acknowledgments: 1,
+    disturb("unacked", "the next 2 acknowledgments are lost", times=2): 1,
     rate_limit: 2,
-    http_500: 2,
-    internal_error: 1,
-    lost_request: 1,
-    lost_response: 3,
-    close_stream: 2,
-    stream_timeout: 2,
-    no_json_object: 2,
-    unknown_error: 1,
+    fail_next_calls("error_500", 4): 2,
+    fail_next_calls("internal_error", 4): 1,
+    fail_next_calls("drop_request", 2): 1,
+    fail_next_calls("lose_response", 2): 3,
+    fail_next_calls("close_stream", 1, STREAMING): 2,
+    fail_calls_briefly(("stream_timeout",), 3): 2,
+    fail_calls_briefly(("text_200", "html_200", "empty_200", "list_200"), 3): 2,
+    fail_calls_briefly(("unknown_error",), 2): 1,
     unavailable: 1,
     slow_slack: 1,
 }
 """How often each fault occurs in one round."""
 POSTGRESQL_FAULTS: Mapping[Fault, int] = {
     **COMMON_FAULTS,
-    restart_database: 1,
-    crash_database: 1,
+    take_database_away("stops", crash=False): 1,
+    take_database_away("crashes", crash=True): 1,
     cut_database: 1,
     freeze_database: 1,
 }
