@@ -1,6 +1,7 @@
-"""The people of a chaos run: they write questions and remarks when they are due, and edit and delete some of them.
+"""The people of a chaos run.
 
-They also decide about calls: at once or later, at times twice, and again if nothing happens.
+They write questions and remarks at their planned times, and edit and delete some of them. They also approve and deny
+calls: at once or later, at times twice, and again if nothing happens.
 """
 
 import asyncio
@@ -37,23 +38,23 @@ BROADCAST_EVERY = 5
 
 @dataclass
 class Askers:
-    """Writes to the sandbox by plan. `recorder` knows what the bot has answered by then."""
+    """Writes to the sandbox by plan. `recorder` tells which questions the bot has answered so far."""
 
     sandbox: Sandbox
     recorder: MessageRecorder
     unmentioned: Counter[Unmentioned] = field(default_factory=Counter)
-    """How many questions in channels came without a mention, and why they needed none."""
+    """The number of questions in channels without a mention, by the reason why they need none."""
     _roots: dict[int, str] = field(default_factory=dict)
     """The root's ts by the thread's number."""
     _posts: dict[int, str] = field(default_factory=dict)
-    """The ts of the posts among the remarks, by number."""
+    """The ts of the remarks that are posts, by the remark's number."""
     _threads: defaultdict[str, OpenThread] = field(default_factory=lambda: defaultdict(OpenThread))
     """By the root's ts."""
 
     async def write_all(
         self, questions: Sequence[PlannedQuestion], remarks: Sequence[PlannedRemark]
     ) -> tuple[list[AskedQuestion], list[Remark]]:
-        """Writes everything when it is due, and returns it as it ended up."""
+        """Writes each message at its planned time. Returns the questions and remarks with what was changed of them."""
         began_s = time.monotonic()
         asked: list[asyncio.Task[AskedQuestion]] = []
         remarked: list[asyncio.Task[Remark]] = []
@@ -71,9 +72,19 @@ class Askers:
         direct = not plan.thread.channel
         channel = self.sandbox.workspace.channel(plan.thread.channel or self.sandbox.dm(plan.person)).id
         root = None if plan.thread.at_root else self._root(channel, self._roots.get(plan.thread.number))
-        needs_mention = not direct and not self._is_unmentioned(plan, channel, root)
+        thread = None if root is None else self._threads[root]
+        why = None
+        if not direct:
+            why = why_unmentioned(
+                plan,
+                thread,
+                bot_wrote=root is not None and self._bot_wrote_in(channel, root),
+                bot_answered_last=self._bot_answered_last(channel, thread),
+            )
+        if why is not None:
+            self.unmentioned[why] += 1
         at_s = time.monotonic()
-        text = f"@typist {plan.text}" if needs_mention else plan.text
+        text = plan.text if direct or why is not None else f"@typist {plan.text}"
         broadcast = not direct and plan.number % BROADCAST_EVERY == 0
         ts = await self.sandbox.say(plan.person, channel, text, root, broadcast=broadcast)
         self._roots[plan.thread.number] = root or ts
@@ -83,20 +94,17 @@ class Askers:
         thread.last_asked = (plan, ts)
         return AskedQuestion(plan, channel, ts, root if direct else root or ts, at_s)
 
-    def _is_unmentioned(self, plan: PlannedQuestion, channel: str, root: str | None) -> bool:
-        thread = None if root is None else self._threads[root]
-        bot_wrote = root is not None and self._bot_wrote_in(channel, root)
-        answered_last = self._bot_answered_last(channel, thread)
-        why = why_unmentioned(plan, thread, bot_wrote=bot_wrote, bot_answered_last=answered_last)
-        if why is not None:
-            self.unmentioned[why] += 1
-        return why is not None
-
     async def _remark(self, plan: PlannedRemark) -> Remark:
-        """Writes a remark where nobody may take it for a question."""
+        """Writes a remark in such a way that no mode of triage takes it for a question."""
         channel = self.sandbox.workspace.channel(plan.thread.channel).id
-        root = self._root(channel, self._root_of_remark(plan))
-        if root is None and plan.kind is not RemarkKind.POST:
+        match plan.kind:
+            case RemarkKind.POST:
+                root = None
+            case RemarkKind.REPLY:
+                root = self._root(channel, self._posts.get(plan.number - 1))
+            case _:
+                root = self._root(channel, self._roots.get(plan.thread.number))
+        if root is None:
             plan = replace(plan, kind=RemarkKind.POST)
         thread = None if root is None else self._threads[root]
         named = needs_a_name(plan, thread, bot_answered_last=self._bot_answered_last(channel, thread))
@@ -110,15 +118,8 @@ class Askers:
         thread.last_asked = None
         return Remark(plan, channel, ts, root or ts, time.monotonic())
 
-    def _root_of_remark(self, plan: PlannedRemark) -> str | None:
-        if plan.kind is RemarkKind.POST:
-            return None
-        return (
-            self._posts.get(plan.number - 1) if plan.kind is RemarkKind.REPLY else self._roots.get(plan.thread.number)
-        )
-
     def _root(self, channel: str, root: str | None) -> str | None:
-        """Returns the root to reply to. None opens a thread: there is none yet, or its first message was deleted."""
+        """Returns the root to reply to. None if the message has to open a thread: none is open, or its root is gone."""
         if root is None or not any(message.ts == root for message in self.sandbox.workspace.messages(channel)):
             return None
         return root
@@ -133,7 +134,7 @@ class Askers:
     async def _change_question(self, question: AskedQuestion) -> AskedQuestion:
         """Edits or deletes a question if that is planned, and returns it with the change.
 
-        The first question of a thread is never deleted: nobody could be answered in that thread any more.
+        The first question of a thread is never deleted, because nothing in that thread could be answered afterwards.
         """
         plan, change = question.plan, question.plan.change
         opens_a_thread = question.thread_ts in (question.ts, None) and not plan.thread.at_root
@@ -153,7 +154,7 @@ class Askers:
         return remark
 
     async def _change(self, channel: str, ts: str, change: Change, after_s: float, text: str) -> None:
-        """Deletes a message, or gives it a text, and waits until the bot knows."""
+        """Deletes a message, or gives it a text. Waits until the bot has acknowledged the change."""
         await asyncio.sleep(after_s)
         # Slack's events have no order: a change that arrives before its question would be ignored.
         await self._until_acknowledged(("", "thread_broadcast"), ts)
@@ -165,7 +166,7 @@ class Askers:
         await self._until_acknowledged(("message_changed", "message_deleted"), ts)
 
     async def _until_acknowledged(self, subtypes: Collection[str], ts: str) -> None:
-        """Waits until the bot acknowledged an event about a message, or until redeliveries must have ended."""
+        """Waits until the bot has acknowledged an event about a message, or Slack has given up redelivering it."""
         give_up_s = time.monotonic() + 2 * sum(REDELIVERIES_S)
         while time.monotonic() < give_up_s:
             events = [(delivery.payload["event"], delivery) for delivery in self.sandbox.deliveries]
@@ -184,13 +185,13 @@ def _message_ts(event: Mapping[str, Any]) -> str:
 WAIT_S = (0.0, 8.0)
 """How long people read before they press, from and to."""
 AGAIN_S = 6.0
-"""How long people wait for an effect before they press again: a process that dies takes a press along."""
+"""How long people wait before they press again. A press is lost if the process that got it dies."""
 DENIED_SHARE = 1 / 8
 TWICE_SHARE = 1 / 3
 
 
 class Approver:
-    """Listens to a sandbox. `run` presses Approve, and at times Deny, as the person who asked the question."""
+    """Presses Approve, and at times Deny, as the person who asked the question."""
 
     def __init__(self, sandbox: Sandbox, rng: random.Random) -> None:
         self.presses: Counter[str] = Counter()

@@ -2,10 +2,11 @@
 
 Each word of an answer names its question and its position, so that lost, doubled and foreign words are found.
 
-Each channel has another mode of bot/core/triage.py. A question comes without a mention wherever its channel's mode
-takes it. A remark is a message that no mode takes: an answer to it is a violation. Under faults, messages reach the bot
-late and in any order. So the rules here are narrower than the bot's: what they expect holds whichever of the other
-messages the bot knows by then.
+Each channel has a different mode of bot/core/triage.py. A question has no mention if its channel's mode takes it
+without one. A remark is a message that no mode takes: an answer to it is a violation.
+
+Under faults, messages reach the bot late and in any order. So the rules here are narrower than the bot's: a question
+without a mention is taken, and a remark isn't, whichever of the other messages have reached the bot.
 """
 
 import random
@@ -40,6 +41,7 @@ PEOPLE = ("ada", "grace", "alan")
 CHANNELS = ("general", "random", "project-x", "mpdm-ada--grace--typist-1")
 _MEMBERS = {"mpdm-ada--grace--typist-1": ("ada", "grace")}
 
+Change = Literal["edit", "delete"]
 _WITH_TOOLS = ", with tools"
 _QUESTION = re.compile(rf"q(\d+): (\d+) words, (\d+) a second({_WITH_TOOLS})?")
 _WORD = re.compile(r"\bq(\d+)w(\d+)\b")
@@ -67,7 +69,7 @@ class PlannedQuestion:
     person: str
     words: int
     words_per_s: int
-    change: Literal["edit", "delete"] | None = None
+    change: Change | None = None
     """What its author does with it, `change_s` after asking."""
     change_s: float = 0.0
     with_tools: bool = False
@@ -108,9 +110,10 @@ class AskedText:
 def plan_questions(
     rng: random.Random, questions: int, threads: int, minutes: float, tools_share: float = 0.0
 ) -> list[PlannedQuestion]:
-    """Returns the run's questions ordered by time. Every thread is opened; some get follow-ups during an answer.
+    """Returns the run's questions ordered by time. Each thread has a question, and some have follow-ups.
 
-    `tools_share`: the share of questions whose model uses tools.
+    A follow-up is asked while the question before it is being answered. `tools_share`: the share of questions for which
+    the model uses tools.
     """
     places = _threads(threads)
     span_s = minutes * 60
@@ -135,7 +138,11 @@ def plan_questions(
         before = next((question.person for question in reversed(planned) if question.thread == thread), None)
         goes_on = before is not None and rng.random() < SAME_PERSON_SHARE
         person = before if before is not None and goes_on else rng.choice(thread.people)
-        planned.append(_plan_question(rng, number, due_s, thread, person))
+        if number % LONG_EVERY == LONG_EVERY - 1:
+            words, words_per_s = LONG_WORDS, LONG_WORDS_PER_S
+        else:
+            words, words_per_s = rng.choice(((12, 12), (40, 20), (80, 20), (150, 25), (300, 30)))
+        planned.append(PlannedQuestion(number, due_s, thread, person, words, words_per_s))
     rng = random.Random(rng.random())
     changed = [_with_change(rng, question) for question in sorted(planned, key=lambda question: question.at_s)]
     return [replace(question, with_tools=rng.random() < tools_share) for question in changed]
@@ -155,7 +162,7 @@ def answer(number: int, words: int) -> list[str]:
 
 
 def continued(deltas: Sequence[str], so_far: str) -> list[str]:
-    """Returns the deltas that continue these after a given part, which may end within a word."""
+    """Returns the rest of an answer's deltas after its beginning `so_far`, which may end within a word."""
     whole, part = "".join(deltas), so_far.strip()
     if not whole.startswith(part):
         raise ValueError(f"not a prefix of the answer: …{part[-40:]!r}")
@@ -168,12 +175,12 @@ def words_in(text: str) -> list[tuple[int, int]]:
 
 
 def in_order(words: Sequence[tuple[int, int]], number: int) -> bool:
-    """Returns whether these are the first words of the question's answer, with none lost, doubled or foreign."""
+    """Returns whether these are the first words of a question's answer: each once and in order, and no others."""
     return list(words) == [(number, at) for at in range(1, len(words) + 1)]
 
 
 def _threads(count: int) -> list[Thread]:
-    """Returns threads in channels and direct messages in turn, and some roots of direct messages."""
+    """Returns threads, in turn in each channel and direct message, and the roots of some direct messages."""
     roots = [Thread(number, "", (person,), at_root=True) for number, person in enumerate(PEOPLE[: max(1, count // 8)])]
     places = [(channel, _MEMBERS.get(channel, PEOPLE)) for channel in CHANNELS] + [("", (person,)) for person in PEOPLE]
     others = [Thread(number, *places[number % len(places)]) for number in range(len(roots), count)]
@@ -182,19 +189,12 @@ def _threads(count: int) -> list[Thread]:
 
 
 def _with_change(rng: random.Random, question: PlannedQuestion) -> PlannedQuestion:
+    change: Change | None = None
     if question.number % DELETED_EVERY == DELETED_EVERY - 1:
-        return replace(question, change="delete", change_s=rng.uniform(*CHANGE_DELAY_S))
-    if question.number % EDITED_EVERY == EDITED_EVERY - 1:
-        return replace(question, change="edit", change_s=rng.uniform(*CHANGE_DELAY_S))
-    return question
-
-
-def _plan_question(rng: random.Random, number: int, at_s: float, thread: Thread, person: str) -> PlannedQuestion:
-    if number % LONG_EVERY == LONG_EVERY - 1:
-        words, words_per_s = LONG_WORDS, LONG_WORDS_PER_S
-    else:
-        words, words_per_s = rng.choice(((12, 12), (40, 20), (80, 20), (150, 25), (300, 30)))
-    return PlannedQuestion(number, at_s, thread, person, words, words_per_s)
+        change = "delete"
+    elif question.number % EDITED_EVERY == EDITED_EVERY - 1:
+        change = "edit"
+    return replace(question, change=change, change_s=rng.uniform(*CHANGE_DELAY_S)) if change else question
 
 
 CHANNEL_SETTINGS: Mapping[str, ChannelSettings] = {
@@ -207,7 +207,6 @@ CHANNEL_SETTINGS: Mapping[str, ChannelSettings] = {
 REMARK_EVERY = 3
 """Every third question is followed by a remark, if others are there."""
 REPLY_DELAY_S = (1.0, 4.0)
-Change = Literal["edit", "delete"]
 CHANGES: Sequence[Change | None] = (None, None, "edit", "delete")
 POST_CHANGES: Sequence[Change | None] = (None, "edit")
 """Nobody can reply to a post that was deleted."""
@@ -268,11 +267,11 @@ class OpenThread:
     askers: set[str] = field(default_factory=set)
     remarks: int = 0
     last_asked: tuple[PlannedQuestion, str] | None = None
-    """The newest message with its ts if it is a question, None if it is a remark."""
+    """The newest message with its ts, if it is a question. None if it is a remark."""
 
     @property
     def last_asker(self) -> str:
-        """Who wrote the newest message, empty if that is a remark, or a question that is deleted."""
+        """The person who wrote the newest message. Empty if it is a remark, or a question that will be deleted."""
         plan = self.last_asked[0] if self.last_asked else None
         return plan.person if plan is not None and plan.change != "delete" else ""
 
@@ -280,10 +279,10 @@ class OpenThread:
 def why_unmentioned(
     plan: PlannedQuestion, thread: OpenThread | None, *, bot_wrote: bool, bot_answered_last: bool
 ) -> Unmentioned | None:
-    """Returns why a channel takes a question without a mention, None if it needs one.
+    """Returns why a question in a channel needs no mention. None if it needs one.
 
-    `thread`: None if the question opens one. `bot_wrote`: whether a message of the bot was in it. `bot_answered_last`:
-    whether the newest message had one.
+    `thread`: the question's thread, None if the question opens it. `bot_wrote`: the bot has written in the thread.
+    `bot_answered_last`: the newest message of the thread is a question that the bot has answered.
     """
     settings = CHANNEL_SETTINGS[plan.thread.channel]
     if thread is None:
@@ -298,9 +297,9 @@ def why_unmentioned(
 
 
 def needs_a_name(plan: PlannedRemark, thread: OpenThread | None, *, bot_answered_last: bool) -> bool:
-    """Returns whether a remark may be taken for a question unless it begins with another's name.
+    """Returns whether a remark has to begin with another person's name, because it could be taken for a question.
 
-    `thread`: None for a post. `bot_answered_last`: as in why_unmentioned.
+    `thread`: None for a post. `bot_answered_last`: see why_unmentioned.
     """
     settings = CHANNEL_SETTINGS[plan.thread.channel]
     if plan.kind is RemarkKind.POST:
@@ -316,7 +315,7 @@ def needs_a_name(plan: PlannedRemark, thread: OpenThread | None, *, bot_answered
 
 
 def plan_remarks(rng: random.Random, questions: Sequence[PlannedQuestion]) -> list[PlannedRemark]:
-    """Returns the run's remarks ordered by time. A post is followed by a reply, whose number is the next one."""
+    """Returns the run's remarks ordered by time. Each post has a reply, with the next number."""
     remarks: list[PlannedRemark] = []
     for question in questions[::REMARK_EVERY]:
         others = [person for person in question.thread.people if person != question.person]
