@@ -3,15 +3,17 @@
 Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40] [--minutes 9] [--seed 1] [--seeds 1]
                                 [--database postgresql|sqlite] [--tools] [--posts strict] [--outages]
 
-Processes are killed, paused and replaced; sockets drop; events are delivered twice; PostgreSQL restarts; Slack refuses
-calls, is slow or loses responses; the model's vendor refuses requests, breaks answers and goes away for a while
-(vendor_failures.py), within what Typist promises to ride out. The sandbox enforces Slack's budgets all the
-time, and with `--posts strict` five posts in 5 s for each channel. People edit and delete some of their questions. Each
-channel has another mode (question_plan.py): questions come without a mention where the bot takes them so, and between
-them people write what it must not answer. With `--tools`, the model calls tools of an MCP server before it answers some
-questions: tools that write and tools that read, of which some take seconds, and some need an approval.
+- Processes are killed, paused and replaced. Sockets drop. Events are delivered twice. PostgreSQL restarts.
+- Slack refuses calls, is slow or loses responses. The sandbox enforces Slack's budgets, and with `--posts strict` five
+  posts in 5 s for each channel.
+- The model's vendor refuses requests, breaks answers and goes away for a while, within what Typist promises to ride out
+  (vendor_failures.py).
+- People edit and delete some of their questions. In channels that take them, questions have no mention, and people
+  write messages that the bot must not answer (question_plan.py).
+- With `--tools`, the model calls tools of an MCP server for some questions. Some tools write, some take seconds, and
+  some need an approval.
 
-With `--outages`, questions are asked while nobody hears them instead (benchmarks/outages.py).
+With `--outages`, questions are asked while no bot can hear them instead (benchmarks/outages.py).
 
 At the end, benchmarks/invariants.py checks that each question has one complete answer to its newest text, in its thread
 and in order, or none if it was deleted, that nothing else is answered, and that Slack and the database agree.
@@ -27,11 +29,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from benchmarks.askers import REDELIVERIES_S, Approver, Askers
 from benchmarks.databases import Database, Engine, audit_entries, database, write_settings
@@ -52,9 +55,6 @@ from benchmarks.outages import outages
 from benchmarks.process import environment, spawn
 from benchmarks.question_plan import (
     CHANNEL_SETTINGS,
-    PlannedQuestion,
-    PlannedRemark,
-    Unmentioned,
     plan_questions,
     plan_remarks,
     words_in,
@@ -119,7 +119,6 @@ class Run:
 class Report:
     """The outcome of a run."""
 
-    folder: Path
     events: list[str] = field(default_factory=list)
     """Faults and figures, in order of time."""
     violations: list[str] = field(default_factory=list)
@@ -128,8 +127,14 @@ class Report:
 
 async def chaos(run: Run, folder: Path, spawn: Spawn = spawn) -> Report:
     """Executes one run and returns its report. The folder gets the processes' logs and a timeline."""
-    report = Report(folder)
+    report = Report()
     limits = {"chat.update": EDITS_A_MINUTE}
+    planned = plan_questions(
+        random.Random(run.seed), run.questions, run.threads, run.minutes, TOOLS_SHARE if run.tools else 0.0
+    )
+    # Each process learns by a 429 how many posts a channel takes.
+    limited = POST_RULES["strict"].methods if run.posts == "strict" else ()
+    expected_limits = [RateLimitFault(method, -math.inf, math.inf) for method in limited]
     async with (
         Sandbox(
             budgets=limits, posts=POST_RULES[run.posts], redelivery_delays_s=REDELIVERIES_S, seed=run.seed
@@ -157,9 +162,18 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn) -> Report:
             await asyncio.gather(*(fleet.start() for _ in range(run.processes)))
             if server is not None:
                 await agree_to_tools(store.url, server.config)
-            await _set_modes(sandbox, store.url, *([SERVER] if server else []))
+            servers = (SERVER,) if server else ()
+            settings = {
+                channel.id: replace(CHANNEL_SETTINGS.get(channel.name, ChannelSettings()), mcp_servers=servers)
+                for channel in sandbox.workspace.channels.values()
+            }
+            await write_settings(store.url, settings)
             model.failures = VendorFailures(run.seed, time.monotonic(), run.minutes * 60)
-            (questions, remarks), _ = await asyncio.gather(askers.write_all(*_planned(run)), _inject(run, targets))
+            faults = POSTGRESQL_FAULTS if run.engine == "postgresql" else COMMON_FAULTS
+            (questions, remarks), _ = await asyncio.gather(
+                askers.write_all(planned, plan_remarks(random.Random(run.seed), planned)),
+                inject_faults(targets, faults, run.minutes * 60, run.gap_s),
+            )
             note("all faults have ended")
             await _until_idle(run, [*questions, *remarks], recorder, store)
             note("idle")
@@ -169,7 +183,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn) -> Report:
                 histories=list(recorder.histories.values()),
                 model_requests=model.requests,
                 calls=list(sandbox.calls),
-                rate_limit_faults=[*targets.rate_limit_faults, *_expected_limits(run)],
+                rate_limit_faults=[*targets.rate_limit_faults, *expected_limits],
                 outages=store.outages,
                 jobs=await store.jobs(),
                 began_s=began_s,
@@ -183,7 +197,9 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn) -> Report:
         finally:
             approving.cancel()
             fleet.kill()
-        write_timeline(evidence, folder / "timeline.txt")
+        timeline = sorted(_events(evidence), key=itemgetter(0))
+        lines = [f"{at_s - evidence.began_s:8.2f} s  {what}\n" for at_s, what in timeline]
+        (folder / "timeline.txt").write_text("".join(lines))
         report.events += _figures(evidence, fleet, askers)
         report.events += tool_figures(evidence, approver.presses) if run.tools else []
         secrets = (sandbox.bot_token, sandbox.app_token, SECRET, *([server.secret] if server else []))
@@ -191,12 +207,6 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn) -> Report:
         report.violations += [*violations(evidence), *tool_violations(evidence), *audit_violations(evidence)]
         report.violations += [*process_faults(fleet.bots, store.outages, secrets)]
     return report
-
-
-def _expected_limits(run: Run) -> list[RateLimitFault]:
-    """Returns the 429s that a run costs because each process learns how many posts a channel takes."""
-    methods = POST_RULES["strict"].methods if run.posts == "strict" else ()
-    return [RateLimitFault(method, -math.inf, math.inf) for method in methods]
 
 
 def chaos_environment(
@@ -210,25 +220,6 @@ def chaos_environment(
         "BOT_DRAIN_S": str(drain_s),
         "BOT_DONE_PING_S": "10",
     }
-
-
-async def _inject(run: Run, targets: FaultTargets) -> None:
-    faults = POSTGRESQL_FAULTS if run.engine == "postgresql" else COMMON_FAULTS
-    await inject_faults(targets, faults, run.minutes * 60, run.gap_s)
-
-
-def _planned(run: Run) -> tuple[list[PlannedQuestion], list[PlannedRemark]]:
-    tools_share = TOOLS_SHARE if run.tools else 0.0
-    questions = plan_questions(random.Random(run.seed), run.questions, run.threads, run.minutes, tools_share)
-    return questions, plan_remarks(random.Random(run.seed), questions)
-
-
-async def _set_modes(sandbox: Sandbox, database_url: str, *mcp_servers: str) -> None:
-    """Gives each channel its mode, and lets it use the servers."""
-    channels = sandbox.workspace.channels.values()
-    settings = {channel.id: CHANNEL_SETTINGS.get(channel.name, ChannelSettings()) for channel in channels}
-    servers = tuple(mcp_servers)
-    await write_settings(database_url, {id_: replace(own, mcp_servers=servers) for id_, own in settings.items()})
 
 
 async def _until_idle(
@@ -275,11 +266,11 @@ def _figures(evidence: Evidence, fleet: Fleet, askers: Askers) -> list[str]:
     unbatched = [question for question in evidence.questions if evidence.answered_with(question) is None]
     per_answer = Counter(len(evidence.model_requests.get(question.plan.number, ())) for question in unbatched)
     requests = [request for requests in evidence.model_requests.values() for request in requests]
-    ends = Counter(str(request.end) for request in requests)
+    ends = Counter(request.end for request in requests)
     failures = Counter(f"{request.failure}{' midway' * bool(request.words)}" for request in requests if request.failure)
-    changes = Counter(str(question.changed) for question in evidence.questions if question.changed)
-    remarks = Counter(str(remark.plan.kind) for remark in evidence.remarks)
-    remark_changes = Counter(str(remark.plan.change) for remark in evidence.remarks if remark.plan.change)
+    changes = Counter(question.changed for question in evidence.questions if question.changed)
+    remarks = Counter(remark.plan.kind for remark in evidence.remarks)
+    remark_changes = Counter(remark.plan.change for remark in evidence.remarks if remark.plan.change)
     return [
         f"{len(evidence.questions)} questions in {len({question.thread for question in evidence.questions})} threads, "
         f"{len(fleet.bots)} processes; {len(evidence.questions) - len(unbatched)} batched with a later question",
@@ -293,17 +284,12 @@ def _figures(evidence: Evidence, fleet: Fleet, askers: Askers) -> list[str]:
     ]
 
 
-def _counts(counted: Counter[str] | Counter[int] | Counter[str | None] | Counter[Unmentioned]) -> str:
+def _counts(counted: Mapping[Any, int]) -> str:
     return ", ".join(f"{times} × {what}" for what, times in sorted(counted.items(), key=lambda item: str(item[0])))
 
 
-def write_timeline(evidence: Evidence, path: Path) -> None:
-    """Writes one line for each event. Times are seconds since the run began."""
-    events = sorted(_events(evidence), key=itemgetter(0))
-    path.write_text("".join(f"{at_s - evidence.began_s:8.2f} s  {what}\n" for at_s, what in events))
-
-
 def _events(evidence: Evidence) -> Iterator[tuple[float, str]]:
+    """Yields a line for each event of a run, with its time in monotonic seconds."""
     names = {(question.channel, question.ts): f"q{question.plan.number}" for question in evidence.questions}
     names |= {(remark.channel, remark.ts): f"remark {remark.plan.number}" for remark in evidence.remarks}
     for question in evidence.questions:
@@ -350,12 +336,12 @@ def main() -> int:
             run = replace(run, pause_s=SINGLE_PROCESS_PAUSE_S)
         folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
         if options.outages:
-            report = Report(folder, *run_fast(outages(seed, run.engine, folder)))
+            report = Report(*run_fast(outages(seed, run.engine, folder)))
         else:
             report = asyncio.run(chaos(run, folder))
         print(f"seed {seed}, {run.engine}", *report.events, sep="\n")
         print(*(f"VIOLATION: {violation}" for violation in report.violations), sep="\n")
-        print(f"seed {seed}: {len(report.violations)} violations; logs in {report.folder}\n", flush=True)
+        print(f"seed {seed}: {len(report.violations)} violations; logs in {folder}\n", flush=True)
         failed += bool(report.violations)
     print(f"{options.seeds - failed} of {options.seeds} runs without a violation")
     return 1 if failed else 0

@@ -38,11 +38,10 @@ from bot.models.prompt import Prompt, Turn
 from bot.models.setup import RequestOptions, VendorSettings
 from bot.models.wrappers import Fallback, Stall
 from bot.reply import blocks as reply_blocks
-from bot.reply.answer import Answer, Freshness
+from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.reply import Reply
 from bot.reply.scheduler import ScheduledReply
-from bot.telemetry import OFF
 from sandbox.server import Sandbox, find_port
 from sandbox.web_api.budgets import GENEROUS
 from tests.reply.schedules import scheduling
@@ -60,7 +59,7 @@ FEW_AND_MANY = {"edit": (5, 45), "stream": (4, 19)}
 """Numbers of live replies to compare, by carrier. Slack lets a bot read 50 threads and start 20 streams a minute."""
 WHOLE_WORDS, WORDS_PER_S = 600, 40
 ANSWERED_WITHIN_S = 120.0
-SCRAPES, RECORDS = 200, 100_000
+SCRAPES = 200
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 LIVE_WORDS, LIVE_WORDS_PER_S, SENT_WORDS = 900, 20, 300
 """Long answers, so that all are still live when the last one has `SENT_WORDS` words."""
@@ -154,23 +153,6 @@ async def _by_turns(ways: Mapping[str, Callable[[], Awaitable[float]]], rounds: 
         for what, measure_once in ways.items():
             measured[what].append(await measure_once())
     return measured
-
-
-def telemetry_off() -> Figure:
-    """Measures what is left of telemetry while it is off."""
-
-    def call_slack() -> None:
-        for _ in range(RECORDS):
-            with OFF.slack_call("chat.update"):
-                pass
-
-    def write_words() -> None:
-        freshness = Freshness()
-        for number in range(RECORDS):
-            freshness.wrote(5, number / WORDS_PER_S)
-
-    call_us, word_us = (_cpu_s(work) / RECORDS * 1e6 for work in (call_slack, write_words))
-    return Figure("a call of Slack's and a word, telemetry: off", f"{call_us:.1f} and {word_us:.1f} µs")
 
 
 async def _idle_with(what: str, settings: Mapping[str, str]) -> Figure:
@@ -371,18 +353,17 @@ def _is_complete(sandbox: Sandbox, ts: str, last_word: str) -> bool:
 
 def reply_cpu() -> list[Figure]:
     """Measures the CPU of Reply and blocks alone, with the most edits that an answer gets; no network."""
-    costs_us = {words: statistics.median(_reply_cpu_s(words) for _ in range(5)) / words * 1e6 for words in LENGTHS}
-    return _by_length("an answer, Reply and blocks alone", costs_us)
 
-
-def _reply_cpu_s(words: int) -> float:
-    def show() -> None:
+    def show(words: int) -> None:
         reply, _ = _grown(words)
         reply.finish(End(EndReason.WHOLE))
         while not reply.life.is_over:
             _edit(reply)
 
-    return _cpu_s(show)
+    def cost_s(words: int) -> float:
+        return statistics.median(_cpu_s(partial(show, words)) for _ in range(5))
+
+    return _by_length("an answer, Reply and blocks alone", {words: cost_s(words) / words * 1e6 for words in LENGTHS})
 
 
 def reply_growth() -> list[Figure]:
@@ -491,7 +472,6 @@ async def report() -> bool:
     for carrier in FEW_AND_MANY:
         show(await memory_per_reply(carrier))
     show(*await carriers_cpu())
-    show(telemetry_off())
     show(*await telemetry_costs())
     show(*await live_replies_cpu())
     show(*await answer_cpu())

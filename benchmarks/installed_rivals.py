@@ -266,13 +266,6 @@ def _write(files: Mapping[str, str], home: str, model_url: str) -> None:
         Path(home, name).write_text(text.format(model=model_url))
 
 
-def _app() -> dict[str, Any]:
-    """Returns the manifest of the other bots' app: an agent's, with all that any of them asks Slack for."""
-    app: dict[str, Any] = json.loads((live.ROOT / "manifest.agent.json").read_text())
-    app["oauth_config"]["scopes"]["bot"] += ["im:read", "im:write", "reactions:write"]
-    return app
-
-
 def installed(bots: Sequence[str], cache: Path, sources: Path | None) -> dict[str, live.Starts]:
     """Installs the bots, and returns what runs each. Says which can't be installed."""
     found: dict[str, live.Starts] = {}
@@ -286,12 +279,16 @@ def installed(bots: Sequence[str], cache: Path, sources: Path | None) -> dict[st
 
 async def run(rows: Sequence[live.LiveRow], posts: str, bots: Mapping[str, live.Starts]) -> None:
     """Measures the bots in each row, and prints the table. `posts`: the rule for posts."""
+    # The other bots' app is an agent, with all that any of them asks Slack for.
+    app: dict[str, Any] = json.loads((live.ROOT / "manifest.agent.json").read_text())
+    app["oauth_config"]["scopes"]["bot"] += ["im:read", "im:write", "reactions:write"]
     print(live.HEADER, flush=True)
     for row in rows:
         for name, bot in bots.items():
-            app = None if name == TYPIST else _app()
+            own_app = None if name == TYPIST else app
             try:
-                print(live.line(row, name, posts, await live.measure(bot, row, posts, app, AnyFormsModel)), flush=True)
+                result = await live.measure(bot, row, posts, own_app, AnyFormsModel)
+                print(live.line(row, name, posts, result), flush=True)
             except (NotMeasuredError, ChildProcessError) as error:
                 print(f"{row.name}: {name} is not measured: {error}.", flush=True)
 

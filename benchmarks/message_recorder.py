@@ -73,7 +73,7 @@ class MessageRecorder:
             return
         match change:
             case Posted():
-                history = _new_history(message)
+                history = MessageHistory(message.channel, message.ts, message.thread_ts, *_of_question(message))
                 history.revisions.append(_revision(message, now_s))
                 self.histories[message.channel, message.ts] = history
             case Changed():
@@ -84,10 +84,6 @@ class MessageRecorder:
                     history.question_ts, history.page = _of_question(message)
             case Deleted():
                 self.histories[message.channel, message.ts].deleted_s = now_s
-
-
-def _new_history(message: Message) -> MessageHistory:
-    return MessageHistory(message.channel, message.ts, message.thread_ts, *_of_question(message))
 
 
 def _announced(message: Message) -> str | None:
@@ -116,12 +112,9 @@ def _revision(message: Message, at_s: float) -> Revision:
         return Revision(at_s, unescape(message.text), "")
     text = "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown")
     lines = [part for block in message.sent_blocks if block["type"] == "rich_text" for part in block["elements"]]
-    notes = [_words(part["elements"][0]) for part in lines]
-    return Revision(at_s, unescape(text), " ".join(filter(_is_notice, notes)))
-
-
-def _is_notice(words: str) -> bool:
-    return not FOOTER.fullmatch(words) and not DECIDED.fullmatch(words)
+    words = [_words(part["elements"][0]) for part in lines]
+    notices = [line for line in words if not FOOTER.fullmatch(line) and not DECIDED.fullmatch(line)]
+    return Revision(at_s, unescape(text), " ".join(notices))
 
 
 def _words(element: dict[str, Any]) -> str:

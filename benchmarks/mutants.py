@@ -90,7 +90,8 @@ def measure(module: Path, tests: Sequence[Path], effort: Effort) -> Share:
             print(f"{module}: mutmut checked nothing:", *output.splitlines()[-LAST_LINES:], sep="\n")
         for mutant, status in statuses.items():
             if status not in (*NOTICED, "not checked"):
-                print(f"# {status}", _shown(copy, mutant), sep="\n", flush=True)
+                diff = subprocess.run([*MUTMUT, "show", mutant], cwd=copy, env=_environment(), stdout=subprocess.PIPE)
+                print(f"# {status}", diff.stdout.decode(errors="replace"), sep="\n", flush=True)
         noticed = sum(counts[status] for status in NOTICED)
         print(
             f"{module}: {noticed} of {checked} mutants noticed, {counts['no tests']} not entered by any test, "
@@ -117,13 +118,9 @@ def table(shares: Iterable[Share]) -> str:
 
 
 def _copy(target: Path) -> None:
-    listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],  # noqa: S607
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    for name in filter(None, listing.stdout.decode().split("\0")):
+    listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    listing = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True)
+    for name in filter(None, listing.stdout.split("\0")):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
@@ -172,22 +169,18 @@ def _run(copy: Path, effort: Effort, mutants: list[str]) -> str:
     return output.decode(errors="replace")
 
 
+def _statuses(copy: Path) -> dict[str, str]:
+    metas = [json.loads(meta.read_text()) for meta in sorted((copy / "mutants" / "bot").rglob("*.meta"))]
+    return {
+        mutant: status_by_exit_code[exit_code]
+        for meta in metas
+        for mutant, exit_code in meta["exit_code_by_key"].items()
+    }
+
+
 def _environment() -> Mapping[str, str]:
     """Returns the environment without PYTHONPATH, so that the copy's own modules are imported."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-
-
-def _statuses(copy: Path) -> dict[str, str]:
-    statuses = {}
-    for meta in sorted((copy / "mutants" / "bot").rglob("*.meta")):
-        for mutant, exit_code in json.loads(meta.read_text())["exit_code_by_key"].items():
-            statuses[mutant] = status_by_exit_code[exit_code]
-    return statuses
-
-
-def _shown(copy: Path, mutant: str) -> str:
-    diff = subprocess.run([*MUTMUT, "show", mutant], cwd=copy, env=_environment(), capture_output=True, check=False)
-    return diff.stdout.decode(errors="replace")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Outages: people ask while nobody hears them, for ten minutes or three hours, and Typist comes back.
+"""Outages: people ask while no bot can hear them, for ten minutes or three hours. Then Typist comes back.
 
 Run by `python -m benchmarks.chaos --outages`. Everything is in one process, whose loop skips idle waits, and the bots
 are told that hours have passed; the database, Slack's Web API and its sockets are real. Events of an outage are lost.
@@ -52,7 +52,7 @@ class Kind(StrEnum):
 
 
 class Fate(StrEnum):
-    """What becomes of a question while nobody hears it."""
+    """What happens to a question during the outage."""
 
     PLAIN = "plain"
     EDITED = "edited"
@@ -62,7 +62,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """A question that nobody heard."""
+    """A question that was asked during an outage."""
 
     channel: str
     ts: str
@@ -75,7 +75,7 @@ class Asked:
 
 
 class ToldClock(FastClock):
-    """Shows the loop's time, and as much more as it is told."""
+    """Shows the loop's time plus `ahead_s`."""
 
     ahead_s = 0.0
 
@@ -122,7 +122,10 @@ class Outages:
             await asyncio.sleep(seconds)
 
     async def _return(self, *, has_faults: bool) -> float | None:
-        """Starts bots, waits for all replies, and returns after how long the first one came."""
+        """Starts bots after an outage, and waits for all replies. Returns how long the first reply took, in seconds.
+
+        None if the bots met further faults.
+        """
         if has_faults:
             fault = self.chooser.choice(("rate_limit", "slow", "error_500"))
             self.sandbox.faults.start(fault, method="conversations.history", times=3)
@@ -133,13 +136,11 @@ class Outages:
             await stack.enter_async_context(running(self.settings, self.clock))
             if self.chooser.random() < 0.5:
                 await stack.enter_async_context(running(self.settings, self.clock))
-            first_s = await self._replied(began_s)
-            await self._deliver_late()
-            await asyncio.sleep(SETTLED_S)
+            first_s = await self._settled(began_s)
         return None if has_faults else first_s
 
     async def _through(self, kind: Kind, away_s: float) -> float | None:
-        """Has bots live through an outage; returns after how long the first reply came."""
+        """Keeps bots running during an outage. Returns how long after it the first reply came, in seconds."""
         faults = self.sandbox.faults
         async with running(self.settings, self.clock):
             await asyncio.sleep(10)
@@ -155,10 +156,7 @@ class Outages:
             if kind is Kind.SILENT:
                 # The first event that Slack delivers again.
                 await self.sandbox.say(COLLEAGUE, "general", "Is Slack back?")
-            first_s = await self._replied(began_s)
-            await self._deliver_late()
-            await asyncio.sleep(SETTLED_S)
-        return first_s
+            return await self._settled(began_s)
 
     async def _lose(self, away_s: float) -> None:
         """Has people ask while all events are lost, and lets the time pass."""
@@ -192,28 +190,27 @@ class Outages:
             await self.sandbox.say(COLLEAGUE, channel, "I know why.", thread or ts)
         return Asked(self.sandbox.workspace.channel(channel).id, ts, fate, away_s)
 
-    async def _replied(self, began_s: float) -> float:
-        """Waits until every question has ended on record; returns how long the first reply of Slack's took."""
+    async def _settled(self, began_s: float) -> float:
+        """Waits until all questions have ended on record and late events are over. Returns when the first reply came.
+
+        Slack delivers some of the lost events after all. Those of deleted and edited messages stay lost.
+        """
         loop = asyncio.get_running_loop()
-        replies = len(self._replies())
-        first_s: float | None = None
+        replies, first_s = len(self._replies()), 0.0
         wanted = {asked.ts for asked in self.asked if asked.fate is not Fate.DELETED}
         while loop.time() < began_s + GIVE_UP_S:
-            if first_s is None and len(self._replies()) > replies:
+            if not first_s and len(self._replies()) > replies:
                 first_s = loop.time() - began_s
-            ended = {job.ts for job in await self.store.jobs() if job.state not in ("queued", "running")}
-            if wanted <= ended:
+            if wanted <= {job.ts for job in await self.store.jobs() if job.state not in ("queued", "running")}:
                 break
             await asyncio.sleep(0.5)
-        return 0.0 if first_s is None else first_s
-
-    async def _deliver_late(self) -> None:
-        """Has Slack deliver some of the lost events after all. Those of deleted and edited messages stay lost."""
         plain = {asked.ts for asked in self.asked if asked.fate in (Fate.PLAIN, Fate.REPLIED)}
         for delivery in list(self.sandbox.deliveries):
             is_lost = delivery.acked_at_s is None and delivery.payload["event"].get("ts") in plain
             if is_lost and self.chooser.random() < 0.7:
                 self.sandbox.sockets.redeliver(delivery)
+        await asyncio.sleep(SETTLED_S)
+        return first_s
 
     def _replies(self) -> dict[str, str]:
         """Returns what readers see of the bot's messages, by channel and ts."""

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -62,30 +61,15 @@ class Reading:
 
     def __str__(self) -> str:
         missing, others = self.wanted - set(self.got), set(self.got) - self.wanted
-        return "\n".join(
-            (
-                f"messages since Monday: {len(self.wanted)}",
-                f"got: {len(self.got)}, missing {len(missing)}, others {len(others)}",
-                f"calls of Slack: {', '.join(f'{name} {count}' for name, count in sorted(self.calls.items()))}",
-                f"refused: {self.refused}",
-                f"requests to the model: {self.requests}",
-                f"tokens of the last request: {self.tokens:,}",
-                f"seconds: {self.seconds:.1f}",
-            )
+        return (
+            f"messages since Monday: {len(self.wanted)}\n"
+            f"got: {len(self.got)}, missing {len(missing)}, others {len(others)}\n"
+            f"calls of Slack: {', '.join(f'{name} {count}' for name, count in sorted(self.calls.items()))}\n"
+            f"refused: {self.refused}\n"
+            f"requests to the model: {self.requests}\n"
+            f"tokens of the last request: {self.tokens:,}\n"
+            f"seconds: {self.seconds:.1f}"
         )
-
-
-def monday(now: datetime) -> datetime:
-    """Returns when the week of a time began."""
-    return (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def fill(sandbox: Sandbox, times: Sequence[float]) -> None:
-    """Puts numbered messages of these times into #general."""
-    rng = random.Random(1)
-    for number, at_s in enumerate(sorted(times)):
-        text = f"#{number}# {' '.join(rng.choices(WORDS, k=rng.randint(3, 25)))}"
-        sandbox.workspace.post(Message("C0GENERAL", f"{at_s:.6f}", rng.choice(WRITERS), text))
 
 
 def follows_pages(since: str, request: VendorRequest) -> VendorResponse:
@@ -112,16 +96,16 @@ async def measure(messages: int, since_monday: int) -> Reading:
         people = sandbox.workspace.users
         people["U0ADA"] = replace(people["U0ADA"], tz=ZONE)
         now_s = time.time()
-        begins = monday(datetime.fromtimestamp(now_s, ZoneInfo(ZONE)))
+        now = datetime.fromtimestamp(now_s, ZoneInfo(ZONE))
+        begins = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
         rng = random.Random(1)
         begun_s, week_s = begins.timestamp(), 7 * 86_400.0
-        after = [begun_s, *(rng.uniform(begun_s, now_s - 1) for _ in range(since_monday - 1))]
-        before = [
-            begun_s - 0.001,
-            *(rng.uniform(begun_s - week_s, begun_s) for _ in range(messages - since_monday - 1)),
-        ]
-        times = sorted((*before, *after))
-        fill(sandbox, times)
+        before = [rng.uniform(begun_s - week_s, begun_s) for _ in range(messages - since_monday - 1)]
+        after = [rng.uniform(begun_s, now_s - 1) for _ in range(since_monday - 1)]
+        times = sorted([*before, begun_s - 0.001, begun_s, *after])
+        for number, at_s in enumerate(times):
+            text = f"#{number}# {' '.join(rng.choices(WORDS, k=rng.randint(3, 25)))}"
+            sandbox.workspace.post(Message("C0GENERAL", f"{at_s:.6f}", rng.choice(WRITERS), text))
         wanted = {number for number, at_s in enumerate(times) if at_s >= begun_s}
         vendor.script(lambda request: follows_pages(begins.replace(tzinfo=None).isoformat(), request))
         settings = read({**connected(sandbox, vendor), "DATABASE_URL": f"sqlite:///{folder}/typist.db"})

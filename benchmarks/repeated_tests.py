@@ -1,9 +1,9 @@
-"""Runs `make test` several times in a row, the last times beside busy loops, to find tests that fail by chance.
+"""Runs `make test` several times, the last times beside busy loops, to find tests that fail by chance.
 
     make test-repeatedly
 
-No run sees the examples that Hypothesis kept of another. Ends with the number of failed runs as its exit code; what a
-failed run wrote is kept in a file whose path is printed.
+Each run starts without the examples that Hypothesis kept of earlier runs. The exit code is the number of failed runs.
+The output of a failed run is kept in a file whose path is printed.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 
 MAX_RUN_S = 3600
@@ -23,38 +23,34 @@ BUSY = "import os, sys\nparent = int(sys.argv[1])\nwhile os.getppid() == parent:
 
 
 def run(number: int, busy_loops: int) -> bool:
-    """Runs `make test` beside so many busy loops and returns whether it passed. Prints its time and its last line."""
-    with ExitStack() as stack:
-        log = Path(tempfile.mkstemp(prefix=f"make-test-{number}-", suffix=".log")[1])
-        examples = stack.enter_context(tempfile.TemporaryDirectory(prefix="hypothesis-"))
-        for _ in range(busy_loops):
-            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())]))
-            stack.callback(busy.kill)
-        began = time.monotonic()
-        with log.open("w") as output, log.open() as written:
-            tests = subprocess.Popen(
-                ["make", "test"],  # noqa: S607 - the reader's own make
-                env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": examples},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                code = tests.wait(MAX_RUN_S)
-            except BaseException as error:
+    """Runs `make test` beside so many busy loops and returns whether it passed. Prints its time and its summary."""
+    log = Path(tempfile.mkstemp(prefix=f"make-test-{number}-", suffix=".log")[1])
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="hypothesis-") as examples, log.open("w") as output:
+        busy = [subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())]) for _ in range(busy_loops)]
+        tests = subprocess.Popen(
+            ["make", "test"],  # noqa: S607 - the reader's own make
+            env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": examples},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = tests.wait(MAX_RUN_S)
+        except subprocess.TimeoutExpired:
+            code = -signal.SIGKILL
+        finally:
+            with suppress(ProcessLookupError):
                 os.killpg(tests.pid, signal.SIGKILL)
-                tests.wait()
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-                code = -signal.SIGKILL
-            lines = [line for line in written.read().splitlines() if " passed" in line or " failed" in line]
-    summary = lines[-1] if lines else "no summary"
+            for process in (tests, *busy):
+                process.kill()
+                process.wait()
+    summaries = [line for line in log.read_text().splitlines() if " passed" in line or " failed" in line]
     beside = f", beside {busy_loops} busy loops" if busy_loops else ""
-    print(f"run {number}{beside}: {summary}, {time.monotonic() - began:.0f} s", flush=True)
+    result = f"failed (exit code {code}, {log})" if code else "passed"
+    print(f"run {number}{beside} {result}: {' '.join(summaries[-1:])}, {time.monotonic() - began:.0f} s", flush=True)
     if code == 0:
         log.unlink()
-    else:
-        print(f"run {number} failed (exit code {code}): {log}", flush=True)
     return code == 0
 
 

@@ -88,6 +88,10 @@ class Sample:
     files: int
     threads: int
 
+    def __str__(self) -> str:
+        memory_mb = self.memory_bytes / 1e6
+        return f"{self.at_s:7.0f}{self.answers:9,}{memory_mb:11.1f}{self.files:7}{self.threads:9}"
+
 
 @dataclass
 class Soak:
@@ -132,11 +136,9 @@ class Soak:
         if isinstance(change, Posted | Changed):
             # Its metadata says that an answer has ended, however it did.
             about = (change.message.metadata or {}).get("event_payload", {})
-            ended = (
-                self._awaited.get((change.message.channel, about.get("question_ts", ""))) if "end" in about else None
-            )
-            if ended:
-                ended.set()
+            place = (change.message.channel, about.get("question_ts", ""))
+            if "end" in about and place in self._awaited:
+                self._awaited[place].set()
 
     def _question_is_over(self) -> None:
         """Counts a question, and takes a sample of the process now and then."""
@@ -150,7 +152,7 @@ class Soak:
                 len(os.listdir(f"/proc/{self.pid}/task")),
             )
             self.samples.append(sample)
-            show(sample)
+            print(sample, flush=True)
 
 
 def populate(sandbox: Sandbox) -> None:
@@ -219,13 +221,6 @@ async def soak(engine: Engine, answers: int, minutes: float, askers: int, seed: 
         unexpected = process_faults(fleet.bots, store.outages, (sandbox.bot_token, sandbox.app_token, SECRET))
         print(*unexpected, sep="\n")
         return is_flat(run.samples) and not run.unanswered and not unexpected
-
-
-def show(sample: Sample) -> None:
-    print(
-        f"{sample.at_s:7.0f}{sample.answers:9,}{sample.memory_bytes / 1e6:11.1f}{sample.files:7}{sample.threads:9}",
-        flush=True,
-    )
 
 
 def is_flat(samples: list[Sample]) -> bool:
