@@ -25,15 +25,13 @@ from bot.checks import check_texts
 from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, warn
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused
-from bot.slack.client import Installation, SlackClient
+from bot.slack.client import CLOSE_TIMEOUT_S, Installation, SlackClient
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, differences, scopes_of
 from bot.slack.text import json_object, string
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
 """Beyond this, Slack's signed requests count as replayed."""
-CLOSE_WITHIN_S = 1.0
-"""Slack leaves TCP connections open after a close."""
 
 BOT_TOKEN, SCOPES_ID, CLOCK = "slack.bot_token", "slack.scopes", "slack.clock"
 APP_TOKEN, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.socket_mode", "slack.same_app"
@@ -112,7 +110,7 @@ class SlackChecks:
         """Closes the socket. If a probe was interrupted, its message is deleted."""
         if self._probe[1]:
             with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_WITHIN_S):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self.probe_delete()
         await self._stack.aclose()
 
@@ -147,7 +145,7 @@ class SlackChecks:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 opening = self.bot.session.ws_connect(
-                    self._socket_url, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_WITHIN_S)
+                    self._socket_url, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S)
                 )
                 connection = await self._stack.enter_async_context(opening)
                 first = await connection.receive()

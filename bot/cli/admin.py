@@ -19,7 +19,7 @@ from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.core.calls import owner_of, visible
 from bot.core.caps import DAY_S, day_of, format_day, parse_day
-from bot.core.conversation import ThreadKey, is_direct
+from bot.core.conversation import ThreadKey, is_direct, linked_message
 from bot.core.usage import GroupBy, UsageLine, UsageReport
 from bot.errors import RateLimited, Refused, SettingsError
 from bot.settings import Settings
@@ -96,8 +96,6 @@ ROOT = "root"
 
 _USER = re.compile(r"[UW][A-Z0-9]+")
 _THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
-_LINK = re.compile(r"https://[^/?]+/archives/([CDG][A-Z0-9]+)/p(\d+)(\d{6})(?:\?.*)?")
-_LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d+\.\d+)")
 
 
 @dataclass(frozen=True)
@@ -146,12 +144,10 @@ def parse_thread(text: str) -> ThreadKey:
     if match := _THREAD.fullmatch(text):
         team_id, channel_id, thread_ts = match.groups()
         return ThreadKey(team_id or "", channel_id, None if thread_ts == ROOT else thread_ts)
-    if match := _LINK.fullmatch(text):
-        channel_id, seconds, fraction = match.groups()
+    if linked := linked_message(text):
+        channel_id, ts, thread_ts = linked
         # A direct message in no thread belongs to the conversation's root; other messages begin their own thread.
-        own_ts = None if is_direct(channel_id) else f"{seconds}.{fraction}"
-        in_thread = _LINKS_THREAD.search(text)
-        return ThreadKey("", channel_id, in_thread[1] if in_thread else own_ts)
+        return ThreadKey("", channel_id, thread_ts or (None if is_direct(channel_id) else ts))
     raise SettingsError(
         [f"--thread must be CHANNEL/THREAD_TS, TEAM/CHANNEL/THREAD_TS (as in the log) or a message's link, not {text}."]
     )

@@ -162,6 +162,8 @@ class RecordedReply:
     """The person whose questions it answers."""
 
 
+_LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)
+_LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d{1,12}\.\d{6})", re.ASCII)
 _MENTION = re.compile(r"<(?P<mark>[@#!])(?P<id>[A-Z0-9]+)(?:\|(?P<name>[^<>]*))?>")
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
 _GROUP = re.compile(r"<![A-Z0-9]+\|@")
@@ -172,6 +174,15 @@ _AFTER_MENTION = " \t\n,:"
 _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!"
 _POINTING = f"{_SENTENCE_ENDS}^,:…⬆️👆"
+
+
+def linked_message(link: str) -> tuple[str, str, str | None] | None:
+    """Returns channel, ts and thread_ts of the message that Slack's link leads to; None if it is no such link."""
+    match = _LINK.fullmatch(link)
+    if match is None:
+        return None
+    in_thread = _LINKS_THREAD.search(match[4] or "")
+    return match[1], f"{match[2]}.{match[3]}", in_thread[1] if in_thread else None
 
 
 def mentioned_users(text: str) -> list[str]:

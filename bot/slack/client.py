@@ -200,6 +200,8 @@ def reason_of(name: str) -> Refusal:
 
 
 CALL_TIMEOUT_S = 15
+CLOSE_TIMEOUT_S = 1.0
+"""For a WebSocket: Slack leaves TCP connections open after a close, and a process that ends has little time."""
 TURN_WITHIN_S = 20.0
 """How long a person or a model waits for what Slack has, with the wait for room in the minute's budget."""
 DEFAULT_RETRY_AFTER_S = 30.0

@@ -26,7 +26,7 @@ from typing import Any
 
 from bot.core.access import UserKind
 from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data
-from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, with_names
+from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, linked_message, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused
@@ -266,9 +266,6 @@ MISSING = "Slack gave no more messages now, so some are missing beyond these. Sa
 NEXT_PAGE = "More messages are on the next page: page={page}"
 
 _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
-_LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)
-_LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d{1,12}\.\d{6})", re.ASCII)
-
 _HEAD = re.compile(rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) ", re.ASCII)
 """How a page begins. What people wrote comes below it."""
 
@@ -359,7 +356,10 @@ class ChannelReader:
             raise _Unusable(NOT_A_TS)
         channel_id = question.thread.channel_id
         if link := str(arguments.get("link") or "").strip().strip("<>"):
-            channel_id, thread_ts = _linked(link)
+            if (linked := linked_message(link)) is None:
+                raise _Unusable(NOT_A_LINK)
+            channel_id, ts, in_thread = linked
+            thread_ts = in_thread or ts
             await self._check_readable(question, channel_id)
         newest = newest or (PAGE_MESSAGES if since_ts or thread_ts or page_ts else DEFAULT_MESSAGES)
         return _Wanted(channel_id, newest, since_ts, page_ts, thread_ts)
@@ -489,15 +489,6 @@ def messages_read(results: Iterable[str]) -> tuple[int, date | None]:
 
 def _key(question: Question) -> tuple[str, str]:
     return question.thread.channel_id, question.ts
-
-
-def _linked(link: str) -> tuple[str, str]:
-    """Returns the channel and the thread of the message that a link leads to. Raises _Unusable."""
-    match = _LINK.fullmatch(link)
-    if match is None:
-        raise _Unusable(NOT_A_LINK)
-    in_thread = _LINKS_THREAD.search(match[4] or "")
-    return match[1], in_thread[1] if in_thread else f"{match[2]}.{match[3]}"
 
 
 def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:

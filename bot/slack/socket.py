@@ -23,7 +23,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
-from bot.slack.client import CONNECTION, LOOK_S, Credential, SlackClient
+from bot.slack.client import CLOSE_TIMEOUT_S, CONNECTION, LOOK_S, Credential, SlackClient
 from bot.text import paired_json
 
 CONNECTIONS = 2
@@ -32,8 +32,6 @@ WATCH_S = 0.5
 CONNECT_TIMEOUT_S = 10
 STEADY_S = CONNECTION.backoff.max_s
 """A connection that ends sooner is a failure."""
-CLOSE_TIMEOUT_S = 1.0
-"""A Slack that hangs doesn't answer a close, and a process that ends has little time."""
 OPEN = "apps.connections.open"
 REFRESH = frozenset({"warning", "refresh_requested"})
 """Slack's reasons to end a connection that ask for another one and mean nothing else."""
