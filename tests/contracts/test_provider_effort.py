@@ -13,7 +13,7 @@ from bot.models.model import LEVELS_WITHIN_S
 from bot.models.prompt import Effort, ToolDefinition, WebSearch
 from bot.models.setup import LEVELS
 from tests.contracts.notifications import PROMPT, ask, collect, connected
-from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
+from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
 FAST = Effort.FAST
@@ -63,12 +63,6 @@ async def test_effort_is_sent_in_the_terms_of_each_api(
     received = await ask(api, vendor, answer, prompt=replace(PROMPT, effort=effort))
     assert efforts(vendor) == [level]
     assert received.completions[0].effort == level
-
-
-def refused(message: str, param: str | None = None, status: int = 400, code: str | None = None) -> VendorResponse:
-    return refusal(
-        status, {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
-    )
 
 
 # As the vendors and servers word it.
@@ -128,7 +122,7 @@ async def test_refused_effort_steps_to_the_nearest_level_and_costs_nothing_else(
     def answer(request: VendorRequest) -> VendorResponse:
         if request.method == "GET":
             return refusal(404, {"error": {"type": "not_found_error", "message": "Not found"}})
-        return api.streamed("one") if effort_in(request.body) == level else refused(message, "reasoning.effort")
+        return api.streamed("one") if effort_in(request.body) == level else unsupported(message, "reasoning.effort")
 
     vendor.script(answer)
     prompt = replace(WITH_ALL, effort=effort)
@@ -147,8 +141,8 @@ async def test_refused_effort_steps_to_the_nearest_level_and_costs_nothing_else(
 
 async def test_levels_are_tried_until_one_is_taken(vendor: VendorServer) -> None:
     vendor.script(
-        refused(OPENAI_VALUE.format("high", "'low' and 'medium'")),
-        refused("The following tools cannot be used with reasoning.effort 'medium': web_search."),
+        unsupported(OPENAI_VALUE.format("high", "'low' and 'medium'")),
+        unsupported("The following tools cannot be used with reasoning.effort 'medium': web_search."),
         RESPONSES.streamed("one"),
     )
     async with connected(RESPONSES, vendor) as model:
@@ -160,7 +154,7 @@ async def test_model_without_reasoning_loses_effort_and_summaries(vendor: Vendor
     message = "Unsupported parameter: 'reasoning.effort' is not supported with this model."
 
     def answer(request: VendorRequest) -> VendorResponse:
-        return refused(message, "reasoning.effort") if "reasoning" in request.body else RESPONSES.streamed("one")
+        return unsupported(message, "reasoning.effort") if "reasoning" in request.body else RESPONSES.streamed("one")
 
     assert (await ask(RESPONSES, vendor, answer, prompt=replace(PROMPT, effort=FAST))).text == "one"
     sent = [request.body.get("reasoning") for request in vendor.requests]
@@ -169,14 +163,14 @@ async def test_model_without_reasoning_loses_effort_and_summaries(vendor: Vendor
 
 async def test_refused_summaries_keep_the_effort(vendor: VendorServer) -> None:
     message = "Your organization must be verified to generate reasoning summaries."
-    unsupported = refused(message, "reasoning.summary", code="unsupported_value")
-    assert (await ask(RESPONSES, vendor, unsupported, RESPONSES.streamed("one"), prompt=THOROUGHLY)).text == "one"
+    refused = unsupported(message, "reasoning.summary", code="unsupported_value")
+    assert (await ask(RESPONSES, vendor, refused, RESPONSES.streamed("one"), prompt=THOROUGHLY)).text == "one"
     assert [request.body["reasoning"] for request in vendor.requests][-1] == {"effort": "high"}
 
 
 async def test_refused_effort_is_remembered_only_if_the_request_without_it_succeeds(vendor: VendorServer) -> None:
     # It names the effort, and means something else.
-    error = refused("The question 'How much effort is it?' was refused.")
+    error = unsupported("The question 'How much effort is it?' was refused.")
     vendor.script(error, error, RESPONSES.streamed("one"))
     async with connected(RESPONSES, vendor) as model:
         assert (await collect(model, THOROUGHLY)).failure is EndReason.UNEXPECTED
@@ -193,7 +187,7 @@ async def test_failure_that_is_no_bad_request_keeps_the_effort(vendor: VendorSer
 async def test_gateway_that_takes_tools_only_without_reasoning_says_that_it_did_not_think_longer(
     vendor: VendorServer,
 ) -> None:
-    no_tools = refused(
+    no_tools = unsupported(
         "Function tools with reasoning_effort are not supported for gpt-6-luna in /v1/chat/completions. "
         "Please use /v1/responses or set reasoning_effort to 'none'.",
         "reasoning_effort",

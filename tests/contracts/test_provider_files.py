@@ -17,7 +17,8 @@ from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refu
 IMAGE = Media("plan.png", "image/png", "aW1n")
 NAMELESS = Media("terms", "application/pdf", "cGRm")
 PDF = Media("terms.pdf", "application/pdf", "cGRm")
-PROMPT = Prompt("", (Turn("user", "What is this?", (IMAGE, PDF)),))
+QUESTION = "What is this?"
+PROMPT = Prompt("", (Turn("user", QUESTION, (IMAGE, PDF)),))
 
 # Errors of servers whose model can't see (llama.cpp, vLLM, OpenRouter), and of vendors for unreadable images.
 BLIND = [
@@ -35,33 +36,36 @@ def asked(vendor: VendorServer, number: int = -1) -> Any:
     return (body.get("messages") or body["input"])[-1]["content"]
 
 
-async def test_responses_api_gets_data_urls(vendor: VendorServer) -> None:
-    received = await ask(RESPONSES, vendor, RESPONSES.streamed("A plan."), prompt=PROMPT)
-    assert asked(vendor) == [
+CHAT_IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}}
+CHAT_PDF = {"type": "file", "file": {"filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"}}
+ANTHROPIC_PDF = {"type": "base64", "media_type": "application/pdf", "data": "cGRm"}
+CONTENTS = {
+    RESPONSES: [
         {"type": "input_image", "image_url": "data:image/png;base64,aW1n", "detail": "auto"},
         {"type": "input_file", "filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"},
-        {"type": "input_text", "text": "What is this?"},
-    ]
-    assert received.completions[0].left_out == ()
+        {"type": "input_text", "text": QUESTION},
+    ],
+    ANTHROPIC: [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aW1n"}},
+        {"type": "document", "source": ANTHROPIC_PDF, "title": "terms.pdf"},
+        {"type": "text", "text": QUESTION},
+    ],
+    # A compatible server gets only images, and a remark.
+    CHAT: [CHAT_IMAGE, {"type": "text", "text": f"{QUESTION}\n\n(You can't be shown terms.pdf.)"}],
+}
+
+
+@pytest.mark.parametrize("api", APIS, ids=str)
+async def test_files_are_sent_in_the_form_of_each_api(vendor: VendorServer, api: VendorApi) -> None:
+    received = await ask(api, vendor, api.streamed("A plan."), prompt=PROMPT)
+    assert asked(vendor) == CONTENTS[api]
+    assert received.completions[0].left_out == (("terms.pdf",) if api is CHAT else ())
 
 
 async def test_pdf_without_a_pdf_name_gets_one(vendor: VendorServer) -> None:
-    vendor.script(RESPONSES.streamed("A plan."))
-    async with connected(RESPONSES, vendor) as model:
-        await collect(model, Prompt("", (Turn("user", "What is this?", (NAMELESS,)),)))
+    prompt = Prompt("", (Turn("user", QUESTION, (NAMELESS,)),))
+    await ask(RESPONSES, vendor, RESPONSES.streamed("A plan."), prompt=prompt)
     assert asked(vendor)[0]["filename"] == "terms.pdf"
-
-
-async def test_anthropic_gets_base64_sources(vendor: VendorServer) -> None:
-    received = await ask(ANTHROPIC, vendor, ANTHROPIC.streamed("A plan."), prompt=PROMPT)
-    image = {"type": "base64", "media_type": "image/png", "data": "aW1n"}
-    pdf = {"type": "base64", "media_type": "application/pdf", "data": "cGRm"}
-    assert asked(vendor) == [
-        {"type": "image", "source": image},
-        {"type": "document", "source": pdf, "title": "terms.pdf"},
-        {"type": "text", "text": "What is this?"},
-    ]
-    assert received.completions[0].left_out == ()
 
 
 async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
@@ -69,21 +73,8 @@ async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
     sdk = open_sdk(VendorSettings(KEY, f"{vendor.url}/v1"))
     received = await collect(VendorModel(ChatApi(sdk, options(), at_openai=True), KEY, "m"), PROMPT)
     await sdk.close()
-    assert asked(vendor) == [
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},
-        {"type": "file", "file": {"filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"}},
-        {"type": "text", "text": "What is this?"},
-    ]
+    assert asked(vendor) == [CHAT_IMAGE, CHAT_PDF, {"type": "text", "text": QUESTION}]
     assert received.completions[0].left_out == ()
-
-
-async def test_compatible_server_gets_only_images_and_a_notice(vendor: VendorServer) -> None:
-    received = await ask(CHAT, vendor, CHAT.streamed("A plan."), prompt=PROMPT)
-    assert asked(vendor) == [
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},
-        {"type": "text", "text": "What is this?\n\n(You can't be shown terms.pdf.)"},
-    ]
-    assert received.completions[0].left_out == ("terms.pdf",)
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
@@ -132,9 +123,8 @@ async def test_other_failures_are_reported_unchanged(
 async def test_failure_that_may_pass_is_tried_again_with_the_files(
     vendor: VendorServer, api: VendorApi, passing: VendorResponse
 ) -> None:
-    vendor.script(passing, passing, api.streamed("A plan."))
-    async with connected(api, vendor) as model:
-        received = await collect(Fallback([model]), PROMPT)
+    answers = passing, passing, api.streamed("A plan.")
+    received = await ask(api, vendor, *answers, prompt=PROMPT, wrap=lambda model: Fallback([model]))
     assert received.text == "A plan."
     assert "plan.png" not in received.completions[0].left_out
     assert ["aW1n" in str(request.body) for request in vendor.requests] == [True, True, True]
@@ -150,10 +140,9 @@ async def test_fallback_that_cannot_see_reports_it(vendor: VendorServer) -> None
 
 @pytest.mark.parametrize("api", APIS, ids=str)
 async def test_image_of_several_megabytes_is_sent(vendor: VendorServer, api: VendorApi) -> None:
-    vendor.script(api.streamed("A plan."))
     photo = Media("photo.png", "image/png", "aW1n" * 1_000_000)
-    async with connected(api, vendor) as model:
-        received = await collect(model, Prompt("", (Turn("user", "what is it?", (photo,)),)))
+    prompt = Prompt("", (Turn("user", QUESTION, (photo,)),))
+    received = await ask(api, vendor, api.streamed("A plan."), prompt=prompt)
     assert received.completions[0].left_out == ()
     assert photo.base64 in str(vendor.requests[0].body)
 
@@ -162,11 +151,9 @@ async def test_oldest_files_are_left_out_of_a_request_that_is_too_large(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ChatApi, "max_media_bytes", 10)
-    vendor.script(CHAT.streamed("Two."))
     images = [Media(f"{number}.png", "image/png", "aW1n") for number in range(3)]
     turns = (Turn("user", "one", (images[0],)), Turn("assistant", "ok"), Turn("user", "two", tuple(images[1:])))
-    async with connected(CHAT, vendor) as model:
-        received = await collect(model, Prompt("", turns))
+    received = await ask(CHAT, vendor, CHAT.streamed("Two."), prompt=Prompt("", turns))
     assert received.completions[0].left_out == ("0.png",)
     assert vendor.requests[0].body["messages"][0]["content"] == "one\n\n(You can't be shown 0.png.)"
     assert [part["type"] for part in asked(vendor)] == ["image_url", "image_url", "text"]

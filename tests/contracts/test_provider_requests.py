@@ -12,7 +12,7 @@ from bot.models.events import THINKING_TOKENS, Opaque, ToolCall
 from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn
 from bot.models.setup import VendorSettings, speaks_responses
 from tests.contracts.notifications import PROMPT, ask, collect, connected
-from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options
+from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.streams import steps
 from tests.streams.server import VendorResponse, VendorServer, refusal
 
@@ -63,10 +63,13 @@ async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -
 
 
 async def test_anthropics_cache_ends_before_the_line_that_says_when_it_is(vendor: VendorServer) -> None:
-    vendor.script(ANTHROPIC.streamed("one"))
     *earlier, last = PROMPT.turns
-    async with connected(ANTHROPIC, vendor) as model:
-        await collect(model, replace(PROMPT, turns=(*earlier, replace(last, now="(It is Monday.)"))))
+    await ask(
+        ANTHROPIC,
+        vendor,
+        ANTHROPIC.streamed("one"),
+        prompt=replace(PROMPT, turns=(*earlier, replace(last, now="(It is Monday.)"))),
+    )
     [request] = vendor.requests
     assert request.body["messages"][-1]["content"] == [
         {"type": "text", "text": last.text, "cache_control": {"type": "ephemeral"}},
@@ -88,69 +91,49 @@ async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversatio
     assert request.body["prompt_cache_key"] == "c0ffee"
 
 
-def _unsupported(param: str, message: str, code: str = "unsupported_parameter", status: int = 400) -> VendorResponse:
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return refusal(status, {"error": error})
-
-
 # Errors as OpenAI, vLLM and Anthropic word them.
 REFUSALS = {
     "a model that does not reason": (
         RESPONSES,
-        _unsupported("reasoning.effort", "Unsupported parameter: 'reasoning.effort' is not supported with this model."),
+        unsupported("Unsupported parameter: 'reasoning.effort' is not supported with this model.", "reasoning.effort"),
         {"reasoning"},
     ),
     "an organization without summaries": (
         RESPONSES,
-        _unsupported(
-            "reasoning.summary",
-            "Your organization must be verified to generate reasoning summaries.",
-            "unsupported_value",
-        ),
+        unsupported("Your organization must be verified to generate reasoning summaries.", "reasoning.summary"),
         {"reasoning"},
     ),
     "a server without the cache key": (
         RESPONSES,
-        _unsupported("prompt_cache_key", "Unknown parameter: 'prompt_cache_key'.", "unknown_parameter", 422),
+        unsupported("Unknown parameter: 'prompt_cache_key'.", "prompt_cache_key", 422),
         {"prompt_cache_key"},
     ),
     "a model with a lower limit": (
         RESPONSES,
-        _unsupported("max_output_tokens", "max_output_tokens is too large: 40960. At most 16384.", "invalid_value"),
+        unsupported("max_output_tokens is too large: 40960. At most 16384.", "max_output_tokens"),
         {"max_output_tokens"},
     ),
     "a small context": (
         RESPONSES,
-        _unsupported(
-            "",
+        unsupported(
             "This model's maximum context length is 8192 tokens. However, you requested 40972 tokens "
-            "(12 in the messages, 40960 in the completion).",
+            "(12 in the messages, 40960 in the completion)."
         ),
         {"max_output_tokens"},
     ),
     "a small limit for a minute": (
         RESPONSES,
-        _unsupported(
-            "",
+        unsupported(
             "Request too large for m on tokens per min (TPM): Limit 30000, Requested 40972. The input or "
             "output tokens must be reduced in order to run successfully.",
-            "rate_limit_exceeded",
-            429,
+            status=429,
+            code="rate_limit_exceeded",
         ),
         {"max_output_tokens"},
     ),
     "an older Claude": (
         ANTHROPIC,
-        refusal(
-            400,
-            {
-                "type": "error",
-                "error": {
-                    "type": "invalid_request_error",
-                    "message": "max_tokens: 40960 > 32000, which is the maximum allowed number of output tokens for m",
-                },
-            },
-        ),
+        unsupported("max_tokens: 40960 > 32000, which is the maximum allowed number of output tokens for m"),
         {"max_tokens"},
     ),
 }
@@ -182,15 +165,14 @@ async def test_refusal_is_remembered_only_if_the_request_without_it_succeeds(ven
 
 
 # As gateways pass on what OpenAI says of its models that reason.
-OLD_LIMIT = _unsupported(
-    "max_tokens",
+OLD_LIMIT = unsupported(
     "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+    "max_tokens",
 )
-NO_TOOLS_HERE = _unsupported(
-    "reasoning_effort",
+NO_TOOLS_HERE = unsupported(
     "Function tools with reasoning_effort are not supported for gpt-6-luna in /v1/chat/completions. "
     "Please use /v1/responses or set reasoning_effort to 'none'.",
-    "invalid_value",
+    "reasoning_effort",
 )
 CHAT_PATH, RESPONSES_PATH = CHAT.path, RESPONSES.path
 OFFERING = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type": "object"}),))
@@ -260,9 +242,7 @@ async def test_step_of_responses_can_go_on_at_chat_completions(vendor: VendorSer
 
 
 async def test_requests_refused_for_other_reasons_are_not_repeated(vendor: VendorServer) -> None:
-    received = await ask(
-        RESPONSES, vendor, _unsupported("input", "Invalid value: 'input'.", "invalid_value"), prompt=CACHED
-    )
+    received = await ask(RESPONSES, vendor, unsupported("Invalid value: 'input'.", "input"), prompt=CACHED)
     assert received.failure is EndReason.UNEXPECTED
     assert len(vendor.requests) == 1
 

@@ -139,6 +139,12 @@ DOCUMENTED = [
 ]
 
 
+def unsupported(message: str, param: str | None = None, status: int = 400, code: str | None = None) -> VendorResponse:
+    """Returns the refusal of a parameter, in OpenAI's form."""
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    return refusal(status, {"error": error})
+
+
 @dataclass(frozen=True)
 class ErrorRow:
     """A vendor's error response, and what it means."""
@@ -153,9 +159,12 @@ class ErrorRow:
         return refusal(self.status, self.error)
 
 
-def _openai_row(failure: EndReason, status: int, kind: str, code: str | None, message: str = "No.") -> ErrorRow:
-    error = {"message": message, "type": kind, "param": None, "code": code}
+def _row(failure: EndReason, status: int, **error: object) -> ErrorRow:
     return ErrorRow(failure, status, {"error": error})
+
+
+def _openai_row(failure: EndReason, status: int, kind: str, code: str | None, message: str = "No.") -> ErrorRow:
+    return _row(failure, status, message=message, type=kind, param=None, code=code)
 
 
 def _anthropic_row(failure: EndReason, status: int, kind: str, message: str = "No.", **details: str) -> ErrorRow:
@@ -164,6 +173,8 @@ def _anthropic_row(failure: EndReason, status: int, kind: str, message: str = "N
 
 
 _INVALID = "invalid_request_error"
+_XAI = {"code": "Client specified an invalid argument"}
+_VLLM = {"object": "error", "type": "BadRequestError", "param": None, "code": 400}
 
 # https://developers.openai.com/api/docs/guides/error-codes
 _OPENAI = [
@@ -187,37 +198,21 @@ _OPENAI = [
 _COMPATIBLE = [
     # Ollama
     _openai_row(EndReason.UNKNOWN_MODEL, 404, "not_found_error", None, 'model "x" not found'),
+    ErrorRow(EndReason.CONTEXT_TOO_LONG, 400, {"error": "prompt too long; exceeded max context length by 9000 tokens"}),
     # vLLM
     ErrorRow(
         EndReason.CONTEXT_TOO_LONG,
         400,
-        {
-            "object": "error",
-            "message": "This model's maximum context length is 4096 tokens. However, you requested 5000.",
-            "type": "BadRequestError",
-            "param": None,
-            "code": 400,
-        },
+        _VLLM | {"message": "This model's maximum context length is 4096 tokens. However, you requested 5000."},
     ),
     # llama.cpp
-    ErrorRow(
-        EndReason.CONTEXT_TOO_LONG,
-        400,
-        {"error": {"code": 400, "message": "No.", "type": "exceed_context_size_error", "n_ctx": 8192}},
-    ),
-    ErrorRow(
-        EndReason.OVERLOADED,
-        503,
-        {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
-    ),
+    _row(EndReason.CONTEXT_TOO_LONG, 400, code=400, message="No.", type="exceed_context_size_error", n_ctx=8192),
+    _row(EndReason.OVERLOADED, 503, code=503, message="Loading model", type="unavailable_error"),
     # xAI
     ErrorRow(
         EndReason.BAD_KEY,
         400,
-        {
-            "code": "Client specified an invalid argument",
-            "error": "Incorrect API key provided: xa***ij. You can obtain an API key from https://console.x.ai.",
-        },
+        _XAI | {"error": "Incorrect API key provided: xa***ij. You can obtain an API key from https://console.x.ai."},
     ),
     ErrorRow(EndReason.BAD_KEY, 400, {"error": f"Incorrect API key provided: {KEY}."}),
     # A model that the server doesn't know: Mistral, Perplexity, OpenRouter, xAI, DeepSeek, Xiaomi, LiteLLM
@@ -226,72 +221,42 @@ _COMPATIBLE = [
         400,
         {"object": "error", "message": "Invalid model: x", "type": "invalid_model", "param": None, "code": "1500"},
     ),
-    ErrorRow(
-        EndReason.UNKNOWN_MODEL,
-        400,
-        {"error": {"message": "Invalid model 'x'. Permitted models: see docs.", "type": "invalid_model", "code": 400}},
-    ),
-    ErrorRow(EndReason.UNKNOWN_MODEL, 400, {"error": {"message": "x/y is not a valid model ID", "code": 400}}),
-    ErrorRow(
-        EndReason.UNKNOWN_MODEL,
-        400,
-        {"code": "Client specified an invalid argument", "error": "Model not found: x"},
-    ),
+    _row(EndReason.UNKNOWN_MODEL, 400, message="Invalid model 'x'. See docs.", type="invalid_model", code=400),
+    _row(EndReason.UNKNOWN_MODEL, 400, message="x/y is not a valid model ID", code=400),
+    ErrorRow(EndReason.UNKNOWN_MODEL, 400, _XAI | {"error": "Model not found: x"}),
     _openai_row(EndReason.UNKNOWN_MODEL, 400, _INVALID, _INVALID, "Model Not Exist"),
-    ErrorRow(
-        EndReason.UNKNOWN_MODEL,
-        400,
-        {"error": {"code": "400", "message": "Param Incorrect", "param": "Not supported model x"}},
-    ),
-    ErrorRow(
-        EndReason.UNKNOWN_MODEL,
-        400,
-        {"error": {"message": "400: {'error': 'Invalid model name passed in model=x'}", "code": 400}},
-    ),
+    _row(EndReason.UNKNOWN_MODEL, 400, code="400", message="Param Incorrect", param="Not supported model x"),
+    _row(EndReason.UNKNOWN_MODEL, 400, message="400: {'error': 'Invalid model name passed in model=x'}", code=400),
     # About the question, not the key: OpenRouter's moderation, Cerebras
-    ErrorRow(
+    _row(
         EndReason.REFUSED,
         403,
-        {
-            "error": {
-                "code": 403,
-                "message": "m requires moderation.",
-                "metadata": {"reasons": ["violence"], "flagged_input": "…", "provider_name": "x", "model_slug": "m"},
-            }
-        },
+        code=403,
+        message="m requires moderation.",
+        metadata={"reasons": ["violence"], "flagged_input": "…", "provider_name": "x", "model_slug": "m"},
     ),
     ErrorRow(
         EndReason.UNEXPECTED,
         403,
         {"message": "Multimodal is not enabled.", "type": "forbidden_error", "param": "", "code": "forbidden"},
     ),
-    # Ollama, GitHub Models
-    ErrorRow(EndReason.CONTEXT_TOO_LONG, 400, {"error": "prompt too long; exceeded max context length by 9000 tokens"}),
-    ErrorRow(
-        EndReason.CONTEXT_TOO_LONG,
-        413,
-        {"error": {"code": "too_many_prompt_tokens", "message": "Prompt contains 90000 tokens.", "param": None}},
-    ),
+    # GitHub Models
+    _row(EndReason.CONTEXT_TOO_LONG, 413, code="too_many_prompt_tokens", message="Prompt contains 90000 tokens."),
     # Gemini
     ErrorRow(EndReason.RATE_LIMITED, 429, [{"error": {"code": 429, "message": "No.", "status": "RESOURCE_EXHAUSTED"}}]),
     # OpenRouter
-    ErrorRow(
+    _row(
         EndReason.CONTEXT_TOO_LONG,
         400,
-        {
-            "error": {
-                "message": "Provider returned error",
-                "code": 400,
-                "metadata": {
-                    "raw": '{"type":"error","error":{"type":"x","message":"prompt is too long: 9 > 8"}}',
-                    "provider_name": "Anthropic",
-                },
-            },
-            "user_id": "user_1",
+        message="Provider returned error",
+        code=400,
+        metadata={
+            "raw": '{"type":"error","error":{"type":"x","message":"prompt is too long: 9 > 8"}}',
+            "provider_name": "Anthropic",
         },
     ),
     # Gateways, under a status of 200
-    ErrorRow(EndReason.RATE_LIMITED, 200, {"error": {"code": 429, "message": "No."}}),
+    _row(EndReason.RATE_LIMITED, 200, code=429, message="No."),
     ErrorRow(EndReason.UNEXPECTED, 400, {"error": "no"}),
     ErrorRow(EndReason.UNEXPECTED, 418, ["no"]),
 ]
