@@ -30,20 +30,19 @@ if TYPE_CHECKING:
     from bot.mcp.definitions import ListedTool
     from bot.store import Stores
 
-MAX_NAMES = 50
 WITHIN_S = 10.0
 """For all names together: a report isn't worth more waiting."""
 
 
 async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
-    """Returns what Slack calls people and channels, of the first MAX_NAMES ids.
+    """Returns what Slack calls people and channels, of the first ids: as many as a prompt may name.
 
     Those whom Slack doesn't name in time are missing, and all are without a bot token.
     """
     if not ours.slack_bot_token:
         return {}
     from bot.slack.client import SlackClient, new_session
-    from bot.slack.users import name_of
+    from bot.slack.users import MAX_NAMES, name_of
 
     names: dict[str, str] = {}
 

@@ -1,18 +1,14 @@
 """A workspace's budgets: turns, streams, other processes, what was learned, and times when the database is away."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from bot.clock import SystemClock
 from bot.core.job import Others
 from bot.core.pacing import (
     ASK_AGAIN_S,
@@ -157,6 +153,7 @@ async def test_without_the_ledger_a_process_stays_within_what_it_knows() -> None
     ledger.is_away = True
     granted = [await take(budget, UPDATE) for _ in range(CALLS_PER_MINUTE[UPDATE])]
     assert sum(granted) == CALLS_PER_MINUTE[UPDATE] - 40 - 1
+    assert await take(budget, POST)
 
 
 @simulated
@@ -653,30 +650,3 @@ async def test_each_lesson_is_recorded_once() -> None:
             await asyncio.sleep(2 * FOLLOW_S)
             assert await budget.take("chat.delete"), "the record is read"
             assert set(ledger.learned) == set(recorded)
-
-
-@asynccontextmanager
-async def unavailable(folder: Path, stores: Stores) -> AsyncIterator[None]:
-    """Makes the database unavailable: another connection locks it, and these stores don't wait long for it."""
-    async with stores.database.engine.begin() as connection:
-        await connection.execute(sa.text("PRAGMA busy_timeout = 300"))
-    with closing(sqlite3.connect(folder / "typist.db", isolation_level=None)) as locking:
-        locking.execute("BEGIN EXCLUSIVE")
-        yield
-
-
-@asynccontextmanager
-async def two_processes(folder: Path) -> AsyncIterator[tuple[Stores, Stores]]:
-    url = f"sqlite:///{folder}/typist.db"
-    ours, theirs = [await Stores.open(url, worker, SystemClock()) for worker in ("w1", "w2")]
-    yield ours, theirs
-    await ours.close()
-    await theirs.close()
-
-
-async def test_call_is_granted_during_a_database_outage(tmp_path: Path) -> None:
-    async with two_processes(tmp_path) as (ours, _):
-        budget = RateBudget(ours.rate_ledger, SystemClock())
-        async with unavailable(tmp_path, ours):
-            budget.sent(UPDATE, 0.0, None)
-            assert await budget.take(UPDATE)
