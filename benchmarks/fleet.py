@@ -13,9 +13,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks.process import spawn
+
+if TYPE_CHECKING:
+    from tests.forked import ForkedBot
 
 READY_WITHIN_S = 120.0
 """A start takes a second, and on a machine at a load of ten most of a minute."""
@@ -24,28 +27,8 @@ END_WITHIN_S = 30.0
 _RESTART_DELAY_S = 1.0
 
 
-class SpawnedProcess(Protocol):
-    """A process, as asyncio.subprocess has it."""
-
-    @property
-    def pid(self) -> int: ...
-
-    @property
-    def returncode(self) -> int | None: ...
-
-    @property
-    def stdout(self) -> asyncio.StreamReader | None: ...
-
-    def send_signal(self, number: int, /) -> None:
-        """Raises ProcessLookupError if the process has ended."""
-        ...
-
-    async def wait(self) -> int:
-        """Waits for the end and returns the exit code."""
-        ...
-
-
-Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable[SpawnedProcess]]
+SpawnedProcess: TypeAlias = "asyncio.subprocess.Process | ForkedBot"
+Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable["SpawnedProcess"]]
 """Starts a bot in a folder with these settings, and with a file for its stderr."""
 
 
@@ -54,7 +37,7 @@ class BotProcess:
     """One bot process, from start to end."""
 
     name: str
-    process: SpawnedProcess
+    process: "SpawnedProcess"
     log: Path
     """The file with its stderr."""
     started_s: float

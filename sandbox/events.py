@@ -39,11 +39,6 @@ EVENTS = frozenset({"app_mention", *_MESSAGE_EVENTS.values()})
 _NOT_IN_MENTIONS = ("subtype", "root")
 
 
-def _no_fields(message: Message) -> Json:
-    del message
-    return {}
-
-
 @dataclass
 class Events:
     """Builds payloads for the events that the app is subscribed to.
@@ -56,7 +51,7 @@ class Events:
     subscribed: AbstractSet[str] = EVENTS
     twin_order: TwinOrder = "either"
     chooser: random.Random = field(default_factory=random.Random)
-    pane_fields: Callable[[Message], Json] = _no_fields
+    pane_fields: Callable[[Message], Json] = lambda message: {}
     """Returns the extra fields of a person's message to an app with an assistant pane (sandbox/panes.py)."""
 
     def __post_init__(self) -> None:
@@ -78,9 +73,12 @@ class Events:
                 edit = self._edit(message.channel, self._changed(message, previous))
                 events = self._twins(edit, self._edited_mention(change))
             case Deleted(message):
-                events = self._edit(message.channel, self._deleted(message))
+                before = message_json(self.workspace, message)
+                deleted = {"subtype": "message_deleted", "deleted_ts": message.ts, "previous_message": before}
+                events = self._edit(message.channel, deleted)
             case TombstoneRemoved(message):
-                events = self._edit(message.channel, self._tombstone_removed(message))
+                removed = {"subtype": "message_changed", "message": message_json(self.workspace, message)}
+                events = self._edit(message.channel, removed | {"previous_message": []})
             case Reacted():
                 events = self._reacted(change)
             case Joined():
@@ -98,12 +96,11 @@ class Events:
 
     def _posted(self, message: Message) -> list[Json]:
         channel = self.workspace.channel(message.channel)
-        joined = self.workspace.bot.id in channel.members
         events = []
-        if joined and _MESSAGE_EVENTS[channel.type] in self.subscribed:
+        if self._has_joined(channel) and _MESSAGE_EVENTS[channel.type] in self.subscribed:
             pane_fields = self._pane_fields(message) if channel.type == "im" else {}
             events.append(self._message_event(message) | {"channel_type": channel.type} | pane_fields)
-        mention = [self._mention(message)] if self._mentions(message, channel, joined) else []
+        mention = [self._mention(message)] if self._mentions(message) else []
         return [*self._twins(events, mention), *self._after_reply(message)]
 
     def _after_reply(self, message: Message) -> list[Json]:
@@ -122,10 +119,9 @@ class Events:
 
     def _edited_mention(self, changed: Changed) -> list[Json]:
         """Returns the app_mention event for an edited message that mentions the app: the original ts, the new text."""
-        message, channel = changed.message, self.workspace.channel(changed.message.channel)
-        joined = self.workspace.bot.id in channel.members
+        message = changed.message
         is_edit = message.edited_ts is not None and message.edited_ts != changed.previous.edited_ts
-        return [self._mention(message)] if is_edit and self._mentions(message, channel, joined) else []
+        return [self._mention(message)] if is_edit and self._mentions(message) else []
 
     def _message_event(self, message: Message) -> Json:
         return _as_sent(message_json(self.workspace, message)) | {"channel": message.channel, "event_ts": message.ts}
@@ -137,11 +133,16 @@ class Events:
     def _pane_fields(self, message: Message) -> Json:
         return self.pane_fields(message) if message.client_msg_id else {}
 
-    def _mentions(self, message: Message, channel: Channel, joined: bool) -> bool:
+    def _has_joined(self, channel: Channel) -> bool:
+        return self.workspace.bot.id in channel.members
+
+    def _mentions(self, message: Message) -> bool:
+        channel = self.workspace.channel(message.channel)
         # Slack sends no app_mention for DMs, for private channels without the app, or for the app's own messages.
         if "app_mention" not in self.subscribed or channel.type == "im" or message.user_id == self.workspace.bot.id:
             return False
-        return (joined or channel.type == "channel") and f"<@{self.workspace.bot.id}>" in message.text
+        may_be_sent = self._has_joined(channel) or channel.type == "channel"
+        return may_be_sent and f"<@{self.workspace.bot.id}>" in message.text
 
     def _mention_first(self) -> bool:
         if self.twin_order == "either":
@@ -150,8 +151,7 @@ class Events:
 
     def _edit(self, channel_id: str, event: Json) -> list[Json]:
         channel = self.workspace.channel(channel_id)
-        joined = self.workspace.bot.id in channel.members
-        if not joined or _MESSAGE_EVENTS[channel.type] not in self.subscribed:
+        if not self._has_joined(channel) or _MESSAGE_EVENTS[channel.type] not in self.subscribed:
             return []
         ts = self.workspace.next_ts()
         location = {
@@ -180,24 +180,9 @@ class Events:
             event["previous_message"]["subscribed"] = False
         return event
 
-    def _tombstone_removed(self, message: Message) -> Json:
-        return {
-            "subtype": "message_changed",
-            "message": message_json(self.workspace, message),
-            "previous_message": [],
-        }
-
-    def _deleted(self, message: Message) -> Json:
-        return {
-            "subtype": "message_deleted",
-            "deleted_ts": message.ts,
-            "previous_message": message_json(self.workspace, message),
-        }
-
     def _reacted(self, change: Reacted) -> list[Json]:
         message, kind = change.message, "reaction_added" if change.added else "reaction_removed"
-        joined = self.workspace.bot.id in self.workspace.channel(message.channel).members
-        if not joined or kind not in self.subscribed:
+        if not self._has_joined(self.workspace.channel(message.channel)) or kind not in self.subscribed:
             return []
         event = {
             "type": kind,
@@ -211,7 +196,7 @@ class Events:
 
     def _joined(self, change: Joined) -> list[Json]:
         channel = self.workspace.channel(change.channel)
-        if "member_joined_channel" not in self.subscribed or self.workspace.bot.id not in channel.members:
+        if "member_joined_channel" not in self.subscribed or not self._has_joined(channel):
             return []
         kind = "C" if channel.type == "channel" else "G"
         place = {"channel": channel.id, "channel_type": kind, "team": team_of(self.workspace, change.user_id)}

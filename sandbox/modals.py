@@ -33,7 +33,7 @@ class Modals:
     async def press(self, user_id: str, view_id: str, press: ViewPress) -> bool:
         """Sends a press and returns whether the app acknowledged it. Raises SlackError."""
         view = self._own_view(user_id, view_id)
-        block, element = find_element(self._blocks(view), press.action_id, press.block_id)
+        block, element = find_element(self.views.suggested.fill(view.id, view.blocks), press.action_id, press.block_id)
         key = (block["block_id"], press.action_id)
         view = self.views.choose(view_id, {**press.values, key: press.choice})
         action = action_json(element, key[0], press.choice, self.interactivity.workspace.next_ts())
@@ -89,7 +89,9 @@ class Modals:
     def _apply(self, view: View, answer: Json) -> dict[str, str]:
         match answer.get("response_action"):
             case None:
-                self._close(view)
+                top = self.views.modal(view.user_id)
+                if top is not None and top.id == view.id:
+                    self.views.close(view.user_id)
             case "clear":
                 self.views.clear(view.user_id)
             case "update":
@@ -104,14 +106,6 @@ class Modals:
             case _:
                 raise SlackError("invalid_response_action")
         return {}
-
-    def _blocks(self, view: View) -> list[Json]:
-        return self.views.suggested.fill(view.id, view.blocks)
-
-    def _close(self, view: View) -> None:
-        top = self.views.modal(view.user_id)
-        if top is not None and top.id == view.id:
-            self.views.close(view.user_id)
 
     def _own_view(self, user_id: str, view_id: str) -> View:
         view = self.views.get(view_id)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sandbox.blocks.choices import Choice, initial_choice
@@ -108,19 +109,14 @@ def _number(element: Json, choice: str) -> str | None:
     return f"Please enter a number of at most {limit}." if limit is not None and float(choice) > float(limit) else None
 
 
-def _email(element: Json, choice: str) -> str | None:
+def _matching(pattern: str, error: str, element: Json, choice: str) -> str | None:
     del element
-    return None if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", choice) else "Please enter a valid email address."
-
-
-def _url(element: Json, choice: str) -> str | None:
-    del element
-    return None if re.fullmatch(r"https?://\S+", choice) else "Please enter a valid URL."
+    return None if re.fullmatch(pattern, choice) else error
 
 
 _CHECKS: Mapping[str, Callable[[Json, str], str | None]] = {
     "plain_text_input": _text,
     "number_input": _number,
-    "email_text_input": _email,
-    "url_text_input": _url,
+    "email_text_input": partial(_matching, r"[^@\s]+@[^@\s]+\.[^@\s]+", "Please enter a valid email address."),
+    "url_text_input": partial(_matching, r"https?://\S+", "Please enter a valid URL."),
 }
