@@ -50,6 +50,18 @@ def message(page: Page, text: str) -> Locator:
     return page.locator("#main .message").filter(has_text=text)
 
 
+def thread(page: Page) -> Locator:
+    """Returns the open thread."""
+    return page.get_by_role("region", name="Thread")
+
+
+async def send(page: Page, text: str) -> None:
+    """Sends a text in the open conversation, by keyboard."""
+    box = page.locator("#main-box")
+    await box.fill(text)
+    await box.press("Enter")
+
+
 async def choose_action(message: Locator, name: str) -> None:
     """Opens a message's menu and chooses one of its actions, by keyboard."""
     await message.get_by_role("button", name="Message actions").press("Enter")

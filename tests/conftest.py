@@ -24,7 +24,13 @@ database._POOL_TIMEOUT_S = 30.0
 GC_THRESHOLD = 5_000
 """Young objects at which garbage is collected. With Python's 700, that takes an eighth of the store's tests' time."""
 
-pytest_plugins = ["tests.migrated", "tests.contracts.databases", "tests.fast", "tests.bounded_teardown"]
+pytest_plugins = [
+    "tests.migrated",
+    "tests.contracts.databases",
+    "tests.fast",
+    "tests.bounded_teardown",
+    "tests.sandbox_options",
+]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 import pytest
@@ -16,6 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.clocks import WITHIN_S
+from tests.sandbox_options import marked
 
 
 @dataclass
@@ -72,22 +72,11 @@ def clock() -> ManualTime:
     return ManualTime()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slack(**options): options of the sandbox, of a module or of a test")
-
-
 @pytest.fixture
 async def sandbox(request: pytest.FixtureRequest, clock: ManualTime) -> AsyncIterator[Sandbox]:
-    """A sandbox, with the options in the marks `slack` of the module and of the test, and in an indirect parameter."""
-    options: dict[str, Any] = {
-        "monotonic": clock,
-        "ack_timeout_s": 30.0,
-        "redelivery_delays_s": (0, 0.05, 0.05),
-        "twin_order": "mention_first",
-    }
-    for mark in reversed(list(request.node.iter_markers("slack"))):
-        options |= mark.kwargs
-    options |= getattr(request, "param", {})
+    options = marked(
+        request, monotonic=clock, ack_timeout_s=30.0, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
+    )
     async with Sandbox(**options) as sandbox:
         yield sandbox
 

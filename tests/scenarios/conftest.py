@@ -28,6 +28,7 @@ from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Message
 from tests.fast import FastClock
 from tests.marked import untimed
+from tests.sandbox_options import marked
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -222,9 +223,11 @@ def without_double_presses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    loop = asyncio.get_running_loop()
-    async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest(), monotonic=loop.time) as sandbox:
+async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
+    """A sandbox in the loop's time, with the options in the marks `slack` of the module and then of the test."""
+    time = asyncio.get_running_loop().time
+    options = marked(request, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest(), monotonic=time)
+    async with Sandbox(**options) as sandbox:
         yield sandbox
 
 

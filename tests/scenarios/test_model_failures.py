@@ -17,7 +17,7 @@ from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.fast import run_fast
 from tests.scenarios.conftest import Stage, running, says, settings_of
-from tests.scenarios.test_page_files import png
+from tests.scenarios.page.test_page_files import png
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 

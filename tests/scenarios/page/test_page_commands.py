@@ -1,41 +1,21 @@
 """The bot's commands, modals, App Home and pane on the sandbox's page, in a real browser: by clicks and by keyboard."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import replace
-from typing import Any
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core import texts
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, choose_action, message, open_page, visit
-from tests.scenarios.conftest import manifest, running, says, settings_of
-from tests.streams.server import VendorServer
+from tests.browser import Visit, choose_action, message, open_page, send, thread
+from tests.scenarios.conftest import manifest
 
-__all__ = ["browser", "visit"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-async def start(stack: AsyncExitStack, app: Any, pause_s: float = 0.0) -> Sandbox:
-    """Starts the bot in a new sandbox, with a model that gives short answers."""
-    vendor = await stack.enter_async_context(VendorServer())
-    vendor.script(says("The whole answer.", pause_s))
-    sandbox = await stack.enter_async_context(Sandbox(manifest=app))
-    settings = replace(
-        settings_of(sandbox, vendor), models=("openai/test", "openai/other"), admins=frozenset({"U0ADA"})
-    )
-    await stack.enter_async_context(running(settings))
-    return sandbox
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.long,
+    pytest.mark.slack(manifest=manifest()),
+    pytest.mark.bot(models=("openai/test", "openai/other"), admins=frozenset({"U0ADA"})),
+    pytest.mark.usefixtures("stage"),
+]
 
 
 async def tab_to(button: Locator) -> None:
@@ -47,8 +27,7 @@ async def tab_to(button: Locator) -> None:
     raise AssertionError("not reached by Tab")
 
 
-async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
-    page = await open_page(visit, await start(stack, manifest()))
+async def test_settings_are_changed_by_keyboard_alone(page: Page) -> None:
     keyboard = page.keyboard
     await keyboard.type("/typist prompt")
     await keyboard.press("Enter")
@@ -81,9 +60,7 @@ async def open_home(page: Page) -> None:
     await page.keyboard.press("Enter")
 
 
-async def test_quotas_are_set_in_app_home_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
-    sandbox = await start(stack, manifest())
-    page = await open_page(visit, sandbox)
+async def test_quotas_are_set_in_app_home_by_keyboard_alone(sandbox: Sandbox, page: Page) -> None:
     await open_home(page)
     home = page.get_by_role("tabpanel", name="Home")
     await expect(home).to_contain_text(texts.NO_QUOTAS_SET)
@@ -117,8 +94,7 @@ async def test_quotas_are_set_in_app_home_by_keyboard_alone(stack: AsyncExitStac
 
 
 @pytest.mark.parametrize("width", [360, 1024])
-async def test_home_and_quotas_fit_any_window(stack: AsyncExitStack, visit: Visit, width: int) -> None:
-    sandbox = await start(stack, manifest())
+async def test_home_and_quotas_fit_any_window(sandbox: Sandbox, visit: Visit, width: int) -> None:
     page = await open_page(visit, sandbox, width, 640)
     if width < 700:
         await page.get_by_role("button", name="Conversations").click()
@@ -132,11 +108,9 @@ async def test_home_and_quotas_fit_any_window(stack: AsyncExitStack, visit: Visi
 
 
 @pytest.mark.parametrize("width", [360, 1024])
-async def test_error_below_a_channels_quota_is_in_view(stack: AsyncExitStack, visit: Visit, width: int) -> None:
-    sandbox = await start(stack, manifest())
+async def test_error_below_a_channels_quota_is_in_view(sandbox: Sandbox, visit: Visit, width: int) -> None:
     page = await open_page(visit, sandbox, width, 640)
-    await page.locator("#main-box").fill("/typist model")
-    await page.keyboard.press("Enter")
+    await send(page, "/typist model")
     modal = page.get_by_role("dialog", name="Settings")
     await modal.get_by_label("Dollars per month").fill("0")
     await modal.get_by_role("button", name="Save").click()
@@ -146,14 +120,11 @@ async def test_error_below_a_channels_quota_is_in_view(stack: AsyncExitStack, vi
     await modal.get_by_label("Tokens per day").fill("900")
     await modal.get_by_role("button", name="Save").click()
     await expect(modal).to_be_hidden()
-    await page.locator("#main-box").fill("/typist model")
-    await page.keyboard.press("Enter")
+    await send(page, "/typist model")
     await expect(modal.get_by_label("Tokens per day")).to_have_value("900")
 
 
-async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
-    sandbox = await start(stack, manifest())
-    page = await open_page(visit, sandbox)
+async def test_any_message_is_asked_about_by_keyboard_alone(sandbox: Sandbox, page: Page) -> None:
     await sandbox.say("grace", "general", "a puzzling thing")
     await message(page, "a puzzling thing").focus()
     await choose_action(message(page, "a puzzling thing"), "Ask Typist about this")
@@ -162,4 +133,4 @@ async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStac
     await page.keyboard.type("What is it?")
     await modal.get_by_role("button", name="Ask").press("Enter")
     await page.get_by_role("button", name="2 replies").press("Enter")
-    await expect(page.get_by_role("region", name="Thread")).to_contain_text("The whole answer.")
+    await expect(thread(page)).to_contain_text("The whole answer.")

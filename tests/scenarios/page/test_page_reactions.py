@@ -1,35 +1,15 @@
-"""Reactions on the sandbox's page, in a real browser: a person adds and removes them, and asks by a question emoji."""
-
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import replace
+"""Reactions on the sandbox's page, in a real browser: a person adds and removes them."""
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, choose_action, message, open_page, visit
-from tests.scenarios.conftest import manifest, running, says, settings_of
-from tests.streams.server import VendorServer
+from tests.browser import choose_action, message
 
-__all__ = ["browser", "visit"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Yields a sandbox with the bot, whose admin is Ada."""
-    async with AsyncExitStack() as stack:
-        vendor = await stack.enter_async_context(VendorServer())
-        vendor.script(says("The whole answer."))
-        sandbox = await stack.enter_async_context(Sandbox(manifest=manifest()))
-        await stack.enter_async_context(running(replace(settings_of(sandbox, vendor), admins=frozenset({"U0ADA"}))))
-        yield sandbox
-
-
-async def test_reaction_is_added_and_removed_by_keyboard(sandbox: Sandbox, visit: Visit) -> None:
-    page = await open_page(visit, sandbox)
+async def test_reaction_is_added_and_removed_by_keyboard(sandbox: Sandbox, page: Page) -> None:
     ts = await sandbox.say("grace", "general", "lunch?")
     await choose_action(message(page, "lunch?"), "Add reaction…")
     await expect(page.get_by_role("textbox", name="Emoji name")).to_be_focused()
@@ -49,8 +29,7 @@ async def test_reaction_is_added_and_removed_by_keyboard(sandbox: Sandbox, visit
     await expect(theirs).to_have_count(0)
 
 
-async def test_nobody_reacts_to_a_deleted_message(sandbox: Sandbox, visit: Visit) -> None:
-    page = await open_page(visit, sandbox)
+async def test_nobody_reacts_to_a_deleted_message(sandbox: Sandbox, page: Page) -> None:
     root = await sandbox.say("grace", "general", "lunch?")
     await sandbox.say("ada", "general", "where?", root)
     await sandbox.delete("general", root)

@@ -1,20 +1,17 @@
 """The sandbox's page in a real browser, without the bot: what people see and do there."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, choose_action, message, visit
+from tests.browser import Visit, choose_action, message, thread
 
-__all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slack(note="running on nothing at all")]
 
 GENERAL = "C0GENERAL"
 LONG = "\n\n".join(
@@ -28,29 +25,12 @@ LONG = "\n\n".join(
 )
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(note="running on nothing at all") as sandbox:
-        yield sandbox
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(sandbox: Sandbox, visit: Visit) -> Page:
-    page = await visit(sandbox.url, viewport={"width": 1440, "height": 800})
-    await expect(box(page)).to_be_focused()
-    return page
-
-
 def box(page: Page) -> Locator:
     return page.locator("#main-box")
 
 
 def messages(page: Page) -> Locator:
     return page.get_by_role("log", name="Messages").get_by_role("listitem")
-
-
-def thread(page: Page) -> Locator:
-    return page.get_by_role("region", name="Thread")
 
 
 def markdown(text: str) -> dict[str, Any]:

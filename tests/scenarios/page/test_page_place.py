@@ -1,39 +1,30 @@
 """Where the reader is on the sandbox's page, and what a pointer or a finger can do there, in a real browser."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.browser import Visit, browser, message, visit
+from tests.browser import Visit, message, open_page, send, thread
 from tests.sandbox import manifests
 from tests.sandbox.bolt import connected, new_app, plain
 
-__all__ = ["browser", "visit"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.long,
+    pytest.mark.slack(manifest=manifests.classic()),
+]
 
 GENERAL = "C0GENERAL"
 PHONE = {"viewport": {"width": 390, "height": 740}, "has_touch": True, "is_mobile": True}
 WIDE = {"viewport": {"width": 1280, "height": 800}}
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(manifest=manifests.classic()) as sandbox:
-        yield sandbox
-
-
 def heading(page: Page, name: str) -> Locator:
     return page.get_by_role("heading", name=name, exact=True)
-
-
-def thread(page: Page) -> Locator:
-    return page.get_by_role("region", name="Thread")
 
 
 def markdown(text: str) -> Json:
@@ -41,9 +32,8 @@ def markdown(text: str) -> Json:
 
 
 async def test_reload_in_mid_answer_keeps_person_conversation_and_thread(
-    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, page: Page
 ) -> None:
-    page = await visit(sandbox.url, **WIDE)
     await page.get_by_role("radio", name="Grace").check()
     await page.get_by_role("button", name="random").click()
     asked = await sandbox.say("grace", "random", "@typist why?")
@@ -58,7 +48,7 @@ async def test_reload_in_mid_answer_keeps_person_conversation_and_thread(
 
 async def test_back_and_forward_go_through_the_places(sandbox: Sandbox, visit: Visit) -> None:
     await sandbox.say("ada", GENERAL, "the reply", await sandbox.say("ada", GENERAL, "the root"))
-    page = await visit(sandbox.url, **WIDE)
+    page = await open_page(visit, sandbox)
     await page.get_by_role("button", name="1 reply").click()
     await page.get_by_role("button", name="random").click()
     await page.get_by_role("radio", name="Emmy").check()
@@ -112,8 +102,7 @@ async def test_modal_is_shown_in_the_tab_in_which_it_was_opened(sandbox: Sandbox
 
     async with connected(bolt, sandbox):
         first, second = await visit(sandbox.url, **WIDE), await visit(sandbox.url, **WIDE)
-        await first.locator("#main-box").fill("/typist settings")
-        await first.locator("#main-box").press("Enter")
+        await send(first, "/typist settings")
         await expect(first.get_by_role("dialog", name="Settings")).to_be_visible()
         await sandbox.say("grace", GENERAL, "meanwhile")
         await expect(message(second, "meanwhile")).to_be_visible()
@@ -124,8 +113,7 @@ async def test_modal_is_shown_in_the_tab_in_which_it_was_opened(sandbox: Sandbox
         await expect(first.get_by_role("dialog")).to_have_count(0)
 
 
-async def test_pointing_at_a_message_covers_no_message(sandbox: Sandbox, visit: Visit) -> None:
-    page = await visit(sandbox.url, **WIDE)
+async def test_pointing_at_a_message_covers_no_message(sandbox: Sandbox, page: Page) -> None:
     for number in range(3):
         await sandbox.say("ada", GENERAL, f"message {number}: " + "words to the right edge " * 30)
     covered = """(button) => {
@@ -194,7 +182,7 @@ async def test_thread_follows_its_end_after_an_answer_became_shorter(
     sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     """As when edits are refused: the text goes, a notice stands in its place, and the whole answer comes later."""
-    page = await visit(sandbox.url, **WIDE)
+    page = await open_page(visit, sandbox)
     asked = await sandbox.say("ada", GENERAL, "@typist why?")
     answer = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("line\n\n" * 60)))["ts"]
     await page.get_by_role("button", name="1 reply").click()
@@ -207,9 +195,8 @@ async def test_thread_follows_its_end_after_an_answer_became_shorter(
 
 
 async def test_switches_keep_their_places_while_meters_and_answers_come(
-    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, page: Page
 ) -> None:
-    page = await visit(sandbox.url, **WIDE)
     await expect(page.get_by_role("region", name="Simulate Slack failures")).to_be_hidden()
     await page.get_by_role("button", name="Simulate Slack failures").click()
     switch = page.get_by_role("switch", name="Request lost")
@@ -231,8 +218,7 @@ async def test_switches_keep_their_places_while_meters_and_answers_come(
     await expect(switch).not_to_be_checked()
 
 
-async def test_page_says_what_each_person_may_do(sandbox: Sandbox, visit: Visit) -> None:
-    page = await visit(sandbox.url, **WIDE)
+async def test_page_says_what_each_person_may_do(sandbox: Sandbox, page: Page) -> None:
     about = page.locator("#person-about")
     await expect(about).to_have_text("Owns the workspace: manages its members, channels and apps.")
     await expect(page.get_by_role("radio", name="Katherine deactivated")).to_be_disabled()

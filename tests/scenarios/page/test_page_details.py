@@ -1,21 +1,20 @@
 """Details of the sandbox's page in a real browser: menus, times, links to canvases, the list of people."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.typist.guide import guide_of
 from sandbox.typist.models import ModelChoice
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit, open_page, thread
 from tests.scenarios.conftest import manifest
 
-__all__ = ["browser", "visit"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.slack(manifest=manifest(), guide=guide_of(ModelChoice(Settings(), "a small model"))),
+]
 
 WINDOW = {"width": 1280, "height": 800}
 UNCUT = """(menu) => {
@@ -24,17 +23,6 @@ UNCUT = """(menu) => {
     return edges.every(([x, y]) => menu.contains(document.elementFromPoint(x, y)));
 }"""
 """Whether a reader sees all of a menu: nothing covers its edges."""
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(manifest=manifest(), guide=guide_of(ModelChoice(Settings(), "a small model"))) as sandbox:
-        yield sandbox
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def web(sandbox: Sandbox) -> AsyncWebClient:
-    return AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
 
 
 @pytest.mark.parametrize("buttons", [0, 3], ids=["left", "at the edge"])
@@ -52,16 +40,15 @@ async def test_menu_of_a_message_is_not_cut(sandbox: Sandbox, web: AsyncWebClien
         channel="C0GENERAL", thread_ts=root, text="hi", blocks=[{"type": "actions", "elements": elements}]
     )
     page = await visit(f"{sandbox.url}/?channel=C0GENERAL&thread={root}", viewport=WINDOW)
-    thread = page.get_by_role("region", name="Thread")
-    menu = thread.get_by_role("button", name="More actions")
+    menu = thread(page).get_by_role("button", name="More actions")
     before = await menu.bounding_box()
     await menu.press("Enter")
-    assert await thread.get_by_role("menu").evaluate(UNCUT)
+    assert await thread(page).get_by_role("menu").evaluate(UNCUT)
     assert await menu.bounding_box() == before, "nothing scrolls for the menu"
-    await expect(thread.get_by_role("menuitem", name="Think longer")).to_be_focused()
+    await expect(thread(page).get_by_role("menuitem", name="Think longer")).to_be_focused()
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Escape")
-    await expect(thread.get_by_role("menuitem")).to_have_count(0)
+    await expect(thread(page).get_by_role("menuitem")).to_have_count(0)
     await expect(menu).to_be_focused()
 
 
@@ -89,7 +76,7 @@ async def test_link_to_a_canvas_opens_it_on_the_page(sandbox: Sandbox, web: Asyn
     link = f"https://sandbox.slack.com/docs/T0SANDBOX/{made['canvas_id']}"
     await web.canvases_access_set(canvas_id=made["canvas_id"], access_level="read", channel_ids=["C0GENERAL"])
     await web.chat_postMessage(channel="C0GENERAL", text=link, blocks=[{"type": "markdown", "text": f"[Plan]({link})"}])
-    page = await visit(sandbox.url, viewport=WINDOW)
+    page = await open_page(visit, sandbox)
     message = page.locator("#main .message")
     await expect(message).to_be_visible()
     address = page.url
@@ -105,8 +92,7 @@ async def test_link_to_a_canvas_opens_it_on_the_page(sandbox: Sandbox, web: Asyn
     assert page.url == address
 
 
-async def test_list_of_people_stays_where_it_is(sandbox: Sandbox, web: AsyncWebClient, visit: Visit) -> None:
-    page = await visit(sandbox.url, viewport=WINDOW)
+async def test_list_of_people_stays_where_it_is(sandbox: Sandbox, web: AsyncWebClient, page: Page) -> None:
     ada = page.get_by_text("Ada", exact=True).first
     before = await ada.bounding_box()
     for name in ("Mary", "Grace", "Deploys", "Emmy"):

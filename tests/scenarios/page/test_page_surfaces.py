@@ -11,20 +11,17 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.browser import Visit, browser, choose_action, message, open_page, visit
+from tests.browser import Visit, choose_action, message, thread
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
 
-__all__ = ["browser", "visit"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.long,
+    pytest.mark.slack(manifest=manifests.classic()),
+]
 
 GENERAL = "C0GENERAL"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(manifest=manifests.classic()) as sandbox:
-        yield sandbox
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -32,11 +29,6 @@ async def bolt(sandbox: Sandbox) -> AsyncIterator[AsyncApp]:
     bolt = new_app(sandbox)
     async with connected(bolt, sandbox):
         yield bolt
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(sandbox: Sandbox, visit: Visit) -> Page:
-    return await open_page(visit, sandbox)
 
 
 def growing(text: str, *elements: Json) -> Json:
@@ -356,16 +348,15 @@ async def test_thread_messages_are_edited_and_deleted(page: Page, sandbox: Sandb
     root = await sandbox.say("ada", GENERAL, "the root")
     await sandbox.say("ada", GENERAL, "a reply", root)
     await page.get_by_role("button", name="1 reply").click()
-    thread = page.get_by_role("region", name="Thread")
     await page.keyboard.press("ArrowUp")
-    await thread.get_by_role("textbox", name="Edit message").fill("a better reply")
+    await thread(page).get_by_role("textbox", name="Edit message").fill("a better reply")
     await page.keyboard.press("Enter")
-    await expect(thread.get_by_text("a better reply")).to_be_visible()
+    await expect(thread(page).get_by_text("a better reply")).to_be_visible()
     await message(page, "the root").focus()
     await choose_action(message(page, "the root"), "Delete")
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await expect(message(page, "This message was deleted.")).to_be_visible()
-    reply = thread.get_by_role("listitem").filter(has_text="a better reply")
+    reply = thread(page).get_by_role("listitem").filter(has_text="a better reply")
     await reply.focus()
     await choose_action(reply, "Delete")
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()

@@ -2,20 +2,16 @@
 
 import struct
 import zlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, open_page, visit
 
-__all__ = ["browser", "visit"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 CODE = "\n".join(f"print({number})" for number in range(9))
@@ -30,17 +26,6 @@ def png(width: int = 64, height: int = 48) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     rows = (b"\0" + b"\x1f\x6f\x8b" * width) * height
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(sandbox: Sandbox, visit: Visit) -> Page:
-    return await open_page(visit, sandbox)
 
 
 def tray(page: Page) -> Locator:
@@ -109,13 +94,12 @@ async def test_file_that_cannot_be_sent_is_kept_with_an_error(page: Page) -> Non
     await expect(tray(page).locator(".name")).to_have_text(["empty.txt"])
 
 
-async def test_image_is_shown_and_snippet_is_read_and_saved(page: Page, sandbox: Sandbox, tmp_path: Path) -> None:
-    app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+async def test_image_is_shown_and_snippet_is_read_and_saved(page: Page, web: AsyncWebClient, tmp_path: Path) -> None:
     uploads: list[dict[str, Any]] = [
         {"file": png(), "filename": "plot.png", "alt_txt": "A plot"},
         {"content": CODE, "filename": "run.py"},
     ]
-    await app.files_upload_v2(file_uploads=uploads, channel="C0GENERAL", initial_comment="Both:")
+    await web.files_upload_v2(file_uploads=uploads, channel="C0GENERAL", initial_comment="Both:")
     image = cards(page).get_by_role("img", name="A plot")
     await expect(image).to_be_visible()
     assert await image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
@@ -130,21 +114,19 @@ async def test_image_is_shown_and_snippet_is_read_and_saved(page: Page, sandbox:
     assert (tmp_path / "saved.py").read_text() == CODE
 
 
-async def test_file_name_and_content_are_only_text(page: Page, sandbox: Sandbox) -> None:
-    app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+async def test_file_name_and_content_are_only_text(page: Page, web: AsyncWebClient) -> None:
     attack = "<img src=x onerror='window.caught = 1'> <!channel>"
-    await app.files_upload_v2(channel="C0GENERAL", content=attack, filename=f"{attack}.html", title=attack)
+    await web.files_upload_v2(channel="C0GENERAL", content=attack, filename=f"{attack}.html", title=attack)
     await expect(cards(page).locator(".name")).to_have_text(attack)
     await expect(cards(page).locator("pre")).to_have_text(attack)
     await expect(cards(page).locator("img")).to_have_count(0)
     assert await page.evaluate("window.caught") is None
 
 
-async def test_deleted_file_is_shown_as_deleted(page: Page, sandbox: Sandbox) -> None:
-    app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
-    answer = await app.files_upload_v2(channel="C0GENERAL", content="x", filename="a.txt")
+async def test_deleted_file_is_shown_as_deleted(page: Page, web: AsyncWebClient) -> None:
+    answer = await web.files_upload_v2(channel="C0GENERAL", content="x", filename="a.txt")
     await expect(cards(page)).to_contain_text("a.txt")
-    await app.files_delete(file=answer["file"]["id"])
+    await web.files_delete(file=answer["file"]["id"])
     await expect(cards(page)).to_have_text("This file was deleted.")
 
 

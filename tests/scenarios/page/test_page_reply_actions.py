@@ -2,10 +2,8 @@
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
@@ -14,16 +12,18 @@ from playwright.async_api import Locator, Page, expect
 from bot.core import texts
 from bot.services import reply_actions
 from bot.settings import Settings
-from sandbox.server import Sandbox
-from tests.browser import Visit, browser, visit
+from tests.browser import send
 from tests.clocks import WITHIN_S
 from tests.scenarios.answers import on_record
-from tests.scenarios.conftest import running, says, settings_of
+from tests.scenarios.conftest import Stage, says
 from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
 
-__all__ = ["browser", "visit"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("without_double_presses")]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.usefixtures("without_double_presses"),
+    pytest.mark.bot(on_disk=True),
+]
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,14 @@ class ReplyPage:
         await on_record(self.settings)
 
     async def ask(self) -> None:
-        box = self.page.locator("#main-box")
-        await box.fill("a question for you")
-        await box.press("Enter")
+        await send(self.page, "a question for you")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ReplyPage]:
-    async with Sandbox() as sandbox, VendorServer() as vendor:
-        settings = replace(settings_of(sandbox, vendor), database_url=f"sqlite:///{tmp_path}/typist.db")
-        async with running(settings):
-            page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-            await page.locator("#directs").get_by_role("button", name="Typist", exact=True).click()
-            await expect(page.locator("#main-box")).to_be_focused()
-            yield ReplyPage(page, vendor, settings)
+async def view(stage: Stage, settings: Settings, page: Page) -> ReplyPage:
+    await page.locator("#directs").get_by_role("button", name="Typist", exact=True).click()
+    await expect(page.locator("#main-box")).to_be_focused()
+    return ReplyPage(page, stage.vendor, settings)
 
 
 async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: ReplyPage) -> None:

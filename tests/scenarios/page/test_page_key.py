@@ -13,12 +13,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit, send, thread
 from tests.processes import bot_process, wait_for_line
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
-__all__ = ["browser", "visit"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 OPENAI_KEY, ANTHROPIC_KEY, WRONG_KEY = "sk-proj-0penA1", "sk-ant-api03-4nthr0p1c", "sk-wr0ng"
@@ -101,11 +100,9 @@ async def paste(page: Page, key: str) -> Locator:
 
 async def ask(page: Page, words: str) -> Locator:
     """Asks in the channel. Returns the newest message of the thread that opens."""
-    await page.locator("#main-box").fill(f"@typist {words}")
-    await page.locator("#main-box").press("Enter")
-    thread = page.get_by_role("region", name="Thread")
-    await expect(thread.locator(".message").first).to_contain_text(words)
-    return thread.locator(".message").last
+    await send(page, f"@typist {words}")
+    await expect(thread(page).locator(".message").first).to_contain_text(words)
+    return thread(page).locator(".message").last
 
 
 async def test_pasted_keys_give_real_answers_until_they_are_removed_and_are_nowhere_written(

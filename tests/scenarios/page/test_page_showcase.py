@@ -16,12 +16,11 @@ from sandbox.demo.scripted_model import TOKENS_PER_S, ScriptedModel
 from sandbox.server import Sandbox
 from sandbox.typist.guide import for_sandbox, guide_of
 from sandbox.typist.models import GO_ON, ModelChoice, cards_model
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit, send, thread
 from tests.mcp.servers import PATIENCE_S
 from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
-__all__ = ["browser", "visit"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 
@@ -74,7 +73,7 @@ async def opened(visit: Visit, sandbox: Sandbox, channel: str) -> Page:
 
 
 def answer(page: Page) -> Locator:
-    return page.get_by_role("region", name="Thread").locator(".message").last
+    return thread(page).locator(".message").last
 
 
 def badge(message: Locator) -> Locator:
@@ -94,7 +93,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     await expect(answer(page)).to_contain_text("Finding slow queries")
     await expect(answer(page)).to_contain_text(texts.WRITING)
     await expect(badge(answer(page))).to_be_visible()
-    note = page.get_by_role("region", name="Thread").get_by_role("complementary", name="About this card")
+    note = thread(page).get_by_role("complementary", name="About this card")
     await expect(note).to_contain_text("Typist shows the words while the model writes.")
     await expect(answer(page).get_by_role("table")).to_contain_text("42 min")
     await expect(answer(page).locator("figure.code, .code")).to_contain_text("pg_stat_statements")
@@ -107,8 +106,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     await expect(footer).to_be_visible()
     assert await footer.evaluate("element => element.getClientRects().length") == 1
 
-    await page.locator("#main-box").fill("@typist and what do you say?")
-    await page.locator("#main-box").press("Enter")
+    await send(page, "@typist and what do you say?")
     await expect(answer(page)).to_contain_text("The model's own words.")
     await expect(badge(answer(page))).to_be_hidden()
     await expect(note).to_be_hidden()
@@ -154,12 +152,13 @@ async def test_busy_thread_shows_when_the_bot_answers_and_when_it_stays_out(
 ) -> None:
     page = await opened(visit, sandbox, "C0MPDM")
     await page.locator(".card, .offers button").filter(has_text="A busy thread").filter(visible=True).click()
-    thread = page.get_by_role("region", name="Thread")
-    await expect(thread.locator(".message", has_text="I'll look at its plan tomorrow.")).to_be_visible(timeout=120_000)
+    await expect(thread(page).locator(".message", has_text="I'll look at its plan tomorrow.")).to_be_visible(
+        timeout=120_000
+    )
     joined = texts.SOMEBODY_JOINED["follow-ups"]
-    await expect(thread.locator(".message", has_text=joined)).to_contain_text("Only visible to you")
+    await expect(thread(page).locator(".message", has_text=joined)).to_contain_text("Only visible to you")
     # Where the notice about a second person stands depends on when it comes.
-    names = await thread.locator(".message").filter(has_not_text=joined).locator(".name").all_text_contents()
+    names = await thread(page).locator(".message").filter(has_not_text=joined).locator(".name").all_text_contents()
     assert names == [*(("Ada", "Typist") * 2), "Grace", "Ada", *(("Grace", "Typist") * 2), "Ada"]
 
 
@@ -223,7 +222,7 @@ async def test_on_a_small_screen_a_card_opens_its_thread_and_nothing_is_out_of_r
     await expect(everywhere.filter(has_text="Three people").first).to_be_attached()
     assert await page.evaluate(CUT_OFF) == []
     await everywhere.filter(has_text="Three people").filter(visible=True).click()
-    await expect(page.get_by_role("region", name="Thread")).to_be_in_viewport()
+    await expect(thread(page)).to_be_in_viewport()
     await expect(page.get_by_role("meter", name="chat.postMessage")).to_be_in_viewport()
     await expect(answer(page)).to_contain_text("Roll back the")
     assert await page.evaluate(CUT_OFF) == []
@@ -259,13 +258,13 @@ async def test_press_of_a_choice_is_answered_in_the_pressers_name(
 ) -> None:
     page = await opened(visit, sandbox, "C0RANDOM")
     await page.locator(".card, .offers button").filter(has_text="Choose an answer").filter(visible=True).click()
-    offering = page.get_by_role("region", name="Thread").locator(".message", has_text="Who is it for?")
+    offering = thread(page).locator(".message", has_text="Who is it for?")
     choice = offering.get_by_role("button", name="Our developers", exact=True)
     await choice.click()
     # The answer that asked may come again below this one, without its buttons.
-    answered = page.get_by_role("region", name="Thread").locator(".message", has_text="now streams from a cursor")
+    answered = thread(page).locator(".message", has_text="now streams from a cursor")
     await expect(answered).to_be_visible()
-    chosen = page.get_by_role("region", name="Thread").locator(".message", has_text="@Ada chose:")
+    chosen = thread(page).locator(".message", has_text="@Ada chose:")
     await expect(chosen).to_contain_text("Our developers")
     await expect(choice).to_have_count(0)
     await expect(offering.get_by_role("button", name="Regenerate")).to_be_visible()

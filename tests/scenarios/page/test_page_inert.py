@@ -1,18 +1,14 @@
 """An answer full of attacks does nothing in a real browser, from the vendor's stream to the page."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
 from sandbox.page.render import Renderer
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, visit
-from tests.scenarios.conftest import running, says, settings_of
-from tests.streams.server import VendorServer
+from tests.browser import Visit, open_page, send, thread
+from tests.scenarios.conftest import Stage, says
 
-__all__ = ["browser", "visit"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 ATTACKS = """\
@@ -46,27 +42,20 @@ code
 """
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox, VendorServer() as vendor:
-        vendor.script(says(ATTACKS, pause_s=0.003))
-        async with running(settings_of(sandbox, vendor)):
-            yield sandbox
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def foreign_requests() -> list[str]:
-    """Returns the requests that the page made to anything but the sandbox."""
+@pytest.fixture
+def foreign_requests() -> list[str]:
+    """The requests that the page made to anything but the sandbox."""
     return []
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(sandbox: Sandbox, visit: Visit, foreign_requests: list[str]) -> Page:
-    page = await visit(sandbox.url, viewport={"width": 1280, "height": 900})
-    await expect(page.locator("#main-box")).to_be_focused()
+async def page(stage: Stage, visit: Visit, foreign_requests: list[str]) -> Page:
+    """Has the bot answer with attacks, and records what the page asks of others than the sandbox."""
+    stage.vendor.script(says(ATTACKS, pause_s=0.003))
+    page = await open_page(visit, stage.sandbox)
 
     async def on_request(route: Route) -> None:
-        if route.request.url.startswith(sandbox.url):
+        if route.request.url.startswith(stage.sandbox.url):
             await route.continue_()
         else:
             foreign_requests.append(route.request.url)
@@ -78,9 +67,8 @@ async def page(sandbox: Sandbox, visit: Visit, foreign_requests: list[str]) -> P
 
 async def answered(page: Page) -> Locator:
     """Waits for the complete answer and returns its element on the page."""
-    await page.locator("#main-box").fill("@typist do your worst")
-    await page.locator("#main-box").press("Enter")
-    answer = page.get_by_role("region", name="Thread").locator(".message").last.locator(".body")
+    await send(page, "@typist do your worst")
+    answer = thread(page).locator(".message").last.locator(".body")
     await expect(answer).to_contain_text("and then the end.")
     await expect(answer).not_to_contain_text("Writing…")
     return answer

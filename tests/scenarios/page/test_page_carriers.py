@@ -1,27 +1,21 @@
 """The sandbox's page tells how each message got its text, and shows all meters of the workspace, in a real browser."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import FLOORS
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit
 from tests.sandbox import manifests
 
-__all__ = ["browser", "visit"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.long,
+    pytest.mark.slack(manifest=manifests.classic()),
+]
 
 GENERAL = "C0GENERAL"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(manifest=manifests.classic()) as sandbox:
-        yield sandbox
 
 
 async def opened(sandbox: Sandbox, visit: Visit, asked: str) -> Page:

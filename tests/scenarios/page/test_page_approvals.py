@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,15 +11,18 @@ from playwright.async_api import Locator, Page, expect
 
 from bot.core import texts
 from bot.mcp.config import McpSetup
-from sandbox.server import Sandbox
-from tests.browser import Visit, browser, visit
+from bot.settings import Settings
+from tests.browser import send
 from tests.mcp.servers import RawServer, text_result, tool
-from tests.scenarios.conftest import manifest, running, says, settings_of
+from tests.scenarios.conftest import Stage, manifest, says
 from tests.scenarios.tools import calls
-from tests.streams.server import VendorServer
 
-__all__ = ["browser", "visit"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.long,
+    pytest.mark.slack(manifest=manifest()),
+    pytest.mark.bot(admins=frozenset({"U0ADA"}), welcome=False),
+]
 
 ISSUE = {"title": "Nightly export fails", "body": "Since Tuesday:\n\n- exit code 137\n- out of memory"}
 LONG = {"body": "Since Tuesday. " * 200 + "All."}
@@ -42,19 +44,25 @@ class ApprovalPage:
         return self.page.locator("#main").get_by_role("button", name=name, exact=True)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ApprovalPage]:
+@pytest.fixture
+def raw(tmp_path: Path) -> RawServer:
     raw = RawServer(tmp_path / "raw.json")
     raw.script([CREATE, tool("search")], {"create": text_result("Created #212."), "search": text_result("None.")})
-    mcp = McpSetup((raw.config("issues"),), in_direct_messages=("issues",))
-    async with Sandbox(manifest=manifest()) as sandbox, VendorServer() as vendor:
-        vendor.script(calls("To the issues:", ("issues__create", ISSUE), ("issues__search", LONG)), says("Filed."))
-        async with running(replace(settings_of(sandbox, vendor), mcp=mcp, admins=frozenset({"U0ADA"}), welcome=False)):
-            page = await visit(sandbox.url, viewport={"width": 1280, "height": 1000})
-            await page.locator("#directs").get_by_role("button", name="Typist", exact=True).click()
-            await page.locator("#main-box").fill("File an issue, please.")
-            await page.locator("#main-box").press("Enter")
-            yield ApprovalPage(page, raw)
+    return raw
+
+
+@pytest.fixture
+def settings(settings: Settings, raw: RawServer) -> Settings:
+    return replace(settings, mcp=McpSetup((raw.config("issues"),), in_direct_messages=("issues",)))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def view(stage: Stage, page: Page, raw: RawServer) -> ApprovalPage:
+    asked = calls("To the issues:", ("issues__create", ISSUE), ("issues__search", LONG))
+    stage.vendor.script(asked, says("Filed."))
+    await page.locator("#directs").get_by_role("button", name="Typist", exact=True).click()
+    await send(page, "File an issue, please.")
+    return ApprovalPage(page, raw)
 
 
 async def test_colleague_reads_what_would_be_done_by_whom_and_until_when(view: ApprovalPage) -> None:
@@ -107,8 +115,7 @@ async def test_always_allow_says_its_scope_and_asks_back_and_is_removed_in_the_s
     await expect(view.reply).to_contain_text("test · 1 tool")
     settings = page.get_by_role("dialog", name=texts.SETTINGS_TITLE)
     for is_listed in (True, False):
-        await page.locator("#main-box").fill("/typist model")
-        await page.locator("#main-box").press("Enter")
+        await send(page, "/typist model")
         await expect(settings.get_by_role("button", name=texts.SAVE)).to_be_visible()
         await expect(settings.get_by_text(texts.SETTING_LABELS["allowed_tools"])).to_have_count(int(is_listed))
         if is_listed:
