@@ -10,7 +10,6 @@ from bot.core.pacing import (
     Carrier,
     CarrierRoom,
     Pacer,
-    Urgency,
     choose_carrier,
     may_be_streamed,
 )
@@ -67,40 +66,6 @@ def test_reply_goes_where_it_adds_least(edits: CarrierRoom, appends: CarrierRoom
     carrier = choose_carrier(edits, appends, spare_starts=starts, spare_stops=stops, has_stop=True)
     chosen, other = (appends, edits) if carrier == "stream" else (edits, appends)
     assert chosen.marginal_staleness_s <= other.marginal_staleness_s
-
-
-def test_newcomer_expects_a_longer_gap_the_more_replies_there_are() -> None:
-    pacer, gaps = Pacer(50), []
-    for number in range(12):
-        gaps.append(pacer.newcomers_gap_s(0.0))
-        pacer.opened(number, 0.0)
-    assert gaps == sorted(gaps)
-    assert gaps[0] == OWN_GAP_S
-    assert gaps[-1] > 3
-
-
-def test_pacer_that_holds_nothing_back_gives_progress_every_call() -> None:
-    counts: list[int] = []
-    for holds_back in (True, False):
-        pacer, counts = Pacer(20, holds_back=holds_back), [*counts, 0]
-        for number in range(5):
-            pacer.opened(number, 0.0)
-        for step in range(1, 900):
-            for number in range(5):
-                if pacer.ready_at(step / 20, Urgency.PROGRESS, number) <= step / 20:
-                    pacer.sent(step / 20, number)
-                    pacer.answered(step / 20)
-                    counts[-1] += 1
-    assert counts[0] < counts[1] <= 20
-
-
-def test_spare_calls_are_those_beyond_one_for_each_live_reply() -> None:
-    pacer = Pacer(20)
-    pacer.opened("a", 0.0)
-    pacer.sent(0.0, "b")
-    assert pacer.spare(0.0) == 18
-    pacer.limited(0.0, 30.0)
-    assert pacer.spare(0.0) == 0
 
 
 def question(

@@ -431,25 +431,6 @@ async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_
 
 
 @simulated
-async def test_end_is_posted_as_a_new_message_while_edits_are_spent() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        reply.append("Hello.")
-        await asyncio.sleep(1)
-        schedule.budget.limited("chat.update", 30.0)
-        reply.append(" That is all.")
-        ended_at = asyncio.get_running_loop().time()
-        await reply.finish(End(EndReason.WHOLE))
-    post, deletion = (sent.call for sent in schedule.transport.sent[-2:])
-    assert isinstance(post, Post)
-    assert isinstance(deletion, Delete)
-    assert (post.view.markdown, deletion.ts) == ("Hello. That is all.", "1.0")
-    assert schedule.times(Post) == [ended_at]
-    assert schedule.records.pages[-1] == (1, reply.reply.page_ts)
-    assert reply.reply.page_ts != ("1.0",)
-
-
-@simulated
 async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
@@ -801,24 +782,6 @@ async def test_scheduler_has_ended_once_the_calls_that_it_cut_off_have_ended() -
         await schedule.open(1)
         await asyncio.sleep(1)
     assert schedule.transport.cut_off == 1
-
-
-@simulated
-async def test_placeholder_waits_for_the_first_words_while_the_panes_status_is_shown() -> None:
-    question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
-    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        speaking = await schedule.scheduler.open(Answer(Job(1, question, 1)), sign=Sign.SEEN)
-        silent = await schedule.scheduler.open(Answer(Job(2, question, 1)), sign=Sign.SEEN)
-        await asyncio.sleep(30)
-        assert schedule.calls() == []
-        speaking.append("Hello.")
-        await asyncio.sleep(PLACEHOLDER_DELAY_S - 30 - 0.1)
-        assert [job_id for job_id, _ in schedule.calls()] == [1]
-        await asyncio.sleep(0.2)
-        assert schedule.calls()[-1] == (2, "Post")
-        handles: tuple[ScheduledReply, ...] = (speaking, silent)
-        for reply in handles:
-            await reply.leave()
 
 
 @pytest.mark.parametrize(

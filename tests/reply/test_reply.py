@@ -200,18 +200,6 @@ def test_end_is_shown_on_a_full_page_that_only_white_space_follows() -> None:
     assert [view.end for view in channel.shown.values()] == [End(EndReason.WHOLE)]
 
 
-def test_deleted_message_is_left_alone() -> None:
-    reply, channel = Reply(answer()), ReadersChannel()
-    show_all(reply, channel)
-    reply.append("Hello")
-    call = reply.next_call()
-    assert call is not None
-    reply.refused(call, Refusal.MESSAGE_GONE)
-    assert reply.gone
-    assert reply.life.is_over
-    assert reply.next_call() is None
-
-
 def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
     reply, channel = reply_on_short_pages(40), ReadersChannel()
     reply.append("one " * 15)

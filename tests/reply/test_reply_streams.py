@@ -143,16 +143,6 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
 
 
 @pytest.mark.parametrize("has_stop", [True, False])
-def test_page_with_a_placeholder_is_edited(has_stop: bool) -> None:
-    reply, thread = Reply(answer(), Shown(has_stop=has_stop)), StreamingThread()
-    assert isinstance(advance(reply, thread), Post)
-    reply.append("One two ")
-    show_all(reply, thread)
-    assert [type(call) for call in thread.sent] == [Post, Update]
-    assert thread.texts == {"1.0": "One two "}
-
-
-@pytest.mark.parametrize("has_stop", [True, False])
 def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_stop: bool) -> None:
     for is_over in (False, True):
         reply, thread = Reply(answer(), Shown(has_stop=has_stop)), StreamingThread()
