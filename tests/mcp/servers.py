@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bot.clock import SystemClock
+from bot.clock import Clock, SystemClock
 from bot.core.calls import Pin
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.mcp.definitions import offered_names
-from bot.mcp.server import open_servers
+from bot.mcp.server import McpServer, open_servers
 from bot.store import Stores
 from tests.clocks import WITHIN_S
 
@@ -92,6 +92,13 @@ class RawServer:
             os.kill(self.pid, 0)
             return True
         return False
+
+
+@asynccontextmanager
+async def running(config: ServerConfig, clock: Clock | None = None) -> AsyncIterator[McpServer]:
+    """Yields one server, which starts when it is needed."""
+    async with open_servers([config], clock or SystemClock()) as servers:
+        yield servers.by_name[config.name]
 
 
 def be_patient() -> None:

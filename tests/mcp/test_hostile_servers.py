@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.clock import SystemClock
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
-from bot.mcp.server import ServerDown, open_servers
+from bot.mcp.server import ServerDown
 from tests.mcp import flood
 from tests.mcp.flood import answered
+from tests.mcp.servers import running
 
 SECRET = "s3cret-value"
 HEADERS = {"Authorization": f"Bearer {SECRET}"}
@@ -80,8 +80,7 @@ async def test_requests_and_notices_of_a_server_get_it_nothing(
         seen=str(seen),
     )
     config = ServerConfig("it", StdioTransport(sys.executable, ("-S", "-c", code)))
-    async with open_servers([config], SystemClock()) as servers:
-        server = servers.by_name["it"]
+    async with running(config) as server:
         assert [listed.name for listed in await server.tools()] == ["look"]
         result, _ = await server.call("look", {}, timeout_s=30, read_only=False)
     assert (result.outcome, result.text) == (CallState.DONE, "Hi.")
@@ -153,8 +152,7 @@ async def test_response_that_points_elsewhere_is_not_followed(
 ) -> None:
     caplog.set_level(logging.DEBUG, "bot")
     lure.answer = {"at": at, "status": status, "headers": pointing(lure, header)}
-    async with open_servers([ServerConfig("web", HttpTransport(lure.url, HEADERS))], SystemClock()) as servers:
-        server = servers.by_name["web"]
+    async with running(ServerConfig("web", HttpTransport(lure.url, HEADERS))) as server:
         failure = ""
         try:
             await server.tools()

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -26,11 +25,6 @@ WHOLE = re.compile(
     r"<(?P=nonce)>\n(?P<data>.*)\n</(?P=nonce)>",
     re.DOTALL,
 )
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> RawServer:
-    return RawServer(tmp_path / "raw.json")
 
 
 @pytest.fixture

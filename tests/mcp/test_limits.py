@@ -17,7 +17,7 @@ from bot.mcp.server import McpServer, ServerDown, open_servers
 from tests.clocks import WITHIN_S
 from tests.mcp import flood
 from tests.mcp.flood import WEB_TOOLS, Web, flooding_web
-from tests.mcp.servers import RawServer, text_result, tool
+from tests.mcp.servers import Json, RawServer, running, text_result, tool
 
 IN_BUFFERS_BYTES = 16_000_000
 """What the kernel and two event loops may hold beside what is read."""
@@ -28,6 +28,14 @@ DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 async def web() -> AsyncIterator[Web]:
     async with flooding_web() as web:
         yield web
+
+
+@pytest.fixture
+async def server(web: Web) -> AsyncIterator[McpServer]:
+    """The server on HTTP, which has listed its tools."""
+    async with running(ServerConfig("web", HttpTransport(web.url))) as server:
+        assert {listed.name for listed in await server.tools()} == set(WEB_TOOLS)
+        yield server
 
 
 async def called(server: McpServer, name: str, *, read_only: bool = False) -> tuple[CallState, str]:
@@ -55,57 +63,49 @@ async def test_line_of_a_process_is_read_up_to_the_limit_and_the_process_replace
 
 @pytest.mark.parametrize("form", ["body", "events", "one line of an event", "refusal"])
 @pytest.mark.parametrize(("read_only", "outcome"), [(False, UNKNOWN), (True, FAILED)])
-async def test_response_is_read_up_to_the_limit(web: Web, form: str, *, read_only: bool, outcome: CallState) -> None:
-    async with open_servers([ServerConfig("web", HttpTransport(web.url))], SystemClock()) as servers:
-        server = servers.by_name["web"]
-        assert {listed.name for listed in await server.tools()} == set(WEB_TOOLS)
-        actual, text = await called(server, form, read_only=read_only)
-        assert actual is outcome
-        # Of a refusal, the SDK tells no more than that it was one.
-        assert text == RESULT_TOO_LONG or form == "refusal"
-        assert web.sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
-        assert await called(server, "fine") == (DONE, "Hi.")
+async def test_response_is_read_up_to_the_limit(
+    web: Web, server: McpServer, form: str, *, read_only: bool, outcome: CallState
+) -> None:
+    actual, text = await called(server, form, read_only=read_only)
+    assert actual is outcome
+    # Of a refusal, the SDK tells no more than that it was one.
+    assert text == RESULT_TOO_LONG or form == "refusal"
+    assert web.sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
+    assert await called(server, "fine") == (DONE, "Hi.")
 
 
-async def test_redirect_is_read_up_to_the_limit(web: Web) -> None:
-    async with open_servers([ServerConfig("web", HttpTransport(web.url))], SystemClock()) as servers:
-        server = servers.by_name["web"]
-        await server.tools()
-        assert (await called(server, "redirect"))[0] is UNKNOWN
-        assert web.sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES
-        assert await called(server, "fine") == (DONE, "Hi.")
+async def test_redirect_is_read_up_to_the_limit(web: Web, server: McpServer) -> None:
+    assert (await called(server, "redirect"))[0] is UNKNOWN
+    assert web.sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES
+    assert await called(server, "fine") == (DONE, "Hi.")
 
 
-async def test_compressed_response_is_not_decompressed(web: Web) -> None:
-    async with open_servers([ServerConfig("web", HttpTransport(web.url))], SystemClock()) as servers:
-        server = servers.by_name["web"]
-        await server.tools()
-        assert await called(server, "zipped", read_only=True) == (FAILED, CALL_LOST_READ_ONLY)
-        assert await called(server, "fine") == (DONE, "Hi.")
+async def test_compressed_response_is_not_decompressed(server: McpServer) -> None:
+    assert await called(server, "zipped", read_only=True) == (FAILED, CALL_LOST_READ_ONLY)
+    assert await called(server, "fine") == (DONE, "Hi.")
 
 
-async def test_list_of_tools_that_is_too_long_makes_the_server_down(tmp_path: Path) -> None:
-    raw = RawServer(tmp_path / "raw.json")
-    raw.script([tool(f"tool{number}", "x" * 1_000_000) for number in range(9)])
-    async with open_servers([raw.config()], SystemClock()) as servers:
-        with pytest.raises(ServerDown, match=r"^it sent more than 8 MB at once$"):
-            await servers.by_name["raw"].tools()
-        assert await called(servers.by_name["raw"], "tool1") == (FAILED, SERVER_DOWN)
+@pytest.mark.parametrize(
+    ("tools", "reason"),
+    [
+        ([tool(f"tool{number}", "x" * 1_000_000) for number in range(9)], "it sent more than 8 MB at once"),
+        ([tool(f"tool{number}") for number in range(1_001)], "it lists more than 1,000 tools"),
+    ],
+    ids=["too long", "too many"],
+)
+async def test_list_of_tools_beyond_the_limits_makes_the_server_down(
+    raw: RawServer, tools: list[Json], reason: str
+) -> None:
+    raw.script(tools)
+    async with running(raw.config()) as server:
+        with pytest.raises(ServerDown, match=f"^{reason}$"):
+            await server.tools()
+        assert await called(server, "tool1") == (FAILED, SERVER_DOWN)
 
 
-async def test_list_of_too_many_tools_makes_the_server_down(tmp_path: Path) -> None:
-    raw = RawServer(tmp_path / "raw.json")
-    raw.script([tool(f"tool{number}") for number in range(1_001)])
-    async with open_servers([raw.config()], SystemClock()) as servers:
-        with pytest.raises(ServerDown, match=r"^it lists more than 1,000 tools$"):
-            await servers.by_name["raw"].tools()
-
-
-async def test_process_that_ended_between_two_calls_is_replaced_before_the_next(tmp_path: Path) -> None:
-    raw = RawServer(tmp_path / "raw.json")
+async def test_process_that_ended_between_two_calls_is_replaced_before_the_next(raw: RawServer) -> None:
     raw.script([tool("look")], {"look": text_result("Seen.")})
-    async with open_servers([raw.config()], SystemClock()) as servers:
-        server = servers.by_name["raw"]
+    async with running(raw.config()) as server:
         await server.tools()
         first = raw.pid
         os.kill(first, signal.SIGKILL)

@@ -12,27 +12,17 @@ import pytest
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
-from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown, open_servers
+from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown
 from tests.clocks import WITHIN_S, HurriedClock
-from tests.mcp.servers import TIME, Json, RawServer, http_server, text_result, tool
+from tests.mcp.servers import TIME, Json, RawServer, http_server, running, text_result, tool
 
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
 
 
 @pytest.fixture
-def clock() -> HurriedClock:
-    return HurriedClock()
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> RawServer:
-    return RawServer(tmp_path / "script.json")
-
-
-@pytest.fixture
 async def server(raw: RawServer, clock: HurriedClock) -> AsyncIterator[McpServer]:
-    async with open_servers([raw.config()], clock) as servers:
-        yield servers.by_name["raw"]
+    async with running(raw.config(), clock) as server:
+        yield server
 
 
 async def outcome(server: McpServer, name: str, *, read_only: bool = False, timeout_s: float = 30) -> CallState:
@@ -46,10 +36,14 @@ async def started(raw: RawServer) -> None:
             await asyncio.sleep(0.01)
 
 
+def part(**fields: object) -> Json:
+    """Returns a result of one part."""
+    return {"content": [fields]}
+
+
 class TestRealServers:
     async def test_time_server_on_stdio_lists_and_answers(self, clock: HurriedClock) -> None:
-        async with open_servers([TIME], clock) as servers:
-            server = servers.by_name["time"]
+        async with running(TIME, clock) as server:
             assert {listed.name for listed in await server.tools()} == {"get_current_time", "convert_time"}
             berlin = {"timezone": "Europe/Berlin"}
             result, by_server = await server.call("get_current_time", berlin, timeout_s=30, read_only=True)
@@ -61,8 +55,7 @@ class TestRealServers:
 
     @pytest.mark.long
     async def test_http_server_gets_its_headers_and_is_reached_again_after_a_restart(self, clock: HurriedClock) -> None:
-        async with http_server() as (config, process), open_servers([config], clock) as servers:
-            server = servers.by_name["web"]
+        async with http_server() as (config, process), running(config, clock) as server:
             assert {listed.name for listed in await server.tools()} == {"add", "wait"}
             result, _ = await server.call("add", {"a": 2, "b": 40}, timeout_s=30, read_only=False)
             assert (result.outcome, result.text) == (DONE, "42")
@@ -84,9 +77,9 @@ class TestRealServers:
         async with http_server() as (config, _):
             assert isinstance(config.transport, HttpTransport)
             wrong = replace(config, transport=HttpTransport(config.transport.url, {"Authorization": "Bearer wrong"}))
-            async with open_servers([wrong], clock) as servers:
+            async with running(wrong, clock) as server:
                 with pytest.raises(ServerDown, match="HTTP 401"):
-                    await servers.by_name["web"].tools()
+                    await server.tools()
 
 
 class TestStarts:
@@ -111,8 +104,7 @@ class TestStarts:
     async def test_failed_start_is_told_without_details(
         self, config: ServerConfig, reason: str, clock: HurriedClock
     ) -> None:
-        async with open_servers([config], clock) as servers:
-            server = servers.by_name["raw"]
+        async with running(config, clock) as server:
             with pytest.raises(ServerDown, match=f"^{reason}$"):
                 await server.tools()
             assert await outcome(server, "anything") is FAILED
@@ -124,9 +116,9 @@ class TestStarts:
         seen = tmp_path / "environ"
         code = f"import os; open({str(seen)!r}, 'w').write(repr(dict(os.environ)))"
         config = ServerConfig("raw", StdioTransport(sys.executable, ("-I", "-S", "-c", code), {"FOR_IT": "only"}))
-        async with open_servers([config], clock) as servers:
+        async with running(config, clock) as server:
             with pytest.raises(ServerDown):
-                await servers.by_name["raw"].tools()
+                await server.tools()
         assert "SLACK_BOT_TOKEN" not in seen.read_text()
         assert "'FOR_IT': 'only'" in seen.read_text()
 
@@ -153,27 +145,23 @@ class TestCalls:
             ({**text_result("No."), "isError": True}, DONE, "No."),
             ({"content": []}, DONE, "(The tool returned nothing.)"),
             (
-                {"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png"}]},
+                part(type="image", data="AAAA", mimeType="image/png"),
                 DONE,
                 "[left out: image (image/png, 3 bytes), which Typist doesn't pass on]",
             ),
             (
-                {"content": [{"type": "audio", "data": "AAAA", "mimeType": "audio/wav"}]},
+                part(type="audio", data="AAAA", mimeType="audio/wav"),
                 DONE,
                 "[left out: audio (audio/wav, 3 bytes), which Typist doesn't pass on]",
             ),
             (
-                {"content": [{"type": "resource_link", "uri": "https://evil.example/?q=1", "name": "more"}]},
+                part(type="resource_link", uri="https://evil.example/?q=1", name="more"),
                 DONE,
                 "[link to more: https://evil.example/?q=1]",
             ),
+            (part(type="resource", resource={"uri": "file:///a", "text": "A."}), DONE, "[contents of file:///a]\nA."),
             (
-                {"content": [{"type": "resource", "resource": {"uri": "file:///a", "text": "A."}}]},
-                DONE,
-                "[contents of file:///a]\nA.",
-            ),
-            (
-                {"content": [{"type": "resource", "resource": {"uri": "file:///a", "blob": "AAAA"}}]},
+                part(type="resource", resource={"uri": "file:///a", "blob": "AAAA"}),
                 DONE,
                 "[left out: file (of an unknown type, 3 bytes), which Typist doesn't pass on]",
             ),
@@ -256,8 +244,7 @@ class TestCalls:
 
     @pytest.mark.long
     async def test_canceled_call_leaves_the_server_usable(self, clock: HurriedClock) -> None:
-        async with http_server() as (config, _), open_servers([config], clock) as servers:
-            server = servers.by_name["web"]
+        async with http_server() as (config, _), running(config, clock) as server:
             await server.tools()
             calling = asyncio.create_task(server.call("wait", {"seconds": 60}, timeout_s=60, read_only=False))
             await asyncio.sleep(0.2)
@@ -268,26 +255,21 @@ class TestCalls:
 
 
 class TestEnds:
-    async def test_processes_end_with_us(self, raw: RawServer, clock: HurriedClock) -> None:
-        raw.script([])
-        async with open_servers([raw.config()], clock) as servers:
-            await servers.by_name["raw"].tools()
-        assert not raw.is_alive
-
-    async def test_process_that_ignores_all_but_a_kill_ends_within_our_time(
-        self, raw: RawServer, clock: HurriedClock
+    @pytest.mark.parametrize("start", ["", "stubborn"], ids=["usual", "nothing but a kill ends it"])
+    async def test_process_ends_with_us_and_within_our_time(
+        self, raw: RawServer, clock: HurriedClock, start: str
     ) -> None:
-        raw.script([], start="stubborn")
-        async with open_servers([raw.config()], clock) as servers:
-            await servers.by_name["raw"].tools()
+        raw.script([], start=start)
+        async with running(raw.config(), clock) as server:
+            await server.tools()
             begun = time.monotonic()
         assert not raw.is_alive
         assert time.monotonic() - begun < 30
 
     async def test_process_that_is_still_starting_ends_too(self, raw: RawServer, clock: HurriedClock) -> None:
         raw.script([], start="silent")
-        async with open_servers([raw.config()], clock) as servers:
-            listing = asyncio.create_task(servers.by_name["raw"].tools())
+        async with running(raw.config(), clock) as server:
+            listing = asyncio.create_task(server.tools())
             await started(raw)
         assert not raw.is_alive
         with pytest.raises(ServerDown):
@@ -295,7 +277,7 @@ class TestEnds:
 
     async def test_nothing_starts_after_the_end(self, raw: RawServer, clock: HurriedClock) -> None:
         raw.script([])
-        async with open_servers([raw.config()], clock) as servers:
-            server = servers.by_name["raw"]
+        async with running(raw.config(), clock) as server:
+            pass
         assert await outcome(server, "it") is FAILED
         assert not raw.has_started

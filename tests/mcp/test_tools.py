@@ -47,11 +47,6 @@ def other(tmp_path: Path) -> RawServer:
 
 
 @pytest.fixture
-def clock() -> HurriedClock:
-    return HurriedClock()
-
-
-@pytest.fixture
 async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
     stores = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
     await stores.channel_settings.write("T1", CHANNEL, ChannelSettings(mcp_servers=("raw",)))
