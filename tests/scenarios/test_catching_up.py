@@ -18,6 +18,7 @@ from bot.services import catching_up
 from bot.services.catching_up import KEPT_CALLS
 from bot.settings import Settings
 from bot.store.schema import jobs, listening
+from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import FLOORS, WINDOW_S
 from sandbox.workspace import Channel
@@ -54,6 +55,10 @@ class Absence:
         async with running(replace(self.settings, **changes), self.clock):  # type: ignore[arg-type]
             yield
 
+    async def answered(self, channel: str, thread_ts: str | None, count: int = 1) -> None:
+        """Waits until a place has so many answers, and checks that it has no other reply."""
+        assert await self.stage.answers(channel, thread_ts, count, timeout_s=WAITS_S) == ["Because."] * count
+
     async def caught_up(self, looked_at: int = 1) -> dict[str, int]:
         """Waits until the catch-up is over, and returns what it has done."""
         row = await self.listened(lambda row: row.report)
@@ -86,8 +91,12 @@ class Absence:
                 self.sandbox.sockets.redeliver(delivery)
         await until(lambda: all(delivery.acked_at_s for delivery in self.sandbox.deliveries), "acknowledgments")
 
-    def reading_calls(self) -> int:
-        return sum(call.method in READING for call in self.sandbox.calls)
+    def add_channels(self, count: int) -> None:
+        """Adds channels with the bot, named many-000 and so on."""
+        for number in range(count):
+            members = [self.sandbox.bot_user_id, "U0ADA"]
+            channel = Channel(f"C0MANY{number:03}", f"many-{number:03}", "channel", members, creator="U0ADA")
+            self.sandbox.workspace.channels[channel.id] = channel
 
 
 @pytest.fixture
@@ -109,26 +118,31 @@ async def absence(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path) -> Abs
     return absence
 
 
-def late(asked: str, answer: str = "Because.") -> str:
-    return f"{texts.asked_on(asked)}\n{answer}"
-
-
-async def test_questions_of_ten_minutes_are_answered_without_a_word_about_it(absence: Absence) -> None:
+async def test_questions_of_ten_minutes_are_answered_wherever_they_were_asked(
+    absence: Absence, sandbox: Sandbox
+) -> None:
+    root = await sandbox.say("grace", "random", "Look at this.")
+    await sandbox.say("alan", "random", "Nice.", root)
+    await sandbox.say("alan", "general", "nobody asked this")
+    await sandbox.say("ada", sandbox.dm("ada"), "stop")
     mention = await absence.stage.mention()
-    direct = await absence.sandbox.say("grace", absence.sandbox.dm("grace"), "why?")
-    await absence.sandbox.say("alan", "general", "nobody asked this")
+    direct = await sandbox.say("grace", sandbox.dm("grace"), "why?")
+    in_thread = await sandbox.say("ada", "random", "@typist why?", root)
+    in_group = await sandbox.say("ada", "C0MPDM", "@typist why?")
     async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("general", mention) == ["Because."]
-        assert await absence.stage.answers(absence.sandbox.dm("grace"), None) == ["Because."]
+        await absence.answered("general", mention)
+        await absence.answered(sandbox.dm("grace"), None)
+        await absence.answered("random", root)
+        await absence.answered("C0MPDM", in_group)
         tally = await absence.caught_up()
-    assert (tally["answered"], tally["offered"], tally["unread"]) == (2, 0, 0)
-    assert await absence.asked() == [mention, direct]
+    assert (tally["answered"], tally["offered"], tally["unread"]) == (4, 0, 0)
+    assert await absence.asked() == [mention, direct, in_thread, in_group], "the time of a stop is over"
 
 
 async def test_answer_within_two_hours_begins_with_when_its_question_was_asked(absence: Absence) -> None:
     mention = await absence.stage.mention()
     async with absence.back(ALMOST_TWO_HOURS):
-        assert await absence.stage.answers("general", mention) == [late(mention)]
+        assert await absence.stage.answers("general", mention) == [f"{texts.asked_on(mention)}\nBecause."]
 
 
 async def test_question_of_more_than_two_hours_is_offered_an_answer_and_answered_at_a_press(absence: Absence) -> None:
@@ -154,9 +168,8 @@ async def test_question_to_which_somebody_else_replied_is_offered_an_answer(abse
     by_asker = await absence.stage.mention()
     await absence.sandbox.say("ada", "general", "Nobody there?", by_asker)
     async with absence.back(TEN_MINUTES):
-        await until(lambda: absence.stage.bots("general", replied), "the offer")
         assert await absence.stage.answers("general", replied) == [texts.offer_after_absence(replied)]
-        assert await absence.stage.answers("general", by_asker) == ["Because."]
+        await absence.answered("general", by_asker)
 
 
 async def test_edited_question_is_answered_as_it_is_now_and_a_deleted_one_is_not(absence: Absence) -> None:
@@ -164,7 +177,7 @@ async def test_edited_question_is_answered_as_it_is_now_and_a_deleted_one_is_not
     await absence.sandbox.edit("general", edited, "@typist where?")
     await absence.sandbox.delete("general", deleted)
     async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("general", edited) == ["Because."]
+        await absence.answered("general", edited)
         await absence.caught_up()
     assert await absence.asked() == [edited]
     assert [prompt[-1]["content"].endswith("where?") for prompt in absence.stage.prompts()] == [True]
@@ -176,19 +189,9 @@ async def test_what_slack_delivers_late_after_all_is_answered_once(absence: Abse
         await absence.caught_up()
         await absence.deliver_all_late()
         for ts in asked:
-            assert await absence.stage.answers("general", ts) == ["Because."]
+            await absence.answered("general", ts)
     assert await absence.asked() == asked
     assert len(absence.stage.vendor.requests) == 3
-
-
-async def test_mentions_in_threads_are_found(absence: Absence, sandbox: Sandbox) -> None:
-    root = await sandbox.say("grace", "random", "Look at this.")
-    await sandbox.say("alan", "random", "Nice.", root)
-    asked = await sandbox.say("ada", "random", "@typist why?", root)
-    async with absence.back(TEN_MINUTES):
-        await until(lambda: absence.stage.bots("random", root), "the answer")
-        assert await absence.stage.answers("random", root) == ["Because."]
-    assert await absence.asked() == [asked]
 
 
 async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
@@ -204,22 +207,8 @@ async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
     sandbox.workspace.set_time(float(root) + HOUR + 60)
     asked = await sandbox.say("ada", "general", "@typist and then?", root)
     async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("general", root, count=2) == ["Because."] * 2
+        await absence.answered("general", root, 2)
     assert await absence.asked() == [root, asked]
-
-
-async def test_mention_in_a_group_message_is_found(absence: Absence, sandbox: Sandbox) -> None:
-    asked = await sandbox.say("ada", "C0MPDM", "@typist why?")
-    async with absence.back(TEN_MINUTES):
-        await until(lambda: absence.stage.bots("C0MPDM", asked), "the answer")
-        assert await absence.stage.answers("C0MPDM", asked) == ["Because."]
-
-
-async def test_stop_whose_time_is_over_is_no_question(absence: Absence, sandbox: Sandbox) -> None:
-    await sandbox.say("ada", sandbox.dm("ada"), "stop")
-    async with absence.back(TEN_MINUTES):
-        await absence.caught_up()
-    assert await absence.asked() == []
 
 
 @pytest.mark.parametrize(
@@ -227,10 +216,10 @@ async def test_stop_whose_time_is_over_is_no_question(absence: Absence, sandbox:
 )
 async def test_nothing_is_read(absence: Absence, after_s: float, changes: dict[str, int]) -> None:
     await absence.stage.mention()
-    before = absence.reading_calls()
+    before = len(absence.stage.calls(*READING))
     async with absence.back(after_s, **changes):
         await asyncio.sleep(60)
-    assert absence.reading_calls() == before
+    assert len(absence.stage.calls(*READING)) == before
     assert await absence.asked() == []
 
 
@@ -254,9 +243,8 @@ async def test_sockets_that_are_up_and_silent_are_an_absence_too(absence: Absenc
         assert absence.stage.bots("general", lost) == []
         sandbox.faults.stop("silent")
         heard_again = await absence.stage.mention("and now?")
-        assert await absence.stage.answers("general", heard_again) == ["Because."]
-        await until(lambda: absence.stage.bots("general", lost), "the answer")
-        assert await absence.stage.answers("general", lost) == ["Because."]
+        await absence.answered("general", heard_again)
+        await absence.answered("general", lost)
 
 
 async def test_time_in_which_slack_could_not_be_reached_is_an_absence_too(absence: Absence, sandbox: Sandbox) -> None:
@@ -270,24 +258,32 @@ async def test_time_in_which_slack_could_not_be_reached_is_an_absence_too(absenc
         assert absence.stage.bots("general", lost) == []
         for fault in ("unavailable", "error_500"):
             sandbox.faults.stop(fault)
-        assert await absence.stage.answers("general", lost, timeout_s=120) == ["Because."]
+        await absence.answered("general", lost)
 
 
-async def test_a_429_in_the_middle_loses_nothing(absence: Absence, sandbox: Sandbox) -> None:
-    asked = await absence.stage.mention()
-    direct = await sandbox.say("emmy", sandbox.dm("emmy"), "why?")
-    sandbox.faults.start("rate_limit", method="conversations.history", times=2, retry_after_s=30)
+OF_GENERAL: FaultSettings = {"method": HISTORY, "containing": "C0GENERAL"}
+TROUBLES: dict[str, tuple[str, FaultSettings, int]] = {
+    "two 429s": ("rate_limit", {"method": HISTORY, "times": 2, "retry_after_s": 10}, 0),
+    "a channel that closes meanwhile": ("refuse", {**OF_GENERAL, "error": "not_in_channel"}, 1),
+    "a channel that Slack never gives": ("error_500", OF_GENERAL, 1),
+}
+
+
+@pytest.mark.parametrize(("fault", "of_slack", "unread"), TROUBLES.values(), ids=TROUBLES)
+async def test_other_places_are_read_and_those_that_slack_never_gives_are_counted_as_unread(
+    absence: Absence, monkeypatch: pytest.MonkeyPatch, fault: str, of_slack: FaultSettings, unread: int
+) -> None:
+    monkeypatch.setattr(catching_up, "WITHIN_S", 120.0)
+    asked = await absence.stage.mention(channel="random")
+    absence.sandbox.faults.start(fault, **of_slack)
     async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("general", asked, timeout_s=600) == ["Because."]
-        assert (await absence.caught_up())["unread"] == 0
-    assert await absence.asked() == [asked, direct]
+        await absence.answered("random", asked)
+        assert (await absence.caught_up())["unread"] == unread
+    assert await absence.asked() == [asked]
 
 
 async def test_catching_up_leaves_calls_of_each_minute_to_live_answers(absence: Absence, sandbox: Sandbox) -> None:
-    for number in range(FLOORS[HISTORY]):
-        members = [sandbox.bot_user_id, "U0ADA"]
-        channel = Channel(f"C0MANY{number:03}", f"many-{number:03}", "channel", members, creator="U0ADA")
-        sandbox.workspace.channels[channel.id] = channel
+    absence.add_channels(FLOORS[HISTORY])
     async with absence.back(TEN_MINUTES):
         await absence.caught_up(looked_at=FLOORS[HISTORY])
     read_at = [call.at_monotonic_s for call in sandbox.calls if call.method == HISTORY]
@@ -303,7 +299,7 @@ async def test_live_answer_has_the_next_calls_after_a_429(absence: Absence, sand
         sandbox.faults.stop("silent")
         # The answer to a bare mention reads the channel.
         asked = await absence.stage.mention("?", "random")
-        assert await absence.stage.answers("random", asked, timeout_s=120) == ["Because."]
+        await absence.answered("random", asked)
         assert (await absence.caught_up())["unread"] == 0
     limited, live, again, *_ = absence.stage.calls(HISTORY)
     assert (limited.error, live.arguments.get("latest"), again.error) == ("ratelimited", asked, None)
@@ -317,27 +313,8 @@ async def test_slack_that_fails_for_minutes_is_asked_again(absence: Absence, san
     async with absence.back(TEN_MINUTES):
         await asyncio.sleep(120)
         sandbox.faults.stop("error_500")
-        assert await absence.stage.answers("general", asked, timeout_s=120) == ["Because."]
+        await absence.answered("general", asked)
         assert (await absence.caught_up())["unread"] == 0
-
-
-async def test_conversation_that_slack_never_gives_is_given_up_and_counted_as_unread(
-    absence: Absence, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catching_up, "WITHIN_S", 300.0)
-    asked = await absence.stage.mention(channel="random")
-    sandbox.faults.start("error_500", method=HISTORY, containing="C0GENERAL")
-    async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("random", asked) == ["Because."]
-        assert (await absence.caught_up())["unread"] == 1
-
-
-async def test_channel_that_closes_meanwhile_is_counted_as_unread(absence: Absence, sandbox: Sandbox) -> None:
-    asked = await absence.stage.mention(channel="random")
-    sandbox.faults.start("refuse", method="conversations.history", containing="C0GENERAL", error="not_in_channel")
-    async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("random", asked) == ["Because."]
-        assert (await absence.caught_up())["unread"] == 1
 
 
 async def test_two_processes_at_once_answer_each_question_once(absence: Absence) -> None:
@@ -345,7 +322,7 @@ async def test_two_processes_at_once_answer_each_question_once(absence: Absence)
     async with absence.back(TEN_MINUTES), absence.back(0):
         await absence.caught_up()
         for ts in asked:
-            assert await absence.stage.answers("general", ts) == ["Because."]
+            await absence.answered("general", ts)
     assert len(absence.stage.vendor.requests) == 5
 
 
@@ -362,7 +339,7 @@ async def test_catch_up_goes_on_where_a_process_ended(absence: Absence, sandbox:
     async with absence.back(60, done_mention_s=0):
         await absence.caught_up()
         for user in people:
-            assert await absence.stage.answers(sandbox.dm(user), None) == ["Because."]
+            await absence.answered(sandbox.dm(user), None)
     assert await absence.asked() == asked
     read_again = {call.arguments.get("channel") for call in list(sandbox.calls)[calls:] if call.method == HISTORY}
     assert len(before & read_again) <= 1, "the place that was read as the process ended"
@@ -384,13 +361,10 @@ async def test_places_that_no_process_reached_in_time_are_counted_as_unread(
 
 @pytest.mark.long
 async def test_three_hundred_channels_are_read_within_slacks_limits(absence: Absence, sandbox: Sandbox) -> None:
-    members = [sandbox.bot_user_id, "U0ADA"]
-    for number in range(300):
-        channel = Channel(f"C0MANY{number:03}", f"many-{number:03}", "channel", list(members), creator="U0ADA")
-        sandbox.workspace.channels[channel.id] = channel
+    absence.add_channels(300)
     last = await absence.stage.mention(channel="many-299")
     async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("many-299", last, timeout_s=1_200) == ["Because."]
+        await absence.answered("many-299", last)
         tally = await absence.caught_up(looked_at=300)
     assert (tally["answered"], tally["offered"], tally["unread"]) == (1, 0, 0)
     assert [call.method for call in sandbox.calls if call.error == "ratelimited"] == []
