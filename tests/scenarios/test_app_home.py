@@ -17,6 +17,18 @@ pytestmark = [
 ]
 
 
+async def home_with(stage: Stage, user: str, words: str) -> str:
+    """Opens App Home until it shows these words: what it shows is recorded, or published, a moment later."""
+    client = stage.sandbox.client(user)
+
+    def opened_again() -> bool:
+        client.open_tab("home")
+        return client.home is not None and words in text_of(client)
+
+    await stage.sandbox.wait_for(opened_again)
+    return text_of(client)
+
+
 async def test_person_sees_their_usage_and_the_settings_in_force(stage: Stage) -> None:
     asked = await stage.mention(user="alan")
     await stage.answers("general", asked)
@@ -30,15 +42,7 @@ async def test_person_sees_their_usage_and_the_settings_in_force(stage: Stage) -
 async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stage) -> None:
     asked = await stage.mention(user="alan")
     await stage.answers("general", asked)
-    grace = stage.sandbox.client("grace")
-
-    def opened_again() -> bool:
-        # Usage is recorded a moment after the answer is shown.
-        grace.open_tab("home")
-        return grace.home is not None and " test: " in text_of(grace)
-
-    await stage.sandbox.wait_for(opened_again)
-    text = text_of(grace)
+    text = await home_with(stage, "grace", " test: ")
     assert "This workspace" in text
     assert "The workspace's quota of 500,000 tokens per month: 0% used" in text
     assert "Each person's quota of 200,000 tokens per day" in text
@@ -48,7 +52,7 @@ async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stag
 
 async def test_admin_sees_which_channels_have_settings_of_their_own(stage: Stage) -> None:
     assert texts.NO_CHANNEL_SETTINGS in await home(stage, "grace")
-    ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
+    ada = stage.sandbox.client("ada")
     for channel, fields in (
         ("general", {"new_posts": ["new_posts"], "reaction": "question"}),
         (stage.sandbox.dm("ada"), {}),
@@ -56,13 +60,7 @@ async def test_admin_sees_which_channels_have_settings_of_their_own(stage: Stage
         await ada.command(channel, "/typist mentions")
         assert await ada.submit({"system_prompt": "Rhyme.", **fields}) == {}
     line = "<#C0GENERAL>: I follow instructions of this channel's own. I answer every new post. :question: on a message"
-
-    def opened_again() -> bool:
-        grace.open_tab("home")
-        return line in text_of(grace)
-
-    await stage.sandbox.wait_for(opened_again)
-    assert stage.sandbox.dm("ada") not in text_of(grace)
+    assert stage.sandbox.dm("ada") not in await home_with(stage, "grace", line)
     assert "Channels with their own settings" not in await home(stage, "alan")
 
 
@@ -78,12 +76,5 @@ async def test_rejected_app_home_is_logged_and_published_at_the_next_opening(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.sandbox.faults.start("refuse", method="views.publish", error="not_enabled", times=1)
-    alan = stage.sandbox.client("alan")
-
-    def opened_again() -> bool:
-        # While App Home is being published, opening it again does nothing.
-        alan.open_tab("home")
-        return alan.home is not None
-
-    await stage.sandbox.wait_for(opened_again)
+    await home_with(stage, "alan", "*Model*: test")
     assert "App Home of user U0ALAN not updated" in caplog.text

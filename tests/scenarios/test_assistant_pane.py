@@ -133,29 +133,19 @@ async def test_each_question_at_the_root_opens_a_thread(stage: Stage) -> None:
 async def test_agent_session_is_processing_while_it_is_answered(stage: Stage) -> None:
     stage.vendor.script(says("The whole answer.", pause_s=0.1))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-
-    def status() -> str | None:
-        session = stage.sandbox.panes.session(dm, thread_ts)
-        return session.status if session else None
-
-    await stage.sandbox.wait_for(lambda: status() == "processing")
-    await stage.sandbox.wait_for(lambda: status() == "active")
+    await stage.sandbox.wait_for(lambda: stage.is_processing(dm, thread_ts))
+    await stage.sandbox.wait_for(lambda: not stage.is_processing(dm, thread_ts))
 
 
 @OF_AGENT
 async def test_slacks_own_stop_ends_an_answer_before_its_first_words(stage: Stage) -> None:
     stage.vendor.script(says("The whole answer.", pause_s=5))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-
-    def at_work() -> bool:
-        session = stage.sandbox.panes.session(dm, thread_ts)
-        return session is not None and session.status == "processing"
-
-    await stage.sandbox.wait_for(at_work)
+    await stage.sandbox.wait_for(lambda: stage.is_processing(dm, thread_ts))
     stage.sandbox.client("ada").stop(dm, thread_ts)
     (text,) = await stage.answers(dm, thread_ts, timeout_s=3)
     assert text.startswith("Stopped.")
-    await stage.sandbox.wait_for(lambda: not at_work())
+    await stage.sandbox.wait_for(lambda: not stage.is_processing(dm, thread_ts))
     await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) is None)
 
 

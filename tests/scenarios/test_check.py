@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import aiohttp
 import psycopg
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from bot import isolation, settings
 from bot.checks import models as model_checks
@@ -281,6 +283,14 @@ async def slack_report(case: SlackCase) -> CheckReport:
             return await checked(read(connected(sandbox), case.env), case.probe)
 
 
+async def report_of(
+    *envs: Mapping[str, str], agent: bool = False, env_file: Path | None = None, probe_models: bool = False
+) -> CheckReport:
+    """Returns the report on a Slack that is well, with these settings."""
+    async with Sandbox(manifest=app_manifest(agent=agent)) as sandbox:
+        return await checked(read(connected(sandbox), *envs), env_file=env_file, probe_models=probe_models)
+
+
 # Models
 
 
@@ -340,12 +350,11 @@ def transcribing(answer: VendorResponse) -> ModelCase:
     return ModelCase("transcription", WARN, answers=(respond,), transcribes=True)
 
 
-def failing(*answers: VendorResponse, **more: Any) -> ModelCase:
-    return ModelCase(f"model.{more.get('vendor', 'openai')}/test", FAIL, answers=answers, **more)
+def failing(*answers: VendorResponse, status: CheckStatus = FAIL, **more: Any) -> ModelCase:
+    return ModelCase(f"model.{more.get('vendor', 'openai')}/test", status, answers=answers, **more)
 
 
-def warning(*answers: VendorResponse, **more: Any) -> ModelCase:
-    return ModelCase(f"model.{more.get('vendor', 'openai')}/test", WARN, answers=answers, **more)
+warning = partial(failing, status=WARN)
 
 
 def probing(status: CheckStatus, *answers: VendorResponse) -> ModelCase:
@@ -408,7 +417,7 @@ GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
 
 
 async def model_report(case: ModelCase) -> CheckReport:
-    async with Sandbox(manifest=app_manifest()) as sandbox, VendorServer() as vendor:
+    async with VendorServer() as vendor:
         vendor.script(*case.answers)
         path = "/api.openai.com/v1" if case.own else "/v1" if case.vendor == "openai" else ""
         named = case.vendor.upper()
@@ -419,7 +428,7 @@ async def model_report(case: ModelCase) -> CheckReport:
             **({"BOT_TRANSCRIBE": "openai/hears"} if case.transcribes else {}),
         }
         with patient(case.never):
-            return await checked(read(connected(sandbox), env), probe_models=case.probes)
+            return await report_of(env, probe_models=case.probes)
 
 
 def cloud(api: CloudApi, answer: VendorResponse, **more: Any) -> CloudCase:
@@ -445,7 +454,7 @@ CLOUDS: Mapping[str, CloudCase] = {
 
 
 async def cloud_report(case: CloudCase, folder: Path) -> CheckReport:
-    async with Sandbox(manifest=app_manifest()) as sandbox, VendorServer() as server, AsyncExitStack() as stack:
+    async with VendorServer() as server, AsyncExitStack() as stack:
         server.script(case.answer)
         if case.has_identity:
             await stack.enter_async_context(identities(folder))
@@ -454,7 +463,7 @@ async def cloud_report(case: CloudCase, folder: Path) -> CheckReport:
         # The SDK keeps credentials by region.
         places = {} if case.has_identity or case.api is not BEDROCK else {"AWS_REGION": "eu-north-1"}
         with patient(never=False):
-            return await checked(read({**connected(sandbox), **case.api.env(server.url), **places}))
+            return await report_of(case.api.env(server.url), places)
 
 
 # Databases
@@ -490,27 +499,23 @@ def no_database(folder: Path, server: str) -> str:
     return sqlite(folder, server)
 
 
-async def newer(url: str) -> str:
-    import sqlalchemy as sa
-
+async def written(url: str, statement: sa.Executable) -> str:
     engine = create_engine(url)
     async with engine.begin() as connection:
-        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        await connection.execute(statement)
     await engine.dispose()
     return url
+
+
+async def newer(url: str) -> str:
+    return await written(url, sa.text("UPDATE alembic_version SET version_num = '9999'"))
 
 
 async def cut_short(url: str) -> str:
     """Records a catch-up that didn't get all conversations."""
-    import sqlalchemy as sa
-
     tally = {"looked_at": 40, "unread": 2, "answered": 3, "offered": 1}
     report = {"begins_at": 1_795_460_400.0, "ends_at": 1_795_471_200.0, "tally": tally}
-    engine = create_engine(url)
-    async with engine.begin() as connection:
-        await connection.execute(sa.insert(listening).values(team_id="T1", heard_at=1_795_471_200.0, report=report))
-    await engine.dispose()
-    return url
+    return await written(url, sa.insert(listening).values(team_id="T1", heard_at=1_795_471_200.0, report=report))
 
 
 async def read_only_file(url: str) -> str:
@@ -562,8 +567,7 @@ async def database_report(case: DatabaseCase, folder: Path, server: str) -> Chec
         await migrate(engine)
         await engine.dispose()
         url = await case.after(url)
-    async with Sandbox(manifest=app_manifest()) as sandbox:
-        return await checked(read(connected(sandbox), {"DATABASE_URL": url}))
+    return await report_of({"DATABASE_URL": url})
 
 
 # MCP servers
@@ -610,9 +614,8 @@ def with_schema(listed: Json) -> Json:
 
 
 async def mcp_report(case: McpCase, folder: Path) -> CheckReport:
-    async with Sandbox(manifest=app_manifest()) as sandbox:
-        with patient(case.never):
-            return await checked(read(connected(sandbox), mcp_env(folder, case)))
+    with patient(case.never):
+        return await report_of(mcp_env(folder, case))
 
 
 # This machine
@@ -641,8 +644,7 @@ async def machine_report(case: MachineCase, folder: Path) -> CheckReport:
         env_file = Path(case.env_file) if case.env_file else None
         if env_file is not None:
             env_file.touch(0o644)
-        async with Sandbox(manifest=app_manifest()) as sandbox:
-            return await checked(read(connected(sandbox)), env_file=env_file)
+        return await report_of(env_file=env_file)
 
 
 # What the tests and the page have in common
@@ -747,8 +749,7 @@ async def test_a_database_is_left_as_it_is(database_url: str) -> None:
 
 
 async def test_a_file_is_not_created(tmp_path: Path) -> None:
-    async with Sandbox(manifest=app_manifest()) as sandbox:
-        report = await checked(read(connected(sandbox), {"DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"}))
+    report = await report_of({"DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"})
     assert not_passed(report) == {"database.write": SKIPPED}
     assert report.is_ok
     assert not (tmp_path / "typist.db").exists()
@@ -760,9 +761,7 @@ async def test_a_database_that_stands_still_is_given_up(monkeypatch: pytest.Monk
         standing_still.bind(("127.0.0.1", 0))
         standing_still.listen()
         port = standing_still.getsockname()[1]
-        url = f"postgresql://bot:secret-5@127.0.0.1:{port}/d"
-        async with Sandbox(manifest=app_manifest()) as sandbox:
-            report = await checked(read(connected(sandbox), {"DATABASE_URL": url}))
+        report = await report_of({"DATABASE_URL": f"postgresql://bot:secret-5@127.0.0.1:{port}/d"})
     case = FaultCase("database.connection", FAIL, skips(*AFTER_CONNECTION))
     assert fault_line(report, case).message == "The database can't be used (it does not answer)."
 
@@ -784,15 +783,13 @@ async def test_a_probe_comes_back_and_leaves_nothing(page: str) -> None:
 
 
 async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
-    async with Sandbox(manifest=app_manifest(agent=True)) as sandbox:
-        report = await checked(read(connected(sandbox)))
+    report = await report_of(agent=True)
     assert not_passed(report) == {}
     assert "The bot token has all 18 scopes, and the Agents feature is on." in report.text()
 
 
 async def test_the_switch_that_slack_does_not_tell_of_is_named() -> None:
-    async with Sandbox(manifest=app_manifest()) as sandbox:
-        report = await checked(read(connected(sandbox)))
+    report = await report_of()
     assert "Slack doesn't say whether Delayed Events is on." in report.text()
     assert "→ Event Subscriptions." in report.text()
 
@@ -875,9 +872,8 @@ UNREACHABLE = "http://127.0.0.1:9/api/"
 async def test_two_failures_with_one_cause_are_one_line_and_one_problem(
     env: dict[str, str], line: str, failed: int
 ) -> None:
-    async with Sandbox(manifest=app_manifest()) as sandbox:
-        with patient(never=False):
-            report = await checked(read(connected(sandbox), env))
+    with patient(never=False):
+        report = await report_of(env)
     assert report.text().count(line) == 1
     assert "\n1 problem, 0 warnings." in report.text()
     assert [check["status"] for check in report.json()["checks"]].count("fail") == failed  # type: ignore[attr-defined]

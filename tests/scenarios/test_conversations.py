@@ -13,7 +13,6 @@ import pytest
 
 from bot import settings as all_settings
 from bot.core import texts
-from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.web_api.http import CallRecord
 from tests.marked import unmarked
@@ -24,17 +23,11 @@ from tests.streams.server import VendorResponse, VendorServer
 pytestmark = pytest.mark.skips_waits
 
 
-@pytest.mark.parametrize("channel", ["general", "project-x"])
-async def test_mention_in_a_channel_is_answered_in_its_thread(stage: Stage, channel: str) -> None:
+@pytest.mark.parametrize("channel", ["general", "project-x", "C0MPDM"])
+async def test_mention_is_answered_in_its_thread(stage: Stage, channel: str) -> None:
     asked = await stage.mention(channel=channel)
     assert await stage.answers(channel, asked) == ["The whole answer."]
     assert stage.bots(channel) == []
-
-
-async def test_mention_in_a_group_dm_is_answered_in_its_thread(stage: Stage) -> None:
-    group = next(place.id for place in stage.sandbox.workspace.channels.values() if place.type == "mpim")
-    asked = await stage.mention(channel=group)
-    assert await stage.answers(group, asked) == ["The whole answer."]
 
 
 async def test_dm_at_the_root_is_answered_there_as_one_conversation(stage: Stage) -> None:
@@ -154,13 +147,10 @@ async def test_two_simultaneous_askers_never_see_each_others_text(stage: Stage) 
     stage.vendor.script(
         lambda request: says(f"Answer to {unmarked(request.body['messages'][-1]['content'])} " * 60, pause_s=0.002)
     )
-    asked = {
-        user: await stage.mention(f"{user}'s question", user=user, channel=channel)
-        for user, channel in (("ada", "general"), ("grace", "random"), ("alan", "general"))
-    }
-    for user, channel in (("ada", "general"), ("grace", "random"), ("alan", "general")):
-        (text,) = await stage.answers(channel, asked[user])
-        assert text == (f"Answer to {user}'s question " * 60).rstrip()
+    places = {"ada": "general", "grace": "random", "alan": "general"}
+    asked = {user: await stage.mention(f"{user}'s question", place, user) for user, place in places.items()}
+    for user, ts in asked.items():
+        assert await stage.answers(places[user], ts) == [(f"Answer to {user}'s question " * 60).rstrip()]
     others = {"ada": "grace", "grace": "alan", "alan": "ada"}
     for prompt in stage.prompts():
         user = prompt[-1]["content"].split("'")[0]
@@ -222,40 +212,32 @@ async def test_models_text_notifies_nobody(stage: Stage) -> None:
     assert stage.sandbox.workspace.notified == []
 
 
-async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stage = Stage(sandbox, vendor)
+@pytest.mark.bot(max_concurrent_per_user=20)
+async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(stage: Stage) -> None:
     stage.vendor.script(says("word " * 60, pause_s=0.02))
-    async with running(replace(settings, max_concurrent_per_user=20)):
-        asked = [await stage.mention(f"{n}?", channel=("general", "random")[n % 2]) for n in range(20)]
-        answers = await asyncio.gather(*(stage.answers(("general", "random")[n % 2], ts) for n, ts in enumerate(asked)))
+    asked = [await stage.mention(f"{n}?", channel=("general", "random")[n % 2]) for n in range(20)]
+    answers = await asyncio.gather(*(stage.answers(("general", "random")[n % 2], ts) for n, ts in enumerate(asked)))
     assert answers == [[("word " * 60).rstrip()]] * 20
     assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
 
 
 @pytest.mark.long
-@pytest.mark.skips_waits
-async def test_crowded_channel_delays_no_answer_elsewhere_where_slack_takes_few_posts(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stage = Stage(sandbox, vendor)
+@pytest.mark.bot(max_concurrent_per_user=20)
+async def test_crowded_channel_delays_no_answer_elsewhere_where_slack_takes_few_posts(stage: Stage) -> None:
+    sandbox = stage.sandbox
     sandbox.faults.start("strict_posts")
     stage.vendor.script(says("word " * 20, pause_s=0.02))
 
     def limited() -> list[CallRecord]:
         return [call for call in sandbox.calls if call.error == "ratelimited"]
 
-    async with running(replace(settings, max_concurrent_per_user=20)):
-        crowd = [await stage.mention(f"{n}?") for n in range(12)]
-        await sandbox.wait_for(limited)
-        elsewhere = [
-            (channel, await stage.mention(f"{channel}?", channel=channel)) for channel in ("random", "project-x")
-        ]
-        for channel, ts in [*elsewhere, *(("general", ts) for ts in crowd)]:
-            assert await stage.answers(channel, ts) == [("word " * 20).rstrip()]
+    crowd = [await stage.mention(f"{n}?") for n in range(12)]
+    await sandbox.wait_for(limited)
+    elsewhere = [(channel, await stage.mention(f"{channel}?", channel=channel)) for channel in ("random", "project-x")]
+    for channel, ts in [*elsewhere, *(("general", ts) for ts in crowd)]:
+        assert await stage.answers(channel, ts) == [("word " * 20).rstrip()]
     assert len(limited()) <= 2
-    posts = [call for call in sandbox.calls if call.method == "chat.postMessage"]
+    posts = stage.calls("chat.postMessage")
     after = [call.channel for call in posts[posts.index(limited()[-1]) :] if call.ok]
     assert set(after[: after.index("C0GENERAL")]) == {"C0RANDOM", "C0PROJECTX"}, "they wait for no Retry-After"
 

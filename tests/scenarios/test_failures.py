@@ -24,10 +24,10 @@ LONG = "word " * 80
 PART = "The first half. "
 
 
-def part(ending: ResponseEnd) -> VendorResponse:
-    """Returns the first half of an answer whose connection then ends in this way."""
-    events = speech.chat(speech.tokens(PART))
-    return VendorResponse(events[: 1 + len(speech.tokens(PART))], ending=ending)
+def part(ending: ResponseEnd, text: str = PART) -> VendorResponse:
+    """Returns the first part of an answer whose connection then ends in this way."""
+    tokens = speech.tokens(text)
+    return VendorResponse(speech.chat(tokens)[: 1 + len(tokens)], ending=ending)
 
 
 def finished_by(reason: str) -> VendorResponse:
@@ -97,10 +97,10 @@ async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeo
     assert await with_short_stall_timeout.answers("general", asked, timeout_s=300) == [whole]
 
 
-def revisions(stage: Stage, asked: str) -> list[str]:
-    """Returns what readers saw of the only reply, in order."""
+def revisions(stage: Stage, asked: str) -> list[Sequence[dict[str, Any]]]:
+    """Returns the blocks of each revision of the only reply."""
     [reply] = stage.bots("general", asked)
-    return [str(revision.sent_blocks) for revision in stage.sandbox.revisions("general", reply.ts)]
+    return [revision.sent_blocks for revision in stage.sandbox.revisions("general", reply.ts)]
 
 
 PASSING = {
@@ -119,7 +119,7 @@ async def test_failure_that_passes_is_a_status_and_not_an_error(stage: Stage, fa
     stage.vendor.script(failed, failed, says("After all."))
     asked = await stage.mention()
     assert await stage.answers("general", asked) == ["After all."]
-    seen = revisions(stage, asked)
+    seen = list(map(str, revisions(stage, asked)))
     assert any(texts.TRYING_AGAIN in revision for revision in seen)
     assert not [revision for revision in seen if "Please ask again" in revision]
 
@@ -140,25 +140,17 @@ async def test_stream_that_breaks_goes_on_by_itself(
 ) -> None:
     stage = with_short_stall_timeout
     parts = [f"{FIRST} ", "and "][:times]
-    broken = [
-        VendorResponse(speech.chat(speech.tokens(text))[: 1 + len(speech.tokens(text))], ending=ending)
-        for text in parts
-    ]
-    stage.vendor.script(*broken, says(REST))
+    stage.vendor.script(*(part(ending, text) for text in parts), says(REST))
     asked = await stage.mention()
     whole = "".join(parts) + REST
     assert await stage.answers("general", asked) == [whole]
-    bodies = [block["text"] for revision in replies(stage, asked) for block in revision if block["type"] == "markdown"]
+    bodies = [
+        block["text"] for revision in revisions(stage, asked) for block in revision if block["type"] == "markdown"
+    ]
     assert all(later.startswith(earlier) for earlier, later in pairwise(bodies)), "nothing shown shrinks"
-    assert not [revision for revision in revisions(stage, asked) if "connection to" in revision]
+    assert not [revision for revision in revisions(stage, asked) if "connection to" in str(revision)]
     assert len(stage.vendor.requests) == times + 1
     assert FIRST in str(stage.prompts()[-1])
-
-
-def replies(stage: Stage, asked: str) -> list[Sequence[dict[str, Any]]]:
-    """Returns the blocks of each revision of the only reply."""
-    [reply] = stage.bots("general", asked)
-    return [revision.sent_blocks for revision in stage.sandbox.revisions("general", reply.ts)]
 
 
 async def test_short_rate_limit_is_waited_for(stage: Stage) -> None:

@@ -4,7 +4,6 @@ import base64
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,14 +90,12 @@ async def test_text_files_are_read_with_their_names(stage: Stage) -> None:
     )
 
 
-async def test_middle_of_a_long_text_file_is_left_out(
-    settings: Settings, sandbox: Sandbox, vendor: VendorServer
-) -> None:
+@pytest.mark.bot(history_tokens=2_000)
+async def test_middle_of_a_long_text_file_is_left_out(stage: Stage) -> None:
     lines = "".join(f"{number},of many\n" for number in range(20_000))
-    async with running(replace(settings, history_tokens=2_000)):
-        answer = await asked(Stage(sandbox, vendor), UploadedFile("long.txt", lines.encode()))
+    answer = await asked(stage, UploadedFile("long.txt", lines.encode()))
     assert answer == f"{ANSWER}\nNot read: the middle of long.txt (too long)."
-    text = content(Stage(sandbox, vendor))
+    text = content(stage)
     assert text.startswith("what is it?\n\n(Attached: long.txt)\n```txt\n0,of many\n1,of many\n")
     assert text.endswith("19999,of many\n```")
     assert 2_000 < len(text) < 3_500
@@ -116,11 +113,6 @@ async def test_documents_are_read_as_markdown(stage: Stage) -> None:
     for name in names:
         missing = [piece for piece in pieces(name) if " ".join(piece.split()) not in text]
         assert missing == [], name
-
-
-async def test_protected_document_is_named(stage: Stage) -> None:
-    upload = UploadedFile("plan.xlsx", HOSTILE["protected.xlsx"]())
-    assert await asked(stage, upload) == f"{ANSWER}\nNot read: plan.xlsx ({texts.FILE_PROTECTED})."
 
 
 async def test_file_without_text_is_a_question(stage: Stage) -> None:
@@ -161,12 +153,6 @@ async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
     assert "song.mp3" in stage.prompts()[1][0]["content"], "the model must know of it"
 
 
-async def test_clip_is_named_as_not_read(stage: Stage) -> None:
-    clip = UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b"")
-    answer = await asked(stage, clip)
-    assert answer == f"{ANSWER}\nNot read: {clip.name} ({texts.CLIP_NOT_TRANSCRIBED})."
-
-
 def claiming(pixels: int) -> bytes:
     """Returns a small GIF that claims to be this wide and high."""
     gif, side = picture("GIF"), pixels.to_bytes(2, "little")
@@ -178,6 +164,8 @@ REFUSED = {
     "damaged": (UploadedFile("a.gif", b"GIF89a\0"), texts.FILE_DAMAGED),
     "too many pixels": (UploadedFile("a.gif", claiming(60_000)), texts.FILE_TOO_MANY_PIXELS),
     "too big": (UploadedFile("a.txt", b"a" * (MAX_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
+    "protected": (UploadedFile("plan.xlsx", HOSTILE["protected.xlsx"]()), texts.FILE_PROTECTED),
+    "a clip": (UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b""), texts.CLIP_NOT_TRANSCRIBED),
 }
 
 

@@ -55,6 +55,11 @@ def env(slack: Sandbox, openai: VendorServer) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def tokens(slack: Sandbox) -> dict[str, str]:
+    return {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "OPENAI_API_KEY": KEY}
+
+
 def written(folder: Path) -> dict[str, str]:
     """Returns what .env says."""
     lines = (folder / ".env").read_text().splitlines()
@@ -66,7 +71,7 @@ def hello(slack: Sandbox, person: str = "ada") -> list[str]:
 
 
 async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
-    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+    tmp_path: Path, slack: Sandbox, env: dict[str, str], tokens: dict[str, str]
 ) -> None:
     async with init(tmp_path, {**env, "BOT_LOG_LEVEL": "debug"}) as terminal:
         seen = await terminal.types(PASTE, slack.bot_token)
@@ -86,12 +91,7 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
         assert (code, "Everything is set up." in seen, "Now start Typist: make run" in seen) == (0, True, True)
         for secret in (slack.bot_token, slack.app_token, KEY):
             assert secret not in terminal.shown
-    assert written(tmp_path) == {
-        "SLACK_BOT_TOKEN": slack.bot_token,
-        "SLACK_APP_TOKEN": slack.app_token,
-        "OPENAI_API_KEY": KEY,
-        "BOT_ADMINS": "U0ADA",
-    }
+    assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA"}
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == [".env"]
     assert hello(slack) == [texts.im_here("typist")]
@@ -226,10 +226,9 @@ async def test_a_token_of_env_that_slack_refuses_is_reported_and_stays(
 
 
 async def test_the_admin_is_found_by_name_email_address_or_id(
-    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+    tmp_path: Path, slack: Sandbox, env: dict[str, str], tokens: dict[str, str]
 ) -> None:
     slack.workspace.users["U0ADA2"] = replace(slack.workspace.user("ada"), id="U0ADA2", name="ada2")
-    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "OPENAI_API_KEY": KEY}
     slack.faults.start("refuse", method="users.list", error="internal_error", times=1)
     async with init(tmp_path, {**env, **tokens}) as terminal:
         await terminal.types(WHO, "Ada")
@@ -253,10 +252,9 @@ async def test_the_admin_is_found_by_name_email_address_or_id(
 
 
 async def test_a_first_message_that_slack_refuses_is_a_problem_with_its_remedy(
-    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+    tmp_path: Path, slack: Sandbox, env: dict[str, str], tokens: dict[str, str]
 ) -> None:
     slack.faults.start("refuse", method="chat.postMessage", error="messages_tab_disabled")
-    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "OPENAI_API_KEY": KEY}
     async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
         code, seen = await terminal.end()
     assert code == 1
@@ -264,10 +262,10 @@ async def test_a_first_message_that_slack_refuses_is_a_problem_with_its_remedy(
 
 
 async def test_keys_that_bot_models_needs_are_asked_for_and_no_others(
-    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+    tmp_path: Path, env: dict[str, str], tokens: dict[str, str]
 ) -> None:
-    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "BOT_ADMINS": "U0ADA"}
-    async with init(tmp_path, {**env, **tokens, "BOT_MODELS": "openai/gpt-6-luna"}) as terminal:
+    del tokens["OPENAI_API_KEY"]
+    async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA", "BOT_MODELS": "openai/gpt-6-luna"}) as terminal:
         seen = await terminal.types(PASTE, KEY)
         assert "Copy the value of OPENAI_API_KEY: platform.openai.com/api-keys." in seen
         assert (await terminal.end())[0] == 0
