@@ -41,7 +41,7 @@ from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.catching_up import CatchingUp
 from bot.services.commands import AppHome, SlashCommands
-from bot.services.intake import Gate, Intake, MessageEdits, QuietThreads, SharedTokens
+from bot.services.intake import Gate, Intake, MessageEdits, MessageTriage, QuietThreads, SharedTokens
 from bot.services.operations import AUDIT_DAYS, Kept, Probes, expire_old
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
@@ -282,7 +282,8 @@ def _listen(
     quiet_threads = QuietThreads(stores, workspace, parts.private_notices, access)
     rules = TriageRules(Engagement(settings.engagement), bots=access.may_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
-    intake = Intake(stores, workspace, worker, access, actions, quiet_threads, rules, tokens, gate)
+    triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
+    intake = Intake(stores, workspace, worker, access, actions, triage, tokens)
     posts = QuestionPosts(stores, workspace, intake, access)
     cap_notices = CapNotices(stores, workspace, settings.admins)
     outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts)

@@ -33,6 +33,7 @@ from bot.core.triage import (
     USD_PER_TOKEN,
     Engagement,
     Ignore,
+    IgnoreReason,
     Participants,
     TriageRules,
     asks_for_quiet,
@@ -219,8 +220,59 @@ class SharedTokens:
             self._tokens.keep(*named)
 
 
+@dataclass(frozen=True)
+class MessageTriage:
+    """Decides whether a message is a question: by who takes part in its thread, the channel's settings and its words.
+
+    `rules`: how messages are triaged where a channel has set nothing. `gate`: decides in doubt; None if no model does.
+    """
+
+    stores: Stores
+    workspace: Workspace
+    rules: TriageRules
+    quiet_threads: QuietThreads
+    gate: Gate | None
+
+    async def participants_at(self, message: Message) -> Participants:
+        """Returns the thread's participants. A second person is on record before Slack's envelope is acknowledged."""
+        if message.thread_ts is None or not self._is_persons_in_channel(message):
+            return Participants()
+        return await self.stores.participants.at_message(message.thread, message.user_id or "", message.ts)
+
+    async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
+        """Returns the question that a message is, or why it is ignored. Applies "stay quiet". Raises StoreError."""
+        if await self.quiet_threads.take(message, participants):
+            return Ignore(IgnoreReason.QUIET)
+        rules = await self._rules_for(message, participants)
+        if participants.joined and not participants.quiet:
+            self.quiet_threads.joined(message, participants.starter, rules)
+        return triage(message, self.workspace.me, participants, rules)
+
+    async def _rules_for(self, message: Message, participants: Participants) -> TriageRules:
+        """Returns the rules with the channel's own, which matter for posts without us and in threads that we are in."""
+        me = self.workspace.me.user_id
+        if message.thread_ts is None:
+            matters = me not in mentioned_users(message.text)
+        else:
+            matters = participants.takes_part or message.parent_user_id == me
+        if not matters or not self._is_persons_in_channel(message):
+            return self.rules
+        channel = await self.stores.channel_settings.read(message.team_id, message.channel_id)
+        return replace(
+            self.rules,
+            engagement=channel.engagement or self.rules.engagement,
+            new_posts=channel.new_posts,
+            gate=channel.gate and self.gate is not None,
+        )
+
+    def _is_persons_in_channel(self, message: Message) -> bool:
+        """Whether a person wrote a message in a channel, so that it may be a question without a mention."""
+        is_written = message.subtype in ANSWERED_SUBTYPES and by_person(message, self.workspace.me)
+        return is_written and message.channel_type != "im"
+
+
 class Intake:
-    """Turns messages into jobs. `rules`: how messages are triaged where a channel has set nothing."""
+    """Turns messages into jobs."""
 
     def __init__(
         self,
@@ -229,23 +281,18 @@ class Intake:
         worker: Worker,
         access_control: AccessControl,
         reply_actions: ReplyActions,
-        quiet_threads: QuietThreads,
-        rules: TriageRules,
+        triage: MessageTriage,
         action_tokens: SharedTokens | None,
-        gate: Gate | None,
     ) -> None:
-        """`action_tokens` is None where nothing searches Slack, `gate` where no model decides."""
+        """`action_tokens` is None where nothing searches Slack."""
         self._queue = stores.question_queue
         self._participants = stores.participants
-        self._channel_settings = stores.channel_settings
         self._worker = worker
         self._access_control = access_control
         self._reply_actions = reply_actions
-        self._quiet_threads = quiet_threads
+        self._triage = triage
         self._me = workspace.me
-        self._rules = rules
         self._action_tokens = action_tokens
-        self._gate = gate
 
     async def take(self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False) -> bool:
         """Records the message's question, if it is one; "stop" and "stay quiet" are commands. Raises StoreError.
@@ -256,14 +303,8 @@ class Intake:
         stop = stop_in(message, self._me)
         if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
             return False
-        participants = await self._participants_at(message)
-        if await self._quiet_threads.take(message, participants):
-            await self._record_line(message, participants)
-            return False
-        rules = await self._rules_for(message, participants)
-        if participants.joined and not participants.quiet:
-            self._quiet_threads.joined(message, participants.starter, rules)
-        question = triage(message, self._me, participants, rules)
+        participants = await self._triage.participants_at(message)
+        question = await self._triage.decide(message, participants)
         if isinstance(question, Ignore):
             log.debug("message %s ignored: %s", message.ts, question.reason)
             await self._record_line(message, participants)
@@ -272,7 +313,7 @@ class Intake:
             await self._record_line(message, participants)
             self._access_control.tell(question, denial)
         else:
-            await self._quiet_threads.mentioned(message, participants)
+            await self._triage.quiet_threads.mentioned(message, participants)
             if action_token and self._action_tokens is not None:
                 await self._action_tokens.keep(question, action_token)
             return await self.enqueue(event_id, question, offered=offered)
@@ -280,7 +321,8 @@ class Intake:
 
     def _decide(self, event_id: str, question: Question | None) -> None:
         """Has a model decide about a message in doubt, unless its writer has no access. They aren't told of that."""
-        if question is None or self._gate is None:
+        gate = self._triage.gate
+        if question is None or gate is None:
             return
 
         async def may_ask() -> bool:
@@ -289,7 +331,7 @@ class Intake:
         async def enqueue() -> None:
             await self.enqueue(event_id, question)
 
-        self._gate.decide(question, may_ask, enqueue)
+        gate.decide(question, may_ask, enqueue)
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
         """Records who wrote a message that is not a question, where that decides about later messages."""
@@ -311,33 +353,6 @@ class Intake:
         else:
             self._worker.wake()
         return enqueued is not None
-
-    async def _participants_at(self, message: Message) -> Participants:
-        """Returns the thread's participants. A second person is on record before Slack's envelope is acknowledged."""
-        if message.thread_ts is None or not self._is_persons_in_channel(message):
-            return Participants()
-        return await self._participants.at_message(message.thread, message.user_id or "", message.ts)
-
-    async def _rules_for(self, message: Message, participants: Participants) -> TriageRules:
-        """Returns the rules with the channel's own, which matter for posts without us and in threads that we are in."""
-        if message.thread_ts is None:
-            matters = self._me.user_id not in mentioned_users(message.text)
-        else:
-            matters = participants.takes_part or message.parent_user_id == self._me.user_id
-        if not matters or not self._is_persons_in_channel(message):
-            return self._rules
-        channel = await self._channel_settings.read(message.team_id, message.channel_id)
-        return replace(
-            self._rules,
-            engagement=channel.engagement or self._rules.engagement,
-            new_posts=channel.new_posts,
-            gate=channel.gate and self._gate is not None,
-        )
-
-    def _is_persons_in_channel(self, message: Message) -> bool:
-        """Whether a person wrote a message in a channel, so that it may be a question without a mention."""
-        is_written = message.subtype in ANSWERED_SUBTYPES and by_person(message, self._me)
-        return is_written and message.channel_type != "im"
 
 
 class MessageEdits:

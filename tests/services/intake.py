@@ -10,7 +10,7 @@ from bot.core.access import UserKind
 from bot.core.conversation import Question
 from bot.core.triage import TriageRules
 from bot.services.access_control import PrivateNotices
-from bot.services.intake import Gate, Intake, MessageEdits, QuietThreads
+from bot.services.intake import Gate, Intake, MessageEdits, MessageTriage, QuietThreads
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock
@@ -65,16 +65,9 @@ class IntakeStage:
         private_notices = PrivateNotices(self.accounts, stores.notices)
         workspace = having(beside.workspace, surfaces=self.surfaces)
         self.quiet = QuietThreads(stores, workspace, private_notices, self.access_control)
+        triage = MessageTriage(stores, workspace, TriageRules(), self.quiet, self.gate)
         self.intake = Intake(
-            stores,
-            workspace,
-            beside.worker,
-            self.access_control,
-            actions_on(beside),
-            self.quiet,
-            rules=TriageRules(),
-            action_tokens=tokens,
-            gate=self.gate,
+            stores, workspace, beside.worker, self.access_control, actions_on(beside), triage, action_tokens=tokens
         )
         self.edits = MessageEdits(stores, workspace, beside.worker, self.intake)
 
