@@ -255,16 +255,14 @@ def channel_in_view(holder: Mapping[str, Any]) -> str:
         case {"channel_id": str(channel_id)}:
             return channel_id
         case {"entities": [*entities]}:
-            return next(filter(None, map(_channel_of_entity, entities)), "")
-    return ""
-
-
-def _channel_of_entity(entity: Any) -> str:
-    match entity:
-        case {"type": "slack#/types/channel_id", "value": str(channel_id)}:
-            return channel_id
-        case {"type": "slack#/types/message_context", "value": {"channel_id": str(channel_id)}}:
-            return channel_id
+            for entity in entities:
+                match entity:
+                    case {"type": "slack#/types/channel_id", "value": str(channel_id)} if channel_id:
+                        return channel_id
+                    case {"type": "slack#/types/message_context", "value": {"channel_id": str(channel_id)}} if (
+                        channel_id
+                    ):
+                        return channel_id
     return ""
 
 

@@ -12,6 +12,8 @@ from bot.errors import Backoff
 
 OUTBOX_HOLD_S = 30.0
 """How long a process that takes an entry holds it; then any process may take it again."""
+TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
+"""The longest that a try takes: it ends before another process may take the entry."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MAX_TRIES = 30
 """With the growing waits between tries, an entry is tried for about a day."""

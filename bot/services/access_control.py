@@ -17,6 +17,10 @@ from bot.slack.surfaces import EphemeralMessages
 from bot.slack.users import Users
 from bot.store.threads import Notices
 
+CHECKED_WITHIN_S = 2.0
+"""How long a press, or a question that was queued, waits for Slack to say who a person is. A modal must open within
+three seconds."""
+
 log = logging.getLogger(__name__)
 
 

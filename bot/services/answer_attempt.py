@@ -214,7 +214,15 @@ class AnswerAttempt:
         """
         usage, is_reported = end.usage, end.usage is not None and end.usage.has_tokens
         if self.step is not None:
-            usage = self.step.lost + _completed(end.usage or Usage(), self.step.estimated)
+            reported, estimated = usage or Usage(), self.step.estimated
+            if not is_reported:
+                reported = replace(
+                    reported,
+                    input_tokens=reported.input_tokens or estimated.input_tokens,
+                    output_tokens=reported.output_tokens or estimated.output_tokens,
+                    requests=(),
+                )
+            usage = self.step.lost + reported
         return replace(
             end,
             model=end.model or (self.step.model if self.step else None),
@@ -246,18 +254,6 @@ class AnswerAttempt:
         # A part that was written before has had its own effort.
         usd = None if self.job.so_far else usd
         return texts.thought_longer(self.completion.effort if self.completion else "", usd, is_estimate=is_estimate)
-
-
-def _completed(reported: Usage, estimated: Usage) -> Usage:
-    """Returns the usage that a vendor reported, with the estimate in place of tokens that it didn't report."""
-    if reported.has_tokens:
-        return reported
-    return replace(
-        reported,
-        input_tokens=reported.input_tokens or estimated.input_tokens,
-        output_tokens=reported.output_tokens or estimated.output_tokens,
-        requests=(),
-    )
 
 
 log = logging.getLogger(__name__)

@@ -50,7 +50,7 @@ from bot.models.prompt import Effort
 from bot.reply.answer import Freshness
 from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl
+from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, JobLife, Metrics, Phase, Times, added, waited_s
 from bot.services.pane import AssistantPane
 from bot.services.quota import Quota
@@ -58,8 +58,6 @@ from bot.services.steps import Steps
 from bot.store import Stores
 
 MAX_INTERRUPTIONS = 3
-CHECKED_AGAIN_WITHIN_S = 3.0
-"""How long a queued question waits for Slack to say whether its asker still has access."""
 
 _REASONS: Mapping[type[TypistError], EndReason] = {
     CapReached: EndReason.CAP_REACHED,
@@ -113,7 +111,10 @@ class Answering:
                 await reply.leave()
             else:
                 await show_end(reply, end, self.workspace.users)
-            await self._record_shown_end(attempt, reply)
+            if await self._record(attempt, reply, reply.for_outbox):
+                self._report(attempt, end, reply)
+                if end.usage is not None:
+                    self.quota.warn(job.question)
         except asyncio.CancelledError:
             await self._leave(attempt, reply)
         except GivenUp as given_up:
@@ -143,7 +144,7 @@ class Answering:
             return denial
         if job.attempts > 1:
             return None
-        denial = await self.access_control.denial(job.question, now_within_s=CHECKED_AGAIN_WITHIN_S)
+        denial = await self.access_control.denial(job.question, now_within_s=CHECKED_WITHIN_S)
         return None if denial is Denial.UNKNOWN else denial
 
     async def _end(self, attempt: AnswerAttempt, reply: ScheduledReply, denial: Denial | None) -> End:
@@ -188,14 +189,6 @@ class Answering:
             attempt.phase = Phase.AWAITING_APPROVAL
         else:
             await self._release(attempt, reply)
-
-    async def _record_shown_end(self, attempt: AnswerAttempt, reply: ScheduledReply) -> None:
-        """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
-        end = attempt.answer.end
-        if await self._record(attempt, reply, reply.for_outbox) and end is not None:
-            self._report(attempt, end, reply)
-            if end.usage is not None:
-                self.quota.warn(attempt.job.question)
 
     def _report(self, attempt: AnswerAttempt, end: End, reply: ScheduledReply | None) -> None:
         """Reports the metrics of an attempt that ended its job."""

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bot.core.caps import DAY_S, HOUR_S
 from bot.core.conversation import Message, Question, ThreadKey, is_direct, mentioned_users
 from bot.core.triage import by_person, stop_in
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
@@ -37,7 +38,6 @@ from bot.store.listening import Missed, Tally
 
 LOOK_S = 5.0
 """How often it is put on record that Slack was heard."""
-HOUR_S = 3_600.0
 ANSWERED_WITHIN_S = 2 * HOUR_S
 """Questions that are older are offered an answer."""
 WITHIN_S = HOUR_S
@@ -47,7 +47,7 @@ MAX_PAGES = 5
 """Pages of one conversation or thread."""
 MAX_THREADS = 200
 """Threads of recent questions that are read."""
-RECENT_S = 14 * 24 * HOUR_S
+RECENT_S = 14 * DAY_S
 KEPT_CALLS = 15
 """Calls of a method that are left to live answers, of 50 a minute."""
 YIELDED_TURNS = 2

@@ -1,5 +1,6 @@
 """Slash commands, channel settings and App Home: what people look up, and set, outside of conversations."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import CapSettings, Quota
 from bot.slack.blockkit import remark
+from bot.slack.client import TURN_WITHIN_S
 from bot.store import Stores
 
 log = logging.getLogger(__name__)
@@ -171,8 +173,6 @@ class SlashCommands:
 
 
 MAX_BUILDING = 50
-WITHIN_S = 10.0
-"""How long to try: later, the person has left the tab or opens it again."""
 
 
 @dataclass(frozen=True)
@@ -197,20 +197,21 @@ class AppHome:
         if user_id in self._building or len(self._building) >= MAX_BUILDING:
             return
         self._building.add(user_id)
-        task = self._background.start(self._publish(user_id), f"App Home of user {user_id} not updated", WITHIN_S)
-        task.add_done_callback(lambda _: self._built(user_id))
+
+        def built(_: asyncio.Task[None]) -> None:
+            self._building.remove(user_id)
+            if user_id in self._outdated:
+                self._outdated.remove(user_id)
+                self.opened(user_id)
+
+        task = self._background.start(self._publish(user_id), f"App Home of user {user_id} not updated", TURN_WITHIN_S)
+        task.add_done_callback(built)
 
     def changed(self, user_id: str) -> None:
         """Builds a person's Home again because of what they changed, also if it is being built."""
         if user_id in self._building:
             self._outdated.add(user_id)
         self.opened(user_id)
-
-    def _built(self, user_id: str) -> None:
-        self._building.remove(user_id)
-        if user_id in self._outdated:
-            self._outdated.remove(user_id)
-            self.opened(user_id)
 
     async def _publish(self, user_id: str) -> None:
         at_home = ThreadKey(self.workspace.me.team_id, direct_message_of(user_id), None)

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from bot import __version__
 from bot.clock import Clock
-from bot.core.caps import DAY_S
+from bot.core.caps import DAY_S, HOUR_S
 from bot.errors import SettingsError, TypistError, trace_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 AUDIT_DAYS = 400
 """A year, and time to export it. Who has to keep entries for longer exports them."""
-HOUR_S = 3_600
 """How often it removes. A clock that differs by more from Slack's is wrong: by it, all texts might be too old."""
 _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
 """Last parts of names that only a private network has: Kubernetes' services are typist.namespace.svc.cluster.local."""
@@ -44,7 +43,6 @@ ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_H
 """Where a process on the same machine asks, by an address that stands for all of them."""
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
-ASK_TIMEOUT_S = 5.0
 SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format."""
 MAX_BYTES = 10_000
@@ -94,23 +92,19 @@ class Health:
 
 async def examined(probes: Probes) -> Health:
     """Returns the health by asking all probes; a probe that fails is part of it."""
-    database = await _database(probes.database)
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            await probes.database()
+        database = "ok"
+    except TimeoutError:
+        database = f"The database did not answer within {DATABASE_TIMEOUT_S:.0f} s."
+    except TypistError as error:
+        database = str(error)
     slack = await probes.connections()
     stopping = probes.stopping()
     ok = database == "ok" and slack > 0 and not probes.token_refused() and not stopping
     problem = STOPPING if stopping else probes.problem()
     return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=problem)
-
-
-async def _database(probe: Callable[[], Awaitable[None]]) -> str:
-    try:
-        async with asyncio.timeout(DATABASE_TIMEOUT_S):
-            await probe()
-    except TimeoutError:
-        return f"The database did not answer within {DATABASE_TIMEOUT_S:.0f} s."
-    except TypistError as error:
-        return str(error)
-    return "ok"
 
 
 async def _gauges(probes: Probes) -> "Gauges":
@@ -194,7 +188,7 @@ def ask(host: str, port: int) -> tuple[bool, str]:
     Containers ask often: this imports no more than it has to.
     """
     host = ANY_HOST.get(host, host)
-    connection = http.client.HTTPConnection(host, port, timeout=ASK_TIMEOUT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=DATABASE_TIMEOUT_S + 2)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()

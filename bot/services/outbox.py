@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from bot.core.calls import asks_of
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
@@ -22,8 +22,6 @@ LOOK_S = 1.0
 AT_ONCE = 20
 AWAY_S = 5.0
 """The pause after a failed check."""
-WITHIN_S = OUTBOX_HOLD_S - 5.0
-"""The longest that a try takes: it ends before another process may take the entry."""
 DECISIONS_WITHIN_S = 5.0
 """Decisions are shown no later, because the job isn't claimed meanwhile."""
 
@@ -108,13 +106,13 @@ class Outbox:
     async def _try(self, entry: OutboxEntry, about: str) -> tuple[float | None, str | None]:
         """Returns the wait before the next try, None if the entry needs none, and the ts of a message that it posted.
 
-        Slack's own calls end sooner than WITHIN_S, so a try that takes longer has waited for the rate limits.
+        Slack's own calls end sooner than TRY_WITHIN_S, so a try that takes longer has waited for the rate limits.
         """
         had_no_turn = False
         try:
             if entry.kind is OutboxKind.POST_QUESTION:
                 return await self.question_posts.post(entry), None
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(TRY_WITHIN_S):
                 return None, await self._do(entry)
         except Refused as refused:
             log.warning("%s: %s", about, refused)
@@ -131,7 +129,7 @@ class Outbox:
 
     async def _do(self, entry: OutboxEntry) -> str | None:  # noqa: C901
         """Makes an entry's calls; returns the ts of a message that it posted."""
-        until = self.stores.clock.monotonic() + WITHIN_S
+        until = self.stores.clock.monotonic() + TRY_WITHIN_S
 
         def in_time() -> bool:
             """A process that was paused meanwhile sends nothing, because another one has made the call."""

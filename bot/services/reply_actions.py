@@ -30,21 +30,17 @@ from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
 from bot.models.prompt import Effort
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl
+from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.services.worker import Worker
 from bot.store import Stores
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_S = 1.0
-"""A message is shown a moment before it is on record. Slack waits for three seconds until a press has its effect."""
 DOUBLE_PRESS_S = 0.5
 """Two presses within this time are one double press, as desktops have it."""
-LOOK_FOR_END_S = 0.2
-LOOKS_FOR_END = 8
-"""How often a press of a button that only ended answers have looks for the answer's end."""
-CHECKED_WITHIN_S = 2.0
-"""How long a press waits for Slack to say who presses: a modal must open within three seconds."""
+LOOK_AGAIN_S = 0.2
+LOOKS_FOR_RECORD = 8
+"""How often a press looks for a record that comes a moment after what is shown. Slack waits three seconds for it."""
 _ALLOWS = (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS)
 _SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 _ABOUT_CALLS = (ReplyAction.DETAILS, *_SHOWS_ARGUMENTS, *_ALLOWS)
@@ -176,17 +172,16 @@ class ReplyActions:
     async def judged(self, press: Press) -> tuple[RecordedAnswer | None, _PressedCall | None, str | None]:
         """Returns the answer, the call that the button names, and the sentence that refuses the press.
 
-        An answer's last buttons are shown a moment before its end is on record, so that is waited for.
+        A message, and the last buttons of an answer, are shown a moment before they are on record, so that is waited
+        for.
         """
-        for look in range(LOOKS_FOR_END):
+        for look in range(LOOKS_FOR_RECORD):
             answer = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
-            if answer is None:
-                await self.stores.clock.sleep(LOOK_AGAIN_S)
-                answer = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
             sentence = refusal(press.action, answer, press.user_id, self.access_control.admins)
-            if sentence != texts.ANSWER_UNFINISHED or look + 1 == LOOKS_FOR_END:
+            is_early = answer is None or sentence == texts.ANSWER_UNFINISHED
+            if not is_early or look + 1 == LOOKS_FOR_RECORD:
                 break
-            await self.stores.clock.sleep(LOOK_FOR_END_S)
+            await self.stores.clock.sleep(LOOK_AGAIN_S)
         if answer is None or sentence is not None:
             return answer, None, sentence
         pressed = await self._call_of(answer, press)

@@ -38,7 +38,7 @@ from bot.core.actions import ActionResponse
 from bot.core.choices import choice_named, question_id
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name
 from bot.core.job import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
-from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry
+from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import SLACKS_OWN
 from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
@@ -58,7 +58,6 @@ log = logging.getLogger(__name__)
 POST_WITHIN_S = 10.0
 """The latest time for sending a post. Slack answers within 15 s or never, so none arrives after OUTBOX_HOLD_S."""
 TRIES = Backoff(4.0, OUTBOX_HOLD_S)
-WITHIN_S = OUTBOX_HOLD_S - 2.0
 SKEW_S = 300.0
 """Slack's clock may be behind ours by this much."""
 NAMES_IN_MODAL_WITHIN_S = 1.0
@@ -153,7 +152,7 @@ class QuestionPosts:
             return None
         may_pass, sentence = True, texts.QUESTION_MAYBE_ASKED
         try:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(TRY_WITHIN_S):
                 await self._post_and_queue(entry, question)
             return None
         except NotAsked as given_up:

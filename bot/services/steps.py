@@ -81,8 +81,14 @@ class Steps:
         if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
             return End(EndReason.NOTHING_ASKED, texts.HELP)
         offer = await self.tool_calls.offer(attempt.job)
+
+        def listening(is_listening: bool) -> None:
+            """Says that a recording is being transcribed, which takes seconds, until that is over."""
+            reply.show_activity(texts.TRANSCRIBING if is_listening else "")
+            status = texts.STATUS_LISTENING if is_listening else texts.STATUS_THINKING
+            self.pane.show_status(attempt.job.question, status)
+
         async with AsyncExitStack() as memory:
-            listening = partial(self._show_listening, attempt, reply)
             built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions, listening)
             if built.transcripts:
                 reply.show_transcripts(built.transcripts)
@@ -228,12 +234,6 @@ class Steps:
             self._show(Retrying(wait_s), attempt.job, shown)
             await self.stores.clock.sleep(wait_s)
         raise GivenUp(Phase.INTERRUPTED)
-
-    def _show_listening(self, attempt: AnswerAttempt, reply: ScheduledReply, is_listening: bool) -> None:
-        """Says that a recording is being transcribed, which takes seconds, until that is over."""
-        reply.show_activity(texts.TRANSCRIBING if is_listening else "")
-        status = texts.STATUS_LISTENING if is_listening else texts.STATUS_THINKING
-        self.pane.show_status(attempt.job.question, status)
 
     async def _allow_stream(self, job: Job) -> None:
         """Lets a native stream carry the reply if all its readers would see it grow."""

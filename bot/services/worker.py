@@ -54,14 +54,11 @@ HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
 """Between two heartbeats, however often other processes wake this one, and between two looks for a queue's turn."""
-CLAIM_RETRY_S = 1.0
-"""The pause after a claim that failed."""
 PLACEHOLDER_WITHIN_S = 5.0
 """A placeholder is posted no later: after 10 s the database lets a worker claim a job without its placeholder."""
-CLAIM_ENDS_S = 1.0
-"""How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter."""
 HAND_OVER_S = 1.2
-"""How long canceled attempts get to release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
+"""How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter, and later canceled attempts to
+release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
 MAX_LIVE = 200
 """Live answers of one process, which take 40% of a core (docs/scaling.md). Further questions are queued."""
 
@@ -144,7 +141,7 @@ class Worker:
         at_once_set = asyncio.create_task(at_once.wait())
         try:
             await asyncio.wait(
-                (working, at_once_set), timeout=max(CLAIM_ENDS_S, self.left_s), return_when=asyncio.FIRST_COMPLETED
+                (working, at_once_set), timeout=max(HAND_OVER_S, self.left_s), return_when=asyncio.FIRST_COMPLETED
             )
             live = [task for _, task in self._live.values()]
             if live and not at_once.is_set():
@@ -178,7 +175,7 @@ class Worker:
             jobs = await self.stores.worker_queue.claim(free)
         except StoreError as error:
             log.error("worker: jobs not claimed, retrying: %s", error)
-            await self.stores.clock.sleep(CLAIM_RETRY_S)
+            await self.stores.clock.sleep(HEARTBEAT_S)
             return
         for job in jobs:
             attempt = AnswerAttempt(Answer(job), self.stores.clock.monotonic())

@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from bot import __version__
-from bot.core.caps import DAY_S
+from bot.core.caps import DAY_S, HOUR_S
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.errors import EndReason, SettingsError, StoreError
 from bot.services import operations
-from bot.services.operations import HOUR_S, Kept, Probes, SlackTime, expire_old, serving
+from bot.services.operations import Kept, Probes, SlackTime, expire_old, serving
 from bot.store import Stores
 from bot.store.schema import jobs
 from bot.telemetry_sdk import opened

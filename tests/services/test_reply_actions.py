@@ -20,7 +20,7 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.models.events import ToolCall
 from bot.models.prompt import Effort, Permission, ToolRule
 from bot.services.access_control import AccessControl, PrivateNotices
-from bot.services.reply_actions import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
+from bot.services.reply_actions import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOKS_FOR_RECORD, Press, ReplyActions
 from bot.store import Stores
 from bot.store.answers import RecordedAnswers
 from bot.store.rows import message_values
@@ -85,10 +85,10 @@ async def test_press_waits_for_the_record_of_its_message(stores: Stores) -> None
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
 
 
-async def test_message_that_is_not_on_record_a_second_later_is_unknown(stores: Stores) -> None:
+async def test_message_that_is_not_on_record_in_time_is_unknown(stores: Stores) -> None:
     clock = BusyClock()
     assert await actions_of(stores, clock).press(STOP) == ActionResponse(texts.ANSWER_UNKNOWN)
-    assert clock.sleeps == [LOOK_AGAIN_S]
+    assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
 
 
 # Presses before an answer's end is on record.
@@ -102,7 +102,7 @@ async def test_press_that_needs_an_end_waits_for_it(stores: Stores) -> None:
 
     clock = BusyClock(meanwhile=finish)
     assert await actions_of(stores, clock).press(replace(STOP, action=ReplyAction.REGENERATE)) is None
-    assert clock.sleeps == [LOOK_FOR_END_S]
+    assert clock.sleeps == [LOOK_AGAIN_S]
 
 
 async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(stores: Stores) -> None:
@@ -110,7 +110,7 @@ async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(store
     clock = BusyClock()
     refused = await actions_of(stores, clock).press(replace(STOP, action=ReplyAction.REGENERATE))
     assert refused == ActionResponse(texts.ANSWER_UNFINISHED)
-    assert clock.sleeps == [LOOK_FOR_END_S] * (LOOKS_FOR_END - 1)
+    assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,6 @@ from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Phase
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
-    CLAIM_ENDS_S,
-    CLAIM_RETRY_S,
     HAND_OVER_S,
     HEARTBEAT_S,
     PLACEHOLDER_WITHIN_S,
@@ -395,8 +393,8 @@ def test_failed_claim_is_retried_after_a_pause() -> None:
             await asyncio.sleep(0.1)
         assert stage.queue.claims == [0.0], "however often the worker is woken, it waits"
         stage.queue.available = True
-        await asyncio.sleep(CLAIM_RETRY_S)
-        assert stage.queue.claims == [0.0, CLAIM_RETRY_S], "a wake-up during the pause is not lost"
+        await asyncio.sleep(HEARTBEAT_S)
+        assert stage.queue.claims == [0.0, HEARTBEAT_S], "a wake-up during the pause is not lost"
         assert stage.worker.live == 1
         assert not running.done()
 
@@ -573,7 +571,7 @@ def test_jobs_of_a_claim_under_way_at_the_stop_are_handed_over() -> None:
         await asyncio.sleep(0)
         await stage.worker.hand_over()
         assert stage.cancellations == [Phase.HANDOVER]
-        assert stage.now < 0.1 + CLAIM_ENDS_S
+        assert stage.now < 0.1 + HAND_OVER_S
         assert len(stage.queue.claims) == 1, "nothing is claimed after the stop"
 
     on_stage(work, WorkerStage(MemoryQueue([JOB], claim_s=0.9), drain_s=0.0))
