@@ -179,13 +179,11 @@ def _equation(element: Element) -> str:
     if name == "naryPr" and all(local(child) != "chr" for child in element):
         return "∫"
     text = "".join(map(_equation, element))
-    before, after = _brackets(element) if name == "d" else _AROUND.get(name, ("", ""))
+    before, after = _AROUND.get(name, ("", ""))
+    if name == "d":
+        signs = {local(sign): attribute(sign, "val") for child in element if local(child) == "dPr" for sign in child}
+        before, after = signs.get("begChr", "("), signs.get("endChr", ")")
     return f"{before}{text}{after}" if text else ""
-
-
-def _brackets(element: Element) -> tuple[str, str]:
-    signs = {local(sign): attribute(sign, "val") for child in element if local(child) == "dPr" for sign in child}
-    return signs.get("begChr", "("), signs.get("endChr", ")")
 
 
 def _line_of(root: Element) -> str:
@@ -200,7 +198,11 @@ PRESENTATION = "ppt/presentation.xml"
 def read_slides(archive: Archive, draft: Draft) -> None:
     """Adds the texts, tables, charts, diagrams and notes of a pptx file's slides to a draft."""
     related = dict(_related(archive, PRESENTATION))
-    order = [attribute(element, "id") for element in _slide_ids(archive.xml(PRESENTATION))]
+    entries = [element for element in archive.xml(PRESENTATION).iter() if local(element) == "sldId"]
+    for entry in entries:
+        # The attribute `id` is there twice; the relationship's comes last.
+        entry.attrib.pop("id", None)
+    order = [attribute(entry, "id") for entry in entries]
     hidden = []
     for number, slide in enumerate((related[id_][1] for id_ in order if id_ in related), 1):
         root = archive.xml(slide)
@@ -215,14 +217,6 @@ def read_slides(archive: Archive, draft: Draft) -> None:
     draft.leave_out(Part.HIDDEN_SLIDE, hidden, count=0)
     draft.leave_out(Part.COMMENT, count=archive.count(r"ppt/comments/[^/]*\.xml", rb"<(?:\w+:)?cm[ >]"))
     draft.leave_out(Part.PICTURE, count=archive.count(r"ppt/slides/[^/]*\.xml", rb"<(?:\w+:)?pic[ >]"))
-
-
-def _slide_ids(root: Element) -> Iterator[Element]:
-    """Yields the slides' entries. Their attribute `id` is there twice; the relationship's comes last."""
-    for element in root.iter():
-        if local(element) == "sldId":
-            element.attrib.pop("id", None)
-            yield element
 
 
 def _related(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
