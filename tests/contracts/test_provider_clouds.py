@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ from tests.streams.clouds import (
     identities,
     no_identity,
 )
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+from tests.streams.server import Script, VendorRequest, VendorResponse, VendorServer, refusal
 
 TEXT = "".join(WORDS)
 ARN = "arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/abc123"
@@ -68,6 +69,10 @@ def proves(cloud: CloudApi, tokens: TokenServices, keys: AwsKeys = AWS_KEYS) -> 
     return tokens.has_given
 
 
+def if_proved(cloud: CloudApi, tokens: TokenServices) -> Script:
+    return guarded(proves(cloud, tokens), cloud.denied, cloud.answer)
+
+
 def as_container(monkeypatch: pytest.MonkeyPatch, tokens: TokenServices) -> None:
     """Leaves this process the credentials of a container at AWS."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -76,7 +81,11 @@ def as_container(monkeypatch: pytest.MonkeyPatch, tokens: TokenServices) -> None
         monkeypatch.setenv(name, value)
 
 
-async def asked(cloud: CloudApi, server: VendorServer, prompt: Prompt = PROMPT, **changes: str) -> Received:
+async def asked(
+    cloud: CloudApi, server: VendorServer, *answers: Script, prompt: Prompt = PROMPT, **changes: str
+) -> Received:
+    """Asks the cloud's model, which gives its usual answer unless others are given."""
+    server.script(*answers or [cloud.answer])
     ours = settings.read({**cloud.env(server.url), **changes})
     async with open_models(model_setup(ours)) as models:
         return await collect(models, prompt)
@@ -89,8 +98,7 @@ class TestAnIdentity:
     async def test_answer_streams_to_an_identity_that_is_proved(
         self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
     ) -> None:
-        vendor.script(guarded(proves(cloud, tokens), cloud.denied, cloud.answer))
-        received = await asked(cloud, vendor)
+        received = await asked(cloud, vendor, if_proved(cloud, tokens))
         assert (received.text, received.error) == (TEXT, None)
         assert received.deltas == WORDS
         assert received.completions[0].model == cloud.model
@@ -103,8 +111,7 @@ class TestAnIdentity:
         as_container(monkeypatch, tokens)
         elsewhere = "eu-west-3"
         signed = partial(AWS_KEYS.is_signature_good, region=elsewhere, service="bedrock")
-        vendor.script(guarded(signed, BEDROCK.denied, BEDROCK.answer))
-        received = await asked(BEDROCK, vendor, PROMPT, AWS_REGION=elsewhere)
+        received = await asked(BEDROCK, vendor, guarded(signed, BEDROCK.denied, BEDROCK.answer), AWS_REGION=elsewhere)
         assert (received.text, received.error) == (TEXT, None)
         assert tokens.given
 
@@ -112,7 +119,6 @@ class TestAnIdentity:
     async def test_key_of_bedrock_in_its_own_variable_needs_no_identity(
         self, vendor: VendorServer, tmp_path: Path, cloud: CloudApi
     ) -> None:
-        vendor.script(cloud.answer)
         with no_identity(tmp_path) as environment:
             environment.setenv("AWS_BEARER_TOKEN_BEDROCK", "a-bedrock-key")
             environment.setenv("AWS_PROFILE", "not-in-any-file")
@@ -127,8 +133,8 @@ class TestAnIdentity:
         mismatch = refusal(
             403, {"message": f"{said} should have been\n'POST\nx-amz-security-token:{AWS_KEYS.token}\n'"}
         )
-        vendor.script(guarded(proves(BEDROCK, tokens, replace(AWS_KEYS, secret="other")), mismatch, BEDROCK.answer))
-        received = await asked(BEDROCK, vendor)
+        is_good = proves(BEDROCK, tokens, replace(AWS_KEYS, secret="other"))
+        received = await asked(BEDROCK, vendor, guarded(is_good, mismatch, BEDROCK.answer))
         assert received.failure is EndReason.BAD_KEY
         assert received.error is not None
         assert "does not match the signature" in received.error.detail
@@ -138,13 +144,12 @@ class TestAnIdentity:
     async def test_any_name_of_a_bedrock_model_is_signed_as_it_is_sent(
         self, vendor: VendorServer, tokens: TokenServices, name: str
     ) -> None:
-        vendor.script(guarded(proves(BEDROCK, tokens), BEDROCK.denied, BEDROCK.answer))
-        received = await asked(BEDROCK, vendor, BOT_MODELS=f"bedrock/{name}")
+        received = await asked(BEDROCK, vendor, if_proved(BEDROCK, tokens), BOT_MODELS=f"bedrock/{name}")
         assert (received.text, received.error) == (TEXT, None)
 
     async def test_models_of_two_vendors_answer_at_one_cloud(self, vendor: VendorServer, tokens: TokenServices) -> None:
-        vendor.script(VendorResponse(status=403), BEDROCK_OPENAI.answer)
-        received = await asked(BEDROCK, vendor, BOT_MODELS=f"{BEDROCK.model},{BEDROCK_OPENAI.model}")
+        answers, models = (VendorResponse(status=403), BEDROCK_OPENAI.answer), (BEDROCK.model, BEDROCK_OPENAI.model)
+        received = await asked(BEDROCK, vendor, *answers, BOT_MODELS=",".join(models))
         assert received.completions[0].model == BEDROCK_OPENAI.model
         assert [request.target for request in vendor.requests] == [BEDROCK.target, BEDROCK_OPENAI.target]
 
@@ -154,8 +159,7 @@ class TestAnIdentity:
     ) -> None:
         for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
             monkeypatch.setenv(name, "sk-of-another-vendor")
-        vendor.script(guarded(proves(cloud, tokens), cloud.denied, cloud.answer))
-        received = await asked(cloud, vendor, PROMPT, OPENAI_API_KEY="sk-of-another-vendor")
+        received = await asked(cloud, vendor, if_proved(cloud, tokens), OPENAI_API_KEY="sk-of-another-vendor")
         assert (received.text, received.error) == (TEXT, None)
         assert "sk-of-another-vendor" not in str(vendor.requests)
 
@@ -173,8 +177,8 @@ class TestAnIdentity:
     async def test_a_token_of_somebody_else_is_refused(
         self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
     ) -> None:
-        vendor.script(guarded(lambda request: False, cloud.denied, cloud.answer))
-        assert (await asked(cloud, vendor)).failure is EndReason.BAD_KEY
+        received = await asked(cloud, vendor, guarded(lambda request: False, cloud.denied, cloud.answer))
+        assert received.failure is EndReason.BAD_KEY
 
 
 @ALL_CLOUDS
@@ -206,8 +210,7 @@ class TestAMissingPermission:
     async def test_permission_is_named_to_the_operator_and_not_in_slack(
         self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
     ) -> None:
-        vendor.script(cloud.denied)
-        received = await asked(cloud, vendor)
+        received = await asked(cloud, vendor, cloud.denied)
         assert received.failure is EndReason.BAD_KEY
         assert received.error is not None
         known = VENDORS[cloud.vendor].cloud
@@ -227,10 +230,9 @@ class TestAMissingPermission:
         self, vendor: VendorServer, tmp_path: Path, cloud: CloudApi
     ) -> None:
         # The SDK keeps credentials by region.
-        elsewhere = {"AWS_REGION": "eu-north-1"} if cloud.vendor == "bedrock" else {}
-        vendor.script(cloud.answer)
+        elsewhere: Any = {"AWS_REGION": "eu-north-1"} if cloud.vendor == "bedrock" else {}
         with no_identity(tmp_path):
-            received = await asked(cloud, vendor, PROMPT, **elsewhere)
+            received = await asked(cloud, vendor, **elsewhere)
         assert received.failure is EndReason.BAD_KEY
         assert received.error is not None
         assert "needs the " in received.error.detail
@@ -242,7 +244,6 @@ class TestAMissingPermission:
         self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
     ) -> None:
         tokens.refuses = True
-        vendor.script(cloud.answer)
         assert (await asked(cloud, vendor)).failure is EndReason.BAD_KEY
         assert vendor.requests == []
 
@@ -254,8 +255,7 @@ class TestRequests:
     async def test_effort_is_sent_without_asking_the_cloud_about_the_model(
         self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
     ) -> None:
-        vendor.script(cloud.answer)
-        await asked(cloud, vendor, replace(PROMPT, effort=Effort.THOROUGH))
+        await asked(cloud, vendor, prompt=replace(PROMPT, effort=Effort.THOROUGH))
         [request] = vendor.requests
         sent = request.body.get("output_config") or request.body["reasoning"]
         assert sent["effort"] == "high"
@@ -264,7 +264,6 @@ class TestRequests:
     async def test_clouds_that_cache_no_requests_get_the_last_block_to_cache(
         self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
     ) -> None:
-        vendor.script(cloud.answer)
         await asked(cloud, vendor)
         [request] = vendor.requests
         *before, last = PROMPT.turns
@@ -293,8 +292,7 @@ class TestRequests:
         prompt: Prompt,
         tools: Mapping[str, list[str]],
     ) -> None:
-        vendor.script(cloud.answer)
-        await asked(cloud, vendor, prompt)
+        await asked(cloud, vendor, prompt=prompt)
         [request] = vendor.requests
         usual = ["web_search", "web_fetch"] if prompt.web_search else []
         assert [tool["name"] for tool in request.body.get("tools", [])] == tools.get(cloud.vendor, usual)
@@ -341,21 +339,18 @@ class TestBedrocksStream:
         self, vendor: VendorServer, tokens: TokenServices, name: str, said: str, failure: EndReason
     ) -> None:
         begun = aws_stream(speech.messages(WORDS)[:3])
-        vendor.script(replace(begun, chunks=[*begun.chunks, aws_exception(name, said)]))
-        received = await asked(BEDROCK, vendor)
+        received = await asked(BEDROCK, vendor, replace(begun, chunks=[*begun.chunks, aws_exception(name, said)]))
         assert (received.text, received.failure) == (WORDS[0], failure)
         assert received.error is not None
         assert name in received.error.detail
 
     async def test_stream_without_its_end_is_cut(self, vendor: VendorServer, tokens: TokenServices) -> None:
-        vendor.script(aws_stream(speech.messages(WORDS)[:-1]))
-        received = await asked(BEDROCK, vendor)
+        received = await asked(BEDROCK, vendor, aws_stream(speech.messages(WORDS)[:-1]))
         assert (received.text, received.failure) == (TEXT, EndReason.CUT)
 
     async def test_message_may_be_split_anywhere(self, vendor: VendorServer, tokens: TokenServices) -> None:
         whole = b"".join(BEDROCK.answer.chunks)
-        vendor.script(replace(BEDROCK.answer, chunks=speech.split(whole, 7)))
-        received = await asked(BEDROCK, vendor)
+        received = await asked(BEDROCK, vendor, replace(BEDROCK.answer, chunks=speech.split(whole, 7)))
         assert (received.text, received.error) == (TEXT, None)
 
     @pytest.mark.parametrize(
@@ -370,14 +365,13 @@ class TestBedrocksStream:
     async def test_message_that_is_none_fails_the_answer(
         self, vendor: VendorServer, tokens: TokenServices, wrong: bytes
     ) -> None:
-        vendor.script(replace(BEDROCK.answer, chunks=[wrong, *BEDROCK.answer.chunks]))
-        assert (await asked(BEDROCK, vendor)).failure is EndReason.UNEXPECTED
+        received = await asked(BEDROCK, vendor, replace(BEDROCK.answer, chunks=[wrong, *BEDROCK.answer.chunks]))
+        assert received.failure is EndReason.UNEXPECTED
 
     async def test_event_without_bytes_is_skipped(self, vendor: VendorServer, tokens: TokenServices) -> None:
         first, *others = BEDROCK.answer.chunks
         added = aws_message(b'{"p": "abc"}', event_type="metrics", message_type="event")
-        vendor.script(replace(BEDROCK.answer, chunks=[first, added, *others]))
-        received = await asked(BEDROCK, vendor)
+        received = await asked(BEDROCK, vendor, replace(BEDROCK.answer, chunks=[first, added, *others]))
         assert (received.text, received.error) == (TEXT, None)
 
     @pytest.mark.parametrize(
@@ -391,5 +385,5 @@ class TestBedrocksStream:
     async def test_name_that_bedrock_does_not_know_is_an_unknown_model(
         self, vendor: VendorServer, tokens: TokenServices, said: str
     ) -> None:
-        vendor.script(refusal(400, {"message": said}, x_amzn_ErrorType="ValidationException"))
-        assert (await asked(BEDROCK, vendor)).failure is EndReason.UNKNOWN_MODEL
+        invalid = refusal(400, {"message": said}, x_amzn_ErrorType="ValidationException")
+        assert (await asked(BEDROCK, vendor, invalid)).failure is EndReason.UNKNOWN_MODEL

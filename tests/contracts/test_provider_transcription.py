@@ -1,7 +1,6 @@
 """A model that transcribes, through OpenAI's SDK: what it is sent, and what its responses say."""
 
 import json
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
@@ -16,12 +15,6 @@ from tests.streams.server import VendorResponse, VendorServer, refusal
 
 SOUND = Sound("clip.ogg", "audio/ogg", b"OggS")
 TOKENS = {"type": "tokens", "input_tokens": 14, "output_tokens": 45, "total_tokens": 59}
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[VendorServer]:
-    async with VendorServer() as vendor:
-        yield vendor
 
 
 async def heard(vendor: VendorServer, key: str = KEY) -> Transcribed:
