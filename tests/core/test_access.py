@@ -19,78 +19,9 @@ from bot.core.access import (
 from bot.core.conversation import Question, ThreadKey
 from tests.core.user_kinds import SUBSETS
 
-ANYBODY = frozenset(UserKind) - {UserKind.MEMBER}
-
 
 def question_of(user_id: str = "UADA", channel_id: str = "C1") -> Question:
     return Question(ThreadKey("T1", channel_id, "1.0"), "1.0", user_id, "why?")
-
-
-KINDS = {
-    UserKind.MEMBER: None,
-    UserKind.GUEST: Denial.GUEST,
-    UserKind.EXTERNAL: Denial.EXTERNAL,
-    UserKind.BOT: Denial.BOT,
-    None: Denial.UNKNOWN,
-}
-
-
-@pytest.mark.parametrize(("kind", "expected"), KINDS.items())
-def test_only_members_have_access_by_default(kind: UserKind | None, expected: Denial | None) -> None:
-    assert denial(AccessRules(), question_of(), kind) is expected
-
-
-@pytest.mark.parametrize("kind", sorted(ANYBODY))
-def test_allowed_kind_has_access_besides_members(kind: UserKind) -> None:
-    rules = AccessRules(frozenset([kind]))
-    assert denial(rules, question_of(), kind) is None
-    assert denial(rules, question_of(), UserKind.MEMBER) is None
-    assert [other for other in ANYBODY if denial(rules, question_of(), other) is None] == [kind]
-
-
-LISTS = {
-    "allowed": (AccessRules(allow_users=frozenset(["UADA"])), "C1", None),
-    "only others are allowed": (AccessRules(allow_users=frozenset(["UALAN"])), "C1", Denial.PERSON),
-    "only others are allowed, though of an allowed kind": (
-        AccessRules(ANYBODY, allow_users=frozenset(["UALAN"])),
-        "C1",
-        Denial.PERSON,
-    ),
-    "allowed, in a channel that is not allowed": (
-        AccessRules(allow_users=frozenset(["UADA"]), allow_channels=frozenset(["C1"])),
-        "C2",
-        Denial.CHANNEL,
-    ),
-    "in an allowed channel": (AccessRules(allow_channels=frozenset(["C1"])), "C1", None),
-    "in a channel that is not allowed": (AccessRules(allow_channels=frozenset(["C1"])), "C2", Denial.CHANNEL),
-    "in a direct message despite a channel list": (AccessRules(allow_channels=frozenset(["C1"])), "D1", None),
-}
-
-
-@pytest.mark.parametrize(("rules", "channel_id", "expected"), LISTS.values(), ids=LISTS.keys())
-def test_lists_decide_about_a_member(rules: AccessRules, channel_id: str, expected: Denial | None) -> None:
-    assert denial(rules, question_of(channel_id=channel_id), UserKind.MEMBER) is expected
-
-
-@pytest.mark.parametrize("kind", [*UserKind, None])
-def test_user_on_the_allow_list_has_access_whatever_the_kind(kind: UserKind | None) -> None:
-    rules = AccessRules(allow_users=frozenset(["UADA"]))
-    assert denial(rules, question_of(), kind) is None
-    assert not depends_on_kind(rules, question_of())
-
-
-MATTERS = {
-    "by default": (AccessRules(), True),
-    "where one kind is allowed": (AccessRules(frozenset([UserKind.GUEST])), True),
-    "where all are allowed": (AccessRules(ANYBODY), False),
-    "where only others are allowed": (AccessRules(allow_users=frozenset(["UALAN"])), False),
-    "where the channel is not allowed": (AccessRules(allow_channels=frozenset(["C2"])), False),
-}
-
-
-@pytest.mark.parametrize(("rules", "matters"), MATTERS.values(), ids=MATTERS.keys())
-def test_kind_is_needed_only_where_it_changes_the_decision(rules: AccessRules, matters: bool) -> None:
-    assert depends_on_kind(rules, question_of()) is matters
 
 
 @pytest.mark.parametrize(
@@ -166,11 +97,3 @@ def test_kind_is_needed_exactly_where_it_changes_the_decision() -> None:
     for row in ROWS:
         answers = {expected(row, kind) for kind in (*UserKind, None)}
         assert depends_on_kind(row.rules, row.question) is (len(answers) > 1), row
-
-
-def test_unneeded_kind_makes_no_difference_to_the_decision() -> None:
-    for row in ROWS:
-        if not depends_on_kind(row.rules, row.question):
-            assert {denial(row.rules, row.question, kind) for kind in UserKind} == {
-                denial(row.rules, row.question, None)
-            }

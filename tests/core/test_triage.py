@@ -34,17 +34,6 @@ ANSWERED = {
     "a mention in a group DM": (message(MENTION, channel_type="mpim"), NOBODY, "10.0"),
     "a direct message, where it was written": (message("why?", channel_type="im"), NOBODY, None),
     "a direct message in a thread": (message("why?", channel_type="im", thread_ts="9.0"), NOBODY, "9.0"),
-    "a follow-up in a thread we take part in": (message("and then?", thread_ts="9.0"), ALONE, "9.0"),
-    "a follow-up under a message of ours": (
-        message("and then?", thread_ts="9.0", parent_user_id="UBOT"),
-        NOBODY,
-        "9.0",
-    ),
-    "a follow-up that mentions somebody in passing": (
-        message("what would <@UGRACE> say?", thread_ts="9.0"),
-        ALONE,
-        "9.0",
-    ),
     "a mention in a thread of several people": (message(MENTION, thread_ts="9.0"), SHARED, "9.0"),
     "a mention with a file": (message(MENTION, subtype="file_share"), NOBODY, "10.0"),
     "a mention sent to the channel from a thread": (
@@ -97,18 +86,6 @@ def test_other_messages_are_ignored_with_a_reason(
     given: Message, participants: Participants, reason: IgnoreReason
 ) -> None:
     assert triage(given, ME, participants, TriageRules()) == Ignore(reason)
-
-
-@pytest.mark.parametrize(
-    ("given", "answered"),
-    [
-        (message("and then?", thread_ts="9.0"), False),
-        (message(MENTION, thread_ts="9.0"), True),
-        (message("and then?", channel_type="im", thread_ts="9.0"), True),
-    ],
-)
-def test_need_for_mentions_applies_in_channels(given: Message, answered: bool) -> None:
-    assert isinstance(triage(given, ME, ALONE, TriageRules(Engagement.MENTIONS)), Question) is answered
 
 
 @pytest.mark.parametrize(
@@ -262,6 +239,7 @@ def test_among_several_people_a_follow_up_is_one_from_whom_the_bot_talks_with(li
         (Participants(True, True, lines=(ADA, TO_ADA)), "see", {"files": (SCREENSHOT,)}, ""),
         (Participants(True, True), "<@UBOT> and why?", {"files": (SCREENSHOT,)}, "mentions follow-ups everyone"),
         (Participants(takes_part=True), "and why?", {"bot_id": "BOTHER"}, ""),
+        (Participants(takes_part=True), "and why?", {"channel_type": "im"}, "mentions follow-ups everyone"),
     ],
 )
 def test_message_in_a_thread_is_taken_in_these_modes(

@@ -336,17 +336,23 @@ async def test_reply_that_waits_for_its_next_try_delays_no_other() -> None:
         await refused.leave()
 
 
+@pytest.mark.parametrize(
+    ("error_of", "wait_s"),
+    [
+        (lambda call: TRANSIENT, REPLY_CALLS.backoff.max_s),
+        (lambda call: RateLimited(METHODS[type(call)], 20.0), 20.0),
+    ],
+    ids=["refuses", "limits"],
+)
 @simulated
-async def test_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
-    async with scheduling(
-        SimulatedTransport(latency_s=0.0, error_of=fails_for(math.inf, TRANSIENT, object))
-    ) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
+async def test_reply_that_slack_refuses_or_limits_for_minutes_is_given_up(error_of: Errors, wait_s: float) -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of)) as schedule:
+        reply = await schedule.open(1)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
     assert reply.unshown
     times = [sent.at for sent in schedule.transport.sent]
-    assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + REPLY_CALLS.backoff.max_s
+    assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + wait_s
     assert schedule.transport.cleaned_up == []
 
 
@@ -384,17 +390,6 @@ async def test_rate_limit_delays_all_replies() -> None:
         assert min(schedule.times(Update)[1:]) >= 20
         await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
     assert [reply.unshown for reply in replies] == [False, False]
-
-
-@simulated
-async def test_reply_that_slack_limits_for_minutes_is_given_up() -> None:
-    transport = SimulatedTransport(error_of=lambda call: RateLimited(METHODS[type(call)], 20.0))
-    async with scheduling(transport) as schedule:
-        reply = await schedule.open(1)
-        reply.append("Hello.")
-        await reply.finish(End(EndReason.WHOLE))
-    assert reply.unshown
-    assert REPLY_CALLS.within_s <= schedule.transport.sent[-1].at <= REPLY_CALLS.within_s + 20
 
 
 @simulated

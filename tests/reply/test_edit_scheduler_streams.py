@@ -14,7 +14,7 @@ from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
 from bot.reply.reply import METHODS
-from bot.reply.scheduler import PLACEHOLDER_DELAY_S, ScheduledReply
+from bot.reply.scheduler import ScheduledReply
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack.budget import CALLS_PER_MINUTE
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
@@ -125,6 +125,7 @@ def test_start_that_fails_leaves_the_answer_to_edits(error: RateLimited | Refuse
             await tell(await schedule.open_in_pane(1))
         assert kinds(schedule) == ["StartStream", *EDITED]
         assert schedule.times(Post) == [0]
+        assert schedule.records.messages == {1: (RecordedMessage("2.0", MessageRole.PAGE, for_stream=True),)}
 
     run_simulated(test())
 
@@ -206,25 +207,6 @@ async def test_search_for_an_earlier_attempts_messages_knows_whether_slack_shows
         await schedule.open(1)
         await schedule.open_in_pane(2)
     assert schedule.transport.recovered == [(1, False), (2, True)]
-
-
-@simulated
-async def test_start_that_slack_refused_is_not_on_record_any_more() -> None:
-    def error_of(call: Call) -> Refused | None:
-        return Refused("", "", Refusal.FORBIDDEN) if isinstance(call, StartStream) else None
-
-    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of), carrier=STREAM) as schedule:
-        await tell(await schedule.open_below_a_status(1))
-    assert kinds(schedule)[:2] == ["StartStream", "Post"]
-    assert schedule.records.messages == {1: (RecordedMessage("2.0", MessageRole.PAGE, for_stream=True),)}
-
-
-@simulated
-async def test_placeholder_comes_late_where_the_status_stands_for_it() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        await schedule.open_in_pane(1)
-        await asyncio.sleep(PLACEHOLDER_DELAY_S + 1)
-    assert schedule.times(Post) == [PLACEHOLDER_DELAY_S]
 
 
 @simulated

@@ -118,13 +118,6 @@ def without_files(text: str = SEVEN_PAGES) -> tuple[Reply, ReadersChannel]:
     return reply, channel
 
 
-def test_upload_that_is_given_up_continues_the_answer_on_more_pages() -> None:
-    reply, channel = without_files()
-    show_all(reply, channel)
-    assert channel.text() == SEVEN_PAGES
-    assert (channel.files, reply.unshown, reply.life.is_over) == ({}, False, True)
-
-
 @pytest.mark.parametrize(("tables", "is_cut"), [(20, False), (21, True), (30_000, True)])
 def test_answer_without_a_file_fills_at_most_twenty_messages(tables: int, *, is_cut: bool) -> None:
     text = "|a|\n|-|\n|b|\n\n" * tables
