@@ -17,6 +17,7 @@ from bot.core.job import TRANSITIONS, End, Event, Job, Piece, Spent, State, Stat
 from bot.core.outbox import BACKOFF, EDITS_REPLY, OutboxEntry, OutboxKind, wait_s
 from bot.core.steps import kept_text
 from bot.errors import EndReason
+from bot.models.prompt import Effort
 from bot.reply.answer import Answer
 from bot.store import Stores
 from bot.store.schema import (
@@ -62,6 +63,7 @@ few = st.integers(0, 9)
 numbers = st.sampled_from([*range(10), 99])
 """Messages between the questions, and one after them."""
 writers = st.sampled_from([*PEOPLE, "U3"])
+efforts = st.sampled_from([None, *Effort])
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
@@ -496,12 +498,13 @@ class Machine(RuleBasedStateMachine):
                     # The answer that had taken the question along starts over.
                     happened |= {answered_by: Event.EDIT} if self.model.jobs[answered_by].status == "queued" else {}
 
-    @rule(worker=workers, number=few, full=st.booleans(), continues=st.booleans())
-    def regenerate(self, worker: str, number: int, full: bool, continues: bool) -> None:
+    @rule(worker=workers, number=few, full=st.booleans(), continues=st.booleans(), effort=efforts)
+    def regenerate(self, worker: str, number: int, full: bool, continues: bool, effort: Effort | None) -> None:
         if (job_id := self._one(number)) is not None:
+            queue = self.stores[worker].question_queue
             with self._notified(), self._moving() as happened:
-                again = self._do(self.stores[worker].question_queue.regenerate(job_id, full=full, continues=continues))
-                assert (again and again.needs_placeholder) == self.model.regenerate(job_id, full, continues)
+                again = self._do(queue.regenerate(job_id, full=full, continues=continues, effort=effort))
+                assert (again and again.needs_placeholder) == self.model.regenerate(job_id, full, continues, effort)
                 happened |= {job_id: Event.REGENERATE} if again else {}
 
     @rule(worker=workers, user_id=st.sampled_from([None, *PEOPLE]), thread=st.sampled_from([None, *THREADS]), sure=few)
@@ -595,7 +598,7 @@ class Machine(RuleBasedStateMachine):
     def invariants_hold(self) -> None:
         """Checks that no deleted text remains, no entry is without its job, and no thread has two answers at once."""
         status, texts, due, growing, metered, facts = self.runner.run(self._records())
-        assert status == {key: job.status for key, job in self.model.jobs.items()}
+        assert status == {key: (job.status, job.end_reason) for key, job in self.model.jobs.items()}
         assert texts == {key: job.question.text for key, job in self.model.jobs.items()}
         assert due == {key: (entry.due_at, entry.tries) for key, entry in self.model.entries.items()}
         assert growing == {key for key, job in self.model.jobs.items() if job.pieces}
@@ -609,7 +612,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _records(
         self,
-    ) -> tuple[dict[int, str], dict[int, str], Mapping[Any, Any], set[int], set[int], tuple[int, ...]]:
+    ) -> tuple[dict[int, Any], dict[int, str], Mapping[Any, Any], set[int], set[int], tuple[int, ...]]:
         """Returns what is on record: jobs' states and texts, entries, jobs with texts, with open charges, and facts."""
         async with self.listener.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
@@ -619,7 +622,8 @@ class Machine(RuleBasedStateMachine):
             counts = (sa.select(sa.func.count()).select_from(table).scalar_subquery() for table in FACTS)
             facts = (await connection.execute(sa.select(*counts))).one()
         listed = {(entry.job_id, entry.kind): (entry.due_at, entry.tries) for entry in due}
-        status, texts = ({row.id: getattr(row, name) for row in rows} for name in ("status", "text"))
+        status = {row.id: (row.status, row.end_reason) for row in rows}
+        texts = {row.id: row.text for row in rows}
         return status, texts, listed, growing, metered, tuple(facts)
 
     def _one(self, number: int) -> int | None:

@@ -12,6 +12,7 @@ from bot.core.job import POSTING, Checkpoint, End, FollowUp, Job, Piece, Pulse, 
 from bot.core.outbox import ABOUT_APPROVALS, EDITED, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
+from bot.models.prompt import Effort
 from bot.store.claim import LATE_POST_S, PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from bot.store.workers import SILENCE_S
 from tests.core.conversations import recorded_pages
@@ -43,6 +44,7 @@ class Expected:
     ask_ts: str | None = None
     joined_step: int | None = None
     waits_until: float | None = None
+    effort: Effort | None = None
     asked_at: float = 0.0
     started_at: float | None = None
     calls: Mapping[tuple[int, int, int], CallState] = field(default_factory=dict, hash=False)
@@ -151,6 +153,7 @@ class StoreModel:
                 FollowUp(b.question, b.joined_step) for b in self.standing(job_id).values() if b.joined_step is not None
             ),
             version=job.version,
+            effort=job.effort,
             has_previous=job.version > 0 and any(job.answers[: -1 if job.continues else None]),
             so_far=job.so_far,
             checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
@@ -495,7 +498,7 @@ class StoreModel:
             self._add(job_id, OutboxKind.RETRACT_REPLY)
         return True
 
-    def regenerate(self, job_id: int, full: bool, continues: bool) -> bool | None:
+    def regenerate(self, job_id: int, full: bool, continues: bool, effort: Effort | None) -> bool | None:
         """Returns whether the job is queued, or None if it can't be regenerated.
 
         The answer is written into the job's messages. For an unbegun job, that is its placeholder, if it still exists.
@@ -504,13 +507,13 @@ class StoreModel:
         if not self._may_be_regenerated(old):
             return None
         waits = full or self._is_behind(old.question)
-        self._requeue(job_id, waits=waits, continues=continues)
+        self._requeue(job_id, waits=waits, continues=continues, effort=old.effort if continues else effort)
         return waits
 
-    def _requeue(self, job_id: int, *, waits: bool, continues: bool = False) -> None:
+    def _requeue(self, job_id: int, *, waits: bool, continues: bool = False, effort: Effort | None = None) -> None:
         old = self.jobs[job_id]
         since = self.clock.now() if waits else old.placeholder_due_since if old.attempts == 0 else None
-        self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None, continues=continues)
+        self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None, continues=continues, effort=effort)
         self._change(job_id, interruptions=0, placeholder_due_since=since)
         self._change(job_id, version=old.version + 1, stop_requested=False, pieces=(), asked_at=self.clock.now())
         self._cancel_entries(job_id, OutboxKind.SHOW_VERSION, OutboxKind.MENTION_ASKERS)

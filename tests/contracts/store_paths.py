@@ -17,6 +17,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, State
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason
+from bot.models.prompt import Effort
 from tests.contracts.store_machine import THREADS, WORKERS, Machine
 
 LETTERS = ("", "d", "t")
@@ -206,8 +207,9 @@ class Player:
         self.machine.delete_answer(worker, self._number(name))
 
     def regenerate(self, worker: str, name: str, *how: str) -> str:
-        """Has a question answered once more, or its answer continued."""
-        self.machine.regenerate(worker, self._number(name), "full" in how, "continued" in how)
+        """Has a question answered once more, or its answer continued, with some effort."""
+        effort = next((Effort(word) for word in how if word in [*Effort]), None)
+        self.machine.regenerate(worker, self._number(name), "full" in how, "continued" in how, effort)
         return self._said()
 
     def erase(self, worker: str, what: str = "all") -> str:

@@ -81,10 +81,15 @@ async def one(store: Stores) -> Job:
     return job
 
 
+async def begun(store: Stores, question: Question | None = None) -> Job:
+    """Returns the running job of a question, by default the first one."""
+    await enqueued(store, question or asked(1))
+    return await one(store)
+
+
 async def answered(store: Stores, number: int = 1) -> Job:
     """Returns the job of a question that was asked and answered."""
-    await enqueued(store, asked(number))
-    job = await one(store)
+    job = await begun(store, asked(number))
     await store.worker_queue.record_messages(job, recorded_pages(f"5.{number}"))
     assert await store.worker_queue.finish(job, DONE, YES)
     return job

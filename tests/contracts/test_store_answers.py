@@ -32,6 +32,7 @@ from tests.contracts.stores import (
     apart,
     asked,
     asking_step,
+    begun,
     count,
     enqueued,
     one,
@@ -43,8 +44,7 @@ from tests.core.conversations import recorded_pages
 async def test_reply_is_its_markdown_at_the_first_page(store: Stores) -> None:
     markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"
     for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):
-        await enqueued(store, asked(number))
-        job = await one(store)
+        job = await begun(store, asked(number))
         await store.worker_queue.record_messages(job, recorded_pages(*pages[:1]))
         await store.worker_queue.record_messages(job, recorded_pages(*pages))
         assert await store.worker_queue.finish(job, End(EndReason.WHOLE), markdown if number == 1 else "")
@@ -58,8 +58,7 @@ async def test_reply_is_its_markdown_at_the_first_page(store: Stores) -> None:
 
 
 async def test_outcome_is_recorded_with_its_usage(store: Stores) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.worker_queue.finish(job, DONE, YES)
     async with store.database.engine.begin() as connection:
         turn = (await connection.execute(CHARGED_TURNS)).one()
@@ -117,8 +116,7 @@ async def test_new_version_is_shown_whichever_was_shown_before(store: Stores) ->
 
 @pytest.mark.parametrize("end_reason", [EndReason.STOPPED, EndReason.STEP_LIMIT])
 async def test_answer_that_is_continued_is_no_previous_version_of_itself(store: Stores, end_reason: EndReason) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     assert await store.worker_queue.finish(job, End(end_reason), "One, t")
     assert await store.question_queue.regenerate(job.id, continues=True)
     again = await one(store)
@@ -136,8 +134,7 @@ EACH = [OURS, ASKERS, ASKERS | OTHERS, ASKERS | FILE, ASKERS | TOOL, ASKERS | WE
 
 async def claimed(store: Stores, number: int) -> Job:
     """Returns the running job of a question with a thread of its own and one shown message."""
-    await enqueued(store, apart(number))
-    job = await one(store)
+    job = await begun(store, apart(number))
     await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     return job
 
@@ -220,8 +217,7 @@ PAGE = "5.1"
 
 async def offering(store: Stores, end: End = ASKING, **options: OutboxKind) -> Job:
     """Returns the job of an answer that offers choices."""
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.worker_queue.record_messages(job, recorded_pages(PAGE))
     assert await store.worker_queue.finish(job, end, YES, for_outbox=options.get("for_outbox"))
     return job
@@ -337,8 +333,7 @@ async def test_wish_is_an_outbox_entry_for_the_person_who_has_it(store: Stores) 
 async def test_canvas_that_a_question_asks_for_is_due_once_the_answer_is_on_record(
     store: Stores, is_stopped: bool
 ) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     if is_stopped:
         await store.question_queue.request_stop(job.id)
     await store.worker_queue.finish(job, DONE, YES, canvas_for="U1")
@@ -400,8 +395,7 @@ WORDS = {CLIP.id: CLIP.transcript}
 async def used_usd(opened: Stores, *records: Sequence[File]) -> float:
     """Records transcripts, each with a minute's usage, and returns what they cost."""
     store = Stores(opened.database.engine, "w1", opened.clock, prices=ModelPrices())
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     for record in records:
         assert await store.transcripts.record(job, record, HEARD)
     month = CapWindow(Scope.USER, Period.MONTH)
@@ -410,8 +404,7 @@ async def used_usd(opened: Stores, *records: Sequence[File]) -> float:
 
 
 async def test_next_attempt_and_later_questions_have_the_transcripts(store: Stores) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     assert job.transcripts == {}
     assert await store.transcripts.record(job, [CLIP])
     assert await store.transcripts.record(
@@ -424,8 +417,7 @@ async def test_next_attempt_and_later_questions_have_the_transcripts(store: Stor
 
 
 async def test_worker_that_lost_the_job_records_none(store: Stores) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.worker_queue.release(job)
     assert not await store.transcripts.record(job, [CLIP], HEARD)
     assert await store.transcripts.of_thread(THREAD) == {}
@@ -441,8 +433,7 @@ async def test_transcription_that_failed_counts_as_well(store: Stores) -> None:
 
 @pytest.mark.parametrize("is_deleted", [True, False], ids=["deletion", "retention"])
 async def test_transcripts_go_with_the_questions_words(store: Stores, is_deleted: bool) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.transcripts.record(job, [CLIP])
     await store.worker_queue.finish(job, DONE, "Friday.")
     if is_deleted:
@@ -454,16 +445,14 @@ async def test_transcripts_go_with_the_questions_words(store: Stores, is_deleted
 
 
 async def test_nothing_is_kept_of_a_question_that_was_deleted_meanwhile(store: Stores) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     assert await store.question_queue.delete("T1", "C1", job.question.ts)
     assert await store.transcripts.record(job, [CLIP], HEARD)
     assert await store.transcripts.of_thread(THREAD) == {}
 
 
 async def test_erased_persons_words_go_from_others_questions(store: Stores) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     assert await store.transcripts.record(job, [replace(CLIP, user_id="U9")])
     await store.erasure.erase(user_id="U99")
     assert await store.transcripts.of_thread(THREAD) == WORDS

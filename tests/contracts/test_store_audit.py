@@ -29,6 +29,7 @@ from tests.contracts.stores import (
     answered,
     asked,
     asking_step,
+    begun,
     count,
     enqueued,
     one,
@@ -53,8 +54,7 @@ async def said(store: Stores, *names: str) -> list[dict[str, Any]]:
 
 async def with_call(store: Stores, *calls: RecordedCall) -> Job:
     """Returns a running job with a recorded step."""
-    await enqueued(store, asked(1, text=SECRET))
-    job = await one(store)
+    job = await begun(store, asked(1, text=SECRET))
     assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, Piece(0, "I'll note it. "))
     return job
 
@@ -63,8 +63,7 @@ async def with_call(store: Stores, *calls: RecordedCall) -> Job:
 
 
 async def test_question_and_answer_are_recorded_without_their_texts(store: Stores) -> None:
-    await enqueued(store, asked(1, text=SECRET))
-    job = await one(store)
+    job = await begun(store, asked(1, text=SECRET))
     end = End(EndReason.WHOLE, model="openai/gpt-4o-mini", usage=Usage(1_000_000, 20, 5), prompt_version="p1")
     assert await store.worker_queue.finish(job, end, YES)
     about = {"team": "T1", "job": job.id, "user": "U1", "channel": "C1", "thread": THREAD.thread_ts, "ts": asked(1).ts}
@@ -79,8 +78,7 @@ async def test_question_and_answer_are_recorded_without_their_texts(store: Store
 
 async def test_what_interrupted_attempts_used_is_recorded(worker: Process) -> None:
     store = await worker("w1")
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.worker_queue.heartbeat({job: Spent(900, 30, "scripted/echo")})
     [again] = await taken_over(store, 1)
     other = await worker("w2")
@@ -158,8 +156,7 @@ async def test_changed_settings_are_recorded_without_the_system_prompt(store: St
 
 
 async def test_entry_is_not_there_if_what_it_records_is_not(store: Stores) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     engine = store.database.engine.sync_engine
     sa.event.listen(engine, "commit", _fail)
     with pytest.raises(Exception, match="died before the commit"):

@@ -26,6 +26,7 @@ from tests.contracts.stores import (
     YES,
     asked,
     asking_step,
+    begun,
     count,
     enqueued,
     one,
@@ -41,8 +42,7 @@ LISTING = replace(READY, tool="notes__list", read_only=True)
 
 async def recorded(store: Stores, *calls: RecordedCall) -> Job:
     """Returns a running job with a recorded step."""
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, Piece(0, "I'll note it. "))
     return job
 
@@ -123,17 +123,9 @@ async def test_usage_of_a_recorded_step_does_not_count_again_when_the_attempt_en
     assert await used(store) == [("stepped", 10), *counted]
 
 
-@pytest.mark.parametrize(
-    ("call", "times"), [(READY, 1), (LISTING, 3), (CALL, 0)], ids=["ready", "read-only", "still asked"]
-)
-async def test_call_begins_once_unless_it_is_read_only(store: Stores, call: RecordedCall, times: int) -> None:
-    job = await recorded(store, call)
-    assert [await store.recorded_calls.begin(job, call) for _ in range(3)] == [number < times for number in range(3)]
-
-
-async def test_call_that_is_over_does_not_begin_again_although_it_is_read_only(store: Stores) -> None:
+async def test_read_only_call_begins_again_until_it_is_over(store: Stores) -> None:
     job = await recorded(store, LISTING)
-    assert await store.recorded_calls.begin(job, LISTING)
+    assert [await store.recorded_calls.begin(job, LISTING) for _ in range(3)] == [True] * 3
     assert await store.recorded_calls.end(job, replace(LISTING, state=CallState.DONE, result="3 notes"))
     assert not await store.recorded_calls.begin(job, LISTING)
     [call] = await store.recorded_calls.calls(job, 0)
@@ -181,21 +173,6 @@ async def test_call_repeats_one_that_was_begun_for_an_earlier_version(
 # Questions that are written instead of a decision.
 
 
-async def test_question_of_the_asker_denies_and_of_another_person_does_not(store: Stores) -> None:
-    job = await recorded(store)
-    assert await store.recorded_calls.wait(job, None, None)
-    await enqueued(store, replace(asked(2), user_id="U2"))
-    theirs = await one(store)
-    assert theirs.question.user_id == "U2", "a waiting job holds up nobody"
-    await enqueued(store, asked(3, text="Bread"))
-    assert await store.worker_queue.finish(theirs, DONE, YES)
-    again = await one(store)
-    assert (again.id, again.steps[0].calls[0].decision) == (job.id, Decision.REPLIED)
-    assert await store.worker_queue.finish(again, DONE, YES)
-    [denied] = await store.recorded_calls.replied_to(await one(store))
-    assert (denied.tool, denied.arguments, denied.state) == (CALL.tool, CALL.arguments, CallState.DENIED)
-
-
 @pytest.mark.parametrize(
     ("below", "decision"), [((1,), Decision.REPLIED), ((1, 2), None)], ids=["written below", "written above"]
 )
@@ -217,13 +194,13 @@ async def test_only_the_reply_itself_follows_denied_calls_and_knows_what_else_wa
         assert await store.recorded_calls.begin(job, made)
         assert await store.recorded_calls.end(job, replace(made, state=CallState.DONE))
     assert await store.recorded_calls.wait(job, None, None)
-    await enqueued(store, asked(2))
-    assert await store.worker_queue.finish(await one(store), DONE, YES)
+    assert await store.worker_queue.finish(await begun(store, asked(2)), DONE, YES)
     reply = await one(store)
-    assert [call.index for call in await store.recorded_calls.replied_to(reply)] == [0, 1]
+    denied, done = await store.recorded_calls.replied_to(reply)
+    assert (denied.index, denied.state, denied.decision) == (0, CallState.DENIED, Decision.REPLIED)
+    assert (done.index, done.state, done.arguments) == (1, CallState.DONE, CALL.arguments)
     assert await store.worker_queue.finish(reply, DONE, YES)
-    await enqueued(store, asked(3))
-    assert await store.recorded_calls.replied_to(await one(store)) == ()
+    assert await store.recorded_calls.replied_to(await begun(store, asked(3))) == ()
 
 
 # Erasure and retention.
@@ -273,8 +250,7 @@ READ = replace(SECOND, by_admin=True)
 
 async def awaiting_approval(store: Stores) -> Job:
     """Returns a job that waits for decisions about two calls."""
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     assert await store.recorded_calls.record(job, asking_step(*BOTH), STEPPED, Piece(0, "I'll note it. "))
     assert await store.recorded_calls.wait(job, None, None)
     return job
@@ -352,19 +328,28 @@ async def test_revoked_tool_asks_again_where_it_was_revoked(store: Stores) -> No
 # Definitions of tools that an admin agreed to.
 
 
-async def test_first_list_of_a_server_is_agreed_to(store: Stores) -> None:
-    both = {"calc__add": FIRST, "calc__sub": SECOND}
-    assert await store.tool_pins.pin("calc", both) == both
-    assert await store.tool_pins.pin("calc", {"calc__add": SECOND}) == {"calc__add": FIRST}
+ADD, ADD_AND_SUB = {"calc__add": FIRST}, {"calc__add": FIRST, "calc__sub": FIRST}
 
 
-async def test_tool_that_comes_after_the_first_list_is_not_agreed_to(store: Stores) -> None:
-    await store.tool_pins.pin("calc", {"calc__add": FIRST})
-    pinned = await store.tool_pins.pin("calc", {"calc__add": SECOND, "calc__sub": SECOND})
-    assert pinned == {"calc__add": FIRST}
-    await store.tool_pins.agree("calc__sub", SECOND)
-    both = {"calc__add": FIRST, "calc__sub": FIRST}
-    assert await store.tool_pins.pin("calc", both) == {"calc__add": FIRST, "calc__sub": READ}
+@pytest.mark.parametrize(
+    "lists",
+    [
+        [({}, ADD_AND_SUB, ADD_AND_SUB), ({}, {"calc__add": SECOND}, ADD)],
+        [({}, ADD, ADD), ({}, ADD_AND_SUB, ADD), ({"calc__sub": SECOND}, ADD_AND_SUB, {**ADD, "calc__sub": READ})],
+        [({}, {}, {}), ({}, ADD, {})],
+        [({"calc__add": SECOND}, ADD_AND_SUB, {"calc__add": READ})],
+        [({}, ADD_AND_SUB, ADD_AND_SUB), ({"calc__add": SECOND}, ADD_AND_SUB, {**ADD_AND_SUB, "calc__add": READ})],
+    ],
+    ids=["first list", "tool that came later", "empty first list", "agreed to before the first list", "changed"],
+)
+async def test_tools_are_those_of_the_first_list_and_what_an_admin_agreed_to(
+    store: Stores, lists: list[tuple[dict[str, Pin], dict[str, Pin], dict[str, Pin]]]
+) -> None:
+    """Each list has what an admin agreed to before it, what the server gave, and what its tools may be."""
+    for agreed, seen, pinned in lists:
+        for tool, definition in agreed.items():
+            await store.tool_pins.agree(tool, definition)
+        assert await store.tool_pins.pin("calc", seen) == pinned
 
 
 @pytest.mark.parametrize("other", ["cal", "calc_1", "calcx"])
@@ -372,24 +357,6 @@ async def test_first_lists_of_servers_with_similar_names_are_apart(store: Stores
     await store.tool_pins.pin(other, {f"{other}__add": FIRST})
     assert await store.tool_pins.listed(["calc", other]) == {other}
     assert await store.tool_pins.pin("calc", {"calc__add": FIRST}) == {"calc__add": FIRST}
-
-
-async def test_empty_first_list_agrees_to_nothing(store: Stores) -> None:
-    assert await store.tool_pins.pin("calc", {}) == {}
-    assert await store.tool_pins.pin("calc", {"calc__add": FIRST}) == {}
-
-
-async def test_tool_agreed_to_before_the_first_list_does_not_vouch_for_others(store: Stores) -> None:
-    await store.tool_pins.agree("calc__add", FIRST)
-    both = {"calc__add": FIRST, "calc__sub": FIRST}
-    assert await store.tool_pins.pin("calc", both) == {"calc__add": replace(FIRST, by_admin=True)}
-
-
-async def test_admin_agrees_to_a_changed_definition(store: Stores) -> None:
-    both = {"calc__add": FIRST, "calc__sub": FIRST}
-    await store.tool_pins.pin("calc", both)
-    await store.tool_pins.agree("calc__add", SECOND)
-    assert await store.tool_pins.pin("calc", both) == {"calc__add": READ, "calc__sub": FIRST}
 
 
 async def test_processes_that_list_a_server_at_once_agree(worker: Process) -> None:

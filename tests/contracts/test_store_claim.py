@@ -13,7 +13,7 @@ from bot.store.schema import jobs, turns, workers
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import DONE, THREAD, YES, apart, asked, enqueued, one, taken_over
+from tests.contracts.stores import DONE, THREAD, YES, apart, asked, begun, enqueued, one, taken_over
 from tests.core.conversations import recorded_pages
 
 
@@ -37,8 +37,7 @@ class TestPersonsLimit:
 
     async def test_thread_with_several_questions_takes_one_place(self, worker: Process) -> None:
         store = await worker("w1", ManualClock(), max_per_user=2)
-        await enqueued(store, asked(1))
-        await one(store)
+        await begun(store, asked(1))
         for number in (2, 3):
             await enqueued(store, asked(number))
         taken = [await store.question_queue.enqueue(f"Ev{number}", apart(number)) for number in (4, 5)]
@@ -63,12 +62,12 @@ class TestPersonsLimit:
         assert [job.question.user_id for job in await single.worker_queue.claim(2)] == ["U3"]
 
     async def test_asker_has_room_while_an_end_is_unshown(self, single: Stores, clock: ManualClock) -> None:
-        await enqueued(single, apart(1))
-        assert await single.worker_queue.finish(await one(single), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+        assert await single.worker_queue.finish(
+            await begun(single, apart(1)), DONE, YES, for_outbox=OutboxKind.SHOW_END
+        )
         clock.now_s += wait_s(0)
         assert len(await single.outbox.take(10)) == 1
-        await enqueued(single, apart(2))
-        assert (await one(single)).question == apart(2)
+        assert (await begun(single, apart(2))).question == apart(2)
 
 
 class TestAttempt:
@@ -76,8 +75,7 @@ class TestAttempt:
         """Else a worker whose jobs all end within a second would look silent."""
         beats: list[int] = []
         for number in (1, 2):
-            await enqueued(store, apart(number))
-            await one(store)
+            await begun(store, apart(number))
             async with store.database.engine.connect() as connection:
                 beats += (await connection.scalars(sa.select(workers.c.beat))).all()
         assert beats[0] < beats[1]
@@ -125,8 +123,7 @@ class TestTakeOver:
             return set(await connection.scalars(sa.select(workers.c.worker)))
 
     async def test_usage_of_an_earlier_attempt_does_not_count_again(self, store: Stores) -> None:
-        await enqueued(store, apart(1))
-        job = await one(store)
+        job = await begun(store, apart(1))
         await store.worker_queue.heartbeat({job: Spent(800, 20)})
         assert await store.worker_queue.release(job, spent=Spent(900, 30))
         await one(store)
@@ -135,8 +132,7 @@ class TestTakeOver:
         assert await interrupted(store) == [(job.id, 900)]
 
     async def test_attempt_that_used_nothing_leaves_no_turn(self, store: Stores) -> None:
-        await enqueued(store, apart(1))
-        job = await one(store)
+        job = await begun(store, apart(1))
         await store.worker_queue.heartbeat({job: Spent()})
         assert len(await taken_over(store, 9)) == 1
         assert await interrupted(store) == []
@@ -145,8 +141,7 @@ class TestTakeOver:
 class TestRelease:
     @pytest.mark.parametrize("used", [0, 900])
     async def test_attempt_is_counted_once_and_only_if_it_used_something(self, store: Stores, used: int) -> None:
-        await enqueued(store, apart(1))
-        job = await one(store)
+        job = await begun(store, apart(1))
         assert await store.worker_queue.release(job, Piece(0, "Some words"), Spent(used))
         assert not await store.worker_queue.release(job, Piece(0, "Late words"), Spent(used))
         assert await interrupted(store) == ([(job.id, used)] if used else [])
@@ -159,8 +154,7 @@ class TestRelease:
 async def test_jobs_that_were_lost_are_forgotten(store: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.store.worker_queue.MAX_HANDED_OUT", 5)
     for number in range(12):
-        await enqueued(store, apart(number))
-        job = await one(store)
+        job = await begun(store, apart(number))
         async with store.database.begin_write() as connection:
             await connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(worker="w2"))
     assert len(store.worker_queue._handed_out) <= 6

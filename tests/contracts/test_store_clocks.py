@@ -12,7 +12,7 @@ from bot.errors import EndReason
 from bot.store.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import STEPPED, asked, asking_step, enqueued, one
+from tests.contracts.stores import STEPPED, asked, asking_step, begun, one
 
 HOUR_S = 3600.0
 ABOUT = QuotedMessage("C1", "1.0", "1.0", "quoted", "https://hooks.slack.com/1")
@@ -55,8 +55,7 @@ async def test_queued_question_is_claimed_on_time_while_the_clock_jumps(worker: 
 async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(worker: Process, jump_s: float) -> None:
     clock = JumpingClock()
     store = await worker("w1", clock)
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.recorded_calls.record(job, asking_step(), STEPPED, None)
     await store.recorded_calls.wait(job, None, store.clock.now() + 60)
     clock.wall_s += jump_s
@@ -73,8 +72,7 @@ async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart
     process: Process, clock: ManualClock
 ) -> None:
     store = await process("w1", clock)
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
     assert len(await store.outbox.take(1)) == 1, "held when the process died"
     await store.question_queue.enqueue("Ev2", asked(2), full=True)
@@ -92,8 +90,7 @@ async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_r
 ) -> None:
     back_s = HOUR_S / 2
     store = await process("w1", clock)
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
     (held,) = await store.outbox.take(1)
     await store.close()

@@ -36,9 +36,9 @@ from tests.contracts.stores import (
     YES,
     apart,
     asked,
+    begun,
     count,
     enqueued,
-    one,
     texts_of,
 )
 from tests.core.conversations import recorded_pages
@@ -50,8 +50,7 @@ MANY = 400
 
 
 async def answered_with_sources(store: Stores, question: Question) -> None:
-    await enqueued(store, question)
-    job = await one(store)
+    job = await begun(store, question)
     await store.worker_queue.record_messages(job, recorded_pages(f"5.{job.id}"))
     await store.worker_queue.finish(job, replace(DONE, sources=(Citation("https://a.example", "A"),)), YES)
 
@@ -100,8 +99,7 @@ async def test_texts_expire_and_usage_stays(timed: Stores, clock: ManualClock) -
 
 
 async def test_checkpoint_expires_with_the_texts(timed: Stores, clock: ManualClock) -> None:
-    await enqueued(timed, asked(1))
-    await timed.worker_queue.release(await one(timed), Piece(0, "old"))
+    await timed.worker_queue.release(await begun(timed, asked(1)), Piece(0, "old"))
     await timed.erasure.expire(clock.now_s)
     assert await count(timed, checkpoints) == 1
     await timed.erasure.expire(clock.now_s + 1)
@@ -169,8 +167,7 @@ async def test_retention_finds_old_rows_by_an_index(on_file: Process, clock: Man
 
 async def test_records_without_texts_are_removed_after_400_days(timed: Stores, clock: ManualClock) -> None:
     for question in (asked(1), asked(2, DIRECT)):
-        await enqueued(timed, question)
-        await timed.worker_queue.finish(await one(timed), DONE, YES)
+        await timed.worker_queue.finish(await begun(timed, question), DONE, YES)
     await timed.participants.mark_group(THREAD, "1.0")
     await timed.participants.record_line(THREAD, "U2", "2.0")
     await timed.participants.switch(THREAD, quiet=True, ts="2.0")
@@ -178,8 +175,7 @@ async def test_records_without_texts_are_removed_after_400_days(timed: Stores, c
     assert answer
     await timed.recorded_answers.vote(answer, "U1", 1)
     clock.now_s += RECORDS_KEPT_S - DAY_S
-    await enqueued(timed, asked(3, DIRECT))
-    await timed.worker_queue.finish(await one(timed), End(EndReason.WHOLE), "Yes.")
+    await timed.worker_queue.finish(await begun(timed, asked(3, DIRECT)), End(EndReason.WHOLE), "Yes.")
     await timed.erasure.expire(clock.now_s - 30 * DAY_S)
     assert await count(timed, jobs) == 3
     clock.now_s += 2 * DAY_S
@@ -472,8 +468,7 @@ async def test_no_word_is_left_after_its_retention_time(filled: Stores, shared_u
 @pytest.mark.parametrize("by", ["user", "thread"])
 async def test_answer_under_way_leaves_no_trace_once_it_has_ended(on_file: Process, sqlite_url: str, by: str) -> None:
     store = await on_file("w1")
-    await enqueued(store, asked(1, text="a secret of mine"))
-    [job] = await store.worker_queue.claim(1)
+    job = await begun(store, asked(1, text="a secret of mine"))
     await store.erasure.erase(user_id="U1" if by == "user" else None, thread=THREAD if by == "thread" else None)
     await store.worker_queue.heartbeat({job: Spent()})
     await store.worker_queue.finish(job, DONE, YES)

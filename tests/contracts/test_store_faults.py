@@ -24,7 +24,7 @@ from bot.store.schema import jobs, seen_events, workers
 from bot.store.workers import SILENCE_S
 from tests.clocks import WITHIN_S, ManualClock
 from tests.contracts.databases import PostgresqlServer, Process, cut_all_connections
-from tests.contracts.stores import DONE, YES, answered, apart, asked, count, enqueued, one, texts_of
+from tests.contracts.stores import DONE, YES, answered, apart, asked, begun, count, enqueued, one, texts_of
 
 FAILS_AT_S = 5
 
@@ -50,8 +50,7 @@ async def test_dead_worker_is_found_a_lease_after_a_database_failure() -> None:
     clock = ManualClock(now_s := 1_000.0)
     dead = await Stores.open("sqlite://", "w1", clock)
     store = Stores(dead.database.engine, "w2", clock, prices=ModelPrices())
-    await enqueued(dead, apart(1))
-    [job] = await dead.worker_queue.claim(1)
+    job = await begun(dead, apart(1))
 
     async def fails(connection: AsyncConnection) -> None:
         await connection.execute(sa.text("SELECT 1 FROM nowhere"))
@@ -73,8 +72,7 @@ async def test_dead_worker_is_found_a_lease_after_a_database_failure() -> None:
 async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: PostgresqlServer) -> None:
     owner = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
-    await enqueued(owner, apart(1))
-    [job] = await owner.worker_queue.claim(1)
+    job = await begun(owner, apart(1))
 
     async def beat() -> None:
         assert (await owner.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
@@ -114,8 +112,7 @@ async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
     monkeypatch.setattr("bot.store.pg_notify.CHECK_S", 0.5)
     store = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
-    await enqueued(store, apart(1))
-    [job] = await store.worker_queue.claim(1)
+    job = await begun(store, apart(1))
     with short_time_limits(store, other), own_server.standing_still():
         for call in (
             store.worker_queue.heartbeat({job: Spent()}),
@@ -205,8 +202,7 @@ async def test_call_waits_some_seconds_for_a_free_connection(
 async def test_worker_paused_in_a_transaction_does_not_block_others(on_server: Process) -> None:
     store = await on_server("w1")
     paused = await on_server("w2")
-    await enqueued(store, apart(1))
-    [job] = await store.worker_queue.claim(1)
+    job = await begun(store, apart(1))
     connection = await paused.database.engine.connect()
     assert await connection.scalar(sa.text("SHOW idle_in_transaction_session_timeout")) == "5s"
     await connection.execute(sa.text("SET idle_in_transaction_session_timeout = '0.3s'"))

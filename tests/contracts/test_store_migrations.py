@@ -52,8 +52,8 @@ class TestMigrations:
 class TestInterrupted:
     """A process that dies during a migration leaves nothing behind and blocks no other process."""
 
-    async def test_interrupted_migration_leaves_nothing_behind(
-        self, shared_url: str, monkeypatch: pytest.MonkeyPatch
+    async def test_interrupted_migration_leaves_nothing_behind_and_the_next_start_migrates(
+        self, process: Process, shared_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         engine = create_engine(shared_url)
         with monkeypatch.context() as during:
@@ -64,17 +64,7 @@ class TestInterrupted:
             tables = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
         await engine.dispose()
         assert tables == []
-
-    async def test_next_start_migrates(
-        self, process: Process, shared_url: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        engine = create_engine(shared_url)
-        with monkeypatch.context() as during:
-            during.setattr(command, "upgrade", upgrade_half)
-            with pytest.raises(RuntimeError, match="died midway"):
-                await migrate(engine)
-        await engine.dispose()
-        store = await process("w1")
+        store = await process()
         assert await store.question_queue.enqueue("Ev1", asked(1))
 
     async def test_waiting_process_migrates(self, shared_url: str) -> None:

@@ -134,6 +134,30 @@ deleted answer leaves no steps to the next attempt
 edit of a question whose answer was deleted answers nothing
     ask 1, claim, pages 1, finish 1, delete_answer 1, edit 1 -> yes, claim -> none, outbox -> delete_reply
 """
+AGAIN = """
+regenerated answer keeps its messages, and its reply asks no more
+    ask 1, claim, pages 1, finish 1, ask 3, edit 1, outbox -> show_version, regenerate 1 -> yes, regenerate 1 -> no,
+    outbox -> none, claim -> 1v1
+regenerated answer waits behind the one that its thread is getting
+    ask 1, claim, finish 1, ask 3, claim -> 3, regenerate 1, announce 1, claim -> none, finish 3, claim -> 1v1
+regenerated answer whose process has no room waits for its placeholder
+    ask 1, claim, pages 1, finish 1, w2 regenerate 1 full, claim -> none, w2 announce 1, claim -> 1v1
+regenerated question that was stopped in the queue keeps its placeholder
+    ask 1 full shown, stop 1, regenerate 1, claim -> 1v1
+regenerated question whose placeholder may have been cleared gets a new message
+    ask 1 full shown, stop 1, outbox -> clear_placeholder, regenerate 1, claim -> 1v1
+regenerated answer that does not wait needs no placeholder
+    ask 1 full posting, pass_s 11, claim, finish 1, regenerate 1, claim -> 1v1
+regenerated answer is neither stopped nor interrupted and knows its questions
+    ask 1, claim, step 1 ready, ask 3, follow 1 -> 3, w2 watch w1 -> 1+3, w2 finish 1 mention, regenerate 1,
+    claim -> 1+3v1, stop 1, finish 1 stopped, outbox -> none, regenerate 1, claim -> 1+3v2, beat 1 -> ours
+effort is for one version of an answer
+    ask 1, claim, finish 1, regenerate 1 thorough, claim -> 1v1, release 1, w2 claim -> 1v1, finish 1, regenerate 1,
+    claim -> 1v2, edit 1, release 1, claim -> 1v3
+effort outlives a death, an edit and a limit
+    ask 1, claim, finish 1, regenerate 1 fast, claim -> 1v1, w2 watch w1 -> 1v1, edit 1, finish 1 -> no, claim -> 1v2,
+    finish 1, regenerate 1 continued, claim -> 1v3
+"""
 BATCHES = """
 running answer takes along the questions below its own in their order
     ask 1, claim, step 1 ready, ask 5, ask 3, ask d3, follow 1 -> 3+5, finish 1, claim -> d3
@@ -426,7 +450,7 @@ erased answer under way ends in the audit
     ask 1, claim, erase U2, finish 1, audit -> question erasure-person answer-whole
 """
 
-PATHS = paths_in(QUEUE + EDITS + DELETIONS + BATCHES + ENTRIES + TEXTS + CALLS + PEOPLE_IN_THREADS + AUDIT)
+PATHS = paths_in(QUEUE + EDITS + DELETIONS + AGAIN + BATCHES + ENTRIES + TEXTS + CALLS + PEOPLE_IN_THREADS + AUDIT)
 
 
 ON_A_SERVER = pytest.param("postgresql", marks=pytest.mark.long)
@@ -437,3 +461,8 @@ ON_A_SERVER = pytest.param("postgresql", marks=pytest.mark.long)
 @pytest.mark.parametrize("behavior", PATHS)
 def test_path_agrees_with_the_model(request: pytest.FixtureRequest, behavior: str, database: str) -> None:
     play("sqlite://" if database == "memory" else request.getfixturevalue("postgresql_url"), PATHS[behavior])
+
+
+def test_other_processes_hear_of_each_change(postgresql_url: str) -> None:
+    """The table of states (test_store_states.py) shows the same of changes that concern one question alone."""
+    play(postgresql_url, "ask 1, claim, ask 3, finish 1, claim, finish 3, ask 5 full posting, announce 5")

@@ -10,12 +10,20 @@ import sqlalchemy as sa
 
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import TRANSITIONS, End, Enqueued, Event, FollowUp, Job, Piece, Pulse, QuotedMessage, Spent, State
+from bot.core.job import (
+    TRANSITIONS,
+    Enqueued,
+    Event,
+    FollowUp,
+    Job,
+    MessageQuestion,
+    Piece,
+    QuotedMessage,
+    Spent,
+    State,
+)
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.errors import EndReason
-from bot.models.prompt import Effort
 from bot.store import Stores
-from bot.store.claim import PLACEHOLDER_HOLD_S
 from bot.store.erasure import UNPOSTED_KEPT_S
 from bot.store.schema import checkpoints, jobs, outbox_entries, steps
 from tests.charged_turns import CHARGED_TURNS
@@ -28,16 +36,14 @@ from tests.contracts.stores import (
     OTHER_THREAD,
     STEPPED,
     YES,
-    answered,
     apart,
     asked,
     asking_step,
+    begun,
     count,
     delete_question,
     enqueued,
     one,
-    outbox_kinds,
-    taken_over,
     unclaimed,
 )
 from tests.core.conversations import recorded_pages
@@ -52,7 +58,9 @@ async def in_order_of_writing(store: Stores) -> list[int]:
 
 class TestEnqueue:
     async def test_question_becomes_a_job_unchanged(self, store: Stores) -> None:
-        question = asked(1, text="<@UBOT> héllo 👩‍👩‍👧 {%s} :id 'quoted'")
+        file = File("F1", "a\0b \ud83d ☃.png", "image/png", "png", "hosted", "visible", "https://files.slack.com/F1")
+        words = "<@UBOT> héllo 👩‍👩‍👧 {%s} :id 'quoted'"
+        question = replace(asked(1, text=words), files=(file, File("F2", "b")))
         taken = await store.question_queue.enqueue("Ev1", question)
         [job] = await store.worker_queue.claim(10)
         assert taken == Enqueued(job.id, needs_placeholder=False)
@@ -79,16 +87,8 @@ class TestEnqueue:
             )
             assert sum(twin is not None for twin in twins) == 1
 
-    async def test_files_are_kept_as_slack_described_them(self, store: Stores) -> None:
-        file = File("F1", "a\0b \ud83d ☃.png", "image/png", "png", "hosted", "visible", "https://files.slack.com/F1")
-        asked_with = replace(asked(1), files=(file, File("F2", "b")))
-        await enqueued(store, asked_with)
-        [job] = await store.worker_queue.claim(1)
-        assert job.question == asked_with
-
     async def test_characters_that_databases_refuse_are_replaced(self, store: Stores) -> None:
-        await enqueued(store, asked(1, text="a\0b \ud83d c \ud83d\ude00"))
-        [job] = await store.worker_queue.claim(1)
+        job = await begun(store, asked(1, text="a\0b \ud83d c \ud83d\ude00"))
         assert job.question.text == "a\ufffdb \ufffd c 😀"
 
     async def test_question_that_arrives_after_its_deletion_is_not_asked(self, store: Stores) -> None:
@@ -199,119 +199,6 @@ class TestSign:
         assert not await store.question_queue.may_post_placeholder(asked(3))
 
 
-class TestRegenerate:
-    async def test_regenerated_job_keeps_its_messages(self, store: Stores) -> None:
-        job = await answered(store)
-        await enqueued(store, asked(2))
-        await store.question_queue.edit(EDITED, "2.0")
-        assert await outbox_kinds(store) == [OutboxKind.SHOW_VERSION]
-        assert await store.question_queue.regenerate(job.id)
-        assert not await store.question_queue.regenerate(job.id)
-        assert await outbox_kinds(store) == [], "nothing asks any more, because it was accepted"
-        again = await one(store)
-        assert (again.question, again.messages, again.version) == (EDITED, recorded_pages("5.1"), 1)
-
-    async def test_regenerated_job_waits_behind_the_answer_that_its_thread_is_getting(self, store: Stores) -> None:
-        job = await answered(store)
-        await enqueued(store, asked(2))
-        [running] = await store.worker_queue.claim(1)
-        again = await store.question_queue.regenerate(job.id)
-        assert again is not None
-        assert again.needs_placeholder
-        async with store.database.engine.begin() as connection:
-            assert await connection.scalar(sa.select(jobs.c.end_reason).where(jobs.c.id == job.id)) is None
-        await store.worker_queue.record_placeholder(unclaimed(again), recorded_pages("5.1"))
-        assert await store.worker_queue.claim(1) == []
-        assert await store.worker_queue.finish(running, DONE, YES)
-        assert (await one(store)).id == job.id
-
-    async def test_effort_is_for_one_version_of_one_answer(self, worker: Process) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        job = await answered(store)
-        assert job.effort is None
-        assert await other.question_queue.regenerate(job.id, effort=Effort.THOROUGH)
-        again = await one(store)
-        assert again.effort is Effort.THOROUGH
-        assert await store.worker_queue.release(again)
-        again = await one(other)
-        assert again.effort is Effort.THOROUGH, "another process goes on"
-        await enqueued(store, asked(2))
-        assert await other.worker_queue.finish(again, DONE, YES)
-        following = await one(store)
-        assert (following.question, following.effort) == (asked(2), None)
-        assert await store.worker_queue.finish(following, DONE, YES)
-        assert await store.question_queue.regenerate(job.id)
-        assert (await one(store)).effort is None, "Regenerate is as the channel wants it"
-
-    async def test_effort_outlives_a_death_an_edit_and_a_limit(self, worker: Process) -> None:
-        store = await worker("w1")
-        job = await answered(store)
-        assert await store.question_queue.regenerate(job.id, effort=Effort.FAST)
-        await one(store)
-        [taken] = await taken_over(store, 1)
-        assert taken.effort is Effort.FAST
-        other = await worker("w2")
-        await store.question_queue.edit(EDITED, "2.0")
-        assert not await other.worker_queue.finish(taken, DONE, YES)
-        edited = await one(store)
-        assert (edited.version, edited.effort) == (2, Effort.FAST)
-        assert await store.worker_queue.finish(edited, replace(DONE, reason=EndReason.LENGTH_LIMIT), YES)
-        assert await store.question_queue.regenerate(job.id, continues=True)
-        assert (await one(store)).effort is Effort.FAST
-
-    @pytest.mark.parametrize("cleared", [True, False])
-    async def test_job_stopped_while_queued_is_regenerated_in_its_placeholder_if_that_still_exists(
-        self, store: Stores, cleared: bool
-    ) -> None:
-        taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        assert taken
-        await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
-        await store.question_queue.request_stop(taken.job_id)
-        if cleared:
-            assert await outbox_kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
-        assert await store.question_queue.regenerate(taken.job_id)
-        assert (await one(store)).page_ts == (() if cleared else ("5.1",))
-
-    async def test_regenerated_job_has_a_placeholder_only_if_it_waits_now(self, worker: Process) -> None:
-        clock = LateClock()
-        store = await worker("w1", clock)
-        await store.question_queue.enqueue("Ev1", asked(1), full=True)
-        clock.ahead_s = PLACEHOLDER_HOLD_S + 1
-        job = await one(store)
-        assert await store.worker_queue.finish(job, DONE, YES)
-        assert await store.question_queue.regenerate(job.id)
-        assert (await one(store)).messages == ()
-
-    async def test_process_that_regenerates_records_the_placeholder(self, worker: Process) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        job = await answered(store)
-        again = await other.question_queue.regenerate(job.id, full=True)
-        assert again is not None
-        assert await store.worker_queue.claim(1) == []
-        await other.worker_queue.record_placeholder(unclaimed(again), recorded_pages("5.1", "5.2"))
-        assert (await one(store)).page_ts == ("5.1", "5.2")
-
-    async def test_regenerated_answer_is_neither_stopped_nor_interrupted_and_knows_its_questions(
-        self, worker: Process
-    ) -> None:
-        store, other = await worker("w1"), await worker("w2")
-        await enqueued(store, asked(1))
-        job = await one(store)
-        await enqueued(store, asked(2))
-        assert await store.recorded_calls.take_follow_ups(job, 1) == (FollowUp(asked(2), 1),)
-        [job] = await taken_over(store, 9)
-        assert await other.worker_queue.finish(job, DONE, YES, mention=True)
-        assert await store.question_queue.regenerate(job.id)
-        again = await one(store)
-        assert (again.interruptions, again.follow_ups) == (0, (FollowUp(asked(2), 0),))
-        assert await store.question_queue.request_stop(job.id)
-        assert await store.worker_queue.finish(again, End(EndReason.STOPPED), "")
-        assert await outbox_kinds(store) == [], "nobody is mentioned about the first answer"
-        assert await store.question_queue.regenerate(job.id)
-        again = await one(store)
-        assert await store.worker_queue.heartbeat({again: Spent()}) == Pulse(frozenset({job.id}))
-
-
 FILE = File("F1", "a.txt")
 
 
@@ -352,8 +239,7 @@ async def test_deleted_question_leaves_no_file_to_answer_about(store: Stores) ->
 async def test_edit_of_words_or_files_restarts_the_answer_and_all_of_it_is_stored(
     store: Stores, changes: dict[str, Any], restarts: bool
 ) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await store.worker_queue.checkpoint({job: Piece(0, "Because")})
     assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
     assert await store.question_queue.edit(replace(asked(1), **changes), "2.0")
@@ -377,8 +263,7 @@ async def test_edit_of_words_or_files_restarts_the_answer_and_all_of_it_is_store
 async def test_running_answer_takes_along_only_plain_questions(
     store: Stores, follow_up: Question, is_taken: bool
 ) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
+    job = await begun(store)
     await enqueued(store, follow_up)
     assert await store.recorded_calls.take_follow_ups(job, 1) == ((FollowUp(follow_up, 1),) if is_taken else ())
     assert await store.worker_queue.finish(job, DONE, YES)
@@ -387,8 +272,7 @@ async def test_running_answer_takes_along_only_plain_questions(
 
 async def test_batched_question_has_a_turn_without_usage(store: Stores) -> None:
     first = await enqueued(store, asked(1))
-    await enqueued(store, asked(2))
-    await one(store)
+    await begun(store, asked(2))
     async with store.database.begin_read() as connection:
         [turn] = (await connection.execute(CHARGED_TURNS)).all()
     assert (turn.job_id, turn.end_reason, turn.answer, turn.input_tokens) == (first, "batched", "", None)
@@ -416,6 +300,12 @@ class Stage:
         [entry] = await self.entries()
         assert entry.kind is OutboxKind.POST_QUESTION
         return entry
+
+    async def question(self) -> MessageQuestion:
+        """Takes the entry, and returns the question that it has posted."""
+        question = await self.store.unposted_questions.read(await self.taken())
+        assert question
+        return question
 
     async def post(self, entry: OutboxEntry, question: Question = POSTED) -> bool:
         return await self.store.question_queue.enqueue("view V1", question, job_id=entry.job_id) is not None
@@ -446,9 +336,7 @@ async def test_question_is_asked_posted_given_up_and_erased_as_in_the_table(stag
 
 async def test_simultaneous_submissions_ask_one_question(stage: Stage) -> None:
     assert sorted(await asyncio.gather(*(stage.ask() for _ in range(5)))) == [False] * 4 + [True]
-    entry = await stage.taken()
-    question = await stage.store.unposted_questions.read(entry)
-    assert question
+    question = await stage.question()
     assert (question.about, question.text, question.user_id, question.view_id) == (ABOUT, "Why?", "U1", "V1")
     assert (question.elsewhere, question.posted) == (False, None)
 
@@ -456,8 +344,7 @@ async def test_simultaneous_submissions_ask_one_question(stage: Stage) -> None:
 async def test_first_asker_and_first_text_stay(stage: Stage) -> None:
     await stage.ask()
     assert not await stage.ask("Why not?", "U2")
-    question = await stage.store.unposted_questions.read(await stage.taken())
-    assert question
+    question = await stage.question()
     assert (question.user_id, question.text) == ("U1", "Why?")
 
 
@@ -467,8 +354,7 @@ async def test_draft_keeps_the_whole_message_until_its_modal_is_submitted(stage:
         await stage.store.unposted_questions.draft("T1", "V1", "U1", whole)
     assert await stage.entries() == [], "nobody has asked yet"
     assert await stage.ask()
-    question = await stage.store.unposted_questions.read(await stage.taken())
-    assert question
+    question = await stage.question()
     assert (question.about, question.text) == (whole, "Why?")
     await stage.store.unposted_questions.draft("T1", "V1", "U1", ABOUT)
     assert not await stage.ask()
@@ -523,8 +409,7 @@ async def test_question_that_is_given_up_can_be_asked_again_by_anybody(stage: St
     assert await count(stage.store, outbox_entries) == 0
     assert not await stage.post(entry)
     assert await stage.ask("Why not?", "U2")
-    question = await stage.store.unposted_questions.read(await stage.taken())
-    assert question
+    question = await stage.question()
     assert (question.user_id, question.text) == ("U2", "Why not?")
 
 
@@ -534,8 +419,7 @@ async def test_question_that_was_left_unsure_is_taken_once_its_post_is_known(sta
     await stage.store.outbox.complete(entry)
     assert not await stage.ask(), "it may have been posted"
     await stage.store.unposted_questions.record_post("T1", "V1", "D1", "2.2")
-    question = await stage.store.unposted_questions.read(await stage.taken())
-    assert question
+    question = await stage.question()
     assert question.posted == ("D1", "2.2")
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from inspect import unwrap
+from typing import TypeVar
 
 import psycopg
 import pytest
@@ -22,17 +23,13 @@ from bot.store.schema import charges, jobs, workers
 from bot.store.workers import Observation
 from tests.contracts.databases import Process
 from tests.contracts.store_machine import states
-from tests.contracts.stores import DONE, METER, THREAD, YES, answered, apart, asked, enqueued, one
+from tests.contracts.stores import DONE, METER, THREAD, YES, answered, apart, asked, begun, enqueued, one
+
+T = TypeVar("T")
 
 WAITS_WITHIN_S = 30.0
 """The server ends a transaction that is idle for five seconds (bot/store/database.py)."""
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-
-
-async def claimed(store: Stores) -> Job:
-    await enqueued(store, apart(1))
-    [job] = await store.worker_queue.claim(1)
-    return job
 
 
 async def observed(store: Stores) -> dict[str, Observation]:
@@ -51,13 +48,36 @@ async def until_one_waits(connection: AsyncConnection, number: int = 1) -> None:
         pytest.fail(f"for {WAITS_WITHIN_S} s the second transaction did not wait for a lock of the first one")
 
 
+async def behind(
+    store: Stores,
+    first: Callable[[AsyncConnection], Awaitable[object]],
+    second: Callable[[AsyncConnection], Awaitable[T]],
+) -> T:
+    """Begins two transactions, and commits the first once the second one waits for it; returns the second's result."""
+    engine = store.database.engine
+    async with engine.connect() as one, engine.connect() as other, engine.connect() as watching:
+        await first(one)
+        waiting = asyncio.ensure_future(second(other))
+        await until_one_waits(watching)
+        await one.commit()
+        result = await waiting
+        await other.commit()
+    return result
+
+
+async def taken_over_behind(store: Stores, first: Callable[[AsyncConnection], Awaitable[object]]) -> list[Job]:
+    """Returns the jobs of w1 that w2 takes over once a transaction of w1 is committed."""
+    dead = await observed(store)
+    return await behind(store, first, lambda second: claim.take_over(second, "w2", dead, 10, 0.0, METER))
+
+
 @pytest.fixture
 async def server_store(on_server: Process) -> Stores:
     return await on_server()
 
 
 async def test_worker_that_sends_a_heartbeat_before_the_take_over_keeps_its_jobs(store: Stores) -> None:
-    job = await claimed(store)
+    job = await begun(store)
     dead = await observed(store)
     await store.worker_queue.heartbeat({job: Spent()})
     async with store.database.engine.begin() as connection:
@@ -65,40 +85,23 @@ async def test_worker_that_sends_a_heartbeat_before_the_take_over_keeps_its_jobs
     assert (await store.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
 
 
-async def test_worker_without_heartbeat_loses_its_jobs(store: Stores) -> None:
-    job = await claimed(store)
-    dead = await observed(store)
-    async with store.database.engine.begin() as connection:
-        [taken] = await claim.take_over(connection, "w2", dead, 10, 0.0, METER)
-    assert (taken.id, taken.attempts, taken.interruptions) == (job.id, 2, 1)
-    assert (await store.worker_queue.heartbeat({job: Spent()})).ours == frozenset()
-
-
 async def test_take_over_waits_for_a_heartbeat_that_is_being_written(server_store: Stores) -> None:
-    job = await claimed(server_store)
-    dead = await observed(server_store)
-    engine = server_store.database.engine
-    async with engine.connect() as beating, engine.connect() as taking, engine.connect() as watching:
-        await beating.execute(sa.update(workers).where(workers.c.worker == "w1").values(beat=workers.c.beat + 1))
-        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0, METER))
-        await until_one_waits(watching)
-        await beating.commit()
-        assert await take_over == [], "the heartbeat was written first, so its worker lives"
-        await taking.commit()
+    job = await begun(server_store)
+    beat = sa.update(workers).where(workers.c.worker == "w1").values(beat=workers.c.beat + 1)
+    taken = await taken_over_behind(server_store, lambda beating: beating.execute(beat))
+    assert taken == [], "the heartbeat was written first, so its worker lives"
     assert (await server_store.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
 
 
 async def test_simultaneous_claims_respect_the_persons_limit(server_store: Stores) -> None:
-    for number in (1, 2):
-        await enqueued(server_store, apart(number))
-    engine = server_store.database.engine
-    async with engine.connect() as first, engine.connect() as second, engine.connect() as watching:
-        assert len(await claim.claim_ready(first, "w1", 1, 1, 0.0)) == 1
-        claiming = asyncio.create_task(claim.claim_ready(second, "w2", 1, 1, 0.0))
-        await until_one_waits(watching)
-        await first.commit()
-        assert await claiming == [], "the second claim sees the answer that the first one starts"
-        await second.commit()
+    ids = [await enqueued(server_store, apart(number)) for number in (1, 2)]
+    claimed = await behind(
+        server_store,
+        lambda first: claim.claim_ready(first, "w1", 1, 1, 0.0),
+        lambda second: claim.claim_ready(second, "w2", 1, 1, 0.0),
+    )
+    assert claimed == [], "the second claim sees the answer that the first one starts"
+    assert [(await states(server_store))[job_id] for job_id in ids] == [State.RUNNING, State.QUEUED]
 
 
 async def test_claim_skips_a_locked_job(server_store: Stores) -> None:
@@ -206,8 +209,7 @@ async def test_question_that_is_being_deleted_is_not_claimed(server_store: Store
 async def test_question_deleted_while_it_is_taken_along_is_left_out_of_the_answer(
     server_store: Stores, postgresql_url: str
 ) -> None:
-    await enqueued(server_store, asked(1))
-    job = await one(server_store)
+    job = await begun(server_store)
     await enqueued(server_store, asked(2))
     with meanwhile(server_store, postgresql_url, "UPDATE jobs", lambda other: delete(other, 2)) as done:
         assert await server_store.recorded_calls.take_follow_ups(job, 1) == (FollowUp(asked(2), 1),)
@@ -226,29 +228,15 @@ async def test_answer_is_regenerated_once_by_two_processes_at_once(server_store:
 
 
 async def test_job_that_ends_while_it_is_taken_over_stays_ended(server_store: Stores) -> None:
-    job = await claimed(server_store)
-    dead = await observed(server_store)
-    engine = server_store.database.engine
-    async with engine.connect() as ending, engine.connect() as taking, engine.connect() as watching:
-        await ending.execute(sa.update(jobs).where(jobs.c.id == job.id).values(status=Status.ENDED.value))
-        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0, METER))
-        await until_one_waits(watching)
-        await ending.commit()
-        assert await take_over == []
-        await taking.commit()
+    job = await begun(server_store)
+    end = sa.update(jobs).where(jobs.c.id == job.id).values(status=Status.ENDED.value)
+    assert await taken_over_behind(server_store, lambda ending: ending.execute(end)) == []
 
 
 async def test_take_over_waits_for_a_piece_that_is_being_written(server_store: Stores) -> None:
-    job = await claimed(server_store)
-    dead = await observed(server_store)
-    engine = server_store.database.engine
-    async with engine.connect() as writing, engine.connect() as taking, engine.connect() as watching:
-        await steps.append_text(writing, "w1", {job: Piece(0, "One ")})
-        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 1, 0.0, METER))
-        await until_one_waits(watching)
-        await writing.commit()
-        [taken] = await take_over
-        await taking.commit()
+    job = await begun(server_store)
+    pieces = {job: Piece(0, "One ")}
+    [taken] = await taken_over_behind(server_store, lambda writing: steps.append_text(writing, "w1", pieces))
     assert taken.checkpoint.text == "One "
 
 
@@ -267,8 +255,7 @@ async def test_question_deleted_during_its_claim_takes_no_other_question_along(s
 
 async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_them(server_store: Stores) -> None:
     await answered(server_store)
-    await enqueued(server_store, asked(2))
-    job = await one(server_store)
+    job = await begun(server_store, asked(2))
     of_asker = sa.select(charges).where(charges.c.user_id == "U1")
     engine = server_store.database.engine
     async with engine.connect() as holding, engine.connect() as watching:
@@ -284,8 +271,7 @@ async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_th
 
 
 async def test_heartbeat_and_an_end_lock_an_attempt_in_the_same_order(server_store: Stores) -> None:
-    await enqueued(server_store, asked(1))
-    job = await one(server_store)
+    job = await begun(server_store)
     engine = server_store.database.engine
     async with engine.connect() as ending, engine.connect() as watching:
         await ending.execute(sa.select(jobs.c.id).with_for_update())
@@ -300,8 +286,7 @@ async def test_heartbeat_and_an_end_lock_an_attempt_in_the_same_order(server_sto
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_two_processes_never_take_the_same_entry(server_store: Stores, limit: int) -> None:
     for number in (1, 2):
-        await enqueued(server_store, apart(number))
-        assert await server_store.worker_queue.finish(await one(server_store), DONE, YES, mention=True)
+        assert await server_store.worker_queue.finish(await begun(server_store, apart(number)), DONE, YES, mention=True)
     engine = server_store.database.engine
     async with engine.connect() as first, engine.connect() as second:
         taken = [await _take(connection, limit, SystemClock().now() + 1) for connection in (first, second)]

@@ -12,7 +12,7 @@ from bot.store import Stores
 from bot.store.schema import checkpoints
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import apart, count, enqueued, one
+from tests.contracts.stores import apart, begun, count, one
 
 END = End(
     EndReason.LENGTH_LIMIT,
@@ -29,11 +29,6 @@ END = End(
 SOURCES = (Citation("https://a.example/?q='%s'", "A 👩‍👩‍👧"), Citation("https://b.example", ""))
 
 
-async def begun(store: Stores, number: int = 1) -> Job:
-    await enqueued(store, apart(number))
-    return await one(store)
-
-
 async def taken_on(store: Stores, job: Job) -> Job:
     """Returns the job after it was handed over and claimed again."""
     await store.worker_queue.release(job)
@@ -41,7 +36,7 @@ async def taken_on(store: Stores, job: Job) -> Job:
 
 
 async def test_heartbeat_records_all_answers_and_returns_its_pulse(store: Stores) -> None:
-    two = [await begun(store, number) for number in (1, 2)]
+    two = [await begun(store, apart(number)) for number in (1, 2)]
     pulse = await store.worker_queue.heartbeat(dict.fromkeys(two, Spent()), {job: Piece(0, f"{job.id}") for job in two})
     assert pulse == Pulse(frozenset(job.id for job in two))
     for job in two:

@@ -34,7 +34,19 @@ from bot.store import Stores
 from bot.store.schema import caps, charges, notices
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import CALL, DONE, STEPPED, THREAD, YES, apart, asked, asking_step, by, count, enqueued, one
+from tests.contracts.stores import (
+    CALL,
+    DONE,
+    STEPPED,
+    THREAD,
+    YES,
+    apart,
+    asking_step,
+    begun,
+    by,
+    count,
+    enqueued,
+)
 
 MODEL = "openai/gpt-6.1-sol"
 USAGE = Usage(1_000, 200)
@@ -51,23 +63,17 @@ def scope_ids(question: Question) -> ScopeIds:
     return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
-async def under_way(store: Stores, number: int) -> Job:
-    await enqueued(store, apart(number))
-    [job] = await store.worker_queue.claim(1)
-    return job
-
-
 class TestSpending:
     async def test_usage_counts_for_asker_channel_and_workspace(self, store: Stores) -> None:
-        assert await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
-        assert await store.worker_queue.finish(await under_way(store, 2), ANSWERED, YES)
+        assert await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
+        assert await store.worker_queue.finish(await begun(store, apart(2)), ANSWERED, YES)
         spent = await store.usage.used(scope_ids(apart(2)), WINDOWS)
         once, twice = Amount(1_200, COST_USD), Amount(2_400, 2 * COST_USD)
         assert spent == {window: once if window.scope is Scope.CHANNEL else twice for window in WINDOWS}
         assert await store.usage.used(ScopeIds("T1", "U9", "C9"), [DAY]) == {DAY: Amount()}
 
     async def test_daily_usage_resets_while_monthly_usage_continues(self, timed: Stores, clock: ManualClock) -> None:
-        await timed.worker_queue.finish(await under_way(timed, 1), ANSWERED, YES)
+        await timed.worker_queue.finish(await begun(timed, apart(1)), ANSWERED, YES)
         clock.now_s += 86_400
         spent = await timed.usage.used(scope_ids(apart(1)), WINDOWS)
         assert {window.period for window, amount in spent.items() if amount.tokens} == {Period.MONTH}
@@ -80,13 +86,13 @@ class TestSpending:
         assert await count(timed, charges) == 0
 
     async def test_handed_over_attempt_counts_by_estimate(self, store: Stores) -> None:
-        job = await under_way(store, 1)
+        job = await begun(store, apart(1))
         assert await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL))
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
 
     async def test_taken_over_attempt_counts_by_estimate(self, process: Process, clock: ManualClock) -> None:
         dead, other = [await process(name, clock) for name in ("w1", "w2")]
-        job = await under_way(dead, 1)
+        job = await begun(dead, apart(1))
         await dead.usage.reserve(job, MOST, [CAP])
         await dead.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})
         while not (again := await other.worker_queue.claim(1)):
@@ -97,7 +103,7 @@ class TestSpending:
         assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(2_400, 2 * COST_USD)}
 
     async def test_cost_so_far_is_that_of_the_newest_version(self, store: Stores) -> None:
-        job = await under_way(store, 1)
+        job = await begun(store, apart(1))
         assert await store.usage.cost_so_far(job.id) == 0.0
         await store.worker_queue.finish(job, ANSWERED, YES)
         await store.question_queue.regenerate(job.id)
@@ -111,7 +117,7 @@ class TestSpending:
         assert await store.usage.cost_so_far(job.id) is None, "a model without a price"
 
     async def test_late_end_counts_nothing(self, store: Stores) -> None:
-        job = await under_way(store, 1)
+        job = await begun(store, apart(1))
         await store.worker_queue.release(job)
         assert not await store.worker_queue.finish(job, ANSWERED, YES)
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
@@ -129,7 +135,7 @@ class TestSpending:
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
 
     async def test_erased_person_counts_for_the_workspace_and_channel_only(self, store: Stores) -> None:
-        await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
+        await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
         await store.notices.claim("T1", "U1", "denied")
         await store.erasure.erase(user_id="U1")
         assert await self._counting(store) == {Scope.CHANNEL: 1_200, Scope.WORKSPACE: 1_200}
@@ -143,13 +149,13 @@ class TestSpending:
         return {window.scope: amount.tokens for window, amount in spent.items() if amount.tokens}
 
     async def test_running_job_of_an_erased_person_counts_without_their_name(self, store: Stores) -> None:
-        job = await under_way(store, 1)
+        job = await begun(store, apart(1))
         await store.erasure.erase(user_id="U1")
         await store.worker_queue.finish(job, ANSWERED, YES)
         assert await self._counting(store) == {Scope.CHANNEL: 1_200, Scope.WORKSPACE: 1_200}
 
     async def test_step_and_release_after_the_erasure_count_without_the_name(self, store: Stores) -> None:
-        job = await under_way(store, 1)
+        job = await begun(store, apart(1))
         await store.erasure.erase(user_id="U1")
         assert await store.recorded_calls.record(job, asking_step(CALL), STEPPED, None)
         assert await store.worker_queue.release(job, spent=Spent(7, 8, step_no=1))
@@ -158,14 +164,13 @@ class TestSpending:
         assert await self._counting(store) == dict.fromkeys((Scope.CHANNEL, Scope.WORKSPACE), 15 + 15 + 1_200)
 
     async def test_running_jobs_count_nothing_after_everything_is_erased(self, store: Stores) -> None:
-        job = await under_way(store, 1)
+        job = await begun(store, apart(1))
         await store.erasure.erase()
         await store.worker_queue.finish(job, ANSWERED, YES)
         assert await count(store, charges) == 0
 
     async def test_direct_messages_of_an_erased_person_name_no_channel(self, store: Stores) -> None:
-        await enqueued(store, replace(by("U1", 1), thread=ThreadKey("T1", "D1", None)))
-        [job] = await store.worker_queue.claim(1)
+        job = await begun(store, replace(by("U1", 1), thread=ThreadKey("T1", "D1", None)))
         await store.worker_queue.finish(job, ANSWERED, YES)
         await store.erasure.erase(user_id="U1")
         async with store.database.begin_read() as connection:
@@ -176,7 +181,7 @@ class TestSpending:
         assert (used.total, used.people, used.channels) == (once, {}, {DIRECT_MESSAGES: once})
 
     async def test_attempt_that_used_nothing_leaves_no_row(self, store: Stores) -> None:
-        job = await under_way(store, 1)
+        job = await begun(store, apart(1))
         assert await count(store, charges) == 1
         assert await store.worker_queue.release(job)
         assert await count(store, charges) == 0
@@ -189,7 +194,7 @@ class TestSpending:
         self, process: Process, clock: ManualClock, beats_late: bool
     ) -> None:
         stores = [await process(name, clock) for name in ("w1", "w2")]
-        job = await under_way(stores[0], 1)
+        job = await begun(stores[0], apart(1))
         await stores[0].worker_queue.heartbeat({job: Spent(4_000, 0, MODEL, step_no=0)})
         await stores[0].recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=USAGE), None)
         if beats_late:
@@ -201,7 +206,7 @@ class TestSpending:
 
 class TestReserving:
     async def test_reservation_counts_for_others_until_its_job_ends(self, store: Stores) -> None:
-        jobs_under_way = [await under_way(store, number) for number in range(4)]
+        jobs_under_way = [await begun(store, apart(number)) for number in range(4)]
         rooms = [await store.usage.reserve(job, MOST, [CAP]) for job in jobs_under_way]
         assert rooms == [CapCheck(), CapCheck(), CapCheck(), CapCheck(reserved=CAP)]
         await store.worker_queue.finish(jobs_under_way[0], ANSWERED, YES)
@@ -211,20 +216,20 @@ class TestReserving:
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
 
     async def test_used_up_cap_is_reported_as_reached(self, store: Stores) -> None:
-        await store.worker_queue.finish(await under_way(store, 1), replace(ANSWERED, usage=Usage(5_000, 0)), YES)
-        assert await store.usage.reserve(await under_way(store, 2), MOST, [CAP]) == CapCheck(reached=CAP)
+        await store.worker_queue.finish(await begun(store, apart(1)), replace(ANSWERED, usage=Usage(5_000, 0)), YES)
+        assert await store.usage.reserve(await begun(store, apart(2)), MOST, [CAP]) == CapCheck(reached=CAP)
 
     async def test_dollars_are_capped_like_tokens(self, store: Stores) -> None:
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.MONTH), COST_USD + 0.5, in_dollars=True)
-        await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
-        second, third = await under_way(store, 2), await under_way(store, 3)
+        await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
+        second, third = await begun(store, apart(2)), await begun(store, apart(3))
         assert await store.usage.reserve(second, MOST, [cap]) == CapCheck()
         assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reserved=cap)
         await store.worker_queue.finish(second, replace(ANSWERED, usage=Usage(0, 100_000)), YES)
         assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reached=cap)
 
     async def test_lost_job_reserves_nothing(self, store: Stores) -> None:
-        lost, ours = await under_way(store, 1), await under_way(store, 2)
+        lost, ours = await begun(store, apart(1)), await begun(store, apart(2))
         await store.worker_queue.release(lost)
         await store.worker_queue.claim(1)
         await store.usage.reserve(lost, Amount(5_000), [CAP])
@@ -261,8 +266,7 @@ class TestMonth:
     async def test_month_is_added_up_by_person_channel_model_and_tool(self, store: Stores) -> None:
         today = day_of(store.clock.now())
         for number, model in enumerate(("openai/gpt-6-luna", "openai/gpt-6-luna", "own/model")):
-            await enqueued(store, by(f"U{number % 2}", number))
-            [job] = await store.worker_queue.claim(1)
+            job = await begun(store, by(f"U{number % 2}", number))
             usage = Usage(1_000_000, 0, web_searches=2)
             await store.worker_queue.finish(job, replace(DONE, model=model, usage=usage), YES)
         used = await store.usage.month("T1", today, today + 1)
@@ -283,16 +287,14 @@ class TestMonth:
 
     async def test_direct_messages_are_one_sum(self, store: Stores) -> None:
         for number in (1, 2):
-            await enqueued(store, replace(by(f"U{number}", number), thread=ThreadKey("T1", f"D{number}", None)))
-            [job] = await store.worker_queue.claim(1)
+            job = await begun(store, replace(by(f"U{number}", number), thread=ThreadKey("T1", f"D{number}", None)))
             await store.worker_queue.finish(job, ANSWERED, YES)
         today = day_of(store.clock.now())
         used = await store.usage.month("T1", today, today + 1)
         assert used.channels == {DIRECT_MESSAGES: Amount(2_400, 2 * COST_USD)}
 
     async def test_only_calls_that_were_made_count(self, store: Stores) -> None:
-        await enqueued(store, apart(1))
-        [job] = await store.worker_queue.claim(1)
+        job = await begun(store, apart(1))
         made, denied = (replace(CALL, index=index, call_id=f"call_{index}", state=CallState.READY) for index in (0, 1))
         await store.recorded_calls.record(job, asking_step(made, denied), STEPPED, None)
         assert await store.recorded_calls.begin(job, made)
@@ -324,7 +326,7 @@ class TestMonth:
     async def test_usage_of_an_owner_is_added_up_by_day(self, timed: Stores, clock: ManualClock) -> None:
         today = day_of(clock.now_s)
         for number in (1, 2):
-            await timed.worker_queue.finish(await under_way(timed, number), ANSWERED, YES)
+            await timed.worker_queue.finish(await begun(timed, apart(number)), ANSWERED, YES)
             clock.now_s += 86_400
         owner = CapOwner(Scope.USER, "U1")
         once = Amount(1_200, COST_USD)
@@ -344,13 +346,8 @@ def own_cap(owner: CapOwner, period: Period, limit: float) -> Cap:
     return Cap(CapWindow(owner.scope, period), limit, in_dollars=False)
 
 
-async def begun(store: Stores, number: int, user_id: str = "U1") -> Job:
-    await enqueued(store, by(user_id, number))
-    return await one(store)
-
-
 async def used(store: Stores, number: int, tokens: int, user_id: str = "U1") -> None:
-    job = await begun(store, number, user_id)
+    job = await begun(store, by(user_id, number))
     await store.worker_queue.finish(job, replace(DONE, usage=Usage(tokens, 0)), YES)
 
 
@@ -370,13 +367,13 @@ async def short(store: Stores) -> list[tuple[int, str]]:
 
 async def test_cap_of_ones_own_takes_the_place_of_the_default_until_it_is_removed(store: Stores) -> None:
     await used(store, 1, 500)
-    job = await begun(store, 2)
+    job = await begun(store, apart(2))
     assert await store.usage.reserve(job, MOST_TOKENS, DEFAULTS) == CapCheck()
     assert await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN")
     lower = own_cap(ADA, Period.DAY, 500)
     assert await store.usage.reserve(job, MOST_TOKENS, DEFAULTS) == CapCheck(reached=lower)
     assert await store.caps.own("T1", ADA) == (lower,)
-    assert await store.usage.reserve(await begun(store, 3, "U2"), MOST_TOKENS, DEFAULTS) == CapCheck()
+    assert await store.usage.reserve(await begun(store, by("U2", 3)), MOST_TOKENS, DEFAULTS) == CapCheck()
     await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: None}, by="UADMIN")
     assert await store.usage.reserve(job, MOST_TOKENS, DEFAULTS) == CapCheck()
     assert await store.caps.own("T1", ADA) == ()
@@ -385,20 +382,18 @@ async def test_cap_of_ones_own_takes_the_place_of_the_default_until_it_is_remove
 async def test_own_cap_may_be_higher_than_the_default(store: Stores) -> None:
     await used(store, 1, 1_500)
     await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 2_000.0}, by="UADMIN")
-    assert await store.usage.reserve(await begun(store, 2), MOST_TOKENS, DEFAULTS) == CapCheck()
+    assert await store.usage.reserve(await begun(store, apart(2)), MOST_TOKENS, DEFAULTS) == CapCheck()
 
 
 async def test_cap_that_leaves_least_decides(store: Stores) -> None:
     question = by("U1", 1)
     channel = CapOwner(Scope.CHANNEL, question.thread.channel_id)
-    await enqueued(store, question)
-    await store.worker_queue.finish(await one(store), replace(DONE, usage=Usage(400, 0)), YES)
+    await store.worker_queue.finish(await begun(store, question), replace(DONE, usage=Usage(400, 0)), YES)
     await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 9_000.0}, by="UADMIN")
     await store.caps.change("T1", channel, {CapField.TOKENS_A_MONTH: 400.0}, by="UADMIN")
     await store.caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_MONTH: 8_000.0}, by="UADMIN")
     again = replace(question, ts="1700000009.000001")
-    await enqueued(store, again)
-    check = await store.usage.reserve(await one(store), MOST_TOKENS, ())
+    check = await store.usage.reserve(await begun(store, again), MOST_TOKENS, ())
     assert check == CapCheck(reached=own_cap(channel, Period.MONTH, 400))
 
 
@@ -465,29 +460,23 @@ class TestMarks:
     async def store(self, worker: Process, clock: ManualClock) -> Stores:
         return await worker("w1", clock, caps=DEFAULTS)
 
-    async def test_admins_are_told_at_80_and_at_100_percent_and_only_once(self, store: Stores) -> None:
-        await used(store, 1, 790)
-        assert await short(store) == []
-        await used(store, 2, 10)
-        assert await short(store) == [(80, "user/day=1000tokens")]
-        await used(store, 3, 100)
-        assert await short(store) == []
-        await used(store, 4, 100)
-        await used(store, 5, 100)
-        assert await short(store) == [(100, "user/day=1000tokens")]
-
-    async def test_answer_that_passes_both_marks_is_told_once(self, store: Stores) -> None:
-        await used(store, 1, 1_200)
-        assert await short(store) == [(100, "user/day=1000tokens")]
-
-    async def test_daily_cap_of_a_person_is_mentioned_once_a_month(self, store: Stores, clock: ManualClock) -> None:
-        await used(store, 1, 800)
-        clock.now_s += 86_400
-        await used(store, 2, 800)
-        assert await short(store) == [(80, "user/day=1000tokens")]
-        clock.now_s += MONTH_S
-        await used(store, 3, 800)
-        assert await short(store) == [(80, "user/day=1000tokens")]
+    @pytest.mark.parametrize(
+        "answers",
+        [
+            [(0, 790, []), (0, 10, [80]), (0, 100, []), (0, 100, [100]), (0, 100, [])],
+            [(0, 1_200, [100])],
+            [(0, 800, [80]), (86_400, 800, []), (MONTH_S, 800, [80])],
+        ],
+        ids=["once at 80 and 100 percent", "once if both are passed", "once a month of a person's daily cap"],
+    )
+    async def test_admins_are_told(
+        self, store: Stores, clock: ManualClock, answers: list[tuple[float, int, list[int]]]
+    ) -> None:
+        """Each answer has the seconds before it, its tokens, and the marks that admins are told of."""
+        for number, (passed_s, tokens, marks) in enumerate(answers):
+            clock.now_s += passed_s
+            await used(store, number, tokens)
+            assert await short(store) == [(mark, "user/day=1000tokens") for mark in marks]
 
     async def test_each_person_and_the_workspace_have_marks_of_their_own(self, store: Stores) -> None:
         for number in range(5):
@@ -502,14 +491,13 @@ class TestMarks:
         assert await short(store) == [(100, "user/day=1000tokens"), (80, "user/day=1500tokens")]
 
     async def test_step_of_an_answer_under_way_passes_a_mark_too(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        job = await one(store)
+        job = await begun(store)
         usage = replace(STEPPED, usage=Usage(900, 0))
         await store.recorded_calls.record(job, asking_step(CALL), usage, None)
         assert await short(store) == [(80, "user/day=1000tokens")]
 
     async def test_handed_over_attempt_passes_a_mark_too(self, store: Stores) -> None:
-        job = await begun(store, 1)
+        job = await begun(store, apart(1))
         await store.worker_queue.release(job, spent=Spent(900, 50, "m"))
         assert await short(store) == [(80, "user/day=1000tokens")]
 

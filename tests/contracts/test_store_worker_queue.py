@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +20,6 @@ from tests.clocks import WITHIN_S
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
     DONE,
-    OTHER_THREAD,
-    THREAD,
     YES,
     apart,
     asked,
@@ -29,9 +27,7 @@ from tests.contracts.stores import (
     claimed_within,
     enqueued,
     one,
-    unclaimed,
 )
-from tests.core.conversations import recorded_pages
 
 
 async def take_over(store: Stores, job: Job) -> None:
@@ -106,36 +102,6 @@ class TestWait:
         began = time.monotonic()
         await store.worker_queue.wait(0.2)
         assert 0.15 < time.monotonic() - began < 10
-
-    @pytest.mark.parametrize(
-        "what", ["enqueue", "sign", "stop", "edit", "delete", "regenerate", "release", "finish", "forget"]
-    )
-    async def test_wait_ends_when_another_process_changes_a_job(self, on_server: Process, what: str) -> None:
-        store = await on_server("w1")
-        other = await on_server("w2")
-        ended = await enqueued(other, apart(0))
-        assert await other.worker_queue.finish(await one(other), DONE, YES)
-        job_id = await enqueued(other, asked(1))
-        job = await one(other)
-        waiting = await other.question_queue.enqueue("Ev2", asked(2))
-        assert waiting
-        changes: dict[str, Callable[[], Awaitable[object]]] = {
-            "enqueue": lambda: other.question_queue.enqueue("Ev3", asked(3, OTHER_THREAD)),
-            "sign": lambda: other.worker_queue.record_placeholder(unclaimed(waiting), recorded_pages("5.2")),
-            "stop": lambda: other.question_queue.request_stop(job_id),
-            "edit": lambda: other.question_queue.edit(replace(asked(1), text="Why not?"), "1700000009.0"),
-            "delete": lambda: other.question_queue.delete(THREAD.team_id, THREAD.channel_id, asked(1).ts),
-            "regenerate": lambda: other.question_queue.regenerate(ended),
-            "release": lambda: other.worker_queue.release(job),
-            "finish": lambda: other.worker_queue.finish(job, DONE, YES),
-            "forget": lambda: other.erasure.erase(user_id="U1"),
-        }
-        while await was_notified(store):
-            pass
-        woken = asyncio.create_task(store.worker_queue.wait(2 * WITHIN_S))
-        await changes[what]()
-        async with asyncio.timeout(WITHIN_S):
-            await woken
 
     async def test_wait_ignores_own_changes(self, on_server: Process) -> None:
         store = await on_server("w1")
