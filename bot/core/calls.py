@@ -40,7 +40,7 @@ import regex
 from bot.core import texts
 from bot.markdown.escaping import fenced
 from bot.markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
-from bot.models.prompt import UNKNOWN, Origins
+from bot.models.prompt import OURS, READS_ONLY, UNKNOWN, Origins, ToolDefinition
 
 SEPARATOR = "__"
 """Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
@@ -302,6 +302,15 @@ def decided_about(calls: Iterable[RecordedCall]) -> tuple[Decided, ...]:
     decisions = ((call.decision, call.decided_by) for call in calls)
     counts = Counter((decision, by) for decision, by in decisions if decision and decision is not Decision.EXPIRED)
     return tuple(Decided(decision, by, count) for (decision, by), count in counts.items())
+
+
+def own_tool(
+    name: str, description: str, parameters: Mapping[str, Any], *, is_dispensable: bool = False
+) -> ToolDefinition:
+    """Returns the definition of a tool of ours that only reads."""
+    whole = json.dumps([name, description, parameters], sort_keys=True)
+    hash_ = hashlib.sha256(whole.encode()).hexdigest()
+    return ToolDefinition(name, description, parameters, hash_, OURS, READS_ONLY, is_dispensable=is_dispensable)
 
 
 def binding_of(tool: str, arguments: Mapping[str, Any], definition_hash: str) -> str:

@@ -135,6 +135,11 @@ class Question:
         """What Slack shows below the asker's words: forwarded and quoted messages, link previews."""
         return self.text[-self.attached_chars :] if self.attached_chars else ""
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its channel and ts, which no other message of the workspace has."""
+        return self.thread.channel_id, self.ts
+
     def as_message(self) -> Message:
         """The question as a message of its conversation."""
         return Message(

@@ -13,8 +13,6 @@ memory: people edit and delete them, so a take-over reads them again.
 """
 
 import asyncio
-import hashlib
-import json
 import logging
 import re
 import secrets
@@ -25,12 +23,12 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from bot.core.access import UserKind
-from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data
+from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data, own_tool
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, linked_message, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused
-from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
+from bot.models.prompt import ToolDefinition
 from bot.slack.client import HISTORY_PAGE, TURN_WITHIN_S, PacedClient, Retrying
 from bot.slack.modals import asked_in
 from bot.slack.text import (
@@ -241,8 +239,7 @@ _PARAMETERS = {
     },
     "additionalProperties": False,
 }
-_HASH = hashlib.sha256(json.dumps([READ_CHANNEL, _DESCRIPTION, _PARAMETERS], sort_keys=True).encode()).hexdigest()
-DEFINITION = ToolDefinition(READ_CHANNEL, _DESCRIPTION, _PARAMETERS, _HASH, OURS, READS_ONLY, is_dispensable=True)
+DEFINITION = own_tool(READ_CHANNEL, _DESCRIPTION, _PARAMETERS, is_dispensable=True)
 
 # What the model reads about a call without a result.
 NOT_A_TIME = "`since` must be a time such as 2026-11-23 or 2026-11-23T09:00."
@@ -328,7 +325,7 @@ class ChannelReader:
             return CallResult.failed(str(error))
         except (RateLimited, Refused, TimeoutError):
             return CallResult.failed(BUSY)
-        if self._calls.get(_key(question), 0) >= MAX_CALLS:
+        if self._calls.get(question.place, 0) >= MAX_CALLS:
             return CallResult.failed(TOO_MANY_CALLS)
         page = await self._read(question, wanted, until)
         log.info("channel read for message %s: messages=%d cut=%s", question.ts, len(page.messages), page.is_cut)
@@ -420,8 +417,8 @@ class ChannelReader:
 
     async def _called(self, question: Question, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Calls Slack for messages, and counts the call. Raises RateLimited and Refused."""
-        calls = self._calls.get(_key(question), 0)
-        keep_newest(self._calls, _key(question), calls + 1)
+        calls = self._calls.get(question.place, 0)
+        keep_newest(self._calls, question.place, calls + 1)
         if calls >= MAX_CALLS:
             raise RateLimited("too many calls for one answer", 0.0)
         method = "conversations.replies" if arguments["ts"] else "conversations.history"
@@ -485,10 +482,6 @@ def messages_read(results: Iterable[str]) -> tuple[int, date | None]:
     heads = [found for result in results if (found := _HEAD.match(result))]
     since = min((date.fromisoformat(head[2]) for head in heads), default=None)
     return sum(int(head[1]) for head in heads), since
-
-
-def _key(question: Question) -> tuple[str, str]:
-    return question.thread.channel_id, question.ts
 
 
 def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:

@@ -8,18 +8,16 @@ Slack forbids keeping search results: they are never stored or logged. A take-ov
 """
 
 import asyncio
-import hashlib
-import json
 import logging
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, full_name
+from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, full_name, own_tool
 from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
 from bot.errors import RateLimited, Refusal, Refused
-from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
+from bot.models.prompt import ToolDefinition
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.text import in_utc, json_object, json_objects, message_text, quoted_for_model
 from bot.slack.users import ChannelReaders, keep_newest
@@ -41,8 +39,7 @@ _PARAMETERS = {
     "required": ["query"],
     "additionalProperties": False,
 }
-_HASH = hashlib.sha256(json.dumps([NAME, _DESCRIPTION, _PARAMETERS], sort_keys=True).encode()).hexdigest()
-DEFINITION = ToolDefinition(NAME, _DESCRIPTION, _PARAMETERS, _HASH, OURS, READS_ONLY)
+DEFINITION = own_tool(NAME, _DESCRIPTION, _PARAMETERS)
 
 # What the model reads about a search without a result.
 ASK_AGAIN = "Say that you could not search Slack, and that a new message which mentions you makes it possible."
@@ -104,7 +101,7 @@ class SlackSearch:
         query = arguments.get("query")
         if not isinstance(query, str) or not query.strip():
             return CallResult.failed(NO_QUERY)
-        token = self._tokens.get(_key(question))
+        token = self._tokens.get(question.place)
         if token is None:
             return CallResult.failed(NO_TOKEN)
         try:
@@ -126,7 +123,7 @@ class SlackSearch:
         except Refused as error:
             return CallResult.failed(self._refused(question, error))
         found = json_objects(json_object(answer, "results"), "messages")
-        hits = [hit for hit in found if (hit.get("channel_id"), hit.get("message_ts")) != _key(question)]
+        hits = [hit for hit in found if (hit.get("channel_id"), hit.get("message_ts")) != question.place]
         log.info("slack search for message %s: results=%d", question.ts, len(hits))
         if not hits:
             return CallResult(CallState.DONE, NOTHING_FOUND)
@@ -138,14 +135,10 @@ class SlackSearch:
         name = error.error.partition(" (")[0]
         log.warning("slack search for message %s failed: %s", question.ts, name)
         if name == "invalid_action_token":
-            self._tokens.pop(_key(question), None)
+            self._tokens.pop(question.place, None)
         if sentence := _SENTENCES.get(name):
             return sentence
         return NO_ANSWER if error.reason is Refusal.TRANSIENT else f"Slack refused the search ({name})."
-
-
-def _key(question: Question) -> tuple[str, str]:
-    return question.thread.channel_id, question.ts
 
 
 def _shown(hit: Mapping[str, Any]) -> str:
