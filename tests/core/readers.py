@@ -1,10 +1,13 @@
 """A channel that does every call, as the readers of one reply see it."""
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bot.reply.edits import Post, Update
 from bot.reply.messages import AttachedFile, Begin, Call, Delete, PageView, Upload
 from bot.reply.reply import Reply
+
+C = TypeVar("C")
 
 
 @dataclass
@@ -39,6 +42,13 @@ class ReadersChannel:
 
     def text(self) -> str:
         return "".join(view.markdown for view in self.shown.values())
+
+
+def next_of(reply: Reply, kind: type[C]) -> C:
+    """Returns the reply's next call, which is of this kind."""
+    call = reply.next_call()
+    assert isinstance(call, kind)
+    return call
 
 
 def show_all(reply: Reply, channel: ReadersChannel) -> int:

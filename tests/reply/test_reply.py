@@ -17,7 +17,7 @@ from bot.reply.edits import Post, Update
 from bot.reply.messages import TURNS, Life, PageView, Shown, Turn, after, shown_transcript
 from bot.reply.reply import Reply
 from tests.core.conversations import answer, job, recorded_pages, reply_on_short_pages
-from tests.core.readers import ReadersChannel, show_all
+from tests.core.readers import ReadersChannel, next_of, show_all
 
 LEFT, OLD = "Hello wor", "One.\n\nTwo is"
 WHOLE, CUT = End(EndReason.WHOLE), End(EndReason.CUT, "Cut.")
@@ -70,21 +70,18 @@ def test_reply_shows_what_the_model_does_until_it_writes() -> None:
     show_all(reply, channel)
     for activity in ("Searching the web…", "Searching the web: bots…"):
         reply.show_activity(activity)
-    call = reply.next_call()
-    assert isinstance(call, Update)
+    call = next_of(reply, Update)
     assert call.view == PageView("", growing=True, activity="Searching the web: bots…")
     assert reply.urgency_of(call) is Urgency.STEP
     show_all(reply, channel)
     assert reply.next_call() is None
     reply.append("Hello")
     reply.show_activity("Searching the web: more…")
-    call = reply.next_call()
-    assert isinstance(call, Update)
+    call = next_of(reply, Update)
     assert call.view == PageView("Hello", growing=True, activity="Searching the web: more…")
     show_all(reply, channel)
     reply.show_activity("")
-    call = reply.next_call()
-    assert isinstance(call, Update)
+    call = next_of(reply, Update)
     assert call.view == PageView("Hello", growing=True)
     assert reply.urgency_of(call) is Urgency.STEP
 
@@ -93,8 +90,7 @@ def test_transcript_stands_above_the_first_page_alone() -> None:
     reply, channel = Reply(answer()), ReadersChannel()
     show_all(reply, channel)
     reply.show_transcripts(["What day", " is it? ", ""])
-    call = reply.next_call()
-    assert isinstance(call, Update)
+    call = next_of(reply, Update)
     heard = "What day\n\nis it?"
     assert call.view == PageView("", growing=True, transcript=heard)
     reply.append("word " * PAGE_CHARS)
@@ -144,14 +140,12 @@ def test_activity_below_an_earlier_attempts_text_is_removed_again() -> None:
 
 def test_found_post_is_edited_to_show_the_newest_text() -> None:
     reply = Reply(answer())
-    post = reply.next_call()
-    assert isinstance(post, Post)
+    post = next_of(reply, Post)
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
     reply.refused(post, Refusal.TRANSIENT)
     reply.found("7.0")
-    call = reply.next_call()
-    assert isinstance(call, Update)
+    call = next_of(reply, Update)
     assert (call.ts, call.view) == ("7.0", PageView("Hello", end=End(EndReason.WHOLE)))
 
 
@@ -160,8 +154,7 @@ def test_full_pages_are_not_edited_again() -> None:
     reply.append("x" * PAGE_CHARS + "y")
     show_all(reply, channel)
     reply.append("z")
-    call = reply.next_call()
-    assert isinstance(call, Update)
+    call = next_of(reply, Update)
     assert call.page == 1
 
 
@@ -207,10 +200,9 @@ def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_d
     first, second = reply.page_ts
     reply.append("and the end")
     reply.finish(End(EndReason.WHOLE))
-    call = reply.next_call()
-    assert isinstance(call, Update)
-    assert (call.page, reply.may_be_posted_again(call)) == (1, True)
-    reply.post_again(call.page)
+    edit = next_of(reply, Update)
+    assert (edit.page, reply.may_be_posted_again(edit)) == (1, True)
+    reply.post_again(edit.page)
     calls = []
     while (call := reply.next_call()) is not None:
         calls.append(type(call).__name__)
@@ -229,8 +221,7 @@ def test_only_an_ended_answer_is_posted_again_and_only_once() -> None:
     assert growing is not None
     assert not reply.may_be_posted_again(growing)
     reply.finish(End(EndReason.WHOLE))
-    final = reply.next_call()
-    assert isinstance(final, Update)
+    final = next_of(reply, Update)
     reply.post_again(final.page)
     assert not reply.may_be_posted_again(final)
 
@@ -276,8 +267,7 @@ def test_placeholder_of_a_queued_question_says_so() -> None:
 
 def test_found_placeholder_is_not_posted_again() -> None:
     reply, channel = Reply(answer(), Shown(outdated=True, queued=True)), ReadersChannel()
-    post = reply.next_call()
-    assert isinstance(post, Post)
+    post = next_of(reply, Post)
     ts = channel.take(post)
     reply.refused(post, Refusal.TRANSIENT)
     reply.found(ts)

@@ -24,7 +24,7 @@ from bot.reply.messages import (
 from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
 from bot.reply.scheduler import UPLOAD_TRIES
 from tests.core.conversations import answer, question
-from tests.core.readers import ReadersChannel, show_all
+from tests.core.readers import ReadersChannel, next_of, show_all
 from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
 SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
@@ -57,14 +57,11 @@ def test_notice_about_a_file_follows_its_upload() -> None:
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE, "Cut."))
     for _ in range(MAX_PAGES):
-        call = reply.next_call()
-        assert isinstance(call, Post)
+        call = next_of(reply, Post)
         reply.confirmed(call, channel.take(call))
-    upload = reply.next_call()
-    assert isinstance(upload, Upload)
+    upload = next_of(reply, Upload)
     reply.confirmed(upload, channel.take(upload))
-    last = reply.next_call()
-    assert isinstance(last, Update)
+    last = next_of(reply, Update)
     assert last.page == 4
     assert last.view.notice.startswith("Cut. Continues in answer.md, which has all of it: ")
 
@@ -133,11 +130,9 @@ def test_answer_without_a_file_fills_at_most_twenty_messages(tables: int, *, is_
 
 def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
     reply, channel = without_files()
-    edit = reply.next_call()
-    assert isinstance(edit, Update)
+    edit = next_of(reply, Update)
     reply.refused(edit, Refusal.UNREADABLE)
-    plain = reply.next_call()
-    assert isinstance(plain, Update)
+    plain = next_of(reply, Update)
     assert plain.view.plain
     reply.confirmed(plain, channel.take(plain))
     show_all(reply, channel)

@@ -25,7 +25,7 @@ from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, Reply
 from bot.slack.client import REPLY_CALLS
 from tests.core.conversations import answer, reply_on_short_pages
-from tests.core.readers import ReadersChannel, show_all
+from tests.core.readers import ReadersChannel, next_of, show_all
 from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
 TEXT = "A **bold** word, and more of them. " * 200
@@ -190,11 +190,9 @@ def test_deletion_that_is_refused_for_good_ends_the_reply(
     reply, channel = Reply(answer(), Shown(("7.0", "8.0"))), ReadersChannel()
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
-    update = reply.next_call()
-    assert isinstance(update, Update)
+    update = next_of(reply, Update)
     reply.confirmed(update, channel.take(update))
-    delete = reply.next_call()
-    assert isinstance(delete, Delete)
+    delete = next_of(reply, Delete)
     reply.refused(delete, reason)
     assert (reply.life, reply.next_call(), reply.for_outbox) == (life, None, for_outbox)
     assert ("8.0" in {message.ts for message in reply.recorded}) == (for_outbox is not None)
@@ -290,8 +288,7 @@ def test_full_form_that_is_accepted_again_takes_as_many_refusals_as_before() -> 
 def test_post_that_is_always_refused_takes_both_forms_in_turn() -> None:
     reply, forms = Reply(answer()), []
     for _ in range(2 * REFUSALS_UNTIL_REPLACED):
-        call = reply.next_call()
-        assert isinstance(call, Post)
+        call = next_of(reply, Post)
         forms.append(call.view.plain)
         reply.refused(call, Refusal.UNKNOWN)
     assert forms == 2 * [number >= REFUSALS_UNTIL_PLAIN for number in range(REFUSALS_UNTIL_REPLACED)]
@@ -345,21 +342,18 @@ def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
     reply.append("A **bold** word, and more of them.\n" * 850)
     reply.finish(End(EndReason.WHOLE))
     for _ in range(2):
-        call = reply.next_call()
-        assert isinstance(call, Post)
-        reply.confirmed(call, channel.take(call))
+        post = next_of(reply, Post)
+        reply.confirmed(post, channel.take(post))
     before, full = dict(channel.shown), reply.next_call()
     assert isinstance(full, Post)
 
     plain = refused_until(reply, lambda view: view.plain)
     assert (type(plain), plain.page, len(plain.view.markdown) <= PLAIN_BYTES) == (Post, 2, True)
     reply.confirmed(plain, channel.take(plain))
-    again = reply.next_call()
-    assert isinstance(again, Update)
+    again = next_of(reply, Update)
     assert (again.page, again.view) == (2, full.view), "the full form is tried once more"
     reply.refused(again, Refusal.UNKNOWN)
-    later = reply.next_call()
-    assert isinstance(later, Post)
+    later = next_of(reply, Post)
     assert (later.page, later.view.plain) == (3, True), "all pages from there on have the same form"
 
     while (call := reply.next_call()) is not None:

@@ -18,6 +18,7 @@ from bot.reply.messages import Call, Delete, Shown
 from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream
 from tests.core.conversations import answer, job, question
+from tests.core.readers import C, next_of
 
 STAY_OPEN = [reason for reason in Refusal if not reason.is_gone and reason is not Refusal.STREAM_CLOSED]
 """Refusals after which the stream may still be open."""
@@ -87,6 +88,13 @@ def next_filled(reply: Reply, carrier: Carrier | None = "stream") -> Call | None
     raise AssertionError(f"{call} is never filled")
 
 
+def filled_of(reply: Reply, kind: type[C]) -> C:
+    """Returns the reply's next call with its text, which is of this kind."""
+    call = next_filled(reply)
+    assert isinstance(call, kind)
+    return call
+
+
 def advance(reply: Reply, thread: StreamingThread, carrier: Carrier = "stream") -> Call | None:
     """Does the next call; returns it."""
     call = next_filled(reply, carrier)
@@ -114,8 +122,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
     reply.append("One two")
     assert streaming(reply) is None
-    start = next_filled(reply)
-    assert isinstance(start, StartStream)
+    start = filled_of(reply, StartStream)
     assert (start.page, start.text, streaming(reply)) == (0, "One", Stage.STARTING)
     assert reply.urgency_of(start) is Urgency.FIRST
     reply.confirmed(start, thread.take(start))
@@ -123,16 +130,14 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     assert next_filled(reply) is None, "the last word may still grow"
 
     reply.append(" three")
-    append = next_filled(reply)
-    assert isinstance(append, AppendStream)
+    append = filled_of(reply, AppendStream)
     assert (append.page, append.ts, append.text) == (0, "1.0", " two")
     assert reply.urgency_of(append) is Urgency.PROGRESS
     reply.confirmed(append, thread.take(append))
     assert next_filled(reply) is None
 
     reply.finish(End(EndReason.WHOLE, footer="model"))
-    stop = next_filled(reply)
-    assert isinstance(stop, StopStream)
+    stop = filled_of(reply, StopStream)
     assert stop.view is not None
     assert (stop.page, stop.ts, stop.text) == (0, "1.0", " three")
     assert stop.view.end == End(EndReason.WHOLE, footer="model")
@@ -153,16 +158,14 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
             reply.finish(End(EndReason.WHOLE))
         else:
             reply.leave_carriers()
-        call = next_filled(reply)
-        assert isinstance(call, StopStream)
+        call = filled_of(reply, StopStream)
         assert call.keeps_stop == (has_stop and not is_over)
 
 
 def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
     reply = Reply(answer(), Shown(has_stop=True))
     reply.show_activity((Ask("notes.add", "{}", "value"),))
-    call = reply.next_call()
-    assert isinstance(call, Post)
+    call = next_of(reply, Post)
     assert not call.view.has_stop
 
 
@@ -171,8 +174,7 @@ def test_stream_does_not_start_before_a_word_is_complete() -> None:
     reply.append("Donau")
     assert (next_filled(reply), streaming(reply)) == (None, Stage.STARTING)
     reply.append("dampfschiff ")
-    start = next_filled(reply)
-    assert isinstance(start, StartStream)
+    start = filled_of(reply, StartStream)
     assert start.text == "Donaudampfschiff"
 
 
@@ -205,8 +207,7 @@ def refused(*reasons: Refusal) -> Callable[[Reply], None]:
     def begin(reply: Reply) -> None:
         reply.append("One ")
         for reason in reasons:
-            call = reply.next_call()
-            assert isinstance(call, Post)
+            call = next_of(reply, Post)
             reply.refused(call, reason)
 
     return begin
@@ -303,8 +304,7 @@ def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
     if by == "Slack":
         show_all(reply, thread)
         reply.append("more ")
-        edit = next_filled(reply)
-        assert isinstance(edit, Update)
+        edit = filled_of(reply, Update)
         reply.refused(edit, Refusal.STREAM_OPEN)
     assert next_filled(reply) == StopStream(question(), 1, "2.0")
 
@@ -323,8 +323,7 @@ LINKS = [
 def test_stream_is_left_before_an_address(is_confirmed: bool, link: str) -> None:
     reply = Reply(answer(), Shown(has_stop=True))
     reply.append("One two ")
-    start = next_filled(reply)
-    assert isinstance(start, StartStream)
+    start = filled_of(reply, StartStream)
     if is_confirmed:
         reply.confirmed(start, "1.0")
     reply.append(f"three {link} four ")
@@ -360,8 +359,7 @@ def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
 def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
     reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
     reply.append("One two ")
-    start = next_filled(reply)
-    assert isinstance(start, StartStream)
+    start = filled_of(reply, StartStream)
     reply.refused(start, reason)
     assert streaming(reply) is None
     assert isinstance(advance(reply, thread), Post)
@@ -373,8 +371,7 @@ def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
 def test_append_that_must_wait_leaves_the_stream_open() -> None:
     reply, _ = streamed()
     reply.append("four ")
-    append = next_filled(reply)
-    assert isinstance(append, AppendStream)
+    append = filled_of(reply, AppendStream)
     reply.limited(append)
     assert (streaming(reply), next_filled(reply)) == (Stage.OPEN, append)
 
@@ -435,14 +432,12 @@ def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> 
     show_all(reply, thread)
     reply.append("four ")
     for _ in range(2):
-        edit = next_filled(reply)
-        assert isinstance(edit, Update)
+        edit = filled_of(reply, Update)
         reply.refused(edit, Refusal.STREAM_OPEN)
         thread.open.add("1.0")
         thread.sent.clear()
         assert advance(reply, thread) == StopStream(question(), 0, "1.0")
-    edit = next_filled(reply)
-    assert isinstance(edit, Update)
+    edit = filled_of(reply, Update)
     reply.refused(edit, Refusal.STREAM_OPEN)
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StopStream, Post, Delete]
