@@ -70,6 +70,22 @@ class Web:
 
 
 @asynccontextmanager
+async def served(handler: Any) -> AsyncIterator[str]:
+    """Yields the URL at which a handler of aiohttp gets each request."""
+    from aiohttp import web
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def flooding_web() -> AsyncIterator[Web]:
     """Yields a server that floods."""
     from aiohttp import web
@@ -103,17 +119,9 @@ async def flooding_web() -> AsyncIterator[Web]:
             server.sent_bytes += len(CHUNK)
         return response
 
-    app = web.Application()
-    app.router.add_post("/mcp", post)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp"
-    try:
+    async with served(post) as url:
+        server.url = f"{url}/mcp"
         yield server
-    finally:
-        await runner.cleanup()
 
 
 if __name__ == "__main__":

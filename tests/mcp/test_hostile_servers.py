@@ -4,7 +4,6 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.server import ServerDown
 from tests.mcp import flood
-from tests.mcp.flood import answered
+from tests.mcp.flood import answered, served
 from tests.mcp.servers import running
 
 SECRET = "s3cret-value"
@@ -97,20 +96,6 @@ class Lure:
     answer: Any = None
     asked: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
-
-
-@asynccontextmanager
-async def served(handler: Any) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture

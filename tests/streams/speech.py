@@ -56,29 +56,25 @@ def responses_whole(text: str) -> bytes:
 
 def chat(deltas: Sequence[str]) -> list[bytes]:
     """Returns a stream of Chat Completions, with the usage that stream_options requests."""
-    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790035200, "model": "m"}
-    contents: list[Any] = [{"role": "assistant", "content": ""}, *({"content": d} for d in deltas)]
-    chunks: list[dict[str, object]] = [
-        *(chunk | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in contents),
-        chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-        chunk | {"choices": [], "usage": _chat_usage("".join(deltas))},
-    ]
-    return [*(f"data: {_compact(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
+    spoken = ({"content": delta} for delta in deltas)
+    return _chat([{"role": "assistant", "content": ""}, *spoken], "stop", "".join(deltas))
 
 
 def chat_calls(text: str, *calls: tuple[str, object]) -> list[bytes]:
     """Returns a stream of Chat Completions that ends with calls of tools: pairs of a name and its arguments."""
-    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790035200, "model": "m"}
     deltas: list[Any] = [{"role": "assistant", "content": text}]
     for index, (name, arguments) in enumerate(calls):
-        function = {"name": name, "arguments": ""}
-        deltas.append(
-            {"tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": function}]}
-        )
+        begun = {"id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": ""}}
+        deltas.append({"tool_calls": [{"index": index, **begun}]})
         deltas.append({"tool_calls": [{"index": index, "function": {"arguments": json.dumps(arguments)}}]})
+    return _chat(deltas, "tool_calls", text)
+
+
+def _chat(deltas: Sequence[Any], finish_reason: str, text: str) -> list[bytes]:
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790035200, "model": "m"}
     chunks: list[dict[str, object]] = [
         *(chunk | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas),
-        chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+        chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]},
         chunk | {"choices": [], "usage": _chat_usage(text)},
     ]
     return [*(f"data: {_compact(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
