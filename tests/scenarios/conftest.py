@@ -154,6 +154,14 @@ class Stage:
         """Waits until the bot has acknowledged all events."""
         await self.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in self.sandbox.deliveries))
 
+    async def settled(self) -> None:
+        """Waits until all events are acknowledged and another question in #random is answered since.
+
+        What the bot has not answered by then, it doesn't answer.
+        """
+        await self.delivered()
+        await self.answers("random", await self.mention("still there?", "random"))
+
     async def mention(self, text: str = "why?", channel: str = "general", user: str = "ada") -> str:
         """Asks at a channel's root and returns the question's ts."""
         return await self.sandbox.say(user, channel, f"@{self.sandbox.workspace.bot.name} {text}")

@@ -220,6 +220,13 @@ async def test_stop_of_an_approval_takes_one_attempt_and_one_edit(
     assert (len(stage.prompts()), calls_made()) == (1, 0)
 
 
+async def always_allowed(stage: Stage) -> None:
+    """Asks, and has an admin allow the tool from then on."""
+    asked = await stage.mention()
+    await press(stage, await asking(stage, asked), ReplyAction.ALLOW_ALWAYS, "grace")
+    await ended(stage, asked)
+
+
 async def test_only_the_asker_or_an_admin_decides(stage: Stage, calls_made: Callable[[], int]) -> None:
     asked = await stage.mention()
     message = await asking(stage, asked)
@@ -240,9 +247,7 @@ async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once
     stage: Stage, server: CalledServer, calls_made: Callable[[], int]
 ) -> None:
     tool_name = f"{server.config.name}__{server.tool}"
-    asked = await stage.mention()
-    await press(stage, await asking(stage, asked), ReplyAction.ALLOW_ALWAYS, "grace")
-    await ended(stage, asked)
+    await always_allowed(stage)
     ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
     await ada.command("general", "/typist model")
     assert ada.modal is not None
@@ -261,9 +266,7 @@ async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once
 async def test_identical_write_after_regenerate_asks_again_though_it_is_always_allowed(
     stage: Stage, calls_made: Callable[[], int]
 ) -> None:
-    asked = await stage.mention()
-    await press(stage, await asking(stage, asked), ReplyAction.ALLOW_ALWAYS, "grace")
-    await ended(stage, asked)
+    await always_allowed(stage)
     asked = await stage.mention()
     message = await ended(stage, asked)
     assert calls_made() == 2, "the second call is always allowed"
@@ -317,46 +320,41 @@ def mentions(stage: Stage, asked: str) -> list[str]:
     return [message.ts for message in stage.bots("general", asked) if message.text == MENTION]
 
 
-async def test_asker_is_mentioned_once_when_an_approval_waits(
-    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings
-) -> None:
-    vendor.script(server.model)
-    stage = Stage(sandbox, vendor)
-    async with running(replace(settings, done_mention_s=1)):
-        asked = await stage.mention()
-        message = await asking(stage, asked)
-        [mention] = await sandbox.wait_for(lambda: mentions(stage, asked))
-        assert {notified.ts for notified in sandbox.workspace.notified} == {mention}
-        assert await press(stage, message, ReplyAction.APPROVE) is None
-        await sandbox.wait_for(lambda: not mentions(stage, asked))
-        await ended(stage, asked)
-        await sandbox.say("ada", "general", "@typist and then?", asked)
-        await vendor.request(2)
-        assert texts.APPROVAL_ASKED not in str(stage.prompts()[-1]), "the mention is no answer"
+@pytest.mark.bot(done_mention_s=1)
+async def test_asker_is_mentioned_once_when_an_approval_waits(stage: Stage) -> None:
+    sandbox = stage.sandbox
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    [mention] = await sandbox.wait_for(lambda: mentions(stage, asked))
+    assert {notified.ts for notified in sandbox.workspace.notified} == {mention}
+    assert await press(stage, message, ReplyAction.APPROVE) is None
+    await sandbox.wait_for(lambda: not mentions(stage, asked))
+    await ended(stage, asked)
+    await sandbox.say("ada", "general", "@typist and then?", asked)
+    await stage.vendor.request(2)
+    assert texts.APPROVAL_ASKED not in str(stage.prompts()[-1]), "the mention is no answer"
 
 
 @pytest.mark.parametrize(
     "way", ["deny", "edit", *(pytest.param(way, marks=pytest.mark.long) for way in ("stop", "reply", "delete"))]
 )
-async def test_mention_goes_however_the_approval_ends(
-    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings, way: str
-) -> None:
-    vendor.script(server.call, says("All right."))
-    stage = Stage(sandbox, vendor)
-    async with running(replace(settings, done_mention_s=1)):
-        asked = await stage.mention()
-        message = await asking(stage, asked)
-        await sandbox.wait_for(lambda: mentions(stage, asked))
-        match way:
-            case "deny" | "stop":
-                await press(stage, message, way)
-            case "reply":
-                await sandbox.say("ada", "general", "Not now", asked)
-            case "edit":
-                await sandbox.edit("general", asked, "@typist something else")
-            case "delete":
-                await sandbox.delete("general", asked)
-        await sandbox.wait_for(lambda: not mentions(stage, asked))
+@pytest.mark.bot(done_mention_s=1)
+async def test_mention_goes_however_the_approval_ends(stage: Stage, server: CalledServer, way: str) -> None:
+    sandbox = stage.sandbox
+    stage.vendor.script(server.call, says("All right."))
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    await sandbox.wait_for(lambda: mentions(stage, asked))
+    match way:
+        case "deny" | "stop":
+            await press(stage, message, way)
+        case "reply":
+            await sandbox.say("ada", "general", "Not now", asked)
+        case "edit":
+            await sandbox.edit("general", asked, "@typist something else")
+        case "delete":
+            await sandbox.delete("general", asked)
+    await sandbox.wait_for(lambda: not mentions(stage, asked))
 
 
 @pytest.fixture

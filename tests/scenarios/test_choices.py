@@ -17,7 +17,7 @@ from bot.store.schema import outbox_entries
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.marked import unmarked
-from tests.scenarios.answers import press, rows
+from tests.scenarios.answers import press, reply, rows
 from tests.scenarios.conftest import Stage, buttons, footer, grows, running, says, shown
 from tests.scenarios.tools import Notes, asking, calls
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -63,6 +63,12 @@ async def offering(stage: Stage, asked: str | None, channel: str = "general") ->
     return found[0]
 
 
+async def offered(stage: Stage) -> tuple[str, Message]:
+    """Asks; returns the question's ts and the answer that offers choices."""
+    asked = await stage.mention("Deploy it.")
+    return asked, await offering(stage, asked)
+
+
 async def closed(stage: Stage, asked: str) -> None:
     """Waits until no answer in a thread offers choices any more."""
     await stage.sandbox.wait_for(lambda: not any(map(choice_buttons, stage.bots("general", asked))))
@@ -79,8 +85,7 @@ def prompt(stage: Stage) -> str:
 
 
 async def test_choice_is_asked_in_the_thread_in_the_pressers_name(stage: Stage) -> None:
-    asked = await stage.mention("Deploy it.")
-    message = await offering(stage, asked)
+    asked, message = await offered(stage)
     assert shown(message).startswith("I can deploy that.\n\nWhich environment?")
     assert "Staging" not in shown(message), "the buttons say it"
     assert footer(message) == "test"
@@ -94,8 +99,8 @@ async def test_choice_is_asked_in_the_thread_in_the_pressers_name(stage: Stage) 
 
 
 async def test_later_questions_read_the_choice_as_quoted_words(stage: Stage) -> None:
-    asked = await stage.mention("Deploy it.")
-    await choose(stage, await offering(stage, asked), 0)
+    asked, message = await offered(stage)
+    await choose(stage, message, 0)
     await stage.answers("general", asked, count=3)
     stage.vendor.script(WHOLE)
     await stage.sandbox.say("ada", "general", "And then?", asked)
@@ -119,8 +124,7 @@ async def test_choice_waits_across_a_restart(sandbox: Sandbox, vendor: VendorSer
     stage = Stage(sandbox, vendor)
     vendor.script(unsure)
     async with running(settings):
-        asked = await stage.mention("Deploy it.")
-        message = await offering(stage, asked)
+        asked, message = await offered(stage)
     async with running(settings):
         assert await choose(stage, message, 0) is None
         assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
@@ -133,8 +137,7 @@ async def test_choices_below_a_native_stream(sandbox: Sandbox, vendor: VendorSer
     # Its last chunks are those of an answer that is complete.
     vendor.script(replace(growing, chunks=[*growing.chunks[:-3], *offers().chunks]), WHOLE)
     async with running(replace(settings, carrier="stream")):
-        asked = await stage.mention("Deploy it.")
-        message = await offering(stage, asked)
+        asked, message = await offered(stage)
         assert "chat.startStream" in {call.method for call in sandbox.calls}
         assert labels(message) == OFFERED
         assert await choose(stage, message, 0) is None
@@ -143,8 +146,7 @@ async def test_choices_below_a_native_stream(sandbox: Sandbox, vendor: VendorSer
 
 
 async def test_first_press_counts(stage: Stage) -> None:
-    asked = await stage.mention("Deploy it.")
-    message = await offering(stage, asked)
+    asked, message = await offered(stage)
     told = await asyncio.gather(*(choose(stage, message, number, user) for number, user in PRESSES))
     assert sorted(filter(None, told)) in ([texts.ALREADY_CHOSEN] * 2, [texts.ALREADY_CHOSEN, texts.CHOICES_GONE])
     await stage.answers("general", asked, count=3)
@@ -160,35 +162,27 @@ PRESSES = [(0, "ada"), (0, "ada"), (1, "grace")]
 
 async def test_person_without_access_chooses_nothing(stage: Stage) -> None:
     stage.sandbox.people.arrive("gia", guest=True)
-    asked = await stage.mention("Deploy it.")
-    message = await offering(stage, asked)
+    asked, message = await offered(stage)
     assert await choose(stage, message, 0, "gia") == Denial.GUEST
     assert await choose(stage, message, 0) is None
     assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
 
 
-async def test_edited_question_takes_its_choices_away(stage: Stage) -> None:
-    asked = await stage.mention("Deploy it.")
-    message = await offering(stage, asked)
-    await stage.sandbox.edit("general", asked, f"<@{stage.sandbox.bot_user_id}> Roll it back.")
+@pytest.mark.parametrize("is_edited", [True, False], ids=["edited", "regenerated"])
+async def test_edited_question_and_regenerated_answer_take_the_choices_away(stage: Stage, is_edited: bool) -> None:
+    asked, message = await offered(stage)
+    if is_edited:
+        await stage.sandbox.edit("general", asked, f"<@{stage.sandbox.bot_user_id}> Roll it back.")
+    else:
+        stage.vendor.script(WHOLE)
+        await press(stage, message, ReplyAction.REGENERATE)
+        await reply(stage, asked, "whole answer")
     await closed(stage, asked)
     assert await press(stage, message, f"{ReplyAction.CHOOSE}-0", value=choices.value_of(0, 0)) == texts.CHOICES_GONE
 
 
-async def test_regenerated_answer_takes_the_choices_away(stage: Stage) -> None:
-    asked = await stage.mention("Deploy it.")
-    message = await offering(stage, asked)
-    stage.vendor.script(WHOLE)
-    await press(stage, message, ReplyAction.REGENERATE)
-    await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "whole answer" in shown(m)])
-    await closed(stage, asked)
-    forged = f"{ReplyAction.CHOOSE}-0", "ada", choices.value_of(0, 0)
-    assert await press(stage, message, *forged) == texts.CHOICES_GONE
-
-
 async def test_choice_of_a_deleted_question_is_not_asked(stage: Stage) -> None:
-    asked = await stage.mention("Deploy it.")
-    message = await offering(stage, asked)
+    asked, message = await offered(stage)
     await stage.sandbox.say("alan", "general", "Wait for me.", asked)
     await stage.sandbox.delete("general", asked)
     await stage.delivered()
@@ -198,8 +192,8 @@ async def test_choice_of_a_deleted_question_is_not_asked(stage: Stage) -> None:
 async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_deleted(
     stage: Stage, settings: Settings
 ) -> None:
-    asked = await stage.mention("Deploy it.")
-    await choose(stage, await offering(stage, asked), 0, "grace")
+    asked, message = await offered(stage)
+    await choose(stage, message, 0, "grace")
     await stage.answers("general", asked, count=3)
     await closed(stage, asked)
     await stage.sandbox.delete("general", asked)

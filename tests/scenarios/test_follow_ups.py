@@ -1,8 +1,6 @@
 """Follow-ups in a thread: which ones the bot answers, and what happens to those asked during an answer."""
 
 import asyncio
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -22,9 +20,7 @@ async def unanswered(stage: Stage, user: str, text: str, thread: str) -> None:
     """Writes a message in #general and checks that it gets no answer."""
     before = len(stage.bots("general", thread))
     await stage.sandbox.say(user, "general", text, thread)
-    await stage.delivered()
-    asked = await stage.mention("still there?", channel="random")
-    await stage.answers("random", asked)
+    await stage.settled()
     assert len(stage.bots("general", thread)) == before
 
 
@@ -54,17 +50,18 @@ async def test_message_from_before_the_mention_is_no_follow_up_however_late_slac
     assert len(stage.bots("general", root)) == 1
 
 
+@pytest.mark.bot(on_disk=True)
 async def test_starter_is_told_once_and_privately_how_the_bot_goes_on_when_somebody_joins(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
-    settings, stage = replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db"), Stage(sandbox, vendor)
+    stage = Stage(sandbox, vendor)
 
     def told() -> list[tuple[str | None, str | None, str]]:
         return [(message.ephemeral_to, message.thread_ts, message.text) for message in sandbox.workspace.ephemerals]
 
     async def say(user: str, text: str) -> None:
         await sandbox.say(user, "general", text, asked)
-        await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+        await stage.delivered()
 
     async with running(settings):
         asked = await stage.mention()
@@ -115,31 +112,22 @@ async def test_queued_questions_of_two_people_are_answered_one_after_another(sta
     assert later == ["Grace: what of mine?", "Ada: and mine?"]
 
 
-async def test_queued_questions_at_a_dms_root_are_answered_together(stage: Stage) -> None:
-    place = stage.sandbox.dm("ada")
-    are_queued = asyncio.Event()
+@pytest.mark.parametrize("is_readable", [True, False])
+async def test_queued_questions_at_a_dms_root_are_answered_together(stage: Stage, is_readable: bool) -> None:
+    place, are_queued = stage.sandbox.dm("ada"), asyncio.Event()
     stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}), says("To all."))
     await stage.sandbox.say("ada", place, "first?")
-    await stage.sandbox.wait_for(lambda: stage.bots(place))
+    await stage.vendor.request(0)
+    if not is_readable:
+        stage.sandbox.faults.start("refuse", method="conversations.history", error="missing_scope")
     for number, text in enumerate(("second?", "third?", "fourth?"), start=1):
         await stage.sandbox.say("ada", place, text)
         await queued_placeholders(stage, number, place, None)
     are_queued.set()
     await stage.sandbox.wait_for(lambda: len(stage.bots(place)) == 2)
     assert await stage.answers(place, None, count=2) == [("First. " * 40).rstrip(), "To all."]
-    assert stage.prompts()[1][-1] == {"role": "user", "content": "second?\n\nthird?\n\nfourth?"}
-
-
-async def test_question_without_an_event_is_in_the_prompt(stage: Stage) -> None:
-    place = stage.sandbox.dm("ada")
-    are_queued = asyncio.Event()
-    stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}), says("To both."))
-    await stage.sandbox.say("ada", place, "first?")
-    await stage.vendor.request(0)
-    stage.sandbox.faults.start("refuse", method="conversations.history", error="missing_scope")
-    for number, text in enumerate(("second?", "third?"), start=1):
-        await stage.sandbox.say("ada", place, text)
-        await queued_placeholders(stage, number, place, None)
-    are_queued.set()
-    assert (await stage.answers(place, None, count=2))[-1] == "To both."
-    assert stage.prompts()[1] == [{"role": "user", "content": f"{MESSAGES_OMITTED}\n\nsecond?\n\nthird?"}]
+    asked = "second?\n\nthird?\n\nfourth?"
+    if is_readable:
+        assert stage.prompts()[1][-1] == {"role": "user", "content": asked}
+    else:
+        assert stage.prompts()[1] == [{"role": "user", "content": f"{MESSAGES_OMITTED}\n\n{asked}"}]
