@@ -18,6 +18,7 @@ from tests.clocks import WITHIN_S
 from tests.forked import forked_bot
 from tests.scenarios.conftest import Stage, connected, manifest, running
 from tests.scenarios.process_ends import Step, die_at
+from tests.scenarios.recorded_turns import recorded
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.long
@@ -47,22 +48,12 @@ def with_short_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.store.workers.LOCK_GRACE_S", 0.1)
 
 
-async def recorded(url: str, statement: sa.Executable) -> list[sa.Row[tuple[object, ...]]]:
+async def ten_minutes_pass(url: str) -> None:
+    """Has the database say that the last event was heard ten minutes earlier."""
     engine = create_engine(url)
     async with engine.begin() as connection:
-        result = await connection.execute(statement)
-        rows = list(result.all()) if result.returns_rows else []
+        await connection.execute(sa.update(listening).values(heard_at=listening.c.heard_at - 600))
     await engine.dispose()
-    return rows
-
-
-async def until_recorded(url: str, statement: sa.Executable) -> None:
-    """Waits until a statement finds a row."""
-    async with asyncio.timeout(WITHIN_S):
-        for pause_s in [0.2] * 10_000:
-            if await recorded(url, statement):
-                return
-            await asyncio.sleep(pause_s)
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{'after' if step[3] else 'before'} {step[2]}")
@@ -71,10 +62,9 @@ async def test_each_question_is_answered_once(
 ) -> None:
     durable, stage = replace(settings, database_url=database_url, done_mention_s=0), Stage(sandbox, vendor)
     async with running(durable):
-        await until_recorded(database_url, sa.select(listening.c.heard_at))
+        await recorded(durable, sa.select(listening), bool)
     sandbox.faults.start("silent")
-    # As if ten minutes had passed.
-    await recorded(database_url, sa.update(listening).values(heard_at=listening.c.heard_at - 600))
+    await ten_minutes_pass(database_url)
     mention = await stage.mention()
     directs = [sandbox.dm(user) for user in ("ada", "grace")]
     asked = [mention, *[await sandbox.say(channel.removeprefix("D0").lower(), channel, "why?") for channel in directs]]
@@ -85,5 +75,5 @@ async def test_each_question_is_answered_once(
         assert await stage.answers("general", mention) == ["The whole answer."]
         for channel in directs:
             assert await stage.answers(channel, None) == ["The whole answer."]
-        await until_recorded(database_url, sa.select(listening.c.heard_at).where(listening.c.missed_from.is_(None)))
-    assert sorted(row.ts for row in await recorded(database_url, sa.select(jobs.c.ts))) == sorted(asked)
+        await recorded(durable, sa.select(listening).where(listening.c.missed_from.is_(None)), bool)
+    assert sorted(row.ts for row in await recorded(durable, sa.select(jobs.c.ts), bool)) == sorted(asked)

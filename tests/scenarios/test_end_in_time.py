@@ -2,13 +2,13 @@
 
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.contracts import databases
-from tests.forked import forked_bot
+from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import asking, says
 from tests.scenarios.process_ends import AT_MOST_S, clean, end_of
@@ -34,51 +34,48 @@ def own_server() -> Iterator[databases.PostgresqlServer]:
         yield server
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
-@pytest.mark.parametrize("drain_s", [0, 2])
-async def test_frozen_slack_does_not_delay_the_shutdown(
-    tmp_path: Path, slack: SlackProcess, vendor: VendorServer, drain_s: int, live: bool
-) -> None:
-    vendor.script(UNFINISHED)
-    env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": str(drain_s)}
-    async with forked_bot(tmp_path, "run", env=env) as process:
+@asynccontextmanager
+async def connected_bot(folder: Path, env: dict[str, str]) -> AsyncIterator[ForkedBot]:
+    async with forked_bot(folder, "run", env=env) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
-        if live:
-            await slack.ask()
-            await vendor.request(0)
-        with slack.frozen():
-            end = await end_of(process)
-    assert end.code == 0, end.log
-    assert end.took_s < (drain_s if live else 0) + AT_MOST_S, end.log
-    assert clean(end.log), end.log
+        yield process
+
+
+async def ask(slack: SlackProcess, vendor: VendorServer) -> None:
+    """Asks a question and waits until it is being answered."""
+    await slack.ask()
+    await vendor.request(0)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("frozen", ["database", "database and Slack"])
 @pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
-async def test_frozen_database_does_not_delay_the_shutdown(
+@pytest.mark.parametrize(
+    ("frozen", "drain_s"), [("Slack", 0), ("Slack", 2), ("the database", 1), ("the database and Slack", 1)]
+)
+async def test_shutdown_is_not_delayed_by_what_is_frozen(
     tmp_path: Path,
     slack: SlackProcess,
     vendor: VendorServer,
-    own_server: databases.PostgresqlServer,
-    live: bool,
+    request: pytest.FixtureRequest,
     frozen: str,
+    drain_s: int,
+    live: bool,
 ) -> None:
     vendor.script(UNFINISHED)
-    env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "1", "DATABASE_URL": own_server.url}
-    async with forked_bot(tmp_path, "run", env=env) as process:
-        await wait_for_line(process.stdout, "is connected to Slack")
-        if live:
-            await slack.ask()
-            await vendor.request(0)
-        with ExitStack() as stack:
-            stack.enter_context(own_server.standing_still())
-            if frozen != "database":
+    env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": str(drain_s)}
+    with ExitStack() as stack:
+        if "database" in frozen:
+            env["DATABASE_URL"] = request.getfixturevalue("own_server").url
+        async with connected_bot(tmp_path, env) as process:
+            if live:
+                await ask(slack, vendor)
+            if "database" in frozen:
+                stack.enter_context(request.getfixturevalue("own_server").standing_still())
+            if "Slack" in frozen:
                 stack.enter_context(slack.frozen())
             end = await end_of(process)
     assert end.code == 0, end.log
-    assert end.took_s < 1 + AT_MOST_S, end.log
+    assert end.took_s < (drain_s if live or frozen != "Slack" else 0) + AT_MOST_S, end.log
     assert clean(end.log), end.log
 
 
@@ -86,10 +83,8 @@ async def test_second_signal_ends_at_once_although_slack_is_frozen(
     tmp_path: Path, slack: SlackProcess, vendor: VendorServer
 ) -> None:
     vendor.script(UNFINISHED)
-    async with forked_bot(tmp_path, "run", env={**asking(vendor), **slack.env, "BOT_DRAIN_S": "60"}) as process:
-        await wait_for_line(process.stdout, "is connected to Slack")
-        await slack.ask()
-        await vendor.request(0)
+    async with connected_bot(tmp_path, {**asking(vendor), **slack.env, "BOT_DRAIN_S": "60"}) as process:
+        await ask(slack, vendor)
         with slack.frozen():
             process.send_signal(signal.SIGTERM)
             await wait_for_line(process.stderr, "shutdown: waiting for live answers")
@@ -104,13 +99,10 @@ async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process
 ) -> None:
     vendor.script(UNFINISHED, says("The whole answer."))
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "0"}
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env))
-        await wait_for_line(first.stdout, "is connected to Slack")
-        await slack.ask()
-        await vendor.request(0)
+    async with connected_bot(tmp_path, env) as first:
+        await ask(slack, vendor)
         with slack.frozen():
             await end_of(first)
-        second = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env))
+    async with connected_bot(tmp_path, env) as second:
         await wait_for_line(second.stderr, "job 1: attempt ended: ")
         assert len(vendor.requests) == 2
