@@ -413,22 +413,21 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
 
 def variables() -> list[str]:
     """Returns the names of all variables that Typist reads."""
-    of_vendors = [
-        variable
-        for vendor in VENDORS.values()
-        for variable in (
-            vendor.api_key_variable,
-            vendor.base_url_variable,
-            vendor.api_variable,
-            *_place_variables(vendor.cloud),
-        )
-    ]
-    return [setting.metadata["variable"] for setting in _fields()] + list(filter(None, of_vendors))
+    of_vendors = [variable for vendor in VENDORS.values() for variable in _vendor_variables(vendor).values()]
+    return [setting.metadata["variable"] for setting in _fields()] + of_vendors
 
 
-def _place_variables(cloud: Cloud | None) -> tuple[str, str]:
-    """Returns the variables of a cloud's region and project, "" for those that it doesn't have."""
-    return (cloud.region_variable, cloud.project_variable) if cloud else ("", "")
+def _vendor_variables(vendor: VendorEntry) -> dict[str, str]:
+    """Returns the variables that a vendor has, by the fields of VendorSettings."""
+    cloud = vendor.cloud
+    named = {
+        "api_key": vendor.api_key_variable,
+        "base_url": vendor.base_url_variable,
+        "api": vendor.api_variable,
+        "region": cloud.region_variable if cloud else "",
+        "project": cloud.project_variable if cloud else "",
+    }
+    return {name: variable for name, variable in named.items() if variable}
 
 
 def _fields() -> list[Field[Any]]:
@@ -440,16 +439,13 @@ def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSet
     """Returns the vendors that have a variable set; adds to `problems`."""
     vendors = {}
     for name, vendor in VENDORS.items():
-        region, project = _place_variables(vendor.cloud)
-        settings = VendorSettings(
-            api_key=_parsed(env, vendor.api_key_variable, _secret, problems) or "",
-            base_url=_parsed(env, vendor.base_url_variable, _url, problems) or "",
-            api=_parsed(env, vendor.api_variable, _one_of(*vendor.apis), problems) or "",
-            region=_parsed(env, region, _cloud_name, problems) or "",
-            project=_parsed(env, project, _cloud_name, problems) or "",
-        )
-        if settings != VendorSettings():
-            vendors[name] = settings
+        parsers = {"api_key": _secret, "base_url": _url, "api": _one_of(*vendor.apis)}
+        values: dict[str, str] = {
+            field: _parsed(env, variable, parsers.get(field, _cloud_name), problems) or ""
+            for field, variable in _vendor_variables(vendor).items()
+        }
+        if any(values.values()):
+            vendors[name] = VendorSettings(**values)
     return vendors
 
 
@@ -540,16 +536,10 @@ def in_force(settings: Settings) -> dict[str, str]:
         if (value := getattr(settings, field.name)) != field.default
     }
     for name, vendor in settings.vendors.items():
-        entry = VENDORS[name]
-        if vendor.api_key:
-            shown[entry.api_key_variable] = _MASK
-        if vendor.base_url:
-            shown[entry.base_url_variable] = _without_secrets(vendor.base_url)
-        if vendor.api:
-            shown[entry.api_variable] = vendor.api
-        for variable, place in zip(_place_variables(entry.cloud), (vendor.region, vendor.project), strict=True):
-            if place:
-                shown[variable] = place
+        for field_name, variable in _vendor_variables(VENDORS[name]).items():
+            if value := getattr(vendor, field_name):
+                written = _without_secrets(value) if field_name == "base_url" else value
+                shown[variable] = _MASK if field_name == "api_key" else written
     return shown
 
 

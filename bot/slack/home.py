@@ -96,7 +96,7 @@ def _admin_blocks(workspace: WorkspaceUsage) -> list[Json]:
         header(texts.WORKSPACE_HEADING),
         section(mrkdwn("\n".join(totals))),
         *_usage_blocks(workspace),
-        header(texts.QUOTAS_HEADING),
+        header(texts.QUOTAS_TITLE),
         section(mrkdwn(_quotas_text(workspace))),
         actions(
             [
@@ -109,7 +109,7 @@ def _admin_blocks(workspace: WorkspaceUsage) -> list[Json]:
         ),
         header(texts.CHANNEL_SETTINGS_HEADING),
         section(mrkdwn(_channels_text(workspace.channels))),
-        header(texts.SETTINGS_HEADING),
+        header(texts.SETTINGS_TITLE),
         section(mrkdwn(settings)),
         context(plain_text(texts.WHY_ADMINS_SEE_THIS)),
     ]
