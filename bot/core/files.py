@@ -239,7 +239,9 @@ def file_label(file: OpenedFile) -> str:
         return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
     if not content.strip():
         return f"(Attached: {name}, which is empty)"
-    return f"(Attached: {name})\n{fenced(content.rstrip(), _language(name))}"
+    extension = name.rpartition(".")[2].lower()
+    is_language = re.fullmatch(r"[a-z0-9+#-]{1,12}", extension) and extension != name.lower()
+    return f"(Attached: {name})\n{fenced(content.rstrip(), extension if is_language else '')}"
 
 
 def document_label(document: Document) -> str:
@@ -297,12 +299,6 @@ def _phrase(left_out: LeftOut) -> str:
     """Returns what a document's text leaves out, in words."""
     names = [short_name(name) for name in left_out.names]
     return texts.END if left_out.part is Part.END else texts.left_out(left_out.part.value, left_out.count, names)
-
-
-def _language(name: str) -> str:
-    """Returns a fence's info string: the name's extension, if it looks like one."""
-    extension = name.rpartition(".")[2].lower()
-    return extension if re.fullmatch(r"[a-z0-9+#-]{1,12}", extension) and extension != name.lower() else ""
 
 
 _AT_BEGINNING = re.compile(r"(?:please[, ]\s*)?as (?:a )?(?:slack )?canvas\s*[:,]", re.IGNORECASE)

@@ -190,14 +190,13 @@ def _call_line(call: RecordedCall) -> str:
 
 def searches(items: Sequence[Item]) -> int:
     """Returns how often the vendor searched the web, by the items of steps. Opening a page is no search."""
-    opaque = [item["item"] for item in items if item["type"] == "opaque"]
-    return len([item for item in opaque if _is_search(item)])
-
-
-def _is_search(item: Item) -> bool:
-    if item.get("type") == "web_search_call":
-        return bool((item.get("action") or {}).get("type", "search") == "search")
-    return item.get("type") == "server_tool_use" and item.get("name") == "web_search"
+    found = 0
+    for item in (item["item"] for item in items if item["type"] == "opaque"):
+        if item.get("type") == "web_search_call":
+            found += (item.get("action") or {}).get("type", "search") == "search"
+        elif item.get("type") == "server_tool_use":
+            found += item.get("name") == "web_search"
+    return found
 
 
 def calls_made(steps: Sequence[Step]) -> int:

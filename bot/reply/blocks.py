@@ -63,12 +63,15 @@ def blocks_below(view: PageView) -> list[Json]:
 
 
 def _below(view: PageView, text: str) -> list[Json]:
-    decided = _decided(view.end.decided) if view.end else ""
-    lines = [line for line in (_note(view), decided, _footer(view)) if line]
+    end = view.end
+    decided = _decided(end.decided) if end else ""
+    has_answer = bool(view.markdown.strip())
+    footer = " · ".join(filter(None, (end.footer, _completeness(end)))) if end and has_answer else ""
+    lines = [line for line in (_note(view), decided, footer) if line]
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
     blocks = _choices(view)
-    sources = shown_sources(view.end.sources) if view.end and view.markdown.strip() else ()
+    sources = shown_sources(end.sources) if end and has_answer else ()
     if sources:
         links = [(source.url, source.label) for source in sources]
         blocks.append(blockkit.rich_text_links(texts.SOURCES, links, f"{NOTE_LINE}sources"))
@@ -130,15 +133,12 @@ def _choices(view: PageView) -> list[Json]:
     """Returns the buttons of what readers can choose. The answer has a list of it; a press is about its place there."""
     if view.end is None or not view.end.choices:
         return []
+    labels = [one if len(one) <= LABEL_CHARS else f"{one[: LABEL_CHARS - 1]}…" for one in view.end.choices]
     buttons = [
-        blockkit.button(f"{ReplyAction.CHOOSE}-{index}", _label(choice), value_of(view.version, index))
-        for index, choice in enumerate(view.end.choices)
+        blockkit.button(f"{ReplyAction.CHOOSE}-{index}", label, value_of(view.version, index))
+        for index, label in enumerate(labels)
     ]
     return [blockkit.actions(buttons, f"{NOTE_LINE}choices")]
-
-
-def _label(choice: str) -> str:
-    return choice if len(choice) <= LABEL_CHARS else f"{choice[: LABEL_CHARS - 1]}…"
 
 
 def _decided(decided: Sequence[Decided]) -> str:
@@ -150,13 +150,6 @@ def _decided(decided: Sequence[Decided]) -> str:
         )
         for one in decided
     )
-
-
-def _footer(view: PageView) -> str:
-    """Returns the model's name, and whether the answer is incomplete if no notice says so."""
-    if view.end is None or not view.markdown.strip():
-        return ""
-    return " · ".join(filter(None, (view.end.footer, _completeness(view.end))))
 
 
 def _completeness(end: End) -> str:
