@@ -1,9 +1,11 @@
 """The worker's timers and cancellations, in simulated time and with a queue in memory."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Concatenate, ParamSpec
 
 import pytest
 
@@ -27,6 +29,7 @@ from tests.services.parts import stores_of, workspace_of
 from tests.simulated_time import SimulatedClock, run_simulated
 
 DRAIN_S = 5.0
+P = ParamSpec("P")
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
@@ -156,6 +159,8 @@ class WorkerStage:
     token_refused: bool = False
     checked: list[Question] = field(default_factory=list)
     """Questions whose asker's access was checked."""
+    running: asyncio.Task[None] = field(init=False)
+    """`Worker.run`."""
 
     def __post_init__(self) -> None:
         async def allows(question: Question) -> bool:
@@ -179,19 +184,37 @@ class WorkerStage:
         return [attempt.phase for attempt in self.answers.canceled]
 
 
+def one_job() -> WorkerStage:
+    return WorkerStage(MemoryQueue([JOB]))
+
+
 def on_stage(
-    work: Callable[[WorkerStage, asyncio.Task[None]], Coroutine[None, None, None]], stage: WorkerStage
-) -> None:
-    """Runs `work` beside the worker's claims; the task is `Worker.run`."""
+    stage_of: Callable[[], WorkerStage] = one_job, after_s: float = 0.1
+) -> Callable[[Callable[Concatenate[WorkerStage, P], Coroutine[None, None, None]]], Callable[P, None]]:
+    """Makes a test of a function that runs in simulated time, beside a worker that has claimed for `after_s`."""
 
-    async def run() -> None:
-        running = asyncio.create_task(stage.worker.run())
-        try:
-            await work(stage, running)
-        finally:
-            running.cancel()
+    def as_test(work: Callable[Concatenate[WorkerStage, P], Coroutine[None, None, None]]) -> Callable[P, None]:
+        def test(*args: P.args, **given: P.kwargs) -> None:
+            async def run() -> None:
+                stage = stage_of()
+                stage.running = asyncio.create_task(stage.worker.run())
+                try:
+                    if after_s:
+                        await asyncio.sleep(after_s)
+                    await work(stage, *args, **given)
+                finally:
+                    stage.running.cancel()
 
-    run_simulated(run())
+            run_simulated(run())
+
+        test.__name__, test.__doc__ = work.__name__, work.__doc__
+        signature = inspect.signature(work)
+        _, *fixtures = signature.parameters.values()
+        # By it pytest knows the fixtures and parameters, which don't include the stage.
+        test.__signature__ = signature.replace(parameters=fixtures)  # type: ignore[attr-defined]
+        return test
+
+    return as_test
 
 
 async def beating(stage: WorkerStage, work: Awaitable[None]) -> None:
@@ -207,440 +230,348 @@ async def beating(stage: WorkerStage, work: Awaitable[None]) -> None:
 # Heartbeats and the lease.
 
 
-def test_worker_keeps_its_jobs_while_the_database_is_unavailable() -> None:
+@on_stage(after_s=0.0)
+async def test_worker_keeps_its_jobs_while_the_database_is_unavailable(stage: WorkerStage) -> None:
     """Nobody can take over while the database is unavailable."""
 
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        async def database_goes_away() -> None:
-            await asyncio.sleep(3)
-            stage.queue.available = False
-            await asyncio.sleep(10 * LEASE_S)
-            assert stage.lease.is_valid(stage.now), "the lease lasts while heartbeats fail"
-
-        await beating(stage, database_goes_away())
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
-
-
-def test_heartbeats_are_sent_each_second() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        await beating(stage, asyncio.sleep(20 * HEARTBEAT_S - 0.05))
-        assert len(stage.queue.beats) == 20
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
-
-
-def test_failed_heartbeat_does_not_renew_an_expired_lease() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
+    async def database_goes_away() -> None:
+        await asyncio.sleep(3)
         stage.queue.available = False
-        await beating(stage, asyncio.sleep(3))
-        assert stage.queue.beats, "heartbeats were sent"
-        assert not stage.lease.is_valid(stage.now), "others may have taken the jobs over"
+        await asyncio.sleep(10 * LEASE_S)
+        assert stage.lease.is_valid(stage.now), "the lease lasts while heartbeats fail"
 
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
+    await beating(stage, database_goes_away())
+
+
+@on_stage()
+async def test_heartbeats_are_sent_each_second(stage: WorkerStage) -> None:
+    await beating(stage, asyncio.sleep(20 * HEARTBEAT_S - 0.05))
+    assert len(stage.queue.beats) == 20
+
+
+@on_stage()
+async def test_failed_heartbeat_does_not_renew_an_expired_lease(stage: WorkerStage) -> None:
+    stage.queue.available = False
+    await beating(stage, asyncio.sleep(3))
+    assert stage.queue.beats, "heartbeats were sent"
+    assert not stage.lease.is_valid(stage.now), "others may have taken the jobs over"
 
 
 @pytest.mark.parametrize("fails", ["refused", "late"])
-def test_text_of_a_failed_heartbeat_is_recorded_with_the_next(fails: str) -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.answers.attempts[0].answer.append("Because")
-        stage.queue.available = fails != "refused"
-        stage.queue.beat_s = BEAT_TIMEOUT_S * 2 if fails == "late" else 0.0
+@on_stage()
+async def test_text_of_a_failed_heartbeat_is_recorded_with_the_next(stage: WorkerStage, fails: str) -> None:
+    stage.answers.attempts[0].answer.append("Because")
+    stage.queue.available = fails != "refused"
+    stage.queue.beat_s = BEAT_TIMEOUT_S * 2 if fails == "late" else 0.0
 
-        async def database_comes_back() -> None:
-            await asyncio.sleep(BEAT_TIMEOUT_S + 0.05)
-            stage.queue.available, stage.queue.beat_s = True, 0.0
-            await asyncio.sleep(5)
+    async def database_comes_back() -> None:
+        await asyncio.sleep(BEAT_TIMEOUT_S + 0.05)
+        stage.queue.available, stage.queue.beat_s = True, 0.0
+        await asyncio.sleep(5)
 
-        await beating(stage, database_comes_back())
-        pieces = [piece.text for _, sent in stage.queue.beats for piece in sent.values()]
-        assert pieces[-1] == "Because"
-        assert len(pieces) > 1, "text counts as recorded only once a heartbeat was answered"
-        assert len(pieces) < len(stage.queue.beats), "and is sent no more then"
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
+    await beating(stage, database_comes_back())
+    pieces = [piece.text for _, sent in stage.queue.beats for piece in sent.values()]
+    assert pieces[-1] == "Because"
+    assert len(pieces) > 1, "text counts as recorded only once a heartbeat was answered"
+    assert len(pieces) < len(stage.queue.beats), "and is sent no more then"
 
 
-def test_unanswered_heartbeat_is_given_up_and_the_next_one_sent() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        stage.queue.beat_s = 1_000.0
-        await asyncio.sleep(0.1)
-        await beating(stage, asyncio.sleep(10))
-        assert len(stage.queue.beats) == 4, "one every BEAT_TIMEOUT_S and a pause"
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
+@on_stage(after_s=0.0)
+async def test_unanswered_heartbeat_is_given_up_and_the_next_one_sent(stage: WorkerStage) -> None:
+    stage.queue.beat_s = 1_000.0
+    await asyncio.sleep(0.1)
+    await beating(stage, asyncio.sleep(10))
+    assert len(stage.queue.beats) == 4, "one every BEAT_TIMEOUT_S and a pause"
 
 
-def test_heartbeats_answer_about_an_earlier_attempt_does_not_end_the_newer_one() -> None:
+@on_stage()
+async def test_heartbeats_answer_about_an_earlier_attempt_does_not_end_the_newer_one(stage: WorkerStage) -> None:
     """While the heartbeat is in flight, its attempt ends, and the job is claimed again."""
+    stage.queue.beat_s, stage.queue.lost = 1.0, {JOB.id}
 
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.queue.beat_s, stage.queue.lost = 1.0, {JOB.id}
+    async def claimed_again() -> None:
+        await asyncio.sleep(0.5)
+        stage.answers.may_end.set()
+        await asyncio.sleep(0)
+        stage.answers.may_end.clear()
+        stage.queue.jobs, stage.queue.lost = [replace(JOB, attempts=2)], set()
+        stage.worker.wake()
+        await asyncio.sleep(2)
 
-        async def claimed_again() -> None:
-            await asyncio.sleep(0.5)
-            stage.answers.may_end.set()
-            await asyncio.sleep(0)
-            stage.answers.may_end.clear()
-            stage.queue.jobs, stage.queue.lost = [replace(JOB, attempts=2)], set()
-            stage.worker.wake()
-            await asyncio.sleep(2)
-
-        await beating(stage, claimed_again())
-        assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1, 2]
-        assert (stage.cancellations, stage.placeholders.abandoned) == ([], []), "the second attempt goes on"
-        assert stage.worker.live == 1
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
+    await beating(stage, claimed_again())
+    assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1, 2]
+    assert (stage.cancellations, stage.placeholders.abandoned) == ([], []), "the second attempt goes on"
+    assert stage.worker.live == 1
 
 
 @pytest.mark.parametrize(
-    ("queue", "cancellation"),
-    [
-        (lambda: MemoryQueue([JOB], lost={1}, to_stop={1}), Phase.LOST),
-        (lambda: MemoryQueue([JOB], to_restart={1}), Phase.RESTART),
-        (lambda: MemoryQueue([JOB], to_stop={1}), Phase.STOPPED),
-    ],
+    ("lists", "cancellation"),
+    [(("lost", "to_stop"), Phase.LOST), (("to_restart",), Phase.RESTART), (("to_stop",), Phase.STOPPED)],
     ids=["lost", "edited", "stopped"],
 )
-def test_heartbeats_answer_cancels_an_attempt(queue: Callable[[], MemoryQueue], cancellation: Phase) -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        await beating(stage, asyncio.sleep(0.5))
-        assert stage.cancellations == [cancellation]
-        is_lost = cancellation is Phase.LOST
-        assert stage.placeholders.abandoned == ([JOB.id] if is_lost else []), "another process has the reply"
+@on_stage()
+async def test_heartbeats_answer_cancels_an_attempt(
+    stage: WorkerStage, lists: tuple[str, ...], cancellation: Phase
+) -> None:
+    for name in lists:
+        setattr(stage.queue, name, {JOB.id})
+    await beating(stage, asyncio.sleep(0.5))
+    assert stage.cancellations == [cancellation]
+    is_lost = cancellation is Phase.LOST
+    assert stage.placeholders.abandoned == ([JOB.id] if is_lost else []), "another process has the reply"
 
-    on_stage(work, WorkerStage(queue()))
 
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB, job_of(2)])))
+async def test_heartbeats_answer_counts_for_the_other_attempts_if_one_has_ended_meanwhile(stage: WorkerStage) -> None:
+    first, second = stage.answers.attempts
+    stage.queue.beat_s, stage.queue.lost = 1.0, {2}
 
-def test_heartbeats_answer_counts_for_the_other_attempts_if_one_has_ended_meanwhile() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        first, second = stage.answers.attempts
-        stage.queue.beat_s, stage.queue.lost = 1.0, {2}
+    async def first_ends() -> None:
+        await asyncio.sleep(0.5)
+        stage.worker.stop_answer(first.job.id)
+        await asyncio.sleep(0.6)
+        assert stage.answers.canceled == [first, second]
 
-        async def first_ends() -> None:
-            await asyncio.sleep(0.5)
-            stage.worker.stop_answer(first.job.id)
-            await asyncio.sleep(0.6)
-            assert stage.answers.canceled == [first, second]
-
-        await beating(stage, first_ends())
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB, job_of(2)])))
+    await beating(stage, first_ends())
 
 
 # Claims.
 
 
-def test_all_places_are_filled_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@on_stage(lambda: WorkerStage(MemoryQueue([job_of(number) for number in range(1, 10)])), after_s=0.0)
+async def test_all_places_are_filled_and_no_more(stage: WorkerStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.services.worker.MAX_LIVE", 10)
-
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(1)
-        assert [attempt.job.id for attempt in stage.answers.attempts] == list(range(1, 10))
-        stage.queue.jobs += [job_of(10), job_of(11)]
-        stage.worker.wake()
-        await asyncio.sleep(1)
-        assert (stage.worker.live, stage.worker.full) == (10, True)
-        assert [attempt.claimed_at for attempt in stage.answers.attempts] == [0.0] * 9 + [1.0]
-
-    on_stage(work, WorkerStage(MemoryQueue([job_of(number) for number in range(1, 10)])))
+    await asyncio.sleep(1)
+    assert [attempt.job.id for attempt in stage.answers.attempts] == list(range(1, 10))
+    stage.queue.jobs += [job_of(10), job_of(11)]
+    stage.worker.wake()
+    await asyncio.sleep(1)
+    assert (stage.worker.live, stage.worker.full) == (10, True)
+    assert [attempt.claimed_at for attempt in stage.answers.attempts] == [0.0] * 9 + [1.0]
 
 
 # Stop.
 
 
-def test_stop_before_or_after_the_stream_is_noted_and_cancels_nothing() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.worker.stop_answer(JOB.id)
-        stage.worker.stop_answer(99)
-        await asyncio.sleep(1)
-        assert stage.cancellations == []
-        assert stage.answers.attempts[0].phase is Phase.STOP_ASKED
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(streaming=False)))
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB]), answers=Answers(streaming=False)))
+async def test_stop_before_or_after_the_stream_is_noted_and_cancels_nothing(stage: WorkerStage) -> None:
+    stage.worker.stop_answer(JOB.id)
+    stage.worker.stop_answer(99)
+    await asyncio.sleep(1)
+    assert stage.cancellations == []
+    assert stage.answers.attempts[0].phase is Phase.STOP_ASKED
 
 
-def test_attempt_that_is_being_canceled_is_not_canceled_again() -> None:
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=0.5)))
+async def test_attempt_that_is_being_canceled_is_not_canceled_again(stage: WorkerStage) -> None:
     """A second cancellation would end the calls that leave its reply and release its job."""
-
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.worker.stop_answer(JOB.id)
-        await asyncio.sleep(0.1)
-        stage.worker.stop_answer(JOB.id)
-        await stage.worker.hand_over()
-        assert stage.cancellations == [Phase.STOPPED], "the first reason holds"
-        assert stage.answers.interrupted_closings == 0
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=0.5)))
+    stage.worker.stop_answer(JOB.id)
+    await asyncio.sleep(0.1)
+    stage.worker.stop_answer(JOB.id)
+    await stage.worker.hand_over()
+    assert stage.cancellations == [Phase.STOPPED], "the first reason holds"
+    assert stage.answers.interrupted_closings == 0
 
 
 # Claims.
 
 
-def test_failed_claim_is_retried_after_a_pause() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        for _ in range(9):
-            stage.worker.wake()
-            await asyncio.sleep(0.1)
-        assert stage.queue.claims == [0.0], "however often the worker is woken, it waits"
-        stage.queue.available = True
-        await asyncio.sleep(HEARTBEAT_S)
-        assert stage.queue.claims == [0.0, HEARTBEAT_S], "a wake-up during the pause is not lost"
-        assert stage.worker.live == 1
-        assert not running.done()
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB], available=False)))
-
-
-def test_wake_up_during_a_claim_leads_to_another_claim() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.5)
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB], available=False)), after_s=0.0)
+async def test_failed_claim_is_retried_after_a_pause(stage: WorkerStage) -> None:
+    for _ in range(9):
         stage.worker.wake()
-        await asyncio.sleep(1)
-        assert stage.queue.claims == [0.0, 1.0]
+        await asyncio.sleep(0.1)
+    assert stage.queue.claims == [0.0], "however often the worker is woken, it waits"
+    stage.queue.available = True
+    await asyncio.sleep(HEARTBEAT_S)
+    assert stage.queue.claims == [0.0, HEARTBEAT_S], "a wake-up during the pause is not lost"
+    assert stage.worker.live == 1
+    assert not stage.running.done()
 
-    on_stage(work, WorkerStage(MemoryQueue(claim_s=1.0)))
+
+@on_stage(lambda: WorkerStage(MemoryQueue(claim_s=1.0)), after_s=0.0)
+async def test_wake_up_during_a_claim_leads_to_another_claim(stage: WorkerStage) -> None:
+    await asyncio.sleep(0.5)
+    stage.worker.wake()
+    await asyncio.sleep(1)
+    assert stage.queue.claims == [0.0, 1.0]
 
 
-def test_full_worker_claims_nothing_until_an_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+@on_stage(lambda: WorkerStage(MemoryQueue([job_of(number) for number in range(12)])), after_s=0.0)
+async def test_full_worker_claims_nothing_until_an_answer_ends(
+    stage: WorkerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bot.services.worker.MAX_LIVE", 10)
-
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        assert (stage.worker.live, stage.worker.full) == (10, True)
-        stage.worker.wake()
-        await asyncio.sleep(1)
-        assert len(stage.queue.claims) == 1
-        stage.answers.may_end.set()
-        await asyncio.sleep(0.1)
-        assert len(stage.answers.attempts) == 12, "the end of an answer wakes the worker"
-
-    on_stage(work, WorkerStage(MemoryQueue([job_of(number) for number in range(12)])))
+    await asyncio.sleep(0.1)
+    assert (stage.worker.live, stage.worker.full) == (10, True)
+    stage.worker.wake()
+    await asyncio.sleep(1)
+    assert len(stage.queue.claims) == 1
+    stage.answers.may_end.set()
+    await asyncio.sleep(0.1)
+    assert len(stage.answers.attempts) == 12, "the end of an answer wakes the worker"
 
 
-def test_job_claimed_again_waits_for_the_end_of_its_earlier_attempt_here() -> None:
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=3.0)))
+async def test_job_claimed_again_waits_for_the_end_of_its_earlier_attempt_here(stage: WorkerStage) -> None:
     """Two attempts in one process would edit the same messages."""
-
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.queue.to_restart = {JOB.id}
-        await beating(stage, asyncio.sleep(0.5))
-        stage.queue.jobs = [replace(JOB, attempts=2, version=1)]
-        stage.worker.wake()
-        await asyncio.sleep(0.5)
-        assert len(stage.queue.claims) > 1
-        assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1]
-        await asyncio.sleep(3)
-        assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1, 2]
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=3.0)))
+    stage.queue.to_restart = {JOB.id}
+    await beating(stage, asyncio.sleep(0.5))
+    stage.queue.jobs = [replace(JOB, attempts=2, version=1)]
+    stage.worker.wake()
+    await asyncio.sleep(0.5)
+    assert len(stage.queue.claims) > 1
+    assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1]
+    await asyncio.sleep(3)
+    assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1, 2]
 
 
 # A bot token that Slack refuses.
 
 
-def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_once(
-    caplog: pytest.LogCaptureFixture,
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB]), token_refused=True))
+async def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_once(
+    stage: WorkerStage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        async def token_works_again() -> None:
-            await asyncio.sleep(600)
-            assert (stage.queue.claims, stage.worker.live) == ([], 0)
-            stage.token_refused = False
-            await asyncio.sleep(HEARTBEAT_S)
-            assert stage.worker.live == 1
+    caplog.set_level(logging.INFO)
 
-        await beating(stage, token_works_again())
+    async def token_works_again() -> None:
+        await asyncio.sleep(600)
+        assert (stage.queue.claims, stage.worker.live) == ([], 0)
+        stage.token_refused = False
+        await asyncio.sleep(HEARTBEAT_S)
+        assert stage.worker.live == 1
 
-    with caplog.at_level(logging.INFO):
-        on_stage(work, WorkerStage(MemoryQueue([JOB]), token_refused=True))
-    lines = [record.getMessage() for record in caplog.records if "queued" in record.getMessage()]
-    assert len(lines) == 2
-    assert "until a restart with a new token" in lines[0]
-    assert lines[1] == "worker: Slack accepts the bot token again, answering queued questions"
+    await beating(stage, token_works_again())
+    begins, ends = (record.getMessage() for record in caplog.records if "queued" in record.getMessage())
+    assert "until a restart with a new token" in begins
+    assert ends == "worker: Slack accepts the bot token again, answering queued questions"
 
 
-def test_answers_that_are_live_go_on_while_slack_refuses_the_token() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.token_refused = True
-        await beating(stage, asyncio.sleep(60))
-        assert (stage.worker.live, stage.cancellations) == (1, [])
-        stage.worker.stop()
-        await asyncio.wait_for(running, 1)
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
+@on_stage()
+async def test_answers_that_are_live_go_on_while_slack_refuses_the_token(stage: WorkerStage) -> None:
+    stage.token_refused = True
+    await beating(stage, asyncio.sleep(60))
+    assert (stage.worker.live, stage.cancellations) == (1, [])
+    stage.worker.stop()
+    await asyncio.wait_for(stage.running, 1)
 
 
 @pytest.mark.parametrize("refused_after_s", [0.0, 1.0], ids=["before access is checked", "meanwhile"])
-def test_a_queued_question_is_neither_denied_nor_shown_while_slack_refuses_the_token(refused_after_s: float) -> None:
+@on_stage(lambda: WorkerStage(denied=True, allows_s=2.0))
+async def test_a_queued_question_is_neither_denied_nor_shown_while_slack_refuses_the_token(
+    stage: WorkerStage, refused_after_s: float
+) -> None:
     """Slack does not say who the asker is: a person who has access would lose the question."""
-
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        stage.worker.post_placeholder(JOB)
-        await asyncio.sleep(refused_after_s)
-        stage.token_refused = True
-        await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
-        assert (stage.placeholders.stopped, stage.placeholders.posted) == ([], [])
-
-    stage = WorkerStage(denied=True, allows_s=2.0, token_refused=refused_after_s == 0)
-    on_stage(work, stage)
+    stage.token_refused = refused_after_s == 0
+    stage.worker.post_placeholder(JOB)
+    await asyncio.sleep(refused_after_s)
+    stage.token_refused = True
+    await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
+    assert (stage.placeholders.stopped, stage.placeholders.posted) == ([], [])
 
 
 # Shutdown.
 
 
 @pytest.mark.parametrize("stopped_after_s", [0.1, 3.0])
-def test_drain_time_is_counted_from_the_stop(stopped_after_s: float) -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.worker.stop()
-        await asyncio.sleep(stopped_after_s)
-        await stage.worker.drain(running, asyncio.Event())
-        assert stage.now == pytest.approx(0.1 + DRAIN_S)
-        assert (stage.worker.live, stage.worker.left_s) == (1, 0.0)
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
+@on_stage()
+async def test_drain_time_is_counted_from_the_stop(stage: WorkerStage, stopped_after_s: float) -> None:
+    stage.worker.stop()
+    await asyncio.sleep(stopped_after_s)
+    await stage.worker.drain(stage.running, asyncio.Event())
+    assert stage.now == pytest.approx(0.1 + DRAIN_S)
+    assert (stage.worker.live, stage.worker.left_s) == (1, 0.0)
 
 
-def test_drain_ends_with_the_last_answer() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.worker.stop()
-        draining = asyncio.create_task(stage.worker.drain(running, asyncio.Event()))
-        await asyncio.sleep(1)
-        stage.answers.may_end.set()
-        await draining
-        assert stage.now == pytest.approx(1.1)
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
-
-
-def test_second_signal_ends_the_drain_at_once() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        at_once = asyncio.Event()
-        await asyncio.sleep(0.1)
-        stage.worker.stop()
-        draining = asyncio.create_task(stage.worker.drain(running, at_once))
-        await asyncio.sleep(1)
-        at_once.set()
-        await draining
-        assert stage.now == pytest.approx(1.1)
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB])))
+@pytest.mark.parametrize("ends", ["last answer", "second signal"])
+@on_stage()
+async def test_drain_ends_with_the_last_answer_or_a_second_signal(stage: WorkerStage, ends: str) -> None:
+    at_once = asyncio.Event()
+    stage.worker.stop()
+    draining = asyncio.create_task(stage.worker.drain(stage.running, at_once))
+    await asyncio.sleep(1)
+    (at_once if ends == "second signal" else stage.answers.may_end).set()
+    await draining
+    assert stage.now == pytest.approx(1.1)
 
 
-def test_second_signal_does_not_wait_for_a_claim() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        at_once = asyncio.Event()
-        at_once.set()
-        await asyncio.sleep(0.1)
-        stage.worker.stop()
-        await stage.worker.drain(running, at_once)
-        assert stage.now == pytest.approx(0.1)
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB], claim_s=3.0)))
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB], claim_s=3.0)))
+async def test_second_signal_does_not_wait_for_a_claim(stage: WorkerStage) -> None:
+    at_once = asyncio.Event()
+    at_once.set()
+    stage.worker.stop()
+    await stage.worker.drain(stage.running, at_once)
+    assert stage.now == pytest.approx(0.1)
 
 
-def test_drain_does_not_wait_for_a_claim_that_hangs() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.worker.stop()
-        await stage.worker.drain(running, asyncio.Event())
-        assert stage.now == pytest.approx(0.1 + DRAIN_S)
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB], claim_s=1_000.0)))
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB], claim_s=1_000.0)))
+async def test_drain_does_not_wait_for_a_claim_that_hangs(stage: WorkerStage) -> None:
+    stage.worker.stop()
+    await stage.worker.drain(stage.running, asyncio.Event())
+    assert stage.now == pytest.approx(0.1 + DRAIN_S)
 
 
-def test_jobs_of_a_claim_under_way_at_the_stop_are_handed_over() -> None:
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB], claim_s=0.9), drain_s=0.0))
+async def test_jobs_of_a_claim_under_way_at_the_stop_are_handed_over(stage: WorkerStage) -> None:
     """Even without time to drain: nobody else would learn of them while the process seems alive."""
-
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.worker.stop()
-        await stage.worker.drain(running, asyncio.Event())
-        await asyncio.sleep(0)
-        await stage.worker.hand_over()
-        assert stage.cancellations == [Phase.HANDOVER]
-        assert stage.now < 0.1 + HAND_OVER_S
-        assert len(stage.queue.claims) == 1, "nothing is claimed after the stop"
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB], claim_s=0.9), drain_s=0.0))
+    stage.worker.stop()
+    await stage.worker.drain(stage.running, asyncio.Event())
+    await asyncio.sleep(0)
+    await stage.worker.hand_over()
+    assert stage.cancellations == [Phase.HANDOVER]
+    assert stage.now < 0.1 + HAND_OVER_S
+    assert len(stage.queue.claims) == 1, "nothing is claimed after the stop"
 
 
-def test_hand_over_waits_for_attempts_to_end() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.worker.stop()
-        await stage.worker.hand_over()
-        assert stage.now == pytest.approx(0.1 + HAND_OVER_S / 2)
-        assert stage.worker.live == 0
-        assert stage.cancellations == [Phase.HANDOVER] * 2
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB, job_of(2)]), answers=Answers(closing_s=HAND_OVER_S / 2)))
-
-
-def test_hand_over_waits_no_longer_than_its_bound() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(0.1)
-        stage.worker.stop()
-        await stage.worker.hand_over()
-        assert stage.now == pytest.approx(0.1 + HAND_OVER_S)
-
-    on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=1_000.0)))
+@pytest.mark.parametrize(
+    ("closing_s", "took_s", "live"), [(HAND_OVER_S / 2, HAND_OVER_S / 2, 0), (1_000.0, HAND_OVER_S, 2)]
+)
+@on_stage(lambda: WorkerStage(MemoryQueue([JOB, job_of(2)])))
+async def test_hand_over_waits_for_attempts_to_end_up_to_its_bound(
+    stage: WorkerStage, closing_s: float, took_s: float, live: int
+) -> None:
+    stage.answers.closing_s = closing_s
+    stage.worker.stop()
+    await stage.worker.hand_over()
+    assert stage.now == pytest.approx(0.1 + took_s)
+    assert (stage.worker.live, stage.cancellations) == (live, [Phase.HANDOVER] * 2)
 
 
-def test_hand_over_ends_placeholders_that_are_being_posted() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        stage.worker.post_placeholder(JOB)
-        await asyncio.sleep(0.1)
-        await stage.worker.hand_over()
-        await asyncio.sleep(3)
-        assert stage.placeholders.posted == []
-
-    on_stage(work, WorkerStage(placeholders=Placeholders(posts_s=2.0)))
+@on_stage(lambda: WorkerStage(placeholders=Placeholders(posts_s=2.0)), after_s=0.0)
+async def test_hand_over_ends_placeholders_that_are_being_posted(stage: WorkerStage) -> None:
+    stage.worker.post_placeholder(JOB)
+    await asyncio.sleep(0.1)
+    await stage.worker.hand_over()
+    await asyncio.sleep(3)
+    assert stage.placeholders.posted == []
 
 
 # Placeholders of queued questions.
 
 
-def test_placeholder_of_a_queued_question_waits_for_those_above_it() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        stage.worker.post_placeholder(JOB)
-        await asyncio.sleep(1.9)
-        assert stage.placeholders.posted == []
-        claims = len(stage.queue.claims)
-        await asyncio.sleep(0.2)
-        assert stage.placeholders.posted == [JOB.id]
-        assert len(stage.queue.claims) == claims + 1, "the job may be claimed now"
-        assert stage.placeholders.untils == [PLACEHOLDER_WITHIN_S]
-        assert (stage.checked, set(stage.placeholders.checked)) == ([JOB.question], {JOB.question})
-
-    on_stage(work, WorkerStage(placeholders=Placeholders(may_post_from=2.0)))
+@on_stage(lambda: WorkerStage(placeholders=Placeholders(may_post_from=2.0)), after_s=0.0)
+async def test_placeholder_of_a_queued_question_waits_for_those_above_it(stage: WorkerStage) -> None:
+    stage.worker.post_placeholder(JOB)
+    await asyncio.sleep(1.9)
+    assert stage.placeholders.posted == []
+    claims = len(stage.queue.claims)
+    await asyncio.sleep(0.2)
+    assert stage.placeholders.posted == [JOB.id]
+    assert len(stage.queue.claims) == claims + 1, "the job may be claimed now"
+    assert stage.placeholders.untils == [PLACEHOLDER_WITHIN_S]
+    assert (stage.checked, set(stage.placeholders.checked)) == ([JOB.question], {JOB.question})
 
 
-def test_placeholder_is_not_posted_once_its_job_may_be_claimed() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        stage.worker.post_placeholder(JOB)
-        await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
-        assert stage.placeholders.posted == []
-
-    on_stage(work, WorkerStage(placeholders=Placeholders(may_post_from=PLACEHOLDER_WITHIN_S + 0.5)))
+@on_stage(lambda: WorkerStage(placeholders=Placeholders(may_post_from=PLACEHOLDER_WITHIN_S + 0.5)), after_s=0.0)
+async def test_placeholder_is_not_posted_once_its_job_may_be_claimed(stage: WorkerStage) -> None:
+    stage.worker.post_placeholder(JOB)
+    await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
+    assert stage.placeholders.posted == []
 
 
-def test_queued_question_of_a_denied_asker_is_stopped_and_gets_no_placeholder() -> None:
-    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
-        stage.worker.post_placeholder(JOB)
-        await asyncio.sleep(1)
-        assert (stage.placeholders.stopped, stage.placeholders.posted) == ([JOB.id], [])
-
-    on_stage(work, WorkerStage(denied=True))
+@on_stage(lambda: WorkerStage(denied=True), after_s=0.0)
+async def test_queued_question_of_a_denied_asker_is_stopped_and_gets_no_placeholder(stage: WorkerStage) -> None:
+    stage.worker.post_placeholder(JOB)
+    await asyncio.sleep(1)
+    assert (stage.placeholders.stopped, stage.placeholders.posted) == ([JOB.id], [])
