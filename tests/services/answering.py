@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 import sqlalchemy as sa
 
 from bot.core.access import AccessRules, UserKind
-from bot.core.calls import Ask
+from bot.core.calls import Ask, RecordedCall
 from bot.core.conversation import File, Message, Question, ThreadKey
 from bot.core.files import OpenedFile, Unread
 from bot.core.job import End, Job, MessageRole, RecordedMessage
@@ -40,9 +39,9 @@ from bot.slack.surfaces import EphemeralMessages, Pane
 from bot.slack.users import Users
 from bot.store import Stores
 from bot.store.schema import jobs
-from tests.clocks import WITHIN_S, InstantClock
+from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
-from tests.services.parts import having, workspace_of
+from tests.services.parts import having, until, workspace_of
 
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
@@ -290,6 +289,9 @@ class AnsweringStage:
     results_tokens: int = 40_000
     lives: list[JobLife] = field(default_factory=list)
     attempts: list[AnswerAttempt] = field(default_factory=list)
+    last_row: sa.Row[tuple[object, ...]] = field(init=False)
+    calls: Sequence[RecordedCall] = field(init=False)
+    """What was on record at the end (`answered`)."""
 
     def __post_init__(self) -> None:
         stores = having(self.stores, clock=self.clock)
@@ -339,12 +341,7 @@ class AnsweringStage:
             return (await connection.execute(sa.select(jobs))).one()
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                while not condition():  # noqa: ASYNC110
-                    await asyncio.sleep(0.002)
-        except TimeoutError:
-            pytest.fail(f"waited 40 s until {what}")
+        await until(condition, what)
 
     async def ended(self) -> None:
         await self.until(lambda: bool(self.attempts) and self.worker.live == 0, "the attempt has ended")

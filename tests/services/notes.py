@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from bot.core.calls import CallResult, CallState
+from bot.core.calls import CallResult, CallState, Decision, RecordedCall
 from bot.core.conversation import Question
 from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.models.prompt import OURS, Origins, Permission, Prompt, ToolDefinition, ToolRule
@@ -113,22 +113,61 @@ async def staged(
         await stores.close()
 
 
-async def ended(stage: AnsweringStage) -> None:
-    """Waits until the job has ended."""
-    async with asyncio.timeout(WITHIN_S):
-        while (await stage.row()).status != "ended":  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-    await stage.ended()
-
-
-async def _live(stage: AnsweringStage) -> int:
+async def statuses(stage: AnsweringStage) -> list[str]:
+    """Returns the statuses of all jobs, oldest first."""
     async with stage.stores.database.engine.connect() as connection:
-        of_live = sa.select(sa.func.count()).where(jobs.c.status != "ended")
-        return await connection.scalar(of_live.select_from(jobs)) or 0
+        return list(await connection.scalars(sa.select(jobs.c.status).order_by(jobs.c.id)))
 
 
-async def ended_or_waiting(stage: AnsweringStage) -> None:
+async def ended(stage: AnsweringStage, *other: str) -> None:
+    """Waits until all jobs have ended, or have one of these other statuses."""
     async with asyncio.timeout(WITHIN_S):
-        while (await stage.row()).status not in ("ended", "awaiting_approval"):  # noqa: ASYNC110
+        while not {"ended", *other}.issuperset(await statuses(stage)):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
+
+
+async def answered(tools: NotesServer, *steps: tuple[StreamEvent, ...], **more: Any) -> AnsweringStage:
+    """Returns a stage whose question was answered, with the job's row and calls as they were on record then."""
+    async with staged(tools, *steps, **more) as stage:
+        await ended(stage)
+        stage.last_row, stage.calls = await stage.row(), await stage.stores.approvals.shown(1)
+    return stage
+
+
+async def hand_over(stage: AnsweringStage) -> None:
+    """Ends the stage's worker in the middle of its attempts."""
+    stage.worker.stop()
+    await stage.worker.hand_over()
+
+
+async def take_over(stage: AnsweringStage, *decisions: Decision) -> None:
+    """Has the process that starts next go on, with these decisions, until the job has ended."""
+    await hand_over(stage)
+    stage.worker = replace(stage.worker)
+    running = asyncio.create_task(stage.worker.run())
+    for decision in decisions:
+        assert await decide(stage, await waiting(stage), decision)
+    await ended(stage)
+    running.cancel()
+
+
+async def waiting(stage: AnsweringStage) -> RecordedCall:
+    """Waits until the job waits for a person; returns the call that it asks about."""
+    async with asyncio.timeout(WITHIN_S):
+        while await statuses(stage) != ["awaiting_approval"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+    await stage.ended()
+    [asked] = [call for call in await stage.stores.approvals.shown(1) if call.state is CallState.ASKED]
+    return asked
+
+
+async def decide(stage: AnsweringStage, call: RecordedCall, decision: Decision) -> bool:
+    decided = await stage.stores.approvals.decide(1, 0, call, decision, "U1")
+    stage.worker.wake()
+    return decided
+
+
+def prompts_of(stage: AnsweringStage) -> list[Prompt]:
+    assert isinstance(stage.model, StepModel)
+    return stage.model.prompts

@@ -36,12 +36,18 @@ from tests.services.notes import (
     WRITE,
     NotesServer,
     StepModel,
+    answered,
     asking,
+    decide,
     ended,
+    hand_over,
+    prompts_of,
     staged,
+    take_over,
+    waiting,
 )
 from tests.services.parts import having
-from tests.services.test_tool_calls import LONG, decide, hand_over, next_worker, prompts_of, waiting
+from tests.services.test_tool_calls import LONG
 
 EDITED = replace(QUESTION, text="Why not?")
 
@@ -147,10 +153,7 @@ class InterruptedStep(StepModel):
 async def test_take_over_in_the_middle_of_a_later_step_goes_on_in_the_same_paragraph() -> None:
     async with staged(notes(), asking(LIST), ("the end.", *ANSWER[1:]), model=InterruptedStep) as stage:
         await stage.until(lambda: any(LONG in attempt.answer.text for attempt in stage.attempts), "it has written")
-        await hand_over(stage)
-        running = asyncio.create_task(next_worker(stage).run())
-        await ended(stage)
-        running.cancel()
+        await take_over(stage)
     assert stage.attempts[-1].answer.text == f"Let me see.\n\n{LONG}the end."
 
 
@@ -408,8 +411,7 @@ async def test_reply_opens_beside_the_signs_that_slack_shows(monkeypatch: pytest
         return signs
 
     monkeypatch.setattr(AssistantPane, "begin", begin)
-    async with staged(notes(), ANSWER) as stage:
-        await ended(stage)
+    stage = await answered(notes(), ANSWER)
     assert stage.replies.signs == [signs]
 
 

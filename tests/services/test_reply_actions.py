@@ -38,7 +38,6 @@ from tests.services.notes import (
     NotesServer,
     asking,
     ended,
-    ended_or_waiting,
     staged,
 )
 from tests.services.parts import having
@@ -182,7 +181,7 @@ async def asked_about(
         if access:
             control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices), ("UADMIN",))
             stage.change(access_control=control)
-        await ended_or_waiting(stage)
+        await ended(stage, "awaiting_approval")
         async with stores.database.engine.begin() as connection:
             await connection.execute(sa.update(jobs).values(messages=message_values(recorded_pages(PAGE_TS))))
         yield stage, actions_on(stage), list(await stores.approvals.shown(1))

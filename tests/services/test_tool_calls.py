@@ -28,14 +28,13 @@ from bot.services.tool_calls import (
     ToolCalls,
     expire_approvals,
 )
-from bot.services.worker import Worker
 from bot.store.calls import RecordedCalls
 from bot.store.schema import jobs
 from bot.store.usage import Meter
 from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import WITHIN_S, InstantClock
 from tests.contracts.stores import texts_of
-from tests.services.answering import MODEL, MODEL_NAME, QUESTION, AnsweringStage
+from tests.services.answering import MODEL, MODEL_NAME, QUESTION
 from tests.services.notes import (
     ANSWER,
     LIST,
@@ -45,11 +44,15 @@ from tests.services.notes import (
     WRITE,
     NotesServer,
     StepModel,
-    _live,
+    answered,
     asking,
+    decide,
     ended,
-    ended_or_waiting,
+    prompts_of,
     staged,
+    statuses,
+    take_over,
+    waiting,
 )
 from tests.services.parts import having
 
@@ -70,27 +73,6 @@ class InterruptedModel(StepModel):
             yield event
 
 
-async def waiting(stage: AnsweringStage) -> RecordedCall:
-    """Waits until the job waits for a person; returns the call that it asks about."""
-    async with asyncio.timeout(WITHIN_S):
-        while (await stage.row()).status != "awaiting_approval":  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-    await stage.ended()
-    [asked] = [call for call in await stage.stores.approvals.shown(1) if call.state is CallState.ASKED]
-    return asked
-
-
-async def decide(stage: AnsweringStage, call: RecordedCall, decision: Decision) -> bool:
-    decided = await stage.stores.approvals.decide(1, 0, call, decision, "U1")
-    stage.worker.wake()
-    return decided
-
-
-def prompts_of(stage: AnsweringStage) -> list[Prompt]:
-    assert isinstance(stage.model, StepModel)
-    return stage.model.prompts
-
-
 def results_in(prompt: Prompt) -> list[str]:
     return [part.text for turn in prompt.turns for part in turn.parts if isinstance(part, ToolResult)]
 
@@ -106,8 +88,7 @@ def notes() -> NotesServer:
 
 
 async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_result(notes: NotesServer) -> None:
-    async with staged(notes, asking(LIST), ANSWER) as stage:
-        await ended(stage)
+    stage = await answered(notes, asking(LIST), ANSWER)
     assert notes.calls == [(READ, {})]
     assert notes.asked_by == {("U1", ""), ("U1", "first")}
     first, second = prompts_of(stage)
@@ -120,9 +101,8 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
 
 async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes: NotesServer) -> None:
     notes.result = "note " * 400
-    async with staged(notes, *[asking(LIST)] * 4, ANSWER, results_tokens=2_000) as stage:
-        await ended(stage)
-        recorded = await stage.stores.approvals.shown(1)
+    stage = await answered(notes, *[asking(LIST)] * 4, ANSWER, results_tokens=2_000)
+    recorded = stage.calls
     first, *_, last = [results_in(prompt) for prompt in prompts_of(stage)[1:]]
     assert first == [notes.result]
     assert last == [DROPPED, *[notes.result] * 3]
@@ -153,8 +133,7 @@ async def test_each_request_is_a_turn_with_its_own_usage(notes: NotesServer) -> 
 
 
 async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesServer) -> None:
-    async with staged(notes, asking(LIST), ANSWER) as stage:
-        await ended(stage)
+    stage = await answered(notes, asking(LIST), ANSWER)
     [reply] = stage.replies.opened
     assert reply.activities == ["Running notes.list…", ""]
     assert reply.end is not None
@@ -166,9 +145,8 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
     notes: NotesServer, text: str, notice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.services.steps.MAX_STEPS", 3)
-    async with staged(notes, asking(LIST, text=text)) as stage:
-        await ended(stage)
-        row = await stage.row()
+    stage = await answered(notes, asking(LIST, text=text))
+    row = stage.last_row
     assert row.end_reason == EndReason.STEP_LIMIT
     assert {"requests": len(prompts_of(stage)), "calls": len(notes.calls)} == {"requests": 3, "calls": 2}
     assert stage.replies.opened[0].end is not None
@@ -185,32 +163,42 @@ async def test_definitions_leave_less_room_for_the_conversation(
     notes: NotesServer, description: str, max_bytes: int
 ) -> None:
     notes.description = description
-    async with staged(notes, ANSWER, question=replace(QUESTION, text="why? " * 20_000)) as stage:
-        await ended(stage)
+    stage = await answered(notes, ANSWER, question=replace(QUESTION, text="why? " * 20_000))
     [prompt] = prompts_of(stage)
     assert max_bytes - 500 <= len(prompt.turns[-1].text) <= max_bytes + 100
 
 
 @pytest.mark.parametrize(
-    ("call", "result"),
+    ("call", "result", "more", "read", "on_record"),
     [
-        (ToolCall(0, "1", "no__such", {}), "There is no tool named 'no__such'."),
-        (ToolCall(0, "1", READ, None, '{"text": '), f'{NO_ARGUMENTS} {{"text": '),
+        (ToolCall(0, "1", "no__such", {}), "", {}, "There is no tool named 'no__such'.", None),
+        (ToolCall(0, "1", READ, None, '{"text": '), "", {}, f'{NO_ARGUMENTS} {{"text": ', None),
+        (LIST, "A secret.", {"may_be_stored": False}, "A secret.", (CallState.DONE, NOT_KEPT, False)),
+        (LIST, "No note.", {"is_error": True}, "No note.", (CallState.DONE, "No note.", True)),
     ],
-    ids=["unknown tool", "broken arguments"],
+    ids=["unknown tool", "broken arguments", "not to be stored", "the tool's own error"],
 )
-async def test_call_that_cannot_be_made_is_an_error_for_the_model(
-    notes: NotesServer, call: ToolCall, result: str
+async def test_model_reads_what_came_of_a_call(
+    notes: NotesServer,
+    call: ToolCall,
+    result: str,
+    more: dict[str, Any],
+    read: str,
+    on_record: tuple[CallState, str, bool] | None,
 ) -> None:
-    async with staged(notes, asking(call), ANSWER) as stage:
-        await ended(stage)
-    assert (results_in(prompts_of(stage)[1]), notes.calls) == ([result], [])
+    """`on_record` is None if no call is made: what the model reads is on record as a failure."""
+    notes.result, notes.more = result, more
+    stage = await answered(notes, asking(call), ANSWER)
+    [kept], is_made = stage.calls, on_record is not None
+    assert (results_in(prompts_of(stage)[1]), len(notes.calls)) == ([read], is_made)
+    assert (kept.state, kept.result, kept.result_is_error) == (on_record or (CallState.FAILED, read, False))
+    [part] = [part for turn in prompts_of(stage)[1].turns for part in turn.parts if isinstance(part, ToolResult)]
+    assert part.is_error is (not is_made or kept.result_is_error)
 
 
 async def test_more_calls_than_a_message_can_ask_about_are_refused(notes: NotesServer) -> None:
     calls = [replace(LIST, index=index) for index in range(10)]
-    async with staged(notes, asking(*calls), ANSWER) as stage:
-        await ended(stage)
+    stage = await answered(notes, asking(*calls), ANSWER)
     assert len(notes.calls) == 8
     assert sum("was not made" in result for result in results_in(prompts_of(stage)[1])) == 2
 
@@ -242,32 +230,13 @@ async def test_arguments_that_nobody_could_read_whole_are_not_asked_about(
 ) -> None:
     notes.rules = {WRITE: ToolRule(permission)}
     async with staged(notes, asking(replace(MILK, arguments=arguments)), ANSWER) as stage:
-        await ended_or_waiting(stage)
+        await ended(stage, "awaiting_approval")
         [call] = await stage.stores.approvals.shown(1)
     if permission is Permission.ALLOW:
         assert call.state is CallState.DONE, "nobody has to read them"
     else:
         assert call.state is (CallState.FAILED if is_too_long else CallState.ASKED)
         assert ("too long to be approved" in call.result) is is_too_long
-
-
-async def test_result_that_may_not_be_stored_is_read_by_the_model_alone(notes: NotesServer) -> None:
-    notes.result, notes.more = "A secret.", {"may_be_stored": False}
-    async with staged(notes, asking(LIST), ANSWER) as stage:
-        await ended(stage)
-        [call] = await stage.stores.approvals.shown(1)
-    assert results_in(prompts_of(stage)[1]) == ["A secret."]
-    assert call.result == NOT_KEPT
-
-
-async def test_tools_own_error_is_on_record_and_told_to_the_model(notes: NotesServer) -> None:
-    notes.result, notes.more = "No such note.", {"is_error": True}
-    async with staged(notes, asking(LIST), ANSWER) as stage:
-        await ended(stage)
-        [call] = await stage.stores.approvals.shown(1)
-    assert (call.state, call.result_is_error) == (CallState.DONE, True)
-    [result] = [part for turn in prompts_of(stage)[1].turns for part in turn.parts if isinstance(part, ToolResult)]
-    assert result.is_error
 
 
 # Approvals.
@@ -284,25 +253,24 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
     assert stage.replies.opened[0].is_left
 
 
-async def test_approved_call_is_made_once_and_the_model_is_not_asked_again(notes: NotesServer) -> None:
+@pytest.mark.parametrize("second", Decision)
+@pytest.mark.parametrize(
+    ("first", "calls", "read"),
+    [
+        (Decision.APPROVED, [(WRITE, {"text": "Milk"})], "notes__add returned."),
+        (Decision.DENIED, [], "The user denied this call. It was not made."),
+    ],
+)
+async def test_only_the_first_decision_about_a_call_has_an_effect(
+    notes: NotesServer, first: Decision, calls: list[Any], read: str, second: Decision
+) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         call = await waiting(stage)
-        assert await decide(stage, call, Decision.APPROVED)
+        assert [await decide(stage, call, decision) for decision in (first, second)] == [True, False]
         await ended(stage)
-        assert not await decide(stage, call, Decision.APPROVED)
-    assert notes.calls == [(WRITE, {"text": "Milk"})]
-    assert len(prompts_of(stage)) == 2
-
-
-async def test_second_press_before_the_call_has_no_effect(notes: NotesServer) -> None:
-    async with staged(notes, asking(MILK), ANSWER) as stage:
-        call = await waiting(stage)
-        assert [await decide(stage, call, decision) for decision in (Decision.DENIED, Decision.APPROVED)] == [
-            True,
-            False,
-        ]
-        await ended(stage)
-    assert notes.calls == []
+        assert not await decide(stage, call, second)
+    assert notes.calls == calls
+    assert [results_in(prompt) for prompt in prompts_of(stage)] == [[], [read]], "each step is asked for once"
 
 
 @pytest.mark.parametrize(
@@ -320,14 +288,6 @@ async def test_approval_of_anything_but_the_shown_call_has_no_effect(
     assert notes.calls == []
 
 
-async def test_denied_call_is_not_made_and_the_model_is_told(notes: NotesServer) -> None:
-    async with staged(notes, asking(MILK), ANSWER) as stage:
-        await decide(stage, await waiting(stage), Decision.DENIED)
-        await ended(stage)
-    assert notes.calls == []
-    assert results_in(prompts_of(stage)[1]) == ["The user denied this call. It was not made."]
-
-
 async def test_reply_of_the_asker_denies_the_call_and_is_answered_below(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK)) as stage:
         await waiting(stage)
@@ -335,7 +295,7 @@ async def test_reply_of_the_asker_denies_the_call_and_is_answered_below(notes: N
         stage.model.steps = (ANSWER,)
         await stage.stores.question_queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Bread instead"))
         stage.worker.wake()
-        await ended_all(stage)
+        await ended(stage)
         async with stage.stores.database.engine.connect() as connection:
             ends = (await connection.scalars(sa.select(jobs.c.end_reason).order_by(jobs.c.id))).all()
     assert notes.calls == []
@@ -355,8 +315,7 @@ async def test_question_of_another_person_is_answered_while_the_job_waits(notes:
         assert not taken.needs_placeholder
         stage.worker.wake()
         await stage.until(lambda: len(stage.lives) == 1, "the other answer has ended")
-        async with stage.stores.database.engine.connect() as connection:
-            states = (await connection.scalars(sa.select(jobs.c.status).order_by(jobs.c.id))).all()
+        states = await statuses(stage)
     assert states == ["awaiting_approval", "ended"]
 
 
@@ -399,37 +358,39 @@ async def test_always_allowed_tool_is_called_unasked_until_its_definition_change
         assert len(notes.calls) == calls
 
 
-async def test_nothing_that_writes_runs_unasked_after_a_tools_result(notes: NotesServer) -> None:
+@pytest.mark.parametrize(
+    ("steps", "calls"),
+    [((asking(MILK),), [(WRITE, {"text": "Milk"})]), ((asking(LIST), asking(MILK)), [(READ, {})])],
+    ids=["before anything untrusted was read", "after a tool's result"],
+)
+async def test_allowed_write_runs_unasked_only_before_anything_untrusted_was_read(
+    notes: NotesServer, steps: tuple[tuple[StreamEvent, ...], ...], calls: list[Any]
+) -> None:
     notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
-    async with staged(notes, asking(LIST), asking(MILK), ANSWER) as stage:
-        await waiting(stage)
-    assert notes.calls == [(READ, {})]
+    async with staged(notes, *steps, ANSWER) as stage:
+        await ended(stage, "awaiting_approval")
+    assert notes.calls == calls
 
 
-async def test_allowed_write_runs_unasked_before_anything_untrusted_was_read(notes: NotesServer) -> None:
-    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
-    async with staged(notes, asking(MILK), ANSWER) as stage:
-        await ended(stage)
-    assert notes.calls == [(WRITE, {"text": "Milk"})]
-
-
-@pytest.mark.parametrize("kind", [UserKind.GUEST, UserKind.EXTERNAL])
-async def test_guests_and_strangers_get_no_tool_that_writes(notes: NotesServer, kind: UserKind) -> None:
-    async with staged(notes, asking(MILK), ANSWER) as stage:
-        await ended_or_waiting(stage)
+@pytest.mark.parametrize(
+    ("rules", "from_bot", "kind", "names"),
+    [
+        (RULES, False, UserKind.MEMBER, [READ, WRITE, choices.NAME]),
+        (RULES, False, UserKind.GUEST, [READ, choices.NAME]),
+        (RULES, False, UserKind.EXTERNAL, [READ, choices.NAME]),
+        (RULES, True, UserKind.MEMBER, [READ]),
+        ({}, False, UserKind.MEMBER, [choices.NAME]),
+        ({}, True, UserKind.MEMBER, []),
+    ],
+)
+async def test_only_members_get_tools_that_write_and_only_people_get_choices(
+    rules: dict[str, ToolRule], from_bot: bool, kind: UserKind, names: list[str]
+) -> None:
+    """A bot gets neither, whatever Slack says of its account."""
+    async with staged(NotesServer(rules), ANSWER) as stage:
         stage.accounts.kind_of_all = kind
-        offered = await stage.answering.steps.tool_calls.offer(stage.attempts[0].job)
-    assert list(offered.by_name) == [READ]
-
-
-async def test_bot_gets_no_tool_that_writes_whatever_slack_says_of_its_account(notes: NotesServer) -> None:
-    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
-    bots = replace(QUESTION, from_bot=True)
-    async with staged(notes, ANSWER) as stage:
-        await ended(stage)
-        job = replace(stage.attempts[0].job, question=bots)
-        offered = await stage.answering.steps.tool_calls.offer(job)
-        assert [tool.name for tool in offered.definitions] == [READ]
+        offer = await stage.answering.steps.tool_calls.offer(Job(1, replace(QUESTION, from_bot=from_bot), attempts=1))
+    assert [tool.name for tool in offer.definitions] == names
 
 
 @pytest.mark.parametrize("kind", [UserKind.GUEST, UserKind.EXTERNAL, None])
@@ -458,11 +419,8 @@ async def test_call_that_was_under_way_at_a_take_over_is_repeated_only_if_read_o
     notes = NotesServer({**RULES, WRITE: ToolRule(Permission.ALLOW)})
     async with staged(notes, asking(call), ANSWER) as stage:
         await notes.begun.wait()
-        await hand_over(stage)
         notes.may_end.set()
-        running = asyncio.create_task(next_worker(stage).run())
-        await ended(stage)
-        running.cancel()
+        await take_over(stage)
     assert len(notes.calls) == calls
     assert results_in(prompts_of(stage)[-1])[0].startswith(result)
     assert len(prompts_of(stage)) == 2, "the recorded step is not asked for again"
@@ -474,28 +432,12 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
     step = asking(MILK, text="The end.")
     async with staged(notes, step, asking(LIST), ANSWER, model=InterruptedModel) as stage:
         await stage.until(lambda: any(attempt.answer.text for attempt in stage.attempts), "the model has written")
-        await hand_over(stage)
-        running = asyncio.create_task(next_worker(stage).run())
-        assert await decide(stage, await waiting(stage), Decision.APPROVED)
-        await ended(stage)
-        running.cancel()
+        await take_over(stage, Decision.APPROVED)
+    told = [sum(turn.text == GO_ON_REQUEST for turn in prompt.turns) for prompt in prompts_of(stage)]
+    assert told == [0, 1, 1, 1], "once, however many steps follow"
     begun = [("assistant", LONG.strip()), ("user", GO_ON_REQUEST), ("assistant", "The end.")]
     for prompt in prompts_of(stage)[2:]:
         assert [(turn.role, turn.text) for turn in prompt.turns[1:4]] == begun
-    assert len(prompts_of(stage)) == 4
-
-
-async def test_text_before_an_interruption_is_told_once_however_many_steps_follow(notes: NotesServer) -> None:
-    step = asking(LIST, text="The end.")
-    async with staged(notes, step, asking(LIST), ANSWER, model=InterruptedModel) as stage:
-        await stage.until(lambda: any(attempt.answer.text for attempt in stage.attempts), "the model has written")
-        await hand_over(stage)
-        running = asyncio.create_task(next_worker(stage).run())
-        await ended(stage)
-        running.cancel()
-    resumed = prompts_of(stage)[1:]
-    told = [sum(turn.text == GO_ON_REQUEST for turn in prompt.turns) for prompt in resumed]
-    assert told == [1, 1, 1]
 
 
 @dataclass
@@ -546,9 +488,8 @@ async def test_call_whose_end_is_not_known_may_have_been_made_if_it_writes(
 ) -> None:
     monkeypatch.setattr(tool_calls, "ANSWER_WITHIN_S", 0.05)
     server = BrokenServer({**RULES, WRITE: ToolRule(Permission.ALLOW)}, ending=ending)
-    async with staged(server, asking(call), ANSWER) as stage:
-        await ended(stage)
-        [recorded] = await stage.stores.approvals.shown(1)
+    stage = await answered(server, asking(call), ANSWER)
+    [recorded] = stage.calls
     assert recorded.state is state
     assert read.format(failure=failure) in results_in(prompts_of(stage)[1])[0]
 
@@ -627,33 +568,6 @@ async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step(
             ends = (await connection.scalars(sa.select(jobs.c.end_reason).order_by(jobs.c.id))).all()
     assert prompts_of(stage)[1].turns[-1].text.endswith("Only the newest")
     assert ends[1:] == ["batched", None], "another person's question is answered in its turn"
-
-
-async def ended_all(stage: AnsweringStage) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while await _live(stage):  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-    await stage.ended()
-
-
-async def hand_over(stage: AnsweringStage) -> None:
-    """Ends the stage's worker in the middle of its attempts."""
-    stage.worker.stop()
-    await stage.worker.hand_over()
-
-
-def next_worker(stage: AnsweringStage) -> Worker:
-    """Returns the worker of the process that starts next."""
-    worker = replace(stage.worker)
-    stage.worker = worker
-    return worker
-
-
-@pytest.mark.parametrize(("from_bot", "names"), [(False, [choices.NAME]), (True, [])])
-async def test_choices_are_offered_to_people_and_not_to_bots(from_bot: bool, names: list[str]) -> None:
-    async with staged(NotesServer({}), ANSWER) as stage:
-        offer = await stage.answering.steps.tool_calls.offer(Job(1, replace(QUESTION, from_bot=from_bot), attempts=1))
-        assert [tool.name for tool in offer.definitions] == names
 
 
 async def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:

@@ -9,15 +9,12 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent
-from bot.core.surfaces import Sign
-from bot.reply.answer import Answer
-from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.worker import Worker
 from bot.store import Stores
 from bot.store.worker_queue import WorkerQueue
-from tests.clocks import WITHIN_S, ManualClock
-from tests.services.parts import having, workspace_of
+from tests.clocks import ManualClock
+from tests.services.parts import NoReplies, having, until, workspace_of
 
 BEGAN_S = 1_000.0
 NO_PIECES: Mapping[Job, Piece] = {}
@@ -50,27 +47,6 @@ class LateQueue(WorkerQueue):
         return pulse
 
 
-@dataclass
-class Abandoned:
-    """Replies that record which ones are abandoned."""
-
-    ids: list[int] = field(default_factory=list)
-
-    async def open(
-        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
-    ) -> ScheduledReply:
-        raise AssertionError("nothing is answered")
-
-    def allow_stream(self, job: Job) -> None:
-        raise AssertionError(f"job {job.id} has no reply")
-
-    async def post_placeholder(self, job: Job, until: float) -> None:
-        raise AssertionError(f"job {job.id} is not queued")
-
-    def abandon(self, job_id: int) -> None:
-        self.ids.append(job_id)
-
-
 @pytest.fixture
 async def stores() -> AsyncIterator[Stores]:
     opened = await Stores.open("sqlite://", "w1", SystemClock())
@@ -84,17 +60,8 @@ def worker_of(
     async def allows(question: Question) -> bool:
         return True
 
-    workspace = workspace_of(lease=lease, scheduler=Abandoned())
+    workspace = workspace_of(lease=lease, scheduler=NoReplies())
     return Worker(having(stores, worker_queue=queue, clock=queue.clock), workspace, 5.0, answer, allows)
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while not condition():  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        pytest.fail(f"waited 40 s until {what}")
 
 
 async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(stores: Stores) -> None:

@@ -11,10 +11,7 @@ import pytest
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent
-from bot.core.surfaces import Sign
 from bot.errors import StoreError
-from bot.reply.answer import Answer
-from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Phase
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
@@ -25,7 +22,7 @@ from bot.services.worker import (
 )
 from bot.store.queue import QuestionQueue
 from bot.store.worker_queue import WorkerQueue
-from tests.services.parts import stores_of, workspace_of
+from tests.services.parts import NoReplies, stores_of, workspace_of
 from tests.simulated_time import SimulatedClock, run_simulated
 
 DRAIN_S = 5.0
@@ -79,7 +76,7 @@ class MemoryQueue(WorkerQueue):
 
 
 @dataclass
-class Placeholders(QuestionQueue):
+class Placeholders(NoReplies, QuestionQueue):
     """Placeholders of queued questions, in the queue and in Slack."""
 
     may_post_from: float = 0.0
@@ -100,21 +97,10 @@ class Placeholders(QuestionQueue):
         self.stopped.append(job_id)
         return True
 
-    async def open(
-        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
-    ) -> ScheduledReply:
-        raise AssertionError("nothing is answered")
-
-    def allow_stream(self, job: Job) -> None:
-        raise AssertionError(f"job {job.id} has no reply")
-
     async def post_placeholder(self, job: Job, until: float) -> None:
         self.untils.append(until)
         await asyncio.sleep(self.posts_s)
         self.posted.append(job.id)
-
-    def abandon(self, job_id: int) -> None:
-        self.abandoned.append(job_id)
 
 
 @dataclass
