@@ -84,27 +84,20 @@ async def test_only_commits_that_a_power_cut_may_undo_wait_for_no_disk(database:
 
 
 class TestCancelledCaller:
-    async def test_transaction_of_canceled_caller_is_committed(self, database: Database) -> None:
+    @pytest.mark.parametrize("transactions", [1, 2])
+    async def test_operation_of_canceled_caller_is_completed(self, database: Database, transactions: int) -> None:
         go_on = asyncio.Event()
-        caller = asyncio.create_task(database.write(partial(insert, number=1, after=go_on)))
+        if transactions == 1:
+            caller = asyncio.create_task(database.write(partial(insert, number=1, after=go_on)))
+        else:
+            caller = asyncio.create_task(database.complete(insert_two(database, go_on)))
         await begun(caller)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
         go_on.set()
         await database.ended()
-        assert await database.read(numbers) == [1]
-
-    async def test_operation_of_several_transactions_is_completed_for_canceled_caller(self, database: Database) -> None:
-        go_on = asyncio.Event()
-        caller = asyncio.create_task(database.complete(insert_two(database, go_on)))
-        await begun(caller)
-        caller.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await caller
-        go_on.set()
-        await database.ended()
-        assert await database.read(numbers) == [1, 2]
+        assert await database.read(numbers) == [1, 2][:transactions]
 
 
 class TestFailure:

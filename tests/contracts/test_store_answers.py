@@ -416,13 +416,6 @@ async def test_next_attempt_and_later_questions_have_the_transcripts(store: Stor
     assert await store.transcripts.of_thread(ThreadKey("T1", "C9", "1.0")) == {}
 
 
-async def test_worker_that_lost_the_job_records_none(store: Stores) -> None:
-    job = await begun(store)
-    await store.worker_queue.release(job)
-    assert not await store.transcripts.record(job, [CLIP], HEARD)
-    assert await store.transcripts.of_thread(THREAD) == {}
-
-
 async def test_transcription_counts_once_even_if_its_commit_was_not_heard_of(store: Stores) -> None:
     assert await used_usd(store, [CLIP], [CLIP]) == pytest.approx(0.0045)
 

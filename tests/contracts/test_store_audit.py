@@ -93,13 +93,11 @@ async def test_call_is_recorded_when_it_is_asked_for_decided_begun_and_over(stor
     job = await with_call(store, CALL)
     assert await store.recorded_calls.wait(job, None, None)
     assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
-    assert not await store.approvals.decide(job.id, 0, CALL, Decision.DENIED, "U3"), "it works once"
     job = await one(store)
     ready = replace(CALL, state=CallState.READY)
     assert await store.recorded_calls.begin(job, ready)
-    assert not await store.recorded_calls.begin(job, ready), "it isn't made twice"
     done = replace(CALL, state=CallState.DONE, result=SECRET)
-    assert [await store.recorded_calls.end(job, done) for _ in range(2)] == [True, False]
+    assert await store.recorded_calls.end(job, done)
     call = {"tool": "notes__add", "version": 0, "step": 0, "index": 0, "user": "U1", "arguments_sha256": HASH}
     names = ("state", "decision", "by", *call)
     assert [line for line in await said(store, *names) if "tool" in line] == [

@@ -254,11 +254,10 @@ async def test_edit_of_words_or_files_restarts_the_answer_and_all_of_it_is_store
     ("follow_up", "is_taken"),
     [
         (asked(2), True),
-        (asked(2, OTHER_THREAD), False),
         (replace(asked(2), files=(FILE,)), False),
         (replace(asked(2), from_bot=True), False),
     ],
-    ids=["below", "in another thread", "with a file", "by a bot"],
+    ids=["plain", "with a file", "by a bot"],
 )
 async def test_running_answer_takes_along_only_plain_questions(
     store: Stores, follow_up: Question, is_taken: bool

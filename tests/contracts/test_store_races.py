@@ -76,15 +76,6 @@ async def server_store(on_server: Process) -> Stores:
     return await on_server()
 
 
-async def test_worker_that_sends_a_heartbeat_before_the_take_over_keeps_its_jobs(store: Stores) -> None:
-    job = await begun(store)
-    dead = await observed(store)
-    await store.worker_queue.heartbeat({job: Spent()})
-    async with store.database.engine.begin() as connection:
-        assert await claim.take_over(connection, "w2", dead, 10, 0.0, METER) == []
-    assert (await store.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
-
-
 async def test_take_over_waits_for_a_heartbeat_that_is_being_written(server_store: Stores) -> None:
     job = await begun(server_store)
     beat = sa.update(workers).where(workers.c.worker == "w1").values(beat=workers.c.beat + 1)

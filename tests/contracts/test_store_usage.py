@@ -85,11 +85,6 @@ class TestSpending:
         await timed.erasure.expire(clock.now_s)
         assert await count(timed, charges) == 0
 
-    async def test_handed_over_attempt_counts_by_estimate(self, store: Stores) -> None:
-        job = await begun(store, apart(1))
-        assert await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL))
-        assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
-
     async def test_taken_over_attempt_counts_by_estimate(self, process: Process, clock: ManualClock) -> None:
         dead, other = [await process(name, clock) for name in ("w1", "w2")]
         job = await begun(dead, apart(1))
@@ -115,12 +110,6 @@ class TestSpending:
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.release(job, spent=Spent(1_000, 200, "openai/of-our-own", 1))
         assert await store.usage.cost_so_far(job.id) is None, "a model without a price"
-
-    async def test_late_end_counts_nothing(self, store: Stores) -> None:
-        job = await begun(store, apart(1))
-        await store.worker_queue.release(job)
-        assert not await store.worker_queue.finish(job, ANSWERED, YES)
-        assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
 
     async def test_decision_about_a_message_counts_for_its_writer_in_a_thread_with_questions(
         self, store: Stores
@@ -227,13 +216,6 @@ class TestReserving:
         assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reserved=cap)
         await store.worker_queue.finish(second, replace(ANSWERED, usage=Usage(0, 100_000)), YES)
         assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reached=cap)
-
-    async def test_lost_job_reserves_nothing(self, store: Stores) -> None:
-        lost, ours = await begun(store, apart(1)), await begun(store, apart(2))
-        await store.worker_queue.release(lost)
-        await store.worker_queue.claim(1)
-        await store.usage.reserve(lost, Amount(5_000), [CAP])
-        assert await store.usage.reserve(ours, MOST, [CAP]) == CapCheck()
 
     async def test_several_processes_pass_a_cap_by_at_most_one_answer(self, process: Process) -> None:
         stores = [await process(f"w{n}") for n in range(3)]
