@@ -140,6 +140,7 @@ DECEPTIVE = {
     "an IPv6 address": ("2001:db8::1", "https://evil.io"),
     "an IPv6 address with a scheme": ("http://[::1]/", "https://evil.io"),
     "a host with a port": ("localhost:8080", "https://evil.io"),
+    "a host with the port of TLS": ("intranet:443", "https://evil.io"),
     "a user name in the label": ("https://bank.com@evil.io/", "https://evil.io/"),
     "a user name in both": ("https://bank.com@evil.io/", "https://bank.com@evil.io/"),
     "a host that browsers don't fold": ("strasse.de", "https://stra\u00dfe.de"),
@@ -229,6 +230,7 @@ HONEST = {
     "an abbreviation": ("e.g. this", "https://example.com"),
     "mail": ("help@bank.com", "mailto:help@bank.com"),
     "mail among words": ("Mail Help@bank.com", "mailto:help@bank.com"),
+    "mail at a sentence's end": ("Mail help@bank.com.", "mailto:help@bank.com"),
     "mail without a name": ("Write to us", "mailto:help@bank.com"),
     "its telephone number": ("+49 (30) 1234-567", "tel:+49301234567"),
 }
