@@ -42,6 +42,10 @@ class Received:
         return "".join(self.deltas)
 
     @property
+    def calls(self) -> list[ToolCall]:
+        return [event for event in self.others if isinstance(event, ToolCall)]
+
+    @property
     def end(self) -> FinishReason | EndReason:
         """Why the model stopped, or what failed."""
         return self.error.reason if self.error else self.completions[0].finish_reason

@@ -24,6 +24,7 @@ from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refu
 
 CLOCK = ToolDefinition("time__now", "The time", {"type": "object", "properties": {"zone": {"type": "string"}}})
 CALLING = replace(PROMPT, tools=(CLOCK,))
+DISPENSABLE = replace(PROMPT, tools=(replace(CLOCK, is_dispensable=True),))
 SEARCHING = replace(PROMPT, web_search=WebSearch())
 ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
 
@@ -358,16 +359,22 @@ ENDS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
 }
 
 
-def results_of(received: Received) -> Turn:
-    calls = [event for event in received.others if isinstance(event, ToolCall)]
-    return Turn("user", "", parts=tuple(ToolResult(call.call_id, call.name, "12:00", False) for call in calls))
-
-
-def step_of(received: Received) -> Turn:
-    """Returns a step's turn, as the next request must have it."""
+def after(prompt: Prompt, received: Received) -> Prompt:
+    """Returns the prompt of the next step: it ends with the step that was received, and the results of its calls."""
     text_parts = (TextPart(received.text),) if received.text.strip() else ()
     parts: tuple[TurnPart, ...] = tuple(event for event in received.others if isinstance(event, ToolCall | Opaque))
-    return Turn("assistant", received.text, parts=(*text_parts, *parts))
+    made = Turn("assistant", received.text, parts=(*text_parts, *parts))
+    results = tuple(ToolResult(call.call_id, call.name, "12:00", False) for call in received.calls)
+    return replace(prompt, turns=(*prompt.turns, made, Turn("user", "", parts=results)))
+
+
+def read_by_chat(*deltas: steps.Item) -> Sequence[ToolCall | Opaque]:
+    """Returns what a whole answer of Chat Completions holds besides its text."""
+    reader = ChatReader(RequestAttempt("openai/m", ""), CALLING)
+    for delta in deltas:
+        reader.read_event({"choices": [{"delta": delta}]})
+    reader.read_done()
+    return reader.read_end()
 
 
 def sent_ids(sent: Sequence[Any]) -> tuple[list[str], list[str]]:
@@ -408,11 +415,9 @@ class TestToolCalls:
         vendor.script(case.answer, case.api.streamed("Noon."))
         async with connected(case.api, vendor) as model:
             received = await collect(model, CALLING)
-            calls = [event for event in received.others if isinstance(event, ToolCall)]
-            after = (*CALLING.turns, step_of(received), results_of(received))
-            went_on = await collect(model, replace(CALLING, turns=after))
-        assert [(call.call_id, call.name, call.arguments) for call in calls] == list(case.calls)
-        assert [call.index for call in calls] == list(range(len(calls)))
+            went_on = await collect(model, after(CALLING, received))
+        assert [(call.call_id, call.name, call.arguments) for call in received.calls] == list(case.calls)
+        assert [call.index for call in received.calls] == list(range(len(case.calls)))
         assert received.text == case.text
         assert [completion.finish_reason for completion in received.completions] == [FinishReason.TOOLS]
         assert received.completions[0].usage == case.usage
@@ -425,8 +430,7 @@ class TestToolCalls:
         last = len(case.answer.chunks) - case.api.events_after_text
         for end in range(1, last + 1):
             received = await ask(case.api, vendor, VendorResponse(case.answer.chunks[:end]), prompt=CALLING)
-            assert received.failure is EndReason.CUT
-            assert not [event for event in received.others if isinstance(event, ToolCall)]
+            assert (received.failure, received.calls) == (EndReason.CUT, [])
 
     @pytest.mark.parametrize("call_id", ["call_0", "", "call:0"])
     @ALL_APIS
@@ -434,14 +438,11 @@ class TestToolCalls:
         self, vendor: VendorServer, api: VendorApi, call_id: str
     ) -> None:
         vendor.script(calling(api, call_id=call_id))
-        turns = CALLING.turns
+        prompt = CALLING
         async with connected(api, vendor) as model:
             for _ in range(3):
-                received = await collect(model, replace(CALLING, turns=turns))
-                turns = (*turns, step_of(received), results_of(received))
-            vendor.script(ANTHROPIC.streamed("Noon."))
-            async with connected(ANTHROPIC, vendor) as other:
-                await collect(other, replace(CALLING, turns=turns))
+                prompt = after(prompt, await collect(model, prompt))
+        await ask(ANTHROPIC, vendor, ANTHROPIC.streamed("Noon."), prompt=prompt)
         *_, last, others = vendor.requests
         for reader, request, count in ((api, last, 2), (ANTHROPIC, others, 3)):
             asked, answered = sent_ids(sent_turns(reader, request.body))
@@ -449,13 +450,10 @@ class TestToolCalls:
             assert len(set(asked)) == len(asked) == count
 
     async def test_hostile_ids_of_calls_are_made_unique_in_linear_time(self) -> None:
-        reader = ChatReader(RequestAttempt("openai/m", ""), CALLING)
         ids = [*(f"call_{number}" for number in range(30_000, 60_000)), *[""] * 30_000]
         began = process_time()
-        for call_id in ids:
-            reader.read_event({"choices": [{"delta": steps.chat_call(OSLO, 0, id=call_id, name="time__now")}]})
-        reader.read_done()
-        calls = [event for event in reader.read_end() if isinstance(event, ToolCall)]
+        items = read_by_chat(*(steps.chat_call(OSLO, 0, id=call_id, name="time__now") for call_id in ids))
+        calls = [item for item in items if isinstance(item, ToolCall)]
         assert process_time() - began < 10
         assert len({call.call_id for call in calls}) == len(calls) == 60_000
 
@@ -473,12 +471,8 @@ class TestToolCalls:
     async def test_reasoning_of_a_million_characters_is_joined_in_linear_time(self) -> None:
         piece = {"type": "reasoning.text", "text": "x" * 10, "index": 0}
         deltas = [{"reasoning_content": "y" * 10, "reasoning_details": [piece]}] * 100_000
-        reader = ChatReader(RequestAttempt("openai/m", ""), CALLING)
         began = process_time()
-        for delta in (*deltas, steps.chat_call(OSLO, 0, **FIRST)):
-            reader.read_event({"choices": [{"delta": delta}]})
-        reader.read_done()
-        *_, opaque = reader.read_end()
+        *_, opaque = read_by_chat(*deltas, steps.chat_call(OSLO, 0, **FIRST))
         assert process_time() - began < 10
         assert isinstance(opaque, Opaque)
         assert opaque.item["reasoning_content"] == "y" * 1_000_000
@@ -534,11 +528,10 @@ class TestToolCalls:
     async def test_nothing_is_given_up_for_tools_that_nobody_misses(
         self, vendor: VendorServer, status: int, message: str
     ) -> None:
-        dispensable = replace(PROMPT, tools=(replace(CLOCK, is_dispensable=True),))
         vendor.script(refusal(status, {"error": {"message": message, "type": "api_error"}}), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
             for _ in range(2):
-                received = await collect(model, dispensable)
+                received = await collect(model, DISPENSABLE)
                 assert (received.text, received.completions[0].refused) == ("one", ())
             await collect(model, CALLING)
         assert ["tools" in request.body for request in vendor.requests] == [True, False, False, True]
@@ -546,12 +539,11 @@ class TestToolCalls:
         assert {request.path for request in vendor.requests} == {"/v1/chat/completions"}
 
     async def test_bad_request_that_was_not_about_such_tools_is_a_failure(self, vendor: VendorServer) -> None:
-        dispensable = replace(PROMPT, tools=(replace(CLOCK, is_dispensable=True),))
         vendor.script(refusal(400, {"error": {"message": "Too hot."}}))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(model, dispensable)).failure is EndReason.UNEXPECTED
+            assert (await collect(model, DISPENSABLE)).failure is EndReason.UNEXPECTED
             vendor.script(CHAT.streamed("one"))
-            assert (await collect(model, dispensable)).text == "one"
+            assert (await collect(model, DISPENSABLE)).text == "one"
         assert ["tools" in request.body for request in vendor.requests] == [True, False, True]
 
     @pytest.mark.parametrize(("status", "message"), [(500, "The tools broke."), (400, "tools.0: bad schema")])
@@ -611,8 +603,8 @@ class TestToolCalls:
     ) -> None:
         step = {"anthropic": CASES["anthropic, parallel, after text"], "responses": CASES["responses, after text"]}
         received = await ask(writer, vendor, step[writer.name].answer, prompt=CALLING)
-        after = replace(CALLING, turns=(*CALLING.turns, step_of(received), results_of(received)))
-        assert (await ask(reader, vendor, reader.streamed("Noon."), prompt=after)).text == "Noon."
+        answer = reader.streamed("Noon.")
+        assert (await ask(reader, vendor, answer, prompt=after(CALLING, received))).text == "Noon."
         sent = json.dumps(vendor.requests[1].body)
         assert "Let me see." in sent
         assert "time__now" in sent
@@ -802,8 +794,7 @@ class TestPauses:
         prompt = replace(SEARCHING, tools=(CLOCK,))
         async with connected(ANTHROPIC, vendor) as model:
             received = await collect(model, prompt)
-            after = (*prompt.turns, step_of(received), results_of(received))
-            await collect(model, replace(prompt, turns=after))
+            await collect(model, after(prompt, received))
         assert received.text == "Let me look.\n\nIt streams."
         [completion] = received.completions
         assert completion.finish_reason is FinishReason.TOOLS

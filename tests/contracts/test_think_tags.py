@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core.texts import for_error
 from bot.errors import EndReason
 from bot.models.streams import ThinkTags
-from tests.contracts.notifications import ask, collect, connected
+from tests.contracts.notifications import ask
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
@@ -107,13 +107,8 @@ class TestReasoning:
         assert "while thinking" in for_error(received.error)
 
     async def test_reasoning_is_removed_without_streaming(self, vendor: VendorServer) -> None:
-        item = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "A greeting."}], "summary": []}
         whole = json.loads(speech.responses_whole("Hello"))
-        whole["output"].insert(0, item)
-        vendor.script(
-            VendorResponse([json.dumps(whole).encode()], content_type="application/json"),
-            CHAT.whole("<think>A greeting.</think>\n\nHello"),
-        )
-        for api in (RESPONSES, CHAT):
-            async with connected(api, vendor) as model:
-                assert (await collect(model)).text == "Hello"
+        thought = [{"type": "reasoning_text", "text": "A greeting."}]
+        whole["output"].insert(0, {"type": "reasoning", "content": thought, "summary": []})
+        answer = VendorResponse([json.dumps(whole).encode()], content_type="application/json")
+        assert (await ask(RESPONSES, vendor, answer)).text == "Hello"
