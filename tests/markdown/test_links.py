@@ -230,7 +230,6 @@ HONEST = {
     "an abbreviation": ("e.g. this", "https://example.com"),
     "mail": ("help@bank.com", "mailto:help@bank.com"),
     "mail among words": ("Mail Help@bank.com", "mailto:help@bank.com"),
-    "mail at a sentence's end": ("Mail help@bank.com.", "mailto:help@bank.com"),
     "mail without a name": ("Write to us", "mailto:help@bank.com"),
     "its telephone number": ("+49 (30) 1234-567", "tel:+49301234567"),
 }
