@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from configparser import ConfigParser
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import kubernetes_validate
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
@@ -67,13 +69,11 @@ def test_images_are_pinned_by_digest_and_the_init_by_version() -> None:
 
 
 class TestKubernetes:
-    @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-    def test_manifests_follow_the_schemas(self, version: str) -> None:
-        manifests = sorted(map(str, KUBERNETES.glob("*.yaml")))
-        manifests.remove(str(KUBERNETES / "kustomization.yaml"))
-        ended = run(sys.executable, "-m", "kubernetes_validate", "--strict", "-k", version, *manifests)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert ended.stdout.count("passed") == len(manifests)
+    def test_manifests_follow_the_schemas(self) -> None:
+        manifests = set(KUBERNETES.glob("*.yaml")) - {KUBERNETES / "kustomization.yaml"}
+        assert manifests
+        for path, version in product(manifests, (OLDEST, NEWEST)):
+            kubernetes_validate.validate(read_yaml(path), version, strict=True)
 
     def test_kustomization_has_all_manifests(self) -> None:
         files = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}

@@ -1,11 +1,15 @@
 """The bot's start and shutdown: what it refuses to start with, and how it stops."""
 
+import pytest
+
 from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.clocks import LateClock
 from tests.scenarios.conftest import Stage, running, says, shown
 from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
 
 
 async def test_shutdown_lets_a_live_answer_end(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,8 @@ from bot.reply.reply import MAX_PAGES
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.forked import ForkedBot, forked_bot
-from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, connected, running, shown
+from tests.scenarios.conftest import Stage, running, shown
+from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -118,23 +117,14 @@ async def recorded_answer(database: Path) -> str:
 
 
 @pytest.fixture
-async def bots(
-    sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
-) -> AsyncIterator[Callable[[], Awaitable[ForkedBot]]]:
-    """Yields a function that starts the bot as a process. Each process continues with the state of the one before."""
-    async with AsyncExitStack() as stack:
-
-        async def start() -> ForkedBot:
-            process = await stack.enter_async_context(forked_bot(tmp_path, "run", env=connected(sandbox, vendor)))
-            await wait_for_line(process.stdout, "is connected to Slack")
-            return process
-
-        yield start
+async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with fleet_of(Stage(sandbox, vendor), tmp_path, f"sqlite:///{tmp_path}/typist.db") as fleet:
+        yield fleet
 
 
 @pytest.mark.long
 async def test_pages_left_by_a_crash_are_recovered_as_text(
-    bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+    fleet: Fleet, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     left = SEVEN_PAGES[: SEVEN_PAGES.index("| 140 |")].rstrip()
     vendor.script(
@@ -142,13 +132,12 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
         VendorResponse(events("")[:-3], ending=ResponseEnd.CUT),
     )
     stage = Stage(sandbox, vendor)
-    process = await bots()
+    process = await fleet.start()
     asked = await stage.mention()
     await sandbox.wait_for(lambda: "| 139 |" in str(stage.bots("general", asked)))
     before = [shown(message) for message in stage.bots("general", asked)]
-    process.kill()
-    await process.wait()
-    await bots()
+    await fleet.killed(process)
+    await fleet.start()
     cut = f"was lost before the answer was complete. Press Continue. {texts.CODE_BLOCK_ATTACHED}"
     messages = await ended(stage, asked, cut)
     assert [shown(page) for page in pages(messages)][:-1] == before[:-1]
@@ -158,18 +147,17 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
 
 @pytest.mark.long
 async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_request(
-    bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer
+    fleet: Fleet, sandbox: Sandbox, vendor: VendorServer
 ) -> None:
     vendor.script(VendorResponse(events(SEVEN_PAGES)))
     # The bot asks Slack whether the file is shared yet. It is killed during that call.
     sandbox.faults.start("slow", method="conversations.replies", times=1, delay_s=2.0)
     stage = Stage(sandbox, vendor)
-    process = await bots()
+    process = await fleet.start()
     asked = await stage.mention()
     await sandbox.wait_for(lambda: files(stage.bots("general", asked), sandbox))
-    process.kill()
-    await process.wait()
-    await bots()
+    await fleet.killed(process)
+    await fleet.start()
     messages = await ended(stage, asked, f" more words. {texts.CODE_BLOCK_ATTACHED}")
     assert any(CONTINUES in shown(message) for message in messages)
     await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == MAX_PAGES + 1)
@@ -180,18 +168,17 @@ async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_re
 
 @pytest.mark.long
 async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_pages(
-    bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+    fleet: Fleet, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     vendor.script(VendorResponse(events(SEVEN_PAGES)))
     stage = Stage(sandbox, vendor)
-    process = await bots()
+    process = await fleet.start()
     asked = await stage.mention()
     await sandbox.wait_for(lambda: files(stage.bots("general", asked), sandbox))
     sandbox.faults.start("lose_response", method="chat.update")
     await ended(stage, asked, f" more words. {texts.CODE_BLOCK_ATTACHED}")
-    process.kill()
-    await process.wait()
+    await fleet.killed(process)
     sandbox.faults.stop("lose_response")
-    await bots()
+    await fleet.start()
     assert await recorded_answer(tmp_path / "typist.db") == SEVEN_PAGES
     assert len(vendor.requests) == 1

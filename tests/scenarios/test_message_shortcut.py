@@ -1,7 +1,6 @@
 """The message shortcut: a question about any message, asked in its thread for everyone to see and answered there."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,19 +12,11 @@ from bot.slack.modals import ASK_ABOUT
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, manifest, running
+from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import last_notice
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.skips_waits
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Yields a workspace that waits for acknowledgments as long as Slack does."""
-    loop = asyncio.get_running_loop()
-    async with Sandbox(ack_timeout_s=3.0, manifest=manifest(), monotonic=loop.time) as sandbox:
-        yield sandbox
+pytestmark = [pytest.mark.skips_waits, pytest.mark.slack(redelivery_delays_s=Sandbox.redelivery_delays_s)]
 
 
 async def ask(stage: Stage, ts: str, words: str = "", channel: str = "general", user: str = "ada") -> dict[str, str]:

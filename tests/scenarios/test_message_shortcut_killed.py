@@ -21,11 +21,17 @@ from sandbox.workspace import Channel
 from tests.clocks import WITHIN_S, LateClock
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, connected, manifest, running
+from tests.scenarios.conftest import Stage, connected, running
 from tests.scenarios.process_ends import Step, die_at
 from tests.streams.server import VendorServer
 
-pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]
+# Slack redelivers all the time: the next process gets the event of a direct message before it looks for questions to
+# continue.
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.usefixtures("with_frequent_looks"),
+    pytest.mark.slack(redelivery_delays_s=(0.2,) * 150),
+]
 
 BEFORE_POST = ("bot.slack.surfaces", "Surfaces", "post_question", False)
 AFTER_POST = ("bot.slack.surfaces", "Surfaces", "post_question", True)
@@ -43,16 +49,6 @@ STEPS = [
 
 def named(step: Step) -> str:
     return f"{'after' if step[3] else 'before'} {step[2]}"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Yields a workspace that waits for acknowledgments as long as Slack does, and redelivers events all the time.
-
-    The next process gets the event of a direct message before it looks for questions to continue.
-    """
-    async with Sandbox(ack_timeout_s=3.0, redelivery_delays_s=(0.2,) * 150, manifest=manifest()) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

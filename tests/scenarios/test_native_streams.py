@@ -3,8 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,27 +12,32 @@ from benchmarks.carried import force
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
-from bot.settings import Settings
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Message
-from tests.clocks import WITHIN_S
-from tests.forked import ForkedBot, forked_bot
-from tests.processes import wait_for_line
-from tests.scenarios.conftest import PACE_S, Stage, buttons, connected, footer, growing, grows, running, shown
+from tests.scenarios.conftest import PACE_S, Stage, buttons, footer, growing, grows, shown
+from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
+pytestmark = pytest.mark.bot(carrier="stream")
+
 TEXT = "".join(f"word{number} " for number in range(120))
+PAGES = "\n\n".join(" ".join(f"p{number}w{word}" for word in range(60)) for number in range(40))
+"""An answer for which one stream has no room."""
 START, APPEND, STOP = "chat.startStream", "chat.appendStream", "chat.stopStream"
 
 
 @pytest.fixture
-async def streams(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    stage = Stage(sandbox, vendor)
-    vendor.script(grows(TEXT))
-    async with running(replace(settings, carrier="stream")):
-        yield stage
+def streams(stage: Stage) -> Stage:
+    stage.vendor.script(grows(TEXT))
+    return stage
+
+
+@pytest.fixture
+async def fleet(sandbox: Sandbox, vendor: VendorServer, sqlite_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with fleet_of(Stage(sandbox, vendor), tmp_path, sqlite_url) as fleet:
+        yield fleet
 
 
 def has_appended(stage: Stage, times: int) -> bool:
@@ -94,18 +97,16 @@ async def test_status_says_writing_below_a_stream_that_has_started(streams: Stag
 
 
 @pytest.mark.skips_waits
-async def test_three_answers_at_once_are_one_edited_message_each(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stage, done = Stage(sandbox, vendor), asyncio.Event()
-    vendor.script(grows(TEXT, gates={TEXT.index("word80"): done.wait}))
-    async with running(replace(settings, carrier=None)):
-        threads = [await stage.mention(channel=channel) for channel in CHANNELS]
-        for channel, asked in zip(CHANNELS, threads, strict=True):
-            await sandbox.wait_for(partial(shows_words, stage, channel, asked))
-        done.set()
-        for channel, asked in zip(CHANNELS, threads, strict=True):
-            assert shown(await only(stage, asked, channel)) == TEXT.rstrip()
+@pytest.mark.bot(carrier=None)
+async def test_three_answers_at_once_are_one_edited_message_each(stage: Stage) -> None:
+    done = asyncio.Event()
+    stage.vendor.script(grows(TEXT, gates={TEXT.index("word80"): done.wait}))
+    threads = [await stage.mention(channel=channel) for channel in CHANNELS]
+    for channel, asked in zip(CHANNELS, threads, strict=True):
+        await stage.sandbox.wait_for(partial(shows_words, stage, channel, asked))
+    done.set()
+    for channel, asked in zip(CHANNELS, threads, strict=True):
+        assert shown(await only(stage, asked, channel)) == TEXT.rstrip()
     assert (len(stage.calls(START)), len(stage.calls("chat.postMessage")), len(stage.calls("chat.delete"))) == (0, 3, 0)
 
 
@@ -204,7 +205,7 @@ def spoil(sandbox: Sandbox, case: int) -> None:
         for start, place in enumerate(PLACES)
     ],
 )
-@pytest.mark.bot(carrier="stream", max_concurrent_per_user=100)
+@pytest.mark.bot(max_concurrent_per_user=100)
 async def test_reader_ends_with_the_whole_answer_once_whatever_fails_in_a_stream(
     stage: Stage, sandbox: Sandbox, vendor: VendorServer, cases: range
 ) -> None:
@@ -248,27 +249,29 @@ async def test_rate_limit_delays_a_stream_and_loses_nothing(streams: Stage, meth
 
 
 @pytest.mark.skips_waits
-async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    paragraphs = [" ".join(f"p{number}w{word}" for word in range(60)) for number in range(40)]
-    stage = Stage(sandbox, vendor)
-    two_pages = {"p39w0 ": lambda: len(stage.calls(START)) >= 2}
-    vendor.script(says_once(sandbox, "\n\n".join(paragraphs), 0.002, two_pages))
-    async with running(replace(settings, carrier="stream")):
-        asked = await stage.mention()
+async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(stage: Stage) -> None:
+    stage.vendor.script(two_pages(stage))
+    asked = await stage.mention()
 
-        def ended() -> list[Message]:
-            messages = stage.bots("general", asked)
-            return messages if messages and footer(messages[-1]) and not any(map(growing, messages)) else []
+    def ended() -> list[Message]:
+        pages = pages_ended(stage, asked)
+        return pages if pages and ReplyAction.STOP not in buttons(pages[0]) else []
 
-        messages = await sandbox.wait_for(ended)
-        messages = await sandbox.wait_for(
-            lambda: pages if ReplyAction.STOP not in buttons((pages := ended())[0]) else []
-        )
-        assert " ".join(shown(message) for message in messages).split() == " ".join(paragraphs).split()
-        assert all(len(shown(message).encode()) <= 9_000 for message in messages)
-        assert len(stage.calls(START)) >= 2
+    messages = await stage.sandbox.wait_for(ended)
+    assert " ".join(shown(message) for message in messages).split() == PAGES.split()
+    assert all(len(shown(message).encode()) <= 9_000 for message in messages)
+    assert len(stage.calls(START)) >= 2
+
+
+def two_pages(stage: Stage) -> VendorResponse:
+    """Returns an answer whose last paragraph comes once the second page has begun."""
+    return says_once(stage.sandbox, PAGES, 0.002, {"p39w0 ": lambda: len(stage.calls(START)) >= 2})
+
+
+def pages_ended(stage: Stage, asked: str) -> list[Message]:
+    """Returns the messages of a reply that has ended, or none."""
+    messages = stage.bots("general", asked)
+    return messages if messages and footer(messages[-1]) and not any(map(growing, messages)) else []
 
 
 @pytest.mark.skips_waits
@@ -283,18 +286,11 @@ async def test_stream_and_edits_that_are_refused_in_a_row_lose_nothing(streams: 
 
 
 @pytest.mark.skips_waits
-async def test_stream_to_a_person_of_another_organization_names_that_persons_workspace(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    vendor.script(grows(TEXT))
-    partners = replace(settings, carrier="stream", allow_also=frozenset({UserKind.EXTERNAL}))
-    async with running(partners):
-        stage = Stage(sandbox, vendor)
-        asked = await sandbox.say("emmy", "C0PARTNERS", "@typist why?")
-        assert shown(await only(stage, asked, "C0PARTNERS")) == TEXT.rstrip()
-    assert [(call.ok, call.arguments["recipient_team_id"]) for call in sandbox.calls if call.method == START] == [
-        (True, "T0PARTNERS")
-    ]
+@pytest.mark.bot(allow_also=frozenset({UserKind.EXTERNAL}))
+async def test_stream_to_a_person_of_another_organization_names_that_persons_workspace(streams: Stage) -> None:
+    asked = await streams.sandbox.say("emmy", "C0PARTNERS", "@typist why?")
+    assert shown(await only(streams, asked, "C0PARTNERS")) == TEXT.rstrip()
+    assert [(call.ok, call.arguments["recipient_team_id"]) for call in streams.calls(START)] == [(True, "T0PARTNERS")]
 
 
 @pytest.mark.skips_waits
@@ -322,71 +318,35 @@ async def test_edits_carry_where_not_all_readers_would_see_a_stream_grow(streams
 
 @pytest.mark.long
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once(
-    sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str, place: str
-) -> None:
-    stage = Stage(sandbox, vendor)
-    vendor.script(answering(sandbox, place))
-    env = {**connected(sandbox, vendor), "DATABASE_URL": database_url}
-    async with AsyncExitStack() as stack:
-
-        async def start() -> ForkedBot:
-            process = await stack.enter_async_context(
-                forked_bot(tmp_path, "run", env=env, before=partial(force, "stream"))
-            )
-            await wait_for_line(process.stdout, "is connected to Slack")
-            return process
-
-        process = await start()
-        method, word = call_at(0, place)
-        # The call is done, and its answer never comes.
-        sandbox.faults.start("no_answer", method=method, times=1, containing=word, done=True)
-        asked = await stage.mention("case 0.")
-        await sandbox.wait_for(lambda: calls_with(sandbox, method, word))
-        process.kill()
-        await asyncio.wait_for(process.wait(), WITHIN_S)
-        await start()
-        message = await only(stage, asked)
-        assert shown(message) == text_of(0)
-        assert sandbox._web.app.streams == {}
+async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once(fleet: Fleet, place: str) -> None:
+    stage, sandbox = fleet.stage, fleet.stage.sandbox
+    stage.vendor.script(answering(sandbox, place))
+    process = await fleet.start(partial(force, "stream"))
+    method, word = call_at(0, place)
+    # The call is done, and its answer never comes.
+    sandbox.faults.start("no_answer", method=method, times=1, containing=word, done=True)
+    asked = await stage.mention("case 0.")
+    await sandbox.wait_for(lambda: calls_with(sandbox, method, word))
+    await fleet.killed(process)
+    await fleet.start(partial(force, "stream"))
+    message = await only(stage, asked)
+    assert shown(message) == text_of(0)
+    assert sandbox._web.app.streams == {}
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(
-    sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str
-) -> None:
-    text = "\n\n".join(" ".join(f"p{number}w{word}" for word in range(60)) for number in range(40))
-    stage = Stage(sandbox, vendor)
-    two_pages = {"p39w0 ": lambda: len(stage.calls(START)) >= 2}
-    vendor.script(says_once(sandbox, text, 0.002, two_pages))
-    env = {**connected(sandbox, vendor), "DATABASE_URL": database_url}
-    async with AsyncExitStack() as stack:
-
-        async def start() -> ForkedBot:
-            process = await stack.enter_async_context(
-                forked_bot(tmp_path, "run", env=env, before=partial(force, "stream"))
-            )
-            await wait_for_line(process.stdout, "is connected to Slack")
-            return process
-
-        def ended() -> list[Message]:
-            messages = stage.bots("general", asked)
-            return messages if footer(messages[-1]) and not any(map(growing, messages)) else []
-
-        process = await start()
-        sandbox.faults.start("no_answer", method=STOP, times=1, containing="p39w59")
-        asked = await stage.mention()
-        await sandbox.wait_for(
-            lambda: [call for call in sandbox.calls if call.method == STOP and "p39w59" in str(call.arguments)]
-        )
-        first = next(message for message in stage.bots("general", asked) if "p0w0 " in shown(message))
-        before = shown(first)
-        process.kill()
-        await asyncio.wait_for(process.wait(), WITHIN_S)
-        await start()
-        messages = await sandbox.wait_for(ended)
-        assert len(messages) >= 2
-        assert shown(messages[0]) == before
-        assert " ".join(map(shown, messages)).split() == text.split()
+async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(fleet: Fleet) -> None:
+    stage, sandbox = fleet.stage, fleet.stage.sandbox
+    stage.vendor.script(two_pages(stage))
+    process = await fleet.start(partial(force, "stream"))
+    sandbox.faults.start("no_answer", method=STOP, times=1, containing="p39w59")
+    asked = await stage.mention()
+    await sandbox.wait_for(lambda: calls_with(sandbox, STOP, "p39w59"))
+    first = next(message for message in stage.bots("general", asked) if "p0w0 " in shown(message))
+    before = shown(first)
+    await fleet.killed(process)
+    await fleet.start(partial(force, "stream"))
+    messages = await sandbox.wait_for(lambda: pages_ended(stage, asked))
+    assert len(messages) >= 2
+    assert shown(messages[0]) == before
+    assert " ".join(map(shown, messages)).split() == PAGES.split()

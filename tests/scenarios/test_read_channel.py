@@ -86,19 +86,15 @@ async def test_channel_that_turns_it_off_is_not_read(
 
 
 @pytest.mark.parametrize("text", ["", "?", "this?", "That."])
-async def test_bare_mention_reads_the_posts_before_it_as_others_words(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, text: str
-) -> None:
+async def test_bare_mention_reads_the_posts_before_it_as_others_words(stage: Stage, text: str) -> None:
     for number in range(12):
-        await sandbox.say("alan", "general", f"post {number:02}")
-    await sandbox.say("grace", "general", "Which day do we launch?")
-    vendor.script(says(ANSWER))
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        asked = await stage.mention(text)
-        [answer] = await stage.answers("general", asked)
+        await stage.sandbox.say("alan", "general", f"post {number:02}")
+    await stage.sandbox.say("grace", "general", "Which day do we launch?")
+    stage.vendor.script(says(ANSWER))
+    asked = await stage.mention(text)
+    [answer] = await stage.answers("general", asked)
     assert ANSWER in answer
-    prompt = json.dumps(vendor.requests[0].body["messages"])
+    prompt = json.dumps(stage.vendor.requests[0].body["messages"])
     assert "Which day do we launch?" in prompt
     assert re.search(r"\[\w+-\w+ Grace\]", prompt), "each message says who wrote it"
     assert [f"post {number:02}" in prompt for number in range(12)] == [False] * 3 + [True] * 9
@@ -106,29 +102,21 @@ async def test_bare_mention_reads_the_posts_before_it_as_others_words(
 
 
 @pytest.mark.parametrize("text", ["why?", "this plan is fine", "ping @grace"])
-async def test_other_mentions_read_nothing_unasked(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, text: str
-) -> None:
-    await sandbox.say("grace", "general", DECISION)
-    vendor.script(says(ANSWER))
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        await stage.answers("general", await stage.mention(text))
-    assert DECISION not in json.dumps(vendor.requests[0].body["messages"])
-    assert not [call for call in sandbox.calls if call.method == "conversations.history"]
+async def test_other_mentions_read_nothing_unasked(stage: Stage, text: str) -> None:
+    await stage.sandbox.say("grace", "general", DECISION)
+    stage.vendor.script(says(ANSWER))
+    await stage.answers("general", await stage.mention(text))
+    assert DECISION not in json.dumps(stage.vendor.requests[0].body["messages"])
+    assert not [call for call in stage.sandbox.calls if call.method == "conversations.history"]
 
 
-async def test_bare_mention_in_a_thread_reads_the_thread_only(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    await sandbox.say("grace", "general", DECISION)
-    root = await sandbox.say("alan", "general", "Is the build green?")
-    vendor.script(says(ANSWER))
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        await sandbox.say("ada", "general", "@typist ?", root)
-        await stage.answers("general", root)
-    prompt = json.dumps(vendor.requests[0].body["messages"])
+async def test_bare_mention_in_a_thread_reads_the_thread_only(stage: Stage) -> None:
+    await stage.sandbox.say("grace", "general", DECISION)
+    root = await stage.sandbox.say("alan", "general", "Is the build green?")
+    stage.vendor.script(says(ANSWER))
+    await stage.sandbox.say("ada", "general", "@typist ?", root)
+    await stage.answers("general", root)
+    prompt = json.dumps(stage.vendor.requests[0].body["messages"])
     assert "Is the build green?" in prompt
     assert DECISION not in prompt
 

@@ -1,16 +1,11 @@
 """Messages that people write, edit, forward and quote reach the model with their meaning."""
 
-from dataclasses import replace
-
 import pytest
 
 from bot.core.prompt import MESSAGES_OMITTED
-from bot.settings import Settings
 from sandbox.people import Content
-from sandbox.server import Sandbox
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, running
-from tests.streams.server import VendorServer
+from tests.scenarios.conftest import Stage
 
 pytestmark = pytest.mark.skips_waits
 
@@ -79,16 +74,13 @@ async def test_edited_message_is_read_as_edited_and_deleted_one_is_not_read(stag
     assert stage.prompts()[-1][0]["content"] == "The build is **green**.\n\nwhy?"
 
 
-async def test_first_and_newest_messages_of_a_long_thread_are_read(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    root = await sandbox.say("ada", "general", "We plan a trip.")
+@pytest.mark.bot(history_tokens=500)
+async def test_first_and_newest_messages_of_a_long_thread_are_read(stage: Stage) -> None:
+    root = await stage.sandbox.say("ada", "general", "We plan a trip.")
     for number in range(40):
-        await sandbox.say("ada", "general", f"{number}: {'thought ' * 20}", root)
-    async with running(replace(settings, history_tokens=500)):
-        stage = Stage(sandbox, vendor)
-        await sandbox.say("ada", "general", "@typist where to?", root)
-        prompt = await asked(stage, "general", root)
+        await stage.sandbox.say("ada", "general", f"{number}: {'thought ' * 20}", root)
+    await stage.sandbox.say("ada", "general", "@typist where to?", root)
+    prompt = await asked(stage, "general", root)
     assert prompt.count("thought") > 20, stage.prompts()
     first, gap, *newest, last = prompt.split("\n\n")
     assert (first, gap, last) == ("We plan a trip.", MESSAGES_OMITTED, "where to?")

@@ -1,7 +1,6 @@
 """Slack Connect channels, Slack's own notices, and mentions that are added by an edit."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -13,10 +12,8 @@ from bot.settings import Settings
 from bot.store.database import create_engine
 from bot.store.schema import charges, jobs
 from sandbox.files import UploadedFile
-from sandbox.server import Sandbox
 from tests.scenarios.answers import on_record
-from tests.scenarios.conftest import Stage, running
-from tests.streams.server import VendorServer
+from tests.scenarios.conftest import Stage
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, allow_also=frozenset({UserKind.EXTERNAL}))]
 
@@ -57,17 +54,13 @@ async def test_buttons_work_for_people_of_another_organisation(stage: Stage, set
     await stage.answers(PARTNERS, asked)
 
 
-async def test_cap_applies_to_questions_from_another_organisation(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    capped = replace(settings, caps=parse_caps("workspace/day=1tokens"))
-    async with running(capped):
-        stage = Stage(sandbox, vendor)
-        await stage.answers("general", await stage.mention())
-        asked = await sandbox.say("emmy", PARTNERS, "@typist why?")
-        (text,) = await stage.answers(PARTNERS, asked)
+@pytest.mark.bot(caps=parse_caps("workspace/day=1tokens"))
+async def test_cap_applies_to_questions_from_another_organisation(stage: Stage) -> None:
+    await stage.answers("general", await stage.mention())
+    asked = await stage.sandbox.say("emmy", PARTNERS, "@typist why?")
+    (text,) = await stage.answers(PARTNERS, asked)
     assert "used up" in text
-    assert len(vendor.requests) == 1
+    assert len(stage.vendor.requests) == 1
 
 
 async def test_file_of_another_organisation_is_looked_up_and_read(stage: Stage) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,6 @@ from tests.scenarios.tools import tools_in
 from tests.streams import steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
-pytestmark = pytest.mark.bot(on_disk=True, slack_search=True, drain_s=0)
-
 FOUND = "Wombats launch on Friday"
 """What a colleague wrote."""
 ANSWER = "It is on a weekday."
@@ -36,13 +35,23 @@ def searches() -> VendorResponse:
     return VendorResponse(steps.chat(call, *steps.fragments(json.dumps({"query": "launch"}), 0)))
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+def searching() -> Any:
+    """Returns the manifest of an app that may search public channels."""
     agent = manifest("manifest.agent.json")
     agent["oauth_config"]["scopes"]["bot"].append("search:read.public")
-    async with Sandbox(manifest=agent) as sandbox:
-        await sandbox.say("grace", "random", FOUND)
-        yield sandbox
+    return agent
+
+
+pytestmark = [
+    pytest.mark.bot(on_disk=True, slack_search=True, drain_s=0),
+    pytest.mark.slack(manifest=searching()),
+]
+
+
+@pytest.fixture
+async def sandbox(sandbox: Sandbox) -> Sandbox:
+    await sandbox.say("grace", "random", FOUND)
+    return sandbox
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Channel
 from tests.clocks import WITHIN_S
-from tests.scenarios.conftest import Stage, running, settings_of, shown
+from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.surfaces import last_notice
 from tests.streams.server import VendorServer
 
@@ -31,6 +31,7 @@ pytestmark = [
 
 GENERAL = "C0GENERAL"
 """The channel that Ada created."""
+SERVERS = McpSetup((ServerConfig("time", StdioTransport("x")), ServerConfig("files", StdioTransport("x"))))
 ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "engagement": "mentions"}
 
 
@@ -55,14 +56,12 @@ async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
     assert "I don't know `/typist &lt;!here&gt;`" in await response_to(stage, "alan", "/typist <!here>")
 
 
-async def test_command_has_the_name_that_the_manifest_gives_it(vendor: VendorServer) -> None:
-    manifest = app_manifest(name="Acme Answers", command="/ask-acme")
-    async with Sandbox(manifest=manifest) as sandbox, running(settings_of(sandbox, vendor)):
-        stage = Stage(sandbox, vendor)
-        assert "`/ask-acme usage` shows your usage" in await response_to(stage, "alan", "/ask-acme")
-        assert "I don't know `/ask-acme tea`" in await response_to(stage, "alan", "/ask-acme tea")
-        assert (await opened(stage, "ada", "/ask-acme model")).modal
-        assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
+@pytest.mark.slack(manifest=app_manifest(name="Acme Answers", command="/ask-acme"))
+async def test_command_has_the_name_that_the_manifest_gives_it(stage: Stage) -> None:
+    assert "`/ask-acme usage` shows your usage" in await response_to(stage, "alan", "/ask-acme")
+    assert "I don't know `/ask-acme tea`" in await response_to(stage, "alan", "/ask-acme tea")
+    assert (await opened(stage, "ada", "/ask-acme model")).modal
+    assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
 
 @pytest.mark.parametrize("subcommand", ["model", "prompt", "mentions"])
@@ -159,22 +158,17 @@ async def test_only_the_channel_creator_and_admins_may_change_settings(stage: St
     assert (await opened(stage, "alan", "/typist model", "project-x")).modal
 
 
-async def test_only_admins_choose_servers_and_others_keep_them(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
-) -> None:
-    servers = McpSetup((ServerConfig("time", StdioTransport("x")), ServerConfig("files", StdioTransport("x"))))
-    ours = replace(settings, mcp=servers)
-    async with running(ours):
-        stage = Stage(sandbox, vendor)
-        grace = await opened(stage, "grace", "/typist model", "general")
-        assert await grace.submit({"mcp_servers": ["time"]}) == {}
-        assert (await another_process.channel_settings.read(TEAM_ID, GENERAL)).mcp_servers == ("time",)
-        ada = await opened(stage, "ada", "/typist model")
-        assert ada.modal is not None
-        assert "mcp_servers" not in [block.get("block_id") for block in ada.modal.blocks]
-        assert await ada.submit({"system_prompt": "Be brief."}) == {}
-        stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
-        assert (stored.system_prompt, stored.mcp_servers) == ("Be brief.", ("time",))
+@pytest.mark.bot(mcp=SERVERS)
+async def test_only_admins_choose_servers_and_others_keep_them(stage: Stage, another_process: Stores) -> None:
+    grace = await opened(stage, "grace", "/typist model", "general")
+    assert await grace.submit({"mcp_servers": ["time"]}) == {}
+    assert (await another_process.channel_settings.read(TEAM_ID, GENERAL)).mcp_servers == ("time",)
+    ada = await opened(stage, "ada", "/typist model")
+    assert ada.modal is not None
+    assert "mcp_servers" not in [block.get("block_id") for block in ada.modal.blocks]
+    assert await ada.submit({"system_prompt": "Be brief."}) == {}
+    stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
+    assert (stored.system_prompt, stored.mcp_servers) == ("Be brief.", ("time",))
 
 
 async def test_open_modals_of_a_person_who_lost_access_change_and_ask_nothing(
@@ -221,20 +215,16 @@ async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
     assert texts.NO_QUOTAS in response
 
 
-async def test_usage_is_not_called_unlimited_where_the_channels_quota_is_used_up(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    caps = parse_caps("channel/day=5tokens")
-    async with running(replace(settings, caps=caps)):
-        stage = Stage(sandbox, vendor)
-        await stage.answers("general", await stage.mention())
-        used_up = "This channel's quota of 5 tokens per day: 100% used"
-        async with asyncio.timeout(WITHIN_S):
-            while used_up not in (response := await response_to(stage, "ada", "/typist usage")):
-                continue
-        assert texts.NO_QUOTAS not in response
-        elsewhere = await response_to(stage, "ada", "/typist usage", "random")
-        assert (texts.NO_QUOTAS in elsewhere, "100% used" in elsewhere) == (False, False)
+@pytest.mark.bot(caps=parse_caps("channel/day=5tokens"))
+async def test_usage_is_not_called_unlimited_where_the_channels_quota_is_used_up(stage: Stage) -> None:
+    await stage.answers("general", await stage.mention())
+    used_up = "This channel's quota of 5 tokens per day: 100% used"
+    async with asyncio.timeout(WITHIN_S):
+        while used_up not in (response := await response_to(stage, "ada", "/typist usage")):
+            continue
+    assert texts.NO_QUOTAS not in response
+    elsewhere = await response_to(stage, "ada", "/typist usage", "random")
+    assert (texts.NO_QUOTAS in elsewhere, "100% used" in elsewhere) == (False, False)
 
 
 async def test_person_of_a_channel_without_the_bot_is_told_to_invite_it(stage: Stage) -> None:

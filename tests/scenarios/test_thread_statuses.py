@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -20,9 +20,8 @@ from bot.services.pane import SETTLE_S, ThreadStatuses
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
-from tests.forked import forked_bot
-from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, buttons, connected, footer, manifest, running, says, settings_of, shown
+from tests.scenarios.conftest import Stage, buttons, footer, manifest, running, says, settings_of, shown
+from tests.scenarios.fleet import fleet_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -280,16 +279,13 @@ async def test_process_that_takes_over_replaces_and_removes_the_status(
 ) -> None:
     stage = Stage(sandbox, vendor)
     vendor.script(SILENT, says("The whole answer.", pause_s=0.05))
-    env = {**connected(sandbox, vendor), "DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"}
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env, before=partial(force, "stream")))
-        await wait_for_line(first.stdout, "is connected to Slack")
+    async with fleet_of(stage, tmp_path, f"sqlite:///{tmp_path}/typist.db") as fleet:
+        first = await fleet.start(partial(force, "stream"))
         asked = await stage.mention()
         await shows(stage, asked, texts.STATUS_THINKING)
-        first.kill()
-        await first.wait()
+        await vendor.request(0)
+        await fleet.killed(first)
         assert status(stage, asked) == texts.STATUS_THINKING, "nobody is left to remove it"
-        second = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env, before=partial(force, "stream")))
-        await wait_for_line(second.stdout, "is connected to Slack")
+        await fleet.start(partial(force, "stream"))
         assert await stage.answers("general", asked) == ["The whole answer."]
         await shows(stage, asked, None)

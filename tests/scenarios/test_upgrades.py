@@ -27,8 +27,8 @@ from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.contracts.databases import PostgresqlServer
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
-from tests.scenarios.conftest import Stage, connected, grows
-from tests.scenarios.fleet import Fleet
+from tests.scenarios.conftest import Stage, grows
+from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.long
@@ -95,9 +95,8 @@ def make_newer(tmp_path: Path) -> Callable[[dict[str, str]], NewerVersion]:
 
 @pytest.fixture
 async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str) -> AsyncIterator[Fleet]:
-    async with AsyncExitStack() as stack:
-        env = {**connected(sandbox, vendor), "DATABASE_URL": database_url}
-        yield Fleet(Stage(sandbox, vendor), tmp_path, env, stack)
+    async with fleet_of(Stage(sandbox, vendor), tmp_path, database_url) as fleet:
+        yield fleet
 
 
 @pytest.fixture

@@ -68,13 +68,11 @@ async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None
     assert len(stage.bots("new")) == 1
 
 
-async def test_welcome_promises_to_read_no_more_than_the_bot_does(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    new_channel(sandbox)
-    async with running(replace(settings, read_channel=False)):
-        invite(sandbox)
-        [welcome] = await welcomes(Stage(sandbox, vendor), "new")
+@pytest.mark.bot(read_channel=False)
+async def test_welcome_promises_to_read_no_more_than_the_bot_does(stage: Stage) -> None:
+    new_channel(stage.sandbox)
+    invite(stage.sandbox)
+    [welcome] = await welcomes(stage, "new")
     assert "I read the thread that I'm asked in. To stop" in shown(welcome)
     assert "messages of this channel" in texts.SEEN_IN_CHANNEL[True]
 
@@ -95,14 +93,13 @@ async def test_redelivered_event_after_a_restart_welcomes_nobody_twice(
     assert len(stage.bots("new")) == 1
 
 
-async def test_welcome_can_be_turned_off(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    new_channel(sandbox)
-    async with running(replace(settings, welcome=False)):
-        stage = Stage(sandbox, vendor)
-        invite(sandbox)
-        dm = open_direct_message(stage)
-        await stays_without(stage, "new")
-        assert stage.bots(dm) == []
+@pytest.mark.bot(welcome=False)
+async def test_welcome_can_be_turned_off(stage: Stage) -> None:
+    new_channel(stage.sandbox)
+    invite(stage.sandbox)
+    dm = open_direct_message(stage)
+    await stays_without(stage, "new")
+    assert stage.bots(dm) == []
 
 
 async def test_channel_with_settings_of_its_own_is_not_welcomed(stage: Stage, another_process: Stores) -> None:
