@@ -16,9 +16,9 @@ from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.invariants import LIVE_STATES, AskedQuestion, Evidence
 from benchmarks.question_plan import EDITED_NUMBER
 from benchmarks.tool_plan import DONE, MADE_BEFORE, NOT_MADE, NOT_OFFERED, TOKEN, UNKNOWN, seen_in, steps_of
+from bot.core.audit import Kind, written
 from bot.core.calls import CallState
 from bot.errors import EndReason
-from bot.store.audit import Kind, written
 
 _SEEN_AS = {
     CallState.DONE: DONE,

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
+from bot.core import audit
 from bot.core.calls import owner_of, visible
 from bot.core.caps import DAY_S, day_of, format_day, parse_day
 from bot.core.conversation import ThreadKey, is_direct, linked_message
 from bot.core.usage import GroupBy, UsageLine, UsageReport
 from bot.errors import RateLimited, Refused, SettingsError
 from bot.settings import Settings
-from bot.store import audit
 
 if TYPE_CHECKING:
     from bot.core.calls import AllowedTool, Pin

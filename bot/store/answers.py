@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.actions import AnswerState, RecordedAnswer
+from bot.core.audit import Kind
 from bot.core.conversation import File, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, End, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
@@ -20,7 +21,6 @@ from bot.core.steps import continued
 from bot.errors import EndReason
 from bot.models.prompt import of_record
 from bot.store import audit, outbox, steps
-from bot.store.audit import Kind
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
     NO_ANSWER,

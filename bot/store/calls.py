@@ -14,13 +14,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Kind, arguments_hash, call_entry, call_facts
 from bot.core.calls import APPROVAL_S, AllowedTool, CallState, Decision, Pin, RecordedCall, Step, full_name, owner_of
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
 from bot.core.outbox import OutboxKind
 from bot.core.steps import were_replied_to
 from bot.store import audit, claim, outbox, schema, steps, usage
-from bot.store.audit import Kind, arguments_hash, call_entry, call_facts
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import Held, in_thread, insert_into, is_any, is_awaiting_approval, is_running, messages_of, put
 from bot.store.schema import allowed_tools, jobs, tool_calls, tool_pins

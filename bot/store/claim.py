@@ -46,11 +46,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Kind
 from bot.core.job import End, FollowUp, Job, Status
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import answers, audit, outbox, steps, usage
-from bot.store.audit import Kind
 from bot.store.database import one_at_a_time
 from bot.store.rows import (
     THREAD,

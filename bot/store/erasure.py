@@ -15,11 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Entry, Kind
 from bot.core.caps import Scope, day_of
 from bot.core.conversation import ThreadKey
 from bot.core.outbox import OutboxKind
 from bot.store import audit, usage
-from bot.store.audit import Entry, Kind
 from bot.store.database import Database, completes, one_at_a_time
 from bot.store.rows import (
     NO_ANSWER,

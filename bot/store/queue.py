@@ -29,6 +29,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
+from bot.core.audit import Kind, question_entry
 from bot.core.choices import question_id
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Enqueued, MessageQuestion, QuotedMessage, State, Status, page_ts, state_of
@@ -37,7 +38,6 @@ from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.store import audit, claim, outbox, steps
 from bot.store.answers import close_choices
-from bot.store.audit import Kind, question_entry
 from bot.store.calls import RELEASED, deny_by_reply
 from bot.store.database import Database, GroupCommit, Operations, completes, one_at_a_time, reads, writes
 from bot.store.rows import (

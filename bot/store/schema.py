@@ -527,7 +527,7 @@ audit_entries = sa.Table(
     sa.Column("job_id", RowId),
     # Canonical JSON that names nobody and repeats no text.
     sa.Column("facts", sa.Text, nullable=False),
-    # The subject (audit.py): '' once it is erased.
+    # The subject (core/audit.py): '' once it is erased.
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("channel_id", sa.Text, nullable=False),
     sa.Column("thread_ts", sa.Text, nullable=False),

@@ -30,6 +30,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core import texts
+from bot.core.audit import answer_entry
 from bot.core.caps import (
     DAY_S,
     Amount,
@@ -58,7 +59,6 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
 from bot.store import audit, outbox
-from bot.store.audit import answer_entry
 from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
 from bot.store.rows import in_thread, is_midway, put, scope_ids_of, turn_values
 from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns

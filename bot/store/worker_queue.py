@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Entry, Kind, answer_facts
 from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.store import answers, audit, claim, outbox, steps, usage
-from bot.store.audit import Entry, Kind, answer_facts
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import NO_ANSWER, Held, in_thread, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs

@@ -8,13 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
+from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall
 from bot.core.channel_settings import ChannelSettings, prompt_version
 from bot.core.job import End, Job, Piece, Spent
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
-from bot.store.audit import MAX_DROPPED, arguments_hash
+from bot.store.audit import MAX_DROPPED
 from bot.store.schema import audit_entries
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process

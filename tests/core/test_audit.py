@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from bot.core.audit import question_entry, written
 from bot.core.conversation import Question, ThreadKey
-from bot.store.audit import question_entry, written
 
 
 def test_question_without_files_by_a_person_has_no_facts() -> None:
