@@ -430,7 +430,7 @@ class Wanted:
 class Carrier(Protocol):
     """How a page travels. All states and refusals of that way are its own; it knows no other pages.
 
-    A Each page travels by edits, unless these leave it to another carrier when it begins (`Edits.choose`).
+    Each page travels by edits, unless these leave it to another carrier when it begins (`Edits.choose`).
     """
 
     @property

@@ -29,7 +29,6 @@ from bot.core.calls import (
     mixed_words,
     readable,
     title_of,
-    visible,
 )
 from bot.core.pacing import STREAM_BYTES
 from bot.markdown.escaping import JOINER
@@ -248,8 +247,3 @@ def test_name_of_a_decider_forges_no_line() -> None:
     assert shown == (
         "`notes.add`: waiting for approval, approved by Eve  \\`pay.send\\`: denied \\[x\\]\\(https://evil.example\\)"
     )
-
-
-@pytest.mark.parametrize("hidden", ["\u034f", "\u115f", "\ufe00", "\U000e0100", "\U000e01ef", "\U0001d173", "\uffa0"])
-def test_default_ignorable_characters_of_a_result_become_visible(hidden: str) -> None:
-    assert visible(f"a{hidden}{hidden}b") == "a\ufffdb"

@@ -24,10 +24,6 @@ def test_edits_carry_where_a_stream_cannot_start_or_could_not_stop(spare_starts:
     assert choose_carrier(busy, IDLE, spare_starts=spare_starts, spare_stops=spare_stops) == "edit"
 
 
-def test_edits_carry_where_both_are_idle() -> None:
-    assert choose_carrier(IDLE, IDLE, spare_starts=20, spare_stops=20) == "edit"
-
-
 @pytest.mark.parametrize(("live", "carrier"), [(0, "edit"), (1, "stream")])
 def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: Carrier) -> None:
     edits = Pacer(50)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot.core import prompt as prompts
 from bot.core.channel_settings import Length
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
+from bot.core.job import Job
 from bot.core.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, Marks, PromptMessage
 from bot.models.prompt import ASKERS, OURS, Prompt, Turn
 from tests.core.conversations import ME, message, question
@@ -114,10 +115,6 @@ def test_messages_of_several_people_begin_with_their_writers_names() -> None:
     assert build(messages).turns == (Turn("user", "Ada: lunch?\n\nGrace: or dinner?\n\nAda: why?"),)
 
 
-def test_joins_are_left_out() -> None:
-    assert len(build([message("has joined", ts="1.0", subtype="channel_join")]).turns) == 1
-
-
 def test_message_of_an_app_begins_with_the_apps_name() -> None:
     messages = [
         message("red", ts="2.0", user_id="UCI", bot_id="BCI", app_name="CI"),
@@ -185,7 +182,7 @@ def test_message_of_a_file_that_is_shown_elsewhere_is_no_turn() -> None:
 
 def test_first_message_and_newest_that_fit_stay_whole_with_a_line_for_the_gap() -> None:
     messages = [message(letter * (100 if at > 1 else 4), ts=f"{at}.0") for at, letter in enumerate("abcde", start=1)]
-    room = 4 + 205 + len("why?") + len(MESSAGES_OMITTED)
+    room = 4 + 290 + len("why?") + len(MESSAGES_OMITTED)
     assert messages_in(build(messages, limit=room).turns) == ["aaaa", MESSAGES_OMITTED, "d" * 100, "e" * 100, "why?"]
 
 
@@ -393,6 +390,17 @@ def test_long_first_message_is_cut_the_same_from_turn_to_turn() -> None:
         messages = [first, *conversation(1)[2 : 2 * turn + 1]]
         lengths.append(len(prompts.truncate(messages, len, 48_000)[0].text))
     assert sum(before == after for before, after in pairwise(lengths)) >= len(lengths) - 5
+
+
+def test_batched_questions_come_after_answers_written_meanwhile() -> None:
+    earlier = (question("second? (as asked)", ts="2.0"), question("lost?", ts="3.0"))
+    history = [
+        message("first?", ts="1.0"),
+        message("second?", ts="2.0"),
+        message("An answer.", ts="5.0", user_id="UBOT"),
+    ]
+    read = prompts.with_earlier_questions(Job(3, question("third?", ts="4.0"), 1, earlier=earlier), history)
+    assert [message.text for message in read] == ["first?", "An answer.", "second?", "lost?"]
 
 
 def test_cache_key_belongs_to_the_conversation_and_contains_no_id() -> None:

@@ -17,6 +17,7 @@ from bot.core.calls import as_data, capped, visible
         ("zero\u200bwidth\ufeff", "zero\ufffdwidth\ufffd"),
         ("tags \U000e0049\U000e0067\U000e006e", "tags \ufffd"),
         ("half \ud83d of a pair", "half \ufffd of a pair"),
+        ("a\u034f\u115f\ufe00\U000e0100\U000e01ef\U0001d173\uffa0b", "a\ufffdb"),
         ("👩\u200d💻 und می\u200cخواهم", "👩\u200d💻 und می\u200cخواهم"),
         ("naïve 日本語 العربية", "naïve 日本語 العربية"),
     ],

@@ -14,7 +14,7 @@ from bot.core.calls import Ask
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, POSTING, Checkpoint, End, Job
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
+from bot.core.pacing import FINAL_WAIT_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.logs import PrivateFormatter, of_job
@@ -644,19 +644,6 @@ async def test_messages_of_a_recovered_reply_are_known_and_not_recorded_again() 
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == [(1, "Update")]
     assert schedule.records.pages == []
-
-
-@simulated
-async def test_edits_of_a_fast_model_and_a_fast_slack_are_at_least_600_ms_apart() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.01)) as schedule:
-        reply = await schedule.open(1, page_ts=("1.0",))
-        for _ in range(200):
-            reply.append("word ")
-            await asyncio.sleep(0.05)
-        await reply.leave()
-    times = schedule.times(Update)
-    assert len(times) >= 5
-    assert min(after - before for before, after in itertools.pairwise(times)) >= OWN_GAP_S - 1e-6
 
 
 @pytest.mark.parametrize("step_s", [0.05, 0.3, 0.7, 0.9, 1.3])
