@@ -40,6 +40,7 @@ FOOTER = re.compile(
 )
 CARRIER: Carrier = "edit"
 """Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""
+EACH_CARRIER = [pytest.param(carrier, marks=pytest.mark.bot(carrier=carrier)) for carrier in ("edit", "stream")]
 DELTA_CHARS, PACE_S = 16, 0.03
 """The length of the deltas of `grows`, and the pause after each: about 500 characters a second."""
 AT_ONCE_CHARS = 100

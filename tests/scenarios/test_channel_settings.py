@@ -55,7 +55,7 @@ async def test_new_posts_are_answered_in_their_threads_where_a_channel_chose_tha
     await stage.answers("general", posted, count=2)
     await configure(stage, another_process, replace(rules, engagement=Engagement.MENTIONS))
     await sandbox.say("grace", "general", "and tomorrow?", posted)
-    await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+    await stage.delivered()
     asked = await stage.mention("last?", channel="random")
     await stage.answers("random", asked)
     assert len(stage.vendor.requests) == 3

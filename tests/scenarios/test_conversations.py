@@ -197,7 +197,7 @@ async def test_messages_not_for_the_bot_are_acknowledged_and_not_answered(stage:
     await sandbox.say_as_bot("ci", "general", "@typist build is red", old=True)
     gone = await sandbox.say("ada", "random", "oh")
     await sandbox.delete("random", gone)
-    await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+    await stage.delivered()
     asked = await stage.mention("are you there?")
     await stage.answers("general", asked)
     assert len(stage.vendor.requests) == 1

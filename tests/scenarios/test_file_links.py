@@ -1,19 +1,14 @@
 """Addresses of files in Slack in what the bot posts: they open nothing that the readers may not open anyway."""
 
-from dataclasses import replace
-
 import pytest
 
 from bot.core.actions import ReplyAction
 from bot.core.pacing import Carrier
-from bot.settings import Settings
 from sandbox.files import File, UploadedFile, canvas_link
-from sandbox.server import Sandbox
 from tests.scenarios.answers import press
-from tests.scenarios.conftest import Stage, buttons, running, says, shown
+from tests.scenarios.conftest import EACH_CARRIER, Stage, buttons, says, shown
 from tests.scenarios.outages import CODE, CODE_LINES
 from tests.scenarios.tools import ended
-from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -30,20 +25,16 @@ def answer_with(file: File) -> str:
     return f"The plan: {canvas_link(file.id)} or [here]({canvas_link(file.id)})."
 
 
-@pytest.mark.parametrize("carrier", ["edit", "stream"])
-async def test_post_with_the_address_of_our_own_file_shares_it_with_nobody(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: Carrier
-) -> None:
-    async with running(replace(settings, carrier=carrier)):
-        stage = Stage(sandbox, vendor)
-        file = our_canvas(stage)
-        vendor.script(says(answer_with(file), pause_s=0.01))
-        # The whole answer is posted, because no edit shows it: a stream is left before an address, and was "The".
-        sandbox.faults.start("refuse", method="chat.update", error="cant_update_message")
-        asked = await stage.mention()
-        address = canvas_link(file.id).removeprefix("https://")
-        assert shown(await ended(stage, asked)) == f"The plan: `{address}` or here (`{address}`)."
-        await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
+@pytest.mark.parametrize("carrier", EACH_CARRIER)
+async def test_post_with_the_address_of_our_own_file_shares_it_with_nobody(stage: Stage, carrier: Carrier) -> None:
+    file = our_canvas(stage)
+    stage.vendor.script(says(answer_with(file), pause_s=0.01))
+    # The whole answer is posted, because no edit shows it: a stream is left before an address, and was "The".
+    stage.sandbox.faults.start("refuse", method="chat.update", error="cant_update_message")
+    asked = await stage.mention()
+    address = canvas_link(file.id).removeprefix("https://")
+    assert shown(await ended(stage, asked)) == f"The plan: `{address}` or here (`{address}`)."
+    await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     assert file.shares == []
 
 

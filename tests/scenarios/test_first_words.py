@@ -2,17 +2,14 @@
 
 import asyncio
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bot.core.pacing import Carrier
-from bot.settings import Settings
-from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, running
+from tests.scenarios.conftest import EACH_CARRIER, Stage
 from tests.streams import speech
-from tests.streams.server import VendorResponse, VendorServer
+from tests.streams.server import VendorResponse
 
 BEGINNINGS = {
     "heading": ("# ", "Rollback plan\nStop the deployment."),
@@ -64,12 +61,8 @@ async def frames(stage: Stage, beginning: str) -> list[list[str]]:
 
 
 @pytest.mark.skips_waits
-@pytest.mark.parametrize("carrier", ["edit", "stream"])
-async def test_first_change_of_a_reply_shows_a_word(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: Carrier
-) -> None:
-    stage = Stage(sandbox, vendor)
-    async with running(replace(settings, carrier=carrier)):
-        for beginning in BEGINNINGS:
-            first, *_ = await frames(stage, beginning)
-            assert re.search(r"\w", " ".join(first)), (beginning, first)
+@pytest.mark.parametrize("carrier", EACH_CARRIER)
+async def test_first_change_of_a_reply_shows_a_word(stage: Stage, carrier: Carrier) -> None:
+    for beginning in BEGINNINGS:
+        first, *_ = await frames(stage, beginning)
+        assert re.search(r"\w", " ".join(first)), (beginning, first)
