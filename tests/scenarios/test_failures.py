@@ -105,13 +105,10 @@ def revisions(stage: Stage, asked: str) -> list[Sequence[dict[str, Any]]]:
 
 PASSING = {
     "500": openai_error(500, "server_error"),
-    "408": refusal(408, {"error": {"message": "Request timed out."}}),
-    "409": refusal(409, {"error": {"message": "Conflict"}}),
-    "424": refusal(424, {"message": "The model failed."}),
-    "429 without a time": refusal(429, {"message": "Too many requests, please wait before trying again."}),
     "error in the stream": VendorResponse([b'data: {"error":{"message":"Internal error","code":500}}\n\n']),
     "cut": VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.CUT),
 }
+"""Before the stream, in it, and of the connection. The others are in tests/contracts/test_provider_wrapping.py."""
 
 
 @pytest.mark.parametrize("failed", PASSING.values(), ids=PASSING.keys())
