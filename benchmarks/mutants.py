@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -38,6 +38,8 @@ MINUTES = 15
 """The time limit for one module."""
 SAMPLE = 20
 NOTICED = ("killed", "timeout", "segfault", "suspicious", "caught by type check")
+CHILDREN = "2"
+"""Mutants that are measured at a time."""
 NO_MUTANT = "none"
 """No mutant has this name. Asked for it, mutmut makes all mutants, runs the tests once and ends."""
 MUTMUT = (sys.executable, "-m", "benchmarks.dropped_statements")
@@ -51,10 +53,6 @@ class Effort:
 
     minutes: float
     """The time limit for each module."""
-    children: int
-    """Processes at a time."""
-    keyword: str
-    """Pytest's -k: which tests run."""
     sample: int
     """How many mutants are measured; 0 means all."""
     seed: int
@@ -80,7 +78,7 @@ def measure(module: Path, tests: Sequence[Path], effort: Effort) -> Share:
         copy = Path(directory)
         _copy(copy)
         (copy / module).write_text(undecorated((copy / module).read_text("utf-8")), "utf-8")
-        _configure(copy / "pyproject.toml", module, tests, effort.keyword)
+        _configure(copy / "pyproject.toml", module, tests)
         began_s = time.monotonic()
         output = _run(copy, effort, _sampled(copy, effort))
         statuses = _statuses(copy)
@@ -90,7 +88,7 @@ def measure(module: Path, tests: Sequence[Path], effort: Effort) -> Share:
             print(f"{module}: mutmut checked nothing:", *output.splitlines()[-LAST_LINES:], sep="\n")
         for mutant, status in statuses.items():
             if status not in (*NOTICED, "not checked"):
-                diff = subprocess.run([*MUTMUT, "show", mutant], cwd=copy, env=_environment(), stdout=subprocess.PIPE)
+                diff = subprocess.run([*MUTMUT, "show", mutant], cwd=copy, stdout=subprocess.PIPE)
                 print(f"# {status}", diff.stdout.decode(errors="replace"), sep="\n", flush=True)
         noticed = sum(counts[status] for status in NOTICED)
         print(
@@ -126,9 +124,9 @@ def _copy(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name)
 
 
-def _configure(pyproject: Path, module: Path, tests: Iterable[Path], keyword: str) -> None:
+def _configure(pyproject: Path, module: Path, tests: Iterable[Path]) -> None:
     header = "[tool.mutmut]\n"
-    arguments = ["-m", "not long", "-k", keyword, *map(str, tests)]
+    arguments = ["-m", "not long", "-k", "not postgresql", *map(str, tests)]
     settings = f"only_mutate = {json.dumps([str(module)])}\n"
     settings += f"pytest_add_cli_args_test_selection = {json.dumps(arguments)}\n"
     # All that tests may read.
@@ -149,9 +147,8 @@ def _sampled(copy: Path, effort: Effort) -> list[str]:
 def _run(copy: Path, effort: Effort, mutants: list[str]) -> str:
     """Returns mutmut's output. After the time allowed, mutmut and its tests are killed."""
     process = subprocess.Popen(
-        [*MUTMUT, "run", "--max-children", str(effort.children), *mutants],
+        [*MUTMUT, "run", "--max-children", CHILDREN, *mutants],
         cwd=copy,
-        env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -178,32 +175,21 @@ def _statuses(copy: Path) -> dict[str, str]:
     }
 
 
-def _environment() -> Mapping[str, str]:
-    """Returns the environment without PYTHONPATH, so that the copy's own modules are imported."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures which small changes to a module its tests notice.")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as models/wrappers or models")
     parser.add_argument("--since", metavar="REVISION", help="the modules that changed since then")
-    this_week = (datetime.now(UTC).date() - date(2024, 1, 1)).days // 7
-    parser.add_argument(
-        "--week", type=int, default=this_week, help="whose turn it is (default: this week, %(default)s)"
-    )
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for each module (default: %(default)s)")
-    parser.add_argument("--children", type=int, default=2, help="processes at a time (default: %(default)s)")
-    parser.add_argument(
-        "-k", dest="keyword", default="not postgresql", metavar="EXPRESSION", help="run only these tests (see pytest)"
-    )
     parser.add_argument(
         "--sample", type=int, default=SAMPLE, metavar="N", help="mutants of each module (default: %(default)s; 0: all)"
     )
     parser.add_argument("--seed", type=int, default=1, help="chooses the sample (default: %(default)s)")
     arguments = parser.parse_args()
-    effort = Effort(arguments.minutes, arguments.children, arguments.keyword, arguments.sample, arguments.seed)
-    tree = Tree(ROOT)
-    modules = chosen(tree, arguments.modules, arguments.since, arguments.week)
+    effort = Effort(arguments.minutes, arguments.sample, arguments.seed)
+    # The copy's own modules are imported, not this tree's.
+    os.environ.pop("PYTHONPATH", None)
+    tree, this_week = Tree(ROOT), (datetime.now(UTC).date() - date(2024, 1, 1)).days // 7
+    modules = chosen(tree, arguments.modules, arguments.since, this_week)
     print(table([measure(module, tree.tests_of(module), effort) for module in modules]))
 
 
