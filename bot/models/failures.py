@@ -184,9 +184,9 @@ class RequestAttempt:
         """Notes a piece of the answer's text."""
         self._answer.append(text)
 
-    def failed(self, failure: EndReason, detail: str, retry_after_s: float | None = None) -> ProviderError:
+    def failed(self, failure: EndReason, detail: str) -> ProviderError:
         """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words."""
-        return ProviderError(failure, self.model, retry_after_s=retry_after_s, detail=self._clean(detail))
+        return ProviderError(failure, self.model, detail=self._clean(detail))
 
     def _clean(self, detail: str) -> str:
         clean = detail.replace(self._api_key, "[key]") if self._api_key else detail
