@@ -7,6 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
+from tests.sandbox.bolt import actions, button, plain
 from tests.sandbox.requests import error_of
 
 GENERAL = "C0GENERAL"
@@ -18,11 +19,6 @@ def markdown(characters: int) -> list[Json]:
 
 def section(text: str, **more: Any) -> Json:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}, **more}
-
-
-def button(**more: Any) -> Json:
-    element = {"type": "button", "text": {"type": "plain_text", "text": "Go"}, "action_id": "go", **more}
-    return {"type": "actions", "elements": [element]}
 
 
 async def test_posted_message_appears_in_its_channel(sandbox: Sandbox, web: AsyncWebClient) -> None:
@@ -46,7 +42,7 @@ async def test_timestamps_are_unique_and_increasing(web: AsyncWebClient) -> None
         {"text": "x", "blocks": markdown(6_600) * 2},
         {"text": "x", "blocks": [section("x" * 3_000)] * 4},
         {"text": "x", "blocks": [section("x")] * 50},
-        {"text": "x", "blocks": [button(value="v" * 2_000, action_id="a" * 255)]},
+        {"text": "x", "blocks": [actions(button("a" * 255, "v" * 2_000, text=plain("t" * 75)))]},
         {"markdown_text": "x" * 12_000},
     ],
 )

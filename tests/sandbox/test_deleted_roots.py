@@ -42,9 +42,3 @@ async def test_deleted_thread_is_not_found(sandbox: Sandbox, web: AsyncWebClient
     assert (await web.conversations_replies(channel=GENERAL, ts=ts))["messages"]
     await sandbox.delete("general", ts)
     assert await refusal(web.conversations_replies(channel=GENERAL, ts=ts)) == "thread_not_found"
-
-
-async def test_reply_to_an_existing_root_has_its_thread_ts(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    ts = await sandbox.say("ada", "general", "question")
-    answer = await web.chat_postMessage(channel=GENERAL, text="answer", thread_ts=ts)
-    assert answer["message"]["thread_ts"] == ts

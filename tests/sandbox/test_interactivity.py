@@ -216,10 +216,3 @@ async def test_only_the_recipient_can_press_an_ephemeral_messages_button(
     await respond(recorder.last["response_url"], delete_original=True)
     assert not sandbox.workspace.ephemerals
     assert await refusal(web.chat_update(channel=GENERAL, ts=posted["message_ts"], text="x")) == "message_not_found"
-
-
-async def test_largest_button_is_accepted(web: AsyncWebClient) -> None:
-    largest = button("a" * 255, "v" * 2_000, text=plain("t" * 75))
-    posted = await web.chat_postMessage(channel=GENERAL, text="x", blocks=[{"type": "actions", "elements": [largest]}])
-    (block,) = posted["message"]["blocks"]
-    assert (block["elements"], bool(block["block_id"])) == ([largest], True)

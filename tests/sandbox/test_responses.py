@@ -81,10 +81,3 @@ async def test_response_to_a_message_shortcut_leaves_the_message_alone(
     await sandbox.client("ada").use_message_shortcut("general", ts, "ask_about")
     await respond(recorder.urls[-1], text="Done.", **{change: True})
     assert [message.text for message in sandbox.messages("general")] == ["mine"]
-
-
-async def test_response_to_a_press_replaces_the_message(
-    sandbox: Sandbox, web: AsyncWebClient, recorder: UrlRecorder
-) -> None:
-    await respond(await press_button(sandbox, web, recorder), text="Done.", replace_original=True)
-    assert [message.text for message in sandbox.messages("general")] == ["Done."]

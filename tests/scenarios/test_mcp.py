@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -37,24 +36,16 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
 
 
-@pytest.fixture
-async def stores(settings: Settings) -> AsyncIterator[Stores]:
-    """Another process: its settings for #general are in force."""
-    stores = await Stores.open(settings.database_url, "w2", SystemClock())
-    yield stores
-    await stores.close()
-
-
 def offered(stage: Stage, number: int = -1) -> list[str]:
     """Returns the names of the tools in a request to the model, without those that every request has."""
     return tools_in(stage.vendor.requests[number])
 
 
 async def test_allowed_tool_on_stdio_is_called_and_its_result_is_data(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:
     vendor.script(ASKS_TIME)
-    await let_use(stores, "time")
+    await let_use(another_process, "time")
     async with running(using(settings, TIME, allow="time__*", read_only="time__*")):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention("What time is it in Berlin?")
@@ -78,12 +69,12 @@ async def test_channel_without_servers_gets_no_tools(
 
 
 async def test_tool_that_changed_between_question_and_press_is_not_called(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, tmp_path: Path
 ) -> None:
     raw = RawServer(tmp_path / "script.json")
     raw.script([tool("write", "Writes.")], {"write": text_result("Written.")})
     vendor.script(by_results(calls("", ("raw__write", {"text": "Milk"})), says("It was not done.")))
-    await let_use(stores, "raw")
+    await let_use(another_process, "raw")
     ours = using(settings, raw.config())
     stage = Stage(sandbox, vendor)
     async with running(ours):
@@ -98,18 +89,18 @@ async def test_tool_that_changed_between_question_and_press_is_not_called(
 
 
 async def test_server_that_is_down_costs_no_answer(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, tmp_path: Path
 ) -> None:
     raw = RawServer(tmp_path / "script.json")
     raw.script([], start="die")
-    await let_use(stores, "raw")
+    await let_use(another_process, "raw")
     async with running(using(settings, raw.config())):
         stage = Stage(sandbox, vendor)
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
 
 async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, tmp_path: Path
 ) -> None:
     """The worst that a model can do with a result on its own is to say it."""
     texts = [part["text"] for result in HOSTILE.values() for part in result.get("content", ())[:1] if "text" in part]
@@ -117,7 +108,7 @@ async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
     raw = RawServer(tmp_path / "script.json")
     raw.script([tool("look")], {"look": text_result(repeated)})
     vendor.script(by_results(calls("", ("raw__look", {})), says(repeated)))
-    await let_use(stores, "raw")
+    await let_use(another_process, "raw")
     async with running(using(settings, raw.config(), allow="raw__look", read_only="raw__look")):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention("look")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.core.calls import READ_CHANNEL
 from bot.core.channel_settings import ChannelSettings
 from bot.settings import Settings
@@ -70,19 +69,13 @@ async def test_setting_turns_the_tool_off(stage: Stage, vendor: VendorServer) ->
 
 
 @pytest.mark.parametrize("text", ["what did we decide?", "?"])
-async def test_channel_that_turns_it_off_is_not_read(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, text: str
-) -> None:
-    await sandbox.say("grace", "general", DECISION)
-    vendor.script(says(ANSWER))
-    stores = await Stores.open(settings.database_url, "creator", SystemClock())
-    await stores.channel_settings.write(TEAM_ID, "C0GENERAL", ChannelSettings(read_channel=False))
-    await stores.close()
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        await stage.answers("general", await stage.mention(text))
-    assert READ_CHANNEL not in str([request.body for request in vendor.requests])
-    assert DECISION not in str([request.body for request in vendor.requests])
+async def test_channel_that_turns_it_off_is_not_read(stage: Stage, another_process: Stores, text: str) -> None:
+    await stage.sandbox.say("grace", "general", DECISION)
+    await another_process.channel_settings.write(TEAM_ID, "C0GENERAL", ChannelSettings(read_channel=False))
+    await stage.answers("general", await stage.mention(text))
+    bodies = str([request.body for request in stage.vendor.requests])
+    assert READ_CHANNEL not in bodies
+    assert DECISION not in bodies
 
 
 @pytest.mark.parametrize("text", ["", "?", "this?", "That."])

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.channel_settings import ChannelSettings
 from bot.models.prompt import WebSearch
@@ -132,11 +131,8 @@ async def test_answer_that_another_process_continues_keeps_its_sources(
     assert "Into Slack." in shown(message)
 
 
-async def test_channel_turns_web_search_off(stage: Stage, settings: Settings) -> None:
-    store = await Stores.open(settings.database_url, "w2", SystemClock())
-    general = stage.sandbox.workspace.channel("general").id
-    await store.channel_settings.write(TEAM_ID, general, ChannelSettings(web_search=False))
-    await store.close()
+async def test_channel_turns_web_search_off(stage: Stage, another_process: Stores) -> None:
+    await another_process.channel_settings.write(TEAM_ID, "C0GENERAL", ChannelSettings(web_search=False))
     stage.vendor.script(VendorResponse(speech.messages(["Done."])))
     for channel in ("general", "random"):
         await stage.answers(channel, await stage.mention(channel=channel))
