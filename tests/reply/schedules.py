@@ -236,13 +236,6 @@ class Schedule:
             self.scheduler.allow_stream(job)
         return reply
 
-    async def open_below_a_status(self, job_id: int) -> ScheduledReply:
-        """Opens a reply that a native stream may carry, where Slack shows a status and no Stop of its own."""
-        job = job_of(job_id)
-        reply = await self.scheduler.open(Answer(job), sign=Sign.SEEN)
-        self.scheduler.allow_stream(job)
-        return reply
-
     def calls(self) -> list[tuple[int, str]]:
         """Returns the job and the kind of each call that reached Slack."""
         return [(sent.job_id, type(sent.call).__name__) for sent in self.transport.sent]
