@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 import pty
+import sys
 import termios
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from tests.clocks import WITHIN_S
+from tests.forked import ForkedBot, forked_bot
 from tests.processes import inherited, started
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse
@@ -22,7 +25,7 @@ MODEL = {"id": "gpt-6-luna", "object": "model", "created": 1, "owned_by": "opena
 class Terminal:
     """A terminal with a process in it: a person types after what they have read."""
 
-    def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedBot, fd: int) -> None:
         self.process = process
         self.fd = fd
         self.shown = ""
@@ -70,20 +73,43 @@ class Terminal:
         return code, self.shown[self._read_to :]
 
 
-@asynccontextmanager
-async def terminal(folder: Path, *command: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
-    """Starts a command in a terminal of its own."""
+@contextmanager
+def _opened() -> Iterator[tuple[int, int]]:
+    """Yields both ends of a new terminal: ours, and that of its process."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     try:
-        env = {**inherited(), **env}
-        options = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "cwd": folder, "env": env}
-        async with started(*command, preexec_fn=lambda: os.login_tty(0), **options) as process:
-            yield Terminal(process, ours)
+        yield ours, theirs
     finally:
         asyncio.get_running_loop().remove_reader(ours)
         os.close(ours)
         os.close(theirs)
+
+
+@asynccontextmanager
+async def terminal(folder: Path, *command: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
+    """Starts a command in a terminal of its own."""
+    with _opened() as (ours, theirs):
+        env = {**inherited(), **env}
+        options = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "cwd": folder, "env": env}
+        async with started(*command, preexec_fn=lambda: os.login_tty(0), **options) as process:
+            yield Terminal(process, ours)
+
+
+@asynccontextmanager
+async def bot_terminal(folder: Path, *arguments: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
+    """Starts a bot with these arguments as a forked process, in a terminal of its own."""
+    with _opened() as (ours, theirs):
+        before = partial(_log_in, os.ttyname(theirs))
+        async with forked_bot(folder, *arguments, env=env, before=before) as process:
+            yield Terminal(process, ours)
+
+
+def _log_in(terminal_name: str) -> None:
+    """Makes a terminal this process's own, with its standard streams."""
+    os.login_tty(os.open(terminal_name, os.O_RDWR))
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
 
 
 def as_openai(request: VendorRequest) -> VendorResponse:

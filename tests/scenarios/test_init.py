@@ -1,4 +1,4 @@
-"""`typist init` in a terminal, as a newcomer meets it: a real process, the sandbox as Slack, a server as OpenAI."""
+"""`typist init` in a terminal, as a newcomer meets it: a process of its own, the sandbox as Slack, a server as OpenAI."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from bot.slack.manifest import app_manifest
 from sandbox.server import Sandbox
 from sandbox.setup import Setup
 from tests.forked import forked_command
-from tests.newcomer import ANSWER, KEY, Terminal, as_openai, terminal
+from tests.newcomer import ANSWER, KEY, Terminal, as_openai, bot_terminal, terminal
 from tests.processes import REPOSITORY, started
 from tests.streams.server import VendorServer
 
@@ -27,9 +27,8 @@ PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "nobo
 NOBODY = "No member of the workspace has this name"
 
 
-def init(folder: Path, env: Mapping[str, str], *arguments: str) -> AbstractAsyncContextManager[Terminal]:
-    env = {"PYTHONPATH": str(REPOSITORY), **env}
-    return terminal(folder, sys.executable, "-m", "bot", "init", *arguments, env=env)
+def init(folder: Path, env: Mapping[str, str]) -> AbstractAsyncContextManager[Terminal]:
+    return bot_terminal(folder, "init", env=env)
 
 
 @pytest_asyncio.fixture
