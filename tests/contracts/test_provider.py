@@ -189,6 +189,7 @@ async def test_documented_stream_is_read_byte_for_byte(vendor: VendorServer, str
     answer = VendorResponse(speech.split(speech.documented(stream.name), size))
     received = await ask(stream.api, vendor, answer, model=stream.model)
     assert (received.text, received.end) == (stream.text, stream.end)
+    assert len(received.deltas) > 1 or isinstance(stream.end, EndReason), "text that may be shown is not withheld"
     usages = [stream.usage] if isinstance(stream.end, FinishReason) else []
     assert [completion.usage for completion in received.completions] == usages
     assert (received.thought > 0) is stream.thinks

@@ -86,6 +86,7 @@ class Documented:
 
 
 _THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
+_VLLM_THOUGHT = Usage(70, 21, cached_input_tokens=64)
 _CLAUDE_THOUGHT = Usage(1909, 42, cached_input_tokens=1800, cache_write_tokens=100)
 _QWEN, _QWEN_THINKING = "Qwen/Qwen3-8B", "Qwen/Qwen3-30B-A3B-Thinking-2507"
 _URLS = ("https://example.com/typist", "https://docs.slack.dev/apis", "https://example.org/untitled")
@@ -102,7 +103,8 @@ DOCUMENTED = [
     Documented(RESPONSES, "openai_responses_failed", "", end=EndReason.SERVER_ERROR),
     Documented(RESPONSES, "openai_responses_error", "Hi there", end=EndReason.RATE_LIMITED),
     Documented(RESPONSES, "llama_cpp_responses_limit", "Hello there", Usage(31, 40_960), FinishReason.LENGTH),
-    Documented(RESPONSES, "vllm_responses", HELLO, Usage(70, 21, cached_input_tokens=64), thinks=True),
+    Documented(RESPONSES, "vllm_responses", HELLO, _VLLM_THOUGHT, thinks=True),
+    Documented(RESPONSES, "vllm_responses", HELLO, _VLLM_THOUGHT, thinks=True, model=_QWEN_THINKING),
     Documented(CHAT, "openai_chat", HELLO, Usage(19, 10, cached_input_tokens=4)),
     Documented(CHAT, "openai_chat_filtered", "Hello", end=EndReason.REFUSED),
     Documented(CHAT, "ollama_chat", HELLO, Usage(12, 41), thinks=True, model="qwen3:8b"),
