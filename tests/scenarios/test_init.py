@@ -1,4 +1,4 @@
-"""`typist init` in a terminal, as a newcomer meets it: a process of its own, the sandbox as Slack, a server as OpenAI."""
+"""`typist init` in a terminal, as a newcomer meets it: a process, the sandbox as Slack, a server as OpenAI."""
 
 import json
 import os
