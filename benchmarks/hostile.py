@@ -56,10 +56,12 @@ from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.setup import EffortLevels, OptionalParameter, refused_parameters, refuses_effort
 from bot.models.streams import ThinkTags
 from bot.reply import blocks as reply_blocks
-from bot.reply.answer import Answer, shown_sources
+from bot.reply.answer import Answer
+from bot.reply.attachments import long_code
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Call, PageView, Shown, Upload, long_code
+from bot.reply.messages import Call, PageView, Shown, Upload
 from bot.reply.reply import Reply
+from bot.reply.sources import shown_sources
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack import text as slack_text
 from bot.slack.text import Payload, names_in

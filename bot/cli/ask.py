@@ -15,7 +15,7 @@ from bot.core.prompt import moment
 from bot.errors import SettingsError, TypistError
 from bot.models.events import Citation, Completion, Retrying
 from bot.models.prompt import Prompt, Turn
-from bot.reply.answer import plain_list, shown_sources, with_citation
+from bot.reply.sources import plain_list, shown_sources, with_citation
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
 

@@ -21,8 +21,8 @@ from bot.markdown.escaping import unlinked
 from bot.markdown.extent import has_paragraph
 from bot.markdown.links import with_ascii_hosts, without_schemes
 from bot.markdown.render import beginning, first_words, mrkdwn, rendered
-from bot.reply.answer import plain_list, shown_sources
 from bot.reply.messages import PageView
+from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
 from bot.slack.blockkit import NOTE_LINE, Json
 from bot.slack.modals import ask_in_reply

@@ -14,17 +14,9 @@ from itertools import takewhile
 from bot.core.conversation import Question, with_names
 from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage
 from bot.errors import Refusal, Refused
+from bot.reply.attachments import Attached, belongs_to
 from bot.reply.edits import Post
-from bot.reply.messages import (
-    Attached,
-    Delete,
-    PageView,
-    Shown,
-    belongs_to,
-    current_pages,
-    shown_on_record,
-    with_unreplaced,
-)
+from bot.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
 from bot.slack.client import PacedClient
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.text import Payload, answer_of, body_of, count, json_object, json_objects, messages_in, string

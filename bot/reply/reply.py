@@ -34,18 +34,16 @@ from bot.errors import Refusal
 from bot.markdown.extent import counted_chars
 from bot.markdown.pages import PAGE_CHARS, Page, Pages
 from bot.reply.answer import Answer
+from bot.reply.attachments import Attached, AttachedFile, FileKey, file_keys, files_notice, long_code, whole_answer
 from bot.reply.edits import Edits, Offer, Post, Update
 from bot.reply.messages import (
     NOTHING_SHOWN,
     TURNS,
-    Attached,
-    AttachedFile,
     Begin,
     Call,
     Carrier,
     Change,
     Delete,
-    FileKey,
     Life,
     PageView,
     ReplyMessage,
@@ -55,11 +53,7 @@ from bot.reply.messages import (
     Verdict,
     Wanted,
     after,
-    file_keys,
-    files_notice,
-    long_code,
     shown_transcript,
-    whole_answer,
 )
 from bot.reply.streams import AppendStream, StartStream, StopStream
 

@@ -18,7 +18,8 @@ from bot.errors import EndReason
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
 from bot.models.prompt import Effort, Origins, Prompt
-from bot.reply.answer import CANVAS_MIN_CHARS, Answer, Freshness, StepUnderWay
+from bot.reply.answer import Answer, Freshness, StepUnderWay
+from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.slack import history
 from bot.telemetry import Telemetry
 

@@ -16,7 +16,7 @@ from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused
-from bot.reply.answer import as_code, canvas_markdown, canvas_title
+from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
 from bot.store import Stores
 from bot.store.answers import AnswerCanvas

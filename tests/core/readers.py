@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bot.reply.attachments import AttachedFile
 from bot.reply.edits import Post, Update
-from bot.reply.messages import AttachedFile, Begin, Call, Delete, PageView, Upload
+from bot.reply.messages import Begin, Call, Delete, PageView, Upload
 from bot.reply.reply import Reply
 
 C = TypeVar("C")

@@ -14,8 +14,9 @@ from bot.errors import EndReason, Refusal
 from bot.markdown.links import is_deceptive
 from bot.markdown.pages import Pages
 from bot.markdown.render import first_words, rendered, stable_prefix
+from bot.reply.attachments import long_code
 from bot.reply.edits import Post
-from bot.reply.messages import Shown, long_code
+from bot.reply.messages import Shown
 from bot.reply.reply import Reply
 from tests.core.conversations import answer
 from tests.reply.counted import FEW_CALLS, FEW_STEPS, steps

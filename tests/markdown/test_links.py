@@ -29,10 +29,10 @@ from bot.markdown.pages import Pages
 from bot.markdown.render import has_definitions, rendered, sent_chars, stable_prefix
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
-from bot.reply.answer import shown_sources
 from bot.reply.edits import Post
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply
+from bot.reply.sources import shown_sources
 from bot.slack.modals import posted_question
 from tests.core.conversations import answer
 from tests.reply.stored_messages import leaves, shown_text, stored

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from bot.markdown.pages import MAX_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
 from bot.markdown.render import rendered, sent_chars
-from bot.reply.messages import long_code
+from bot.reply.attachments import long_code
 from tests.markdown.markdown_texts import ACCENTED, FAMILY, MARKDOWN, paged
 
 # The text before the break and the text after it. A page holds 60 characters.

@@ -12,8 +12,9 @@ from bot.core.conversation import File, Question, ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refused
+from bot.reply.attachments import AttachedFile
 from bot.reply.delivery import MessageTransport
-from bot.reply.messages import AttachedFile, Upload
+from bot.reply.messages import Upload
 from bot.reply.posted import PostedReplies
 from bot.reply.workspace import Workspace
 from bot.slack.client import PacedClient, SlackClient, new_session

@@ -227,7 +227,7 @@ async def test_first_edit_waits_a_bounded_time_for_a_word() -> None:
 
 
 @simulated
-async def test_later_page_waits_anew_for_its_first_word(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_later_page_waits_again_for_its_first_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Reply, "page_chars", 50)
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         reply = await schedule.open(1)

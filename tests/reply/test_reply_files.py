@@ -8,19 +8,9 @@ from bot.core import texts
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.markdown.pages import PAGE_CHARS
+from bot.reply.attachments import Attached, AttachedFile, file_keys, files_notice, whole_answer
 from bot.reply.edits import Post, Update
-from bot.reply.messages import (
-    Attached,
-    AttachedFile,
-    Call,
-    Delete,
-    PageView,
-    Shown,
-    Upload,
-    file_keys,
-    files_notice,
-    whole_answer,
-)
+from bot.reply.messages import Call, Delete, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
 from bot.reply.scheduler import UPLOAD_TRIES
 from tests.core.conversations import answer, question

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.models.events import Citation
-from bot.reply.answer import MAX_RECORDED, MAX_SHOWN, Source, shown_sources, with_citation
+from bot.reply.sources import MAX_RECORDED, MAX_SHOWN, Source, shown_sources, with_citation
 
 PAGE = "https://docs.example.com/a?b=1#c"
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.errors import Refusal, Refused
+from bot.reply.attachments import AttachedFile
 from bot.reply.delivery import MessageDelivery
 from bot.reply.edits import Post, Update
-from bot.reply.messages import AttachedFile, Begin, Call, Delete, PageView, Upload
+from bot.reply.messages import Begin, Call, Delete, PageView, Upload
 from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from tests.clocks import ManualClock

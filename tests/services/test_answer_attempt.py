@@ -22,7 +22,8 @@ from bot.models.events import (
 )
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt, TextPart
-from bot.reply.answer import CANVAS_MIN_CHARS, CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
+from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
+from bot.reply.sources import CANVAS_MIN_CHARS
 from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Used, added
 from tests.services.answering import MODEL, QUESTION
 from tests.services.answering import MODEL_NAME as NAME

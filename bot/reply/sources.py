@@ -1,0 +1,169 @@
+"""The list of sources below an answer, and the answer as a Slack canvas, which ends with it. Pure.
+
+Sources are web pages that the model cites. URLs and titles come from the web by way of a model, so nothing in them is
+trusted. A source is shown only if browsers open it as a web page, and its label begins with the host that the link
+leads to, whatever the title claims. A file in Slack is none: a link may open it for all readers.
+
+A canvas has the answer's Markdown, as safe as in a message, in the forms that canvases.create accepts. Slack refuses a
+whole canvas for one line: headings below the third level, tables with a narrow delimiter row or more than 300 cells,
+lists of one kind within lists of the other, and quotes within lists (docs/sandbox-fidelity.md).
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from bot.core import texts
+from bot.markdown.blocks import CELL_END, LeafBlock, LeafKind, parse_blocks
+from bot.markdown.escaping import Replacement, fenced, with_replacements
+from bot.markdown.links import is_closed_file
+from bot.markdown.lookalikes import MAX_LABEL_CHARS, ascii_host
+from bot.markdown.render import beginning, first_words, rendered
+from bot.models.events import Citation
+
+MAX_SHOWN = 8
+MAX_RECORDED = 50
+"""More sources of one answer are dropped."""
+MAX_URL_CHARS = 2_000
+TITLE_CHARS = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A line of the list."""
+
+    url: str
+    label: str
+
+
+def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence[Citation]:
+    """Returns the citations with another one, unless its page can't be shown, is among them, or is one too many."""
+    is_known = any(earlier.url == citation.url for earlier in citations)
+    if is_known or len(citations) >= MAX_RECORDED or not _host(citation.url):
+        return citations
+    return (*citations, citation)
+
+
+def shown_sources(citations: Iterable[Citation]) -> tuple[Source, ...]:
+    """Returns the lines of the list, in the order of the answer."""
+    hosts = [(citation, _host(citation.url)) for citation in citations]
+    return tuple(Source(citation.url, _label(host, citation.title)) for citation, host in hosts if host)[:MAX_SHOWN]
+
+
+def plain_list(sources: Sequence[Source]) -> str:
+    """Returns the list as plain text: numbered URLs; "" without sources."""
+    lines = [f"{number}. {source.url}" for number, source in enumerate(sources, start=1)]
+    return "\n".join((texts.SOURCES, *lines)) if lines else ""
+
+
+def _label(host: str, title: str) -> str:
+    # Characters that don't show could turn the label's direction around.
+    visible = "".join(character if character.isprintable() else " " for character in title)
+    title = beginning(" ".join(visible.split()), TITLE_CHARS)
+    return f"{host} · {title}" if title else host
+
+
+def _host(url: str) -> str:
+    """Returns the host that a browser opens for a URL, in ASCII; "" if it isn't a plain web address."""
+    # Browsers drop or rewrite some characters, so that they open another host than urlsplit() sees.
+    if len(url) > MAX_URL_CHARS or "\\" in url or not url.isprintable() or any(map(str.isspace, url)):
+        return ""
+    try:
+        parts = urlsplit(url)
+        host = ascii_host(parts.hostname or "")
+    except ValueError:
+        return ""
+    labels = host.split(".")
+    is_host = host.isascii() and len(labels) > 1 and all(0 < len(label) <= MAX_LABEL_CHARS for label in labels)
+    is_web = parts.scheme in ("http", "https") and is_host and parts.username is None and "%" not in parts.netloc
+    return host.removeprefix("www.") if is_web and not is_closed_file(url) else ""
+
+
+CANVAS_MIN_CHARS = 3_000
+"""An answer that is shorter has no button for a canvas: it is read faster where it is."""
+MAX_CELLS = 300
+CANVAS_TITLE_CHARS = 80
+
+_CODE = (LeafKind.FENCED_CODE, LeafKind.INDENTED_CODE)
+_HEADING = re.compile(r"#{4,6}(?=\s)")
+_NARROW = re.compile(r"(?<![-:])(:?)-{1,2}(:?)(?=\s*(?:\||$))")
+_TITLE = re.compile(r"\s*#{1,6}[ \t]+([^\n]+)")
+_ITEM = re.compile(r"(\s*)(?:([-*+])|(\d{1,9})[.)])(?=\s)")
+_QUOTE = re.compile(r"([ \t]*)>[>\t ]*")
+
+
+def canvas_title(answer: str) -> str:
+    """Returns the answer's first heading, if it begins with one, or else its first words."""
+    heading = _TITLE.match(answer)
+    words = first_words(heading[1] if heading else answer, growing=False)
+    return beginning(words, CANVAS_TITLE_CHARS) or texts.CANVAS_TITLE
+
+
+def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:
+    """Returns an answer as a canvas shows it, with its sources; takes long for a long one."""
+    text = rendered("\n\n".join(filter(None, (answer, plain_list(shown_sources(sources))))), growing=False)
+    leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
+    text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _accepted(text, leaf)))
+    return "".join(_lines(text))
+
+
+def as_code(markdown: str) -> str:
+    """Returns the Markdown as one block of code, which Slack accepts whatever is in it."""
+    return fenced(markdown, "markdown")
+
+
+def _accepted(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
+    """Yields what has to be replaced in a heading or a table."""
+    first = leaf.lines[0]
+    if leaf.kind is LeafKind.HEADING and (marks := _HEADING.match(text[first.content : first.end].lstrip())):
+        at = text.index("#", first.content)
+        yield Replacement(at, at + len(marks[0]), "###")
+    if leaf.kind is not LeafKind.TABLE:
+        return
+    if sum(len(CELL_END.findall(text, line.content, line.end)) - 1 for line in leaf.lines) > MAX_CELLS:
+        yield Replacement(first.start, first.start, "```\n")
+        yield Replacement(leaf.lines[-1].end, leaf.lines[-1].end, "\n```")
+        return
+    row = leaf.lines[1]
+    yield Replacement(row.content, row.end, _NARROW.sub(r"\1---\2", text[row.content : row.end]))
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yields the lines, with lists of one kind within one another, and without quotes in lists."""
+    leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
+    code = deque(range(leaf.lines[0].start, leaf.lines[-1].end + 1) for leaf in leaf_blocks if leaf.kind in _CODE)
+    lists: list[tuple[int, bool]] = []
+    """The open list items: the column of each, and whether it is numbered."""
+    at = 0
+    for line in text.splitlines(keepends=True):
+        while code and code[0].stop <= at:
+            code.popleft()
+        is_code = bool(code) and at in code[0]
+        at += len(line)
+        yield line if is_code or not line.strip() else _in_list(line, lists)
+
+
+def _in_list(line: str, lists: list[tuple[int, bool]]) -> str:
+    """Returns a line as the open lists allow it, and notes the item that it begins."""
+    item = _ITEM.match(line)
+    if item is None:
+        if not line[0].isspace():
+            lists.clear()
+        return _unquoted(line, 0) if lists else line
+    column, is_numbered = len(item[1]), item[3] is not None
+    while lists and lists[-1][0] >= column:
+        lists.pop()
+    outer = lists[0][1] if lists else is_numbered
+    lists.append((column, outer))
+    if outer != is_numbered:
+        # The number stays as words: it may be referred to.
+        line = f"{item[1]}1.{line[item.end() :]}" if outer else f"{item[1]}- ({item[3]}){line[item.end() :]}"
+    return _unquoted(line, _ITEM.match(line).end())  # type: ignore[union-attr]
+
+
+def _unquoted(line: str, start: int) -> str:
+    """Returns a line whose text after `start` isn't quoted."""
+    quote = _QUOTE.match(line, start)
+    return line if quote is None else f"{line[:start]}{quote[1]}{line[quote.end() :]}"
