@@ -16,6 +16,7 @@ from sandbox.server import Sandbox
 from sandbox.socket_mode import Delivery
 from sandbox.workspace import Message, Session
 from tests.clocks import WITHIN_S
+from tests.scenarios import answers
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
 from tests.scenarios.surfaces import queued_placeholders
 from tests.streams import speech
@@ -26,14 +27,6 @@ pytestmark = pytest.mark.skips_waits
 LONG_S = 10
 """An answer that takes longer is a long one. A quick one takes two seconds on a loaded machine."""
 UNFINISHED = VendorResponse(speech.chat(speech.tokens("The old answer. " * 30))[:60], ending=ResponseEnd.HANG)
-
-
-async def growing_reply(stage: Stage, asked: str, words: str = "The old") -> Message:
-    """Waits until the reply shows these words and returns the reply."""
-    matching = await stage.sandbox.wait_for(
-        lambda: [message for message in stage.bots("general", asked) if words in shown(message)], 15
-    )
-    return matching[0]
 
 
 def _is_acknowledged(delivery: Delivery) -> bool:
@@ -51,10 +44,10 @@ async def all_taken(stage: Stage) -> None:
 async def test_edit_of_a_running_question_restarts_its_answer_in_the_same_reply(stage: Stage) -> None:
     stage.vendor.script(UNFINISHED, says("The new answer."))
     asked = await stage.mention("old words?")
-    reply = await growing_reply(stage, asked)
+    reply = await answers.reply(stage, asked, "The old")
     await stage.sandbox.edit("general", asked, "@typist new words?")
     await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
-    await growing_reply(stage, asked, "The new answer.")
+    await answers.reply(stage, asked, "The new answer.")
     assert await stage.answers("general", asked) == ["The new answer."]
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
     assert stage.prompts()[1] == [{"role": "user", "content": "new words?"}]
@@ -70,7 +63,7 @@ async def test_question_that_is_edited_again_and_again_asks_the_model_a_few_time
     for number in range(20):
         await stage.sandbox.edit("general", asked, f"@typist words {number}?")
         await asyncio.sleep(0.5)
-    await growing_reply(stage, asked, "The end.")
+    await answers.reply(stage, asked, "The end.")
     assert await stage.answers("general", asked) == ["The end."]
     assert len(stage.vendor.requests) <= RESTARTS_AT_ONCE + 3
 
@@ -89,7 +82,7 @@ async def test_edited_queued_question_is_answered_in_its_newest_text(stage: Stag
 async def test_new_metadata_of_a_root_is_no_edit(stage: Stage) -> None:
     stage.vendor.script(says("First. " * 40, pause_s=0.06), says("Still here."))
     asked = await stage.mention("why?")
-    await growing_reply(stage, asked, "First.")
+    await answers.reply(stage, asked, "First.")
     root = stage.sandbox.workspace.message("C0GENERAL", asked)
     stage.sandbox.workspace.change(replace(root, session=Session("processing")))
     event = stage.sandbox.deliveries[-1].payload["event"]
@@ -119,7 +112,7 @@ async def test_edit_of_an_answered_question_starts_over_in_the_same_reply(stage:
     await all_taken(stage)
     stage.vendor.script(says("The new answer."))
     await stage.sandbox.edit("general", asked, "@typist what was it?")
-    assert (await growing_reply(stage, asked, "The new answer.")).ts == reply.ts
+    assert (await answers.reply(stage, asked, "The new answer.")).ts == reply.ts
     assert stage.prompts()[-1] == [{"role": "user", "content": "what was it?"}]
     assert not stage.sandbox.workspace.ephemerals
 
@@ -133,12 +126,12 @@ async def test_answer_that_others_built_on_says_that_its_question_was_edited(sta
     await all_taken(stage)
     made = len(stage.vendor.requests)
     await stage.sandbox.edit("general", asked, "@typist what was it?")
-    told = await growing_reply(stage, asked, texts.QUESTION_EDITED)
+    told = await answers.reply(stage, asked, texts.QUESTION_EDITED)
     assert (told.ts, buttons(told)[0]) == (stage.bots("general", asked)[0].ts, ReplyAction.REGENERATE)
     assert shown(told).startswith("The whole answer.")
     assert len(stage.vendor.requests) == made
     await stage.sandbox.say("ada", "general", "@typist and then?", asked)
-    await growing_reply(stage, asked, "The whole answer.")
+    await answers.reply(stage, asked, "The whole answer.")
     await all_taken(stage)
     (prompt,) = [prompt for prompt in stage.prompts() if "and then?" in str(prompt)]
     assert "what was it?" in str(prompt), "the next prompt must have the edited text"
@@ -164,7 +157,7 @@ async def test_deleting_a_running_question_deletes_its_reply(stage: Stage) -> No
     stage.vendor.script(UNFINISHED, says("Next."))
     root = await stage.sandbox.say("ada", "general", "The build is red.")
     asked = await stage.sandbox.say("ada", "general", "@typist why?", root)
-    await growing_reply(stage, root)
+    await answers.reply(stage, root, "The old")
     await stage.sandbox.delete("general", asked)
     await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
     await stage.sandbox.wait_for(lambda: not stage.bots("general", root))
@@ -233,7 +226,7 @@ async def test_asker_who_deletes_the_question_is_not_mentioned(pinging: Stage) -
     stage = pinging
     stage.vendor.script(UNFINISHED, says("Quick."))
     asked = await stage.mention("why?")
-    await growing_reply(stage, asked)
+    await answers.reply(stage, asked, "The old")
     await asyncio.sleep(LONG_S)
     await stage.sandbox.delete("general", asked)
     await stage.sandbox.wait_for(lambda: not bots_left(stage))

@@ -16,6 +16,7 @@ from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Message
+from tests.scenarios.answers import reply
 from tests.scenarios.conftest import PACE_S, Stage, buttons, footer, growing, grows, shown
 from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
@@ -58,14 +59,6 @@ def shows_words(stage: Stage, channel: str, asked: str) -> bool:
     return any("word3 " in shown(message) for message in stage.bots(channel, asked))
 
 
-async def streaming(stage: Stage, asked: str, words: str = "word3 ") -> Message:
-    """The message that grows as a stream, once it shows these words."""
-    messages = await stage.sandbox.wait_for(
-        lambda: [message for message in stage.bots("general", asked) if words in shown(message)]
-    )
-    return messages[0]
-
-
 @pytest.mark.skips_waits
 async def test_stream_carries_an_answer_and_ends_it_with_footer_and_buttons(streams: Stage) -> None:
     appended = [partial(streams.sandbox.wait_for, partial(has_appended, streams, times)) for times in (1, 2)]
@@ -89,7 +82,7 @@ async def test_status_says_writing_below_a_stream_that_has_started(streams: Stag
     streams.vendor.script(grows(TEXT, gates={TEXT.index("word80"): done.wait}))
     streams.sandbox.faults.start("slow", method=START, delay_s=2, times=1)
     asked = await streams.mention()
-    await streaming(streams, asked)
+    await reply(streams, asked, "word3 ")
     await streams.sandbox.wait_for(lambda: streams.sandbox.workspace.status("C0GENERAL", asked) == texts.STATUS_WRITING)
     done.set()
     await only(streams, asked)
@@ -229,7 +222,7 @@ async def test_stream_is_stopped_by_a_reply_as_the_status_says(streams: Stage) -
     ended = asyncio.Event()
     streams.vendor.script(grows(TEXT, gates={TEXT.index("word100"): ended.wait}))
     asked = await streams.mention()
-    await streaming(streams, asked)
+    await reply(streams, asked, "word3 ")
     await streams.sandbox.wait_for(lambda: streams.sandbox.workspace.status("C0GENERAL", asked) == texts.STATUS_WRITING)
     assert "Reply “stop”" in texts.STATUS_WRITING
     await streams.sandbox.say("ada", "general", "stop", asked)

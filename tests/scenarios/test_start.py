@@ -29,7 +29,8 @@ from sandbox.setup import Setup
 from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, connected, grows, running, settings_of, shown
+from tests.scenarios.answers import reply
+from tests.scenarios.conftest import Stage, connected, grows, running, settings_of
 from tests.scenarios.surfaces import ephemerals
 from tests.slack_process import SlackProcess
 from tests.streams.server import VendorServer
@@ -219,9 +220,7 @@ async def test_draining_process_is_alive_but_not_ready(tmp_path: Path, sandbox: 
         await wait_for_line(process.stdout, "is connected to Slack")
         assert (await _health(port))[0] == 200
         asked = await stage.mention()
-        await sandbox.wait_for(
-            lambda: [message for message in stage.bots("general", asked) if "word" in shown(message)]
-        )
+        await reply(stage, asked, "word")
         process.send_signal(signal.SIGTERM)
         await wait_for_line(process.stderr, "stopping: live=1")
         status, health = await _health(port)

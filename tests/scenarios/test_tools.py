@@ -15,7 +15,7 @@ from bot.services import tool_calls
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.scenarios.answers import press
+from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, values_of
 from tests.streams import speech
@@ -50,17 +50,13 @@ async def asking_about(stage: Stage, asked: str, values: list[str]) -> Message:
     return (await stage.sandbox.wait_for(asks))[0]
 
 
-def _saying(stage: Stage, asked: str, note: str) -> list[Message]:
-    return [message for message in stage.bots("general", asked) if note in shown(message)]
-
-
 async def test_placeholder_says_which_tool_runs_and_that_the_model_thinks_then(stage: Stage, notes: Notes) -> None:
     notes.may_list.clear()
     stage.vendor.script(by_results(calls("", ("notes__list", {})), VendorResponse(ending=ResponseEnd.HANG)))
     asked = await stage.mention("list them all")
-    [message] = await stage.sandbox.wait_for(lambda: _saying(stage, asked, "Running notes.list…"))
+    message = await reply(stage, asked, "Running notes.list…")
     notes.may_list.set()
-    await stage.sandbox.wait_for(lambda: _saying(stage, asked, texts.THINKING))
+    await reply(stage, asked, texts.THINKING)
     await press(stage, message, ReplyAction.STOP)
     await ended(stage, asked)
 
@@ -215,7 +211,7 @@ async def test_tool_that_does_not_answer_in_time_is_shown_running_and_costs_only
     notes.may_list.clear()
     stage.vendor.script(by_results(LISTS, says("It did not answer.")))
     asked = await stage.mention("list them all")
-    await stage.sandbox.wait_for(lambda: _saying(stage, asked, "Running notes.list…"))
+    await reply(stage, asked, "Running notes.list…")
     message = await ended(stage, asked)
     assert shown(message).startswith("Looking.\n\nIt did not answer.")
     assert stage.prompts()[-1][-1]["content"] == "The tool did not answer in time."

@@ -14,7 +14,7 @@ from bot.store import Stores
 from bot.store.schema import turns
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Message
-from tests.scenarios.answers import on_record, rows
+from tests.scenarios.answers import on_record, reply, rows
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.tools import tools_in
 from tests.streams import speech, steps
@@ -123,7 +123,7 @@ async def test_answer_that_another_process_continues_keeps_its_sources(
     vendor.script(VendorResponse(cited, ending=ResponseEnd.HANG, ping=b'event: ping\ndata: {"type": "ping"}\n\n'))
     async with running(replace(settings, drain_s=0)):
         asked = await stage.mention()
-        await sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "paced edits" in shown(m)])
+        await reply(stage, asked, "paced edits")
     vendor.script(search_answer(steps.text("Into Slack.", SLACK)))
     async with running(settings):
         message = await with_sources(stage, asked, 2)
