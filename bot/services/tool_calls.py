@@ -161,24 +161,19 @@ class ToolCalls:
 
     async def offer(self, job: Job) -> Offer:
         """Returns the tools that the question's channel and asker may use. A bot presses no buttons."""
-        question = job.question
+        question, thread = job.question, job.question.thread
         may_choose = not question.from_bot
         definitions = await self.tools.definitions(question) if self.tools else ()
-        if any(tool.name == READ_CHANNEL for tool in definitions) and not await self._reads_channel(question):
-            definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
+        if any(tool.name == READ_CHANNEL for tool in definitions) and not thread.in_direct_message:
+            channel = await self.insist(lambda: self.stores.channel_settings.read(thread.team_id, thread.channel_id))
+            if channel.read_channel is False:
+                definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
             return Offer(choices=may_choose)
         if not await self._is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
-        always = await self.insist(lambda: self.stores.recorded_calls.always_allowed(question.thread))
+        always = await self.insist(lambda: self.stores.recorded_calls.always_allowed(thread))
         return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()), may_choose)
-
-    async def _reads_channel(self, question: Question) -> bool:
-        """Whether models may read a question's channel; always in a direct message."""
-        thread, read = question.thread, self.stores.channel_settings.read
-        if thread.in_direct_message:
-            return True
-        return (await self.insist(lambda: read(thread.team_id, thread.channel_id))).read_channel is not False
 
     async def _is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
         """Returns whether the asker may have tools called that change something. `now_within_s`: as in Users.kind."""

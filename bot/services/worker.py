@@ -107,10 +107,19 @@ class Worker:
 
     def post_placeholder(self, job: Job) -> None:
         """Posts a queued job's placeholder in the background. The job is claimed once that is on record."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._placeholders.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                # The database closes under placeholders that are still to be posted when the process ends.
+                level = logging.ERROR if self._stopped_at is None else logging.INFO
+                log.log(level, "placeholder for queued question not posted: %s", error)
+            self.wake()
+
         with of_job(job.id):
             task = asyncio.create_task(self._post_placeholder(job))
             self._placeholders.add(task)
-            task.add_done_callback(self._placeholder_ended)
+            task.add_done_callback(ended)
 
     async def run(self) -> None:
         """Claims jobs and starts their attempts until `stop`; live attempts go on, and `drain` waits for them."""
@@ -269,11 +278,3 @@ class Worker:
                 await self.workspace.scheduler.post_placeholder(job, until)
                 return
             await self.stores.clock.sleep(MIN_PAUSE_S)
-
-    def _placeholder_ended(self, task: asyncio.Task[None]) -> None:
-        self._placeholders.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # The database closes under placeholders that are still to be posted when the process ends.
-            level = logging.ERROR if self._stopped_at is None else logging.INFO
-            log.log(level, "placeholder for queued question not posted: %s", error)
-        self.wake()

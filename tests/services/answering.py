@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 import sqlalchemy as sa
 
 from bot.core.access import AccessRules, UserKind
@@ -39,9 +40,9 @@ from bot.slack.surfaces import EphemeralMessages, Pane
 from bot.slack.users import Users
 from bot.store import Stores
 from bot.store.schema import jobs
-from tests.clocks import InstantClock
+from tests.clocks import WITHIN_S, InstantClock
 from tests.core.conversations import recorded_pages
-from tests.services.parts import having, until, workspace_of
+from tests.services.parts import having, workspace_of
 
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
@@ -341,7 +342,12 @@ class AnsweringStage:
             return (await connection.execute(sa.select(jobs))).one()
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        await until(condition, what)
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while not condition():  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            pytest.fail(f"waited {WITHIN_S:.0f} s until {what}")
 
     async def ended(self) -> None:
         await self.until(lambda: bool(self.attempts) and self.worker.live == 0, "the attempt has ended")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,18 +59,47 @@ from tests.services.answering import (
 from tests.services.parts import ME, having
 
 
+@asynccontextmanager
+async def one_question(clock: InstantClock) -> AsyncIterator[AnsweringStage]:
+    """Yields a stage with one question, whose worker doesn't run."""
+    stores = await Stores.open("sqlite://", "w1", clock)
+    await stores.question_queue.enqueue("Ev1", QUESTION)
+    yield AnsweringStage(stores, clock)
+    await stores.close()
+
+
 @pytest.fixture
 async def stage() -> AsyncIterator[AnsweringStage]:
-    clock = InstantClock(BEGAN_S)
-    stores = await Stores.open("sqlite://", "w1", clock)
-    stage = AnsweringStage(stores, clock)
-    await stores.question_queue.enqueue("Ev1", QUESTION)
-    running = asyncio.create_task(stage.worker.run())
-    yield stage
-    stage.worker.stop()
-    await stage.worker.hand_over()
-    await asyncio.wait((running,))
-    await stores.close()
+    """A stage whose worker runs. The test opens what Slack and the model do."""
+    async with one_question(InstantClock(BEGAN_S)) as stage:
+        running = asyncio.create_task(stage.worker.run())
+        yield stage
+        stage.worker.stop()
+        await stage.worker.hand_over()
+        await asyncio.wait((running,))
+
+
+@pytest.fixture
+async def alone() -> AsyncIterator[AnsweringStage]:
+    """A stage whose worker does not run. Slack and the model answer at once."""
+    async with one_question(InstantClock(BEGAN_S)) as stage:
+        stage.open_all()
+        yield stage
+
+
+async def opening(stage: AnsweringStage) -> None:
+    await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
+
+
+async def writing(stage: AnsweringStage) -> None:
+    """Lets the reply open and finish, and waits until the model has written."""
+    stage.replies.may_open.set()
+    stage.replies.may_finish.set()
+    await stage.model.speaks.wait()
+
+
+async def with_life(stage: AnsweringStage) -> None:
+    await stage.until(lambda: bool(stage.lives), "the answer has ended")
 
 
 async def turns_of(stage: AnsweringStage) -> Sequence[sa.Row[Any]]:
@@ -99,9 +129,7 @@ async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: 
 
 
 async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(stage: AnsweringStage) -> None:
-    stage.replies.may_open.set()
-    stage.replies.may_finish.set()
-    await stage.model.speaks.wait()
+    await writing(stage)
     stage.worker.stop_answer(stage.attempts[0].job.id)
     await stage.ended()
     assert stage.model.hung_up, "the stream must be closed, so that the vendor stops billing"
@@ -114,9 +142,7 @@ async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(
 
 async def test_stop_while_the_model_thinks_in_silence_counts_its_thinking(stage: AnsweringStage) -> None:
     stage.model.events = (Thinking(),)
-    stage.replies.may_open.set()
-    stage.replies.may_finish.set()
-    await stage.model.speaks.wait()
+    await writing(stage)
     stage.clock.now_s += 2.0
     stage.worker.stop_answer(stage.attempts[0].job.id)
     await stage.ended()
@@ -126,7 +152,7 @@ async def test_stop_while_the_model_thinks_in_silence_counts_its_thinking(stage:
 
 
 async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStage) -> None:
-    await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
+    await opening(stage)
     stage.worker.stop_answer(stage.attempts[0].job.id)
     stage.open_all()
     await stage.ended()
@@ -139,8 +165,7 @@ async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStag
 
 
 async def test_hand_over_releases_the_job_with_the_text_so_far(stage: AnsweringStage) -> None:
-    stage.replies.may_open.set()
-    await stage.model.speaks.wait()
+    await writing(stage)
     stage.worker.stop()
     await stage.worker.hand_over()
     assert stage.replies.opened[0].is_left
@@ -153,8 +178,7 @@ async def test_hand_over_releases_the_job_with_the_text_so_far(stage: AnsweringS
 
 
 async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: AnsweringStage) -> None:
-    stage.replies.may_open.set()
-    await stage.model.speaks.wait()
+    await writing(stage)
     stage.worker.stop()
     async with stage.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(attempts=2))
@@ -171,7 +195,7 @@ async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Answerin
 
 
 async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_is_asked(stage: AnsweringStage) -> None:
-    await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
+    await opening(stage)
     stage.accounts.token_refused = True
     stage.open_all()
     await stage.ended()
@@ -197,8 +221,7 @@ async def test_an_asker_whom_slack_does_not_name_because_of_the_token_is_not_den
 
 
 async def test_an_answer_goes_on_if_the_token_is_refused_while_the_model_writes(stage: AnsweringStage) -> None:
-    stage.replies.may_open.set()
-    await stage.model.speaks.wait()
+    await writing(stage)
     stage.accounts.token_refused = True
     stage.open_all()
     await stage.ended()
@@ -207,7 +230,7 @@ async def test_an_answer_goes_on_if_the_token_is_refused_while_the_model_writes(
 
 async def test_a_question_is_queued_again_however_long_the_database_is_away(stage: AnsweringStage) -> None:
     """The process runs on, so that no other one would take the job over."""
-    await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
+    await opening(stage)
     stage.accounts.token_refused = True
     await rename_jobs(stage, "jobs", "jobs_away")
     stage.open_all()
@@ -282,7 +305,7 @@ async def test_answer_whose_model_fails_midway_goes_on_at_once_and_once_more_aft
 ) -> None:
     stage.model.scripts = interrupted_at(reason, PART, "It goes on.\n\n")
     stage.open_all()
-    await stage.until(lambda: bool(stage.lives), "the answer has ended")
+    await with_life(stage)
     rows = await turns_of(stage)
     assert [row.end_reason for row in rows] == ["interrupted", "interrupted", "whole"]
     assert rows[-1].answer == f"{PART}It goes on.\n\nThe end."
@@ -297,7 +320,7 @@ async def test_answer_whose_model_fails_midway_goes_on_at_once_and_once_more_aft
 async def test_third_failure_midway_ends_the_answer_with_its_text_and_continue(stage: AnsweringStage) -> None:
     stage.model.scripts = interrupted_at(EndReason.CUT, PART, "It goes on.\n\n", "And on.")
     stage.open_all()
-    await stage.until(lambda: bool(stage.lives), "the answer has ended")
+    await with_life(stage)
     assert [row.end_reason for row in await turns_of(stage)] == ["interrupted", "interrupted", "cut"]
     end = stage.replies.opened[-1].end
     assert end is not None
@@ -310,54 +333,50 @@ async def test_third_failure_midway_ends_the_answer_with_its_text_and_continue(s
 async def test_interrupted_short_text_is_written_again(stage: AnsweringStage) -> None:
     stage.model.scripts = [(("Beca",), ProviderError(EndReason.CUT, MODEL)), (("Because.", DONE), None)]
     stage.open_all()
-    await stage.until(lambda: bool(stage.lives), "the answer has ended")
+    await with_life(stage)
     assert (await turns_of(stage))[-1].answer == "Because."
     assert stage.model.prompts[0] == stage.model.prompts[1]
 
 
-async def stage_that_waits_to_go_on() -> tuple[AnsweringStage, asyncio.Event]:
-    """Returns a stage on which the model has failed twice, and whose wait ends with the event."""
-    waits, goes_on = asyncio.Event(), asyncio.Event()
+class Held(InstantClock):
+    """A clock whose wait before an answer goes on lasts."""
 
-    class Held(InstantClock):
-        async def sleep(self, delay_s: float) -> None:
-            if delay_s == GO_ON_AFTER_S[1]:
-                waits.set()
-                await goes_on.wait()
-            else:
-                await super().sleep(delay_s)
+    def __init__(self) -> None:
+        super().__init__(BEGAN_S)
+        self.waits = asyncio.Event()
 
-    clock = Held(BEGAN_S)
-    stage = AnsweringStage(await Stores.open("sqlite://", "w1", clock), clock)
-    stage.model.scripts = interrupted_at(EndReason.SERVER_ERROR, PART, "It goes on.\n\n")
-    await stage.stores.question_queue.enqueue("Ev1", QUESTION)
-    stage.open_all()
-    return stage, waits
+    async def sleep(self, delay_s: float) -> None:
+        if delay_s == GO_ON_AFTER_S[1]:
+            self.waits.set()
+            await asyncio.Event().wait()
+        await super().sleep(delay_s)
 
 
 @pytest.mark.parametrize("event", ["stop", "edit", "end of the process"])
 async def test_stop_edit_and_hand_over_end_the_wait_to_go_on(event: str) -> None:
-    stage, waits = await stage_that_waits_to_go_on()
-    running = asyncio.create_task(stage.worker.run())
-    await asyncio.wait_for(waits.wait(), WITHIN_S)
-    job_id, written = stage.attempts[0].job.id, f"{PART}It goes on.\n\n"
-    if event == "edit":
-        await stage.stores.question_queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
-        stage.worker._cancel(job_id, Phase.RESTART)
-    elif event == "stop":
-        stage.worker.stop_answer(job_id)
-    if event != "end of the process":
-        await stage.until(lambda: bool(stage.lives), "the answer has ended")
-        last = (await turns_of(stage))[-1]
-        expected = ("whole", "The end.") if event == "edit" else ("stopped", written)
-        assert (last.end_reason, last.answer) == expected
-    stage.worker.stop()
-    await asyncio.wait((running,))
-    if event == "end of the process":
-        await stage.worker.hand_over()
-        [job] = await stage.stores.worker_queue.claim(1)
-        assert (job.checkpoint.text, job.interruptions) == (written, 1)
-    await stage.stores.close()
+    clock = Held()
+    async with one_question(clock) as stage:
+        stage.model.scripts = interrupted_at(EndReason.SERVER_ERROR, PART, "It goes on.\n\n")
+        stage.open_all()
+        running = asyncio.create_task(stage.worker.run())
+        await asyncio.wait_for(clock.waits.wait(), WITHIN_S)
+        job_id, written = stage.attempts[0].job.id, f"{PART}It goes on.\n\n"
+        if event == "edit":
+            await stage.stores.question_queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
+            stage.worker._cancel(job_id, Phase.RESTART)
+        elif event == "stop":
+            stage.worker.stop_answer(job_id)
+        if event != "end of the process":
+            await with_life(stage)
+            last = (await turns_of(stage))[-1]
+            expected = ("whole", "The end.") if event == "edit" else ("stopped", written)
+            assert (last.end_reason, last.answer) == expected
+        stage.worker.stop()
+        await asyncio.wait((running,))
+        if event == "end of the process":
+            await stage.worker.hand_over()
+            [job] = await stage.stores.worker_queue.claim(1)
+            assert (job.checkpoint.text, job.interruptions) == (written, 1)
 
 
 async def test_end_that_slack_did_not_accept_goes_to_the_outbox(alone: AnsweringStage) -> None:
@@ -402,11 +421,9 @@ async def test_end_is_recorded_after_an_unexpected_error_of_its_record(
 
 
 async def test_metrics_of_an_answer_have_its_times(stage: AnsweringStage) -> None:
-    await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
+    await opening(stage)
     stage.clock.now_s += 2.0
-    stage.replies.may_open.set()
-    stage.replies.may_finish.set()
-    await stage.model.speaks.wait()
+    await writing(stage)
     stage.clock.now_s += 3.0
     stage.model.may_end.set()
     await stage.ended()
@@ -416,18 +433,6 @@ async def test_metrics_of_an_answer_have_its_times(stage: AnsweringStage) -> Non
 
 
 # Ends, as readers see them and as they are recorded.
-
-
-@pytest.fixture
-async def alone() -> AsyncIterator[AnsweringStage]:
-    """Yields a stage whose worker does not run, with one question. Slack and the model answer at once."""
-    clock = InstantClock(BEGAN_S)
-    stores = await Stores.open("sqlite://", "w1", clock)
-    stage = AnsweringStage(stores, clock)
-    stage.open_all()
-    await stores.question_queue.enqueue("Ev1", QUESTION)
-    yield stage
-    await stores.close()
 
 
 async def attempt_at(stage: AnsweringStage, change: Callable[[Job], Job] = lambda job: job) -> AnswerAttempt:
@@ -440,20 +445,19 @@ async def attempt_at(stage: AnsweringStage, change: Callable[[Job], Job] = lambd
 
 async def turn(stage: AnsweringStage) -> sa.Row[tuple[object, ...]]:
     """Returns the row of the only recorded turn."""
-    async with stage.stores.database.engine.connect() as connection:
-        return (await connection.execute(CHARGED_TURNS)).one()
+    [row] = await turns_of(stage)
+    return row
 
 
-def end_of(stage: AnsweringStage) -> End | None:
+def end_of(stage: AnsweringStage) -> End:
     """Returns how readers see the end of the only reply."""
     [reply] = stage.replies.opened
     return seen(reply.end)
 
 
-def seen(end: End | None) -> End | None:
+def seen(end: End | None) -> End:
     """Returns what readers see of an end."""
-    if end is None:
-        return None
+    assert end is not None
     return End(end.reason, end.notice, end.footer, has_previous=end.has_previous, has_details=end.has_details)
 
 
@@ -615,9 +619,7 @@ async def test_reply_that_slack_no_longer_shows_ends_the_stream(
     assert alone.model.hung_up
     row = await turn(alone)
     assert (row.end_reason, row.answer) == (reason, "Because.")
-    shown = end_of(alone)
-    assert shown is not None
-    assert bool(shown.notice) is unshown, "nobody reads the end of a deleted reply"
+    assert bool(end_of(alone).notice) is unshown, "nobody reads the end of a deleted reply"
 
 
 @pytest.mark.parametrize(
@@ -659,7 +661,7 @@ async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_
     await attempt_at(alone, lambda job: replace(job, version=1, checkpoint=Checkpoint("Because.", end)))
     assert alone.model.prompts == []
     [reply] = alone.replies.opened
-    assert (seen(reply.end), reply.is_left) == (None if is_left else seen(end), is_left)
+    assert (reply.end and seen(reply.end), reply.is_left) == (None if is_left else seen(end), is_left)
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.LENGTH_LIMIT, "Because.", "openai/gpt-6")
     assert (row.first_token_s, row.prompt_version) == (2.5, "v7")
@@ -714,7 +716,6 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
     alone.accounts.kind_at_calls = lambda: kind
     await attempt_at(alone, lambda job: replace(job, messages=recorded_pages("999991.000000"), attempts=attempts))
     shown = end_of(alone)
-    assert shown is not None
     assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
     assert shown.notice == (texts.DENIED_GUEST if expected is EndReason.DENIED else "")
 
@@ -829,7 +830,6 @@ async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: Answering
     await attempt_at(alone)
     assert len(alone.model.prompts) == 1
     shown = end_of(alone)
-    assert shown is not None
     assert (shown.reason, shown.footer) == (EndReason.CAP_REACHED, "")
     assert "quota" in shown.notice
 
