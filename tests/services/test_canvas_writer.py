@@ -136,19 +136,22 @@ async def test_person_is_told_once_why_an_answer_gets_no_canvas(
     assert (slack.calls, slack.told) == ([], [("U7", sentence)])
 
 
-async def test_canvas_whose_markdown_slack_refuses_is_made_of_code(stores: Stores) -> None:
+@pytest.mark.parametrize(
+    ("errors", "markdown"),
+    [
+        ({}, "Because."),
+        ({"create": Refused("canvases", "canvas_creation_failed", Refusal.UNREADABLE)}, as_code("Because.")),
+    ],
+    ids=["accepted", "its Markdown is refused"],
+)
+async def test_canvas_holds_the_answer_in_the_channel_of_its_question_if_need_be_as_code(
+    stores: Stores, errors: dict[str, Refused], markdown: str
+) -> None:
     job = await answered(stores)
-    slack = CanvasesInSlack({"create": Refused("canvases", "canvas_creation_failed", Refusal.UNREADABLE)})
+    slack = CanvasesInSlack(dict(errors))
     await writer_of(stores, slack).write(entry(job), bool)
     assert (slack.calls, slack.told) == (ALL_CALLS, [])
-    assert slack.made == [(QUESTION.thread.channel_id, as_code("Because."))]
-
-
-async def test_canvas_holds_the_answer_in_the_channel_of_its_question(stores: Stores) -> None:
-    job = await answered(stores)
-    slack = CanvasesInSlack()
-    await writer_of(stores, slack).write(entry(job), bool)
-    assert slack.made == [(QUESTION.thread.channel_id, "Because.")]
+    assert slack.made == [(QUESTION.thread.channel_id, markdown)]
 
 
 async def test_answer_that_is_deleted_has_no_canvas(stores: Stores) -> None:

@@ -1,7 +1,9 @@
 """Health over real HTTP, and retention, which empties old texts every hour and retries after a failure."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +20,7 @@ from bot.services import operations
 from bot.services.operations import Kept, Probes, SlackTime, expire_old, serving
 from bot.store import Stores
 from bot.store.schema import jobs
+from bot.telemetry import Telemetry
 from bot.telemetry_sdk import opened
 from tests.clocks import WITHIN_S, SteppedClock
 from tests.services.probes import WELL, none
@@ -35,12 +38,20 @@ async def hangs() -> NoReturn:
     raise AssertionError("nothing sets the event")
 
 
-async def get(path: str, probes: Probes) -> tuple[int, dict[str, object]]:
+@asynccontextmanager
+async def response_to(
+    path: str, probes: Probes = WELL, telemetry: Telemetry | None = None, **headers: str
+) -> AsyncIterator[aiohttp.ClientResponse]:
     async with (
-        serving(LOCAL, 0, probes) as port,
+        serving(LOCAL, 0, probes, telemetry) as port,
         aiohttp.ClientSession() as session,
-        session.get(f"http://{LOCAL}:{port}{path}") as response,
+        session.get(f"http://{LOCAL}:{port}{path}", headers=headers) as response,
     ):
+        yield response
+
+
+async def get(path: str, probes: Probes) -> tuple[int, dict[str, object]]:
+    async with response_to(path, probes) as response:
         return response.status, await response.json()
 
 
@@ -81,11 +92,7 @@ async def test_process_that_is_not_ready_reports_the_problem(
 async def scrape(probes: Probes) -> str:
     """Returns what /metrics says."""
     with opened(with_metrics=True, traces_url="") as telemetry:
-        async with (
-            serving("127.0.0.1", 0, probes, telemetry) as port,
-            aiohttp.ClientSession() as session,
-            session.get(f"http://127.0.0.1:{port}/metrics") as response,
-        ):
+        async with response_to("/metrics", probes, telemetry) as response:
             assert response.content_type == "text/plain"
             return await response.text()
 
@@ -128,20 +135,12 @@ async def test_scrape_leaves_out_what_the_database_does_not_say(monkeypatch: pyt
 )
 async def test_only_addresses_and_private_names_are_answered(host: str, status: int) -> None:
     """A web page can make its own name point to this machine, and then read what is served here."""
-    async with (
-        serving(LOCAL, 0, WELL) as port,
-        aiohttp.ClientSession() as session,
-        session.get(f"http://{LOCAL}:{port}/readyz", headers={"Host": host}) as response,
-    ):
+    async with response_to("/readyz", Host=host) as response:
         assert response.status == status
 
 
 async def test_no_other_path_is_served() -> None:
-    async with (
-        serving(LOCAL, 0, WELL) as port,
-        aiohttp.ClientSession() as session,
-        session.get(f"http://{LOCAL}:{port}/") as response,
-    ):
+    async with response_to("/") as response:
         assert response.status == 404
 
 
@@ -172,100 +171,94 @@ DAYS = 30
 ASKED_AT = 1_700_000_000.0
 
 
-async def ended_question(path: Path, clock: SteppedClock) -> Stores:
-    store = await Stores.open(f"sqlite:///{path}", "me", clock)
-    await store.question_queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
-    [job] = await store.worker_queue.claim(1)
-    await store.worker_queue.finish(job, End(EndReason.WHOLE), "because")
-    return store
+@dataclass
+class Retention:
+    """A database with one answered question, and the loop that expires its texts, some days after the question."""
+
+    store: Stores
+    clock: SteppedClock
+    slack_time: SlackTime
+    loop: asyncio.Task[None] | None = None
+
+    async def until_next(self, *more: Kept) -> None:
+        """Begins, or goes on to the next hour; ends once everything of that time is done."""
+        if self.loop is None:
+            kept = [Kept("texts", self.store.erasure.expire, DAYS), *more]
+            self.loop = asyncio.create_task(expire_old(kept, self.clock, self.slack_time))
+        else:
+            self.clock.advance(HOUR_S)
+        assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == HOUR_S
+
+    async def texts(self) -> list[str]:
+        async with self.store.database.engine.begin() as connection:
+            return list((await connection.scalars(sa.select(jobs.c.text))).all())
+
+    async def rename(self, table: str, name: str) -> None:
+        async with self.store.database.engine.begin() as connection:
+            await connection.execute(sa.text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 
-def right(clock: SteppedClock) -> SlackTime:
-    """Returns Slack's clock as it is where ours is right."""
+@pytest.fixture
+async def retention(tmp_path: Path) -> AsyncIterator[Retention]:
+    clock = SteppedClock(ASKED_AT)
 
     async def slack_time() -> float | None:
         return clock.now()
 
-    return slack_time
-
-
-def kept(store: Stores) -> list[Kept]:
-    return [Kept("texts", store.erasure.expire, DAYS)]
-
-
-async def texts(store: Stores) -> list[str]:
-    async with store.database.engine.begin() as connection:
-        return list((await connection.scalars(sa.select(jobs.c.text))).all())
-
-
-async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Path) -> None:
-    clock = SteppedClock(ASKED_AT)
-    store = await ended_question(tmp_path / "typist.db", clock)
-    clock.now_s = ASKED_AT + DAYS * DAY_S
-    retention = asyncio.create_task(expire_old(kept(store), clock, right(clock)))
-    assert await asyncio.wait_for(clock.slept.get(), WITHIN_S) == HOUR_S
-    assert await texts(store) == ["why?"]
-    clock.advance(HOUR_S)
-    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
-    assert await texts(store) == [""]
-    retention.cancel()
+    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
+    await store.question_queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "because")
+    retention = Retention(store, clock, slack_time)
+    yield retention
+    assert retention.loop
+    retention.loop.cancel()
     await store.close()
 
 
-async def test_audit_entries_go_after_days_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_text_is_emptied_within_an_hour_of_its_retention_time(retention: Retention) -> None:
+    retention.clock.now_s += DAYS * DAY_S
+    await retention.until_next()
+    assert await retention.texts() == ["why?"]
+    await retention.until_next()
+    assert await retention.texts() == [""]
+
+
+async def test_audit_entries_go_after_days_of_their_own(retention: Retention, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    clock = SteppedClock(ASKED_AT)
-    store = await ended_question(tmp_path / "typist.db", clock)
-    clock.now_s = ASKED_AT + (DAYS - 1) * DAY_S
-    entries = Kept("audit entries", store.audit.expire, DAYS - 2)
-    retention = asyncio.create_task(expire_old([*kept(store), entries], clock, right(clock)))
-    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    retention.clock.now_s += (DAYS - 1) * DAY_S
+    await retention.until_next(Kept("audit entries", retention.store.audit.expire, DAYS - 2))
     assert "retention: removed: what=audit entries count=2 " in caplog.text
-    assert await store.audit.page(1, 100) == []
-    assert await texts(store) == ["why?"]
-    retention.cancel()
-    await store.close()
+    assert await retention.store.audit.page(1, 100) == []
+    assert await retention.texts() == ["why?"]
 
 
 async def test_retention_is_retried_in_an_hour_after_a_database_failure(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    retention: Retention, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = SteppedClock(ASKED_AT)
-    store = await ended_question(tmp_path / "typist.db", clock)
-    clock.now_s = ASKED_AT + (DAYS + 1) * DAY_S
-    async with store.database.engine.begin() as connection:
-        await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
-    retention = asyncio.create_task(expire_old(kept(store), clock, right(clock)))
-    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    retention.clock.now_s += (DAYS + 1) * DAY_S
+    await retention.rename("jobs", "away")
+    await retention.until_next()
     assert "retrying in an hour" in caplog.text
-    async with store.database.engine.begin() as connection:
-        await connection.execute(sa.text("ALTER TABLE away RENAME TO jobs"))
-    clock.advance(HOUR_S)
-    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
-    assert await texts(store) == [""]
-    retention.cancel()
-    await store.close()
+    await retention.rename("away", "jobs")
+    await retention.until_next()
+    assert await retention.texts() == [""]
 
 
 @pytest.mark.parametrize("ahead_s", [None, HOUR_S + 60, -(HOUR_S + 60), (DAYS + 1) * DAY_S])
 async def test_nothing_is_erased_until_our_clock_agrees_with_slacks(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, ahead_s: float | None
+    retention: Retention, caplog: pytest.LogCaptureFixture, ahead_s: float | None
 ) -> None:
-    clock = SteppedClock(ASKED_AT)
-    store = await ended_question(tmp_path / "typist.db", clock)
-    clock.now_s = ASKED_AT + (DAYS + 1) * DAY_S
+    retention.clock.now_s += (DAYS + 1) * DAY_S
     by_s = [ahead_s, 0.0]
 
     async def slack_time() -> float | None:
         ahead = by_s.pop(0)
-        return None if ahead is None else clock.now() - ahead
+        return None if ahead is None else retention.clock.now() - ahead
 
-    retention = asyncio.create_task(expire_old(kept(store), clock, slack_time))
-    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
-    assert await texts(store) == ["why?"]
+    retention.slack_time = slack_time
+    await retention.until_next()
+    assert await retention.texts() == ["why?"]
     assert "this clock and Slack's differ" in caplog.text
-    clock.advance(HOUR_S)
-    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
-    assert await texts(store) == [""]
-    retention.cancel()
-    await store.close()
+    await retention.until_next()
+    assert await retention.texts() == [""]
