@@ -552,35 +552,31 @@ def test_audit_of_each_event_has_no_violation() -> None:
     assert audit_violations(audited(CALLED, ENTRIES)) == []
 
 
-@pytest.mark.parametrize(
-    ("missing", "sentence"),
-    [
-        (0, "the question 100.000001 is in the audit 0 times"),
-        (1, "the answer to 100.000001 is whole, and the audit has None"),
-        (5, "is done, and the audit has 0 × done"),
-        (6, "was decided 1 times, and 0 times in the audit"),
-        (7, "is done, and the audit has 0 × begun"),
-        (8, "is done, and the audit has 0 × done"),
-        (10, "the answer to 101.000001 is whole, and the audit has"),
-    ],
-)
-def test_event_without_its_entry_is_found(missing: int, sentence: str) -> None:
-    reported = audit_violations(audited(CALLED, [*ENTRIES[:missing], *ENTRIES[missing + 1 :]]))
-    assert any(sentence in violation for violation in reported), reported
+def without(number: int) -> list[dict[str, Any]]:
+    return [*ENTRIES[:number], *ENTRIES[number + 1 :]]
 
 
 @pytest.mark.parametrize(
-    ("more", "sentence"),
+    ("entries", "sentence"),
     [
-        (entry("question"), "the question 101.000001 is in the audit 2 times"),
-        (of_call(1, state="begun"), "is done, and the audit has 2 × begun"),
-        (of_call(0, state="done"), "is done, and the audit has 2 × done"),
-        (of_call(1, "decision", decision="denied"), "was decided 1 times, and 2 times in the audit"),
-        (entry("answer", end="whole", note=WRITE_CALL), "entry 12 of the audit has a token"),
+        (without(0), "the question 100.000001 is in the audit 0 times"),
+        (without(1), "the answer to 100.000001 is whole, and the audit has None"),
+        (without(5), "is done, and the audit has 0 × done"),
+        (without(6), "was decided 1 times, and 0 times in the audit"),
+        (without(7), "is done, and the audit has 0 × begun"),
+        (without(8), "is done, and the audit has 0 × done"),
+        (without(10), "the answer to 101.000001 is whole, and the audit has"),
+        ([*ENTRIES, entry("question")], "the question 101.000001 is in the audit 2 times"),
+        ([*ENTRIES, of_call(1, state="begun")], "is done, and the audit has 2 × begun"),
+        ([*ENTRIES, of_call(0, state="done")], "is done, and the audit has 2 × done"),
+        ([*ENTRIES, of_call(1, "decision", decision="denied")], "was decided 1 times, and 2 times in the audit"),
+        ([*ENTRIES, entry("answer", end="whole", note=WRITE_CALL)], "entry 12 of the audit has a token"),
     ],
 )
-def test_entry_without_its_event_is_found(more: dict[str, Any], sentence: str) -> None:
-    reported = audit_violations(audited(CALLED, [*ENTRIES, more]))
+def test_event_without_its_entry_and_entry_without_its_event_are_found(
+    entries: Sequence[dict[str, Any]], sentence: str
+) -> None:
+    reported = audit_violations(audited(CALLED, entries))
     assert any(sentence in violation for violation in reported), reported
 
 

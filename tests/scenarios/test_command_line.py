@@ -15,7 +15,7 @@ from bot.errors import EndReason
 from bot.settings import install_command
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
-from tests.forked import forked_command
+from tests.forked import forked_bot, forked_command
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech, steps
@@ -25,6 +25,7 @@ from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refu
 async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path, vendor: VendorServer) -> None:
     events = speech.chat(["The first ", "half,", " and the rest."])
     vendor.script(VendorResponse(events[:3], ending=ResponseEnd.HANG))
+    # From nothing: the other tests fork a process that has imported the bot.
     async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -93,15 +94,11 @@ async def test_ask_without_streaming_prints_no_part_of_an_answer_that_fails(
 
 async def test_ctrl_c_closes_the_vendors_stream_and_ends_the_process(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(VendorResponse(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
-    async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        process.stdin.close()
+    async with forked_bot(tmp_path, "ask", "why?", env=asking(vendor)) as process:
         await asyncio.wait_for(process.stdout.readexactly(4), WITHIN_S)
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), WITHIN_S) == -signal.SIGINT
         await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
-        assert process.stderr is not None
         assert b"Traceback" not in await process.stderr.read()
 
 
