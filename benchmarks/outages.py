@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.databases import Database, Engine, database
 from bot.core import texts
 from bot.settings import Settings
-from bot.slack.client import CONNECTION
+from bot.slack.retry import CONNECTION
 from sandbox.server import Sandbox
 from tests.fast import FastClock
 from tests.scenarios.conftest import manifest, running, says, settings_of, shown

@@ -30,7 +30,8 @@ from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import METHODS, Reply, unanswered_role
 from bot.reply.streams import AppendStream, StartStream, StopStream, Stream
 from bot.slack.budget import REPLIES, RateBudget
-from bot.slack.client import LOOKS, MAX_LOOKS, RECOVERY, PacedClient, Retrying, SlackClient, only_while
+from bot.slack.client import PacedClient, SlackClient, only_while
+from bot.slack.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrying
 from bot.slack.text import string
 from bot.slack.users import Users
 

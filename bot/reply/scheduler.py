@@ -65,7 +65,7 @@ from bot.reply.messages import Begin, Call, Change, Delete, Life, Shown, Turn, U
 from bot.reply.reply import METHODS, Reply
 from bot.reply.streams import StartStream
 from bot.slack.budget import Paces, RateBudget
-from bot.slack.client import NO_FAILURES, REPLY_CALLS, Failures
+from bot.slack.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.slack.users import Users
 from bot.store.worker_queue import WorkerQueue
 from bot.telemetry import OFF, Telemetry

@@ -31,7 +31,7 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, t
 from bot.reply.workspace import Workspace
 from bot.services.intake import Intake
 from bot.slack.budget import CALLS_PER_MINUTE
-from bot.slack.client import HISTORY_PAGE, Retrying
+from bot.slack.retry import HISTORY_PAGE, Retrying
 from bot.slack.text import Payload, json_objects, messages_in, next_cursor, string
 from bot.store import Stores
 from bot.store.workers import Missed, Tally

@@ -48,8 +48,8 @@ from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.commands import Invocation
 from bot.services.intake import Intake
 from bot.services.reply_actions import Press, ReplyActions
-from bot.slack.client import LOOKS, MAX_LOOKS
 from bot.slack.modals import quoted
+from bot.slack.retry import LOOKS, MAX_LOOKS
 from bot.slack.users import NAMES_WITHIN_S
 from bot.store import Stores
 

@@ -29,8 +29,9 @@ from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import ToolDefinition
-from bot.slack.client import HISTORY_PAGE, TURN_WITHIN_S, PacedClient, Retrying
+from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.modals import asked_in
+from bot.slack.retry import HISTORY_PAGE, Retrying
 from bot.slack.text import (
     Payload,
     answer_of,

@@ -23,7 +23,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
-from bot.slack.client import CLOSE_TIMEOUT_S, CONNECTION, LOOK_S, Credential, SlackClient
+from bot.slack.client import CLOSE_TIMEOUT_S, LOOK_S, Credential, SlackClient
+from bot.slack.retry import CONNECTION
 from bot.text import paired_json
 
 CONNECTIONS = 2

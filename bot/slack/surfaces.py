@@ -25,19 +25,11 @@ from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.slack import modals
 from bot.slack.blockkit import Json
-from bot.slack.client import (
-    EPHEMERAL,
-    NO_UNFURLS,
-    NOTICE,
-    OUTSIDE_THREAD_DELETION,
-    PacedClient,
-    Retrying,
-    SlackClient,
-    only_while,
-)
+from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.home import action_message, action_text, command_message, denied_view, home_view
 from bot.slack.modals import caps_modal, posted_question, sentence_modal, view_of
+from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrying
 from bot.slack.text import json_object, messages_in, string
 
 log = logging.getLogger(__name__)

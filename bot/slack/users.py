@@ -28,7 +28,8 @@ from zoneinfo import ZoneInfo
 from bot.core.access import UserKind
 from bot.core.conversation import ThreadKey
 from bot.errors import RateLimited, Refused
-from bot.slack.client import NO_FAILURES, USER_KIND, PacedClient, SlackClient
+from bot.slack.client import PacedClient, SlackClient
+from bot.slack.retry import NO_FAILURES, USER_KIND
 from bot.slack.text import json_object, json_objects, next_cursor, string, strings
 
 NOW_S = 1.0

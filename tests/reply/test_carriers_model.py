@@ -23,7 +23,8 @@ from bot.reply.delivery import MessageTransport
 from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.slack.budget import RateBudget
-from bot.slack.client import PacedClient, SlackClient, reason_of
+from bot.slack.client import PacedClient, SlackClient
+from bot.slack.retry import reason_of
 from bot.slack.users import Users
 from sandbox.server import Sandbox
 from sandbox.web_api import streams

@@ -34,7 +34,7 @@ from bot.reply.scheduler import (
     ScheduledReply,
 )
 from bot.slack.budget import CALLS_PER_MINUTE
-from bot.slack.client import REPLY_CALLS
+from bot.slack.retry import REPLY_CALLS
 from tests.core.conversations import recorded_pages
 from tests.reply.schedules import LoneLedger, Schedule, SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated

@@ -8,7 +8,7 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Upload
 from bot.reply.reply import METHODS
-from bot.slack.client import REPLY_CALLS
+from bot.slack.retry import REPLY_CALLS
 from tests.reply.schedules import SimulatedTransport, scheduling
 from tests.reply.simulated import simulated
 

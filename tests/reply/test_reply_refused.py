@@ -23,7 +23,7 @@ from bot.reply.edits import (
 )
 from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, Reply
-from bot.slack.client import REPLY_CALLS
+from bot.slack.retry import REPLY_CALLS
 from tests.core.conversations import answer, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
 from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack

@@ -11,7 +11,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import MESSAGES_OMITTED
 from bot.errors import EndReason
-from bot.slack.client import REPLY_CALLS
+from bot.slack.retry import REPLY_CALLS
 from sandbox.faults import FaultSettings
 from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, buttons, grows, says, shown

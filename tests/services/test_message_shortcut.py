@@ -16,7 +16,7 @@ from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.services.shortcut import MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut, QuestionPosts
-from bot.slack.client import LOOKS, MAX_LOOKS
+from bot.slack.retry import LOOKS, MAX_LOOKS
 from tests.clocks import InstantClock
 from tests.services.parts import stores_of, workspace_of
 

@@ -8,14 +8,8 @@ import pytest
 
 from bot.errors import Backoff, RateLimited, Refusal, Refused, TypistError
 from bot.slack import client
-from bot.slack.client import (
-    DEFAULT_RETRY_AFTER_S,
-    MAX_RETRY_AFTER_S,
-    NO_FAILURES,
-    Failures,
-    Retrying,
-    RetryPolicy,
-)
+from bot.slack.client import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S
+from bot.slack.retry import CONNECTION, NO_FAILURES, Failures, Retrying, RetryPolicy
 from sandbox.faults import FaultSettings
 from tests.simulated_time import SimulatedClock, run_simulated
 from tests.slack.workspaces import connected
@@ -40,7 +34,7 @@ def test_wait_of_a_rate_limit_is_obeyed_within_bounds(retry_after_s: float, wait
 def test_only_refusals_that_may_pass_are_retried(reason: Refusal) -> None:
     refused = Refused("chat.update", "name", reason)
     assert (POLICY.next_try_at(refused, Failures(1, 0.0), 0.0) is not None) == reason.may_pass
-    assert client.CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
+    assert CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
 
 
 @pytest.mark.parametrize("error", [TRANSIENT, RateLimited("chat.update", 1.0)], ids=["refused", "429"])
