@@ -7,7 +7,7 @@ from typing import Unpack
 import pytest
 
 from bot.errors import Backoff, RateLimited, Refusal, Refused, TypistError
-from bot.slack import client
+from bot.slack import retry
 from bot.slack.client import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S
 from bot.slack.retry import CONNECTION, NO_FAILURES, Failures, Retrying, RetryPolicy
 from sandbox.faults import FaultSettings
@@ -16,7 +16,7 @@ from tests.slack.workspaces import connected
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
 POLICY = RetryPolicy(Backoff(0.5, 8.0), max_tries=7, within_s=60.0, max_retry_after_s=30.0)
-POLICIES = {name: policy for name, policy in vars(client).items() if isinstance(policy, RetryPolicy)}
+POLICIES = {name: policy for name, policy in vars(retry).items() if isinstance(policy, RetryPolicy)}
 
 
 @pytest.mark.parametrize(("count", "wait_s"), [(1, 0.5), (2, 1), (3, 2), (4, 4), (5, 8), (6, 8)])
