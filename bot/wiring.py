@@ -41,7 +41,8 @@ from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.catching_up import CatchingUp
 from bot.services.commands import AppHome, SlashCommands
-from bot.services.intake import Gate, Intake, MessageEdits, MessageTriage, QuietThreads, SharedTokens
+from bot.services.engagement import Gate, MessageTriage, QuietThreads
+from bot.services.intake import Intake, MessageEdits, SharedTokens
 from bot.services.operations import AUDIT_DAYS, Kept, Probes, expire_old
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses

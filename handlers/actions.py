@@ -18,7 +18,7 @@ from bot.core.channel_settings import SettingsField
 from bot.core.surfaces import CommandResponse
 from bot.errors import TypistError
 from bot.services.commands import AppHome, SlashCommands
-from bot.services.intake import STAY_QUIET, QuietThreads
+from bot.services.engagement import STAY_QUIET, QuietThreads
 from bot.services.quota import CapSettings
 from bot.services.reply_actions import ReplyActions
 from bot.services.shortcut import ChoicePresses, MessageShortcut

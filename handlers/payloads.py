@@ -17,7 +17,7 @@ from bot.core.job import QuotedMessage
 from bot.core.surfaces import TypedCommand
 from bot.errors import PayloadError
 from bot.services.commands import Invocation, SubmittedSettings
-from bot.services.intake import QuietPress
+from bot.services.engagement import QuietPress
 from bot.services.reply_actions import Press
 from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress

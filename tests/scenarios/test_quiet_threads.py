@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core import texts
-from bot.services.intake import STAY_QUIET
+from bot.services.engagement import STAY_QUIET
 from tests.scenarios.conftest import Stage
 from tests.scenarios.surfaces import ephemerals
 

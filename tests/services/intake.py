@@ -10,7 +10,8 @@ from bot.core.access import UserKind
 from bot.core.conversation import Question
 from bot.core.triage import TriageRules
 from bot.services.access_control import PrivateNotices
-from bot.services.intake import Gate, Intake, MessageEdits, MessageTriage, QuietThreads
+from bot.services.engagement import Gate, MessageTriage, QuietThreads
+from bot.services.intake import Intake, MessageEdits
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock

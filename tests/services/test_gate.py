@@ -10,7 +10,7 @@ from bot.core.conversation import Message, Question
 from bot.errors import StoreError
 from bot.models.openai import Decider
 from bot.models.prompt import Decision, TokenEstimate
-from bot.services.intake import MAX_AT_ONCE, Gate
+from bot.services.engagement import MAX_AT_ONCE, Gate
 from bot.slack.history import History
 from bot.store import Stores
 from tests.clocks import InstantClock, idle

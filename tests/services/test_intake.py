@@ -13,7 +13,8 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Message, ThreadKey
 from bot.core.job import Spent
 from bot.core.triage import Engagement
-from bot.services.intake import QuietPress, SharedTokens
+from bot.services.engagement import QuietPress
+from bot.services.intake import SharedTokens
 from bot.store import Stores
 from tests.clocks import idle
 from tests.services.answering import QUESTION
