@@ -30,9 +30,9 @@ from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
 from bot.store.database import READS, answered_within, create_engine, database_file, reason_of
+from bot.store.listening import Report, read_reports
 from bot.store.migrate import is_known, read_revision
 from bot.store.schema import REVISION
-from bot.store.workers import Report, read_reports
 
 TRANSCRIPTION = "transcription"
 

@@ -1,6 +1,6 @@
 """Catching up: finds the questions that nobody heard, and has them answered.
 
-Slack gives an event up after its last try (store/workers.py). If no process heard anything from Slack for longer,
+Slack gives an event up after its last try (store/listening.py). If no process heard anything from Slack for longer,
 whatever the reason was, one of them looks for the questions of that time once Slack is heard again:
 
 1. In the conversations and threads of recent questions, the newest first.
@@ -34,7 +34,7 @@ from bot.slack.budget import CALLS_PER_MINUTE
 from bot.slack.retry import HISTORY_PAGE, Retrying
 from bot.slack.text import Payload, json_objects, messages_in, next_cursor, string
 from bot.store import Stores
-from bot.store.workers import Missed, Tally
+from bot.store.listening import Missed, Tally
 
 LOOK_S = 5.0
 """How often it is put on record that Slack was heard."""

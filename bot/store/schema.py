@@ -282,7 +282,7 @@ workers = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
 )
 
-# When Slack was last heard, and the catch-up after a time without it (bot/store/workers.py).
+# When Slack was last heard, and the catch-up after a time without it (bot/store/listening.py).
 listening = sa.Table(
     "listening",
     metadata,

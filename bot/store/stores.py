@@ -14,6 +14,7 @@ from bot.store.audit import Audit
 from bot.store.calls import Approvals, RecordedCalls, ToolPins
 from bot.store.database import Database, answered_within, create_engine, database_errors, time_of
 from bot.store.erasure import Erasure
+from bot.store.listening import Listening
 from bot.store.migrate import migrate
 from bot.store.outbox_entries import OutboxEntries
 from bot.store.queue import QuestionQueue, UnpostedQuestions
@@ -21,7 +22,7 @@ from bot.store.rate_ledger import RateLedger
 from bot.store.threads import ChannelSettingsStore, Notices, PaneContexts, ThreadParticipants
 from bot.store.usage import CapStore, Meter, UsageLedger
 from bot.store.worker_queue import WorkerQueue
-from bot.store.workers import Listening, ProcessMessages, WorkerLiveness
+from bot.store.workers import ProcessMessages, WorkerLiveness
 
 NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8

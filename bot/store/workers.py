@@ -1,5 +1,4 @@
 """Workers that share a database: how they show that they live, observe and wake each other, and exchange messages.
-What any of them last heard from Slack, and which one catches up, is on record here, too.
 
 A worker has a row, a heartbeat, and a lock that its death releases: on PostgreSQL that of a session (pg_notify.py), on
 SQLite a file's beside the database. The failure detector decides which other workers are dead. It does no I/O, and the
@@ -20,12 +19,6 @@ observed for MAX_GAP_S may have been paused itself, or the database may have bee
 gives all workers their full time again.
 
 The verdict is not final. The take-over checks each heartbeat once more, with the row locked (claim.py).
-
-`Listening` is when Slack was last heard, and what is to be caught up after a time without it (services/catching_up.py).
-A workspace has one row, which all processes share. `hear` records the newest message from Slack to any of them. If the
-one before it is older than GAP_S, questions may have been missed meanwhile, and the row says from when to when. One
-process at a time catches up: it takes the gap with `take`, keeps it with `keep`, and records which places it has looked
-at, so that another process goes on from there if it dies.
 """
 
 import asyncio
@@ -33,18 +26,17 @@ import fcntl
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import Clock
-from bot.core.conversation import ThreadKey
 from bot.errors import StoreError
 from bot.store.database import (
     OWNERS_ALONE,
@@ -54,15 +46,15 @@ from bot.store.database import (
     database_file,
     lock_key,
     on_postgresql,
-    reads,
     said_by,
     writes,
 )
-from bot.store.rows import CLOCKS_DIFFER_S, has_come, has_jobs, insert_into, is_running, put, thread_columns, thread_of
-from bot.store.schema import jobs, listening, workers
+from bot.store.rows import has_jobs, is_running, put
+from bot.store.schema import jobs, workers
 
 if TYPE_CHECKING:
     from bot.store.pg_notify import Listener
+
 
 SILENCE_S = 8.0
 """A worker is considered dead if its heartbeat has not changed for this long."""
@@ -352,155 +344,3 @@ async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | 
         row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
         for row in await connection.execute(observed)
     }
-
-
-GAP_S = 360.0
-"""A gap shorter than this loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more,
-and then never: the last try comes 360 to 369 s after the first one."""
-MARGIN_S = 420.0
-"""Slack may still have had to redeliver an event this old when a gap began."""
-HOLD_S = 30.0
-"""How long a process holds a catch-up since it last said so. Then another process may go on with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What a catch-up has done."""
-
-    looked_at: int = 0
-    """Conversations and threads that were read."""
-    unread: int = 0
-    """Those that Slack didn't give, or not all of."""
-    answered: int = 0
-    """Questions that were found and queued."""
-    offered: int = 0
-    """Those whose askers are offered an answer."""
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(*(ours + theirs for ours, theirs in zip(_numbers(self), _numbers(other), strict=True)))
-
-
-def _numbers(tally: Tally) -> tuple[int, ...]:
-    return tally.looked_at, tally.unread, tally.answered, tally.offered
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """A time in which questions may have been missed, and how far it is caught up. Times are seconds since 1970."""
-
-    team_id: str
-    begins_at: float
-    """When Slack was last heard before it."""
-    ends_at: float
-    """When Slack was heard again."""
-    done: frozenset[str] = frozenset()
-    """The keys of places that were looked at."""
-    ahead: tuple[str, ...] = ()
-    """The keys of the places to look at, in their order: those that Slack listed, and those found on the way."""
-    tally: Tally = Tally()
-
-    @property
-    def since(self) -> float:
-        """From when on messages are to be read."""
-        return self.begins_at - MARGIN_S
-
-    @property
-    def away_s(self) -> float:
-        """How long nothing came from Slack."""
-        return self.ends_at - self.begins_at
-
-    def after(self, key: str, ahead: Sequence[str], tally: Tally) -> "Missed":
-        """Returns this after a place was looked at."""
-        return replace(self, done=self.done | {key}, ahead=(*self.ahead, *ahead), tally=self.tally + tally)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The last catch-up that ended, for operators."""
-
-    begins_at: float
-    ends_at: float
-    tally: Tally
-
-
-class Listening(WorkerOperations):
-    """Records when Slack was heard, and hands out what is to be caught up."""
-
-    @writes
-    async def hear(self, connection: AsyncConnection, team_id: str, heard_at: float) -> None:
-        """Records that a message came from Slack. After a gap, questions may have been missed.
-
-        A second gap adds to the first: what was looked at in between is looked at once more.
-        """
-        new = insert_into(connection, listening).values(team_id=team_id, heard_at=heard_at)
-        if await connection.scalar(new.on_conflict_do_nothing().returning(listening.c.heard_at)) is not None:
-            return
-        this = listening.c.team_id == team_id
-        row = (await connection.execute(sa.select(listening).where(this).with_for_update())).one()
-        # A time that is yet to come was recorded by a clock that was wrong.
-        if row.heard_at < heard_at or row.heard_at > self._now() + CLOCKS_DIFFER_S:
-            await connection.execute(sa.update(listening).where(this).values(heard_at=heard_at))
-        if heard_at - row.heard_at > GAP_S:
-            begins_at = row.heard_at if row.missed_from is None else row.missed_from
-            gap = {"missed_from": begins_at, "missed_until": heard_at, "held_by": None, "held_until": None}
-            await connection.execute(sa.update(listening).where(this).values(**gap, progress={}))
-
-    @writes
-    async def take(self, connection: AsyncConnection, team_id: str) -> Missed | None:
-        """Returns what is to be caught up, if no other process does; this one holds it for HOLD_S."""
-        now, row = self._now(), listening.c
-        is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
-        free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
-        taken = free.values(held_by=self._worker.name, held_until=now + HOLD_S).returning(listening)
-        found = (await connection.execute(taken)).one_or_none()
-        if found is None:
-            return None
-        progress = found.progress
-        return Missed(
-            found.team_id,
-            found.missed_from,
-            found.missed_until,
-            frozenset(progress.get("done", ())),
-            tuple(progress.get("ahead", ())),
-            Tally(**progress.get("tally", {})),
-        )
-
-    @writes
-    async def keep(self, connection: AsyncConnection, team_id: str) -> bool:
-        """Holds a catch-up for longer; returns False if another process has it, or another gap came."""
-        return await self._change(connection, team_id, {})
-
-    @writes
-    async def record(self, connection: AsyncConnection, missed: Missed) -> bool:
-        """Records how far a catch-up is. Returns False, and records nothing, as `keep` does."""
-        progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
-        return await self._change(connection, missed.team_id, {"progress": progress})
-
-    @writes
-    async def complete(self, connection: AsyncConnection, missed: Missed) -> bool:
-        """Records that a catch-up is over. Returns False, and records nothing, as `keep` does."""
-        report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
-        over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}
-        return await self._change(connection, missed.team_id, over)
-
-    @reads
-    async def threads_since(
-        self, connection: AsyncConnection, team_id: str, since: float, limit: int
-    ) -> list[ThreadKey]:
-        """Returns the threads of the questions since a time, those with the newest question first."""
-        columns = thread_columns()
-        recent = sa.select(*columns).where(jobs.c.team_id == team_id, jobs.c.created_at > since)
-        newest = recent.group_by(*columns).order_by(sa.func.max(jobs.c.ts).desc()).limit(limit)
-        return [thread_of(row) for row in await connection.execute(newest)]
-
-    async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
-        ours = listening.c.team_id == team_id, listening.c.held_by == self._worker.name
-        held = {"held_until": self._now() + HOLD_S, **values}
-        changed = sa.update(listening).where(*ours, listening.c.missed_from.is_not(None)).values(held)
-        return (await connection.execute(changed)).rowcount > 0
-
-
-async def read_reports(connection: AsyncConnection) -> list[Report]:
-    """Returns the last catch-up of each workspace that had one."""
-    rows = await connection.scalars(sa.select(listening.c.report).where(listening.c.report.is_not(None)))
-    return [Report(row["begins_at"], row["ends_at"], Tally(**row["tally"])) for row in rows if row]

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.job import LATE_S
 from bot.store import Stores
-from bot.store.workers import GAP_S, HOLD_S, MARGIN_S, Missed, Report, Tally, read_reports
+from bot.store.listening import GAP_S, HOLD_S, MARGIN_S, Missed, Report, Tally, read_reports
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import apart, asked, one

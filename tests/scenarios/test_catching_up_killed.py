@@ -24,12 +24,12 @@ from tests.streams.server import VendorServer
 pytestmark = pytest.mark.long
 
 STEPS: list[Step] = [
-    ("bot.store.workers", "Listening", "take", True),
+    ("bot.store.listening", "Listening", "take", True),
     ("bot.services.intake", "Intake", "enqueue", False),
     ("bot.services.intake", "Intake", "enqueue", True),
-    ("bot.store.workers", "Listening", "record", False),
-    ("bot.store.workers", "Listening", "record", True),
-    ("bot.store.workers", "Listening", "complete", False),
+    ("bot.store.listening", "Listening", "record", False),
+    ("bot.store.listening", "Listening", "record", True),
+    ("bot.store.listening", "Listening", "complete", False),
 ]
 """Where the process is killed: module, class, method, and whether after the method has returned."""
 
@@ -43,7 +43,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture(autouse=True)
 def with_short_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the next process go on at once."""
-    monkeypatch.setattr("bot.store.workers.HOLD_S", 0.5)
+    monkeypatch.setattr("bot.store.listening.HOLD_S", 0.5)
     monkeypatch.setattr("bot.services.catching_up.LOOK_S", 0.5)
     monkeypatch.setattr("bot.store.workers.LOCK_GRACE_S", 0.1)
 
