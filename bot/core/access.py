@@ -11,6 +11,7 @@ from enum import StrEnum
 from bot.core import texts
 from bot.core.conversation import Question
 
+MAX_ADMINS_NAMED = 3
 MAX_BOT_QUESTIONS_IN_A_ROW = 3
 """How many questions of bots are answered in a row in one thread."""
 MAX_BOT_QUESTIONS_AN_HOUR = 20
@@ -135,5 +136,5 @@ class BotQuestions:
 
 
 def admin_mentions(admins: Iterable[str]) -> list[str]:
-    """Returns the admins whom a refusal names, as mentions: a few are enough to ask."""
-    return [f"<@{admin}>" for admin in sorted(admins)[:3]]
+    """Returns the admins whom a refusal names, as mentions."""
+    return [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]

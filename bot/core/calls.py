@@ -329,6 +329,8 @@ modal isn't known.
 """
 SHOWN_ARGUMENT_CHARS = 1_000
 """How much of a call's arguments a reply shows. A modal shows longer ones whole, and only there they are approved."""
+SHOWN_WHOLE = 2
+"""More calls than these share the room of so many: together with a page's text, they have to fit into a message."""
 INLINE_CHARS = 120
 """A longer value is a block of its own."""
 _MAX_WORD_CHARS = 80
@@ -452,7 +454,6 @@ def ask_of(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, admins: Collection[str], until: float | None
 ) -> Ask:
     """Returns a call as a person is asked about it, who has time `until` then. `calls`: at least those of its step."""
-    # More than two share the room of two: together with a page's text, they have to fit into a message.
     beside = sum(_is_asked_about(other) for other in calls if other.step_no == call.step_no)
     return Ask(
         label_of(call.tool),
@@ -465,7 +466,7 @@ def ask_of(
         call.repeats and not call.read_only,
         bool(admins),
         call.decision,
-        SHOWN_ARGUMENT_CHARS * 2 // max(2, beside),
+        SHOWN_ARGUMENT_CHARS * SHOWN_WHOLE // max(SHOWN_WHOLE, beside),
     )
 
 

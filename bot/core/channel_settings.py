@@ -15,6 +15,7 @@ from bot.models.prompt import Effort
 
 MAX_PROMPT_CHARS = 2_000
 """The system prompt is billed with each question. Slack's field takes 3,000, so our own error shows first."""
+DISPLAYED_PROMPT_CHARS = 60
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
 """The names that Slack takes for emoji; people may use any script."""
 
@@ -198,7 +199,7 @@ def changes(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSe
 
 def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     """Returns the settings as one line of plain text."""
-    own_prompt = beginning(settings.system_prompt, 60) if settings.has_own_prompt else None
+    own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
     engagement = texts.answered_here(settings.engagement, settings.new_posts, settings.gate, settings.reaction)
     answers = texts.answers_here(settings.effort, settings.length)
     answered = "" if is_direct(channel_id) else engagement

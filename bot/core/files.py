@@ -27,6 +27,7 @@ MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20
 MAX_BYTES = 50 * 2**20
 """The limit for all files of one answer."""
+MAX_NAMED = 6
 
 
 class Unread(Enum):
@@ -261,7 +262,7 @@ def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = ())
     only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
     sentences = [texts.only_text_read(only_text)] if only_text else []
     if unread:
-        sentences.append(texts.files_not_read(unread[:6], len(unread[6:])))
+        sentences.append(texts.files_not_read(unread[:MAX_NAMED], len(unread[MAX_NAMED:])))
     return " ".join(sentences)
 
 
@@ -317,6 +318,7 @@ def wanted_by(questions: Iterable[Question], bot_user_id: str) -> str:
     return ""
 
 
+MAX_CAPTIONS_BYTES = 500_000
 _TIMES = re.compile(r"(?:\d+:)?\d\d:\d\d[.,]\d{3}[ \t]+-->")
 _TAG = re.compile(r"<[^<>]*>")
 _QUICKTIME = b"qt  "
@@ -353,7 +355,7 @@ def _format_of(content: bytes) -> tuple[str, str]:
 
 def text_of_captions(content: bytes) -> str | None:
     """Returns the words of WebVTT captions, None if the bytes are something else. https://www.w3.org/TR/webvtt1/"""
-    text = content[:500_000].decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    text = content[:MAX_CAPTIONS_BYTES].decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     if not re.match(r"WEBVTT(?:[ \t\n]|$)", text):
         return None
     words = (word for line in _cue_lines(text) for word in html.unescape(_TAG.sub("", line)).split())

@@ -526,6 +526,7 @@ class Lease:
 
 _REACTION = "reaction"
 _SUGGESTION = "suggestion"
+REMINDER_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -606,7 +607,7 @@ def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
     """
     if elsewhere:
         return about.quote or ""
-    return "" if about.ts == about.thread_ts else beginning(about.quote or "", 200)
+    return "" if about.ts == about.thread_ts else beginning(about.quote or "", REMINDER_CHARS)
 
 
 def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:

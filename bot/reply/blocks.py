@@ -29,6 +29,9 @@ from bot.slack.modals import ask_in_reply
 
 PLAIN_BYTES = 3_800
 """In UTF-8; chat.update takes 4,000 bytes of text."""
+_NOTICE_CHARS = 300
+_PLAIN_TRANSCRIPT_CHARS = 200
+"""Plain text isn't folded."""
 ACTIVITY_CHARS = 150
 
 
@@ -85,7 +88,9 @@ def _below(view: PageView, text: str) -> list[Json]:
 def short_text(view: PageView) -> str:
     """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
     words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
-    return mrkdwn(words or beginning(view.notice, 300)) or (mrkdwn(_growing(view)) if view.live else _last_line(view))
+    return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
+        mrkdwn(_growing(view)) if view.live else _last_line(view)
+    )
 
 
 def _buttons(view: PageView) -> list[Json]:
@@ -188,7 +193,7 @@ def _plain(view: PageView) -> str:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     plain = plain if note else mrkdwn(text) or _last_line(view)
     # Plain text isn't folded, so it has only the transcript's first words.
-    heard = mrkdwn(texts.heard(beginning(view.transcript, 200))) if view.transcript else ""
+    heard = mrkdwn(texts.heard(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS))) if view.transcript else ""
     with_heard = "\n\n".join(filter(None, (heard, plain)))
     return with_heard if _bytes(with_heard) <= PLAIN_BYTES else plain
 

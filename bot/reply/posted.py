@@ -23,6 +23,9 @@ from bot.slack.text import Payload, answer_of, body_of, count, json_object, json
 
 METADATA_EVENT = "typist_reply"
 _NUMBERS = ("page", "version", "shown_chars")
+COMPARED_CHARS = 40
+FILES_WITHIN_S = 600.0
+"""An answer's files follow its last page within this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class FoundStream:
 
     def shows(self, text: str) -> bool:
         """Whether its first letters are in an answer. None are in any: nothing else of ours has no words."""
-        return self.letters[:40] in _letters(text)
+        return self.letters[:COMPARED_CHARS] in _letters(text)
 
 
 class PostedReplies:
@@ -90,8 +93,7 @@ class PostedReplies:
         """
         messages, is_all = await self._read(job.question)
         if job.page_ts and not is_all:
-            # The answer's files follow its last page within minutes.
-            older, _ = await self._read(job.question, f"{float(job.page_ts[-1]) + 600:.6f}")
+            older, _ = await self._read(job.question, f"{float(job.page_ts[-1]) + FILES_WITHIN_S:.6f}")
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
         by_ts = {message["ts"]: message for message in messages}
         job = replace(job, messages=_corrected(job, by_ts, is_all=is_all))
