@@ -320,6 +320,7 @@ def mentions(stage: Stage, asked: str) -> list[str]:
     return [message.ts for message in stage.bots("general", asked) if message.text == MENTION]
 
 
+@pytest.mark.usefixtures("with_frequent_looks")
 @pytest.mark.bot(done_mention_s=1)
 async def test_asker_is_mentioned_once_when_an_approval_waits(stage: Stage) -> None:
     sandbox = stage.sandbox
@@ -338,6 +339,7 @@ async def test_asker_is_mentioned_once_when_an_approval_waits(stage: Stage) -> N
 @pytest.mark.parametrize(
     "way", ["deny", "edit", *(pytest.param(way, marks=pytest.mark.long) for way in ("stop", "reply", "delete"))]
 )
+@pytest.mark.usefixtures("with_frequent_looks")
 @pytest.mark.bot(done_mention_s=1)
 async def test_mention_goes_however_the_approval_ends(stage: Stage, server: CalledServer, way: str) -> None:
     sandbox = stage.sandbox
