@@ -261,10 +261,6 @@ async def vendor() -> AsyncIterator[VendorServer]:
         yield vendor
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "bot(**changed): settings of the bot; `on_disk=True`: SQLite in a file")
-
-
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path) -> Settings:
     """Returns the bot's settings, changed by the marks `bot` of the module and then of the test."""
