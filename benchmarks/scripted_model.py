@@ -126,7 +126,7 @@ class ScriptedModel(ChatServer):
             await response.prepare(request)
             if failure := await self._send(response, prompt, deltas, record, planned):
                 record.fail(failure)
-                await _break(request, response, failure)
+                await _break(request, response, failure, pings=not prompt.calls)
                 return response
             if body.get("stream_options", {}).get("include_usage"):
                 input_tokens = int(len(json.dumps(body["messages"])) / CHARS_PER_TOKEN)
@@ -311,8 +311,11 @@ def _refuse(request: web.Request, record: ModelRequest, failure: Failure) -> web
     return web.json_response(_error(failure), status=int(failure))
 
 
-async def _break(request: web.Request, response: web.StreamResponse, failure: Failure) -> None:
-    """Ends a stream that has begun without its marker. A stall lasts until the bot hangs up."""
+async def _break(request: web.Request, response: web.StreamResponse, failure: Failure, *, pings: bool) -> None:
+    """Ends a stream that has begun without its marker. A stall lasts until the bot hangs up.
+
+    With `pings`, the stream pings meanwhile. In a call, the bot takes those for work, for longer than a run lasts.
+    """
     match failure:
         case Failure.CUT:
             _close(request)
@@ -322,7 +325,8 @@ async def _break(request: web.Request, response: web.StreamResponse, failure: Fa
         case _:
             while True:
                 await asyncio.sleep(_PING_S)
-                await response.write(b": ping\n\n")
+                if pings:
+                    await response.write(b": ping\n\n")
 
 
 def _close(request: web.Request) -> None:

@@ -72,7 +72,7 @@ class Stall:
     answer that still grows is fine. So the time between two signs of work is limited. Text is a sign, and so is
     Thinking, which the vendors' readers yield for whatever comes while a model thinks or writes a tool call, even for a
     ping. A ping at any other time is none. A model that thinks in silence gets ten times as long, at most ten minutes,
-    and so does a search.
+    and so does a search. Signs that carry nothing end after ten minutes, too: a vendor may ping for a dead model.
 
     Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
     canceled. Nor does a pause of the process count: what came meanwhile waits to be read, and the time begins again.
@@ -85,24 +85,30 @@ class Stall:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the model's events. Raises ProviderError(STALLED) instead of waiting on."""
+        time = asyncio.get_running_loop().time
         async with aclosing(self._provider.stream(prompt)) as events:
-            limit_s = float(self._stall_timeout_s)
+            limit_s, longest_s = float(self._stall_timeout_s), max(float(self._stall_timeout_s), MAX_SILENCE_S)
+            only_signs_s = 0.0
             while True:
+                left_s, began_s = longest_s - only_signs_s, time()
                 try:
-                    async with _Wait(limit_s) as wait:
+                    async with _Wait(min(limit_s, left_s)) as wait:
                         event = await anext(events)
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
                     if not wait.expired:
                         raise
-                    detail = f"nothing for {limit_s:g} s"
+                    detail = f"nothing for {limit_s:g} s" if limit_s <= left_s else f"only pings for {longest_s:g} s"
                     raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
                 match event:
-                    case Thinking(ended=False) | Searching(done=False):
+                    case Thinking(chars=0, ended=False) | Searching(done=False):
                         limit_s = silence_s(self._stall_timeout_s)
+                        only_signs_s += time() - began_s
+                    case Thinking(ended=False):
+                        limit_s, only_signs_s = silence_s(self._stall_timeout_s), 0.0
                     case _:
-                        limit_s = self._stall_timeout_s
+                        limit_s, only_signs_s = self._stall_timeout_s, 0.0
                 yield event
 
 

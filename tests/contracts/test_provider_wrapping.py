@@ -113,6 +113,16 @@ class TestStall:
         else:
             assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
+    @SILENT
+    async def test_pings_for_a_thinking_model_end_after_ten_minutes(
+        self, vendor: VendorServer, api: VendorApi, name: str, sign: bytes
+    ) -> None:
+        before, _ = silent(name, sign)
+        thinking = VendorResponse([before, *[sign] * 200], pause_s=7, ending=ResponseEnd.HANG, ping=sign)
+        received = await ask(api, vendor, thinking, wrap=stalling(25))
+        assert received.error is not None
+        assert (received.failure, received.error.detail) == (EndReason.STALLED, "only pings for 600 s")
+
     @pytest.mark.parametrize(
         ("api", "name", "end"),
         [
