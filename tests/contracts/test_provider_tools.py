@@ -618,6 +618,7 @@ def after_call(*items: Opaque) -> Prompt:
     return replace(CALLING, turns=(*CALLING.turns, call, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
 
 
+@pytest.mark.skips_waits
 class TestFallback:
     """Another vendor can't read the opaque items of a step."""
 

@@ -164,6 +164,7 @@ async def test_long_thread_is_read_in_pages(stage: ReaderStage) -> None:
     assert not next_page(second)
 
 
+@pytest.mark.skips_waits
 @pytest.mark.parametrize("error", ["ratelimited", "internal_error"])
 async def test_what_arrived_before_a_refusal_counts(
     stage: ReaderStage, monkeypatch: pytest.MonkeyPatch, error: str
