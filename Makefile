@@ -22,7 +22,7 @@ run: $(VENV)/run
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
-# Before each commit: everything but the tests marked `long`. Three to four minutes on two cores; half an hour at most.
+# Before each commit: everything but the tests marked `long`. Four to five minutes on two cores; half an hour at most.
 test: $(VENV)/dev
 	$(PYTEST) -m "not long" --session-timeout 1800
 
