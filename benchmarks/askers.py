@@ -191,7 +191,7 @@ TWICE_SHARE = 1 / 3
 
 
 class Approver:
-    """Presses Approve, and at times Deny, as the person who asked the question."""
+    """Presses Approve, and sometimes Deny, as the person who asked the question."""
 
     def __init__(self, sandbox: Sandbox, rng: random.Random) -> None:
         self.presses: Counter[str] = Counter()

@@ -28,7 +28,7 @@ _RESTART_DELAY_S = 1.0
 
 
 SpawnedProcess: TypeAlias = "asyncio.subprocess.Process | ForkedBot"
-Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable["SpawnedProcess"]]
+Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable[SpawnedProcess]]
 """Starts a bot in a folder with these settings, and with a file for its stderr."""
 
 
@@ -37,7 +37,7 @@ class BotProcess:
     """One bot process, from start to end."""
 
     name: str
-    process: "SpawnedProcess"
+    process: SpawnedProcess
     log: Path
     """The file with its stderr."""
     started_s: float

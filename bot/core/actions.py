@@ -34,7 +34,8 @@ class ReplyAction(StrEnum):
     CANVAS = "canvas"
 
 
-VOTES = {"up": 1, "down": -1}
+UP, DOWN = "up", "down"
+VOTES = {UP: 1, DOWN: -1}
 """Feedback on an answer, by the value of its button in Slack."""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.core import texts
-from bot.core.actions import ReplyAction
+from bot.core.actions import DOWN, UP, ReplyAction
 from bot.core.calls import Decided, escaped
 from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
 from bot.core.job import End
@@ -125,8 +125,8 @@ def _buttons(view: PageView) -> list[Json]:
     confirm = blockkit.confirm(texts.DELETE_TITLE, texts.DELETE_QUESTION, yes=texts.DELETE, no=texts.KEEP)
     icons = [blockkit.icon_button(ReplyAction.DELETE, "trash", texts.DELETE, confirm)]
     if answered:
-        good = blockkit.feedback_button("👍", "up", texts.GOOD_ANSWER)
-        bad = blockkit.feedback_button("👎", "down", texts.BAD_ANSWER)
+        good = blockkit.feedback_button("👍", UP, texts.GOOD_ANSWER)
+        bad = blockkit.feedback_button("👎", DOWN, texts.BAD_ANSWER)
         icons.insert(0, blockkit.feedback_buttons(ReplyAction.FEEDBACK, positive=good, negative=bad))
     return [
         blockkit.actions(buttons, f"{NOTE_LINE}buttons"),

@@ -84,7 +84,7 @@ READS = "typist_reads"
 UNSYNCED = "typist_unsynced"
 """The execution option of transactions whose commit waits for no disk: a power cut may lose them."""
 OWNERS_ALONE = 0o600
-"""The mode of files that only the user may read whom Typist runs as."""
+"""The mode of a file that only the user who runs Typist may read."""
 _SYNCHRONOUS = "synchronous"
 """In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
 

@@ -2,10 +2,9 @@
 
 **Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). The
 result for each is the one that it would have had alone: whether its event or its message was seen before, and whether
-it has to wait behind others. With 100 questions in a second beside
-their answers, one transaction for each question left 73 without an acknowledgment within Slack's three seconds, because
-each of them waited for its turn among the transactions of live answers. Together, all had one within 2 s
-(docs/scaling.md).
+it has to wait behind others. With 100 questions in a second beside their answers, one transaction for each question
+left 73 without an acknowledgment within Slack's three seconds, because each of them waited for its turn among the
+transactions of live answers. Together, all had one within 2 s (docs/scaling.md).
 
 **Changes.** A queued job is changed on the spot. A begun job is changed by its worker, now or at the next attempt: the
 methods leave the request and the new version for it (core/job.py). A job that has ended gets outbox entries instead.
@@ -577,7 +576,7 @@ class UnpostedQuestions(Operations):
     ) -> None:
         """Records where, according to Slack's event, the question was posted.
 
-        The question is queued, even if its asker was told that nobody knows whether it was posted.
+        The question is queued, even if its asker has read that the post may have failed.
         """
         row = await _locked(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
         if row is not None:

@@ -275,7 +275,7 @@ class WorkerQueue(MeteredOperations):
         if is_outdated or not is_kept or row.answer_deleted:
             await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)
-        # What was left to do for an earlier version's end, and for approvals that an earlier attempt asked.
+        # What was left to do for an earlier version's end, and for approvals that an earlier attempt asked for.
         over = (EDITS_END if job.version > 0 else ()), (ABOUT_APPROVALS if job.attempts > 1 else ())
         for kind in chain(*over):
             await outbox.cancel(connection, kind, [job.id])

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.conversation import Question, RecordedReply, ThreadKey
 from bot.core.job import End, Enqueued, Job
-from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores, claim
@@ -93,11 +92,6 @@ async def answered(store: Stores, number: int = 1) -> Job:
     await store.worker_queue.record_messages(job, recorded_pages(f"5.{number}"))
     assert await store.worker_queue.finish(job, DONE, YES)
     return job
-
-
-async def outbox_kinds(store: Stores) -> list[OutboxKind]:
-    """Takes the outbox entries that are due and returns their kinds."""
-    return [entry.kind for entry in await store.outbox.take(10)]
 
 
 async def taken_over(store: Stores, limit: int) -> list[Job]:

@@ -454,7 +454,7 @@ class TestMarks:
     async def test_admins_are_told(
         self, store: Stores, clock: ManualClock, answers: list[tuple[float, int, list[int]]]
     ) -> None:
-        """Each answer has the seconds before it, its tokens, and the marks that admins are told of."""
+        """`answers`: the seconds before each, its tokens, and the marks that admins are told about."""
         for number, (passed_s, tokens, marks) in enumerate(answers):
             clock.now_s += passed_s
             await used(store, number, tokens)
