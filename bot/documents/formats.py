@@ -3,19 +3,13 @@
 import re
 from contextlib import suppress
 
+from bot.documents.archive import Archive, parsed
 from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable, decode_text
-from bot.documents.office import (
-    PRESENTATION,
-    WORD_DOCUMENT,
-    Archive,
-    parsed,
-    read_csv,
-    read_open_document,
-    read_sheets,
-    read_slides,
-    read_word,
-)
-from bot.documents.text import read_html, read_mail, read_pdf, read_rtf
+from bot.documents.mail import read_mail
+from bot.documents.office import PRESENTATION, WORD_DOCUMENT, read_open_document, read_slides, read_word
+from bot.documents.pdf import read_pdf
+from bot.documents.sheets import read_csv, read_sheets
+from bot.documents.text import read_html, read_rtf
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 

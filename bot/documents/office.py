@@ -1,72 +1,14 @@
-"""Office files as Markdown: archives of XML, and what they hold: Word, PowerPoint, OpenDocument, spreadsheets, and CSV.
+"""Word, PowerPoint and OpenDocument files as Markdown. mammoth reads docx, and is imported with the first one."""
 
-mammoth reads docx files, and calamine spreadsheets. Each is imported with the first file that needs it. Producers use
-several versions of the same namespaces, so elements and attributes are found by their names without one.
-"""
-
-import csv
 import io
-import posixpath
-import re
 import zipfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time, timedelta
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from bot.documents.document import MAX_DOCUMENT_BYTES, MAX_REPEATED, Draft, Part, Refusal, Unreadable, decode_text
+from bot.documents.archive import Archive, attribute, local, relations_of
+from bot.documents.document import MAX_REPEATED, Draft, Part, Refusal, Unreadable
 from bot.documents.text import read_html
-
-MAX_UNPACKED_BYTES = 100 * 2**20
-MAX_ENTRIES = 5_000
-
-
-class Archive:
-    """An office file, which its directory refuses if it is too large. Raises Unreadable if it can't be read."""
-
-    def __init__(self, content: bytes) -> None:
-        self._zip = zipfile.ZipFile(io.BytesIO(content))
-        entries = self._zip.infolist()
-        if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
-            raise Unreadable(Refusal.TOO_LARGE)
-        # Bit 0: encrypted.
-        if any(entry.flag_bits & 1 for entry in entries):
-            raise Unreadable(Refusal.PROTECTED)
-        self.names = [entry.filename for entry in entries]
-
-    def bytes_of(self, name: str) -> bytes:
-        """Returns an entry's bytes, b"" if there is none."""
-        return self._zip.read(name) if name in self.names else b""
-
-    def xml(self, name: str) -> ElementTree.Element:
-        """Returns an entry as XML."""
-        return parsed(self._zip.read(name))
-
-    def matching(self, pattern: str) -> Iterator[str]:
-        """Yields the names of entries that match a pattern, in the order of the numbers in them."""
-        found = [name for name in self.names if re.fullmatch(pattern, name)]
-        return iter(sorted(found, key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)]))
-
-    def count(self, pattern: str, of: bytes) -> int:
-        """Returns how often the expression `of` is found in the entries whose names match the pattern."""
-        return sum(len(re.findall(of, self.bytes_of(name))) for name in self.matching(pattern))
-
-
-def parsed(xml: bytes) -> ElementTree.Element:
-    """Returns XML as an element. expat loads no external entities, and refuses those that grow."""
-    return ElementTree.fromstring(xml)  # noqa: S314
-
-
-def local(element: ElementTree.Element) -> str:
-    """Returns an element's name without its namespace."""
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-
-
-def attribute(element: ElementTree.Element, name: str) -> str:
-    """Returns an attribute by its name without a namespace, "" if it is missing."""
-    return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
-
 
 WORD_DOCUMENT = r"word/document\d*\.xml"
 _REWRITTEN = r"word/(?:document|footnotes|endnotes|comments)\d*\.xml"
@@ -197,7 +139,7 @@ PRESENTATION = "ppt/presentation.xml"
 
 def read_slides(archive: Archive, draft: Draft) -> None:
     """Adds the texts, tables, charts, diagrams and notes of a pptx file's slides to a draft."""
-    related = dict(_related(archive, PRESENTATION))
+    related = dict(relations_of(archive, PRESENTATION))
     entries = [element for element in archive.xml(PRESENTATION).iter() if local(element) == "sldId"]
     for entry in entries:
         # The attribute `id` is there twice; the relationship's comes last.
@@ -211,21 +153,12 @@ def read_slides(archive: Archive, draft: Draft) -> None:
             continue
         draft.add(f"## Slide {number}")
         _add_shapes(root, draft)
-        for kind, target in dict(_related(archive, slide)).values():
+        for kind, target in dict(relations_of(archive, slide)).values():
             if kind in ("chart", "diagramData", "notesSlide") and target in archive.names:
-                _add_related(kind, archive.xml(target), draft)
+                _addrelated(kind, archive.xml(target), draft)
     draft.leave_out(Part.HIDDEN_SLIDE, hidden, count=0)
     draft.leave_out(Part.COMMENT, count=archive.count(r"ppt/comments/[^/]*\.xml", rb"<(?:\w+:)?cm[ >]"))
     draft.leave_out(Part.PICTURE, count=archive.count(r"ppt/slides/[^/]*\.xml", rb"<(?:\w+:)?pic[ >]"))
-
-
-def _related(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yields the ids of a part's relationships, each with its kind and the part that it leads to."""
-    folder, file = posixpath.split(name)
-    relations = f"{folder}/_rels/{file}.rels"
-    for element in archive.xml(relations) if relations in archive.names else ():
-        target = posixpath.normpath(posixpath.join(folder, element.get("Target", ""))).lstrip("/")
-        yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], target)
 
 
 def _add_shapes(element: Element, draft: Draft) -> None:
@@ -242,7 +175,7 @@ def _add_shapes(element: Element, draft: Draft) -> None:
             _add_shapes(child, draft)
 
 
-def _add_related(kind: str, root: Element, draft: Draft) -> None:
+def _addrelated(kind: str, root: Element, draft: Draft) -> None:
     if kind != "notesSlide":
         _add_shapes(root, draft)
     if kind == "chart":
@@ -377,83 +310,3 @@ def _pieces_of(element: Element) -> Iterator[str]:
         elif name not in ("annotation", "tracked-changes", "page-number"):
             yield from _pieces_of(child)
         yield child.tail or ""
-
-
-_COMMENT = rb"<(?:\w+:)?comment |<office:annotation[ >]"
-_COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml|content\.xml"
-_SHEET = r"xl/worksheets/[^/]*\.xml"
-_DRAWN_IN = r"xl/drawings/[^/]*\.xml|content\.xml"
-_DRAWINGS = {
-    Part.PICTURE: rb"<(?:(?:\w+:)?pic|draw:image)[ >]",
-    Part.CHART: rb"<(?:\w+:)?chart[ >]",
-    Part.TEXT_BOX: rb"(?s)<(?:\w+:)?txBody[ >](?:(?!</(?:\w+:)?txBody>).)*?<a:t[ >]|<draw:text-box[ >]",
-}
-_FORMULA = rb"<c (?![^>]*t=\"str\")[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
-"""One without a value. The value of a formula that gives an empty text is empty, too."""
-_ERROR = rb"<c [^>]*t=\"e\"|calcext:value-type=\"error\""
-_DELIMITERS = "\t;|,"
-
-Cell = int | float | str | bool | time | date | datetime | timedelta
-
-
-def read_sheets(content: bytes, archive: Archive | None, draft: Draft) -> None:
-    """Adds an xlsx, xlsb, ods or xls file to a draft. Formulas appear as their saved results."""
-    from python_calamine import CalamineWorkbook, PasswordError, SheetVisibleEnum
-
-    try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-    except PasswordError as error:
-        raise Unreadable(Refusal.PROTECTED) from error
-    sheets = workbook.sheets_metadata
-    hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
-    draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
-    if archive:
-        draft.leave_out(Part.COMMENT, count=archive.count(_COMMENTED, _COMMENT))
-        draft.leave_out(Part.FORMULA, count=archive.count(_SHEET, _FORMULA))
-        draft.leave_out(Part.ERROR, count=archive.count(f"{_SHEET}|content\\.xml", _ERROR))
-        for part, drawing in _DRAWINGS.items():
-            draft.leave_out(part, count=archive.count(_DRAWN_IN, drawing))
-    for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
-        draft.add(f"## Sheet {name}")
-        draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())
-
-
-def _written(cell: Cell) -> str:
-    if isinstance(cell, bool):
-        return str(cell).upper()
-    if isinstance(cell, float):
-        # Spreadsheets show 15 digits. The others of a fraction come from its binary form.
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else f"{cell:.15g}"
-    if isinstance(cell, datetime):
-        return cell.isoformat(" ").removesuffix(" 00:00:00")
-    return str(cell)
-
-
-def read_csv(content: bytes, draft: Draft) -> None:
-    """Adds a CSV file to a draft, whose delimiter is guessed."""
-    text = decode_text(content)
-    if text is None:
-        raise Unreadable(Refusal.KIND)
-    # As Excel writes and reads it.
-    said, rest = text[4:5], text[5:].lstrip("\r\n")
-    is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
-    # A quote that never ends makes one cell of all that follows.
-    csv.field_size_limit(MAX_DOCUMENT_BYTES)
-    draft.table(_csv_rows(rest, said) if is_said else _csv_rows(text, _delimiter(text)))
-
-
-def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-
-
-def _delimiter(text: str) -> str:
-    """Returns the delimiter that gives most rows the same number of cells, and more than one."""
-
-    def regularity(delimiter: str) -> float:
-        sniffed = zip(range(100), _csv_rows(text, delimiter), strict=False)
-        widths = Counter(len(row) for _, row in sniffed if row)
-        return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
-
-    # The first one of equals: commas also stand within numbers and sentences.
-    best = max(_DELIMITERS, key=regularity)
-    return best if regularity(best) else ","

@@ -1,19 +1,13 @@
-"""Texts that are no office files, as Markdown: HTML, mails, RTF, and the text of PDFs.
+"""HTML and RTF as Markdown.
 
 HTML is read here for all: mammoth makes it of docx files, and mails hold it.
 """
 
-import email
-import email.policy
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from email.errors import MessageError
-from email.message import MIMEPart
 from html.parser import HTMLParser
-from typing import Any, TypeAlias
 
-from bot.documents.document import MAX_REPEATED, Draft, Part, Refusal, Unreadable
+from bot.documents.document import MAX_REPEATED, Draft, Part
 from bot.text import paired
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -222,73 +216,6 @@ def _tidy(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
 
 
-_Part: TypeAlias = "MIMEPart[Any, Any]"
-_BODIES = ("text/plain", "text/html")
-_HEADERS = ("From", "To", "Cc", "Date", "Subject")
-
-
-def read_mail(content: bytes, draft: Draft) -> None:
-    """Adds an eml file to a draft."""
-    mail = email.message_from_bytes(content, policy=email.policy.default)
-    for name in _HEADERS:
-        if value := " ".join(_header_of(mail, name).split()):
-            draft.add(f"{name}: {value}", "\n")
-    draft.add("---")
-    attached = []
-    for part, is_shown in _parts_of(mail, is_shown=True):
-        if part.get_content_type() not in _BODIES or part.is_attachment() or part.get_filename():
-            attached.append(_name_of(part))
-        elif is_shown and part.get_content_type() == "text/html":
-            read_html(_body_of(part), draft)
-        elif is_shown:
-            draft.add(_body_of(part).replace("\r\n", "\n"))
-    draft.leave_out(Part.ATTACHMENT, attached, count=0)
-
-
-def _parts_of(part: _Part, *, is_shown: bool) -> Iterator[tuple[_Part, bool]]:
-    """Yields the parts of a mail, and whether each is shown: of alternatives, one is. An attached mail is one part."""
-    if part.get_content_maintype() != "multipart" or not part.is_multipart():
-        yield part, is_shown
-        return
-    inner = list(part.iter_parts())
-    chosen = _alternative(inner) if part.get_content_subtype() == "alternative" else None
-    for one in inner:
-        yield from _parts_of(one, is_shown=is_shown and chosen in (None, one))
-
-
-def _alternative(parts: Sequence[_Part]) -> "_Part | None":
-    """Returns the first part with plain text, or else with HTML, that isn't blank; None if there is none."""
-    for kind in _BODIES:
-        for part in parts:
-            if any(one.get_content_type() == kind and _body_of(one).strip() for one in part.walk()):
-                return part
-    return None
-
-
-def _name_of(part: _Part) -> str:
-    """Returns an attachment's name, a mail's subject, or else its type."""
-    mail = part.get_payload(0) if part.get_content_type() == "message/rfc822" and part.is_multipart() else None
-    subject = _header_of(mail, "Subject") if isinstance(mail, MIMEPart) else ""
-    return part.get_filename() or subject or part.get_content_type()
-
-
-def _header_of(mail: _Part, name: str) -> str:
-    """Returns a header's text, "" if it is missing. Python's parser fails in many ways: then the text is as written."""
-    try:
-        return str(mail.get(name, ""))
-    except (AttributeError, LookupError, TypeError, ValueError, MessageError):
-        return next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
-
-
-def _body_of(body: _Part) -> str:
-    """Returns a part's text, even if nobody knows the encoding that it names."""
-    try:
-        return str(body.get_content())
-    except (LookupError, OSError, ValueError):
-        payload = body.get_payload(decode=True)
-        return payload.decode(errors="replace") if isinstance(payload, bytes) else ""
-
-
 _ASIDE = re.compile(rb"\{(?:\\\*)?\\(?:footnote|(?:header|footer)[lrf]?|shp|shpinst|shptxt)(?![a-z])")
 _EQUATION = re.compile(rb"\\moMath(?![A-Za-z])")
 _DELETED = re.compile(rb"\\deleted(?![a-z0])")
@@ -310,23 +237,3 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     # Word writes a picture twice, once for old readers.
     pictures = content.count(b"{\\pict") - content.count(b"{\\nonshppict")
     draft.leave_out(Part.PICTURE, count=max(0, pictures))
-
-
-def read_pdf(content: bytes, draft: Draft) -> None:
-    """Adds the text of a PDF to a draft. Pages without text are pictures, such as scans."""
-    from pypdfium2 import PdfDocument, PdfiumError
-
-    try:
-        pdf = PdfDocument(content)
-    except PdfiumError as error:
-        raise Unreadable(Refusal.PROTECTED if "password" in str(error).lower() else Refusal.DAMAGED) from error
-    without_text = []
-    for number in range(len(pdf)):
-        page = pdf[number]
-        text = page.get_textpage().get_text_range().replace("\r\n", "\n")
-        page.close()
-        if text.strip():
-            draft.add(f"## Page {number + 1}\n\n{text}")
-        else:
-            without_text.append(str(number + 1))
-    draft.leave_out(Part.PAGE, without_text, count=0)

@@ -10,8 +10,8 @@ from benchmarks.hostile_documents import docx, odf, packed, pptx, xlsx
 from bot.core.conversation import File
 from bot.core.files import document_kind
 from bot.documents import formats
+from bot.documents.archive import MAX_ENTRIES, MAX_UNPACKED_BYTES
 from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal, Unreadable
-from bot.documents.office import MAX_ENTRIES, MAX_UNPACKED_BYTES
 
 
 def text(kind: Kind, content: bytes) -> str:

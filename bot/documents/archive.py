@@ -1,0 +1,71 @@
+"""Archives of XML, which office files are: their limits, entries, relationships, and elements by name.
+
+Producers use several versions of the same namespaces, so elements and attributes are found by their names without one.
+"""
+
+import io
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from bot.documents.document import Refusal, Unreadable
+
+MAX_UNPACKED_BYTES = 100 * 2**20
+MAX_ENTRIES = 5_000
+
+
+class Archive:
+    """An office file, which its directory refuses if it is too large. Raises Unreadable if it can't be read."""
+
+    def __init__(self, content: bytes) -> None:
+        self._zip = zipfile.ZipFile(io.BytesIO(content))
+        entries = self._zip.infolist()
+        if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+            raise Unreadable(Refusal.TOO_LARGE)
+        # Bit 0: encrypted.
+        if any(entry.flag_bits & 1 for entry in entries):
+            raise Unreadable(Refusal.PROTECTED)
+        self.names = [entry.filename for entry in entries]
+
+    def bytes_of(self, name: str) -> bytes:
+        """Returns an entry's bytes, b"" if there is none."""
+        return self._zip.read(name) if name in self.names else b""
+
+    def xml(self, name: str) -> ElementTree.Element:
+        """Returns an entry as XML."""
+        return parsed(self._zip.read(name))
+
+    def matching(self, pattern: str) -> Iterator[str]:
+        """Yields the names of entries that match a pattern, in the order of the numbers in them."""
+        found = [name for name in self.names if re.fullmatch(pattern, name)]
+        return iter(sorted(found, key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)]))
+
+    def count(self, pattern: str, of: bytes) -> int:
+        """Returns how often the expression `of` is found in the entries whose names match the pattern."""
+        return sum(len(re.findall(of, self.bytes_of(name))) for name in self.matching(pattern))
+
+
+def parsed(xml: bytes) -> ElementTree.Element:
+    """Returns XML as an element. expat loads no external entities, and refuses those that grow."""
+    return ElementTree.fromstring(xml)  # noqa: S314
+
+
+def local(element: ElementTree.Element) -> str:
+    """Returns an element's name without its namespace."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def attribute(element: ElementTree.Element, name: str) -> str:
+    """Returns an attribute by its name without a namespace, "" if it is missing."""
+    return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def relations_of(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yields the ids of a part's relationships, each with its kind and the part that it leads to."""
+    folder, file = posixpath.split(name)
+    relations = f"{folder}/_rels/{file}.rels"
+    for element in archive.xml(relations) if relations in archive.names else ():
+        target = posixpath.normpath(posixpath.join(folder, element.get("Target", ""))).lstrip("/")
+        yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], target)

@@ -1,0 +1,91 @@
+"""Spreadsheets and CSV as Markdown tables. calamine reads spreadsheets, and is imported with the first one."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+
+from bot.documents.archive import Archive
+from bot.documents.document import MAX_DOCUMENT_BYTES, Draft, Part, Refusal, Unreadable, decode_text
+
+_COMMENT = rb"<(?:\w+:)?comment |<office:annotation[ >]"
+_COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml|content\.xml"
+_SHEET = r"xl/worksheets/[^/]*\.xml"
+_DRAWN_IN = r"xl/drawings/[^/]*\.xml|content\.xml"
+_DRAWINGS = {
+    Part.PICTURE: rb"<(?:(?:\w+:)?pic|draw:image)[ >]",
+    Part.CHART: rb"<(?:\w+:)?chart[ >]",
+    Part.TEXT_BOX: rb"(?s)<(?:\w+:)?txBody[ >](?:(?!</(?:\w+:)?txBody>).)*?<a:t[ >]|<draw:text-box[ >]",
+}
+_FORMULA = rb"<c (?![^>]*t=\"str\")[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+"""One without a value. The value of a formula that gives an empty text is empty, too."""
+_ERROR = rb"<c [^>]*t=\"e\"|calcext:value-type=\"error\""
+
+Cell = int | float | str | bool | time | date | datetime | timedelta
+
+
+def read_sheets(content: bytes, archive: Archive | None, draft: Draft) -> None:
+    """Adds an xlsx, xlsb, ods or xls file to a draft. Formulas appear as their saved results."""
+    from python_calamine import CalamineWorkbook, PasswordError, SheetVisibleEnum
+
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+    except PasswordError as error:
+        raise Unreadable(Refusal.PROTECTED) from error
+    sheets = workbook.sheets_metadata
+    hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
+    draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
+    if archive:
+        draft.leave_out(Part.COMMENT, count=archive.count(_COMMENTED, _COMMENT))
+        draft.leave_out(Part.FORMULA, count=archive.count(_SHEET, _FORMULA))
+        draft.leave_out(Part.ERROR, count=archive.count(f"{_SHEET}|content\\.xml", _ERROR))
+        for part, drawing in _DRAWINGS.items():
+            draft.leave_out(part, count=archive.count(_DRAWN_IN, drawing))
+    for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
+        draft.add(f"## Sheet {name}")
+        draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())
+
+
+def _written(cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float):
+        # Spreadsheets show 15 digits. The others of a fraction come from its binary form.
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else f"{cell:.15g}"
+    if isinstance(cell, datetime):
+        return cell.isoformat(" ").removesuffix(" 00:00:00")
+    return str(cell)
+
+
+_DELIMITERS = "\t;|,"
+
+
+def read_csv(content: bytes, draft: Draft) -> None:
+    """Adds a CSV file to a draft, whose delimiter is guessed."""
+    text = decode_text(content)
+    if text is None:
+        raise Unreadable(Refusal.KIND)
+    # As Excel writes and reads it.
+    said, rest = text[4:5], text[5:].lstrip("\r\n")
+    is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
+    # A quote that never ends makes one cell of all that follows.
+    csv.field_size_limit(MAX_DOCUMENT_BYTES)
+    draft.table(_csv_rows(rest, said) if is_said else _csv_rows(text, _delimiter(text)))
+
+
+def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+
+
+def _delimiter(text: str) -> str:
+    """Returns the delimiter that gives most rows the same number of cells, and more than one."""
+
+    def regularity(delimiter: str) -> float:
+        sniffed = zip(range(100), _csv_rows(text, delimiter), strict=False)
+        widths = Counter(len(row) for _, row in sniffed if row)
+        return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
+
+    # The first one of equals: commas also stand within numbers and sentences.
+    best = max(_DELIMITERS, key=regularity)
+    return best if regularity(best) else ","
