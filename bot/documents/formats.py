@@ -6,10 +6,13 @@ from contextlib import suppress
 from bot.documents.archive import Archive, parsed
 from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable, decode_text
 from bot.documents.mail import read_mail
-from bot.documents.office import PRESENTATION, WORD_DOCUMENT, read_open_document, read_slides, read_word
+from bot.documents.markup import read_html
+from bot.documents.open_document import read_open_document
 from bot.documents.pdf import read_pdf
+from bot.documents.rtf import read_rtf
 from bot.documents.sheets import read_csv, read_sheets
-from bot.documents.text import read_html, read_rtf
+from bot.documents.slides import PRESENTATION, read_slides
+from bot.documents.word import WORD_DOCUMENT, read_word
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 

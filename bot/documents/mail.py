@@ -8,7 +8,7 @@ from email.message import MIMEPart
 from typing import Any, TypeAlias
 
 from bot.documents.document import Draft, Part
-from bot.documents.text import read_html
+from bot.documents.markup import read_html
 
 _Part: TypeAlias = "MIMEPart[Any, Any]"
 _BODIES = ("text/plain", "text/html")
