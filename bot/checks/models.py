@@ -31,7 +31,7 @@ from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
 from bot.store.database import READS, answered_within, create_engine, database_file, reason_of
 from bot.store.listening import Report, read_reports
-from bot.store.migrate import is_known, read_revision
+from bot.store.migrate import UNFIT_FIX, is_known, misfits, read_revision, unfit
 from bot.store.schema import REVISION
 
 TRANSCRIPTION = "transcription"
@@ -207,15 +207,19 @@ class DatabaseChecks:
 
     async def schema(self) -> Check:
         """Compares the schema's revision with this version's."""
-        revision = None
+        revision, wrong = None, []
         if self._engine is not None:
             try:
                 async with self._begin(reads=True) as connection:
                     revision = await connection.run_sync(read_revision)
+                    if revision is not None and (revision == REVISION or not is_known(revision)):
+                        wrong = await connection.run_sync(misfits)
             except (SQLAlchemyError, OSError) as error:
                 return fail(SCHEMA, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
         if revision is None:
             return ok(SCHEMA, check_texts.SCHEMA_MISSING)
+        if wrong:
+            return fail(SCHEMA, unfit(revision, wrong), UNFIT_FIX)
         if revision == REVISION:
             return ok(SCHEMA, check_texts.schema(revision))
         if is_known(revision):

@@ -1,19 +1,28 @@
-"""Brings a database to the newest schema; any number of processes may do so at once."""
+"""Brings a database to the newest schema; any number of processes may do so at once.
+
+A revision that exists never changes, because databases have it. The revision alone doesn't say what a database has,
+though: an unreleased version may have made it, a restored backup may be in pieces, and another program may use the
+same table for its own revision. So the tables are compared with the schema's at each start, by `misfits`.
+"""
 
 import logging
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.store.database import READS, database_file
-from bot.store.schema import REVISION
+from bot.errors import StoreError
+from bot.store.database import READS, database_file, reason_of
+from bot.store.schema import REVISION, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 log = logging.getLogger(__name__)
 
+UNFIT_FIX = "Restore a backup, or name a new database in DATABASE_URL."
 _LOCK_KEY = 0x7479706973740001
 """Any number will do, as long as all versions use the same; it reads "typist", 1."""
 
@@ -44,19 +53,69 @@ async def nothing_recorded(engine: AsyncEngine) -> str:
 
 def _upgrade(connection: sa.Connection) -> str:
     current = read_revision(connection)
-    if current == REVISION:
-        return current
+    if current is None or (current != REVISION and is_known(current)):
+        _apply(connection, current)
+        current = REVISION
+    elif current != REVISION:
+        # In a rolling deployment, both versions run at once. The older one can, because migrations only add.
+        log.warning("database schema %s is newer than this version of Typist", current)
+    if wrong := misfits(connection):
+        raise StoreError(f"{unfit(current, wrong)} {UNFIT_FIX}")
+    return current
+
+
+def _apply(connection: sa.Connection, current: str | None) -> None:
+    """Runs the migrations that a database lacks. Raises StoreError if one fails."""
     # Alembic takes 8 MB and a tenth of a second, and is needed only at the first start of a version.
     from alembic import command
 
     config = _config()
     config.attributes["connection"] = connection
-    if current is not None and not is_known(current):
-        # In a rolling deployment, both versions run at once. The older one can, because migrations only add.
-        log.warning("database schema %s is newer than this version of Typist", current)
-        return current
-    command.upgrade(config, REVISION)
-    return REVISION
+    try:
+        command.upgrade(config, REVISION)
+    except DBAPIError as error:
+        raise StoreError(
+            f"The database is not migrated from revision {current or 'none'} to {REVISION}, and nothing was changed: "
+            f"{reason_of(error)}. Check that its user may create tables, that it has room, and that a release of "
+            "Typist made it."
+        ) from error
+
+
+def misfits(connection: sa.Connection) -> list[str]:
+    """Returns the names of tables, columns and indexes that are not as this version needs them.
+
+    Columns that it doesn't know are a newer version's. One that must have a value is not: each insert would fail.
+    """
+    query = _POSTGRESQL_CATALOG if connection.dialect.name == "postgresql" else _SQLITE_CATALOG
+    found = {
+        (table, name): (kind.upper(), required) for table, name, kind, required in connection.exec_driver_sql(query)
+    }
+    needed = {(table, name): kind for table, name, kind in _needed(connection.dialect)}
+    tables = {table for table, _ in found}
+    missing = sorted({table for table, _ in needed} - tables)
+    changed = [key for key, kind in needed.items() if key[0] in tables and found.get(key, (None, False))[0] != kind]
+    unknown = [
+        key for key, (_, required) in found.items() if key not in needed and key[0] in metadata.tables and required
+    ]
+    return [*missing, *(f"{table}.{name}" for table, name in sorted({*changed, *unknown}))]
+
+
+def unfit(revision: str, misfits: Sequence[str]) -> str:
+    """Says that a database has other tables than its revision says."""
+    named = ", ".join(misfits[:_MAX_NAMED]) + (", …" if len(misfits) > _MAX_NAMED else "")
+    return (
+        f"The tables of the database are not those of revision {revision} ({named}): an unreleased version of Typist "
+        "made them, or they were changed since."
+    )
+
+
+def _needed(dialect: sa.Dialect) -> Iterator[tuple[str, str, str]]:
+    """Yields each column and each index of the schema: its table, its name and its type, "" for an index."""
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            yield table.name, column.name, column.type.compile(dialect).upper()
+        for index in table.indexes:
+            yield table.name, str(index.name), ""
 
 
 def is_known(revision: str) -> bool:
@@ -82,3 +141,17 @@ def read_revision(connection: sa.Connection) -> str | None:
 
 
 _versions = sa.table("alembic_version", sa.column("version_num", sa.Text))
+
+_MAX_NAMED = 3
+# Of each column and each index: its table, its name, its type, and whether an insert must name it.
+_SQLITE_CATALOG = """
+SELECT m.name, c.name, c.type, c."notnull" AND c.dflt_value IS NULL AND NOT c.pk
+FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'
+UNION ALL SELECT tbl_name, name, '', 0 FROM sqlite_master WHERE type = 'index'
+"""
+_POSTGRESQL_CATALOG = """
+SELECT t.relname, c.attname, format_type(c.atttypid, c.atttypmod), c.attnotnull AND NOT c.atthasdef
+FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped
+WHERE t.relkind IN ('r', 'p') AND t.relnamespace = current_schema()::regnamespace
+UNION ALL SELECT tablename, indexname, '', false FROM pg_indexes WHERE schemaname = current_schema()
+"""

@@ -1,7 +1,7 @@
 """The tables: events seen, jobs and their turns, workers, and the tables of single features.
 
-The first migration creates them (bot/store/migrations). After the first release, a new column or table needs a
-migration of its own.
+They are what the newest revision has. Each change is a migration of its own (bot/store/migrations/versions); one that
+exists never changes.
 """
 
 from typing import Any

@@ -1,36 +1,156 @@
-"""Migrations: the schema that they build, run by several processes at once, and after one that died midway."""
+"""Migrations: what they build from each revision, run by several processes at once, and after one that died midway.
+
+`recorded_databases` has what commit 8181c62e, the first whose databases are kept, wrote before `kill -9`: two answers
+that grow, one that has ended, and a queued question. Its bot answered in a sandbox; `iterdump` and `pg_dump --inserts`
+wrote the files.
+"""
 
 import asyncio
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from bot.checks.models import DatabaseChecks
+from bot.checks.report import CheckStatus
+from bot.core.job import Job
+from bot.errors import StoreError
 from bot.store.database import create_engine
 from bot.store.migrate import _LOCK_KEY, migrate
 from bot.store.schema import REVISION, metadata
-from tests.contracts.databases import Process
-from tests.contracts.stores import asked
+from tests.contracts.databases import Process, new_schema
+from tests.contracts.stores import DONE, asked
 
 pytestmark = pytest.mark.empty_database
 
+RECORDED = Path(__file__).parent / "recorded_databases"
+FIRST = "0001"
+
+
+def scripts() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "bot.store:migrations")
+    return config
+
+
+REVISIONS = [script.revision for script in ScriptDirectory.from_config(scripts()).walk_revisions()]
+
+
+@pytest.fixture
+def other_url(request: pytest.FixtureRequest, shared_url: str, tmp_path: Path) -> str:
+    """Returns the URL of another empty database of the same kind."""
+    if shared_url.startswith("sqlite"):
+        return f"sqlite:///{tmp_path}/other.db"
+    return new_schema(request.getfixturevalue("postgresql_server_url"))
+
+
+def restore(url: str, revision: str) -> None:
+    """Fills an empty database with what an older version wrote."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.executescript((RECORDED / f"{revision}.sqlite.sql").read_text())
+    else:
+        with psycopg.connect(url) as connection:
+            connection.execute((RECORDED / f"{revision}.postgresql.sql").read_bytes())
+
+
+async def execute(url: str, *statements: str) -> None:
+    engine = create_engine(url)
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.exec_driver_sql(statement)
+    await engine.dispose()
+
+
+async def built(url: str, revision: str) -> None:
+    """Brings an empty database to a revision, by the migrations up to it."""
+    engine = create_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade_to, revision)
+    await engine.dispose()
+
+
+async def migrated(url: str) -> str:
+    engine = create_engine(url)
+    try:
+        return await migrate(engine)
+    finally:
+        await engine.dispose()
+
+
+IN_SQLITE = (
+    'SELECT t.name, c.name, c.type, c."notnull", c.dflt_value, c.pk '
+    "FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+    'SELECT t.name, i.origin, i."unique", i.partial, group_concat(c.name) FROM sqlite_master t '
+    "JOIN pragma_index_list(t.name) i JOIN pragma_index_info(i.name) c WHERE t.type = 'table' GROUP BY t.name, i.name",
+    'SELECT t.name, f."from", f."table", f."to", f.on_delete '
+    "FROM sqlite_master t JOIN pragma_foreign_key_list(t.name) f WHERE t.type = 'table'",
+    "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index'",
+    "SELECT name, sql LIKE '%AUTOINCREMENT%' FROM sqlite_master WHERE type = 'table'",
+)
+IN_POSTGRESQL = (
+    "SELECT t.relname, c.attname, format_type(c.atttypid, c.atttypmod), c.attnotnull, c.attidentity, "
+    "pg_get_expr(d.adbin, d.adrelid) FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 "
+    "LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = c.attnum "
+    "WHERE t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace",
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) "
+    "FROM pg_constraint WHERE connamespace = current_schema()::regnamespace",
+    "SELECT tablename, indexname, replace(indexdef, current_schema() || '.', '') "
+    "FROM pg_indexes WHERE schemaname = current_schema()",
+)
+
+
+async def catalog(url: str) -> set[str]:
+    """Returns what a database says of its tables, columns, defaults, indexes and constraints, one in a line."""
+    engine = create_engine(url)
+    async with engine.connect() as connection:
+        is_sqlite = connection.dialect.name == "sqlite"
+        lines = set()
+        for query in IN_SQLITE if is_sqlite else IN_POSTGRESQL:
+            for row in await connection.exec_driver_sql(query):
+                lines.add(" ".join(" ".join(map(str, row)).split()))
+        if is_sqlite:
+            for row in await connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL"):
+                lines |= {f"{row.name} {name}" for name in re.findall(r"CONSTRAINT (\w+)", row.sql)}
+    await engine.dispose()
+    return {line for line in lines if "alembic_version" not in line and "sqlite_sequence" not in line}
+
 
 class TestMigrations:
-    async def test_migrations_build_the_schema_of_the_tables(self, shared_url: str) -> None:
-        engine = create_engine(shared_url)
-        await migrate(engine)
-        await migrate(engine)
-        async with engine.connect() as connection:
-            diff = await connection.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), metadata))
+    @pytest.mark.parametrize("revision", [None, *REVISIONS])
+    async def test_database_of_each_revision_becomes_the_schema(
+        self, shared_url: str, other_url: str, revision: str | None
+    ) -> None:
+        if revision is not None:
+            await built(shared_url, revision)
+        assert await migrated(shared_url) == REVISION
+        assert await migrated(shared_url) == REVISION
+        engine = create_engine(other_url)
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
         await engine.dispose()
-        assert diff == []
+        assert await catalog(shared_url) == await catalog(other_url)
+
+    async def test_first_revision_builds_what_the_first_version_had(self, shared_url: str, other_url: str) -> None:
+        restore(shared_url, FIRST)
+        await built(other_url, FIRST)
+        assert await catalog(other_url) == await catalog(shared_url)
 
     def test_schema_is_that_of_the_newest_revision(self) -> None:
         assert ScriptDirectory.from_config(scripts()).get_heads() == [REVISION]
+
+    @pytest.mark.parametrize("revision", REVISIONS)
+    def test_revisions_repeat_their_definitions(self, revision: str) -> None:
+        """One that imported them would change with them."""
+        script = ScriptDirectory.from_config(scripts()).get_revision(revision)
+        assert not re.search(r"^\s*(from|import) bot\b", Path(script.path).read_text(), re.MULTILINE)
 
     async def test_several_processes_may_migrate_at_once(self, process: Process) -> None:
         opening = (process(f"w{number}") for number in range(4))
@@ -44,9 +164,86 @@ class TestMigrations:
         newer = await process("w1")
         async with newer.database.engine.begin() as connection:
             await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+            await connection.execute(sa.text("ALTER TABLE jobs ADD COLUMN later TEXT"))
+            await connection.execute(sa.text("ALTER TABLE jobs ADD COLUMN counted INTEGER DEFAULT 0 NOT NULL"))
+            await connection.execute(sa.text("CREATE TABLE later (id INTEGER NOT NULL)"))
         await newer.close()
         older = await process("w1")
         assert await older.question_queue.enqueue("Ev1", asked(1))
+
+    async def test_answers_that_grew_under_the_first_version_go_on(self, process: Process, shared_url: str) -> None:
+        restore(shared_url, FIRST)
+        store = await process("w1")
+        growing: list[Job] = []
+        async with asyncio.timeout(20):
+            while len(growing) < 2:
+                growing += await store.worker_queue.claim(2 - len(growing))
+        assert [job.question.text for job in growing] == ["<@U0TYPIST> two?", "<@U0TYPIST> three?"]
+        assert [job.checkpoint.text.split()[-2] for job in growing] == ["word14", "word27"]
+        for job in growing:
+            assert await store.worker_queue.finish(job, DONE, f"{job.checkpoint.text} and the rest")
+        (queued,) = await store.worker_queue.claim(5)
+        assert queued.question.text == "<@U0TYPIST> four?"
+
+
+WORKERS = (
+    "CREATE TABLE workers (worker TEXT PRIMARY KEY, beat BIGINT NOT NULL, has_lock BOOLEAN NOT NULL, seen_at {} {})"
+)
+DOUBLE = "DOUBLE PRECISION NOT NULL"
+UNFIT = {
+    "column is missing": (["ALTER TABLE jobs DROP COLUMN mention_ts"], "jobs.mention_ts"),
+    "column that must be named": (
+        ["DROP TABLE workers", WORKERS.format(DOUBLE, ", usage_so_far TEXT NOT NULL")],
+        "workers.usage_so_far",
+    ),
+    "column of another type": (["DROP TABLE workers", WORKERS.format("TEXT NOT NULL", "")], "workers.seen_at"),
+    "table is missing": (["DROP TABLE feedback"], "feedback"),
+    "index is missing": (["DROP INDEX ix_jobs_running_thread"], "jobs.ix_jobs_running_thread"),
+    "tables are gone": (
+        [f"DROP TABLE {table.name}" for table in reversed(metadata.sorted_tables)],
+        ", ".join(sorted(metadata.tables)[:3]) + ", …",
+    ),
+    "revision of another program": (
+        [
+            *(f"DROP TABLE {table.name}" for table in reversed(metadata.sorted_tables)),
+            "UPDATE alembic_version SET version_num = '3f2a91c07b1d'",
+        ],
+        "allowed_tools, ",
+    ),
+}
+
+
+class TestUnfit:
+    """A database whose tables are not those of its revision is refused by name, at the start and by `typist check`."""
+
+    @pytest.mark.parametrize(("statements", "named"), UNFIT.values(), ids=UNFIT)
+    async def test_tables_that_are_not_the_revisions_are_named(
+        self, shared_url: str, statements: list[str], named: str
+    ) -> None:
+        await migrated(shared_url)
+        if "workers" in named and shared_url.startswith("sqlite"):
+            statements = [statement.replace("DOUBLE PRECISION", "DOUBLE") for statement in statements]
+        await execute(shared_url, *statements)
+        with pytest.raises(StoreError) as refused:
+            await migrated(shared_url)
+        assert f"({named}" in str(refused.value)
+        assert "name a new database in DATABASE_URL" in str(refused.value)
+        checks = DatabaseChecks(shared_url)
+        await checks.connection()
+        check = await checks.schema()
+        await checks.close()
+        assert check.status is CheckStatus.FAIL
+        assert f"({named}" in check.message
+
+    async def test_migration_that_fails_changes_nothing_and_says_so(self, shared_url: str) -> None:
+        await migrated(shared_url)
+        await execute(shared_url, "DROP TABLE alembic_version")
+        before = await catalog(shared_url)
+        with pytest.raises(
+            StoreError, match=r"not migrated from revision none to \d+, and nothing was changed: .*exists"
+        ):
+            await migrated(shared_url)
+        assert await catalog(shared_url) == before
 
 
 class TestInterrupted:
@@ -96,9 +293,3 @@ def upgrade_to(connection: sa.Connection, revision: str) -> None:
 
 
 UPGRADE = command.upgrade
-
-
-def scripts() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "bot.store:migrations")
-    return config

@@ -58,6 +58,12 @@ def upgrade() -> None:
 """
 
 
+LATER_SCHEMA = """
+sa.Table("later_notes", metadata, sa.Column("note", sa.Text))
+jobs.append_column(sa.Column("later_note", sa.Text))
+"""
+
+
 @dataclass(frozen=True)
 class NewerVersion:
     """The code of a newer version, and the files by which its migration and a test speak."""
@@ -85,7 +91,9 @@ def make_newer(tmp_path: Path) -> Callable[[dict[str, str]], NewerVersion]:
         store = folder / "bot" / "store"
         schema = (store / "schema.py").read_text()
         assert f'REVISION = "{REVISION}"' in schema
-        (store / "schema.py").write_text(schema.replace(f'REVISION = "{REVISION}"', 'REVISION = "later"'))
+        (store / "schema.py").write_text(
+            schema.replace(f'REVISION = "{REVISION}"', 'REVISION = "later"') + LATER_SCHEMA
+        )
         (store / "migrations" / "versions" / "later.py").write_text(LATER.format(revision=REVISION))
         files = {"MIGRATIONS_BEGUN": str(folder / "begun"), "MIGRATION_MAY_END": str(folder / "may_end")}
         return NewerVersion(folder, {**env, **files, "PYTHONPATH": str(folder)})
@@ -162,6 +170,13 @@ async def test_going_back_to_the_older_version_continues_the_newer_ones_answer(
     await wait_for_line(older.stderr, "database schema later is newer than this version of Typist")
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
+
+
+@pytest.mark.empty_database
+async def test_new_database_gets_the_migrations_of_all_versions(newer: NewerVersion, database_url: str) -> None:
+    newer.let_end()
+    assert await migrated(newer) == "The database schema is at revision later.\n"
+    assert "later_note" in await columns(database_url, "jobs")
 
 
 def documented(program: str) -> str:

@@ -6,9 +6,8 @@ from bot.store.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
+    # For its names of constraints.
     target_metadata=metadata,
-    # SQLite alters hardly anything: Alembic copies the table instead.
-    render_as_batch=True,
 )
 with context.begin_transaction():
     context.run_migrations()
