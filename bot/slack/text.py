@@ -12,7 +12,7 @@ message text" and "Rich text block".
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +25,7 @@ from bot.core.files import CHECK_FILE_INFO, canvas_mention, is_canvas
 from bot.core.prompt import one_line
 from bot.markdown.escaping import fenced, longest_ticks
 from bot.slack.blockkit import NOTE_LINE
+from bot.slack.forms import UNREAD, FormReader
 
 Payload = Mapping[str, Any]
 
@@ -88,10 +89,13 @@ def answer_of(message: Mapping[str, Any]) -> Payload:
 
 MAX_ATTACHED_CHARS = 40_000
 """The length of the longest Slack message; attachments beyond it are left out whole."""
-MAX_ELEMENTS = 1_500
-"""Blocks with more elements count as empty: the text beside them has the same words, and is read in less time."""
+MAX_COST = 12_000
+"""Blocks that cost more count as empty: the text beside them has the same words, and is read in less time."""
+ELEMENT_COST = 8
+"""What an object or an item of a list costs. In the cells of tables they cost 1: Slack bounds the text of tables."""
 MAX_DEPTH = 4
-"""Forwarded messages and unknown blocks may be nested."""
+"""Forwarded messages may be nested."""
+TOO_MUCH = "(This message has more parts than can be shown to you.)"
 MAX_QUOTED_CHARS = 1_500
 """What a tool shows of one message."""
 INDENT = "    "
@@ -103,10 +107,12 @@ OWN_EMOJI = "emoji"
 CANVAS = "canvas"
 """`<!canvas^F…|label>` stands for a canvas's title."""
 
-_WRITTEN = ("rich_text", "table", "markdown", "header", "section", "context", "actions", "context_actions", "image")
-"""The kinds of blocks that hold nothing but what the message's writer put there."""
+_WRITTEN = (
+    *("rich_text", "markdown", "header", "section", "context", "actions", "context_actions", "image", "divider"),
+    *("table", "data_table", "data_visualization", "container", "card", "carousel", "alert", "task_card", "plan"),
+)
+"""The types of blocks that hold nothing but what the message's writer put there."""
 _PARTS = ("blocks", "elements", "message_blocks", "attachments")
-_BAR = re.compile(r"<[^<>]*>|\|")
 _SEQUENCE = re.compile(
     # The first of several `<` begins the sequence. The search stays fast because it starts with one plain character.
     r"<(?<!<<)<*+(?:(?P<mark>[@#!])(?P<target>[^<>|]*)(?:\|(?P<name>[^<>]*))?"
@@ -126,6 +132,7 @@ _EMPHASIS = [
     )
     for mark, marks in ((r"\*", "**"), ("~", "~~"))
 ]
+_REST_QUOTED = re.compile(r"```.*?```|^(?P<mark>(?:>|&gt;){3})", re.DOTALL | re.MULTILINE)
 _QUIET_SCHEMES = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
 _REFERENCES = {
     "user": ("@", "user_id"),
@@ -138,6 +145,14 @@ _CODE_POINT = re.compile(r"[0-9a-c][0-9a-f]{1,3}|[ef][0-9a-f]{3}|[1-9a-f][0-9a-f
 _ID = re.compile(r"\w+\Z")
 _MARKS = (("strike", "~~"), ("italic", "_"), ("bold", "**"))
 _STYLES = ("code", *(style for style, _ in _MARKS))
+_INLINE = (
+    *("text", "link", "emoji", "color", "date", "canvas", "user", "usergroup", "channel", "broadcast", "team"),
+    *("workflow_mention", "attachment_mention", "work_object_mention"),
+)
+"""The types of what stands in a line of a rich_text."""
+_BUTTONS = ("button", "workflow_button", "icon_button", "feedback_buttons")
+_CELLS = ("raw_text", "raw_number", "rich_text", "rich_text_section", *_INLINE)
+_AXES = ("x_label", "y_label")
 _SHARED_IN = ("channels", "groups", "ims")
 """The lists of a file's channels."""
 _CLIPS = ("slack_audio", "slack_video")
@@ -152,20 +167,28 @@ def messages_in(answer: Payload) -> list[Payload]:
 def body_of(message: Payload) -> str:
     """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read."""
     text = string(message, "text")
-    written = [block for block in json_objects(message, "blocks") if block.get("type") in _WRITTEN]
-    body = _blocks(written, names_in(text), MAX_DEPTH) or emphasized(text)
-    return message_text(body)
+    written, _ = _parted(message)
+    body = _blocks(written, names_in(text), MAX_DEPTH, text)
+    return message_text(body or (TOO_MUCH if _is_too_large(written) else ""))
 
 
 def attached_to(message: Payload) -> str:
-    """Returns the text below the message: forwarded and quoted messages, link previews, attachments of apps.
-
-    Blocks of unknown kinds may quote others as well, so they are not the writer's words either.
-    """
-    unknown = [block for block in json_objects(message, "blocks") if block.get("type") not in _WRITTEN]
+    """Returns the text below the message: forwarded and quoted messages, link previews, attachments of apps."""
+    _, unknown = _parted(message)
     others = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH)
     below = _attachments(message, MAX_DEPTH)
     return message_text("\n\n".join(filter(None, (quoted(others) if others else "", below))))
+
+
+def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
+    """Returns the blocks that hold the writer's words, and the others.
+
+    In a person's message, blocks of unknown types may quote other people. All that an app posts is the app's.
+    """
+    blocks = json_objects(message, "blocks")
+    if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
+        return blocks, []
+    return [b for b in blocks if b.get("type") in _WRITTEN], [b for b in blocks if b.get("type") not in _WRITTEN]
 
 
 def app_name(message: Payload) -> str | None:
@@ -237,10 +260,10 @@ def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bo
 
 def _attachments(message: Payload, depth: int) -> str:
     parts: list[str] = []
-    size_chars = elements = 0
+    size_chars = cost = 0
     for attachment in json_objects(message, "attachments"):
-        elements += _element_count(attachment) if elements <= MAX_ELEMENTS else 0
-        if elements > MAX_ELEMENTS:
+        cost += _cost(attachment) if cost <= MAX_COST else 0
+        if cost > MAX_COST:
             attachment = {key: value for key, value in attachment.items() if key not in _PARTS}
         if not (part := _attachment(attachment, depth)):
             continue
@@ -260,13 +283,14 @@ def _attachment(attachment: Payload, depth: int) -> str:
     author = escape(unescape(string(attachment, "author_name") or string(attachment, "service_name")))
     title, url = string(attachment, "title"), string(attachment, "title_link")
     head = link(url, unescape(title)) if title and url else title
-    body = _blocks(json_objects(attachment, "blocks"), {}, depth) or _mrkdwn(attachment, "text")
+    body = _blocks(json_objects(attachment, "blocks"), {}, depth, string(attachment, "text"))
     pretext, footer = _mrkdwn(attachment, "pretext"), string(attachment, "footer")
     fields = [
         ": ".join(filter(None, (string(field, "title"), _mrkdwn(field, "value"))))
         for field in json_objects(attachment, "fields")
     ]
-    inner = "\n".join(part for part in (pretext, author, head, body, *fields, footer) if part)
+    buttons = map(_button, json_objects(attachment, "actions"))
+    inner = "\n".join(part for part in (pretext, author, head, body, *fields, *buttons, footer) if part)
     whole = (inner if inner.strip() else string(attachment, "fallback")).strip("\n")
     # Only our own words stand outside quotes: none of an app's can pass for a message that somebody forwarded.
     return quoted(whole) if whole.strip() else ""
@@ -276,7 +300,8 @@ def _forwarded(attachment: Payload, depth: int) -> str:
     """Returns a message that a person forwarded (`is_share`), or whose link Slack unfurled."""
     labels = names_in(string(attachment, "text"))
     messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
-    parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1) for message in messages]
+    instead = string(attachment, "text") if len(messages) == 1 else ""
+    parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1, instead) for message in messages]
     written = "\n\n".join(part for part in parts if part)
     text = written or _mrkdwn(attachment, "text") or _blocks(json_objects(attachment, "blocks"), {}, depth - 1)
     below = _attachments(attachment, depth - 1)
@@ -293,97 +318,196 @@ def _author(attachment: Payload) -> str:
     return f"<@{author_id}>" if author_id.isalnum() else "somebody"
 
 
-def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int) -> str:
-    if _element_count({"blocks": blocks}) > MAX_ELEMENTS:
-        return ""
-    parts = [_block(block, labels, depth).strip("\n") for block in blocks]
-    return "\n\n".join(part for part in parts if part.strip())
+def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, instead: str = "") -> str:
+    """Returns the blocks' text as mrkdwn, or what stands in their place if they say nothing.
+
+    `labels`: the names in the message itself, by id. `instead`: the mrkdwn beside the blocks.
+    """
+    parts = [] if depth == 0 or _is_too_large(blocks) else _BlockReader(labels).texts(blocks)
+    if all(part.startswith(UNREAD) for part in parts):
+        parts = [*filter(None, [emphasized(instead)]), *parts]
+    return "\n\n".join(parts)
 
 
-def _element_count(holder: Payload) -> int:
-    """Returns how many elements and other parts are in a message or attachment; counts no farther than needed."""
-    left, count = [holder], 0
-    while left and count <= MAX_ELEMENTS:
-        node = left.pop()
-        message = node.get("message")
-        left += [message] if isinstance(message, Mapping) else []
-        for key in _PARTS:
-            parts = node.get(key)
-            if isinstance(parts, Sequence):
-                count += len(parts)
-                left += [part for part in parts[:MAX_ELEMENTS] if isinstance(part, Mapping)]
-    return count
+def _is_too_large(blocks: Sequence[Payload]) -> bool:
+    return _cost(blocks) > MAX_COST
 
 
-def _block(block: Payload, labels: Mapping[str, str], depth: int) -> str:
-    match block.get("type"):
-        case "rich_text":
-            return _markup_of(block, labels)
-        case "table":
-            return _table(block, labels)
-        case "markdown":
-            return string(block, "text")
-        case "header":
-            heading = " ".join(_text_of(block, "text").split())
-            return f"**{heading}**" if heading else ""
-        case "section":
-            fields = map(_text_object, json_objects(block, "fields"))
-            return "\n".join(filter(None, (_text_of(block, "text"), *fields, _button(json_object(block, "accessory")))))
-        case "context" | "actions" | "context_actions":
-            elements = json_objects(block, "elements")
-            # Of an image its description, of a button its link.
-            words = (_text_object(one) or string(one, "alt_text") or _button(one) for one in elements)
-            return " ".join(filter(None, words))
-    return "\n".join(_any_texts(block, labels, depth))
+def _cost(holder: Any) -> int:
+    """Returns how long a message or a part of it takes to read; counts no farther than needed."""
+    left, cost = [(holder, ELEMENT_COST)], 0
+    while left and cost <= MAX_COST:
+        node, each = left.pop()
+        if isinstance(node, Mapping):
+            inner = [(value, 1 if key == "rows" else each) for key, value in node.items() if key != "style"]
+            cost += each * sum(isinstance(value, Mapping) for value, _ in inner)
+        else:
+            inner = [(item, each if _is_cell(item) else ELEMENT_COST) for item in node[: MAX_COST // each + 1]]
+            cost += sum(weight for _, weight in inner)
+        left += [(value, weight) for value, weight in inner if isinstance(value, Mapping | list)]
+    return cost
+
+
+def _is_cell(item: Any) -> bool:
+    """Whether an item of a table's rows, or of a cell, is a row or of a known type."""
+    return not isinstance(item, Mapping) or item.get("type") in _CELLS
+
+
+class _BlockReader:
+    """Reads the blocks of one message, and what is within them."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        """`labels`: the names in the message itself, by id."""
+        self._labels = labels
+        self._forms = FormReader(self._known, self._line, lambda url, label: link(url, unescape(label)))
+        self._readers: Mapping[str, Callable[[Payload, int], str | None]] = {
+            "rich_text": self._rich_text,
+            "table": self._table,
+            "data_table": self._table,
+            "data_visualization": self._chart,
+            "section": self._section,
+            **dict.fromkeys(("context", "actions", "context_actions"), self._elements),
+            **{kind: partial(_read_plain, read) for kind, read in _PLAIN.items()},
+        }
+
+    def texts(self, blocks: Sequence[Payload]) -> list[str]:
+        """Returns what the blocks say, as mrkdwn, without those that say nothing."""
+        parts = (self._forms.read(block).strip("\n") for block in blocks)
+        return [part for part in parts if part.strip()]
+
+    def _known(self, node: Payload, level: int) -> str | None:
+        """Returns what an object of a known type says; None for one of another type."""
+        kind = string(node, "type")
+        if read := self._readers.get(kind):
+            return read(node, level)
+        if kind.startswith("rich_text_"):
+            return self._rich_text({"elements": [node]}, level)
+        if kind in _INLINE:
+            return _inline([node], self._labels) or None
+        if "action_id" in node and (options := _options(node)):
+            return f"{_text_of(node, 'placeholder') or 'Options'}: {', '.join(options)}"
+        return _button(node) if kind in _BUTTONS else None
+
+    def _section(self, block: Payload, level: int) -> str:
+        parts = [block.get("text"), *json_objects(block, "fields"), block.get("accessory")]
+        return "\n".join(self._each(parts, level))
+
+    def _elements(self, block: Payload, level: int) -> str:
+        return " ".join(self._each(json_objects(block, "elements"), level))
+
+    def _each(self, nodes: Iterable[Any], level: int) -> list[str]:
+        parts = (self._forms.read(node, level + 1) for node in nodes if isinstance(node, Mapping))
+        return [part for part in parts if part]
+
+    def _line(self, nodes: Sequence[Any]) -> str | None:
+        """Returns elements of a rich_text's line as one, None for other objects."""
+        is_line = nodes and all(isinstance(node, Mapping) and node.get("type") in _INLINE for node in nodes)
+        return _inline(nodes, self._labels) if is_line else None
+
+    def _table(self, block: Payload, level: int) -> str | None:
+        rows = block.get("rows")
+        if not isinstance(rows, list):
+            return None
+        table = self._forms.table(rows, level)
+        caption = string(block, "caption") or _text_of(block, "caption")
+        return f"{caption}\n\n{table}" if caption and table else caption or table
+
+    def _chart(self, block: Payload, level: int) -> str | None:
+        """Returns a chart's numbers as a table: a row for each segment, or for each label of its series."""
+        chart = json_object(block, "chart")
+        axes = json_object(chart, "axis_config")
+        series = json_objects(chart, "series") or [{"name": "", "data": chart.get("segments")}]
+        points = [{string(point, "label"): _number(point) for point in json_objects(one, "data")} for one in series]
+        labels = list(dict.fromkeys(label for one in points for label in one))
+        if not labels:
+            return None
+        names = [string(one, "name") for one in series]
+        above = [string(block, "title"), *(f"{name[0]}: {string(axes, name)}" for name in _AXES if string(axes, name))]
+        rows = [[label, *(one.get(label, "") for one in points)] for label in labels]
+        return "\n".join(filter(None, above)) + "\n\n" + self._forms.table([["", *names], *rows], level)
+
+    def _rich_text(self, block: Payload, level: int) -> str:
+        text = ""
+        previous_kind = ""
+        for element in json_objects(block, "elements"):
+            kind = string(element, "type")
+            part = self._rich_part(kind, element, level).strip("\n")
+            if not part.strip():
+                continue
+            text += ("\n" if kind == previous_kind == "rich_text_list" else "\n\n") if text else ""
+            text += part
+            previous_kind = kind
+        return text
+
+    def _rich_part(self, kind: str, element: Payload, level: int) -> str:
+        inner = json_objects(element, "elements")
+        match kind:
+            case "rich_text_list":
+                part = "\n".join(self._items(element, inner, level))
+            case "rich_text_preformatted":
+                part = _code(element, inner, self._labels)
+            case "rich_text_quote":
+                return quoted(self._flow(inner, level).strip("\n"))
+            case "rich_text_section":
+                part = self._flow(inner, level)
+            case _:
+                part = self._flow(inner, level) if inner else _inline([element], self._labels)
+        # A border on anything else means that it is inside a quote.
+        return quoted(part) if part and element.get("border") == 1 else part
+
+    def _flow(self, elements: Sequence[Payload], level: int) -> str:
+        """Returns a line of elements, or what stands in its place."""
+        is_line = all("elements" not in element for element in elements)
+        return _inline(elements, self._labels) if is_line else self._forms.read_all(elements, level + 1)
+
+    def _items(self, element: Payload, items: Iterable[Payload], level: int) -> Iterator[str]:
+        indent = INDENT * min(count(element, "indent"), MAX_INDENT)
+        for number, item in enumerate(items, start=count(element, "offset") + 1):
+            sign = f"{number}. " if element.get("style") == "ordered" else "- "
+            text = self._forms.read(item, level + 1) if "type" in item else self._flow([item], level)
+            yield indent + sign + text.strip("\n").replace("\n", f"\n{indent}{' ' * len(sign)}")
+
+
+def _read_plain(read: Callable[[Payload], str | None], node: Payload, level: int) -> str | None:
+    """Reads an object that holds no others."""
+    return read(node)
+
+
+def _header(block: Payload) -> str:
+    heading = " ".join(_text_of(block, "text").split())
+    return f"**{heading}**" if heading else ""
+
+
+def _image(block: Payload) -> str:
+    """Returns an image's title and description."""
+    return "\n".join(dict.fromkeys(filter(None, (_text_of(block, "title"), string(block, "alt_text")))))
+
+
+def _remote_file(block: Payload) -> str | None:
+    file = json_object(block, "file")
+    title, url = string(file, "title") or string(file, "name"), string(file, "permalink")
+    return (link(url, title) if url else escape(title)) or None
 
 
 def _button(element: Payload) -> str:
     """Returns a button with an address as a link, "" for others: a model can't press them."""
-    url = string(element, "url")
-    return link(url, unescape(_text_of(element, "text"))) if url else ""
+    url = string(element, "url") or string(json_object(json_object(element, "workflow"), "trigger"), "url")
+    return link(url, unescape(_text_of(element, "text") or string(element, "text"))) if url else ""
 
 
-def _table(block: Payload, labels: Mapping[str, str]) -> str:
-    rows = block.get("rows")
-    lines = []
-    for row in rows if isinstance(rows, list) else []:
-        # An empty cell is null.
-        cells = (
-            [_cell(cell, labels) if isinstance(cell, Mapping) else "" for cell in row] if isinstance(row, list) else []
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-        if len(lines) == 1:
-            lines.append("|" + " --- |" * len(cells))
-    return "\n".join(lines)
+def _options(menu: Payload) -> list[str]:
+    """Returns the labels of what a person can choose."""
+    groups = [menu, *json_objects(menu, "option_groups")]
+    return [label for group in groups for one in json_objects(group, "options") if (label := _text_of(one, "text"))]
 
 
-def _cell(cell: Payload, labels: Mapping[str, str]) -> str:
-    match cell:
-        case {"type": "rich_text"}:
-            text = _markup_of(cell, labels)
-        case {"type": "raw_number", "value": int() | float() as number}:
-            text = f"{number:.15g}" if isinstance(number, float) else str(number)
-        case _:
-            text = str(cell.get("text", ""))
-    return _BAR.sub(lambda bar: bar[0] if bar[0] != "|" else "\\|", " ".join(text.split()))
-
-
-def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str]:
-    """Yields the titles, texts and image descriptions of a block of unknown type."""
-    if depth < 0:
-        return
-    if isinstance(node, Mapping):
-        if node.get("type") == "rich_text":
-            yield _markup_of(node, labels)
-            return
-        for key, value in node.items():
-            if key in ("title", "text", "alt_text", "description") and isinstance(value, str) and value:
-                yield value
-            elif isinstance(value, Mapping | list):
-                yield from _any_texts(value, labels, depth - 1)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _any_texts(child, labels, depth - 1)
+def _number(node: Payload) -> str:
+    """Returns a number as it is shown, or else its value."""
+    value = node.get("value")
+    shown = string(node, "text")
+    if shown or isinstance(value, bool) or not isinstance(value, int | float):
+        return shown
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _text_of(holder: Payload, key: str) -> str:
@@ -399,19 +523,16 @@ def _mrkdwn(holder: Payload, key: str) -> str:
     return emphasized(string(holder, key))
 
 
-def _markup_of(block: Payload, labels: Mapping[str, str]) -> str:
-    """Returns the block as mrkdwn; `labels` are the names in the message itself, by id."""
-    text = ""
-    previous_kind = ""
-    for element in json_objects(block, "elements"):
-        kind = str(element.get("type"))
-        part = _part(kind, element, labels).strip("\n")
-        if not part.strip():
-            continue
-        text += ("\n" if kind == previous_kind == "rich_text_list" else "\n\n") if text else ""
-        text += part
-        previous_kind = kind
-    return text
+_PLAIN: Mapping[str, Callable[[Payload], str | None]] = {
+    **dict.fromkeys(("plain_text", "mrkdwn", "raw_text"), _text_object),
+    "raw_number": _number,
+    "markdown": lambda block: string(block, "text"),
+    "header": _header,
+    "image": _image,
+    "file": _remote_file,
+    "divider": lambda block: "",
+}
+"""The types of objects that hold no others."""
 
 
 def words_of(block: Payload) -> str:
@@ -430,32 +551,16 @@ def quoted_for_model(text: str) -> str:
     return quoted(f"{text[:MAX_QUOTED_CHARS]} […]" if len(text) > MAX_QUOTED_CHARS else text)
 
 
-def _part(kind: str, element: Payload, labels: Mapping[str, str]) -> str:
-    inner = json_objects(element, "elements")
-    match kind:
-        case "rich_text_list":
-            part = "\n".join(_items(element, inner, labels))
-        case "rich_text_preformatted":
-            # Nothing is markup there: a link's address stands beside its label.
-            linked = [(string(one, "text"), string(one, "url")) for one in inner]
-            words = [f"{text} ({url})" if _tells_more(url, text) else text or url for text, url in linked]
-            code = escape("".join(words).strip("\n"))
-            language = string(element, "language")
-            part = fenced(code, language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
-        case "rich_text_quote":
-            return quoted(_inline(inner, labels).strip("\n"))
-        case _:
-            return _inline(inner, labels)
-    # A border on anything else means that it is inside a quote.
-    return quoted(part) if part and element.get("border") == 1 else part
-
-
-def _items(element: Payload, items: Iterable[Payload], labels: Mapping[str, str]) -> Iterator[str]:
-    indent = INDENT * min(count(element, "indent"), MAX_INDENT)
-    for number, item in enumerate(items, start=count(element, "offset") + 1):
-        sign = f"{number}. " if element.get("style") == "ordered" else "- "
-        text = _inline(json_objects(item, "elements"), labels).strip("\n")
-        yield indent + sign + text.replace("\n", f"\n{indent}{' ' * len(sign)}")
+def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str]) -> str:
+    """Returns a block of code. Nothing is markup there: a link's address stands beside its label."""
+    words = []
+    for one in inner:
+        text, url = string(one, "text"), string(one, "url")
+        shown = f"{text} ({url})" if _tells_more(url, text) else text or url
+        words.append(escape(shown) if shown else _piece(one, labels, as_code=True))
+    language = string(element, "language")
+    code = "".join(words).strip("\n")
+    return fenced(code, language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
 
 
 def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
@@ -518,7 +623,9 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
             if date and (url := string(element, "url")):
                 return link(url, date)
             return escape(date) or f"<!date^{count(element, 'timestamp')}>"
-    return escape(text)
+    # Workflows and other apps' objects are mentioned by their name and address.
+    text = text or string(element, "fallback")
+    return link(url, text) if (url := string(element, "url")) else escape(text)
 
 
 def _typed(element: Payload) -> Payload:
@@ -545,10 +652,15 @@ def _tells_more(url: str, label: str) -> bool:
 
 
 def emphasized(mrkdwn: str) -> str:
-    """Returns mrkdwn with its emphasis in Markdown: `**bold**` and `~~gone~~` take two marks there, `_this_` one."""
+    """Returns mrkdwn with its emphasis in Markdown: `**bold**` and `~~gone~~` take two marks there, `_this_` one.
+
+    `>>>` quotes all that follows, which Markdown can't do, so each line is marked.
+    """
+    marked = mrkdwn
     for pattern, marks in _EMPHASIS:
-        mrkdwn = pattern.sub(partial(_with_marks, marks), mrkdwn)
-    return mrkdwn
+        marked = pattern.sub(partial(_with_marks, marks), marked)
+    rest = next((found for found in _REST_QUOTED.finditer(marked) if found["mark"]), None)
+    return f"{marked[: rest.start()]}{quoted(marked[rest.end() :].strip())}" if rest else marked
 
 
 def _with_marks(marks: str, match: re.Match[str]) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from bot.core.conversation import ThreadKey, escape, mentioned, mentioned_users,
 from bot.slack.text import (
     MAX_ATTACHED_CHARS,
     MORE,
+    TOO_MUCH,
     app_name,
     attached_to,
     body_of,
@@ -205,11 +206,228 @@ def test_body_is_the_text_of_its_blocks_or_its_own_text(message: Json, shown: st
     assert with_names(body_of(message), NAMES) == shown
 
 
-def test_block_of_an_unknown_kind_is_attached_and_no_text_of_the_writer() -> None:
-    card = {"type": "card", "title": {"type": "mrkdwn", "text": "Hi"}, "body": [{"text": "there"}]}
-    message = {"text": "t", "blocks": [*typed(section(text("Why?")))["blocks"], card]}
+def test_block_of_an_unknown_kind_in_a_persons_message_is_attached_and_no_text_of_the_writer() -> None:
+    map_block = {"type": "map", "title": {"type": "mrkdwn", "text": "Hi"}, "body": [{"text": "there"}]}
+    message = {"user": "UADA", "text": "t", "blocks": [*typed(section(text("Why?")))["blocks"], map_block]}
     assert (body_of(message), attached_to(message)) == ("Why?", "> Hi\n> there")
-    assert body_of({"text": "t", "blocks": [card]}) == "t"
+    assert body_of({"user": "UADA", "text": "t", "blocks": [map_block]}) == "t"
+
+
+OPEN = of("button", text=plain("Open"), url=A, action_id="open")
+TABLE = of(
+    "table", rows=[[of("raw_text", text="who"), of("raw_text", text="what")], [of("raw_text", text="a|b"), None]]
+)
+TABLE_SHOWN = "| who | what |\n| --- | --- |\n| a\\|b |  |"
+STRONG = of("section", text=mrkdwn("is *strong*"))
+CARD = of(
+    "card", icon=of("image", alt_text="a cat", image_url=A), title=mrkdwn("*Build* 7"), body=plain("ok"), actions=[OPEN]
+)
+CARD_SHOWN = f"**Build** 7\na cat\nok\n[Open]({A})"
+SOURCE = of("url", url=f"{A}/s", text="Source")
+TASK = of(
+    "task_card", task_id="t", title="Look", status="complete", details=of("rich_text", section(ADA)), sources=[SOURCE]
+)
+TASK_SHOWN = f"Look\nstatus: complete\n\n@Ada\n\n[Source]({A}/s)"
+POINTS = [{"label": "Q1", "value": 4}, {"label": "Q2", "value": 5.5}]
+BAR = {"type": "bar", "series": [{"name": "2026", "data": POINTS}], "axis_config": {"categories": ["Q1", "Q2"]}}
+CAPTIONED = of(
+    "data_table",
+    caption="Sales",
+    rows=[
+        [of("raw_text", text="in"), of("raw_text", text="sum"), of("raw_text", text="more")],
+        [of("raw_text", text="EU"), of("raw_number", value=1200, text="$1,200"), of("action", element=OPEN)],
+        [
+            of("raw_text", text="US"),
+            of("raw_number", value=3.5),
+            of("action", element=RETRY, fallback=of("raw_text", text="–")),
+        ],
+    ],
+)
+MENU = of(
+    "radio_buttons", action_id="r", options=[{"text": plain("Yes"), "value": "y"}, {"text": plain("No"), "value": "n"}]
+)
+WORKFLOW = of("workflow_button", text=plain("Run"), action_id="w", workflow={"trigger": {"url": f"{A}/run"}})
+CALL = {"v1": {"id": "R1", "name": "Standup", "join_url": f"{A}/join", "date_start": 1}}
+WITHIN: dict[str, tuple[Json, str]] = {
+    "a container": (
+        of("container", child_blocks=[STRONG, TABLE, CARD], title=plain("Report")),
+        f"Report\n\nis **strong**\n\n{TABLE_SHOWN}\n\n{CARD_SHOWN}",
+    ),
+    "a container with a title of each kind": (
+        of(
+            "container",
+            title=plain("Report"),
+            rich_text_title=of("rich_text", section(text("Report"))),
+            child_blocks=[],
+        ),
+        "Report",
+    ),
+    "a card, its keys in the order of an SDK": (dict(sorted(CARD.items())), CARD_SHOWN),
+    "cards side by side": (of("carousel", CARD, of("card", title=plain("Two"))), f"{CARD_SHOWN}\n\nTwo"),
+    "a task": (TASK, TASK_SHOWN),
+    "a plan": (of("plan", title="Plan", tasks=[TASK]), f"Plan\n\n{TASK_SHOWN}"),
+    "an alert": (of("alert", level="error", text=mrkdwn("*Full*")), "level: error\n**Full**"),
+    "a data table": (
+        CAPTIONED,
+        f"Sales\n\n| in | sum | more |\n| --- | --- | --- |\n| EU | $1,200 | [Open]({A}) |\n| US | 3.5 | – |",
+    ),
+    "a chart of series": (
+        of("data_visualization", title="Sales", chart=BAR),
+        "Sales\n\n|  | 2026 |\n| --- | --- |\n| Q1 | 4 |\n| Q2 | 5.5 |",
+    ),
+    "a chart of segments": (
+        of("data_visualization", title="Sales", chart={"type": "pie", "segments": POINTS[:1]}),
+        "Sales\n\n|  |  |\n| --- | --- |\n| Q1 | 4 |",
+    ),
+    "a chart of a kind to come": (
+        of("data_visualization", title="Sales", chart={"type": "radar", "spokes": POINTS}),
+        "Sales\n\nQ1: 4\nQ2: 5.5",
+    ),
+    "columns to come": (
+        of("grid", columns=[{"width": 2, "blocks": [STRONG]}, {"width": 1, "blocks": [TABLE]}]),
+        f"is **strong**\n\n{TABLE_SHOWN}",
+    ),
+    "words to come": (
+        of("hero", header="Welcome", subtext="Today", cta=OPEN, tone="loud"),
+        f"Welcome\nToday\n[Open]({A})",
+    ),
+    "an address to come": (of("teaser", headline="News", more_url=f"{A}/n", image_url=f"{A}/i.png"), f"[News]({A}/n)"),
+    "an address without a label": (of("embed", target_url=f"{A}/e"), f"{A}/e"),
+    "rows to come": (of("matrix", cells=[["in", "sum"], ["EU", 3]]), "| in | sum |\n| --- | --- |\n| EU | 3 |"),
+    "a line to come": (of("note", body=[text("by "), ADA, linked(A, "it")]), f"by @Ada[it]({A})"),
+    "points in time": (of("timeline", events=[{"at": "2026-11-25", "label": "Launch"}]), "Launch\n2026-11-25"),
+    "a text beside its blocks": (of("memo", text="is strong (see below)", blocks=[STRONG]), "is **strong**"),
+    "a block that only a fallback describes": (of("orb", glow=3, fallback="An orb"), "An orb"),
+    "a block that says nothing": (of("map", lat=1.5), "(Part of this message can't be shown to you: map.)"),
+    "two that say nothing, of one type": (
+        of("container", child_blocks=[of("map", lat=1), STRONG, of("map", lat=2)]),
+        "(Part of this message can't be shown to you: map.)\n\nis **strong**",
+    ),
+    "a picture beside words": (
+        of("section", text=plain("see"), accessory=of("image", alt_text="a chart", image_url=A)),
+        "see\na chart",
+    ),
+    "choices": (of("actions", MENU, WORKFLOW, RETRY), f"Options: Yes, No [Run]({A}/run)"),
+    "a video": (
+        of(
+            "video",
+            title=plain("Demo"),
+            title_url=f"{A}/v",
+            thumbnail_url=f"{A}/t.png",
+            alt_text="Demo",
+            author_name="Eve",
+        ),
+        f"[Demo]({A}/v)\nEve",
+    ),
+    "a call": (of("call", call_id="R1", call=CALL), f"[Standup]({A}/join)"),
+    "a file of another service": (
+        of("file", file={"title": "Plan", "permalink": f"{A}/f"}, source="remote"),
+        f"[Plan]({A}/f)",
+    ),
+    "a file without its name": (of("file", external_id="X"), "(Part of this message can't be shown to you: file.)"),
+    "mentions of apps' objects": (
+        of(
+            "rich_text",
+            section(of("workflow_mention", text="Run", url=A), of("work_object_mention", text="T-1", url=A)),
+        ),
+        f"[Run]({A})[T-1]({A})",
+    ),
+    "a part of a rich_text to come": (of("rich_text", of("rich_text_callout", section(text("Careful")))), "Careful"),
+    "code in a list": (
+        of("rich_text", of("rich_text_list", section(text("a")), code(text("b")))),
+        "- a\n- ```\n  b\n  ```",
+    ),
+}
+
+
+@pytest.mark.parametrize(("block", "shown"), WITHIN.values(), ids=WITHIN.keys())
+@pytest.mark.parametrize("holder", ["a message", "an attachment", "a forwarded message"])
+def test_what_stands_within_a_block_is_read_as_what_it_is_in_its_place(block: Json, shown: str, holder: str) -> None:
+    blocks = [of("section", text=plain("above")), block, of("section", text=plain("below"))]
+    whole = f"above\n\n{shown}\n\nbelow"
+    if holder == "a message":
+        assert with_names(body_of({"text": "fallback", "blocks": blocks}), NAMES) == whole
+        return
+    forwarded = {"is_share": True, "author_name": "Ada", "message_blocks": [{"message": {"blocks": blocks}}]}
+    attached = with_names(
+        attached_to({"attachments": [forwarded if "forwarded" in holder else {"blocks": blocks}]}), NAMES
+    )
+    quoted = "\n".join(f"> {line}".rstrip() for line in whole.splitlines())
+    assert attached == (f"Forwarded from Ada:\n{quoted}" if "forwarded" in holder else quoted)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda inner: of("container", child_blocks=[inner]),
+        lambda inner: of("rich_text", of("rich_text_list", inner)),
+        lambda inner: of("box", inner=[[inner]]),
+    ],
+    ids=["containers", "lists", "types to come"],
+)
+def test_blocks_of_any_depth_are_read_to_a_bound(wrap: Callable[[Json], Json]) -> None:
+    block = STRONG
+    for _ in range(300):
+        block = wrap(block)
+    assert "can't be shown to you" in body_of({"text": "", "blocks": [block]})
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        of("rows", rows=[[{"text": "a", "label": "b", "url": A}] * 20] * 200),
+        of("box", **{f"key_{number}": "Some words" for number in range(2_000)}, text="a" * 40_000),
+        of("box", **{f"key_{number}_url": A for number in range(2_000)}, title="a"),
+        of("table", rows=[[of("rich_text", section(text("a")))] * 20] * 70),
+    ],
+    ids=["objects", "words", "addresses", "table"],
+)
+def test_large_block_is_read_in_few_steps(block: Json) -> None:
+    message = {"text": "", "blocks": [block]}
+    assert steps(lambda _: body_of(message), "") < FEW_CALLS
+    assert body_of(message)
+
+
+def test_text_beside_blocks_that_say_nothing_is_read() -> None:
+    map_block, unread = of("map", lat=1), "(Part of this message can't be shown to you: map.)"
+    forwarded = {"is_share": True, "author_name": "Ada", "text": "*See* it"}
+    forwarded["message_blocks"] = [{"message": {"blocks": [map_block]}}]
+    assert body_of({"text": "*See* it", "blocks": [map_block]}) == f"**See** it\n\n{unread}"
+    assert attached_to({"attachments": [{"text": "See it", "blocks": [map_block]}]}) == f"> See it\n>\n> {unread}"
+    assert attached_to({"attachments": [forwarded]}) == f"Forwarded from Ada:\n> **See** it\n>\n> {unread}"
+
+
+def test_message_of_too_many_parts_says_so() -> None:
+    assert body_of({"text": "", "blocks": [of("box", parts=[{"text": "a"}] * 9_000)]}) == TOO_MUCH
+
+
+@pytest.mark.parametrize(
+    ("mrkdwn", "markdown"),
+    [
+        ("Grace:\n&gt;&gt;&gt; *a*\nb", "Grace:\n> **a**\n> b"),
+        (">>>a", "> a"),
+        ("```\n>>> f()\n```\nyes", "```\n>>> f()\n```\nyes"),
+        ("a >>> b", "a >>> b"),
+    ],
+)
+def test_quote_to_the_end_marks_each_line(mrkdwn: str, markdown: str) -> None:
+    assert with_names(body_of({"text": mrkdwn}), {}) == markdown
+
+
+def test_button_of_an_attachment_has_its_address() -> None:
+    attachment = {
+        "text": "red",
+        "actions": [{"type": "button", "text": "Open", "url": A}, {"type": "button", "text": "Ack"}],
+    }
+    assert attached_to({"attachments": [attachment]}) == f"> red\n> [Open]({A})"
+
+
+def test_names_in_the_text_of_a_forwarded_message_are_used_in_its_blocks() -> None:
+    mentions = section(of("user", user_id="UEVE"), of("channel", channel_id="C9"), of("usergroup", usergroup_id="S9"))
+    message = {"message": {"blocks": [of("rich_text", mentions)]}}
+    names = "<@UEVE|eve><#C9|general><!subteam^S9|@ops>"
+    forwarded = {"is_share": True, "author_name": "Ada", "text": names, "message_blocks": [message]}
+    assert with_names(attached_to({"attachments": [forwarded]}), {}) == "Forwarded from Ada: @eve#general@ops"
 
 
 def shared(words: str, **more: Any) -> Json:
