@@ -65,7 +65,36 @@ def attribute(element: ElementTree.Element, name: str) -> str:
 def relations_of(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yields the ids of a part's relationships, each with its kind and the part that it leads to."""
     folder, file = posixpath.split(name)
-    relations = f"{folder}/_rels/{file}.rels"
+    relations = posixpath.join(folder, "_rels", f"{file}.rels")
     for element in archive.xml(relations) if relations in archive.names else ():
         target = posixpath.normpath(posixpath.join(folder, element.get("Target", ""))).lstrip("/")
         yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], target)
+
+
+def addresses_of(archive: Archive, name: str) -> dict[str, str]:
+    """Returns the addresses outside the file that a part's relationships lead to, by id."""
+    folder, file = posixpath.split(name)
+    relations = posixpath.join(folder, "_rels", f"{file}.rels")
+    elements = archive.xml(relations) if relations in archive.names else ()
+    return {
+        element.get("Id", ""): element.get("Target", "")
+        for element in elements
+        if element.get("TargetMode") == "External"
+    }
+
+
+def child(element: ElementTree.Element, name: str) -> ElementTree.Element | None:
+    """Returns the first child of that name."""
+    return next((one for one in element if local(one) == name), None)
+
+
+def value_of(element: ElementTree.Element, name: str) -> str:
+    """Returns the value of the first child of that name, "" if there is none."""
+    found = child(element, name)
+    return "" if found is None else attribute(found, "val")
+
+
+def is_on(element: ElementTree.Element, name: str) -> bool:
+    """Returns whether a property is there and isn't switched off."""
+    found = child(element, name)
+    return found is not None and attribute(found, "val") not in ("0", "false", "off", "none")

@@ -73,6 +73,9 @@ class Part(StrEnum):
     TEXT_BOX = "text box"
     EQUATION = "equation"
     ATTACHMENT = "attachment"
+    DELETION = "tracked deletion"
+    HIDDEN_TEXT = "hidden passage"
+    CONTROL = "form control"
     END = "end"
 
 

@@ -12,7 +12,7 @@ from bot.documents.pdf import read_pdf
 from bot.documents.rtf import read_rtf
 from bot.documents.sheets import read_csv, read_sheets
 from bot.documents.slides import PRESENTATION, read_slides
-from bot.documents.word import WORD_DOCUMENT, read_word
+from bot.documents.word import main_document, read_word
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 
@@ -53,7 +53,7 @@ def _add_archive(content: bytes, draft: Draft) -> None:
     mimetype = archive.bytes_of("mimetype").strip()
     if b"encryption-data" in archive.bytes_of("META-INF/manifest.xml"):
         raise Unreadable(Refusal.PROTECTED)
-    if any(archive.matching(WORD_DOCUMENT)):
+    if main_document(archive):
         read_word(archive, draft)
     elif PRESENTATION in archive.names:
         read_slides(archive, draft)

@@ -1,9 +1,13 @@
 """HTML as Markdown: web pages, what mails hold, and what mammoth makes of docx files."""
 
+import re
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from bot.documents.document import MAX_REPEATED, Draft
+from bot.documents.document import MAX_REPEATED, Draft, Part
+from bot.documents.numerals import MAX_NUMBER, letters, roman
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _CELLS = ("td", "th")
@@ -11,16 +15,43 @@ _BLOCKS = frozenset(
     (
         *("p", "div", "section", "article", "header", "footer", "main", "nav", "aside", "blockquote", "pre", "hr"),
         *("ul", "ol", "li", "dl", "dt", "dd", "figure", "figcaption", "form", "fieldset", "details", "summary"),
-        *("table", "caption", "thead", "tbody", "tfoot", "tr", "title", "body", "option", "address"),
+        *("table", "caption", "thead", "tbody", "tfoot", "tr", "title", "body", "address"),
         *_HEADINGS,
         *_CELLS,
     )
 )
-_SKIPPED = frozenset(("script", "style", "template", "noscript", "svg", "iframe"))
+_SKIPPED = frozenset(("script", "style", "template", "noscript", "svg", "iframe", "datalist"))
 _MARKS = {"code": "`", "s": "~~", "del": "~~", "strike": "~~"}
 """Not bold and italic: editors split a word into several runs."""
-_LINKS = ("http:", "https:", "mailto:", "tel:")
+_LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
 """Others lead to a place in the document, or hold data."""
+_RAISED = {"sup": "^", "sub": "_"}
+_SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
+_TICKED = {"checkbox": "☐☒", "radio": "○◉", "switch": "☐☒"}
+_UNSEEN = ("hidden", "password", "file")
+_NUMBERS: Mapping[str, Callable[[int], str | None]] = {
+    "a": lambda number: letters(number, counts_on=True),
+    "A": lambda number: (letters(number, counts_on=True) or "").upper(),
+    "i": roman,
+    "I": lambda number: (roman(number) or "").upper(),
+}
+"""By the attribute `type` of a list."""
+
+
+def link(words: str, address: str) -> str:
+    """Returns words that lead to an address as Markdown, the words alone if it is a place in the document."""
+    return f"[{words}]({address})" if _LINK.match(address) and words.strip() else words
+
+
+def raised(before: str, text: str, sign: str) -> str:
+    """Returns a superscript or subscript as text. `before`: what stands before it; sign: ^ or _.
+
+    A mark of a footnote isn't one: it stands in brackets, or alone.
+    """
+    is_joined = before[-1:].isalnum() or before[-1:] in (")", "]", "}", "'", '"', "’", "”")
+    if not is_joined or not text.strip() or text.lstrip().startswith(("[", "^", "_")):
+        return text
+    return f"{sign}{text}" if _SIMPLE.fullmatch(text) else f"{sign}({text.strip()})"
 
 
 class _Table:
@@ -54,15 +85,54 @@ class _Table:
             row.append("")
 
 
-class Markup(HTMLParser):
-    """Adds the blocks of an HTML text to a draft."""
+@dataclass(slots=True)
+class _List:
+    """A list that is open."""
 
-    def __init__(self, draft: Draft) -> None:
+    number: int | None = None
+    """Of its next item, None if its items have no numbers, or if nobody knows it."""
+    step: int = 1
+    type: str = ""
+
+    def next_sign(self, value: str | None) -> str:
+        """Returns what stands before its next item."""
+        if self.number is None:
+            return "-"
+        self.number = _number(value, self.number)
+        sign = _NUMBERS.get(self.type, str)(self.number)
+        self.number += self.step
+        return f"{sign or self.number - self.step}."
+
+
+@dataclass(slots=True)
+class _Choice:
+    """A list of options that is open."""
+
+    shows_all: bool
+    options: list[list[str]] = field(default_factory=list)
+    """The pieces of each option's text."""
+    chosen: list[bool] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Returns what people see of it."""
+        options = [" ".join("".join(pieces).split()) for pieces in self.options]
+        if self.shows_all:
+            boxes = [_TICKED["checkbox"][is_chosen] for is_chosen in self.chosen]
+            return " ".join(f"{box} {option}" for box, option in zip(boxes, options, strict=True))
+        # The last one of several, and the first if there is none.
+        at = next((at for at in reversed(range(len(options))) if self.chosen[at]), 0)
+        return options[at] if options else ""
+
+
+class Markup(HTMLParser):
+    """Adds the blocks of an HTML text to a draft. `labeled`: items of lists without numbers begin with their sign."""
+
+    def __init__(self, draft: Draft, *, labeled: bool = False) -> None:
         super().__init__()
         self._draft = draft
+        self._labeled = labeled
         self._text: list[str] = []
-        self._lists: list[int | None] = []
-        """The numbers of the lists that are open, None for one without numbers."""
+        self._lists: list[_List] = []
         self._lead = ""
         """What stands before the next block: the mark of a heading, list item or quotation."""
         self._tables: list[_Table] = []
@@ -70,48 +140,131 @@ class Markup(HTMLParser):
         self._skipping = ""
         self._skipped_depth = 0
         self._is_code = False
+        self._raised: list[tuple[str, int]] = []
+        """A superscript or subscript that is open, and where in the text it begins."""
+        self._choice: _Choice | None = None
+        self._has_parentheses = False
+        """Whether the readings of characters stand in parentheses of their own."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._skipping:
             self._skipped_depth += tag == self._skipping
         elif tag in _SKIPPED:
             self._skipping, self._skipped_depth = tag, 1
+        elif self._choice and tag in ("option", "optgroup", "hr"):
+            self._begin_option(self._choice, dict(attrs))
         elif tag in _BLOCKS:
+            self._end_choice()
             self._begin_block(tag, dict(attrs))
-        elif tag == "br":
-            self._text.append("\n")
-        elif tag == "a":
-            href = dict(attrs).get("href") or ""
-            self._links.append(href if href.startswith(_LINKS) else "")
-            self._text.append("[" if self._links[-1] else "")
-        elif tag == "img" and (alt := dict(attrs).get("alt")):
-            self._text.append(f"![{alt}]")
-        elif tag in _MARKS and not self._is_code:
-            self._text.append(_MARKS[tag])
+            self._tick(dict(attrs))
+        else:
+            self._begin_inline(tag, dict(attrs))
 
     def handle_endtag(self, tag: str) -> None:
         if self._skipping:
             self._skipped_depth -= tag == self._skipping
             self._skipping = self._skipping if self._skipped_depth else ""
+        elif tag == "select":
+            self._end_choice()
         elif tag in _BLOCKS:
             self._end_block(tag)
         elif tag == "a" and self._links:
             href = self._links.pop()
-            self._text.append(f"]({href})" if href else "")
+            self._say(f"]({href})" if href else "")
         elif tag in _MARKS and not self._is_code:
-            self._text.append(_MARKS[tag])
+            self._say(_MARKS[tag])
+        elif tag in _RAISED:
+            self._end_raised()
+        elif tag == "rt" and not self._has_parentheses:
+            self._say(")")
 
     def handle_data(self, data: str) -> None:
-        if not self._skipping:
-            self._text.append(data if self._is_code else data.replace("\n", " "))
+        if self._skipping:
+            return
+        data = data.replace("\u00ad", "")
+        if self._choice:
+            if self._choice.options:
+                self._choice.options[-1].append(data)
+        else:
+            self._say(data if self._is_code else data.replace("\n", " "))
 
     def close(self) -> None:
         super().close()
+        self._end_choice()
         self._flush()
         while self._tables:
             self._end_table()
 
-    def _begin_block(self, tag: str, attributes: dict[str, str | None]) -> None:
+    def _say(self, text: str) -> None:
+        if text:
+            self._text.append(text)
+
+    def _begin_inline(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        if tag == "br":
+            self._say("\n")
+        elif tag == "a":
+            href = attributes.get("href") or ""
+            self._links.append(href if _LINK.match(href) else "")
+            self._say("[" if self._links[-1] else "")
+        elif tag == "img":
+            self._add_picture(attributes)
+        elif tag == "input":
+            self._add_input(attributes)
+        elif tag == "select":
+            self._end_choice()
+            size = attributes.get("size") or "1"
+            self._choice = _Choice("multiple" in attributes or size not in ("", "0", "1"))
+        elif tag in _MARKS and not self._is_code:
+            self._say(_MARKS[tag])
+        elif tag in _RAISED:
+            self._raised.append((tag, len(self._text)))
+        elif tag in ("ruby", "rp"):
+            self._has_parentheses = tag == "rp"
+        elif tag == "rt" and not self._has_parentheses:
+            self._say("(")
+        self._tick(attributes)
+
+    def _add_picture(self, attributes: Mapping[str, str | None]) -> None:
+        # One of a pixel counts who reads a mail.
+        if not {attributes.get("width"), attributes.get("height")} & {"0", "1", "0px", "1px"}:
+            self._draft.leave_out(Part.PICTURE)
+        if alt := " ".join((attributes.get("alt") or "").split()):
+            self._say(f"![{alt}]")
+
+    def _add_input(self, attributes: Mapping[str, str | None]) -> None:
+        kind = (attributes.get("type") or "text").lower()
+        if kind in _TICKED:
+            self._say(f"{_TICKED[kind]['checked' in attributes]} ")
+        elif kind not in _UNSEEN:
+            value = attributes.get("alt" if kind == "image" else "value") or ""
+            self._say(f" {' '.join(value.split())} " if value else "")
+
+    def _tick(self, attributes: Mapping[str, str | None]) -> None:
+        """Adds the box of an element that scripts make one."""
+        role, state = attributes.get("role") or "", attributes.get("aria-checked")
+        if role in _TICKED and state:
+            self._say(f"{_TICKED[role][state == 'true']} ")
+
+    def _begin_option(self, choice: _Choice, attributes: Mapping[str, str | None]) -> None:
+        choice.options.append([attributes.get("label") or ""] if "label" in attributes else [])
+        choice.chosen.append("selected" in attributes)
+
+    def _end_choice(self) -> None:
+        if self._choice:
+            text, self._choice = self._choice.text(), None
+            self._say(f" {text} ")
+
+    def _end_raised(self) -> None:
+        if not self._raised:
+            return
+        tag, at = self._raised.pop()
+        # Of those within each other, the outer one is enough.
+        if not self._raised and len(self._text) > at:
+            text = "".join(self._text[at:])
+            del self._text[at:]
+            self._say(raised(self._text[-1] if self._text else "", text, _RAISED[tag]))
+
+    def _begin_block(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         if self._tables:
             self._begin_in_table(tag, attributes)
             return
@@ -119,13 +272,9 @@ class Markup(HTMLParser):
         if tag == "table":
             self._tables.append(_Table())
         elif tag in ("ul", "ol"):
-            self._lists.append(1 if tag == "ol" else None)
+            self._lists.append(_opened_list(tag, attributes))
         elif tag == "li":
-            number = self._lists[-1] if self._lists else None
-            if number is not None:
-                self._lists[-1] = number + 1
-            sign = "-" if number is None else f"{number}."
-            self._lead = f"{'  ' * (min(len(self._lists), 20) - 1)}{sign} "
+            self._lead = "  " * (min(len(self._lists), 20) - 1) + self._sign_of(attributes)
         elif tag in _HEADINGS:
             self._lead = f"{'#' * int(tag[1])} "
         elif tag == "title":
@@ -133,30 +282,39 @@ class Markup(HTMLParser):
         elif tag == "pre":
             self._is_code = True
 
-    def _begin_in_table(self, tag: str, attributes: dict[str, str | None]) -> None:
+    def _sign_of(self, attributes: Mapping[str, str | None]) -> str:
+        """Returns what stands before an item of a list."""
+        of = self._lists[-1] if self._lists else _List()
+        return "" if self._labeled and of.number is None else f"{of.next_sign(attributes.get('value'))} "
+
+    def _begin_in_table(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        self._say("\n")
         if tag == "table":
             self._tables.append(_Table())
         elif tag == "tr":
             self._end_cell()
             # What stands above the rows of a table, unless the table stands in another one's cell.
             if len(self._tables) == 1:
-                self._draft.add(_tidy("".join(self._text)))
-                self._text.clear()
+                self._draft.add(_lines("".join(self._text), "\n"))
+                self._clear()
             self._tables[-1].begin_row()
         elif tag in _CELLS:
             self._end_cell()
             self._tables[-1].spans.append((_span(attributes, "colspan"), _span(attributes, "rowspan")))
-        self._text.append(" ")
+        elif tag in ("ul", "ol"):
+            self._lists.append(_opened_list(tag, attributes))
+        elif tag == "li":
+            self._say(self._sign_of(attributes))
 
     def _end_block(self, tag: str) -> None:
-        if self._tables:
-            if tag in ("table", "tr", *_CELLS):
-                self._end_cell()
+        if not self._tables:
+            self._flush()
+        elif tag in ("table", "tr", *_CELLS):
+            self._end_cell()
             if tag == "table":
                 self._end_table()
-            self._text.append(" ")
-            return
-        self._flush()
+        if self._tables:
+            self._say("\n")
         if tag in ("ul", "ol") and self._lists:
             self._lists.pop()
         elif tag == "pre":
@@ -165,26 +323,30 @@ class Markup(HTMLParser):
     def _end_cell(self) -> None:
         table = self._tables[-1]
         if table.spans:
-            table.add_cell(_tidy("".join(self._text)))
-            self._text.clear()
+            table.add_cell(_lines("".join(self._text), "<br>"))
+            self._clear()
 
     def _end_table(self) -> None:
         table = self._tables.pop()
-        outside = _tidy("".join(self._text))
-        self._text.clear()
+        outside = _lines("".join(self._text), " " if self._tables else "\n")
+        self._clear()
         if self._tables:
             # A table within a cell becomes part of the cell.
             inner = " ; ".join(" , ".join(filter(None, row)) for row in table.rows)
-            self._text.append(f" {outside} {inner} ")
+            self._say(f"{outside} {inner}")
             return
         self._draft.add(outside)
         self._draft.table(table.rows)
+
+    def _clear(self) -> None:
+        self._text.clear()
+        self._raised.clear()
 
     def _flush(self) -> None:
         if self._tables:
             return
         text = "".join(self._text)
-        self._text.clear()
+        self._clear()
         if not text.strip():
             return
         if self._is_code:
@@ -195,17 +357,35 @@ class Markup(HTMLParser):
         self._lead = ""
 
 
-def read_html(html: str, draft: Draft) -> None:
-    """Adds an HTML text to a draft."""
-    markup = Markup(draft)
+def read_html(html: str, draft: Draft, *, labeled: bool = False) -> None:
+    """Adds an HTML text to a draft. `labeled`: items of lists without numbers begin with their sign."""
+    markup = Markup(draft, labeled=labeled)
     markup.feed(html)
     markup.close()
 
 
-def _span(attributes: dict[str, str | None], name: str) -> int:
+def _opened_list(tag: str, attributes: Mapping[str, str | None]) -> _List:
+    is_reversed = "reversed" in attributes
+    if tag == "ul" or (is_reversed and not attributes.get("start")):
+        return _List()
+    return _List(_number(attributes.get("start"), 1), -1 if is_reversed else 1, attributes.get("type") or "")
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    """Returns the number in an attribute."""
+    is_number = text is not None and re.fullmatch(r"\s*-?[0-9]{1,7}\s*", text)
+    return max(-MAX_NUMBER, min(int(text or ""), MAX_NUMBER)) if is_number else otherwise
+
+
+def _span(attributes: Mapping[str, str | None], name: str) -> int:
     span = attributes.get(name) or ""
     return max(1, min(int(span), MAX_REPEATED)) if span.isdecimal() else 1
 
 
 def _tidy(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+
+
+def _lines(text: str, between: str) -> str:
+    """Returns the lines of a text that aren't empty."""
+    return between.join(filter(None, (" ".join(line.split()) for line in text.split("\n"))))

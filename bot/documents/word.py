@@ -1,134 +1,179 @@
-"""Word documents (docx) as Markdown. mammoth reads the body; what it passes over is rewritten first."""
+"""Word documents (docx) as Markdown. mammoth reads the body with footnotes, insertions and comments.
+
+mammoth passes over elements that it doesn't know, with all the text in them, and refers to parts that may be gone. So
+the file is rewritten first (word_parts.py): mammoth gets elements that it knows, and nothing that leads nowhere. The
+numbers of lists are counted before it (numbering.py). Headers and footers, charts and diagrams are read here.
+"""
 
 import io
+import posixpath
+import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from bot.documents.archive import Archive, attribute, local
+from bot.documents.archive import Archive, addresses_of, attribute, local, relations_of
+from bot.documents.charts import add_chart, add_diagram
 from bot.documents.document import Draft, Part, Refusal, Unreadable
-from bot.documents.markup import read_html
+from bot.documents.markup import raised, read_html
+from bot.documents.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
 WORD_DOCUMENT = r"word/document\d*\.xml"
-_REWRITTEN = r"word/(?:document|footnotes|endnotes|comments)\d*\.xml"
-_TRANSPARENT = frozenset(("fldSimple", "bdo", "dir", "ruby", "rubyBase", "oMathPara"))
-_DRAWN = frozenset(("AlternateContent", "drawing", "pict", "object"))
-_AROUND = {
-    "num": ("(", ")"),
-    "den": ("/(", ")"),
-    "sup": ("^(", ")"),
-    "sub": ("_(", ")"),
-    "deg": ("[", "]"),
-    "rad": ("√(", ")"),
-    "mr": ("", "; "),
-}
-"""What stands around parts of an equation, because lines of text have no fractions and powers."""
+_NOTES = ("footnotes", "endnotes", "comments")
+_RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
+_TYPES = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
+_STYLE_MAP = "\n".join(
+    [
+        "comment-reference => sup",
+        *(
+            f"p:unordered-list({depth}) => {'ul > li > ' * (depth - 1)}ul > li:fresh"
+            for depth in range(1, MAX_LISTED + 2)
+        ),
+    ]
+)
+
+
+def main_document(archive: Archive) -> str:
+    """Returns the name of an archive's document of Word, "" if it has none."""
+    related = [target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument"]
+    named = [name for name in related if re.search(rb"<(?:\w+:)?document[\s>]", archive.bytes_of(name)[:10_000])]
+    return next(iter([*named, *archive.matching(WORD_DOCUMENT)]), "")
 
 
 def read_word(archive: Archive, draft: Draft) -> None:
-    """Adds a docx file to a draft.
-
-    mammoth reads the body with footnotes, insertions and comments; headers and footers are ours. mammoth passes over
-    elements that it doesn't know, with all the text in them. So they are rewritten first: simple fields, ruby, text of
-    a direction, and text boxes become elements that it reads, and equations become text.
-    """
+    """Adds a docx file to a draft."""
     import mammoth
 
+    main = main_document(archive)
+    folder = posixpath.dirname(main)
     # No office writes one. mammoth loads nothing by it, but it would leave out what refers to it, and say nothing.
-    if archive.count(r"word/[^/]*\.xml", b"<!DOCTYPE"):
+    if archive.count(rf"{re.escape(folder)}/[^/]*\.xml", b"<!DOCTYPE"):
         raise Unreadable(Refusal.DAMAGED)
-    for name in archive.matching(r"word/(?:header|footer)\d*\.xml"):
-        title = "Header" if "header" in name else "Footer"
-        text = _line_of(_readable(archive.xml(name)))
-        draft.add(f"{title}: {text}" if text else "")
-    pictures: list[object] = []
-
-    def leave_out(picture: object) -> dict[str, str]:
-        pictures.append(picture)
-        return {"src": ""}
-
-    # A style map in the file could hide paragraphs.
+    parts = _Parts(archive, main)
+    styles = Styles(parts.xml("styles"), parts.xml("numbering"))
+    _add_headers(parts, styles, draft)
+    body = Rewriter(styles, addresses_of(archive, main), parts.note_ids(), draft)
     html = mammoth.convert_to_html(
-        _rewritten(archive),
-        style_map="comment-reference => sup",
-        include_embedded_style_map=False,
-        convert_image=mammoth.images.img_element(leave_out),
+        _rewritten(parts, styles, body, draft), style_map=_STYLE_MAP, include_embedded_style_map=False
     ).value
-    read_html(html, draft)
-    draft.leave_out(Part.PICTURE, count=len(pictures))
-    draft.leave_out(Part.CHART, count=archive.count(WORD_DOCUMENT, rb"<(?:\w+:)?chart[ >]"))
-    draft.leave_out(Part.DIAGRAM, count=archive.count(WORD_DOCUMENT, rb"<(?:\w+:)?relIds[ >]"))
-    draft.leave_out(Part.ATTACHMENT, count=archive.count(WORD_DOCUMENT, rb"<(?:\w+:)?altChunk[ >]"))
+    read_html(html, draft, labeled=True)
+    for id_ in body.charts:
+        if not parts.is_there(id_):
+            draft.leave_out(Part.CHART)
+        else:
+            add_chart(archive.xml(parts.related[id_][1]), draft)
+    for id_ in body.diagrams:
+        if not parts.is_there(id_):
+            draft.leave_out(Part.DIAGRAM)
+        else:
+            add_diagram(archive.xml(parts.related[id_][1]), draft)
 
 
-def _rewritten(archive: Archive) -> io.BytesIO:
+class _Parts:
+    """The parts of a document, by what they are."""
+
+    def __init__(self, archive: Archive, main: str) -> None:
+        self.archive = archive
+        self.main = main
+        self.related = dict(relations_of(archive, main))
+        self._folder = posixpath.dirname(main)
+
+    def name(self, kind: str) -> str:
+        """Returns the name of the part of that kind, "" if there is none."""
+        found = [target for related, target in self.related.values() if related == kind]
+        known = set(self.archive.names)
+        return next((name for name in (*found, f"{self._folder}/{kind}.xml".lstrip("/")) if name in known), "")
+
+    def xml(self, kind: str) -> Element | None:
+        """Returns the part of that kind, None if there is none."""
+        return self.archive.xml(name) if (name := self.name(kind)) else None
+
+    def is_there(self, id_: str) -> bool:
+        """Returns whether a relationship leads to a part."""
+        return id_ in self.related and self.related[id_][1] in self.archive.names
+
+    def headers(self) -> Iterator[str]:
+        """Yields the names of headers and footers."""
+        listed = self.archive.matching(rf"{re.escape(self._folder)}/(?:header|footer)\d*\.xml")
+        related = (target for kind, target in self.related.values() if kind in ("header", "footer"))
+        yield from (name for name in dict.fromkeys([*listed, *related]) if name in self.archive.names)
+
+    def note_ids(self) -> Mapping[str, frozenset[str]]:
+        """Returns the ids of the notes and comments that the document has."""
+        roots = {kind: self.xml(kind) for kind in _NOTES}
+        return {
+            kind: frozenset() if root is None else frozenset(attribute(note, "id") for note in root)
+            for kind, root in roots.items()
+        }
+
+
+def _add_headers(parts: _Parts, styles: Styles, draft: Draft) -> None:
+    """Adds the headers and footers, each text once."""
+    seen = set()
+    for name in parts.headers():
+        root = parts.archive.xml(name)
+        Rewriter(styles, {}, {}, draft).rewrite(root)
+        text = f"{'Header' if local(root) == 'hdr' else 'Footer'}: {line_of(root)}"
+        if text not in seen and not text.endswith(": "):
+            draft.add(text)
+        seen.add(text)
+
+
+def line_of(root: Element) -> str:
+    """Returns the text of all paragraphs on one line."""
+    pieces: list[str] = []
+    sign = ""
+    for part in root.iter():
+        name = local(part)
+        if name == "t" and part.text:
+            before = pieces[-1] if pieces else ""
+            pieces.append(raised(before, part.text, sign) if sign else part.text)
+        elif name in ("p", "tab", "br"):
+            pieces.append(" ")
+        elif name == "r":
+            sign = ""
+        elif name == "vertAlign":
+            sign = {"superscript": "^", "subscript": "_"}.get(attribute(part, "val"), "")
+    return " ".join("".join(pieces).split())
+
+
+def _rewritten(parts: _Parts, styles: Styles, body: Rewriter, draft: Draft) -> io.BytesIO:
     """Returns the file as mammoth can read it, without its pictures: they are only counted."""
     file = io.BytesIO()
-    rewritten = set(archive.matching(_REWRITTEN))
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-        for name in dict.fromkeys(archive.names):
-            if name in rewritten:
-                packed.writestr(name, ElementTree.tostring(_readable(archive.xml(name)), "utf-8"))
-            elif name.endswith((".xml", ".rels")):
-                packed.writestr(name, archive.bytes_of(name))
+        packed.writestr("[Content_Types].xml", _TYPES)
+        document = parts.archive.xml(parts.main)
+        namespace = "".join(document.tag.rpartition("}")[:2])
+        body.rewrite(document)
+        _pack(packed, "document", document, body.addresses)
+        for kind in _NOTES:
+            if (root := parts.xml(kind)) is not None:
+                notes = Rewriter(styles, addresses_of(parts.archive, parts.name(kind)), {}, draft)
+                notes.rewrite(root)
+                body.charts += notes.charts
+                _pack(packed, kind, root, notes.addresses)
+        packed.writestr("word/styles.xml", ElementTree.tostring(styles.readable(namespace), "utf-8"))
+        packed.writestr("word/numbering.xml", _numbering(namespace))
     return file
 
 
-def _readable(root: Element) -> Element:
-    """Rewrites what mammoth doesn't know. Returns the same element."""
-    namespace = "".join(root.tag.rpartition("}")[:2])
-    for element in list(root.iter()):
-        name = local(element)
-        if name in _TRANSPARENT:
-            element.tag = f"{namespace}smartTag"
-        elif name == "oMath":
-            text = _equation(element)
-            _become(element, f"{namespace}r", Element(f"{namespace}t"))
-            element[0].text = f" {text} "
-        elif name in _DRAWN and (boxes := _boxes(element)):
-            _become(element, f"{namespace}pict", *boxes)
-    return root
+def _pack(packed: zipfile.ZipFile, kind: str, root: Element, addresses: Mapping[str, str]) -> None:
+    packed.writestr(f"word/{kind}.xml", ElementTree.tostring(root, "utf-8"))
+    relations = Element("Relationships", xmlns=_RELATIONS)
+    for id_, address in addresses.items():
+        ElementTree.SubElement(relations, "Relationship", Id=id_, Type="hyperlink", Target=address)
+    packed.writestr(f"word/_rels/{kind}.xml.rels", ElementTree.tostring(relations, "utf-8"))
 
 
-def _become(element: Element, tag: str, *children: Element) -> None:
-    tail = element.tail
-    element.clear()
-    element.tag, element.tail = tag, tail
-    element.extend(children)
-
-
-def _boxes(element: Element) -> list[Element]:
-    """Returns the text boxes in a drawing. A fallback repeats those of a choice, unless the choice has none."""
-    choices = [child for child in element if local(child) == "Choice"]
-    fallbacks = [child for child in element if local(child) == "Fallback"]
-    if choices or fallbacks:
-        return _boxes_among(choices) or _boxes_among(fallbacks)
-    return _boxes_among(element)
-
-
-def _boxes_among(elements: Iterable[Element]) -> list[Element]:
-    return [box for child in elements for box in ([child] if local(child) == "txbxContent" else _boxes(child))]
-
-
-def _equation(element: Element) -> str:
-    """Returns an equation on a line, such as (a)/(b)."""
-    name = local(element)
-    if name == "t":
-        return element.text or ""
-    if name == "chr":
-        return attribute(element, "val")
-    if name == "naryPr" and all(local(child) != "chr" for child in element):
-        return "∫"
-    text = "".join(map(_equation, element))
-    before, after = _AROUND.get(name, ("", ""))
-    if name == "d":
-        signs = {local(sign): attribute(sign, "val") for child in element if local(child) == "dPr" for sign in child}
-        before, after = signs.get("begChr", "("), signs.get("endChr", ")")
-    return f"{before}{text}{after}" if text else ""
-
-
-def _line_of(root: Element) -> str:
-    """Returns the text of all paragraphs on one line."""
-    parts = ((part.text or "") if local(part) == "t" else " " for part in root.iter() if local(part) in ("t", "p"))
-    return " ".join("".join(parts).split())
+def _numbering(namespace: str) -> bytes:
+    """Returns the one list that all items belong to. Their numbers stand in their text."""
+    root = Element(f"{namespace}numbering")
+    definition = ElementTree.SubElement(root, f"{namespace}abstractNum", {f"{namespace}abstractNumId": "0"})
+    for level in range(MAX_LISTED + 1):
+        element = ElementTree.SubElement(definition, f"{namespace}lvl", {f"{namespace}ilvl": str(level)})
+        ElementTree.SubElement(element, f"{namespace}numFmt", {f"{namespace}val": "bullet"})
+    instance = ElementTree.SubElement(root, f"{namespace}num", {f"{namespace}numId": LIST_ID})
+    ElementTree.SubElement(instance, f"{namespace}abstractNumId", {f"{namespace}val": "0"})
+    numbering: bytes = ElementTree.tostring(root, "utf-8")
+    return numbering

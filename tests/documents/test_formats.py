@@ -51,7 +51,7 @@ def test_html_becomes_markdown() -> None:
     assert text(Kind.HTML, PAGE.encode()) == (
         "Title: Plan\n\n## Part one\n\nFirst\nsecond [link](https://example.com/a), up\n\n"
         "- one\n  - inner\n- two\n1. x\n2. y\n\n"
-        "| wide |  | c |\n|---|---|---|\n| p1 p2 | 1 \\| 2 | in , ner |\n\n"
+        "| wide |  | c |\n|---|---|---|\n| p1<br>p2 | 1 \\| 2 | in , ner |\n\n"
         "```\n  def x():\n    pass\n```\n\n<tag> & Zoë![a picture]"
     )
 
@@ -154,11 +154,14 @@ PAGES = {
     "skipped in itself": ("<p>a<svg><svg><text>x</text></svg><text>y</text></svg>b", "ab"),
     "others in a skipped one": ("<p>a<template><div>x</div>y<script>z</script></template>b", "ab"),
     "text beside cells": ("<table><tr><td>a</td></tr>loose</table><p>below", "loose\n\n| a |\n|---|\n\nbelow"),
-    "paragraph in a cell": ("<table><tr><td>a<p>b</p>c</td></tr></table>", "| a b c |\n|---|"),
-    "table in a cell": ("<table><tr><td>a<table><tr><td>b</td></tr></table>c</td></tr></table>", "| a b c |\n|---|"),
+    "paragraph in a cell": ("<table><tr><td>a<p>b</p>c</td></tr></table>", "| a<br>b<br>c |\n|---|"),
+    "table in a cell": (
+        "<table><tr><td>a<table><tr><td>b</td></tr></table>c</td></tr></table>",
+        "| a<br>b<br>c |\n|---|",
+    ),
     "captions": (
         "<table><caption>Sales</caption><tr><td>a<table><caption>x</caption><tr><td>y</table><td>b</table>",
-        "Sales\n\n| a x y | b |\n|---|---|",
+        "Sales\n\n| a<br>x<br>y | b |\n|---|---|",
     ),
     "merged cells": (
         "<table><tr><td rowspan=2>a</td><td>b</td><td rowspan=3>c</td></tr><tr><td>d</td></tr>"
@@ -400,7 +403,7 @@ EQUATION = (
     [
         (f'{run("Figure ")}<w:fldSimple w:instr="SEQ">{run("1")}</w:fldSimple>', "Figure 1"),
         (f"<w:bdo>{run('a')}</w:bdo><w:dir>{run('b')}</w:dir>", "ab"),
-        (f"<w:r><w:ruby><w:rt>{run('ki')}</w:rt><w:rubyBase>{run('base')}</w:rubyBase></w:ruby></w:r>", "base"),
+        (f"<w:r><w:ruby><w:rt>{run('ki')}</w:rt><w:rubyBase>{run('base')}</w:rubyBase></w:ruby></w:r>", "base(ki)"),
         (f"{run('eq')}{EQUATION}{run('end')}", "eq (a)/(√(b))∑_(i)|x| end"),
         (f"<w:r>{DRAWING}</w:r>", "box"),
         (f"<w:r><w:pict><a:oval>{BOX}</a:oval></w:pict></w:r>", "box"),
