@@ -158,6 +158,11 @@ class ChatToolCalls:
         call.arguments.append(arguments or "")
         return len(name) + len(arguments or "")
 
+    @property
+    def count(self) -> int:
+        """How many calls have begun."""
+        return len(self._calls)
+
     def calls(self, own_id: Callable[[str], str]) -> list[ToolCall]:
         """Returns the calls in their order. `own_id` makes the server's ids unique."""
         return [

@@ -184,9 +184,12 @@ class RequestAttempt:
         """Notes a piece of the answer's text."""
         self._answer.append(text)
 
-    def failed(self, failure: EndReason, detail: str) -> ProviderError:
-        """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words."""
-        return ProviderError(failure, self.model, detail=self._clean(detail))
+    def failed(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
+        """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words.
+
+        `may_pass` is that of ProviderError.
+        """
+        return ProviderError(failure, self.model, detail=self._clean(detail), may_pass=may_pass)
 
     def _clean(self, detail: str) -> str:
         clean = detail.replace(self._api_key, "[key]") if self._api_key else detail

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import httpx2
 
 from bot.errors import EndReason, ProviderError
+from bot.models.bodies import bounded, whole
 from bot.models.events import (
     SIGNS_OF_WORK,
     THINKING_TOKENS,
@@ -61,10 +62,8 @@ from bot.models.streams import (
     AWS_EVENTS,
     COMMENT,
     DONE,
-    MAX_EVENT_BYTES,
     AnswerReader,
     Delta,
-    EventTooLongError,
     read_aws_events,
     read_events,
 )
@@ -115,6 +114,8 @@ class Models(Protocol):
 
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
+MAX_WRITTEN_CHARS = 4_000_000
+"""Of text, thinking and calls in one answer. BOT_MAX_OUTPUT_TOKENS and the room to think allow a fifth of this."""
 REST_S = 10.0
 """How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
 _FEATURES: Mapping[OptionalParameter, Feature] = {
@@ -137,7 +138,7 @@ def _tls() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-def client_arguments(http_client: Callable[..., Any]) -> dict[str, Any]:
+def client_arguments(http_client: type[httpx2.AsyncClient]) -> dict[str, Any]:
     """Returns the arguments that every client of a vendor's SDK gets, with a connection pool of its own.
 
     `http_client` is the SDK's class of pools.
@@ -151,7 +152,7 @@ def client_arguments(http_client: Callable[..., Any]) -> dict[str, Any]:
         "max_retries": 0,
         "timeout": timeout,
         # A redirect would send the conversation wherever it leads.
-        "http_client": http_client(timeout=timeout, limits=limits, verify=_tls(), follow_redirects=False),
+        "http_client": bounded(http_client)(timeout=timeout, limits=limits, verify=_tls(), follow_redirects=False),
     }
 
 
@@ -283,12 +284,17 @@ class VendorModel:
             answered = await self._send(prompt)
             reader = answered.api.reader(attempt, answered.prompt, answered.parameters)
             has_text = False
+            written_chars = 0
             pauses = 0
             while True:
                 async with aclosing(answered.response):
                     attempt.connected = True
                     async with aclosing(_encodable(_read(answered.response, reader, attempt))) as deltas:
                         async for delta in deltas:
+                            written_chars += _written_chars(delta)
+                            if written_chars > MAX_WRITTEN_CHARS:
+                                more = f"more than {MAX_WRITTEN_CHARS} characters"
+                                raise attempt.failed(EndReason.CUT, more, may_pass=False)
                             if isinstance(delta, str):
                                 attempt.received(delta)
                                 has_text = has_text or bool(delta.strip())
@@ -431,6 +437,10 @@ async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delt
         yield text
 
 
+def _written_chars(delta: Delta) -> int:
+    return len(delta) if isinstance(delta, str) else delta.chars if isinstance(delta, Thinking) else 0
+
+
 async def _read(
     response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
 ) -> AsyncGenerator[Delta, None]:
@@ -441,7 +451,7 @@ async def _read(
         beginning, body = await _peeked(body)
         if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
             known = len(reader.beside_text)
-            if text := reader.read_response(json.loads(await _whole(body))):
+            if text := reader.read_response(json.loads(await whole(body))):
                 yield text
             for found in reader.beside_text[known:]:
                 yield found
@@ -505,17 +515,6 @@ async def _peeked(body: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[byte
             yield chunk
 
     return beginning, again()
-
-
-async def _whole(body: AsyncIterator[bytes]) -> bytes:
-    chunks: list[bytes] = []
-    read_bytes = 0
-    async for chunk in body:
-        chunks.append(chunk)
-        read_bytes += len(chunk)
-        if read_bytes > MAX_EVENT_BYTES:
-            raise EventTooLongError
-    return b"".join(chunks)
 
 
 def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:

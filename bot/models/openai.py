@@ -399,7 +399,9 @@ class ChatReader(TaggedAnswerReader):
                 self._parts.start_part()
             return 0
         self._reasoning.add(message)
-        return sum(self._chat_calls.add(piece) for piece in message.get("tool_calls") or ())
+        chars = sum(self._chat_calls.add(piece) for piece in message.get("tool_calls") or ())
+        self._check_number(self._chat_calls.count)
+        return chars
 
     def _read_sources(self, event: Any, message: Any) -> None:
         """Notes what a search found: Perplexity's models have it in each event, others as annotations of the text."""

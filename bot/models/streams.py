@@ -21,6 +21,8 @@ from bot.text import paired, paired_json
 
 MAX_EVENT_BYTES = 8 * 2**20
 """The longest event: the last one of a response repeats the whole answer, with its encrypted reasoning."""
+MAX_CALLS = 64
+"""Tool calls of one step. Models ask for a few at once, and each one is recorded, checked and shown."""
 LINES_AT_ONCE = 100
 """A gateway's cache sends a whole answer at once. After so many lines, the process does what else is due."""
 _BOM = b"\xef\xbb\xbf"
@@ -383,9 +385,15 @@ class AnswerReader(ABC):
 
     def _call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
         """Notes the tool call of an item; returns the item as it must be sent back, with the call's own id."""
+        self._check_number(len(self._calls) + 1)
         call = tool_call(len(self._calls), self._call_ids.own(item.get(id_field)), item["name"], arguments)
         self._calls.append(call)
         return {**item, id_field: call.call_id}
+
+    def _check_number(self, calls: int) -> None:
+        """Raises ProviderError for more calls than a step may have: the same request would ask for as many again."""
+        if calls > MAX_CALLS:
+            raise self._attempt.failed(EndReason.CUT, f"more than {MAX_CALLS} tool calls", may_pass=False)
 
     def _known(self, reason: str) -> FinishReason:
         """Returns a vendor's finish reason by our name. Raises ProviderError for one that is no good end."""

@@ -315,7 +315,7 @@ class TestAFailure:
                 "400 bad 400 Provider returned error: Invalid signature",
             ),
             (400, {"error": {"message": "No", "metadata": {"raw": '{"input": "secret"}'}}}, "400 No"),
-            (400, {"error": {"message": "No", "metadata": {"raw": "[" * 100_000}}}, f"400 No: {'[' * 292}"),
+            (400, {"error": {"message": "No", "metadata": {"raw": "[" * 60_000}}}, f"400 No: {'[' * 292}"),
         ],
         ids=["mistral", "mistral, in the message", "a string", "openrouter, text", "openrouter", "no reason", "deep"],
     )

@@ -16,6 +16,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.model import MAX_PAUSES
 from bot.models.openai import ChatReader
 from bot.models.prompt import Prompt, TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
+from bot.models.streams import MAX_CALLS
 from bot.models.wrappers import Fallback, Stall
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
@@ -449,13 +450,12 @@ class TestToolCalls:
             assert asked == answered
             assert len(set(asked)) == len(asked) == count
 
-    async def test_hostile_ids_of_calls_are_made_unique_in_linear_time(self) -> None:
-        ids = [*(f"call_{number}" for number in range(30_000, 60_000)), *[""] * 30_000]
-        began = process_time()
+    async def test_hostile_ids_of_calls_are_made_unique(self) -> None:
+        half = MAX_CALLS // 2
+        ids = [*(f"call_{number}" for number in range(half, 2 * half)), *[""] * half]
         items = read_by_chat(*(steps.chat_call(OSLO, 0, id=call_id, name="time__now") for call_id in ids))
         calls = [item for item in items if isinstance(item, ToolCall)]
-        assert process_time() - began < 10
-        assert len({call.call_id for call in calls}) == len(calls) == 60_000
+        assert len({call.call_id for call in calls}) == len(calls) == MAX_CALLS
 
     async def test_reasoning_is_asked_for_in_a_form_that_can_be_sent_back(self, vendor: VendorServer) -> None:
         message = "Encrypted content is not supported with this model."

@@ -1,0 +1,77 @@
+"""How much is read of a response that is no stream: of one that reports an error little, of any other what fits.
+
+The vendors' SDKs read an error's body to its end, and unpack it, before anybody sees its status. A body of 200 kB may
+unpack to 200 MB. So the clients of the SDKs are ours (`bounded`): they hand on a body that ends at a limit. The limit
+counts what is unpacked, in pieces of at most 1 MiB.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+
+from bot.models.streams import MAX_EVENT_BYTES, EventTooLongError
+
+MAX_ERROR_BYTES = 64 * 2**10
+"""The longest body of an error. Vendors' own are shorter than a kilobyte."""
+ERROR_WITHIN_S = 10.0
+"""How long a body of an error may take. The status is known by then, and the reason is what has come."""
+_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+
+
+def bounded(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
+    """Returns an SDK's class of connection pools, with limits for the bodies that the SDK reads by itself."""
+
+    class BoundedClient(http_client):  # type: ignore[misc,valid-type]
+        async def send(self, request: httpx2.Request, *, stream: bool = False, **more: Any) -> httpx2.Response:
+            response: httpx2.Response = await super().send(request, stream=True, **more)
+            if not response.is_success:
+                content = await _beginning(response)
+            elif stream:
+                return response
+            else:
+                async with aclosing(response):
+                    content = await whole(response.aiter_bytes())
+            return _unpacked(response, content)
+
+    return BoundedClient
+
+
+async def whole(chunks: AsyncIterable[bytes]) -> bytes:
+    """Returns a body. Raises EventTooLongError if it is longer than the longest event of a stream."""
+    read: list[bytes] = []
+    read_bytes = 0
+    async for chunk in chunks:
+        read.append(chunk)
+        read_bytes += len(chunk)
+        if read_bytes > MAX_EVENT_BYTES:
+            raise EventTooLongError
+    return b"".join(read)
+
+
+async def _beginning(response: httpx2.Response) -> bytes:
+    """Returns the beginning of an error's body, or as much of it as came in time and can be unpacked."""
+    read = bytearray()
+    # Packed twice, little may become much in one piece.
+    is_nested = "," in response.headers.get("content-encoding", "")
+    try:
+        async with asyncio.timeout(ERROR_WITHIN_S), aclosing(response), aclosing(response.aiter_bytes()) as chunks:
+            while not is_nested and len(read) < MAX_ERROR_BYTES:
+                read += await anext(chunks)
+    except (StopAsyncIteration, TimeoutError, httpx2.HTTPError, OSError):
+        pass
+    return bytes(read[:MAX_ERROR_BYTES])
+
+
+def _unpacked(response: httpx2.Response, content: bytes) -> httpx2.Response:
+    """Returns the response as if `content` had come as it is."""
+    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_THE_WIRE]
+    return httpx2.Response(
+        response.status_code,
+        headers=headers,
+        content=content,
+        request=response.request,
+        extensions=response.extensions,
+    )
