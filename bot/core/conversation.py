@@ -171,6 +171,8 @@ _LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(
 _LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d{1,12}\.\d{6})", re.ASCII)
 _MENTION = re.compile(r"<(?P<mark>[@#!])(?P<id>[A-Z0-9]+)(?:\|(?P<name>[^<>]*))?>")
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
+_QUOTED = re.compile(r"^[ \t]*(?:[-*•][ \t]+|\d+\.[ \t]+)?(?:>|&gt;).*$", re.MULTILINE)
+_CODE = re.compile(r"(`{3,}).*?(?:\1|\Z)|(?<!`)(`{1,2})(?!`)[^\n]*?(?<!`)\2(?!`)", re.DOTALL)
 _GROUP = re.compile(r"<![A-Z0-9]+\|@")
 _UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
@@ -193,6 +195,14 @@ def linked_message(link: str) -> tuple[str, str, str | None] | None:
 def mentioned_users(text: str) -> list[str]:
     """Returns the ids of the people mentioned in the text, in order."""
     return _USER.findall(text)
+
+
+def called_users(text: str) -> list[str]:
+    """Returns the ids of the people whom a writer mentions in words of their own, in order.
+
+    Quotations and code repeat what stands elsewhere, or show how something is written.
+    """
+    return mentioned_users(_CODE.sub("", _QUOTED.sub("", text)))
 
 
 def mentioned(text: str) -> list[str]:

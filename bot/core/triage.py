@@ -9,7 +9,8 @@ shares a file among people, is never taken. `python -m benchmarks.engagement` me
 conversations. A small model may decide about a message that the rules leave in doubt.
 
 A message with an app's ID and without a client's counts as an app's, though a person may have authorized it: a bot that
-answers another one by mistake may never stop. Forwarded or quoted text doesn't count as a mention.
+answers another one by mistake may never stop. Forwarded text, quotations and code don't count as a mention: they repeat
+what stands elsewhere. Whoever quotes a question and wants it answered says so in words of their own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from bot.core.conversation import (
     Question,
     ThreadKey,
     addresses_another,
+    called_users,
     mentioned_users,
     with_names,
     without_address,
@@ -138,7 +140,7 @@ def triage(message: Message, me: Identity, participants: Participants, rules: Tr
     if message.channel_type == "im":
         return _question(message, message.thread_ts or (message.ts if me.has_pane else None))
     question = _question(message, message.thread_ts or message.ts)
-    if me.user_id in mentioned_users(message.text):
+    if me.user_id in called_users(message.text):
         return question
     reason = reason_to_ignore(message, me, participants, rules)
     if reason is None:
@@ -193,7 +195,7 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
         return Ignore(IgnoreReason.OUR_OWN)
     if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:
         return Ignore(IgnoreReason.SUBTYPE)
-    if me.user_id not in mentioned_users(message.text):
+    if me.user_id not in called_users(message.text):
         return Ignore(IgnoreReason.OTHER_BOT)
     return _question(message, message.thread_ts or message.ts)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bot.clock import Background
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.conversation import Message, Question, ThreadKey, mentioned_users
+from bot.core.conversation import Message, Question, ThreadKey, called_users
 from bot.core.triage import (
     ANSWERED_SUBTYPES,
     NEEDED_PROBABILITY,
@@ -215,7 +215,7 @@ class MessageTriage:
         """Returns the rules with the channel's own, which matter for posts without us and in threads that we are in."""
         me = self.workspace.me.user_id
         if message.thread_ts is None:
-            matters = me not in mentioned_users(message.text)
+            matters = me not in called_users(message.text)
         else:
             matters = participants.takes_part or message.parent_user_id == me
         if not matters or not self._is_persons_in_channel(message):

@@ -7,7 +7,7 @@ much else, so only changed words count.
 import json
 import logging
 
-from bot.core.conversation import Message, Question, mentioned_users, without_address
+from bot.core.conversation import Message, Question, called_users, without_address
 from bot.core.job import Job
 from bot.core.triage import Ignore, Participants, by_person, stop_in
 from bot.reply.workspace import Workspace
@@ -147,7 +147,7 @@ class MessageEdits:
             log.debug("edit of message %s ignored: not by a person", after.ts)
         elif self._words(before) != self._words(after) and await self._questions.edit(question_of(after), edited_ts):
             self._worker.wake()
-        elif self._me.user_id in mentioned_users(after.text) and self._me.user_id not in mentioned_users(before.text):
+        elif self._me.user_id in called_users(after.text) and self._me.user_id not in called_users(before.text):
             await self._intake.take(event_id, after)
 
     async def mentioned_again(self, event_id: str, message: Message, edited_ts: str) -> None:

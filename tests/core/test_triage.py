@@ -1,10 +1,11 @@
 """Which messages are answered, in which thread, and without a mention; what a model reads of a doubtful one."""
 
+import time
 from typing import Any
 
 import pytest
 
-from bot.core.conversation import File, Message, Question, ThreadKey
+from bot.core.conversation import File, Message, Question, ThreadKey, called_users
 from bot.core.triage import (
     MAX_CHARS,
     MAX_LINES,
@@ -42,6 +43,64 @@ ANSWERED = {
         "9.0",
     ),
 }
+
+QUOTED = {
+    "a quotation": "> <@UBOT> why?",
+    "a quotation as it is typed": "&gt; <@UBOT> why?",
+    "a quotation without a space": ">thanks, <@UBOT>",
+    "an inner quotation": "> > <@UBOT> why?",
+    "a list in a quotation": "> - <@UBOT> why?",
+    "a quotation in a list": "- > <@UBOT> why?",
+    "a quotation of lines": "> we asked\n> <@UBOT>",
+    "an indented quotation": "  > <@UBOT> why?",
+    "a quotation above a remark": "> <@UBOT> why?\nThat was a good question.",
+    "a quotation below a remark": "Grace wrote:\n> <@UBOT> why?",
+    "code": "Type `<@UBOT> help` to learn more.",
+    "code with a backtick": "Type ``<@UBOT> `x` `` to learn more.",
+    "a block of code": "```\n<@UBOT> why?\n```",
+    "a block of code that holds a fence": "````\n```\n<@UBOT>\n```\n````",
+    "a block of code without its end": "```\n<@UBOT> why?",
+}
+ASKED_BESIDE = {
+    "a mention below a quotation": "> <@UBOT> why?\n<@UBOT> and now?",
+    "a mention above a quotation": "<@UBOT> what does this mean?\n> lunch?",
+    "a mention below a quotation of somebody else": "> <@UGRACE> lunch?\n<@UBOT> who is that?",
+    "a mention behind code": "`<@UBOT>` stands for <@UBOT>, right?",
+    "a mention between blocks of code": "```\na\n```\n<@UBOT> why?\n```\nb\n```",
+    "a mention behind a comparison": "1 &gt; 2 <@UBOT>?",
+    "a mention in a line with a lone backtick": "` <@UBOT> why?",
+}
+
+
+@pytest.mark.parametrize("text", QUOTED.values(), ids=QUOTED.keys())
+def test_mention_in_a_quotation_or_in_code_calls_nobody(text: str) -> None:
+    rules = TriageRules(bots=True)
+    assert triage(message(text), ME, NOBODY, rules) == Ignore(IgnoreReason.NOT_ADDRESSED)
+    in_thread = message(text, thread_ts="9.0")
+    assert triage(in_thread, ME, NOBODY, rules) == Ignore(IgnoreReason.OTHER_THREAD)
+    assert triage(in_thread, ME, SHARED, rules) == Ignore(IgnoreReason.IN_DOUBT)
+    assert triage(message(text, bot_id="BOTHER"), ME, NOBODY, rules) == Ignore(IgnoreReason.OTHER_BOT)
+
+
+@pytest.mark.parametrize("text", QUOTED.values(), ids=QUOTED.keys())
+def test_what_needs_no_mention_is_a_question_with_a_quotation_too(text: str) -> None:
+    new_posts = TriageRules(new_posts=True)
+    assert isinstance(triage(message(text, channel_type="im"), ME, NOBODY, TriageRules()), Question)
+    assert isinstance(triage(message(text, thread_ts="9.0"), ME, ALONE, TriageRules()), Question)
+    assert isinstance(triage(message(text), ME, NOBODY, new_posts), Question)
+
+
+@pytest.mark.parametrize("text", ASKED_BESIDE.values(), ids=ASKED_BESIDE.keys())
+def test_mention_beside_a_quotation_or_code_is_one(text: str) -> None:
+    assert isinstance(triage(message(text), ME, NOBODY, TriageRules()), Question)
+
+
+@pytest.mark.parametrize("mark", ["`", "``", "```", "` ", "`` ", "```` ", "`a``b", "\n>", "> `", "- "])
+def test_mentions_are_found_in_linear_time(mark: str) -> None:
+    began = time.process_time()
+    assert "UBOT" not in called_users(f"lunch {mark * 20_000}")
+    assert time.process_time() - began < 1
+
 
 SUBTYPE, NO_PERSON = IgnoreReason.SUBTYPE, IgnoreReason.NO_PERSON
 NOT_ADDRESSED, OTHER_ADDRESSEE = IgnoreReason.NOT_ADDRESSED, IgnoreReason.OTHER_ADDRESSEE

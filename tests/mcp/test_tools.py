@@ -10,6 +10,7 @@ from bot.clock import SystemClock
 from bot.core.calls import MAX_RESULT_CHARS, CallResult, CallState, Pin
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
+from bot.errors import StoreError
 from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import CALL_DENIED, CALL_LOST, DEFINITION_CHANGED, MAX_SCHEMA_CHARS, SERVER_DOWN, ListedTool
 from bot.mcp.server import open_servers
@@ -95,6 +96,23 @@ class TestWhoMayUseWhich:
 
     async def test_direct_messages_use_the_servers_of_the_file(self, tools: McpTools) -> None:
         assert await names(tools, asked(DIRECT)) == ["other__look"]
+
+    async def test_channel_whose_settings_cannot_be_read_once_has_no_tools_that_time(
+        self, opening: Opening, stores: Stores, raw: RawServer, other: RawServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read, fails = stores.channel_settings.read, [True, False, True, False]
+
+        async def read_or_fail(team_id: str, channel_id: str) -> ChannelSettings:
+            if fails.pop(0):
+                raise StoreError("away")
+            return await read(team_id, channel_id)
+
+        monkeypatch.setattr(stores.channel_settings, "read", read_or_fail)
+        async with opening() as tools:
+            assert await names(tools, asked()) == []
+            assert await names(tools, asked()) == ["raw__look", "raw__write"]
+            result = await tools.call(asked(), "other__look", "", {}, timeout_s=30)
+        assert (result.text, raw.calls, other.has_started) == (CALL_DENIED, [], False)
 
     @pytest.mark.parametrize(
         ("name", "question"),

@@ -9,13 +9,24 @@ import pytest
 from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.actions import ActionResponse
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.services.shortcut import MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut, QuestionPosts
+from bot.services.access_control import PrivateNotices
+from bot.services.shortcut import (
+    MAX_REACTIONS,
+    MAX_TRIES,
+    POST_WITHIN_S,
+    SKEW_S,
+    MessageShortcut,
+    QuestionPosts,
+    Reaction,
+    Reactions,
+)
 from bot.slack.retry import LOOKS, MAX_LOOKS
 from tests.clocks import InstantClock
 from tests.services.parts import stores_of, workspace_of
@@ -137,6 +148,12 @@ class Askers:
     async def kind(self, user_id: str) -> UserKind:
         return self.kind_
 
+    def known(self, user_id: str) -> UserKind:
+        return self.kind_
+
+    def denial_at_once(self, question: Question) -> Denial | None:
+        return self.denied
+
     async def denial(self, question: Question) -> Denial | None:
         return self.denied
 
@@ -148,6 +165,13 @@ class Askers:
 
     def tell(self, question: Question, denial: Denial) -> None:
         self.told.append(denial)
+
+
+def notices_for(told: list[str]) -> PrivateNotices:
+    """Returns notices that keep their sentences."""
+    notices = object.__new__(PrivateNotices)
+    vars(notices)["send"] = lambda question, sentence, name, once_in_s: told.append(sentence)
+    return notices
 
 
 @dataclass
@@ -182,6 +206,12 @@ class Stage:
         askers: Any = self.askers
         self.shortcut = MessageShortcut(stores, workspace, askers, self._look_now)
         self.question_posts = QuestionPosts(stores, workspace, intake, askers)
+
+    def reactions(self, told: list[str]) -> Reactions:
+        """Returns the reactions of channels whose emoji is 👀; `told` gets the sentences for who adds too many."""
+        stores = stores_of(channel_settings=EmojiSettings(), clock=self.records.clock)
+        askers: Any = self.askers
+        return Reactions(stores, workspace_of(users=self.askers), askers, notices_for(told), self.shortcut)
 
     def _look_now(self) -> None:
         self.looks += 1
@@ -478,3 +508,28 @@ async def test_only_our_own_message_tells_where_a_question_was_posted(
     message = Message("T1", "D1", "4.000400", "Until when?", user_id=user_id, bot_id=bot_id)
     await stage.shortcut.seen("V1", message)
     assert stage.records.seen == ([("T1", "V1", "D1", "4.000400")] if is_recorded else [])
+
+
+@dataclass
+class EmojiSettings:
+    """Channels whose emoji is 👀."""
+
+    async def read(self, team_id: str, channel_id: str) -> ChannelSettings:
+        return ChannelSettings(reaction="eyes")
+
+
+async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
+    stage, told = staged(), list[str]()
+    reactions = stage.reactions(told)
+    last = [Reaction("C1", f"{number}.0", "eyes", "U1", "U2") for number in range(MAX_REACTIONS)]
+    for reaction in last[:-1]:
+        await reactions.added(reaction)
+    stage.records.is_new = AWAY
+    with pytest.raises(StoreError):
+        await reactions.added(last[-1])
+    stage.records.is_new = True
+    await reactions.added(last[-1])
+    assert [id_ for id_, _, _ in stage.records.asked] == [reaction.question_id for reaction in last]
+    assert told == []
+    await reactions.added(Reaction("C1", "99.0", "eyes", "U1", "U2"))
+    assert (len(stage.records.asked), told) == (MAX_REACTIONS, [texts.TOO_MANY_REACTIONS])
