@@ -97,6 +97,7 @@ _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GI
 _ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"
 _WORD = "application/msword"
 """Slack's type of .doc, which has no reader. But many programs give RTF, HTML and newer documents that name."""
+_MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
 """A whole page. What has none of these is a template, and of use as it is."""
 _FLAT_ODF = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml[^>]{0,200}>)?\s{0,20}<office:document\s")
@@ -108,11 +109,19 @@ _CANVAS_LINK = re.compile(
 )
 _CANVAS_MENTION = "(Canvas {id})"
 _MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
-# Never read; for all other types, the bytes decide.
+# Never read, unless the name is a document's; for all other types, the bytes decide.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
     r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|(?:word|powerpoint)\.)|apple|google|rar)|java-archive)"
 )
+_DOCUMENTS = frozenset(
+    (
+        *("docx", "docm", "dotx", "doc", "odt", "fodt", "rtf", "pptx", "pptm", "ppsx", "potx", "ppt", "odp", "fodp"),
+        *("xlsx", "xlsm", "xltx", "xls", "xlsb", "ods", "fods", "csv", "tsv", "html", "htm", "xhtml", "pdf", "epub"),
+        *("eml", "emlx", "mbox", "mht", "mhtml", "msg", "ics", "vcf", "txt", "log", "md"),
+    )
+)
+"""Extensions. Slack and browsers give their files many types, such as application/x-msexcel."""
 _TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python|perl|ruby|php|javascript|httpd-php)")
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 """Characters that would reverse the reading direction of a name and of the text after it."""
@@ -133,9 +142,13 @@ def reason_not_to_read(file: File) -> Unread | None:
         return Unread.NO_ACCESS if file.access == "access_denied" else Unread.DELETED
     if is_canvas(file) or is_recording(file):
         return None
-    if _NEVER_TEXT.match(file.mimetype) and not _TEXT_AFTER_X.match(file.mimetype):
-        return Unread.KIND
-    return None
+    if _extension(file) in _DOCUMENTS or _TEXT_AFTER_X.match(file.mimetype):
+        return None
+    return Unread.KIND if _NEVER_TEXT.match(file.mimetype) else None
+
+
+def _extension(file: File) -> str:
+    return file.name.rpartition(".")[2].lower()
 
 
 def is_canvas(file: File) -> bool:
@@ -213,10 +226,10 @@ def document_kind(file: File, content: bytes) -> Kind | None:
         return Kind.RTF
     if _FLAT_ODF.match(content):
         return Kind.FLAT_ODF
-    extension = file.name.rpartition(".")[2].lower()
+    extension = _extension(file)
     if extension in ("csv", "tsv") or file.mimetype in ("text/csv", "text/tab-separated-values"):
         return Kind.CSV
-    if extension == "eml" or file.mimetype == "message/rfc822":
+    if extension in _MAILS or file.mimetype == "message/rfc822":
         return Kind.MAIL
     is_page = extension in ("html", "htm", "xhtml") or file.mimetype in ("text/html", "application/xhtml+xml")
     return Kind.HTML if is_page and _HTML.search(content[:1_024]) else None
@@ -230,7 +243,7 @@ def file_label(file: OpenedFile) -> str:
     if isinstance(content, Media):
         return f"(Attached: {name})"
     if isinstance(content, Document):
-        return f"(Attached: {name})\n{document_label(content)}"
+        return f"(Attached: {name})\n{document_label(content, _language(name))}"
     if isinstance(content, Transcript):
         text = content.text.strip()
         if not text:
@@ -240,17 +253,24 @@ def file_label(file: OpenedFile) -> str:
         return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
     if not content.strip():
         return f"(Attached: {name}, which is empty)"
+    return f"(Attached: {name})\n{fenced(content.rstrip(), _language(name))}"
+
+
+def _language(name: str) -> str:
+    """Returns the language of a text file by its extension, "" if it has none."""
     extension = name.rpartition(".")[2].lower()
     is_language = re.fullmatch(r"[a-z0-9+#-]{1,12}", extension) and extension != name.lower()
-    return f"(Attached: {name})\n{fenced(content.rstrip(), extension if is_language else '')}"
+    return extension if is_language else ""
 
 
-def document_label(document: Document) -> str:
-    """Returns a document's text for the model, and what it leaves out."""
+def document_label(document: Document, language: str = "") -> str:
+    """Returns a document's text for the model, and what it leaves out. `language`: of a text that isn't Markdown."""
     without = ", ".join(_phrase(part) for part in document.left_out)
-    about = f"(As Markdown{f', without {without}' if without else ''})"
+    guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
+    form, language = ("As Markdown", "markdown") if document.is_markdown else ("As text", language)
+    about = f"({form}{f', without {without}' if without else ''}{guess})"
     text = document.text.strip()
-    return f"{about}\n{fenced(text, 'markdown')}" if text else f"{about}\n(It has no text.)"
+    return f"{about}\n{fenced(text, language)}" if text else f"{about}\n(It has no text.)"
 
 
 def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = ()) -> str:
@@ -261,6 +281,10 @@ def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = ())
     unread = [phrase for file in files for phrase in _not_read(file, left_out)]
     only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
     sentences = [texts.only_text_read(only_text)] if only_text else []
+    read = ((file.name, file.content) for file in files)
+    guesses = [(name, content.guessed_charset) for name, content in read if isinstance(content, Document)]
+    if guessed := [guess for guess in guesses if guess[1]]:
+        sentences.append(texts.charset_guessed(guessed))
     if unread:
         sentences.append(texts.files_not_read(unread[:MAX_NAMED], len(unread[MAX_NAMED:])))
     return " ".join(sentences)

@@ -496,6 +496,12 @@ def only_text_read(names: Sequence[str]) -> str:
     )
 
 
+def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
+    """Says of which files, each with a charset's name, the letters may be wrong."""
+    names = ", ".join(f"{name} ({charset})" for name, charset in files)
+    return f"I guessed the charset, so letters may be wrong: {names}."
+
+
 END = "the end"
 
 

@@ -8,7 +8,6 @@ than 0 means that the document is damaged or too large (process.py).
 """
 
 import base64
-import codecs
 import gc
 import importlib
 import json
@@ -20,7 +19,7 @@ from dataclasses import asdict
 from xml.parsers.expat import errors
 
 from bot import isolation
-from bot.documents import formats
+from bot.documents import charsets, formats
 from bot.documents.document import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_OF_MEMORY, Kind, Refusal, Unreadable
 
 _LIBRARIES = {
@@ -34,17 +33,12 @@ _LIBRARIES = {
     ),
 }
 _MAIL = (
-    b"From: =?utf-8?q?A?= <a@example.com>\nDate: Sun, 22 Nov 2026 09:00:00 +0000\n"
-    b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: base64\n\nYQ==\n"
-    b"--b\nContent-Disposition: attachment; filename*=utf-8''a\nContent-Transfer-Encoding: quoted-printable\n"
-    b"\na\n--b--\n"
+    b"Content-Type: multipart/mixed; boundary=b\n\n"
+    b"--b\nContent-Transfer-Encoding: base64\n\nYQ==\n--b\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n"
+    b"--b\nContent-Disposition: attachment; filename*=utf-8''a\nContent-Transfer-Encoding: quoted-printable\n\na\n"
+    b"--b--\n"
 )
 """Read first, because `email` imports its parts as they are needed."""
-_ENCODINGS = (
-    *("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "idna", "unicode_escape", "mac_roman"),
-    *(f"cp{page}" for page in (437, 850, 874, 932, 936, 949, 950, 1361, *range(1250, 1259))),
-    *("gb2312", "gbk", "big5", "shift_jis", "johab"),
-)
 
 _NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
 
@@ -107,9 +101,9 @@ def _load(kind: Kind, content: bytes) -> None:
     """Imports all that opens a file, which is impossible later."""
     for library in _LIBRARIES.get(kind, ()):
         importlib.import_module(library)
-    for encoding in (*_ENCODINGS, *formats.charsets(content)):
-        with suppress(LookupError):
-            codecs.lookup(encoding)
+    charsets.load_codecs()
+    if kind in (Kind.CSV, Kind.HTML, Kind.MAIL, Kind.TEXT):
+        charsets.load_detector(content)
     if kind is Kind.MAIL:
         formats.read(kind, _MAIL)
 

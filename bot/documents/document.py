@@ -53,6 +53,8 @@ class Kind(StrEnum):
     HTML = "html"
     MAIL = "mail"
     CSV = "csv"
+    TEXT = "text"
+    """One whose charset has to be guessed."""
     PDF = "pdf"
     IMAGE = "image"
     """One that vendors don't accept as it is. It becomes another image, not a text."""
@@ -107,19 +109,30 @@ class Document:
 
     text: str = field(repr=False)
     left_out: Sequence[LeftOut] = ()
+    guessed_charset: str = ""
+    """The charset that its letters were read in, if that is a guess."""
+    is_markdown: bool = True
+    """False: the file is a text, which is as it was."""
 
 
 def decode_text(content: bytes) -> str | None:
-    """Returns the text in a file's bytes, None if they hold no text."""
-    for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        has_controls = "\0" in text or _CONTROLS.search(text, 0, 100_000)
-        # A file of 20 MB may hold ten times as many line ends as characters are read, and replacing them takes 0.1 s.
-        return None if has_controls else text.replace("\r\n", "\n", MAX_CHARS)
-    return None
+    """Returns the text in a file's bytes if they are UTF-8, or UTF-16 with a mark. Others need a guess: charsets.py."""
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return None if has_controls(text) else with_newlines(text)
+
+
+def has_controls(text: str) -> bool:
+    """Whether a text has characters that no text has, and is something else."""
+    return "\0" in text or _CONTROLS.search(text, 0, 100_000) is not None
+
+
+def with_newlines(text: str) -> str:
+    # A file of 20 MB may hold ten times as many line ends as characters are read, and replacing them takes 0.1 s.
+    return text.replace("\r\n", "\n", MAX_CHARS)
 
 
 _SPACE = re.compile(r"\s+")
@@ -144,6 +157,7 @@ class Draft:
         self._pieces: list[str] = []
         self._room = MAX_CHARS
         self._left_out: dict[Part, LeftOut] = {}
+        self._guessed_charset = ""
 
     def add(self, text: str, end: str = "\n\n") -> None:
         """Adds a block, or a line with the end "\\n". Raises Full."""
@@ -181,11 +195,16 @@ class Draft:
         short = (_SPACE.sub(" ", name).strip()[:60] for name in names[:MAX_NAMES])
         self._left_out[part] = LeftOut(part, before.count + count, (*before.names, *short)[:MAX_NAMES])
 
+    def say_guess(self, charset: str) -> None:
+        """Notes that the charset of some of the text is a guess; "" if it is none."""
+        self._guessed_charset = self._guessed_charset or charset
+
     def _end_lines(self) -> None:
         """Adds the empty line without which Markdown would join the next block to these lines."""
         if self._pieces and not self._pieces[-1].endswith("\n\n"):
             self._pieces[-1] += "\n"
 
-    def document(self) -> Document:
+    def document(self, *, is_markdown: bool = True) -> Document:
         """Returns what was collected."""
-        return Document("".join(self._pieces).strip("\n"), tuple(self._left_out.values()))
+        text, left_out = "".join(self._pieces).strip("\n"), tuple(self._left_out.values())
+        return Document(text, left_out, self._guessed_charset, is_markdown)

@@ -1,10 +1,12 @@
 """Which reader a document needs, by its bytes."""
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 from bot.documents.archive import Archive, parsed
-from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable, decode_text
+from bot.documents.charsets import decode
+from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable
 from bot.documents.mail import read_mail
 from bot.documents.markup import read_html
 from bot.documents.open_document import read_open_document
@@ -33,19 +35,21 @@ def read(kind: Kind, content: bytes) -> Document:
             case Kind.RTF:
                 read_rtf(content, draft)
             case Kind.HTML:
-                read_html(_html(content), draft)
+                read_html(_text(content, draft, _declared(content)), draft)
             case Kind.MAIL:
                 read_mail(content, draft)
             case Kind.CSV:
-                read_csv(content, draft)
+                read_csv(_text(content, draft), draft)
+            case Kind.TEXT:
+                draft.add(_text(content, draft))
             case Kind.PDF:
                 read_pdf(content, draft)
-    return draft.document()
+    return draft.document(is_markdown=kind is not Kind.TEXT)
 
 
-def charsets(content: bytes) -> list[str]:
-    """Returns the names of encodings that a web page or a mail says it uses, at most 20."""
-    return [name.decode() for name in dict.fromkeys(_CHARSET.findall(content))][:20]
+def _declared(content: bytes) -> list[str]:
+    """Returns the charsets that a web page names at its beginning."""
+    return [name.decode() for name in dict.fromkeys(_CHARSET.findall(content[:2_048]))]
 
 
 def _add_archive(content: bytes, draft: Draft) -> None:
@@ -75,13 +79,9 @@ def _add_ole(content: bytes, draft: Draft) -> None:
     read_sheets(content, None, draft)
 
 
-def _html(content: bytes) -> str:
-    # A page says it at its beginning.
-    for charset in charsets(content[:2_048]):
-        try:
-            return content.decode(charset)
-        except (LookupError, UnicodeDecodeError):
-            continue
-    if (text := decode_text(content)) is None:
+def _text(content: bytes, draft: Draft, declared: Sequence[str] = ()) -> str:
+    """Returns the text in bytes, and notes in the draft if its charset is a guess. Raises Unreadable."""
+    if (letters := decode(content, declared)) is None:
         raise Unreadable(Refusal.KIND)
-    return text
+    draft.say_guess(letters.guess)
+    return letters.text

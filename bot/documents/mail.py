@@ -1,77 +1,216 @@
-"""Mails as Markdown: their headers and texts, and the names of what is attached."""
+"""Mails as Markdown: their headers and texts, and the names of what is attached.
 
-import email
-import email.policy
+Python's parser splits a mail into its parts. It reads bytes as Latin-1, so that each text and header can be decoded
+here, by what its bytes are (charsets.py): mailers name charsets that don't exist, the wrong one, or none.
+"""
+
+import base64
+import quopri
+import re
 from collections.abc import Iterator, Sequence
-from email.errors import MessageError
-from email.message import MIMEPart
+from email import message_from_string
+from email.errors import InvalidBase64LengthDefect
+from email.message import Message
 from typing import Any, TypeAlias
 
+from bot.documents.charsets import decode
 from bot.documents.document import Draft, Part
 from bot.documents.markup import read_html
 
-_Part: TypeAlias = "MIMEPart[Any, Any]"
+_Part: TypeAlias = "Message[Any, Any]"
+_HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
 _BODIES = ("text/plain", "text/html")
-_HEADERS = ("From", "To", "Cc", "Date", "Subject")
+_CALENDAR = "text/calendar"
+_WORD = re.compile(r"=\?([\w.:+-]{1,60})(?:\*[\w-]{0,60})?\?([bq])\?([^?]*)\?=", re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
+_EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
+"""The size of the mail, which Apple's program writes before it."""
+_MBOX = re.compile(rb"(?:\A|\n\r?\n)From [^\n]*\r?\n")
+_UNSAID = ("VTIMEZONE", "VALARM")
+"""What programs alone read of an invitation, as they do lines with "X-"."""
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_MANY_WORDS = 50
 
 
 def read_mail(content: bytes, draft: Draft) -> None:
-    """Adds an eml file to a draft."""
-    mail = email.message_from_bytes(content, policy=email.policy.default)
+    """Adds an eml, emlx, mht or mbox file to a draft."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if size := _EMLX.match(content):
+        content = content[size.end() : size.end() + int(size[1])]
+    mails = [mail for mail in _MBOX.split(content) if mail.strip()] if _MBOX.match(content) else [content]
+    for mail in mails:
+        _add(message_from_string(mail.decode("latin-1")), draft)
+
+
+def _add(mail: _Part, draft: Draft) -> None:
     for name in _HEADERS:
-        if value := " ".join(_header_of(mail, name).split()):
+        if value := " ".join(_header_of(mail, name, draft).split()):
             draft.add(f"{name}: {value}", "\n")
     draft.add("---")
     attached = []
     for part, is_shown in _parts_of(mail, is_shown=True):
-        if part.get_content_type() not in _BODIES or part.is_attachment() or part.get_filename():
-            attached.append(_name_of(part))
-        elif is_shown and part.get_content_type() == "text/html":
-            read_html(_body_of(part), draft)
+        kind = part.get_content_type()
+        name = _file_name_of(part, draft)
+        if part.get_content_maintype() not in ("text", "multipart") or name or _is_attached(part):
+            attached.append(name or _title_of(part, draft))
+        elif kind == _CALENDAR:
+            draft.add(f"Invitation:\n{_invitation(_text_of(part, draft))}")
+        elif is_shown and kind == "text/html":
+            read_html(_text_of(part, draft), draft)
         elif is_shown:
-            draft.add(_body_of(part).replace("\r\n", "\n"))
+            draft.add(_unflowed(part, _text_of(part, draft)))
     draft.leave_out(Part.ATTACHMENT, attached, count=0)
 
 
 def _parts_of(part: _Part, *, is_shown: bool) -> Iterator[tuple[_Part, bool]]:
     """Yields the parts of a mail, and whether each is shown: of alternatives, one is. An attached mail is one part."""
-    if part.get_content_maintype() != "multipart" or not part.is_multipart():
+    inner = _inner(part) if part.get_content_maintype() == "multipart" else []
+    if not inner:
         yield part, is_shown
         return
-    inner = list(part.iter_parts())
     chosen = _alternative(inner) if part.get_content_subtype() == "alternative" else None
     for one in inner:
         yield from _parts_of(one, is_shown=is_shown and chosen in (None, one))
 
 
+def _inner(part: _Part) -> list[_Part]:
+    """Returns the parts that a part consists of; [] if a boundary that it should have is missing."""
+    payload = part.get_payload()
+    return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
+
+
 def _alternative(parts: Sequence[_Part]) -> "_Part | None":
-    """Returns the first part with plain text, or else with HTML, that isn't blank; None if there is none."""
-    for kind in _BODIES:
-        for part in parts:
-            if any(one.get_content_type() == kind and _body_of(one).strip() for one in part.walk()):
-                return part
-    return None
+    """Returns the first part with plain text, or else with HTML, that isn't blank; None if there is none.
+
+    Some programs write a plain text that only says that there is HTML.
+    """
+    plain, page = (next((part for part in parts if _words_of(part, kind)), None) for kind in _BODIES)
+    if plain and page and _words_of(page, "text/html") > 2 * _words_of(plain, "text/plain") + _MANY_WORDS:
+        return page
+    return plain or page
 
 
-def _name_of(part: _Part) -> str:
-    """Returns an attachment's name, a mail's subject, or else its type."""
-    mail = part.get_payload(0) if part.get_content_type() == "message/rfc822" and part.is_multipart() else None
-    subject = _header_of(mail, "Subject") if isinstance(mail, MIMEPart) else ""
-    return part.get_filename() or subject or part.get_content_type()
+def _words_of(part: _Part, kind: str) -> int:
+    """Returns how many words the texts of a kind in a part have."""
+    draft = Draft()
+    for one in part.walk():
+        if one.get_content_type() == kind == "text/html":
+            read_html(_text_of(one, draft), draft)
+        elif one.get_content_type() == kind:
+            draft.add(_text_of(one, draft))
+    return len(draft.document().text.split())
 
 
-def _header_of(mail: _Part, name: str) -> str:
-    """Returns a header's text, "" if it is missing. Python's parser fails in many ways: then the text is as written."""
+def _is_attached(part: _Part) -> bool:
+    return part.get_content_disposition() == "attachment"
+
+
+def _file_name_of(part: _Part, draft: Draft) -> str:
+    for name, header in (("filename", "content-disposition"), ("name", "content-type")):
+        if isinstance(value := part.get_param(name, "", header), tuple):
+            return _decoded(_bytes_of(value[2]), value[0] or "", draft)
+        if value:
+            return _words(value, draft)
+    return ""
+
+
+def _title_of(part: _Part, draft: Draft) -> str:
+    """Returns an attached mail's subject, or else a part's type."""
+    mail = next(iter(_inner(part)), None) if part.get_content_type() == "message/rfc822" else None
+    return (_header_of(mail, "Subject", draft) if mail else "") or part.get_content_type()
+
+
+def _header_of(mail: _Part, name: str, draft: Draft) -> str:
+    """Returns a header's text, "" if it is missing."""
+    raw = next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
+    return _words(raw, draft).strip() or raw.strip()
+
+
+def _words(raw: str, draft: Draft) -> str:
+    """Returns a header's or a name's text, in which words are encoded. One letter may be part of two words."""
+    parts: list[tuple[str, bytes]] = []
+    at = 0
+    raw = _BETWEEN_WORDS.sub(r"\1", raw)
+    for word in _WORD.finditer(raw):
+        parts += [("", _bytes_of(raw[at : word.start()])), (word[1].lower(), _unpacked(word[2].lower(), word[3]))]
+        at = word.end()
+    parts.append(("", _bytes_of(raw[at:])))
+    joined: list[tuple[str, bytes]] = []
+    for charset, content in filter(lambda part: part[1], parts):
+        if joined and joined[-1][0] == charset:
+            joined[-1] = charset, joined[-1][1] + content
+        else:
+            joined.append((charset, content))
+    return "".join(_decoded(content, charset, draft) for charset, content in joined)
+
+
+def _unpacked(encoding: str, word: str) -> bytes:
+    if encoding == "q":
+        return quopri.decodestring(_bytes_of(word), header=True)
+    return _from_base64(_bytes_of(word))
+
+
+def _from_base64(damaged: bytes) -> bytes:
+    digits = _NOT_BASE64.sub(b"", damaged)
+    whole = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return base64.b64decode(whole + b"=" * (-len(whole) % 4))
+
+
+def _bytes_of(raw: str) -> bytes:
+    return raw.encode("latin-1", errors="replace")
+
+
+def _text_of(part: _Part, draft: Draft) -> str:
+    """Returns a part's text, whatever charset it names."""
+    payload = part.get_payload(decode=True)
+    if not isinstance(payload, bytes) or isinstance(part.get_payload(), list):
+        return ""
+    if any(isinstance(defect, InvalidBase64LengthDefect) for defect in part.defects):
+        payload = _from_base64(payload)
     try:
-        return str(mail.get(name, ""))
-    except (AttributeError, LookupError, TypeError, ValueError, MessageError):
-        return next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
+        charset = part.get_content_charset("")
+    except (LookupError, ValueError, TypeError):
+        charset = ""
+    return _decoded(payload, charset, draft)
 
 
-def _body_of(body: _Part) -> str:
-    """Returns a part's text, even if nobody knows the encoding that it names."""
-    try:
-        return str(body.get_content())
-    except (LookupError, OSError, ValueError):
-        payload = body.get_payload(decode=True)
-        return payload.decode(errors="replace") if isinstance(payload, bytes) else ""
+def _decoded(content: bytes, charset: str, draft: Draft) -> str:
+    letters = decode(content, (charset,))
+    if letters is None:
+        return content.replace(b"\0", b"").decode(errors="replace").replace("\r\n", "\n")
+    draft.say_guess(letters.guess)
+    return letters.text
+
+
+def _unflowed(part: _Part, text: str) -> str:
+    """Returns a text whose lines were broken for the way with its paragraphs (RFC 3676)."""
+    if str(part.get_param("format", "")).lower() != "flowed":
+        return text
+    is_space_kept = str(part.get_param("delsp", "")).lower() != "yes"
+    lines: list[str] = []
+    open_depth = None
+    for line in text.split("\n"):
+        words = line.lstrip(">")
+        depth = len(line) - len(words)
+        words = words.removeprefix(" ")
+        if open_depth == depth:
+            lines[-1] += words
+        else:
+            lines.append(f"{'>' * depth}{' ' if depth else ''}{words}")
+        open_depth = depth if words.endswith(" ") and words != "-- " else None
+        if open_depth is not None and not is_space_kept:
+            lines[-1] = lines[-1][:-1]
+    return "\n".join(lines)
+
+
+def _invitation(text: str) -> str:
+    """Returns a calendar's entries, one a line."""
+    lines, unsaid = [], ""
+    for line in re.sub(r"\n[ \t]", "", text).strip().split("\n"):
+        begun = line.removeprefix("BEGIN:").strip()
+        unsaid = unsaid or (begun if begun in _UNSAID else "")
+        if not unsaid and not line.startswith("X-"):
+            lines.append(line)
+        if line.strip() == f"END:{unsaid}":
+            unsaid = ""
+    return "\n".join(lines)

@@ -149,7 +149,8 @@ def _document(said: Mapping[str, Any]) -> Document:
     left_out = [
         LeftOut(Part(one["part"]), int(one["count"]), tuple(map(str, one["names"]))) for one in said["left_out"]
     ]
-    return Document(str(said["text"]), tuple(left_out))
+    charset, is_markdown = str(said["guessed_charset"])[:40], bool(said["is_markdown"])
+    return Document(str(said["text"]), tuple(left_out), charset, is_markdown)
 
 
 def _image(said: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
 from bot.documents.archive import Archive
-from bot.documents.document import MAX_DOCUMENT_BYTES, Draft, Part, Refusal, Unreadable, decode_text
+from bot.documents.document import MAX_DOCUMENT_BYTES, Draft, Part, Refusal, Unreadable
 
 _COMMENT = rb"<(?:\w+:)?comment |<office:annotation[ >]"
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml|content\.xml"
@@ -61,11 +61,8 @@ def _written(cell: Cell) -> str:
 _DELIMITERS = "\t;|,"
 
 
-def read_csv(content: bytes, draft: Draft) -> None:
+def read_csv(text: str, draft: Draft) -> None:
     """Adds a CSV file to a draft, whose delimiter is guessed."""
-    text = decode_text(content)
-    if text is None:
-        raise Unreadable(Refusal.KIND)
     # As Excel writes and reads it.
     said, rest = text[4:5], text[5:].lstrip("\r\n")
     is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"

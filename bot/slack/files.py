@@ -189,7 +189,11 @@ class Files:
             return REFUSED[read] if isinstance(read, Refusal) else read
         else:
             text = decode_text(content)
-            return Unread.KIND if text is None else text
+            if text is not None:
+                return text
+            # A guess takes a time that no limit of ours bounds, so the process makes it.
+            guessed = await self._read_document(Kind.TEXT, content, asker)
+            return REFUSED[guessed] if isinstance(guessed, Refusal) else guessed
         # Of a PDF whose text can't be read, models may still see the pages.
         text_instead = alternative if isinstance(alternative, Document) else None
         return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead)

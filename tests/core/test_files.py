@@ -189,7 +189,6 @@ class TestLabelsAndNotices:
         [
             ("notes.md", b"# Notes\n\nAll is well.\n", "```md\n# Notes\n\nAll is well.\n```"),
             ("a.csv", b"\xef\xbb\xbfname,sum\r\nZo\xc3\xab,3\r\n", "```csv\nname,sum\nZoë,3\n```"),
-            ("old.csv", "Größe;3\n".encode("cp1252"), "```csv\nGröße;3\n```"),
             ("wide.txt", "naïve ☃".encode("utf-16"), "```txt\nnaïve ☃\n```"),
             ("app.log", b"\x1b[31mbad\x1b[0m\n", "```log\n\x1b[31mbad\x1b[0m\n```"),
             ("fences.md", b"```\ncode\n```\n", "````md\n```\ncode\n```\n````"),
@@ -200,6 +199,12 @@ class TestLabelsAndNotices:
         text = decode_text(content)
         assert text is not None
         assert files.file_label(OpenedFile(File("F1", name), text)) == f"(Attached: {name})\n{shown}"
+
+    def test_guess_of_a_charset_is_said(self) -> None:
+        opened = OpenedFile(File("F1", "old.log"), Document("Größe", (), "windows-1252", is_markdown=False))
+        label = "(Attached: old.log)\n(As text; its charset is a guess: windows-1252)\n```log\nGröße\n```"
+        assert files.file_label(opened) == label
+        assert files.unread_notice([opened]) == texts.charset_guessed([("old.log", "windows-1252")])
 
     def test_bidi_override_is_removed_from_a_files_name(self) -> None:
         opened = OpenedFile(File("F1", "a\u202egpj.exe"), Unread.KIND)

@@ -98,9 +98,9 @@ def test_process_can_open_no_file_and_no_socket_and_has_no_secrets() -> None:
 
 async def test_process_gets_nothing_of_the_bots_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / "python"
-    script.write_text(
-        f"#!{sys.executable}\nimport json, os\nprint(json.dumps({{'text': ' '.join(os.environ), 'left_out': []}}))"
-    )
+    said = "asdict(Document(' '.join(os.environ)))"
+    imports = "import json, os\nfrom dataclasses import asdict\nfrom bot.documents.document import Document"
+    script.write_text(f"#!{sys.executable}\n{imports}\nprint(json.dumps({said}))")
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
