@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResou
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
-from bot import __version__
+from bot import __version__, network
 from bot.telemetry import Telemetry
 
 NAME = "typist"
@@ -49,9 +49,15 @@ def _tracer(url: str, resource: Resource) -> Iterator[Tracer]:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from requests import Session
 
+    session = Session()
+    session.trust_env = False
+    if proxy := network.proxy_of(url):
+        session.proxies = {"http": proxy, "https": proxy}
+    exporter = OTLPSpanExporter(url, certificate_file=network.certificates(), session=session)
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url)))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     yield provider.get_tracer(NAME, __version__)
     # In a thread that the process doesn't wait for long: without a collector, it would take many seconds.
     last_spans = Thread(target=provider.shutdown, daemon=True)

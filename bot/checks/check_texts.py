@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from bot.models.failures import Lookup, LookupOutcome
 from bot.models.prompt import ToolRule
 from bot.models.registry import VendorEntry
+from bot.network import Way
 
 # The app in Slack
 
@@ -385,6 +386,23 @@ ISOLATION_FIX = (
     "Run Typist on Linux 6.2 or newer. A filter of system calls must let landlock_create_ruleset and "
     "landlock_restrict_self through."
 )
+
+
+NETWORK_FIX = "Typist goes through proxies of http and https. Exempt addresses with NO_PROXY. See docs/deploy.md."
+
+
+def ways(ways: Mapping[str, Way], certificates: str | None) -> str:
+    """Says how each host is reached, and which certificates are trusted."""
+    trusted = f"Certificates: those in {certificates}." if certificates else "Certificates: the system's."
+    if not any(way.variable for way in ways.values()):
+        return f"No proxy is set: servers are reached directly. {trusted}"
+    return "\n".join([f"The ways to the servers. {trusted}", *(f"{host}: {_way(way)}" for host, way in ways.items())])
+
+
+def _way(way: Way) -> str:
+    if way.proxy:
+        return f"through the proxy {way.shown} ({way.variable})"
+    return f"directly ({way.variable})" if way.variable else "directly"
 
 
 def isolated(abi: int) -> str:

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
+from bot import network
 from bot.checks import check_texts
 from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, warn
 from bot.clock import Clock
@@ -152,7 +153,8 @@ class SlackChecks:
         except TimeoutError:
             return fail(SOCKET_MODE, check_texts.no_hello("nothing"), check_texts.SOCKET_FIX)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return fail(SOCKET_MODE, check_texts.no_socket(type(error).__name__), check_texts.SOCKET_FIX)
+            why = network.reason_of(error, self._socket_url) or type(error).__name__
+            return fail(SOCKET_MODE, check_texts.no_socket(why), check_texts.SOCKET_FIX)
         hello = _json(first)
         match hello.get("type"), hello.get("reason"):
             case "hello", _:
@@ -305,9 +307,9 @@ async def _refused_as(
         if name == "socket_mode_not_enabled":
             return severity(check_id, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
         if isinstance(error, RateLimited) or error.reason is Refusal.TRANSIENT:
-            if _ERROR_NAME.fullmatch(name):
+            if isinstance(error, RateLimited) or _ERROR_NAME.fullmatch(name):
                 return severity(check_id, check_texts.unavailable(name), check_texts.TRY_LATER_FIX)
-            return severity(check_id, check_texts.unreachable(name), check_texts.UNREACHABLE_FIX)
+            return severity(check_id, check_texts.unreachable(error.error), check_texts.UNREACHABLE_FIX)
         return severity(check_id, check_texts.refused(variable, error.error), fix_of(name))
 
 

@@ -13,16 +13,19 @@ from datetime import UTC, datetime
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from bot import isolation, logs, settings
+from bot import isolation, logs, network, settings
 from bot.checks import check_texts
 from bot.checks.report import Check, CheckReport, fail, ok, warn
 from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand
 from bot.errors import SettingsError
+from bot.mcp.config import HttpTransport
+from bot.models.registry import resolved
 from bot.settings import Settings, model_setup, models_in_use
 
 EXIT_INTERRUPTED = 130
-SETTINGS, ISOLATION = "settings", "isolation"
+SETTINGS, ISOLATION, NETWORK = "settings", "isolation", "network"
 
 _CONVERSATION = re.compile(r"[CDGUW][A-Z0-9]+")
 
@@ -101,6 +104,7 @@ async def checked(
         steps = [
             Step(SETTINGS, partial(_settings, ours, env_file)),
             Step(ISOLATION, _isolation),
+            Step(NETWORK, partial(_network, ours)),
             Step(slack.BOT_TOKEN, in_slack.bot_token),
             Step(slack.SCOPES_ID, in_slack.scopes, needs=[slack.BOT_TOKEN]),
             Step(slack.CLOCK, in_slack.clocks, needs=[slack.BOT_TOKEN]),
@@ -160,6 +164,19 @@ async def _isolation() -> Check:
     if abi >= isolation.TRUNCATE_ABI:
         return ok(ISOLATION, check_texts.isolated(abi))
     return warn(ISOLATION, check_texts.OLD_LANDLOCK if abi else check_texts.NO_LANDLOCK, check_texts.ISOLATION_FIX)
+
+
+async def _network(ours: Settings) -> Check:
+    """Says which way leads to each server, and whose certificates are trusted. Nothing is sent."""
+    vendors = sorted({model.partition("/")[0] for model in models_in_use(ours)})
+    urls = [ours.slack_api_url, *(resolved(vendor, model_setup(ours)).base_url for vendor in vendors)]
+    urls += [server.transport.url for server in ours.mcp.servers if isinstance(server.transport, HttpTransport)]
+    urls.append(ours.traces_url)
+    try:
+        ways = {urlsplit(url).hostname or "": network.way_to(url) for url in urls if url}
+    except SettingsError as error:
+        return fail(NETWORK, str(error), check_texts.NETWORK_FIX)
+    return ok(NETWORK, check_texts.ways(ways, network.certificates()))
 
 
 def _print(report: CheckReport, *, as_json: bool) -> None:

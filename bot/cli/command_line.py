@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bot import __version__, settings
+from bot import __version__, network, settings
 from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, check, init, run
 from bot.core import texts
 from bot.errors import ProviderError, SettingsError, TypistError, trace_of
@@ -90,6 +90,7 @@ def _run(arguments: Sequence[str]) -> int:
         # argparse has written help, the version or what is wrong.
         return EXIT_INVALID if ended.code else 0
     env = settings.environment()
+    network.share(env)
     if options.command is None:
         # With only one of the tokens, `run` reports the missing one.
         has_token = env.get("SLACK_BOT_TOKEN") or env.get("SLACK_APP_TOKEN")

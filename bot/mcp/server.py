@@ -43,6 +43,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
+from bot import network
 from bot.clock import Clock
 from bot.core.calls import CallResult, CallState
 from bot.errors import Backoff, trace_of
@@ -186,7 +187,7 @@ class ServerConnection:
                 case StdioTransport() as server:
                     transport: Transport = stdio_transport(server, self._note_last_line)
                 case HttpTransport(url=url, headers=headers):
-                    web = await stack.enter_async_context(http_client(headers, self._note_status))
+                    web = await stack.enter_async_context(http_client(url, headers, self._note_status))
                     transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
             yield await stack.enter_async_context(Client(transport, mode=mode, cache=None))
 
@@ -219,7 +220,8 @@ class ServerConnection:
             case TooManyTools():
                 return "it lists more than 1,000 tools"
             case httpx2.TransportError():
-                return "it can't be reached"
+                url = self._config.transport.url if isinstance(self._config.transport, HttpTransport) else ""
+                return network.reason_of(error, url) or "it can't be reached"
             case MCPError() as answer:
                 return self._reason_of_answer(answer)
             case unforeseen:
@@ -552,8 +554,8 @@ class ResponseTooLong(httpx2.StreamError):
         super().__init__(f"The response {TOO_LONG}.")
 
 
-def http_client(headers: Mapping[str, str], answered: Callable[[int], None]) -> httpx2.AsyncClient:
-    """Returns a client that sends these headers and calls `answered` with the status of each response.
+def http_client(url: str, headers: Mapping[str, str], answered: Callable[[int], None]) -> httpx2.AsyncClient:
+    """Returns a client for the server at `url` that sends these headers, and calls `answered` with each status.
 
     Responses are read up to a limit, compressed ones not at all.
     """
@@ -570,7 +572,12 @@ def http_client(headers: Mapping[str, str], answered: Callable[[int], None]) -> 
 
     # A TCP connection may take 5 s. Responses are bounded by the calls.
     client = httpx2.AsyncClient(
-        headers=dict(headers), timeout=httpx2.Timeout(5.0, read=None), event_hooks={"response": [bound]}
+        headers=dict(headers),
+        timeout=httpx2.Timeout(5.0, read=None),
+        event_hooks={"response": [bound]},
+        verify=network.tls(),
+        proxy=network.httpx2_proxy(url),
+        trust_env=False,
     )
     client.headers["accept-encoding"] = "identity"
     return client

@@ -47,14 +47,17 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
 
 def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
     """Returns Anthropic's SDK with a connection pool for one server."""
-    return AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, **connection())
+    return AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, **connection(settings.base_url))
 
 
-def connection() -> dict[str, Any]:
-    """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
+def connection(url: str) -> dict[str, Any]:
+    """Returns the arguments that every client of the SDK gets, with a connection pool of its own.
+
+    `url` leads to the server.
+    """
     # Typist measures requests itself, and vendors are not to get the id of a trace.
     untraced = {"traces": False, "propagation": False}
-    return {**client_arguments(DefaultAioHttpClient), "open_telemetry": untraced}
+    return {**client_arguments(DefaultAioHttpClient, url), "open_telemetry": untraced}
 
 
 async def _effort_levels(sdk: AsyncAnthropic, name: str) -> EffortLevels:

@@ -102,7 +102,9 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
     host = anthropic.Host("bedrock", max_media_bytes=18_000_000, caches_requests=False, web=frozenset())
     identity = aws_identity(settings.region)
     sdk = AsyncAnthropicBedrock(
-        aws_region=settings.region, base_url=settings.base_url or None, **anthropic.connection()
+        aws_region=settings.region,
+        base_url=settings.base_url or None,
+        **anthropic.connection(settings.base_url or _bedrocks_url(settings)),
     )
     api = anthropic.MessagesApi(sdk, options, host)
     # A key of Bedrock's own, in the variable that the SDK reads, needs no identity.
@@ -120,7 +122,8 @@ def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Clien
 
     base_url = f"{settings.base_url.rstrip('/')}/openai/v1" if settings.base_url else None
     provider = bedrock(endpoint="runtime", region=settings.region, base_url=base_url)
-    sdk = AsyncOpenAI(provider=provider, **client_arguments(DefaultAioHttpClient))
+    url = base_url or _bedrocks_url(settings)
+    sdk = AsyncOpenAI(provider=provider, **client_arguments(DefaultAioHttpClient, url))
     api = openai.ResponsesApi(sdk, options, "bedrock")
     api.max_media_bytes = 18_000_000
     api.optional_parameters -= WEB
@@ -129,6 +132,10 @@ def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Clien
     if not key:
         api.prepare = aws_identity(settings.region).find
     return _Client(api, sdk.close, key)
+
+
+def _bedrocks_url(settings: VendorSettings) -> str:
+    return f"https://bedrock-runtime.{settings.region}.amazonaws.com"
 
 
 def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
@@ -144,7 +151,7 @@ def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
         region=settings.region,
         project_id=settings.project,
         base_url=settings.base_url or None,
-        **anthropic.connection(),
+        **anthropic.connection(settings.base_url or f"https://{settings.region}-aiplatform.googleapis.com"),
     )
 
     async def prepare() -> None:
@@ -164,7 +171,7 @@ def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
     host = anthropic.Host("foundry", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
     entra = Entra()
     sdk = AsyncAnthropicFoundry(
-        base_url=settings.base_url, azure_ad_token_provider=entra.token, **anthropic.connection()
+        base_url=settings.base_url, azure_ad_token_provider=entra.token, **anthropic.connection(settings.base_url)
     )
     return _Client(anthropic.MessagesApi(sdk, options, host), partial(_close, sdk.close, entra.aclose))
 
@@ -176,7 +183,8 @@ def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
     from bot.models import openai
 
     entra = Entra()
-    sdk = AsyncOpenAI(api_key=entra.token, base_url=settings.base_url, **client_arguments(DefaultAioHttpClient))
+    connection = client_arguments(DefaultAioHttpClient, settings.base_url)
+    sdk = AsyncOpenAI(api_key=entra.token, base_url=settings.base_url, **connection)
     return _Client(openai.ResponsesApi(sdk, options, "azure"), partial(_close, sdk.close, entra.aclose))
 
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import aiohttp
 import httpx2
 
+from bot import network
 from bot.errors import EndReason, ProviderError
 from bot.text import GrowingText, paired
 
@@ -112,6 +113,8 @@ _BY_STATUS = {
     402: EndReason.OUT_OF_CREDIT,
     403: EndReason.BAD_KEY,
     404: EndReason.UNKNOWN_MODEL,
+    # A proxy on the way to a server that is reached by http.
+    407: EndReason.UNREACHABLE,
     413: EndReason.CONTEXT_TOO_LONG,
     429: EndReason.RATE_LIMITED,
     502: EndReason.UNREACHABLE,
@@ -241,11 +244,21 @@ class RequestAttempt:
             # The SDKs read an answer that is one JSON body themselves, so a response may break before it is returned.
             cut = self.connected or isinstance(transport, httpx2.ReadError)
             failure = EndReason.CUT if cut else EndReason.UNREACHABLE
-            return self.failed(failure, f"{type(transport).__name__}: {transport}")
+            on_its_way = network.reason_of(error, _url_of(error))
+            return self.failed(failure, on_its_way or f"{type(transport).__name__}: {transport}")
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
             return self.failed(EndReason.UNEXPECTED, "the response is not JSON")
         # The error's message may quote the text that it stumbled over.
         return self.failed(EndReason.UNEXPECTED, type(error).__name__)
+
+
+def _url_of(error: Exception) -> str:
+    """Returns where the request went that an error is about; "" where the error doesn't say."""
+    try:
+        # httpx2's own raise where they have no request.
+        return str(error.request.url)  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):
+        return ""
 
 
 def is_without_identity(error: Exception) -> bool:

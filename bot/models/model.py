@@ -12,16 +12,15 @@ Tool calls come after that marker, too: a call with half of its arguments can't 
 import asyncio
 import json
 import logging
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Protocol
 
 import httpx2
 
+from bot import network
 from bot.errors import EndReason, ProviderError
 from bot.models.bodies import bounded, whole
 from bot.models.events import (
@@ -132,16 +131,10 @@ _STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
 """A comment, or a field of an event: data, event, id, retry. No JSON of an answer begins like this."""
 
 
-@cache
-def _tls() -> ssl.SSLContext:
-    """Returns the trusted certificates, loaded once: loading takes longer than the rest of a client's setup."""
-    return httpx2.create_ssl_context()
-
-
-def client_arguments(http_client: type[httpx2.AsyncClient]) -> dict[str, Any]:
+def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[str, Any]:
     """Returns the arguments that every client of a vendor's SDK gets, with a connection pool of its own.
 
-    `http_client` is the SDK's class of pools.
+    `http_client` is the SDK's class of pools; `url` leads to the server.
     """
     # No read timeout: a model may think for long, and pings would keep a stalled read alive. `Stall` limits silence.
     timeout = httpx2.Timeout(None, connect=5.0)
@@ -152,7 +145,14 @@ def client_arguments(http_client: type[httpx2.AsyncClient]) -> dict[str, Any]:
         "max_retries": 0,
         "timeout": timeout,
         # A redirect would send the conversation wherever it leads.
-        "http_client": bounded(http_client)(timeout=timeout, limits=limits, verify=_tls(), follow_redirects=False),
+        "http_client": bounded(http_client)(
+            timeout=timeout,
+            limits=limits,
+            verify=network.tls(),
+            proxy=network.httpx2_proxy(url),
+            trust_env=False,
+            follow_redirects=False,
+        ),
     }
 
 

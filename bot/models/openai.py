@@ -53,7 +53,7 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
         # Servers that need no key get a made-up one, because an empty key makes an invalid header.
         api_key=settings.api_key or "none",
         base_url=settings.base_url,
-        **client_arguments(DefaultAioHttpClient),
+        **client_arguments(DefaultAioHttpClient, settings.base_url),
     )
 
 

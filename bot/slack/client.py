@@ -23,10 +23,12 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from yarl import URL
 
+from bot import network
 from bot.clock import Clock
 from bot.core.triage import Identity
-from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.errors import RateLimited, Refusal, Refused, SettingsError, SlackSetupError
 from bot.slack.budget import RateBudget
 from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.retry import CONNECTION, RATE_LIMITED, Retrying, reason_of
@@ -85,7 +87,22 @@ def new_session() -> aiohttp.ClientSession:
     checks = aiohttp.TraceConfig()
     checks.on_connection_reuseconn.append(_check_allowed)
     checks.on_connection_create_end.append(_check_allowed)
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S), trace_configs=[checks])
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=network.tls()),
+        timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
+        trace_configs=[checks],
+        middlewares=[_on_its_way],
+    )
+
+
+async def _on_its_way(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Sends a request through the proxy of its address, whatever the SDK would do."""
+    try:
+        proxy = network.proxy_of(str(request.url))
+    except SettingsError as error:
+        raise aiohttp.ClientConnectionError(str(error)) from error
+    request.update_proxy(URL(proxy) if proxy else None, None, None)
+    return await handler(request)
 
 
 async def _check_allowed(*_: object) -> None:
@@ -131,6 +148,8 @@ class SlackClient:
         self.sdk_client = AsyncWebClient(
             token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
         )
+        # The SDK has read a proxy without NO_PROXY; the session knows better.
+        self.sdk_client.proxy = None
 
     @property
     def is_govslack(self) -> bool:
@@ -194,7 +213,7 @@ class SlackClient:
                 raise _refused(method, error) from error
             except Exception as error:
                 # The SDK takes a body that is a text or a list for a dict, so an AttributeError is among them.
-                raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
+                raise Refused(method, _reason(error, self.api_url), Refusal.TRANSIENT) from error
             if not isinstance(response.data, dict):
                 raise Refused(method, NO_OBJECT, Refusal.TRANSIENT)
             return response
@@ -208,7 +227,7 @@ class SlackClient:
                     reason = Refusal.FORBIDDEN if response.status in (403, 404, 410) else Refusal.UNKNOWN
                     raise Refused("a response", f"HTTP {response.status}", reason)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Refused("a response", type(error).__name__, Refusal.TRANSIENT) from error
+            raise Refused("a response", _reason(error, response_url), Refusal.TRANSIENT) from error
 
     async def send_bytes(self, upload_url: str, content: bytes) -> None:
         """Sends an upload's bytes to its address, which needs no token."""
@@ -217,7 +236,7 @@ class SlackClient:
                 if response.status != 200:
                     raise Refused("the upload of a file", f"HTTP {response.status}", Refusal.TRANSIENT)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Refused("the upload of a file", type(error).__name__, Refusal.TRANSIENT) from error
+            raise Refused("the upload of a file", _reason(error, upload_url), Refusal.TRANSIENT) from error
 
     async def identity(self) -> Identity:
         """Returns who the bot is. Raises RateLimited and Refused; `Credential` knows which are final."""
@@ -237,6 +256,11 @@ class SlackClient:
         team_id, user_id, bot_id, name = map(str, ids)
         identity = Identity(team_id, user_id, bot_id, name, AGENT_SCOPE in scopes)
         return Installation(identity, str(answer.get("team") or team_id), scopes or None, _date(answer))
+
+
+def _reason(error: Exception, url: str) -> str:
+    """Returns why a request got no response, without its address, which may hold a secret."""
+    return network.reason_of(error, url) or type(error).__name__
 
 
 def _header(response: AsyncSlackResponse, name: str) -> str:

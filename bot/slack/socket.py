@@ -21,6 +21,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot import network
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.slack.client import CLOSE_TIMEOUT_S, LOOK_S, Credential, SlackClient
@@ -114,7 +115,11 @@ class SocketConnection(SocketModeClient):
         await self.leave()
         assert self.wss_uri is not None, "connect_to_new_endpoint asks for it"
         session = await self.aiohttp_client_session.ws_connect(
-            self.wss_uri, autoping=False, heartbeat=self.ping_interval, proxy=self.proxy
+            self.wss_uri,
+            autoping=False,
+            heartbeat=self.ping_interval,
+            proxy=network.proxy_of(self.wss_uri),
+            ssl=network.tls(),
         )
         self.current_session = session
         self.stale = False
@@ -135,7 +140,8 @@ class SocketConnection(SocketModeClient):
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self.connect_to_new_endpoint()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Refused("a connection", type(error).__name__, Refusal.TRANSIENT) from error
+            reason = network.reason_of(error, self.wss_uri or "") or type(error).__name__
+            raise Refused("a connection", reason, Refusal.TRANSIENT) from error
         if not await self.is_connected():
             raise Refused("a connection", "another one is being made", Refusal.TRANSIENT)
 

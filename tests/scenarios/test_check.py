@@ -845,7 +845,7 @@ async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> N
     report = json.loads(out)
     assert report["ok"]
     assert {tuple(check) for check in report["checks"]} == {("id", "status", "message", "fix")}
-    assert len(report["checks"]) == 14
+    assert len(report["checks"]) == 15
 
 
 async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> None:

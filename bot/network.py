@@ -1,0 +1,251 @@
+"""The way to an address: through a proxy or directly, and which certificates are trusted there.
+
+A company may let its programs out only through a proxy, and may read TLS with a certificate authority of its own. The
+variables that say so are curl's (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) and OpenSSL's (SSL_CERT_FILE,
+SSL_CERT_DIR). HTTP libraries read them in different ways: slack_sdk has no NO_PROXY, aiohttp no proxy for wss, httpx2
+no networks in NO_PROXY, botocore no ALL_PROXY. So every client of this process asks `proxy_of` and `tls` here, and
+reads nothing by itself. The clouds' libraries, which find credentials, have no such argument: `share` completes the
+variables that they read.
+
+Of the rules, curl's apply, with two of Go's: a loopback address is always reached directly, and NO_PROXY may hold
+networks (10.0.0.0/8). Names are not resolved for that.
+"""
+
+import ipaddress
+import os
+import re
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from bot.errors import SettingsError
+
+if TYPE_CHECKING:
+    import httpx2
+
+VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Those of proxies are read in small letters, too."""
+NO_PROXY = "NO_PROXY"
+_PROXIES = {
+    "https": ("HTTPS_PROXY", "ALL_PROXY"),
+    "wss": ("HTTPS_PROXY", "ALL_PROXY"),
+    "http": ("HTTP_PROXY", "ALL_PROXY"),
+    "ws": ("HTTP_PROXY", "ALL_PROXY"),
+}
+_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
+"""What requests, which Google's and Microsoft's libraries use, and botocore read."""
+_UNTRUSTED = {2, 18, 19, 20, 21}
+"""OpenSSL's codes for a certificate that no trusted authority has issued."""
+_PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
+"""The classes of aiohttp and httpx2 for a proxy that refuses or that can't be reached, by name: nothing is imported."""
+_PROXY_AUTHENTICATION_REQUIRED = 407
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How an address is reached."""
+
+    proxy: str | None = field(default=None, repr=False)
+    """The proxy's URL, which may hold a password; None: directly."""
+    variable: str = ""
+    """The variable that says so; "" if none does."""
+
+    @property
+    def shown(self) -> str:
+        """The proxy's host and port, without user and password; "" for none."""
+        return _shown(urlsplit(self.proxy)) if self.proxy else ""
+
+
+def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
+    """Returns how a URL (http, https, ws or wss) is reached. Raises SettingsError for a proxy that can't be used.
+
+    `env`: the variables; by default this process's.
+    """
+    address = urlsplit(url)
+    host = (address.hostname or "").rstrip(".")
+    if _is_loopback(host):
+        return Way()
+    env = os.environ if env is None else env
+    name, value = next(_set(env, _PROXIES.get(address.scheme, ())), ("", ""))
+    if not name:
+        return Way()
+    port = address.port or _PORTS[address.scheme]
+    _, exempt = next(_set(env, (NO_PROXY,)), ("", ""))
+    if any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", exempt)):
+        return Way(variable=NO_PROXY)
+    return Way(_usable(name, value), name)
+
+
+def proxy_of(url: str) -> str | None:
+    """Returns the URL of the proxy to an address, None if it is reached directly. Raises SettingsError."""
+    return way_to(url).proxy
+
+
+def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
+    """Returns the proxy to an address for a client of httpx2, None if it is reached directly. Raises SettingsError."""
+    proxy = proxy_of(url)
+    if proxy is None:
+        return None
+    import httpx2
+
+    address = httpx2.URL(proxy)
+    user = f"{address.username}:{address.password}"
+    # As a header: aiohttp, behind httpx2 in the vendors' SDKs, warns of users given otherwise.
+    headers = {} if user == ":" else {"Proxy-Authorization": f"Basic {b64encode(user.encode()).decode()}"}
+    return httpx2.Proxy(address.copy_with(username=None, password=None), headers=headers)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """Returns the trusted certificates: those of SSL_CERT_FILE or SSL_CERT_DIR, or else the system's.
+
+    They are loaded once, because loading takes longer than the rest of a client's setup.
+    """
+    # Only now: `typist --help` needs no HTTP client.
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
+def certificates(env: Mapping[str, str] | None = None) -> str | None:
+    """Returns the file or folder of trusted certificates that a variable names; None for the system's."""
+    named = _set(os.environ if env is None else env, ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return next((value for _, value in named), None)
+
+
+def share(env: Mapping[str, str]) -> None:
+    """Gives the libraries that read this process's environment what `env`, with `.env`, says of the network."""
+    for name, value in _set(env, VARIABLES):
+        os.environ.setdefault(name, value)
+    for _, every in _set(env, ("ALL_PROXY",)):
+        for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+            if not any(_set(env, (name,))):
+                os.environ[name] = every
+    if bundle := certificates(env):
+        for name in _BUNDLES:
+            os.environ.setdefault(name, bundle)
+
+
+def reason_of(error: BaseException, url: str) -> str:
+    """Returns why a request to a URL failed on its way, as the rest of a sentence; "" if the way isn't to blame."""
+    try:
+        way = way_to(url)
+    except SettingsError as problem:
+        return str(problem)
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        # It is the server's TLS, also behind a proxy. aiohttp's own error has no code; the system's has one.
+        refused = (cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
+        with_code = next((cause for cause in refused if hasattr(cause, "verify_code")), None)
+        return _certificate_problem(with_code, urlsplit(url).hostname or "") if with_code else ""
+    at_proxy = next((cause for cause in causes if type(cause).__name__ in _PROXY_ERRORS), None)
+    if way.proxy is None or at_proxy is None:
+        return ""
+    # httpx2's own says the status in its message.
+    status = getattr(at_proxy, "status", None) or re.match(r"\d{3}\b", str(at_proxy))
+    if status:
+        return _refused(way, status if isinstance(status, int) else int(status[0]))
+    return f"the proxy {way.shown} ({way.variable}) can't be reached"
+
+
+def _refused(way: Way, status: int) -> str:
+    """Returns what a proxy's own status means, as the rest of a sentence."""
+    proxy = f"the proxy {way.shown}"
+    if status != _PROXY_AUTHENTICATION_REQUIRED:
+        return f"{proxy} ({way.variable}) refuses to connect, with the status {status}"
+    return f"{proxy} wants a user and a password (407), as in {way.variable}=http://USER:PASSWORD@HOST:PORT"
+
+
+def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
+    if error.verify_code in _UNTRUSTED:
+        return f"the certificate of {host} isn't trusted (set SSL_CERT_FILE to a file with its authority)"
+    return f"the certificate of {host} isn't valid ({error.verify_message})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error and what led to it, also within groups."""
+    left: list[object] = [error]
+    seen: set[int] = set()
+    while left:
+        cause = left.pop(0)
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
+        # aiohttp keeps the system's error about a certificate in an attribute.
+        left += [*inner, cause.__cause__, cause.__context__, getattr(cause, "certificate_error", None)]
+
+
+def _set(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yields those of these variables that have a value. As with curl, small letters come first."""
+    for name in names:
+        if value := env.get(name.lower(), "").strip() or env.get(name, "").strip():
+            yield name, value
+
+
+def _usable(name: str, value: str) -> str:
+    """Returns a proxy's URL; a value without a scheme is one of http. Raises SettingsError."""
+    url = value if "://" in value else f"http://{value}"
+    address = urlsplit(url)
+    try:
+        is_address = bool(address.hostname) and (address.port is None or address.port > 0)
+    except ValueError:
+        is_address = False
+    if address.scheme not in ("http", "https"):
+        raise SettingsError(
+            [f"{name} names a proxy of the kind {address.scheme}, which Typist can't use. Set one of http or https."]
+        )
+    if not is_address:
+        raise SettingsError([f"{name} must be http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT."])
+    return url
+
+
+def _shown(address: SplitResult) -> str:
+    host = address.hostname or ""
+    return f"{host}:{address.port}" if address.port else host
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _ip(host)
+    return address is not None and address.is_loopback
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _covers(entry: str, host: str, port: int) -> bool:
+    """Returns whether an entry of NO_PROXY is about a host: *, a name with its subdomains, an address or a network."""
+    if entry == "*":
+        return True
+    name, only_port = _split_port(entry.rpartition("://")[2].rstrip("/"))
+    if not name or only_port not in (None, port):
+        return False
+    if (address := _ip(host)) is not None:
+        try:
+            return address in ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            return False
+    name = name.lower().removeprefix("*").removeprefix(".").rstrip(".")
+    return host == name or host.endswith(f".{name}")
+
+
+def _split_port(entry: str) -> tuple[str, int | None]:
+    """Returns the host of an entry, and its port if it has one. An IPv6 address with a port stands in brackets."""
+    if bracketed := re.fullmatch(r"\[([^\]]*)\](?::(\d+))?", entry):
+        return bracketed[1], int(bracketed[2]) if bracketed[2] else None
+    if entry.count(":") == 1:
+        name, _, port = entry.partition(":")
+        return name, int(port) if port.isdecimal() else None
+    return entry, None

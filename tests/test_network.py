@@ -1,0 +1,167 @@
+"""Which way an address is reached: by the variables that curl, Go and OpenSSL read."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import Mapping
+
+import aiohttp
+import httpx2
+import pytest
+
+from bot import network
+from bot.errors import SettingsError
+from bot.network import Way, reason_of, way_to
+
+SLACK = "https://slack.com/api/"
+PROXY = "http://proxy.example:3128"
+DIRECTLY = Way()
+EXEMPT = Way(variable="NO_PROXY")
+BY_HTTPS = Way(PROXY, "HTTPS_PROXY")
+
+WAYS: list[tuple[str, Mapping[str, str], str, Way]] = [
+    ("no variable", {}, SLACK, DIRECTLY),
+    ("https", {"HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
+    ("in small letters", {"https_proxy": PROXY}, SLACK, BY_HTTPS),
+    ("small letters come first", {"https_proxy": PROXY, "HTTPS_PROXY": "http://other.example"}, SLACK, BY_HTTPS),
+    ("an empty one is not set", {"https_proxy": " ", "HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
+    ("a socket", {"HTTPS_PROXY": PROXY}, "wss://wss-primary.slack.com/link/?ticket=1", BY_HTTPS),
+    ("an open socket", {"HTTP_PROXY": PROXY}, "ws://slack.example/link/", Way(PROXY, "HTTP_PROXY")),
+    ("http is another scheme", {"HTTP_PROXY": PROXY}, SLACK, DIRECTLY),
+    ("https is another scheme", {"HTTPS_PROXY": PROXY}, "http://models.example/v1", DIRECTLY),
+    ("all, https", {"ALL_PROXY": PROXY}, SLACK, Way(PROXY, "ALL_PROXY")),
+    ("all, http", {"all_proxy": PROXY}, "http://models.example/v1", Way(PROXY, "ALL_PROXY")),
+    ("the exact one before all", {"ALL_PROXY": "http://other.example", "HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
+    ("without a scheme", {"HTTPS_PROXY": "proxy.example:3128"}, SLACK, BY_HTTPS),
+    ("over TLS", {"HTTPS_PROXY": "https://proxy.example"}, SLACK, Way("https://proxy.example", "HTTPS_PROXY")),
+    ("loopback", {"ALL_PROXY": PROXY}, "http://127.0.0.1:11434/v1", DIRECTLY),
+    ("loopback in IPv6", {"ALL_PROXY": PROXY}, "http://[::1]:11434/v1", DIRECTLY),
+    ("localhost", {"ALL_PROXY": PROXY}, "http://localhost:11434/v1", DIRECTLY),
+    (
+        "a loopback address that a SOCKS proxy isn't asked for",
+        {"ALL_PROXY": "socks5://p"},
+        "http://localhost",
+        DIRECTLY,
+    ),
+]
+EXCEPTIONS: list[tuple[str, str, bool]] = [
+    # NO_PROXY, the address, whether it is reached directly.
+    ("*", SLACK, True),
+    ("slack.com", SLACK, True),
+    ("SLACK.com", "https://Slack.Com./api/", True),
+    ("slack.com", "https://files.slack.com/x", True),
+    (".slack.com", "https://files.slack.com/x", True),
+    (".slack.com", SLACK, True),
+    ("*.slack.com", "https://files.slack.com/x", True),
+    ("slack.com", "https://notslack.com/", False),
+    ("slack.com", "https://slack.com.evil.example/", False),
+    ("com", SLACK, True),
+    ("models.example, slack.com", SLACK, True),
+    ("models.example slack.com", SLACK, True),
+    (" , ,slack.com,", SLACK, True),
+    ("", SLACK, False),
+    ("models.example", SLACK, False),
+    ("slack.com:443", SLACK, True),
+    ("slack.com:8443", SLACK, False),
+    ("models.example:8000", "http://models.example:8000/v1", True),
+    ("models.example:80", "http://models.example/v1", True),
+    ("https://slack.com/", SLACK, True),
+    ("10.0.0.5", "http://10.0.0.5:8000/v1", True),
+    ("10.0.0.5:8000", "http://10.0.0.5:8000/v1", True),
+    ("10.0.0.5:9000", "http://10.0.0.5:8000/v1", False),
+    ("10.0.0.0/8", "http://10.20.30.40/v1", True),
+    ("10.0.0.0/8", "http://11.0.0.1/v1", False),
+    ("10.0.0.7/8", "http://10.20.30.40/v1", True),
+    ("10.0.0.0/8", "http://models.example/v1", False),
+    ("fd00::/8", "http://[fd12::7]:8000/v1", True),
+    ("fd12::7", "http://[fd12::7]:8000/v1", True),
+    ("[fd12::7]:8000", "http://[fd12::7]:8000/v1", True),
+    ("[fd12::7]:9000", "http://[fd12::7]:8000/v1", False),
+    ("10.0.0.0/99", "http://10.0.0.1/v1", False),
+    ("slack.com:port", SLACK, True),
+]
+
+
+@pytest.mark.parametrize(("env", "url", "way"), [case[1:] for case in WAYS], ids=[case[0] for case in WAYS])
+def test_variables_lead_to_a_proxy_or_directly(env: Mapping[str, str], url: str, way: Way) -> None:
+    assert way_to(url, env) == way
+
+
+@pytest.mark.parametrize(("exempt", "url", "is_direct"), EXCEPTIONS)
+def test_no_proxy_names_what_is_reached_directly(exempt: str, url: str, is_direct: bool) -> None:
+    way = way_to(url, {"ALL_PROXY": PROXY, "NO_PROXY": exempt})
+    assert way == (EXEMPT if is_direct else Way(PROXY, "ALL_PROXY"))
+
+
+@pytest.mark.parametrize("value", ["socks5://proxy.example:1080", "http://", "http://proxy.example:port", "http://p:0"])
+def test_proxy_that_cannot_be_used_is_named_by_its_variable_without_its_value(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^HTTPS_PROXY ") as raised:
+        way_to(SLACK, {"HTTPS_PROXY": value.replace("//", "//user:geheim@")})
+    assert "geheim" not in str(raised.value)
+
+
+def test_password_is_neither_shown_nor_in_a_repr() -> None:
+    way = way_to(SLACK, {"HTTPS_PROXY": "http://typist:geheim@proxy.example:3128"})
+    assert way.proxy == "http://typist:geheim@proxy.example:3128"
+    assert way.shown == "proxy.example:3128"
+    assert "geheim" not in repr(way)
+
+
+def test_libraries_without_an_argument_read_what_env_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*network.VARIABLES, *map(str.lower, network.VARIABLES), "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/own.pem")
+    network.share(
+        {"ALL_PROXY": PROXY, "NO_PROXY": "models.example", "SSL_CERT_FILE": "/ca.pem", "SLACK_BOT_TOKEN": "x"}
+    )
+    assert os.environ["HTTPS_PROXY"] == os.environ["HTTP_PROXY"] == PROXY
+    assert os.environ["NO_PROXY"] == "models.example"
+    assert os.environ["REQUESTS_CA_BUNDLE"] == "/ca.pem"
+    assert os.environ["AWS_CA_BUNDLE"] == "/own.pem"
+    assert "SLACK_BOT_TOKEN" not in os.environ
+
+
+def test_failure_that_is_not_the_ways_has_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    assert reason_of(TimeoutError(), SLACK) == ""
+    assert reason_of(httpx2.ReadError("reset"), SLACK) == ""
+    assert reason_of(httpx2.ConnectError("refused"), "http://127.0.0.1:9/") == ""
+
+
+async def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:geheim@127.0.0.1:9")
+    reason = "the proxy 127.0.0.1:9 (HTTPS_PROXY) can't be reached"
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError) as raised:
+            await session.get(SLACK, proxy=network.proxy_of(SLACK))
+    assert reason_of(raised.value, SLACK) == reason
+    async with httpx2.AsyncClient(proxy=network.proxy_of(SLACK)) as client:
+        with pytest.raises(httpx2.TransportError) as refused:
+            await client.get(SLACK)
+    assert reason_of(ExceptionGroup("of a task", [refused.value]), SLACK) == reason
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "reason"),
+    [
+        (
+            20,
+            "unable to get local issuer certificate",
+            "isn't trusted (set SSL_CERT_FILE to a file with its authority)",
+        ),
+        (18, "self-signed certificate", "isn't trusted (set SSL_CERT_FILE to a file with its authority)"),
+        (10, "certificate has expired", "isn't valid (certificate has expired)"),
+    ],
+)
+def test_certificate_that_is_not_accepted_is_told(code: int, said: str, reason: str) -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, said
+    wrapped = ConnectionError()
+    wrapped.__cause__ = error
+    assert reason_of(wrapped, SLACK) == f"the certificate of slack.com {reason}"
+
+
+def test_causes_that_lead_in_a_circle_are_read_once() -> None:
+    first, second = OSError(), asyncio.CancelledError()
+    first.__context__, second.__context__ = second, first
+    assert reason_of(first, SLACK) == ""
