@@ -29,6 +29,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
+import regex
+
 _QUOTE_MARKER = re.compile(r" {0,3}>[ \t]?")
 _ITEM_MARKER = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?P<space>[ \t]+)|\s*$)")
 _CONTAINER_START = re.compile(r" {0,3}[>\-+*0-9]")
@@ -47,7 +49,8 @@ _DEFINITION = re.compile(
 DEFINITION_START = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
 """Matches the first line of what may be a link reference definition."""
 _LINK = re.compile(r"\][(\[]")
-CELL_END = re.compile(r"(?<!\\)\|")
+CELL_END = regex.compile(r"(?<!\\|<(?:https?:|mailto:|tel:|[@#!])[^\s<>|]*)\|")
+"""Matches what ends a table's cell. The `|` before a label in Slack's markup is sent otherwise (`dialects.py`)."""
 _AMBIGUOUS = re.compile(
     r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$"
 )

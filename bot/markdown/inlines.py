@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bot.markdown import escaping
+from bot.markdown.dialects import MAX_CONSTRUCT_CHARS, TEXT_BACKTICK, rewritten
 from bot.markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from bot.markdown.links import (
     URL_START,
@@ -51,11 +52,6 @@ from bot.markdown.links import (
 
 MAX_HELD_LABEL_CHARS = 120
 """How long a `[` without its `]` is held back. After that it is shown as text."""
-MAX_CONSTRUCT_CHARS = 400
-"""A longer code span or link's label is sent as text, and longer emphasis as it is written.
-
-So nothing that is open for longer can change how its beginning is sent (`decided_inlines`).
-"""
 MAX_JOINED_CHARS = 100
 """How much of the text directly before a link is read together with its label."""
 MAX_OPENERS = 100
@@ -94,8 +90,6 @@ _INCOMPLETE_URL = re.compile(r"h|ht|htt|https?:?/?|https?://.*", re.IGNORECASE)
 _LAST_WORD = re.compile(r"(?<!\S)[*_~(\[{\"'<]*(\S+)$")
 _SPACES = re.compile(r"\s*")
 _WORD_CHARS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
-_TEXT_BACKTICK = "ˋ"
-"""Stands for a backtick that Slack would take for the beginning of a code span that is too long."""
 LinkDestinations = Mapping[str, Sequence[str]]
 """The destinations of link reference definitions, by normalized label: all of them, if a label is defined twice."""
 
@@ -109,6 +103,8 @@ class DelimiterRun(NamedTuple):
     remaining: int
     """How many of its delimiters have found no partner yet."""
     can_close: bool
+    is_loose: bool
+    """Whether it may open emphasis only with a space before it (`_loosely_flanking`)."""
     previous: "DelimiterRun | None"
     """The run below it on the stack."""
 
@@ -154,19 +150,38 @@ def parse_inlines(
     growing: bool,
     start: int = 0,
     open_files: Collection[str] = (),
+    one_line: bool = False,
 ) -> InlineStructure:
     """Returns the replacements for a block's text.
 
     `growing`: the text may continue, so what is open is closed for show or held back.
     `start`: the offset behind the text's link reference definitions.
     `open_files`: the ids of Slack's files whose addresses may be links.
+    `one_line`: the text is a heading's or of a table's row.
     """
-    return _InlineParser(text, destinations, growing, open_files).parse(start)
+    markdown = rewritten(text, growing=growing, start=start, one_line=one_line)
+    inlines = _InlineParser(markdown.text, destinations, growing, open_files).parse(start)
+    inlines.replacements = markdown.composed(inlines.replacements)
+    if growing:
+        inlines.shown_end, inlines.replacements = _before(
+            markdown.source_offset(inlines.shown_end), inlines.replacements
+        )
+    return inlines
 
 
-def decided_inlines(text: str) -> DecidedInlines:
+def decided_inlines(text: str, *, one_line: bool = False) -> DecidedInlines:
     """Returns the beginning of a growing text that no later text changes, unless that defines a link."""
-    return _InlineParser(text, {}, growing=True).parse_decided()
+    markdown = rewritten(text, growing=True, one_line=one_line)
+    end, is_open, replacements = _InlineParser(markdown.text, {}, growing=True).parse_decided()
+    end = min(markdown.source_offset(end), markdown.undecided)
+    end, replacements = _before(end, markdown.composed(replacements))
+    return DecidedInlines(end, is_open or markdown.is_open, replacements)
+
+
+def _before(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
+    """Returns the last offset up to this one that is in no replacement, and the replacements before it."""
+    end = min([end, *(replacement.start for replacement in replacements if replacement.start < end < replacement.end)])
+    return end, [replacement for replacement in replacements if replacement.end <= end]
 
 
 def normalized_label(label: str) -> str:
@@ -227,7 +242,7 @@ class _InlineParser:
         run = self.last_run
         is_open = bool(run or starts or stop < size)
         while run:
-            starts += [run.start] if run.delimiter == "*" else []
+            starts += [run.start] if run.delimiter == "*" or run.is_loose else []
             run = run.previous
         end = min([stop, *(start for start in starts if stop - start <= MAX_CONSTRUCT_CHARS)])
         if end == size:
@@ -281,7 +296,7 @@ class _InlineParser:
                 self.inlines.code_spans.append((opening.start(), closing.end()))
                 return closing.end()
         if search_end <= len(self.text):
-            text = _TEXT_BACKTICK * len(backticks)
+            text = TEXT_BACKTICK * len(backticks)
             self.inlines.replacements.append(Replacement(opening.start(), start, text))
         elif self.growing:
             end = len(self.text.rstrip("` \t\n"))
@@ -308,12 +323,15 @@ class _InlineParser:
             return end
         delimiter, length = match[0][0], end - start
         can_open, can_close = self._flanking(start, end, delimiter)
+        opens_loosely, closes_loosely = self._loosely_flanking(start, end)
         # Strikethrough takes two tildes.
         remaining = length - length % 2 if delimiter == "~" else length
-        run = DelimiterRun(delimiter, start, length, remaining, can_close, None)
+        run = DelimiterRun(delimiter, start, length, remaining, can_close, opens_loosely and not can_open, None)
         if can_close:
             run = self._close_emphasis(run, can_open)
-        if can_open and run.remaining:
+        elif closes_loosely and self._closes_loosely(run):
+            return end
+        if (can_open or opens_loosely) and run.remaining:
             self.last_run = run._replace(previous=self.last_run)
         return end
 
@@ -330,12 +348,50 @@ class _InlineParser:
             return left, right
         return left and (not right or _is_punctuation(before)), right and (not left or _is_punctuation(after))
 
+    def _loosely_flanking(self, start: int, end: int) -> tuple[bool, bool]:
+        """Returns whether a run opens or closes emphasis once a hair space separates it from the letter beside it.
+
+        So people mean `**Status:**OK` and `word**(bold)**`. A quotation mark or bracket that opens is none of the
+        punctuation that emphasis ends with, and the other way around.
+        """
+        if end - start == 1 and self.text[start] != "*":
+            return False, False
+        before, after = self.text[max(0, start - 2) : start], self.text[end : end + 2]
+        if before[-1:].isalnum() and _is_mark(after[:1], "Pe", "Pf"):
+            # A single asterisk behind a digit is a multiplication sign.
+            is_sign = end - start == 1 and not before.isalpha()
+            return not is_sign and not after[1:].isspace(), False
+        is_close = after[:1].isalnum() and _is_mark(before[-1:], "Ps", "Pi")
+        return False, is_close and len(before) == 2 and not before[0].isspace()
+
+    def _closes_loosely(self, run: DelimiterRun) -> bool:
+        """Closes the emphasis that the run closes with a space behind it, if there is one. Both runs are as long."""
+        opener = self.last_run
+        while opener and opener.delimiter != run.delimiter:
+            opener = opener.previous
+        if not opener or not opener.remaining == opener.length == run.remaining:
+            return False
+        end = opener.start + opener.length
+        if run.start - opener.start > MAX_CONSTRUCT_CHARS or (run.length == 1 and self.text[end] in "./"):
+            return False
+        if opener.is_loose and not (
+            run.length > 1 and self.text[opener.start - 1].isalpha() and self.text[run.start + run.length].isalpha()
+        ):
+            return False
+        self._separate_emphasis(opener, run)
+        self.last_run = opener.previous
+        return True
+
     def _close_emphasis(self, run: DelimiterRun, can_open: bool) -> DelimiterRun:
         """Closes what the run can close; returns the run with the delimiters that remain."""
         opener, considered = self.last_run, 0
         while opener and run.remaining and considered < MAX_OPENERS:
             considered += 1
-            if opener.delimiter != run.delimiter or _breaks_rule_of_three(opener, run, can_open):
+            if (
+                opener.delimiter != run.delimiter
+                or _breaks_rule_of_three(opener, run, can_open)
+                or (opener.is_loose and not _is_loose_pair(opener, run))
+            ):
                 opener = opener.previous
                 continue
             used = 2 if min(opener.remaining, run.remaining) >= 2 else 1
@@ -350,19 +406,23 @@ class _InlineParser:
         start = opener.start
         end = opener.start + opener.length
         last = closer.start + closer.length
-        if opener.delimiter != "*" or closer.start - opener.start > MAX_CONSTRUCT_CHARS:
+        if closer.start - opener.start > MAX_CONSTRUCT_CHARS:
             return
-        if closer.length == opener.length and (
-            _begins_with_url(self.text, end) or _start_of_last_url(self.text, closer.start) is not None
+        if (
+            opener.delimiter == "*"
+            and closer.length == opener.length
+            and (_begins_with_url(self.text, end) or _start_of_last_url(self.text, closer.start) is not None)
         ):
             self.inlines.replacements += [Replacement(start, end, ""), Replacement(closer.start, last, "")]
             return
-        self._separate_from_cjk(start, self.text[max(0, start - 1) : start])
-        self._separate_from_cjk(last, self.text[last : last + 1])
+        self._separate(opener.delimiter, start, self.text[max(0, start - 1) : start], self.text[end : end + 1])
+        self._separate(opener.delimiter, last, self.text[last : last + 1], self.text[closer.start - 1 : closer.start])
 
-    def _separate_from_cjk(self, at: int, adjacent: str) -> None:
+    def _separate(self, delimiter: str, at: int, outer: str, inner: str) -> None:
+        """Adds a space between a run and the letter beside it, where Slack needs one to read the run."""
         space = Replacement(at, at, HAIR_SPACE)
-        if CJK.match(adjacent) and space not in self.inlines.replacements[-8:]:
+        is_needed = outer.isalnum() and bool(inner) and _is_punctuation(inner)
+        if (is_needed or (delimiter == "*" and CJK.match(outer))) and space not in self.inlines.replacements[-8:]:
             self.inlines.replacements.append(space)
 
     def _parse_url(self, url: re.Match[str]) -> int:
@@ -646,8 +706,8 @@ class _InlineParser:
                 inlines.replacements.append(Replacement(run.start, run.start + run.length, ""))
             else:
                 inlines.closing += run.delimiter * run.remaining
-                if run.delimiter == "*":
-                    self._separate_from_cjk(run.start, text[max(0, run.start - 1) : run.start])
+                end = run.start + run.length
+                self._separate(run.delimiter, run.start, text[max(0, run.start - 1) : run.start], text[end : end + 1])
             run = run.previous
         inlines.replacements = [replacement for replacement in inlines.replacements if replacement.end <= shown_end]
 
@@ -663,6 +723,22 @@ def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can
     if opener.delimiter == "~" or not (opener.can_close or closer_can_open):
         return False
     return (opener.length + closer.length) % 3 == 0 and bool(opener.length % 3 or closer.length % 3)
+
+
+def _is_loose_pair(opener: DelimiterRun, closer: DelimiterRun) -> bool:
+    """Whether a run closes one that opens loosely: both are whole, and not too far apart."""
+    is_near = closer.start - opener.start <= MAX_CONSTRUCT_CHARS
+    return is_near and opener.remaining == opener.length == closer.length == closer.remaining
+
+
+def _is_mark(character: str, *others: str) -> bool:
+    """Whether a character is punctuation of none of these other categories, and none of Markdown's delimiters."""
+    return (
+        bool(character)
+        and character not in "*_~\\`"
+        and _is_punctuation(character)
+        and (unicodedata.category(character) not in others)
+    )
 
 
 def _separates(adjacent: str) -> bool:

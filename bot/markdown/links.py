@@ -70,7 +70,7 @@ _APP = re.compile(r"(?!https?:|mailto:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 """Matches the scheme of what no browser opens as a web page."""
 _NOT_SHOWN_IN_URL = re.compile(r"[\x00-\x20]")
 _NOT_SAID = re.compile(r"[\s()./-]")
-_MAILBOX = re.compile(r"[\w.%+-]++@[\w.-]++(?<![.-])")
+_MAILBOX = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)*+")
 
 
 class NamedHost(NamedTuple):

@@ -57,7 +57,7 @@ MAX_SENT = 1 + MAX_ADDED_CHARS
 FITTING_CHARS = MAX_STEPS // MAX_SENT
 """How long a source can be that fits on any page, whatever it is."""
 MAX_LINES = MAX_STEPS // LINE_STEPS + 2
-MARKS = "*_~`[]!\\<|"
+MARKS = "*_~`[]!\\<|$"
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
 _SPACE = re.compile(r"[ \t]+")

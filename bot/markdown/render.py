@@ -60,11 +60,11 @@ from bot.markdown.blocks import (
     parse_blocks,
     text_of,
 )
+from bot.markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, has_dialect
 from bot.markdown.escaping import JOINER, Replacement, escape_code, fence_for, with_replacements
 from bot.markdown.extent import HEADING_CHARS, counted_chars, is_wide
 from bot.markdown.inlines import (
     CJK,
-    MAX_CONSTRUCT_CHARS,
     DecidedInlines,
     LinkDestinations,
     decided_inlines,
@@ -77,6 +77,8 @@ DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
 _NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
+_EMPHASIS_BESIDE_MARK = re.compile(r"[^\w\s*_~](?:\*+|__+|~~+)\w|[^\W_](?:\*+|__+|~~+)[^\w\s*_~]")
+"""Matches emphasis that needs a space between it and a letter."""
 DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
 _DEFINITION_LINE = re.compile(rf"^[ \t>*+\-\d.)]*{DEFINITION.pattern}", re.DOTALL | re.MULTILINE)
@@ -114,7 +116,8 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     """
     international = international_chars(markdown) if international is None else international
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
-    return len(markdown) + escaped + markdown.count("*") + MAX_ADDED_CHARS * international
+    spaces = markdown.count("*") + markdown.count("__") + markdown.count("~~")
+    return len(markdown) + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)
 
 
 def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
@@ -193,7 +196,12 @@ def _render_growing(
         text = text_of(segment, growing_lines) + ("" if incomplete else "\n")
         start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
         inlines = parse_inlines(
-            text, definitions.destinations, growing=True, start=start, open_files=definitions.open_files
+            text,
+            definitions.destinations,
+            growing=True,
+            start=start,
+            open_files=definitions.open_files,
+            one_line=leaf.kind is not LeafKind.PARAGRAPH,
         )
         end = _source_offsets(growing_lines, [inlines.shown_end])[0]
         closing = inlines.closing
@@ -284,7 +292,8 @@ def _replacements_of(
             text = text_of(markdown, lines)
             if _needs_parsing(text) or (definitions.destinations and "[" in text):
                 start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
-                replacements += _in_source(lines, _inline_replacements(text, start, definitions))
+                one_line = leaf.kind is not LeafKind.PARAGRAPH
+                replacements += _in_source(lines, _inline_replacements(text, start, definitions, one_line=one_line))
     return sorted(replacements)
 
 
@@ -292,13 +301,22 @@ def _needs_parsing(text: str) -> bool:
     """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
-    return bool(_NEEDS_PARSING.search(text)) or (not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text)))
+    if _NEEDS_PARSING.search(text) or has_dialect(text) or _EMPHASIS_BESIDE_MARK.search(text):
+        return True
+    return not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text))
 
 
 @lru_cache(maxsize=512)
-def _inline_replacements(text: str, start: int, definitions: LinkDefinitions) -> tuple[Replacement, ...]:
+def _inline_replacements(
+    text: str, start: int, definitions: LinkDefinitions, *, one_line: bool
+) -> tuple[Replacement, ...]:
     inlines = parse_inlines(
-        text, definitions.destinations, growing=False, start=start, open_files=definitions.open_files
+        text,
+        definitions.destinations,
+        growing=False,
+        start=start,
+        open_files=definitions.open_files,
+        one_line=one_line,
     )
     return tuple(inlines.replacements)
 
@@ -443,6 +461,7 @@ def _stable_part(segment: str, open_fence: str) -> str:
             replacements = [span for span in replacements if span.start < last.lines[0].content] + inner
         elif last.kind in (LeafKind.HEADING, LeafKind.TABLE) and not _is_final(segment, blocks, last):
             end = min(end, last.lines[0].start)
+    end = min([end, *(span.start for span in replacements if span.start < end < span.end)])
     # What is inserted exactly at the end may belong to what follows.
     stable = [span for span in replacements if span.start < span.end <= end or span.end < end]
     return with_replacements(segment, stable, 0, end)
@@ -464,25 +483,26 @@ def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
 
 def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tuple[int, list[Replacement]]:
     """Returns where the stable part of a paragraph that may continue ends, and the replacements in it."""
-    lines, last = paragraph.lines, paragraph.lines[-1]
+    lines, last, one_line = paragraph.lines, paragraph.lines[-1], paragraph.kind is LeafKind.HEADING
     is_growing = incomplete and last.end == len(segment)
     if not is_growing and "|" not in segment[last.content : last.end]:
-        end, _, replacements = _decided(segment, lines, ends_line=True)
+        end, _, replacements = _decided(segment, lines, ends_line=True, one_line=one_line)
     else:
-        end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True)
+        end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True, one_line=one_line)
         if not is_open and not segment[last.content : last.end].lstrip().startswith("|"):
-            end, _, inner = _decided(segment, [last], ends_line=not is_growing)
+            end, _, inner = _decided(segment, [last], ends_line=not is_growing, one_line=one_line)
             replacements += inner
     line = next((line for line in reversed(lines) if line.content <= end), lines[0])
     # What is left of a line could be read as another block.
     return line.start if is_ambiguous(segment[line.content : end]) else end, replacements
 
 
-def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool) -> DecidedInlines:
+def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool, one_line: bool) -> DecidedInlines:
     """Returns the decided inlines of a paragraph's lines, in offsets of the source."""
     if not lines:
         return DecidedInlines(0, False, [])
-    end, is_open, replacements = decided_inlines(text_of(segment, lines) + ("\n" if ends_line else ""))
+    text = text_of(segment, lines) + ("\n" if ends_line else "")
+    end, is_open, replacements = decided_inlines(text, one_line=one_line)
     return DecidedInlines(_source_offsets(lines, [end])[0], is_open, _in_source(lines, replacements))
 
 
@@ -572,6 +592,7 @@ def _plain_text(markdown: str, leaf: LeafBlock) -> str:
 
 
 def _without_marks(text: str) -> str:
+    text = as_markdown(text)
     # Links twice: an image may be a link's label.
     for pattern in (_LINK, _LINK, _INCOMPLETE_LINK, _AUTOLINK):
         text = pattern.sub(r"\1", text)

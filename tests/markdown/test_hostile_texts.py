@@ -21,6 +21,8 @@ from bot.reply.reply import Reply
 from tests.core.conversations import answer
 from tests.reply.counted import FEW_CALLS, FEW_STEPS, steps
 
+STEPS_PER_CHAR = 30
+
 
 def growing(text: str) -> object:
     return rendered(text, growing=True), stable_prefix(text)
@@ -30,7 +32,8 @@ def growing(text: str) -> object:
 def test_end_is_held_back_in_linear_steps(shape: str) -> None:
     # Four times as much, because how often a text's end is parsed depends on where it is cut.
     longer = steps(growing, text_of(shape, 1_600))
-    assert longer < FEW_STEPS // 2 or longer <= MAX_RATIO**2 * steps(growing, text_of(shape, 400)), longer
+    # All of a shorter text may be held back.
+    assert longer < STEPS_PER_CHAR * 1_600 or longer <= MAX_RATIO**2 * steps(growing, text_of(shape, 400)), longer
 
 
 @pytest.mark.parametrize("repeated", ["|\n", "- ```\n"])

@@ -99,7 +99,7 @@ def test_incomplete_construct_is_closed_for_show_or_held_back(source: str, sent:
         ("`![a](b)` and\n\n```\n![a](b)\n```", "`![a](b)` and\n\n```\n![a](b)\n```"),
         ("<https://a.b/c>, <x@a.b>", "https://a.b/c, x@a.b"),
         ("<https://a.b/_c_>.", "https://a.b/%5Fc%5F."),
-        ("<https://a.b|paypal.com>", "&lt;https://a.b|paypal.com>"),
+        ("<https://a.b|paypal.com>", "paypal.com (https://a.b)"),
         ("[paypal.com](https://evil.io/x)", "paypal.com (https://evil.io/x)"),
         ("[Sign in at https://paypal.com](//evil.io)", "Sign in at https://paypal.com (//evil.io)"),
         ("[paypal.com](https://paypal.com@evil.io/)", "paypal.com (https://evil.io/)"),
@@ -311,7 +311,7 @@ def test_instruction_in_code_is_broken_by_an_invisible_character(instruction: st
     ("written", "shown"),
     [
         ("1 < 2 > 0 & so", "1 < 2 > 0 & so"),
-        ("<b>bold</b>", "<b>bold</b>"),
+        ("<b1>bold</b1>", "<b1>bold</b1>"),
         (r"a \<b> and \\<c>", r"a <b> and \<c>"),
         ("&lt;b&gt;", "<b>"),
         ("AT&amp;T", "AT&T"),

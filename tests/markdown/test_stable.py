@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from bot.markdown.dialects import MAX_CONSTRUCT_CHARS
 from bot.markdown.extent import HEADING_CHARS
-from bot.markdown.inlines import MAX_CONSTRUCT_CHARS
 from bot.markdown.render import DEFINITION, has_definitions, rendered, stable_prefix
 
 LONG_HEADING = re.compile(rf"#{{1,6}}[ \t][^\n]{{{HEADING_CHARS // 5},}}")
@@ -44,6 +44,10 @@ HOSTILE_PIECES = [
     "[a](b\\", "![i](u)", "[![i](u)](v)", "<", "<a", "<h", "<https://a.b>", "<b@c.d>", "<mailto:a@b.c>",
     "<!channel>", "<https://e|x>", ">", "&", "&amp;", "&#60;", "https://a.b", "https://a.b**", "https://g\u0456thub",
     "https://a.com\uff0c", "@c.d", "**https://a.b", "|", "| a | b |\n", "|---|---|\n", "--- | ---\n", "a | b\n",
+    "<b>", "</b>", "<i>", "</s>", "<br>", "<p>", "</p>", "<ul>", "<li>", "<tr>", "<td>", "</td>", "</tr>", "<code>",
+    "</code>", "<sup>2</sup>", "<a href='https://a.b'>", "</a>", "<!--", "-->", "<section>", "List<B>", "<b ", "\\(",
+    "\\)", "x^2", "$x^2$", "$", "$$", "\\begin{a}", "\\end{a}", "<https://a.b|", "label>", "<@U1|", "[doc](https://a.b/",
+    "my file (1).pdf)", "![x](a b)", "**a:**", "a**(b)**", "&mdash;", "<h2>", "</h2>", "\n    ",
     "| `x", "|a" * 22 + "|\n", "|-" * 22 + "|\n", "x" * 60 + " ", "long words here " * 12, "<" * 50,
 ]  # fmt: skip
 HOSTILE_TEXTS = st.lists(st.sampled_from(HOSTILE_PIECES), min_size=2, max_size=8, unique=True).flatmap(
@@ -106,7 +110,7 @@ def test_held_back_text_is_bounded_in_prose(words: list[str]) -> None:
         ("# Head", ""),
         ("# Head\n", "# Head"),
         ("| a | b |\n| --- | --- |\n| 1 | 2 |\n| 3 ", "| a | b |\n| --- | --- |\n| 1 | 2 |"),
-        ("<!channel> all", "&lt;!channel>"),
+        ("<!channel> all", "@channel"),
         ("[a]: https://a.example", ""),
         ("C:\\", "C:"),
     ],

@@ -41,7 +41,7 @@ CHANGED = {
     "a large table": ("|a|\n|---|\n" + "|1|\n" * 300, "```\n|a|\n|---|\n" + "|1|\n" * 300 + "```"),
     "a mention and an image": (
         "<@U1> ![](@U1) ![x](https://a.example/x.png)",
-        "&lt;@U1> @U1 [x](https://a.example/x.png)",
+        "@U1 @U1 [x](https://a.example/x.png)",
     ),
 }
 

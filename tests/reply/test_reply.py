@@ -9,6 +9,7 @@ from bot.core import texts
 from bot.core.job import End, MessageRole, RecordedMessage
 from bot.core.pacing import STREAM_BYTES, Urgency
 from bot.errors import EndReason, Refusal
+from bot.markdown.escaping import JOINER
 from bot.markdown.extent import BLOCK_CHARS, HEADER_CHARS, counted_chars
 from bot.markdown.pages import PAGE_CHARS
 from bot.reply import blocks as reply_blocks
@@ -283,7 +284,7 @@ def test_found_placeholder_is_not_posted_again() -> None:
         (PageView("**Bold** and hal", growing=True), "Bold and"),
         (PageView("word " * 100), ("word " * 30).strip() + "…"),
         (PageView("", end=End(EndReason.WHOLE, "It broke.")), "It broke."),
-        (PageView("<!channel> hi"), "&lt;!channel> hi"),
+        (PageView("<!channel> hi"), f"@{JOINER}channel hi"),
     ],
 )
 def test_preview_is_readable_as_a_notification(view: PageView, text: str) -> None:

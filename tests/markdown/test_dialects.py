@@ -1,0 +1,144 @@
+r"""HTML, LaTeX and Slack's own markup, as models write them, are sent as the Markdown that they mean.
+
+Each row holds whole and in pieces of one character, by edits and by streams.
+"""
+
+import re
+
+import pytest
+
+from bot.markdown.escaping import HAIR_SPACE as HAIR
+from bot.markdown.escaping import JOINER
+from bot.markdown.render import first_words, rendered, sent_chars, stable_prefix
+from bot.reply.messages import PageView
+from tests.reply.stored_messages import shown_text, stored
+
+CELLS = "| a | b |\n|---|---|\n| "
+
+BREAKS = [
+    ("a<br>b<br/>c<br />d<BR>e", "a\nb\nc\nd\ne"),
+    ("a<br>\nb<br>", "a\nb"),
+    ("a<br><br>b", f"a\n{HAIR}\nb"),
+    ("Pros:<br>- cheap<br># fast", f"Pros:\n{HAIR}- cheap\n{HAIR}# fast"),
+    ("- a<br>b", "- a\nb"),
+    ("# Title<br>More\n", "# Title; More"),
+    (f"{CELLS}first<br>second | x |\n", f"{CELLS}first; second | x |"),
+    (f"{CELLS}First.<br/>Second<br> | <br>x |\n", f"{CELLS}First. Second| x |"),
+    ("<p>One</p>\n<p>Two</p>", "One\nTwo"),
+    ("a<hr>b", "a\n———\nb"),
+]
+TAGS = [
+    ("<b>bold</b>, <STRONG>b</STRONG>, <i>i</i>, <em>e</em>, <del>d</del>", "**bold**, **b**, *i*, *e*, ~~d~~"),
+    ("<b><i>x</i></b> <b>x</b><b>y</b> **<b>x</b>**", f"***x*** **x**{HAIR}**y** **x**"),
+    ("a<b>(x)</b>b <b> s </b>t <b></b>", f"a{HAIR}**(x)**{HAIR}b  **s** t"),
+    ("<b>世界</b>和", f"**世界**{HAIR}和"),
+    ("<b>never closed\n\nnext", "never closed\n\nnext"),
+    ("<kbd>Ctrl</kbd>+<code>a * b</code> <code>&lt;b&gt;</code>", "`Ctrl`+`a * b` `<b>`"),
+    ("<code>a ` b</code>", "`` a ` b ``"),
+    ("H<sub>2</sub>O, 10<sup>6</sup>, 5<sup>th</sup>, x<sub>i,j</sub>", "H₂O, 10⁶, 5ᵗʰ, x\\_(i,j)"),
+    ("x<sup>2y*</sup> y<sup>[1](https://a.b)</sup>", "x^(2y\\*) y[1](https://a.b)"),
+    ("<u>u</u> <mark>m</mark> <span style='a:\">\"'>s</span> <font color=red>f</font>", "u m s f"),
+    ('<a href="https://a.b/?x=1&amp;y=2">the <b>page</b></a>', "[the **page**](https://a.b/?x=1&y=2)"),
+    ("<a href='https://evil.example'>bank.com</a>", "bank.com (https://evil.example)"),
+    ("<a href='javascript:a()'>x</a> <a href='#top'>top</a>", "x (javascript:a%28%29) top"),
+    ('<img src="https://a.b/i.png" alt="A > B"> <img src="i.png" alt="B">', "[A > B](https://a.b/i.png) B"),
+    ("<ul>\n    <li>One</li>\n    <li>Two</li>\n</ul>\nAfter", "• One\n• Two\nAfter"),
+    ("<ol start=3><li>a</li><li>b</li></ol>", f"{HAIR}3. a\n{HAIR}4. b"),
+    ("<details>\n<summary>More</summary>\n\nText.\n\n</details>", "**More**\n\n\nText."),
+    ("<h2>Title</h2><blockquote>Said</blockquote>", "**Title**\nSaid"),
+    ("<table><tr><th>A</th><th>B</th></tr>\n<tr>\n <td>1</td>\n <td>2</td>\n</tr></table>", "A \\| B\n1 \\| 2"),
+    ("<pre><code>def f():\n    return 1\n</code></pre>", "`def f():`\n`    return 1`"),
+    ("a <!-- note --> b<wbr>c &nbsp;&mdash; &lt;b&gt; &#8238;", "a  bc \u00a0— &lt;b&gt; &#8238;"),
+    ("<div>- no list</div><span># no heading</span>", f"{HAIR}- no list\n{HAIR}# no heading"),
+]
+TEXT = [
+    (
+        "<T> List<String> Map<K, V> Option<B> <your-name>",
+        "&lt;T> List&lt;String> Map&lt;K, V> Option&lt;B> &lt;your-name>",
+    ),
+    ("cp <source> <code> and a < b and c > d", "cp &lt;source> &lt;code> and a &lt; b and c > d"),
+    ("<script>x()</script> <style>b</style>", "&lt;script>x()&lt;/script> &lt;style>b&lt;/style>"),
+    ("\\<br\\> \\<b>", "&lt;br\\> &lt;b>"),
+    ("`<br>` ``<b>`` `\\(x\\)` `$x^2$`", "`<br>` ``<b>`` `\\(x\\)` `$x^2$`"),
+    ("```\n<br> \\(x\\)\n```\n\n    <b>x</b>", "```\n<br> \\(x\\)\n```\n\n    <b>x</b>"),
+    ("$5 and $10, US$7, $HOME/bin:$PATH", "$5 and $10, US$7, $HOME/bin:$PATH"),
+    ("\\(optional\\) \\[1\\] \\[x\\](y)", "\\(optional\\) \\[1\\] \\[x\\](y)"),
+    ("2*(3+4)*5 a*.b*c", "2*(3+4)*5 a*.b*c"),
+    ("https://a.b/?x=1&copy=$a$b", "https://a.b/?x=1&copy=$a$b"),
+]
+EMPHASIS = [
+    ("**Status:**OK", f"**Status:**{HAIR}OK"),
+    ('**"Quoted"**word', f'**"Quoted"**{HAIR}word'),
+    ("word**(bold)**", f"word{HAIR}**(bold)**"),
+    ("*(x)*y, ~~(a)~~b, __a:__b", f"*(x)*{HAIR}y, ~~(a)~~{HAIR}b, __a:__{HAIR}b"),
+    ("***both:***x **Итог:**да **Total:**5", f"***both:***{HAIR}x **Итог:**{HAIR}да **Total:**{HAIR}5"),
+    ('*foo "*bar*" baz*', '*foo "*bar*" baz*'),
+]
+SLACK = [
+    ("<https://a.b/?b=1&c=2|the page>", "[the page](https://a.b/?b=1&c=2)"),
+    ("**<https://a.b/?b=1&amp;c=2|x>**", "**[x](https://a.b/?b=1&c=2)**"),
+    ("<https://evil.example|bank.com>", "bank.com (https://evil.example)"),
+    ("<https://a.b>, <mailto:a@b.c|Mail>, <mailto:a@b.c>", "https://a.b, [Mail](mailto:a@b.c), a@b.c"),
+    ("<#C456|general> <#C456> <@U123|Ada Example> <@U123>", "#general #C456 @Ada Example @U123"),
+    ("<!here> <!channel|channel> <!subteam^S1|@team>", "@here @channel @team"),
+    ("<!date^1392734382^{date} at {time}|Feb 18> <!date^1^{date}>", "Feb 18 &lt;!date^1^{date}>"),
+    (f"{CELLS}<https://a.b|x> | <@U1|Ada> |\n", f"{CELLS}[x](https://a.b) | @Ada |"),
+    ("- <https://a.b|x>", "- [x](https://a.b)"),
+]
+ADDRESSES = [
+    ("[doc](https://a.b/my file (1).pdf)", "[doc](https://a.b/my%20file%20(1).pdf)"),
+    (
+        '[t](https://a.b/a b "title") ![p](path with space.png)',
+        '[t](https://a.b/a%20b "title") [p](path%20with%20space.png)',
+    ),
+    ("[c](https://a.b/ä ö\\b c)", "[c](https://a.b/ä%20ö\\b%20c)"),
+    ("[n](https://a.b\nc) [e](see this)", "[n](https://a.b\nc) [e](see this)"),
+    ("[bank.com](https://evil.example/a b)", "bank.com (https://evil.example/a%20b)"),
+]
+FORMULAS = [
+    ("\\( \\pi r^2 \\), \\[ E = mc^2 \\]", "`\\pi r^2`, `E = mc^2`"),
+    ("$x^2$ $n$ $$a+b$$ \\(f(x)\\)", "`x^2` `n` `a+b` `f(x)`"),
+    ("\\begin{equation}x=1\\end{equation}", "`x=1`"),
+    ("So\n\\[\na = b \\\\\nc = d\n\\]\nend", "So\n`a = b \\\\`\n`c = d`\nend"),
+    ("1. \\( x^2 \\) and\n   $$\n   y\n   $$", "1. `x^2` and\n   `y`"),
+    (f"{CELLS}$x^2$ | \\(y\\) |\n", f"{CELLS}`x^2` | `y` |"),
+]
+ROWS = BREAKS + TAGS + TEXT + EMPHASIS + SLACK + ADDRESSES + FORMULAS
+
+
+@pytest.mark.parametrize(("written", "sent"), ROWS)
+def test_dialect_is_sent_as_markdown(written: str, sent: str) -> None:
+    assert rendered(written, growing=False) == sent
+    assert len(sent) <= sent_chars(written)
+
+
+@pytest.mark.parametrize(("written", "sent"), ROWS)
+def test_no_beginning_is_appended_that_changes(written: str, sent: str) -> None:
+    assert all(sent.startswith(stable_prefix(written[:k])) for k in range(len(written) + 1))
+
+
+@pytest.mark.parametrize(("written", "sent"), BREAKS + TAGS + SLACK + FORMULAS)
+def test_no_frame_shows_half_a_mark(written: str, sent: str) -> None:
+    for k in range(len(written) + 1):
+        frame = rendered(written[:k], growing=True)
+        if "lt;" not in sent:
+            assert "lt;" not in frame, written[:k]
+        assert not re.search(r"\$|\\[(\[]", frame), written[:k]
+
+
+@pytest.mark.parametrize("written", ["<!here>", "<!channel|all>", "<@U0ADA>", "<@U0ADA|Ada>", "<!subteam^S1|@team>"])
+@pytest.mark.parametrize(
+    "around", ["{}", "**{}**", "<b>{}</b>", "> {}", "- {}", "[{}](https://a.b)", "<code>{}</code>"]
+)
+def test_mention_rings_nobody(around: str, written: str) -> None:
+    message = str(stored(PageView(around.format(written))))
+    assert not re.search(r"'type': '(user|broadcast|usergroup|channel)'", message)
+    assert "ada" not in message.replace(JOINER, "") or "<@" not in message
+
+
+def test_words_of_html_are_read_in_a_preview() -> None:
+    assert first_words("<p><b>Done</b>:<br>10<sup>6</sup> rows</p> <!here>", growing=False) == "Done: 10⁶ rows @here"
+
+
+def test_breaks_are_seen_as_lines() -> None:
+    assert shown_text(stored(PageView("a<br>b"))) == "a\nb"
