@@ -1,4 +1,6 @@
-"""The process that reads one document or converts one image: `python -m bot.documents KIND`, bytes in, JSON out.
+"""The process that reads one document or converts one image: bytes in, JSON out.
+
+It is called as `python -m bot.documents KIND`, for an image with the pixels of its longer side.
 
 Its first limits come before it reads anything. Once the document and the readers are in memory it gives up opening
 files and starting processes. Limits don't stop calls that need no open file: those that name a path, or that reach into
@@ -78,7 +80,7 @@ def _said(kind: Kind, content: bytes) -> dict[str, object]:
         return asdict(formats.read(kind, content))
     from bot.documents import images
 
-    media_type, packed = images.converted(content)
+    media_type, packed = images.converted(content, *map(int, sys.argv[2:3]))
     return {"media_type": media_type, "base64": base64.b64encode(packed).decode()}
 
 

@@ -22,17 +22,10 @@ OUT_OF_MEMORY = 3
 """The exit code of a process that couldn't get more memory."""
 MAX_IMAGE_BYTES = 3_700_000
 """Anthropic accepts 5 MB of base64 per image: https://platform.claude.com/docs/en/build-with-claude/vision"""
-
-
-def is_accepted_image(content: bytes, media_type: str) -> bool:
-    """Returns whether vendors accept an image as it is: small enough, and of one frame.
-
-    Source of the bytes of WebP: https://developers.google.com/speed/webp/docs/riff_container, "Extended File Format".
-    """
-    may_move = media_type == "image/gif" or (content[12:16] == b"VP8X" and bool(content[20:21] and content[20] & 2))
-    return len(content) <= MAX_IMAGE_BYTES and not may_move
-
-
+MAX_IMAGE_PIXELS = 2_000
+"""The longer side. Anthropic accepts 8,000 pixels, and 2,000 in a request of more than 20 images. All vendors scale
+larger images down themselves.
+"""
 MAX_CHARS = 1_000_000
 """The limit for a document's text. Of more, the beginning is read."""
 MAX_NAMES = 3

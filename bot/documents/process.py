@@ -15,12 +15,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.documents.document import MAX_OUTPUT_BYTES, OUT_OF_MEMORY, WALL_S, Document, Kind, LeftOut, Part, Refusal
+from bot.documents.document import (
+    MAX_IMAGE_PIXELS,
+    MAX_OUTPUT_BYTES,
+    OUT_OF_MEMORY,
+    WALL_S,
+    Document,
+    Kind,
+    LeftOut,
+    Part,
+    Refusal,
+)
 
 _ROOT = Path(__file__).parents[2]
 _CHUNK_BYTES = 64 * 1024
@@ -37,14 +47,17 @@ async def read_document(kind: Kind, content: bytes) -> Document | Refusal:
     return _checked(await _said(kind, content), _document)
 
 
-async def convert_image(content: bytes) -> tuple[str, str] | Refusal:
-    """Returns the media type and the base64 of an image that vendors accept, or why there is none, within WALL_S."""
-    return _checked(await _said(Kind.IMAGE, content), _image)
+async def convert_image(content: bytes, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[str, str] | Refusal:
+    """Returns the media type and the base64 of an image that vendors accept, or why there is none, within WALL_S.
+
+    `max_pixels`: of the longer side.
+    """
+    return _checked(await _said(Kind.IMAGE, content, str(max_pixels)), _image)
 
 
-async def _said(kind: Kind, content: bytes) -> bytes | Refusal:
+async def _said(kind: Kind, content: bytes, *arguments: str) -> bytes | Refusal:
     """Returns what the process says of a document."""
-    reader = _Reader(kind, content)
+    reader = _Reader((kind, *arguments), content)
     try:
         return await asyncio.to_thread(reader.run)
     finally:
@@ -54,8 +67,8 @@ async def _said(kind: Kind, content: bytes) -> bytes | Refusal:
 class _Reader:
     """One process and its pipes."""
 
-    def __init__(self, kind: Kind, content: bytes) -> None:
-        self._kind = kind
+    def __init__(self, arguments: Sequence[str], content: bytes) -> None:
+        self._arguments = arguments
         self._content = memoryview(content)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -76,7 +89,7 @@ class _Reader:
             log.error("document not read, process not started: %s", error)
             return Refusal.TOO_LARGE
         if code != 0 or output is None:
-            log.warning("document not read: kind=%s exit=%s", self._kind, code)
+            log.warning("document not read: kind=%s exit=%s", self._arguments[0], code)
             return Refusal.TOO_LARGE if code is None or code in _TOO_MUCH else Refusal.DAMAGED
         return output
 
@@ -91,7 +104,7 @@ class _Reader:
         # It finds modules where this process found them. Nothing else of the environment is its business.
         path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
         return subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-s", "-m", "bot.documents", self._kind],
+            [sys.executable, "-P", "-s", "-m", "bot.documents", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

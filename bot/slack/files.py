@@ -41,7 +41,8 @@ from bot.core.files import (
     sound_of,
     text_of_captions,
 )
-from bot.documents.document import Document, Kind, Refusal, decode_text, is_accepted_image
+from bot.documents.document import Document, Kind, Refusal, decode_text
+from bot.documents.plain_images import is_plain_image
 from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, Media, Sound
@@ -174,7 +175,7 @@ class Files:
         kind = detect_media_type(content)
         alternative: Document | Refusal | None = None
         if kind in (*IMAGES, "image/gif"):
-            if is_accepted_image(content, kind):
+            if is_plain_image(content, kind):
                 return Media(short_name(file.name), kind, base64.b64encode(content).decode())
             # One at a time: unpacked, an image may take a hundred times its bytes.
             async with self._converting.turn(asker):
