@@ -71,6 +71,17 @@ def relations_of(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, 
         yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], target)
 
 
+def main_part(archive: Archive, root: str, usual: str) -> str:
+    """Returns the name of the part that is the document, if its root has that name, or else the usual one.
+
+    `usual`: an expression. Returns "" if there is neither.
+    """
+    begin = re.compile(rb"<(?:\w+:)?%s[\s>]" % root.encode())
+    related = (target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument")
+    found = (name for name in related if begin.search(archive.bytes_of(name)[:10_000]))
+    return next(found, "") or next(archive.matching(usual), "")
+
+
 def addresses_of(archive: Archive, name: str) -> dict[str, str]:
     """Returns the addresses outside the file that a part's relationships lead to, by id."""
     folder, file = posixpath.split(name)

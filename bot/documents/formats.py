@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 
-from bot.documents.archive import Archive, parsed
+from bot.documents.archive import Archive, main_part, parsed
 from bot.documents.charsets import decode
 from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable
 from bot.documents.mail import read_mail
@@ -13,8 +13,8 @@ from bot.documents.open_document import read_open_document
 from bot.documents.pdf import read_pdf
 from bot.documents.rtf import read_rtf
 from bot.documents.sheets import read_csv, read_sheets
-from bot.documents.slides import PRESENTATION, read_slides
-from bot.documents.word import main_document, read_word
+from bot.documents.slides import read_slides
+from bot.documents.word import read_word
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 
@@ -31,7 +31,7 @@ def read(kind: Kind, content: bytes) -> Document:
                 _add_ole(content, draft)
             case Kind.FLAT_ODF:
                 root = parsed(content)
-                read_open_document(root, root, draft)
+                read_open_document(root, root, None, draft)
             case Kind.RTF:
                 read_rtf(content, draft)
             case Kind.HTML:
@@ -57,15 +57,16 @@ def _add_archive(content: bytes, draft: Draft) -> None:
     mimetype = archive.bytes_of("mimetype").strip()
     if b"encryption-data" in archive.bytes_of("META-INF/manifest.xml"):
         raise Unreadable(Refusal.PROTECTED)
-    if main_document(archive):
-        read_word(archive, draft)
-    elif PRESENTATION in archive.names:
-        read_slides(archive, draft)
+    if main := main_part(archive, "document", r"word/document\d*\.xml"):
+        read_word(archive, main, draft)
+    elif main := main_part(archive, "presentation", r"ppt/presentation\.xml"):
+        read_slides(archive, main, draft)
     elif {"xl/workbook.xml", "xl/workbook.bin"} & set(archive.names) or mimetype.endswith(b".spreadsheet"):
         read_sheets(content, archive, draft)
     elif b".opendocument." in mimetype and "content.xml" in archive.names:
         root = archive.xml("content.xml")
-        read_open_document(root, archive.xml("styles.xml") if "styles.xml" in archive.names else root, draft)
+        styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
+        read_open_document(root, styles, archive, draft)
     else:
         raise Unreadable(Refusal.KIND)
 

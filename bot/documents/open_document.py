@@ -1,113 +1,299 @@
 """OpenDocument texts and presentations, and flat files of any kind, as Markdown."""
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from bot.documents.archive import attribute, local
+from bot.documents.archive import Archive, attribute, child, local
 from bot.documents.document import MAX_REPEATED, Draft, Part
+from bot.documents.markup import link, raised
+from bot.documents.odf_styles import Count, OdfStyles, control_text, described, mark_text, next_label
 
-_NOT_READ = frozenset(("tracked-changes", "forms", "settings"))
+_NOT_READ = frozenset(("tracked-changes", "forms", "settings", "annotation", "page-number", "number", "script"))
+_HEADERS = tuple(f"{name}{page}" for name in ("header", "footer") for page in ("", "-left", "-first"))
+_DESCRIBED = frozenset(("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g"))
 
 
-def read_open_document(root: Element, styles: Element, draft: Draft) -> None:
-    """Adds an odt or odp file, or a flat file of any kind, to a draft. `styles` has the headers and footers."""
+def read_open_document(root: Element, styles: Element, archive: Archive | None, draft: Draft) -> None:
+    """Adds an odt or odp file, or a flat file of any kind, to a draft.
+
+    `styles` has the headers and footers; `archive`: where embedded objects are, None of a flat file.
+    """
+    own = _OpenDocument(OdfStyles([styles]), styles, archive, draft)
     seen = set()
     for element in styles.iter():
-        if local(element) in ("header", "footer") and (text := _text_of(element)) and text not in seen:
+        if local(element) not in _HEADERS or attribute(element, "display") == "false":
+            continue
+        if (text := " ".join(own.lines_of(element))) and text not in seen:
             seen.add(text)
-            draft.add(f"{local(element).capitalize()}: {text}")
+            draft.add(f"{local(element)[:6].capitalize()}: {text}")
     body = next(element for element in root if local(element) == "body")
-    _OpenDocument(draft).add(body)
+    reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)
+    reader.add(body)
+    deleted = (one for one in root.iter() if local(one) == "deletion" and any(part.text for part in one.iter()))
+    draft.leave_out(Part.DELETION, count=sum(1 for _ in deleted))
     draft.leave_out(Part.COMMENT, count=sum(local(element) == "annotation" for element in root.iter()))
-    draft.leave_out(Part.PICTURE, count=sum(local(element) == "image" for element in root.iter()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+    is_listed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    rows: Iterable[Sequence[str]]
 
 
 class _OpenDocument:
-    """Adds the blocks of a document in their order."""
+    """Reads the blocks of a document in their order."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, styles: OdfStyles, root: Element, archive: Archive | None, draft: Draft) -> None:
         self._draft = draft
+        self._styles = styles
+        self._archive = archive
         self._slides = 0
+        forms = (form for form in root.iter() if local(form) == "forms")
+        self._controls = {attribute(one, "id"): one for form in forms for one in form.iter() if attribute(one, "id")}
+        self._charts: list[_Line | _Table] = []
+        """Those in the last paragraph."""
 
-    def add(self, element: Element, depth: int = 0, lead: str = "") -> None:
-        """Adds what is in an element. `depth`: of lists; `lead`: what stands before its first paragraph."""
-        for child in element:
-            name = local(child)
-            if name in _NOT_READ:
-                continue
-            if name == "h":
-                level = attribute(child, "outline-level")
-                self._draft.add(f"{'#' * min(6, int(level) if level.isdecimal() else 1)} {_text_of(child)}")
-            elif name == "p":
-                text = _text_of(child)
-                self._draft.add(lead + text if text else "", "\n" if depth else "\n\n")
-                lead = "" if text else lead
-            elif name == "list":
-                self.add(child, depth + 1)
-            elif name in ("list-item", "list-header"):
-                self.add(child, depth, f"{'  ' * (min(depth, 20) - 1)}- ")
-            elif name == "table":
-                self._add_table(child, is_sheet=local(element) == "spreadsheet")
-            elif name == "notes":
-                text = "\n".join(_texts_of(child))
-                self._draft.add(f"Notes: {text}" if text else "")
+    def add(self, element: Element) -> None:
+        """Adds what is in an element."""
+        for block in self._blocks(element):
+            if isinstance(block, _Table):
+                self._draft.table(block.rows)
             else:
-                if name == "page":
-                    self._slides += 1
-                    self._draft.add(f"## Slide {self._slides}")
-                self.add(child, depth, lead)
+                self._draft.add(block.text, "\n" if block.is_listed else "\n\n")
 
-    def _add_table(self, table: Element, *, is_sheet: bool) -> None:
-        if is_sheet:
-            self._draft.add(f"## Sheet {attribute(table, 'name')}")
-        self._draft.table(_rows_of(table))
+    def lines_of(self, element: Element) -> list[str]:
+        """Returns what is in an element as lines. A table within it becomes one of them."""
+        lines = []
+        for block in self._blocks(element):
+            if isinstance(block, _Table):
+                lines.append(" ; ".join(" , ".join(filter(None, row)) for row in block.rows))
+            else:
+                lines += block.text.split("\n")
+        return [line.strip() for line in lines if line.strip()]
+
+    def _blocks(self, element: Element) -> Iterator[_Line | _Table]:
+        for one in element:
+            yield from self._block(one, local(one), is_sheet=local(element) == "spreadsheet")
+
+    def _block(self, element: Element, name: str, *, is_sheet: bool = False) -> Iterator[_Line | _Table]:
+        if name in _NOT_READ:
+            return
+        if name in ("h", "p"):
+            yield from self._paragraph(element)
+        elif name == "list":
+            yield from self._list(element, self._styles.begin_list(element), 1)
+        elif name == "table":
+            if is_sheet:
+                yield _Line(f"## Sheet {attribute(element, 'name')}")
+            yield _Table(self._rows_of(element))
+        elif name == "page":
+            yield from self._page(element)
+        elif _is_hidden(element):
+            self._draft.leave_out(Part.HIDDEN_TEXT)
+        else:
+            yield from self._other(element, name)
+
+    def _other(self, element: Element, name: str) -> Iterator[_Line | _Table]:
+        if name == "notes":
+            text = "\n".join(self.lines_of(element))
+            yield _Line(f"Notes: {text}" if text else "")
+        elif name == "control":
+            yield _Line(self._control(element))
+        else:
+            if name in _DESCRIBED:
+                yield _Line(self._drawn(element))
+                yield from self._taken_charts()
+            yield from self._blocks(element)
+
+    def _paragraph(self, element: Element, lead: str = "", *, is_listed: bool = False) -> Iterator[_Line | _Table]:
+        if self._styles.hides(element):
+            self._draft.leave_out(Part.HIDDEN_TEXT, count=any(part.text for part in element.iter()))
+            return
+        text = self._text_of(element)
+        if local(element) == "h":
+            level_text = attribute(element, "outline-level")
+            level = int(level_text) if level_text.isdecimal() and len(level_text) < 4 else 1
+            number = _own_number(element) or ("" if lead else self._styles.heading(element, level))
+            lead = f"{'#' * min(6, level)} {lead.lstrip()}{number}{' ' if number else ''}"
+        if text:
+            yield _Line(lead + text, is_listed)
+        yield from self._taken_charts()
+
+    def _taken_charts(self) -> Iterator[_Line | _Table]:
+        charts, self._charts = self._charts, []
+        yield from charts
+
+    def _list(self, element: Element, count: Count, level: int) -> Iterator[_Line | _Table]:
+        """Yields the items of a list. `level`: 1 for one that is within no other."""
+        count = self._styles.levels_of(element, count)
+        indent = "  " * (min(level, 20) - 1)
+        for item in (one for one in element if local(one) in ("list-item", "list-header")):
+            # What stands before its first paragraph. An item that only holds a list isn't counted.
+            is_first = local(item) == "list-item"
+            for one in item:
+                if local(one) == "list":
+                    yield from self._list(one, count, level + 1)
+                elif local(one) in ("p", "h"):
+                    lead = indent
+                    if is_first:
+                        label = next_label(count, level, attribute(item, "start-value"))
+                        label = _own_number(item) or label
+                        lead += f"{label} " if label else ""
+                    yield from self._paragraph(one, lead if is_first else "", is_listed=True)
+                    is_first = False
+                else:
+                    yield from self._block(one, local(one))
+
+    def _page(self, page: Element) -> Iterator[_Line | _Table]:
+        self._slides += 1
+        if self._styles.hides_page(page):
+            self._draft.leave_out(Part.HIDDEN_SLIDE, [str(self._slides)])
+            return
+        titles = [one for one in page if attribute(one, "class") == "title"]
+        title = " ".join(line for one in titles for line in self.lines_of(one))
+        yield _Line(f"## Slide {self._slides}{f': {title}' if title else ''}")
+        rest = Element(page.tag)
+        rest.extend(one for one in page if one not in titles)
+        yield from self._blocks(rest)
+
+    def _rows_of(self, table: Element) -> Iterator[list[str]]:
+        for one in table:
+            name = local(one)
+            if name == "table-row":
+                row: list[str] = []
+                for cell in one:
+                    if local(cell) in ("table-cell", "covered-table-cell"):
+                        row += ["<br>".join(self.lines_of(cell))] * _repeated(cell, "number-columns-repeated")
+                for _ in range(_repeated(one, "number-rows-repeated")):
+                    yield row
+            elif name.startswith("table-") and name != "table-column":
+                yield from self._rows_of(one)
+
+    def _text_of(self, element: Element) -> str:
+        return "".join(self._pieces_of(element)).replace("\u00ad", "").strip()
+
+    def _pieces_of(self, element: Element) -> Iterator[str]:
+        """Yields the pieces of a text. A footnote follows its mark in parentheses."""
+        before = element.text or ""
+        yield before
+        for one in element:
+            if local(one) not in _NOT_READ:
+                for piece in self._piece(one, before):
+                    before = piece or before
+                    yield piece
+            before = one.tail or before
+            yield one.tail or ""
+
+    def _piece(self, one: Element, before: str) -> Iterator[str]:
+        name = local(one)
+        if name == "span":
+            yield from self._span(one, before)
+        elif name in _DESCRIBED:
+            yield self._drawn(one)
+            yield from self._pieces_of(_without(one, ("title", "desc", "object", "image")))
+        elif _is_hidden(one):
+            self._draft.leave_out(Part.HIDDEN_TEXT)
+        elif (words := self._words(one, name)) is not None:
+            yield words
+        else:
+            yield from self._pieces_of(one)
+
+    def _words(self, one: Element, name: str) -> str | None:
+        """Returns what stands for an element, None for what is in it."""
+        if name in ("s", "tab", "line-break"):
+            return {"s": " " * min(_number(one, "c"), 1_000), "tab": "\t"}.get(name, "\n")
+        if name == "note-body":
+            return f" ({' '.join(self.lines_of(one))})"
+        if name in ("p", "h"):
+            # In a frame or a text box within a paragraph.
+            return f" {self._text_of(one)} "
+        if name == "a":
+            return link("".join(self._pieces_of(one)), attribute(one, "href"))
+        if name == "ruby-text":
+            return f"({self._text_of(one)})"
+        if name == "control":
+            return f" {self._control(one)} "
+        if name in ("fieldmark", "fieldmark-start"):
+            return mark_text(one)
+        return " ".join(["", *self.lines_of(one), ""]) if name == "list" else None
+
+    def _span(self, span: Element, before: str) -> Iterator[str]:
+        text = "".join(self._pieces_of(span))
+        if self._styles.hides(span):
+            self._draft.leave_out(Part.HIDDEN_TEXT, count=bool(text))
+        elif sign := self._styles.sign(span):
+            yield raised(before, text, sign)
+        else:
+            yield text
+
+    def _control(self, shape: Element) -> str:
+        control = self._controls.get(attribute(shape, "control"))
+        text = None if control is None else control_text(control)
+        self._draft.leave_out(Part.CONTROL, count=text is None)
+        return text or ""
+
+    def _drawn(self, shape: Element) -> str:
+        """Returns what a drawing shows, in words. An object has a picture for other programs beside it."""
+        words = f"![{text}]" if (text := described(shape)) else ""
+        embedded = child(shape, "object")
+        if embedded is not None:
+            return f"{words}{self._object(embedded)}"
+        if child(shape, "object-ole") is not None or child(shape, "plugin") is not None:
+            self._draft.leave_out(Part.ATTACHMENT)
+        elif child(shape, "image") is not None:
+            self._draft.leave_out(Part.PICTURE)
+        return words
+
+    def _object(self, element: Element) -> str:
+        name = posixpath.normpath(posixpath.join(attribute(element, "href"), "content.xml"))
+        content = self._archive.xml(name) if self._archive and name in self._archive.names else element
+        if (formula := next((one for one in content.iter() if local(one) == "math"), None)) is not None:
+            # LibreOffice keeps its own line of text.
+            said = next((one.text for one in formula.iter() if local(one) == "annotation"), None)
+            self._draft.leave_out(Part.EQUATION, count=said is None)
+            return f" {said} " if said else ""
+        charts = (one for one in content.iter() if local(one) == "chart" and child(one, "chart") is None)
+        chart = next(charts, None)
+        if chart is None:
+            self._draft.leave_out(Part.ATTACHMENT)
+            return ""
+        titles = " ".join(line for one in chart if local(one) == "title" for line in self.lines_of(one))
+        tables = [_Table(list(self._rows_of(one))) for one in chart if local(one) == "table"]
+        self._charts += [_Line(f"Chart: {titles}" if titles else "", is_listed=True), *tables]
+        return ""
 
 
-def _rows_of(table: Element) -> Iterator[list[str]]:
-    for child in table:
-        name = local(child)
-        if name == "table-row":
-            row: list[str] = []
-            for cell in child:
-                if local(cell) in ("table-cell", "covered-table-cell"):
-                    row += [" ".join(_texts_of(cell))] * _repeated(cell, "number-columns-repeated")
-            for _ in range(_repeated(child, "number-rows-repeated")):
-                yield row
-        elif name.startswith("table-") and name != "table-column":
-            yield from _rows_of(child)
+def _is_hidden(element: Element) -> bool:
+    """Returns whether a section or a field isn't displayed."""
+    return attribute(element, "is-hidden") == "true" or (
+        local(element) == "section" and attribute(element, "display") == "none"
+    )
+
+
+def _without(element: Element, names: Sequence[str]) -> Element:
+    rest = ElementTree.Element(element.tag)
+    rest.extend(one for one in element if local(one) not in names)
+    return rest
+
+
+def _own_number(element: Element) -> str:
+    """Returns the number that a file keeps for programs that can't count, "" if it keeps none."""
+    number = child(element, "number")
+    return "" if number is None else (number.text or "").strip()
 
 
 def _repeated(element: Element, name: str) -> int:
+    return min(_number(element, name), MAX_REPEATED)
+
+
+def _number(element: Element, name: str) -> int:
     times = attribute(element, name)
-    return min(int(times), MAX_REPEATED) if times.isdecimal() else 1
-
-
-def _texts_of(element: Element) -> list[str]:
-    """Returns the texts of all paragraphs in an element that are not within another."""
-    if local(element) in ("p", "h"):
-        return [_text_of(element)]
-    return [text for child in element if local(child) != "annotation" for text in _texts_of(child) if text]
-
-
-def _text_of(element: Element) -> str:
-    return "".join(_pieces_of(element)).strip()
-
-
-def _pieces_of(element: Element) -> Iterator[str]:
-    """Yields the pieces of a text. A footnote follows its mark in parentheses."""
-    yield element.text or ""
-    for child in element:
-        name = local(child)
-        if name == "s":
-            spaces = attribute(child, "c")
-            yield " " * (min(int(spaces), 1_000) if spaces.isdecimal() else 1)
-        elif name in ("tab", "line-break"):
-            yield "\t" if name == "tab" else "\n"
-        elif name == "note-body":
-            yield f" ({' '.join(_texts_of(child))})"
-        elif name in ("p", "h"):
-            # In a frame or a text box within a paragraph.
-            yield f" {_text_of(child)} "
-        elif name not in ("annotation", "tracked-changes", "page-number"):
-            yield from _pieces_of(child)
-        yield child.tail or ""
+    return int(times) if times.isdecimal() and len(times) < 8 else 1

@@ -19,7 +19,6 @@ from bot.documents.document import Draft, Part, Refusal, Unreadable
 from bot.documents.markup import raised, read_html
 from bot.documents.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
-WORD_DOCUMENT = r"word/document\d*\.xml"
 _NOTES = ("footnotes", "endnotes", "comments")
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 _TYPES = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
@@ -34,18 +33,10 @@ _STYLE_MAP = "\n".join(
 )
 
 
-def main_document(archive: Archive) -> str:
-    """Returns the name of an archive's document of Word, "" if it has none."""
-    related = [target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument"]
-    named = [name for name in related if re.search(rb"<(?:\w+:)?document[\s>]", archive.bytes_of(name)[:10_000])]
-    return next(iter([*named, *archive.matching(WORD_DOCUMENT)]), "")
-
-
-def read_word(archive: Archive, draft: Draft) -> None:
+def read_word(archive: Archive, main: str, draft: Draft) -> None:
     """Adds a docx file to a draft."""
     import mammoth
 
-    main = main_document(archive)
     folder = posixpath.dirname(main)
     # No office writes one. mammoth loads nothing by it, but it would leave out what refers to it, and say nothing.
     if archive.count(rf"{re.escape(folder)}/[^/]*\.xml", b"<!DOCTYPE"):

@@ -44,6 +44,11 @@ class Styles:
         self._root = root
         self._numbering = numbering
         self.hidden = frozenset(attribute(style, "styleId") for style in self._all() if _is_hidden(style))
+        self.raised = {
+            attribute(style, "styleId"): value_of(properties, "vertAlign")
+            for style in self._all()
+            if (properties := child(style, "rPr")) is not None and child(properties, "vertAlign") is not None
+        }
         self.headings = frozenset(
             id_
             for style in self._all()
@@ -186,7 +191,7 @@ class Rewriter:
         clicked = child(element, "hlinkClick")
         address = self.addresses.get(attribute(clicked, "id"), "") if clicked is not None else ""
         if text or address:
-            drawn.words.append(link(f"![{text}]" if text else address, address))
+            drawn.words.append(link(f"![{text}]", address) if text else address)
 
     def _rewrite(self, element: Element, name: str) -> None:
         if name in _TAGS:
@@ -290,6 +295,8 @@ class Rewriter:
         properties = child(run, "rPr")
         style = "" if properties is None else value_of(properties, "rStyle")
         is_hidden = _is_hidden(run) or (style in self._styles.hidden and not _shows(properties))
+        if properties is not None and child(properties, "vertAlign") is None:
+            self._raise(properties, style)
         fonts = None if properties is None else child(properties, "rFonts")
         font = "" if fonts is None else attribute(fonts, "ascii") or attribute(fonts, "hAnsi")
         texts = [one for one in run if local(one) in ("t", "sym")]
@@ -304,6 +311,14 @@ class Rewriter:
                 text.text = _signs(text.text or "", font)
             if is_hidden:
                 text.text = ""
+
+    def _raise(self, properties: Element, style: str) -> None:
+        """Marks a superscript or subscript that a style makes one, or a smaller size above or below the line."""
+        shift = value_of(properties, "position")
+        is_small = re.fullmatch(r"-?[1-9]\d*", shift) and child(properties, "sz") is not None
+        kind = ("subscript" if shift[0] == "-" else "superscript") if is_small else self._styles.raised.get(style)
+        if kind:
+            ElementTree.SubElement(properties, f"{self._namespace}vertAlign", {f"{self._namespace}val": kind})
 
     def _number(self, root: Element) -> None:
         """Writes the numbers of lists and headings into their text."""

@@ -292,7 +292,7 @@ DRAWN = f"<xdr:wsDr>{BOXES}<xdr:pic></xdr:pic><c:chart r:id='r1'/><c:chart r:id=
 COUNTED = {
     "slides": (
         presentation([slide("<p:pic></p:pic>")], {"ppt/comments/comment1.xml": COMMENTS}),
-        {Part.COMMENT: 2, Part.PICTURE: 1},
+        {Part.PICTURE: 1, Part.COMMENT: 2},
     ),
     "a document": (docx(CHARTS), {Part.CHART: 1, Part.DIAGRAM: 1}),
     "a sheet": (
