@@ -84,6 +84,11 @@ def pieces(file: str) -> list[str]:
 
 def corpus() -> dict[str, bytes]:
     """Returns the files by name."""
-    with tarfile.open(CORPUS) as packed:
+    return packed_files(CORPUS)
+
+
+def packed_files(archive: Path) -> dict[str, bytes]:
+    """Returns the files in an archive by name."""
+    with tarfile.open(archive) as packed:
         members = [(member.name, packed.extractfile(member)) for member in packed]
         return {name: file.read() for name, file in members if file is not None}

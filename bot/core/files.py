@@ -95,11 +95,12 @@ class OpenedFile:
 IMAGES = ("image/png", "image/jpeg", "image/webp")
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 _ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"
-_WORD = "application/msword"
-"""Slack's type of .doc, which has no reader. But many programs give RTF, HTML and newer documents that name."""
 _MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
 """A whole page. What has none of these is a template, and of use as it is."""
+_WEB_ARCHIVES = ("doc", "xls")
+_WEB_ARCHIVE = re.compile(rb"^MIME-Version:", re.IGNORECASE | re.MULTILINE)
+"""A page as wikis export it, in the name of Word."""
 _FLAT_ODF = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml[^>]{0,200}>)?\s{0,20}<office:document\s")
 CANVAS = "application/vnd.slack-docs"
 CHECK_FILE_INFO = "check_file_info"
@@ -112,7 +113,7 @@ _MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 # Never read, unless the name is a document's; for all other types, the bytes decide.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
-    r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|(?:word|powerpoint)\.)|apple|google|rar)|java-archive)"
+    r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|word\.|powerpoint)|apple|google|rar)|java-archive)"
 )
 _DOCUMENTS = frozenset(
     (
@@ -220,8 +221,7 @@ def document_kind(file: File, content: bytes) -> Kind | None:
     if content.startswith(_ARCHIVE):
         return Kind.ARCHIVE
     if content.startswith(_OLE):
-        # A document of Word may contain a workbook, which isn't what was shared.
-        return Kind.OLE if file.mimetype != _WORD else None
+        return Kind.OLE
     if content.startswith(_RTF):
         return Kind.RTF
     if _FLAT_ODF.match(content):
@@ -229,9 +229,13 @@ def document_kind(file: File, content: bytes) -> Kind | None:
     extension = _extension(file)
     if extension in ("csv", "tsv") or file.mimetype in ("text/csv", "text/tab-separated-values"):
         return Kind.CSV
-    if extension in _MAILS or file.mimetype == "message/rfc822":
+    is_web_archive = extension in _WEB_ARCHIVES and _WEB_ARCHIVE.search(content[:2_048])
+    if extension in _MAILS or file.mimetype == "message/rfc822" or is_web_archive:
         return Kind.MAIL
-    is_page = extension in ("html", "htm", "xhtml") or file.mimetype in ("text/html", "application/xhtml+xml")
+    is_page = extension in ("html", "htm", "xhtml", "doc", "xls") or file.mimetype in (
+        "text/html",
+        "application/xhtml+xml",
+    )
     return Kind.HTML if is_page and _HTML.search(content[:1_024]) else None
 
 
@@ -323,7 +327,8 @@ def _text_in_place(content: object, left_out: Collection[str]) -> Document | Non
 def _phrase(left_out: LeftOut) -> str:
     """Returns what a document's text leaves out, in words."""
     names = [short_name(name) for name in left_out.names]
-    return texts.END if left_out.part is Part.END else texts.left_out(left_out.part.value, left_out.count, names)
+    fixed = {Part.END: texts.END, Part.OLD_FORMAT: texts.OLD_FORMAT}.get(left_out.part)
+    return fixed or texts.left_out(left_out.part.value, left_out.count, names)
 
 
 _AT_BEGINNING = re.compile(r"(?:please[, ]\s*)?as (?:a )?(?:slack )?canvas\s*[:,]", re.IGNORECASE)

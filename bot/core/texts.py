@@ -446,7 +446,7 @@ def _wait(retry_after_s: float | None) -> str:
 
 # Files that were not read, below an answer: "Not read: a.zip (a file type I can't read)."
 
-FILE_TYPE = "a file type I can't read"
+FILE_TYPE = "a file type I can't read; PDF, docx, xlsx, pptx, OpenDocument, HTML, text and images work"
 FILE_DAMAGED = "damaged"
 FILE_PROTECTED = "protected by a password"
 FILE_TOO_LARGE = "too large to unpack and read"
@@ -503,6 +503,8 @@ def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
 
 
 END = "the end"
+OLD_FORMAT = "comments, charts and the numbers of lists"
+"""Of files of before 2007."""
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:

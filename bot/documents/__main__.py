@@ -26,7 +26,7 @@ from bot.documents.document import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_
 
 _LIBRARIES = {
     Kind.ARCHIVE: ("mammoth", "python_calamine", "xml.dom.expatbuilder"),
-    Kind.OLE: ("python_calamine",),
+    Kind.OLE: ("python_calamine", "office_oxide"),
     Kind.RTF: ("striprtf.striprtf",),
     Kind.PDF: ("pypdfium2",),
     Kind.IMAGE: (

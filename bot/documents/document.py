@@ -71,6 +71,8 @@ class Part(StrEnum):
     DELETION = "tracked deletion"
     HIDDEN_TEXT = "hidden passage"
     CONTROL = "form control"
+    OLD_FORMAT = "old format"
+    """What nobody reads of files of before 2007."""
     END = "end"
 
 

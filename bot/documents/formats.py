@@ -9,6 +9,8 @@ from bot.documents.charsets import decode
 from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable
 from bot.documents.mail import read_mail
 from bot.documents.markup import read_html
+from bot.documents.old_office import read_old_slides, read_old_word
+from bot.documents.ole import root_names
 from bot.documents.open_document import read_open_document
 from bot.documents.pdf import read_pdf
 from bot.documents.rtf import read_rtf
@@ -72,12 +74,18 @@ def _add_archive(content: bytes, draft: Draft) -> None:
 
 
 def _add_ole(content: bytes, draft: Draft) -> None:
-    """Adds an xls file. Protected newer files are OLE as well, and so are old ones of Word and PowerPoint."""
+    """Adds a file of before 2007, which its root tells. Protected newer files are of this kind as well."""
     if "EncryptedPackage".encode("utf-16-le") in content:
         raise Unreadable(Refusal.PROTECTED)
-    if not any(name.encode("utf-16-le") in content for name in ("Workbook", "Book")):
+    names = {name.lower() for name in root_names(content)}
+    if names & {"workbook", "book"}:
+        read_sheets(content, None, draft)
+    elif "worddocument" in names:
+        read_old_word(content, draft)
+    elif "powerpoint document" in names:
+        read_old_slides(content, draft)
+    else:
         raise Unreadable(Refusal.KIND)
-    read_sheets(content, None, draft)
 
 
 def _text(content: bytes, draft: Draft, declared: Sequence[str] = ()) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
-from benchmarks.document_corpus import corpus
+from benchmarks.document_corpus import corpus, packed_files
 from benchmarks.hostile_documents import HOSTILE
 from bot.core.conversation import File
 from bot.core.files import document_kind
@@ -29,7 +29,6 @@ REFUSALS = {
     "many": Refusal.TOO_LARGE,
     "far": Refusal.TOO_LARGE,
     "no office file": Refusal.KIND,
-    "an old format": Refusal.KIND,
     "binary": Refusal.KIND,
 }
 """Why documents whose names begin like this are refused. Others count as damaged, or as too large."""
@@ -82,6 +81,13 @@ async def test_process_reads_all_formats_without_opening_files(name: str) -> Non
     read = await read_document(kind_of(name, content), content)
     assert isinstance(read, Document)
     assert len(read.text) > 300
+
+
+@pytest.mark.parametrize("name", ["old.doc", "old.ppt"])
+async def test_process_reads_old_formats_without_opening_files(name: str) -> None:
+    read = await read_document(Kind.OLE, packed_files(Path(__file__).parent / "old.tar.xz")[name])
+    assert isinstance(read, Document)
+    assert len(read.text) > 60
 
 
 async def test_password_of_a_pdf_is_missed() -> None:

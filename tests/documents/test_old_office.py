@@ -1,0 +1,61 @@
+"""Word and PowerPoint files of before 2007, which LibreOffice wrote: what they are by their root, and their text."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.document_corpus import packed_files
+from bot.documents import formats
+from bot.documents.document import Document, Kind, LeftOut, Part, Refusal, Unreadable
+from bot.documents.ole import root_names
+
+FILES = packed_files(Path(__file__).parent / "old.tar.xz")
+WORD, SLIDES = FILES["old.doc"], FILES["old.ppt"]
+LEFT_OUT = (LeftOut(Part.OLD_FORMAT, 1),)
+
+
+def test_old_document_is_read_without_the_numbers_of_its_lists() -> None:
+    items = "- One\n  - in a\n  - in b\n    - rom 1\n    - rom 2\n- Two\n\nbetween\n\n- Three\n- x\n  - y"
+    words = "10^6 H_2O [link](https://example.com/)\n\n| a<br>b | c |\n|---|---|"
+    assert formats.read(Kind.OLE, WORD) == Document(f"# Title\n\n{items}\n\n{words}", LEFT_OUT)
+
+
+def test_old_slides_are_read_with_their_notes() -> None:
+    shown = "\n\n".join(f"## Slide {n}\n\n# T{n}\n\nbody {n}\n\nNotes: note {n}" for n in (1, 2))
+    assert formats.read(Kind.OLE, SLIDES) == Document(shown, LEFT_OUT)
+
+
+def test_root_of_a_file_tells_what_it_is() -> None:
+    assert "WordDocument" in root_names(WORD)
+    assert "PowerPoint Document" in root_names(SLIDES)
+
+
+def test_names_within_other_storages_do_not_tell_what_a_file_is() -> None:
+    """A letter may hold a workbook."""
+    name = "ObjInfo".encode("utf-16-le")
+    assert "Workbook" not in root_names(WORD + "Workbook".encode("utf-16-le") + name)
+
+
+@pytest.mark.parametrize("at", range(0, 2_048, 4))
+def test_root_of_a_damaged_file_is_found_or_refused(at: int) -> None:
+    damaged = WORD[:at] + b"\x01\x00\x00\x00" + WORD[at + 4 :]
+    try:
+        names = root_names(damaged)
+    except ValueError:
+        names = frozenset()
+    assert len(names) < 100
+
+
+def test_protected_document_is_refused_as_protected() -> None:
+    """The bit of the header that says so."""
+    at = WORD.index(b"\xec\xa5") + 10
+    protected = WORD[:at] + bytes([WORD[at], WORD[at + 1] | 1]) + WORD[at + 2 :]
+    with pytest.raises(Unreadable) as caught:
+        formats.read(Kind.OLE, protected)
+    assert caught.value.refusal is Refusal.PROTECTED
+
+
+def test_other_program_is_refused_by_its_kind() -> None:
+    with pytest.raises(Unreadable) as caught:
+        formats.read(Kind.OLE, WORD.replace("WordDocument".encode("utf-16-le"), "WordPerfects".encode("utf-16-le")))
+    assert caught.value.refusal is Refusal.KIND
