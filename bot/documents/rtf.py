@@ -1,13 +1,157 @@
-"""RTF as Markdown. striprtf reads it; what it would lose is rewritten first."""
+"""RTF as Markdown. striprtf reads it; what it would lose is rewritten first.
+
+One pass over the words of the format keeps track of its groups. It turns fields, forms and superscripts into text, ends
+of paragraphs within a cell into breaks, and drops hidden text. Source: Microsoft's Rich Text Format 1.9.1.
+"""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from bot.documents.document import Draft, Part
+from bot.documents.markup import link
 from bot.text import paired
 
-_ASIDE = re.compile(rb"\{(?:\\\*)?\\(?:footnote|(?:header|footer)[lrf]?|shp|shpinst|shptxt)(?![a-z])")
+_ASIDE = re.compile(rb"\{(?:\\\*)?\\(?:footnote|(?:header|footer)[lrf]?|shp|shpinst|shptxt|pntext)(?![a-z])")
 _EQUATION = re.compile(rb"\\moMath(?![A-Za-z])")
+_OLD_EQUATION = re.compile(rb"\\objclass Equation")
+_OBJECT = re.compile(rb"\{\\object(?![a-z])")
 _DELETED = re.compile(rb"\\deleted(?![a-z0])")
+_TOKEN = re.compile(rb"([{}])|\\([a-zA-Z]+)(-?[0-9]+)? ?|\\'[0-9a-fA-F]{2}|\\[^a-zA-Z]|[^{}\\\r\n]+|[\r\n]+|\\")
+_ADDRESS = re.compile(rb"HYPERLINK\s+(?:\\l\s+)?\"?([^\"\s]+)", re.IGNORECASE)
+_SIMPLE = re.compile(rb"[\w.,+*-]+")
+_SPECIAL = re.compile(rb"([{}\\])")
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What holds for the text of a group."""
+
+    sign: bytes = b""
+    """^ in a superscript, _ in a subscript."""
+    is_hidden: bool = False
+    is_code: bool = False
+    """Whether it is a field's code, or what stands in a form's field."""
+    closing: bytes = b""
+    """What is added at the end of the group."""
+
+
+@dataclass(slots=True)
+class _Field:
+    """A field whose result follows."""
+
+    depth: int
+    code: list[bytes] = field(default_factory=list)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+    """The values of a form's field, by the words of the format."""
+    entries: list[bytes] = field(default_factory=list)
+
+    def value(self) -> bytes:
+        """Returns the box or the chosen entry of a form's field as RTF."""
+        kind = self.numbers.get(b"fftype", 0)
+        chosen = self.numbers.get(b"ffres", 25)
+        # 25: the first value holds.
+        chosen = self.numbers.get(b"ffdefres", 0) if chosen == 25 else chosen
+        if kind == 1 or b"FORMCHECKBOX" in b"".join(self.code):
+            return rb"\u9746?" if chosen else rb"\u9744?"
+        return self.entries[chosen] if kind == 2 and 0 <= chosen < len(self.entries) else b""
+
+
+class _Rewriter:
+    """Rewrites one file."""
+
+    def __init__(self) -> None:
+        self.hidden = 0
+        self._states = [_State()]
+        self._fields: list[_Field] = []
+        self._is_cell = False
+        self._last = b""
+        """The end of the last text."""
+
+    def rewritten(self, content: bytes) -> Iterator[bytes]:
+        """Yields the pieces of the file that striprtf reads."""
+        at = 0
+        while (found := _TOKEN.match(content, at)) is not None:
+            at = found.end()
+            brace, word, number = found.groups()
+            if brace == b"{":
+                self._states.append(replace(self._states[-1], closing=b""))
+                yield brace
+            elif brace:
+                yield from self._end_group()
+            elif word == b"bin":
+                # That many bytes of anything follow.
+                at += max(0, int(number or 0)) if len(number or b"") < 9 else len(content)
+            elif word:
+                yield from self._word(found[0], word, int(number) if number and len(number) < 9 else None)
+            else:
+                yield from self._text(found[0])
+
+    def _end_group(self) -> Iterator[bytes]:
+        state = self._states.pop() if len(self._states) > 1 else self._states[0]
+        yield state.closing
+        yield b"}"
+        if self._fields and len(self._states) < self._fields[-1].depth:
+            self._fields.pop()
+        elif self._fields and state.is_code and not self._states[-1].is_code:
+            yield self._fields[-1].value()
+
+    def _word(self, token: bytes, word: bytes, number: int | None) -> Iterator[bytes]:
+        state = self._states[-1]
+        if word == b"field":
+            self._fields.append(_Field(len(self._states)))
+        elif word == b"fldinst":
+            self._states[-1] = replace(state, is_code=True)
+        elif word == b"fldrslt" and self._fields:
+            yield token
+            yield from self._begin_result(state, self._fields[-1])
+            return
+        elif state.is_code and self._fields and word.startswith(b"ff"):
+            self._fields[-1].numbers[word] = number or 0
+            if word == b"ffl":
+                self._fields[-1].entries.append(b"")
+        elif word in (b"par", b"line") and self._is_cell:
+            token = b"{<br>}"
+        elif word in (b"intbl", b"pard"):
+            self._is_cell = word == b"intbl"
+        else:
+            self._states[-1] = _changed(state, word, number)
+            self.hidden += self._states[-1].is_hidden and not state.is_hidden
+        yield token
+
+    def _begin_result(self, state: _State, of: _Field) -> Iterator[bytes]:
+        found = _ADDRESS.search(b"".join(of.code))
+        address = found[1] if found else b""
+        if link("x", address.decode("latin-1")) != "x":
+            self._states[-1] = replace(state, closing=b"](" + _SPECIAL.sub(rb"\\\1", address) + b")")
+            yield b"["
+
+    def _text(self, text: bytes) -> Iterator[bytes]:
+        state = self._states[-1]
+        if state.is_code and self._fields:
+            form = self._fields[-1]
+            if form.entries and form.numbers.get(b"fftype") == 2:
+                form.entries[-1] += text
+            else:
+                form.code.append(text)
+        if state.is_hidden:
+            return
+        if state.sign and self._last[-1:].isalnum() and not text.startswith((b"[", b"\\", b"\r", b"\n", b" ")):
+            text = state.sign + (text if _SIMPLE.fullmatch(text) else b"(" + text + b")")
+        if not state.is_code and text.strip(b"\r\n"):
+            self._last = text
+        yield text
+
+
+def _changed(state: _State, word: bytes, number: int | None) -> _State:
+    """Returns what holds after a word of the format."""
+    if word in (b"super", b"sub"):
+        return replace(state, sign=b"" if number == 0 else {b"super": b"^", b"sub": b"_"}[word])
+    if word in (b"up", b"dn"):
+        return replace(state, sign=b"" if number == 0 else {b"up": b"^", b"dn": b"_"}[word])
+    if word in (b"nosupersub", b"plain"):
+        return replace(state, sign=b"", is_hidden=state.is_hidden and word != b"plain")
+    return replace(state, is_hidden=number != 0) if word == b"v" else state
 
 
 def read_rtf(content: bytes, draft: Draft) -> None:
@@ -16,13 +160,20 @@ def read_rtf(content: bytes, draft: Draft) -> None:
 
     # striprtf would drop footnotes, headers, footers and text boxes: so they become plain groups. What somebody deleted
     # while changes were tracked becomes a group that it drops.
-    content = _DELETED.sub(rb"\\*\\deleted", _ASIDE.sub(rb"{\\plain ", content))
+    readable, deletions = _DELETED.subn(rb"\\*\\deleted", _ASIDE.sub(rb"{\\plain ", content))
+    rewriter = _Rewriter()
+    readable = b"".join(rewriter.rewritten(readable))
     # RTF is ASCII, with other characters escaped.
-    text = rtf_to_text(content.decode("latin-1"), errors="replace")  # type: ignore[no-untyped-call]
+    text = rtf_to_text(readable.decode("latin-1"), errors="replace")  # type: ignore[no-untyped-call]
     # It writes an emoji as the two halves of its escape.
-    draft.add(paired(text))
+    draft.add(paired(text).replace("\u00ad", ""))
     draft.leave_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
-    draft.leave_out(Part.EQUATION, count=len(_EQUATION.findall(content)))
-    # Word writes a picture twice, once for old readers.
-    pictures = content.count(b"{\\pict") - content.count(b"{\\nonshppict")
+    draft.leave_out(Part.DELETION, count=deletions)
+    draft.leave_out(Part.HIDDEN_TEXT, count=rewriter.hidden)
+    equations = len(_OLD_EQUATION.findall(content))
+    draft.leave_out(Part.EQUATION, count=len(_EQUATION.findall(content)) + equations)
+    objects = len(_OBJECT.findall(content))
+    draft.leave_out(Part.ATTACHMENT, count=max(0, objects - equations))
+    # Word writes a picture twice, once for old readers, and an object has one for those who can't open it.
+    pictures = content.count(b"{\\pict") - content.count(b"{\\nonshppict") - content.count(b"{\\result")
     draft.leave_out(Part.PICTURE, count=max(0, pictures))
