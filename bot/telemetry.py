@@ -47,6 +47,8 @@ class Gauges:
     """Questions that wait for a worker, of all processes."""
     connections: int | None = None
     """Connections to Slack that are up and last."""
+    writable: int | None = None
+    """1 if the database takes questions, else 0."""
 
 
 class Telemetry:
@@ -107,6 +109,7 @@ class Telemetry:
         gauge("typist.answers.live", "Answers under way in this process.", lambda gauges: gauges.live)
         gauge("typist.jobs.waiting", "Questions of all processes that wait.", lambda gauges: gauges.queued)
         gauge("typist.slack.connections", "Connections to Slack.", lambda gauges: gauges.connections)
+        gauge("typist.database.writable", "1 if the database takes questions.", lambda gauges: gauges.writable)
 
     def placeholder_shown(self, delay_s: float) -> None:
         """Records how long a question had no visible reply."""

@@ -35,7 +35,7 @@ from bot.models.registry import (
     resolved,
 )
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -103,6 +103,7 @@ class _Parts:
     workspace: Workspace
     access: AccessControl
     private_notices: PrivateNotices
+    unsaved: UnsavedQuestions
     statuses: ThreadStatuses
     estimate: TokenEstimate
 
@@ -159,7 +160,8 @@ async def built(
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session, telemetry=telemetry)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
-        probes.database = stores.database.ping
+        probes.database = stores.database.check
+        probes.unsaved = lambda: parts.unsaved.is_failing
         probes.connections = sockets.up
         probes.live = lambda: worker.live
         probes.queued = stores.question_queue.count_queued
@@ -226,7 +228,8 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace) -> _Parts:
     access = AccessControl(access_rules_of(settings), workspace.users, private_notices, settings.admins)
     statuses = ThreadStatuses(workspace.pane, stores.clock)
     estimate = TokenEstimate(models_in_use(settings))
-    return _Parts(settings, stores, workspace, access, private_notices, statuses, estimate)
+    unsaved = UnsavedQuestions(workspace.ephemeral, stores.clock)
+    return _Parts(settings, stores, workspace, access, private_notices, unsaved, statuses, estimate)
 
 
 def _toolbox(parts: _Parts, tools: Tools | None, servers: "McpServers | None") -> Tools | None:
@@ -284,7 +287,7 @@ def _listen(
     rules = TriageRules(Engagement(settings.engagement), bots=access.may_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
-    intake = Intake(stores, workspace, worker, access, actions, triage, tokens)
+    intake = Intake(stores, workspace, worker, access, actions, triage, parts.unsaved, tokens)
     posts = QuestionPosts(stores, workspace, intake, access)
     cap_notices = CapNotices(stores, workspace, settings.admins)
     outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts)
@@ -298,7 +301,7 @@ def _listen(
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
     register_home_and_pane(bolt, home, answering.pane, welcome)
     register_caps(bolt, cap_settings, home, workspace.me.team_id)
-    reactions = Reactions(stores, workspace, access, parts.private_notices, shortcut)
+    reactions = Reactions(stores, workspace, access, parts.private_notices, parts.unsaved, shortcut)
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
     return outbox, intake
 

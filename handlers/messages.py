@@ -11,6 +11,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.error import BoltUnhandledRequestError
+from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from bot.errors import PayloadError, TypistError, trace_of
@@ -28,6 +29,7 @@ from handlers.payloads import (
     edited_ts_of,
     event_in,
     home_tab_of,
+    is_first_delivery,
     is_growing,
     is_stream_end,
     join_of,
@@ -53,9 +55,10 @@ def register_messages(
     person an error for a click or a closed modal. Bolt raises for them, and `on_error` acknowledges them.
     """
 
-    team_id = shortcut.workspace.me.team_id
+    me = shortcut.workspace.me
+    team_id = me.team_id
 
-    async def on_message(body: dict[str, Any]) -> None:
+    async def on_message(body: dict[str, Any], request: AsyncBoltRequest) -> None:
         event_id, event = event_in(body)
         match event.get("subtype"):
             case _ if is_growing(event):
@@ -69,11 +72,12 @@ def register_messages(
             case _ if view_id := view_of(event):
                 await shortcut.seen(view_id, message_of(event, team_id))
             case _:
-                await intake.take(event_id, message_of(event, team_id), action_token_of(event))
+                tells = is_first_delivery(event, request.headers, me.user_id)
+                await intake.take(event_id, message_of(event, team_id), action_token_of(event), tells=tells)
 
-    async def on_reaction(event: Mapping[str, Any]) -> None:
+    async def on_reaction(event: Mapping[str, Any], request: AsyncBoltRequest) -> None:
         if reaction := reaction_of(event):
-            await reactions.added(reaction)
+            await reactions.added(reaction, tells=is_first_delivery(event, request.headers, me.user_id))
 
     async def on_options(ack: AsyncAck) -> None:
         """Returns no options: no menu of Typist requests any, but a forged or outdated one may."""

@@ -5,14 +5,14 @@ it is given; such a payload is acknowledged and logged (handlers/messages.py), b
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from bot.core.actions import ReplyAction
 from bot.core.caps import CapOwner, Entered, Scope
 from bot.core.channel_settings import emoji_name
-from bot.core.conversation import Message, ThreadKey
+from bot.core.conversation import Message, ThreadKey, mentioned_users
 from bot.core.job import QuotedMessage
 from bot.core.surfaces import TypedCommand
 from bot.errors import PayloadError
@@ -87,6 +87,17 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
         parent_user_id=_string_or_none(event, "parent_user_id") or _string_or_none(root, "user"),
         files=files_of(event),
     )
+
+
+def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[str]], bot_user_id: str) -> bool:
+    """Returns whether no other delivery of the same message came before: true for one of them, in any process.
+
+    A mention in a channel comes as two events, of which app_mention counts. Slack numbers its later tries of an event.
+    """
+    tries = headers.get("x-slack-retry-num") or ["0"]
+    is_in_channel = event.get("type") == "message" and event.get("channel_type") != "im"
+    is_twin = is_in_channel and bot_user_id in mentioned_users(str(event.get("text")))
+    return tries[0] == "0" and not is_twin
 
 
 def action_token_of(event: Mapping[str, Any]) -> str:

@@ -6,12 +6,14 @@ for the acknowledgment.
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
-from bot.clock import Background
+from bot.clock import Background, Clock
 from bot.core import access, texts
 from bot.core.access import AccessRules, Denial, UserKind, admin_mentions
 from bot.core.conversation import Question
+from bot.errors import StoreError
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import EphemeralMessages
 from bot.slack.users import Users
@@ -20,6 +22,9 @@ from bot.store.threads import Notices
 CHECKED_WITHIN_S = 2.0
 """How long a press, or a question that was queued, waits for Slack to say who a person is. A modal must open within
 three seconds."""
+FAILING_S = 60.0
+UNSAVED_EVERY_S = 600.0
+"""Longer than Slack tries to deliver an event."""
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,46 @@ class PrivateNotices:
                 await self._ephemeral.tell(question, sentence, blocks)
 
         self._background.start(tell_if_due(), f"notice not sent: user={question.user_id} notice={name}")
+
+
+class UnsavedQuestions:
+    """Questions that the database didn't take. Their askers are told, each at most once in UNSAVED_EVERY_S.
+
+    Without the database, processes can't agree on who tells. So it is done at the first delivery of an event only,
+    which goes to one process. Slack's later tries may go to any of them.
+    """
+
+    def __init__(self, ephemeral: EphemeralMessages, clock: Clock) -> None:
+        self._ephemeral = ephemeral
+        self._clock = clock
+        self._told_at: dict[str, float] = {}
+        self._failed_at = -math.inf
+        self._background = Background()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last question was not saved, less than a minute ago. A database may have room for less only."""
+        return self._clock.monotonic() - self._failed_at < FAILING_S
+
+    @asynccontextmanager
+    async def noticed(self) -> AsyncIterator[None]:
+        """Notes whether the question that is saved inside is saved."""
+        try:
+            yield
+        except StoreError:
+            self._failed_at = self._clock.monotonic()
+            raise
+        self._failed_at = -math.inf
+
+    def tell(self, question: Question) -> None:
+        """Tells the question's asker in the background, unless they were told lately."""
+        now, user_id = self._clock.monotonic(), question.user_id
+        self._told_at = {user: at for user, at in self._told_at.items() if now - at < UNSAVED_EVERY_S}
+        if user_id in self._told_at or question.from_bot:
+            return
+        self._told_at[user_id] = now
+        about = f"notice not sent: user={user_id} notice=unsaved"
+        self._background.start(self._ephemeral.tell(question, texts.NOT_SAVED_YET), about)
 
 
 class AccessControl:

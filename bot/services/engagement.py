@@ -202,6 +202,10 @@ class MessageTriage:
             return Participants()
         return await self.stores.participants.at_message(message.thread, message.user_id or "", message.ts)
 
+    def at_once(self, message: Message) -> Question | Ignore:
+        """Returns what a message is by itself: mentions and direct messages are questions in any thread and channel."""
+        return triage(message, self.workspace.me, Participants(), self.rules)
+
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
         """Returns the question that a message is, or why it is ignored. Applies "stay quiet". Raises StoreError."""
         if await self.quiet_threads.take(message, participants):

@@ -10,8 +10,9 @@ import logging
 from bot.core.conversation import Message, Question, called_users, without_address
 from bot.core.job import Job
 from bot.core.triage import Ignore, Participants, by_person, stop_in
+from bot.errors import StoreError
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl
+from bot.services.access_control import AccessControl, UnsavedQuestions
 from bot.services.engagement import MessageTriage, question_of
 from bot.services.reply_actions import ReplyActions
 from bot.services.worker import Worker
@@ -57,6 +58,7 @@ class Intake:
         access_control: AccessControl,
         reply_actions: ReplyActions,
         triage: MessageTriage,
+        unsaved: UnsavedQuestions,
         action_tokens: SharedTokens | None,
     ) -> None:
         """`action_tokens` is None where nothing searches Slack."""
@@ -66,32 +68,56 @@ class Intake:
         self._access_control = access_control
         self._reply_actions = reply_actions
         self._triage = triage
+        self._unsaved = unsaved
         self._me = workspace.me
         self._action_tokens = action_tokens
 
-    async def take(self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False) -> bool:
+    async def take(
+        self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False, tells: bool = False
+    ) -> bool:
         """Records the message's question, if it is one; "stop" and "stay quiet" are commands. Raises StoreError.
 
         Returns whether it is a new question. `action_token` comes with events that let us search Slack; of a mention's
-        two events, perhaps one has it. `offered`: an answer is offered first.
+        two events, perhaps one has it. `offered`: an answer is offered first. `tells`: if the database doesn't take a
+        question, its asker is told.
         """
-        stop = stop_in(message, self._me)
-        if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
-            return False
-        participants = await self._triage.participants_at(message)
-        question = await self._triage.decide(message, participants)
-        if isinstance(question, Ignore):
-            log.debug("message %s ignored: %s", message.ts, question.reason)
+        # What the message is without the database: that may fail before it says more.
+        found = self._triage.at_once(message)
+        try:
+            stop = stop_in(message, self._me)
+            if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
+                return False
+            participants = await self._triage.participants_at(message)
+            found = await self._triage.decide(message, participants)
+            return await self._take(event_id, message, participants, found, action_token, offered=offered)
+        except StoreError:
+            if tells and isinstance(found, Question) and not self._access_control.denial_at_once(found):
+                self._unsaved.tell(found)
+            raise
+
+    async def _take(
+        self,
+        event_id: str,
+        message: Message,
+        participants: Participants,
+        found: Question | Ignore,
+        action_token: str,
+        *,
+        offered: bool,
+    ) -> bool:
+        """Does what triage has decided, and returns whether a question is queued that wasn't before."""
+        if isinstance(found, Ignore):
+            log.debug("message %s ignored: %s", message.ts, found.reason)
             await self._record_line(message, participants)
-            self._decide(event_id, question.in_doubt)
-        elif denial := self._access_control.denial_at_once(question):
+            self._decide(event_id, found.in_doubt)
+        elif denial := self._access_control.denial_at_once(found):
             await self._record_line(message, participants)
-            self._access_control.tell(question, denial)
+            self._access_control.tell(found, denial)
         else:
             await self._triage.quiet_threads.mentioned(message, participants)
             if action_token and self._action_tokens is not None:
-                await self._action_tokens.keep(question, action_token)
-            return await self.enqueue(event_id, question, offered=offered)
+                await self._action_tokens.keep(found, action_token)
+            return await self.enqueue(event_id, found, offered=offered)
         return False
 
     def _decide(self, event_id: str, question: Question | None) -> None:
@@ -120,7 +146,9 @@ class Intake:
 
         `job_id`: the job of a question that the bot has posted for its asker.
         """
-        enqueued = await self._queue.enqueue(event_id, question, full=self._worker.full, offered=offered, job_id=job_id)
+        full = self._worker.full
+        async with self._unsaved.noticed():
+            enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
         elif enqueued.needs_placeholder:

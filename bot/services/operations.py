@@ -2,6 +2,8 @@
 
 /healthz answers as long as the event loop runs; restart a process that doesn't answer. /readyz says whether
 new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
+A database that answers may still take no question, because it is full, read-only or has lost its tables. So both
+/readyz and /metrics write to it.
 /metrics is for Prometheus, if the extra telemetry is installed. `ask` asks another process on this machine whether it
 is ready.
 
@@ -41,6 +43,7 @@ _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
 """Last parts of names that only a private network has: Kubernetes' services are typist.namespace.svc.cluster.local."""
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
 """Where a process on the same machine asks, by an address that stands for all of them."""
+UNSAVED = "The database refused the last question less than a minute ago. The log has the reason."
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -58,7 +61,9 @@ class Probes:
     """The probes behind /readyz and /metrics. The app sets each when it is ready; by default, Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
-    """Checks the database. Raises TypistError if it doesn't answer."""
+    """Checks that the database can be written to. Raises TypistError."""
+    unsaved: Callable[[], bool] = lambda: False
+    """Whether the database refused the last question lately: it may take less than that."""
     connections: Callable[[], Awaitable[int]] = lambda: asyncio.sleep(0, 0)
     """How many connections to Slack are up and last."""
     queued: Callable[[], Awaitable[int]] = _not_open
@@ -78,7 +83,7 @@ class Health:
     """The body of /readyz."""
 
     ok: bool
-    """Whether the database answers, a connection is up, Slack accepts our bot token, and Typist isn't stopping."""
+    """Whether the database takes questions, a connection is up, Slack accepts our token, and Typist isn't stopping."""
     database: str
     """"ok", or a sentence that says what is wrong."""
     slack: int
@@ -92,19 +97,24 @@ class Health:
 
 async def examined(probes: Probes) -> Health:
     """Returns the health by asking all probes; a probe that fails is part of it."""
-    try:
-        async with asyncio.timeout(DATABASE_TIMEOUT_S):
-            await probes.database()
-        database = "ok"
-    except TimeoutError:
-        database = f"The database did not answer within {DATABASE_TIMEOUT_S:.0f} s."
-    except TypistError as error:
-        database = str(error)
+    database = await _database_problem(probes) or "ok"
     slack = await probes.connections()
     stopping = probes.stopping()
     ok = database == "ok" and slack > 0 and not probes.token_refused() and not stopping
     problem = STOPPING if stopping else probes.problem()
     return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=problem)
+
+
+async def _database_problem(probes: Probes) -> str:
+    """Returns why the database takes no question, as a sentence; "" if it takes one."""
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            await probes.database()
+    except TimeoutError:
+        return f"The database did not answer within {DATABASE_TIMEOUT_S:.0f} s."
+    except TypistError as error:
+        return str(error)
+    return UNSAVED if probes.unsaved() else ""
 
 
 async def _gauges(probes: Probes) -> "Gauges":
@@ -115,7 +125,8 @@ async def _gauges(probes: Probes) -> "Gauges":
     with suppress(TimeoutError, TypistError):
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
             queued = await probes.queued()
-    return Gauges(probes.live(), queued, await probes.connections())
+    is_writable = not await _database_problem(probes)
+    return Gauges(probes.live(), queued, await probes.connections(), int(is_writable))
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ from bot.core.triage import SLACKS_OWN
 from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl, PrivateNotices
+from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
 from bot.services.commands import Invocation
 from bot.services.intake import Intake
 from bot.services.reply_actions import Press, ReplyActions
@@ -336,12 +336,16 @@ class Reactions:
     workspace: Workspace
     access_control: AccessControl
     private_notices: PrivateNotices
+    unsaved: UnsavedQuestions
     shortcut: MessageShortcut
     _lately: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
     """When who asked which question, within the last LIMITED_S by the monotonic clock."""
 
-    async def added(self, reaction: Reaction) -> None:
-        """Asks, if the channel chose the emoji and its person may ask. Makes no call to Slack. Raises StoreError."""
+    async def added(self, reaction: Reaction, *, tells: bool = False) -> None:
+        """Asks, if the channel chose the emoji and its person may ask. Raises StoreError.
+
+        No call to Slack is waited for. `tells`: if the database doesn't take the question, its asker is told.
+        """
         if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
@@ -350,14 +354,18 @@ class Reactions:
         if not self._may_ask(reaction):
             return
         about = QuotedMessage(reaction.channel_id, reaction.ts, "", None, "")
-        await self.shortcut.ask_once(reaction.user_id, reaction.question_id, about, texts.REACTION_QUESTION)
+        try:
+            await self.shortcut.ask_once(reaction.user_id, reaction.question_id, about, texts.REACTION_QUESTION)
+        except StoreError:
+            if tells:
+                self.unsaved.tell(self._question(reaction))
+            raise
 
     def _may_ask(self, reaction: Reaction) -> bool:
         """Returns whether a person may ask, as far as it is known without Slack, and tells them if not."""
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
-        in_channel = ThreadKey(self.workspace.me.team_id, reaction.channel_id, None)
-        asked = Question(in_channel, reaction.ts, reaction.user_id, "")
+        asked = self._question(reaction)
         if denial := self.access_control.denial_at_once(asked):
             self.access_control.tell(asked, denial)
             return False
@@ -366,6 +374,10 @@ class Reactions:
             self.private_notices.send(asked, texts.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
             return False
         return True
+
+    def _question(self, reaction: Reaction) -> Question:
+        in_channel = ThreadKey(self.workspace.me.team_id, reaction.channel_id, None)
+        return Question(in_channel, reaction.ts, reaction.user_id, "")
 
     def _is_within_limit(self, reaction: Reaction) -> bool:
         """Counts a reaction, unless its person has too many; the same one counts once."""

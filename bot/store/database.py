@@ -46,6 +46,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from contextvars import Context
 from functools import wraps
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -56,7 +57,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.clock import Clock
 from bot.errors import SettingsError, StoreError
-from bot.store.schema import metadata
+from bot.store.schema import channel_settings, metadata
 
 _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
@@ -383,9 +384,12 @@ class Database:
         """Bounds a part of an operation that is not bounded itself."""
         return answered_within(self._bound_s)
 
-    async def ping(self) -> None:
-        """Returns if the database answers. Raises StoreError."""
-        await self.read(lambda connection: connection.execute(sa.select(1)))
+    async def check(self) -> None:
+        """Returns if the database can be written to: all tables are there, and one takes a row. Raises StoreError.
+
+        The row is gone at once. Its transaction is committed, because SQLite meets a full disk only then.
+        """
+        await self.write(_try_tables, synced=False)
 
     async def truncate_log(self) -> None:
         """Empties SQLite's log, which keeps erased texts until then. Does nothing on a server.
@@ -447,6 +451,17 @@ async def _transaction(
 ) -> T:
     async with begun as connection:
         return await work(connection)
+
+
+async def _try_tables(connection: AsyncConnection) -> None:
+    await connection.execute(_ALL_COLUMNS)
+    row = {"team_id": "", "channel_id": token_hex(8)}
+    await connection.execute(sa.insert(channel_settings).values(**row, system_prompt=""))
+    await connection.execute(sa.delete(channel_settings).filter_by(**row))
+
+
+_ALL_COLUMNS = sa.select(*(sa.exists(sa.select(*table.c).where(sa.false())) for table in metadata.sorted_tables))
+"""Names each column of the schema and reads none."""
 
 
 class Operations:

@@ -70,6 +70,15 @@ class PostgresqlServer:
             self._server.ensure_postgres_running()
 
 
+def set_read_only(url: str, *, is_on: bool) -> None:
+    """Has a server refuse writes, as managed ones do once their disk is full, and cuts all connections."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        value = b"on" if is_on else b"off"
+        connection.execute(b"ALTER DATABASE postgres SET default_transaction_read_only = " + value)
+        connection.execute(_CUT_OTHERS)
+
+
 async def cut_all_connections(engine: AsyncEngine) -> None:
     """Cuts all connections to a PostgreSQL server but the one that this takes."""
     async with engine.begin() as connection:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,10 +21,10 @@ from bot.errors import StoreError
 from bot.models.prices import ModelPrices
 from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S
-from bot.store.schema import jobs, seen_events, workers
+from bot.store.schema import channel_settings, jobs, metadata, seen_events, workers
 from bot.store.workers import SILENCE_S
 from tests.clocks import WITHIN_S, ManualClock
-from tests.contracts.databases import PostgresqlServer, Process, cut_all_connections
+from tests.contracts.databases import PostgresqlServer, Process, cut_all_connections, opening, set_read_only
 from tests.contracts.stores import DONE, YES, answered, apart, asked, begun, count, enqueued, one, texts_of
 
 FAILS_AT_S = 5
@@ -161,7 +162,7 @@ async def test_calls_fail_quickly_while_the_server_is_down(own_server: Postgresq
     await asyncio.to_thread(own_server.stop)
     began = time.monotonic()
     for call in (
-        store.database.ping(),
+        store.database.check(),
         store.question_queue.enqueue("Ev1", asked(1)),
         store.worker_queue.claim(1),
         store.rate_ledger.reserve("m", 1),
@@ -171,7 +172,7 @@ async def test_calls_fail_quickly_while_the_server_is_down(own_server: Postgresq
             await call
     assert time.monotonic() - began < 4 * ANSWER_WITHIN_S
     await asyncio.to_thread(own_server.start)
-    await store.database.ping()
+    await store.database.check()
     assert await store.question_queue.enqueue("Ev1", asked(1))
     await store.close()
 
@@ -179,9 +180,9 @@ async def test_calls_fail_quickly_while_the_server_is_down(own_server: Postgresq
 async def test_cut_connections_are_replaced_before_use(on_server: Process) -> None:
     store = await on_server("w1")
     killer = await on_server("w2")
-    await asyncio.gather(*(store.database.ping() for _ in range(5)))
+    await asyncio.gather(*(store.database.check() for _ in range(5)))
     await cut_all_connections(killer.database.engine)
-    await asyncio.gather(*(store.database.ping() for _ in range(5)))
+    await asyncio.gather(*(store.database.check() for _ in range(5)))
 
 
 async def test_call_waits_some_seconds_for_a_free_connection(
@@ -192,11 +193,11 @@ async def test_call_waits_some_seconds_for_a_free_connection(
     held = [await store.database.engine.connect() for _ in range(5)]
     began = time.monotonic()
     with pytest.raises(StoreError, match="all connections were busy"):
-        await store.database.ping()
+        await store.database.check()
     assert 0.9 < time.monotonic() - began < 9, "the pool gives up, not the operation"
     for connection in held:
         await connection.close()
-    await store.database.ping()
+    await store.database.check()
 
 
 async def test_worker_paused_in_a_transaction_does_not_block_others(on_server: Process) -> None:
@@ -218,7 +219,7 @@ async def test_call_waits_for_a_locked_sqlite_file_and_then_fails(on_file: Proce
     path = sqlite_url.removeprefix("sqlite:///")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        await store.database.ping()
+        await store.question_queue.count_queued()
         assert (await store.participants.at_message(apart(1).thread, "U1", "9")).takes_part is False
         with pytest.raises(StoreError, match="database is locked"):
             await store.question_queue.enqueue("Ev1", asked(1))
@@ -251,6 +252,65 @@ async def test_full_disk_is_reported_and_data_stays(on_file: Process) -> None:
     await pragma(store, "max_page_count", 1_000_000)
     assert await store.question_queue.enqueue("Ev2", asked(2, text="word " * 20_000))
     assert [job.question for job in await store.worker_queue.claim(1)] == [asked(1)]
+
+
+async def test_check_finds_a_file_that_can_not_grow(on_file: Process) -> None:
+    """The kernel refuses what a full disk would: SQLite's log, which each commit is appended to."""
+    store = await on_file("w1")
+    await store.database.check()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        with pytest.raises(StoreError, match="disk"):
+            await store.database.check()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    await store.database.check()
+
+
+async def test_check_finds_a_read_only_file(on_file: Process) -> None:
+    store = await on_file("w1")
+    await pragma(store, "query_only", 1)
+    with pytest.raises(StoreError, match="readonly"):
+        await store.database.check()
+
+
+async def test_check_finds_a_read_only_server(own_server: PostgresqlServer) -> None:
+    async with opening(own_server.url) as process:
+        store = await process("w1")
+        await store.database.check()
+        set_read_only(own_server.url, is_on=True)
+        with pytest.raises(StoreError, match="read-only transaction"):
+            await store.database.check()
+        set_read_only(own_server.url, is_on=False)
+        await store.database.check()
+
+
+@pytest.mark.empty_database
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [f"DROP TABLE {table.name}" for table in reversed(metadata.sorted_tables)],
+        ["DROP TABLE feedback"],
+        ["ALTER TABLE jobs DROP COLUMN mention_ts"],
+    ],
+    ids=["all tables are gone", "a table is gone", "a column is gone"],
+)
+async def test_check_finds_missing_tables_and_columns(process: Process, statements: list[str]) -> None:
+    store = await process("w1")
+    await store.database.check()
+    async with store.database.engine.begin() as connection:
+        for statement in statements:
+            await connection.exec_driver_sql(statement)
+    with pytest.raises(StoreError, match=r"no such|does not exist"):
+        await store.database.check()
+
+
+async def test_check_leaves_nothing_behind(process: Process) -> None:
+    store = await process("w1")
+    await asyncio.gather(*(store.database.check() for _ in range(20)))
+    async with store.database.engine.connect() as connection:
+        assert (await connection.execute(sa.select(channel_settings))).all() == []
 
 
 async def pragma(store: Stores, name: str, value: int) -> None:
@@ -308,7 +368,7 @@ async def test_failed_call_of_a_canceled_caller_logs_nothing(on_file: Process, s
 async def test_call_after_close_raises_store_error(store: Stores) -> None:
     await store.close()
     with pytest.raises(StoreError, match="closed"):
-        await store.database.ping()
+        await store.database.check()
 
 
 async def test_restart_loses_nothing(process: Process) -> None:

@@ -9,7 +9,7 @@ from bot.clock import Background
 from bot.core.access import UserKind
 from bot.core.conversation import Question
 from bot.core.triage import TriageRules
-from bot.services.access_control import PrivateNotices
+from bot.services.access_control import PrivateNotices, UnsavedQuestions
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits
 from bot.store import Stores
@@ -68,7 +68,14 @@ class IntakeStage:
         self.quiet = QuietThreads(stores, workspace, private_notices, self.access_control)
         triage = MessageTriage(stores, workspace, TriageRules(), self.quiet, self.gate)
         self.intake = Intake(
-            stores, workspace, beside.worker, self.access_control, actions_on(beside), triage, action_tokens=tokens
+            stores,
+            workspace,
+            beside.worker,
+            self.access_control,
+            actions_on(beside),
+            triage,
+            UnsavedQuestions(self.accounts, stores.clock),
+            action_tokens=tokens,
         )
         self.edits = MessageEdits(stores, workspace, beside.worker, self.intake)
 

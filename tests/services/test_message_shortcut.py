@@ -16,7 +16,7 @@ from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.services.access_control import PrivateNotices
+from bot.services.access_control import PrivateNotices, UnsavedQuestions
 from bot.services.shortcut import (
     MAX_REACTIONS,
     MAX_TRIES,
@@ -211,7 +211,8 @@ class Stage:
         """Returns the reactions of channels whose emoji is 👀; `told` gets the sentences for who adds too many."""
         stores = stores_of(channel_settings=EmojiSettings(), clock=self.records.clock)
         askers: Any = self.askers
-        return Reactions(stores, workspace_of(users=self.askers), askers, notices_for(told), self.shortcut)
+        unsaved = UnsavedQuestions(askers, self.records.clock)
+        return Reactions(stores, workspace_of(users=self.askers), askers, notices_for(told), unsaved, self.shortcut)
 
     def _look_now(self) -> None:
         self.looks += 1

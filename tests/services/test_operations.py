@@ -1,7 +1,7 @@
 """Health over real HTTP, and retention, which empties old texts every hour and retries after a failure."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,6 +70,7 @@ async def test_process_whose_loop_runs_is_alive(probes: Probes) -> None:
     [
         (replace(WELL, database=refuses), {"database": DOWN, "slack": 2}),
         (replace(WELL, database=hangs), {"database": "The database did not answer within 0 s."}),
+        (replace(WELL, unsaved=lambda: True), {"database": operations.UNSAVED}),
         (replace(WELL, connections=none), {"database": "ok", "slack": 0}),
         (
             replace(WELL, token_refused=lambda: True, problem=lambda: "Reinstall."),
@@ -78,7 +79,15 @@ async def test_process_whose_loop_runs_is_alive(probes: Probes) -> None:
         (replace(WELL, stopping=lambda: True), {"slack": 2, "live": 7, "problem": "Typist is shutting down."}),
         (Probes(), {"database": "Typist is starting: the database is not open yet.", "slack": 0, "live": 0}),
     ],
-    ids=["no database", "a database that hangs", "no connection to Slack", "a refused token", "stopping", "starting"],
+    ids=[
+        "no database",
+        "a database that hangs",
+        "a question that was not saved",
+        "no connection to Slack",
+        "a refused token",
+        "stopping",
+        "starting",
+    ],
 )
 async def test_process_that_is_not_ready_reports_the_problem(
     probes: Probes, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
@@ -113,6 +122,14 @@ async def test_scrape_leaves_out_what_the_database_does_not_say(monkeypatch: pyt
         text = await scrape(replace(WELL, queued=waiting))
         assert "typist_answers_live 7.0\n" in text
         assert "typist_jobs_waiting " not in text
+
+
+@pytest.mark.parametrize(("database", "writable"), [(WELL.database, 1), (refuses, 0), (hangs, 0)])
+async def test_scrape_says_whether_the_database_takes_questions(
+    database: Callable[[], Awaitable[None]], writable: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "DATABASE_TIMEOUT_S", 0.05)
+    assert f"typist_database_writable {writable}.0\n" in await scrape(replace(WELL, database=database))
 
 
 @pytest.mark.parametrize(
