@@ -140,6 +140,18 @@ _CONTINUABLE = {EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED,
 _CHARGED_WITHOUT_TEXT = {EndReason.STALLED, EndReason.CUT, EndReason.EMPTY, EndReason.ONLY_THOUGHT, EndReason.REFUSED}
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedFiles:
+    """What a vendor says of the images and PDFs for which it refuses a request, perhaps nothing."""
+
+    names_files: bool = False
+    """Whether it speaks of files, and not of a model that takes none."""
+    place: tuple[int, int] | None = None
+    """The message and the part of it that hold the file, counted from 0 as in the request."""
+    max_pixels: int = 0
+    """The most pixels of a side; 0 if it names none."""
+
+
 class ProviderError(TypistError):
     """A model gave no complete answer. `detail` is for the log; `texts.for_error` has the sentence for the asker."""
 
@@ -151,18 +163,18 @@ class ProviderError(TypistError):
         retry_after_s: float | None = None,
         detail: str = "",
         may_pass: bool | None = None,
-        is_about_files: bool = False,
+        refused_files: RefusedFiles | None = None,
     ) -> None:
         """`may_pass`: whether the same request may succeed soon; None: as failures for this reason usually do.
 
-        `is_about_files`: the vendor refuses the request for its images or PDFs, as far as its answer says.
+        `refused_files`: the vendor refuses the request, and may do so for its images or PDFs.
         """
         self.reason = reason
         self.model = model
         self.retry_after_s = retry_after_s
         self.detail = detail
         self.may_pass = reason.may_pass if may_pass is None else may_pass
-        self.is_about_files = is_about_files
+        self.refused_files = refused_files
         super().__init__(f"{model}: {reason}")
 
 

@@ -33,7 +33,7 @@ import aiohttp
 import httpx2
 
 from bot import network
-from bot.errors import EndReason, ProviderError
+from bot.errors import EndReason, ProviderError, RefusedFiles
 from bot.text import GrowingText, paired
 
 if TYPE_CHECKING:
@@ -134,6 +134,18 @@ _SERVERS_STATUSES = {408, 409, 424}
 # Servers refuse a file in any words: as a bad request, as too much text, as a model that lacks the endpoint.
 _REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.UNKNOWN_MODEL}
 _NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
+_SEES_NONE = re.compile(
+    r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
+)
+"""A model that takes no files. Other words cost a request for each file, and these would cost all files."""
+_OF_ONE_FILE = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
+_PLACE = re.compile(r"\b(?:messages|input)\W{1,4}(\d{1,4})\W{1,4}content\W{1,4}(\d{1,4})\b")
+"""As in messages.0.content.1, input[0].content[1] and ['messages', 0, 'content', 1]."""
+_MAX_PIXELS = re.compile(
+    r"(?:exceed|max|limit|at most|up to|larger than|less than|within)[^\d]{0,60}(\d{2,5})(?:\s*[x×*]\s*(\d{2,5}))?",
+    re.I,
+)
+_NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|\d\s*[x×]\s*\d", re.I)
 _WORD = re.compile(r"\w{3,}")
 
 
@@ -212,13 +224,14 @@ class RequestAttempt:
         if told in ("true", "false"):
             may_pass = told == "true"
         names_files = failure is EndReason.SERVER_ERROR and _NAMES_FILES.search(message) is not None
+        may_be_files = names_files or (failure in _REFUSALS and not may_pass)
         return ProviderError(
             failure,
             self.model,
             retry_after_s=_retry_after_s(headers or {}),
             detail=self._clean(detail),
             may_pass=may_pass,
-            is_about_files=names_files or (failure in _REFUSALS and not may_pass),
+            refused_files=_refused_files(body, message) if may_be_files else None,
         )
 
     @property
@@ -341,6 +354,18 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     else:
         is_servers = not any("invalid" in code for code in codes)
     return EndReason.SERVER_ERROR if is_servers else EndReason.UNEXPECTED
+
+
+def _refused_files(body: object, message: str) -> RefusedFiles:
+    """Returns what an error says of the files in its request."""
+    is_of_one = _OF_ONE_FILE.search(message) is not None or _SEES_NONE.search(message) is None
+    place = _PLACE.search(str(body))
+    limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
+    return RefusedFiles(
+        names_files=_NAMES_FILES.search(message) is not None and is_of_one,
+        place=(int(place[1]), int(place[2])) if place else None,
+        max_pixels=min(limits, default=0) if _NAMES_PIXELS.search(message) else 0,
+    )
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

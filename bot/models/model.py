@@ -46,6 +46,7 @@ from bot.models.prompt import (
     prompt_texts,
     without_media,
 )
+from bot.models.refused_files import FileRequests
 from bot.models.setup import (
     OF_TOOLS,
     WEB,
@@ -244,34 +245,36 @@ class VendorModel:
         """Remembered while the process runs, because each refusal costs an asker a moment."""
         self._takes_dispensable_tools = True
         """Also remembered."""
+        self._max_pixels = 0
+        """The most of an image's side that the model takes, as a refusal has named it; 0: none has."""
         self._levels: EffortLevels | None = None
         """As long as no answer needed a level, nobody has asked for them."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of one answer. If a request is refused for its files, it is sent again without them."""
+        """Yields the events of one answer. If a request is refused for its files, others follow (refused_files.py)."""
         fit = newest_media_within(prompt.turns, self._api.max_media_bytes)
         offered, left_out = without_media(prompt, lambda media: media in fit and self._api.accepts(media))
-        begun = False
-        try:
-            async with aclosing(self._answer(offered, left_out)) as events:
-                async for event in events:
-                    begun = begun or not isinstance(event, SIGNS_OF_WORK)
-                    yield event
-            return
-        except ProviderError as error:
-            bare, more_left_out = without_media(offered, lambda media: False)
-            if begun or not more_left_out or not error.is_about_files:
-                raise
-            log.info(
-                "%s: %s (%s), asking again without files: %d",
-                self.model,
-                error.reason,
-                error.detail,
-                len(more_left_out),
-            )
-        async with aclosing(self._answer(bare, (*left_out, *more_left_out))) as events:
-            async for event in events:
-                yield event
+        requests = FileRequests(offered)
+        if self._max_pixels:
+            await requests.scale(self._max_pixels)
+        while True:
+            shown, more_left_out = requests.prompt()
+            begun = False
+            try:
+                async with aclosing(self._answer(shown, (*left_out, *more_left_out))) as events:
+                    async for event in events:
+                        begun = begun or not isinstance(event, SIGNS_OF_WORK)
+                        self._max_pixels = requests.max_pixels or self._max_pixels
+                        yield event
+                return
+            except ProviderError as error:
+                if begun or error.refused_files is None:
+                    raise
+                body = self._api.request(self._name, shown, frozenset())
+                if not await requests.after(error.refused_files, body):
+                    raise
+                left = len(requests.sent)
+                log.info("%s: %s (%s), asking again with files: %d", self.model, error.reason, error.detail, left)
 
     async def _answer(self, prompt: Prompt, left_out: tuple[str, ...]) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of one answer, which the vendor may pause.

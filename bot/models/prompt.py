@@ -255,7 +255,7 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
     turns = []
     for turn in prompt.turns:
         sent = tuple(media for media in turn.media if keep(media))
-        removed = [media for media in turn.media if media not in sent]
+        removed = [media for media in turn.media if not keep(media)]
         left_out += [media.name for media in removed]
         # A PDF's text stands in place of it, if it has one.
         texts = (media.alternative.text if media.alternative else "" for media in removed)

@@ -1,8 +1,12 @@
 """Images and PDFs: how each API gets them, and what happens to files that a model can't take."""
 
+import base64
+import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from bot.errors import EndReason
 from bot.models.model import VendorModel
@@ -20,12 +24,11 @@ PDF = Media("terms.pdf", "application/pdf", "cGRm")
 QUESTION = "What is this?"
 PROMPT = Prompt("", (Turn("user", QUESTION, (IMAGE, PDF)),))
 
-# Errors of servers whose model can't see (llama.cpp, vLLM, OpenRouter), and of vendors for unreadable images.
+# Errors of servers whose model can't see (llama.cpp, vLLM, OpenRouter), and of vendors for a request that is too large.
 BLIND = [
     refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}}),
     refusal(400, {"object": "error", "message": "At most 0 image(s) may be provided", "type": "BadRequestError"}),
     refusal(404, {"error": {"code": 404, "message": "No endpoints found that support image input"}}),
-    refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}}),
     refusal(413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}}),
 ]
 
@@ -165,3 +168,87 @@ async def test_begun_answer_is_not_retried_without_files(vendor: VendorServer) -
         CHAT, vendor, VendorResponse([*CHAT.unended("one"), error]), CHAT.streamed("two"), prompt=PROMPT
     )
     assert (received.text, received.failure, len(vendor.requests)) == ("one", EndReason.SERVER_ERROR, 1)
+
+
+def drawn(name: str, width: int = 8, height: int = 6) -> Media:
+    packed = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(packed, "PNG")
+    return Media(name, "image/png", base64.b64encode(packed.getvalue()).decode())
+
+
+A, B, C = drawn("a.png"), drawn("b.png", 9), drawn("c.png", 10)
+THREE = Prompt("Be brief.", (Turn("user", "one", (A,)), Turn("assistant", "ok"), Turn("user", QUESTION, (B, C))))
+UNCLEAR = refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}})
+
+
+def names_sent(vendor: VendorServer) -> list[list[str]]:
+    """Returns the names of the files in each request."""
+    return [[file.name for file in (A, B, C) if file.base64 in str(sent.body)] for sent in vendor.requests]
+
+
+@pytest.mark.parametrize(
+    ("api", "error"),
+    [
+        (ANTHROPIC, {"message": "messages.2.content.1.image.source.base64.data: Image does not match its media type"}),
+        (RESPONSES, {"message": "The image is not valid.", "param": "input[2].content[1].image_url"}),
+        (CHAT, {"message": "Invalid image at messages[3].content[1]: cannot be decoded."}),
+        (CHAT, {"detail": [{"loc": ["body", "messages", 3, "content", 1, "image_url"], "msg": "bad image"}]}),
+    ],
+    ids=["anthropic", "responses", "chat", "vllm"],
+)
+async def test_only_the_file_in_the_named_place_is_left_out(
+    vendor: VendorServer, api: VendorApi, error: dict[str, Any]
+) -> None:
+    received = await ask(api, vendor, refusal(400, {"error": error}), api.streamed("Two."), prompt=THREE)
+    assert (received.text, received.completions[0].left_out) == ("Two.", ("c.png",))
+    assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["a.png", "b.png"]]
+
+
+@pytest.mark.parametrize("api", APIS, ids=str)
+async def test_refused_file_without_a_name_is_looked_for(vendor: VendorServer, api: VendorApi) -> None:
+    received = await ask(api, vendor, UNCLEAR, UNCLEAR, api.streamed("Two."), prompt=THREE)
+    assert (received.text, received.completions[0].left_out) == ("Two.", ("b.png",))
+    assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["b.png", "c.png"], ["a.png", "c.png"]]
+
+
+async def test_requests_after_refusals_are_bounded(vendor: VendorServer) -> None:
+    received = await ask(CHAT, vendor, *[UNCLEAR] * 4, CHAT.streamed("None."), prompt=THREE)
+    assert (received.text, received.completions[0].left_out) == ("None.", ("a.png", "b.png", "c.png"))
+    assert (len(vendor.requests), names_sent(vendor)[-1]) == (5, [])
+
+
+@pytest.mark.parametrize(
+    ("message", "max_pixels"),
+    [
+        (
+            "At least one of the image dimensions exceed max allowed size: 1000 pixels",
+            1_000,
+        ),
+        ("Image size 1500x60 exceeds the maximum of 1024x900", 900),
+        ("image resolution must be at most 640 pixels on a side", 640),
+    ],
+)
+async def test_image_is_scaled_to_the_pixels_that_a_refusal_names(
+    vendor: VendorServer, message: str, max_pixels: int
+) -> None:
+    prompt = Prompt("", (Turn("user", QUESTION, (drawn("wide.png", 1_500, 60), A)),))
+    vendor.script(refusal(400, {"error": {"message": message}}), ANTHROPIC.streamed("Two."), ANTHROPIC.streamed("Two."))
+    async with connected(ANTHROPIC, vendor) as model:
+        for _ in range(2):
+            received = await collect(model, prompt)
+            assert (received.text, received.completions[0].left_out) == ("Two.", ())
+    widths = []
+    for sent in vendor.requests:
+        wide, other, _ = sent.body["messages"][0]["content"]
+        assert other["source"]["data"] == A.base64
+        with Image.open(io.BytesIO(base64.b64decode(wide["source"]["data"]))) as image:
+            widths.append(image.width)
+    # Remembered for the model.
+    assert widths == [1_500, max_pixels, max_pixels]
+
+
+async def test_file_that_was_shared_twice_stays_once(vendor: VendorServer) -> None:
+    prompt = Prompt("", (Turn("user", QUESTION, (A, replace(A))),))
+    received = await ask(CHAT, vendor, UNCLEAR, CHAT.streamed("One."), prompt=prompt)
+    assert received.completions[0].left_out == ("a.png",)
+    assert str(vendor.requests[-1].body).count(A.base64) == 1

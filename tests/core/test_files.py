@@ -218,6 +218,12 @@ class TestLabelsAndNotices:
     def test_empty_file_is_labeled_as_empty(self) -> None:
         assert files.file_label(OpenedFile(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"
 
+    def test_first_five_files_of_the_newest_message_are_read_and_the_notice_says_so(self) -> None:
+        ten = some(10)
+        chosen, unread = files.choose_files(ten)
+        assert (chosen, list(unread)) == (list(ten[:5]), [file.id for file in ten[5:]])
+        assert "five files at a time, those of the newest message first" in files.unread_notice(unread.values())
+
     def test_notice_counts_files_beyond_the_first_six(self) -> None:
         line = files.unread_notice([OpenedFile(file, Unread.TOO_MANY) for file in some(9)])
         assert line.startswith(f"Not read: 0.txt ({texts.TOO_MANY_FILES}), 1.txt ")
