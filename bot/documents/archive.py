@@ -8,12 +8,15 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
+from typing import IO
 from xml.etree import ElementTree
 
 from bot.documents.document import Refusal, Unreadable
 
 MAX_UNPACKED_BYTES = 100 * 2**20
 MAX_ENTRIES = 5_000
+STREAMED = re.compile(r"xl/(?:worksheets/[^/]*|sharedStrings\d*)\.xml")
+"""What of an archive is read only until there is enough text, so its size says nothing."""
 
 
 class Archive:
@@ -22,7 +25,8 @@ class Archive:
     def __init__(self, content: bytes) -> None:
         self._zip = zipfile.ZipFile(io.BytesIO(content))
         entries = self._zip.infolist()
-        if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+        unpacked_bytes = sum(entry.file_size for entry in entries if not STREAMED.fullmatch(entry.filename))
+        if len(entries) > MAX_ENTRIES or unpacked_bytes > MAX_UNPACKED_BYTES:
             raise Unreadable(Refusal.TOO_LARGE)
         # Bit 0: encrypted.
         if any(entry.flag_bits & 1 for entry in entries):
@@ -32,6 +36,10 @@ class Archive:
     def bytes_of(self, name: str) -> bytes:
         """Returns an entry's bytes, b"" if there is none."""
         return self._zip.read(name) if name in self.names else b""
+
+    def stream(self, name: str) -> IO[bytes]:
+        """Returns an entry to read piece by piece."""
+        return self._zip.open(name)
 
     def xml(self, name: str) -> ElementTree.Element:
         """Returns an entry as XML."""

@@ -17,6 +17,7 @@ from bot.documents.rtf import read_rtf
 from bot.documents.sheets import read_csv, read_sheets
 from bot.documents.slides import read_slides
 from bot.documents.word import read_word
+from bot.documents.workbook import read_workbook
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 
@@ -63,7 +64,9 @@ def _add_archive(content: bytes, draft: Draft) -> None:
         read_word(archive, main, draft)
     elif main := main_part(archive, "presentation", r"ppt/presentation\.xml"):
         read_slides(archive, main, draft)
-    elif {"xl/workbook.xml", "xl/workbook.bin"} & set(archive.names) or mimetype.endswith(b".spreadsheet"):
+    elif main := main_part(archive, "workbook", r"xl/workbook\d*\.xml"):
+        read_workbook(archive, main, draft)
+    elif "xl/workbook.bin" in archive.names or mimetype.endswith(b".spreadsheet"):
         read_sheets(content, archive, draft)
     elif b".opendocument." in mimetype and "content.xml" in archive.names:
         root = archive.xml("content.xml")

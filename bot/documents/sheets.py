@@ -8,25 +8,18 @@ from datetime import date, datetime, time, timedelta
 
 from bot.documents.archive import Archive
 from bot.documents.document import MAX_DOCUMENT_BYTES, Draft, Part, Refusal, Unreadable
+from bot.documents.number_formats import general
 
-_COMMENT = rb"<(?:\w+:)?comment |<office:annotation[ >]"
-_COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml|content\.xml"
-_SHEET = r"xl/worksheets/[^/]*\.xml"
-_DRAWN_IN = r"xl/drawings/[^/]*\.xml|content\.xml"
-_DRAWINGS = {
-    Part.PICTURE: rb"<(?:(?:\w+:)?pic|draw:image)[ >]",
-    Part.CHART: rb"<(?:\w+:)?chart[ >]",
-    Part.TEXT_BOX: rb"(?s)<(?:\w+:)?txBody[ >](?:(?!</(?:\w+:)?txBody>).)*?<a:t[ >]|<draw:text-box[ >]",
-}
-_FORMULA = rb"<c (?![^>]*t=\"str\")[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
-"""One without a value. The value of a formula that gives an empty text is empty, too."""
-_ERROR = rb"<c [^>]*t=\"e\"|calcext:value-type=\"error\""
+_CONTENT = r"content\.xml"
+_COMMENT = rb"<office:annotation[ >]"
+_ERROR = rb"calcext:value-type=\"error\""
+_DRAWINGS = {Part.PICTURE: rb"<draw:image[ >]", Part.TEXT_BOX: rb"<draw:text-box[ >]"}
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
 
 def read_sheets(content: bytes, archive: Archive | None, draft: Draft) -> None:
-    """Adds an xlsx, xlsb, ods or xls file to a draft. Formulas appear as their saved results."""
+    """Adds an xlsb, ods or xls file to a draft. Formulas appear as their saved results."""
     from python_calamine import CalamineWorkbook, PasswordError, SheetVisibleEnum
 
     try:
@@ -37,11 +30,10 @@ def read_sheets(content: bytes, archive: Archive | None, draft: Draft) -> None:
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
     if archive:
-        draft.leave_out(Part.COMMENT, count=archive.count(_COMMENTED, _COMMENT))
-        draft.leave_out(Part.FORMULA, count=archive.count(_SHEET, _FORMULA))
-        draft.leave_out(Part.ERROR, count=archive.count(f"{_SHEET}|content\\.xml", _ERROR))
+        draft.leave_out(Part.COMMENT, count=archive.count(_CONTENT, _COMMENT))
+        draft.leave_out(Part.ERROR, count=archive.count(_CONTENT, _ERROR))
         for part, drawing in _DRAWINGS.items():
-            draft.leave_out(part, count=archive.count(_DRAWN_IN, drawing))
+            draft.leave_out(part, count=archive.count(_CONTENT, drawing))
     for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
         draft.add(f"## Sheet {name}")
         draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())
@@ -51,8 +43,7 @@ def _written(cell: Cell) -> str:
     if isinstance(cell, bool):
         return str(cell).upper()
     if isinstance(cell, float):
-        # Spreadsheets show 15 digits. The others of a fraction come from its binary form.
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else f"{cell:.15g}"
+        return general(cell)
     if isinstance(cell, datetime):
         return cell.isoformat(" ").removesuffix(" 00:00:00")
     return str(cell)

@@ -27,7 +27,6 @@ REFUSALS = {
     "protected": Refusal.PROTECTED,
     "bomb": Refusal.TOO_LARGE,
     "many": Refusal.TOO_LARGE,
-    "far": Refusal.TOO_LARGE,
     "no office file": Refusal.KIND,
     "binary": Refusal.KIND,
 }
