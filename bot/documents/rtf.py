@@ -114,6 +114,8 @@ class _Rewriter:
             token = b"{<br>}"
         elif word in (b"intbl", b"pard"):
             self._is_cell = word == b"intbl"
+        elif word == b"u":
+            self._last = b"a"
         else:
             self._states[-1] = _changed(state, word, number)
             self.hidden += self._states[-1].is_hidden and not state.is_hidden
@@ -138,7 +140,7 @@ class _Rewriter:
             return
         if state.sign and self._last[-1:].isalnum() and not text.startswith((b"[", b"\\", b"\r", b"\n", b" ")):
             text = state.sign + (text if _SIMPLE.fullmatch(text) else b"(" + text + b")")
-        if not state.is_code and text.strip(b"\r\n"):
+        if not state.is_code and text.strip(b"\r\n") and (text[:1] != b"\\" or text[1:2] == b"'"):
             self._last = text
         yield text
 

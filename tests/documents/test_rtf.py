@@ -1,0 +1,64 @@
+"""What RTF of other programs holds beside plain text: links, forms, superscripts, lines in cells, what is hidden."""
+
+import pytest
+
+from bot.documents import formats
+from bot.documents.document import Document, Kind, LeftOut, Part
+
+LINK = rb'{\field{\*\fldinst { HYPERLINK "https://example.com/a" }}{\fldrslt {\ul this}}}'
+WORD_LINK = (
+    rb'{\field\fldedit{\*\fldinst {\rtlch HYPERLINK "https://example.com/a"}{\*\datafield 00}}{\fldrslt {\b this}}}'
+)
+BOX = rb"{\field{\*\fldinst FORMCHECKBOX {\*\formfield{\fftype1%s{\*\ffname x}}}}{\fldrslt }}"
+CHOICE = rb"{\field{\*\fldinst FORMDROPDOWN{\*\formfield{\fftype2\ffres1{\*\ffl Red}{\*\ffl Blue}}}}{\fldrslt }}"
+SHOWN: dict[str, tuple[bytes, str]] = {
+    "a link": (rb"see " + LINK + rb" now", "see [this](https://example.com/a) now"),
+    "a link of Word": (WORD_LINK, "[this](https://example.com/a)"),
+    "a link without quotes": (
+        rb"{\field{\*\fldinst HYPERLINK https://a.example}{\fldrslt a}}",
+        "[a](https://a.example)",
+    ),
+    "a link within": (rb'{\field{\*\fldinst HYPERLINK \\l "top"}{\fldrslt up}}', "up"),
+    "another field": (rb"page {\field{\*\fldinst PAGE}{\fldrslt 3}} of 4", "page 3 of 4"),
+    "a field within a field": (
+        rb'{\field{\*\fldinst HYPERLINK "https://a.example"}{\fldrslt a {\field{\*\fldinst PAGE}{\fldrslt 3}}}} b',
+        "[a 3](https://a.example) b",
+    ),
+    "a ticked box": (BOX % rb"\ffres1" + rb" Approved", "☒ Approved"),
+    "an empty box": (BOX % rb"\ffres0" + rb" Rejected", "☐ Rejected"),
+    "a box that is ticked at first": (BOX % rb"\ffres25\ffdefres1" + rb" a", "☒ a"),
+    "a chosen entry": (CHOICE, "Blue"),
+    "a superscript": (rb"10{\super 6} and x\super 2\nosupersub y", "10^6 and x^2y"),
+    "a longer superscript": (rb"x{\super n + 1}", "x^(n + 1)"),
+    "a subscript": (rb"H{\sub 2}O", "H_2O"),
+    "raised text": (rb"10{\loch{\*\updnprop8000}\up8\loch 6}{\dn0 0}", "10^60"),
+    "a mark of a footnote": (rb"word{\super [1]}", "word[1]"),
+    "lines in a cell": (rb"\pard\intbl a\par b\line c\cell d\cell\row\pard e\par f", "a<br>b<br>c|d|\ne\nf"),
+    "numbers of old programs": (rb"{\pntext 1.\tab}a", " 1.\ta"),
+    "numbers": (rb"{\listtext 1.\tab}a", "1.\ta"),
+    "a soft hyphen": (rb"Donau\-dampf", "Donaudampf"),
+    "bytes of a picture": (rb"a{\pict\bin4 {}}}}b", "ab"),
+    "groups that never end": (rb"{{{a", "a"),
+}
+COUNTED = {
+    "an embedded workbook": (
+        rb"a{\object\objemb{\*\objclass Excel.Sheet.12}{\*\objdata 00}{\result {\pict 00}}}",
+        (LeftOut(Part.ATTACHMENT, 1),),
+    ),
+    "an old equation": (
+        rb"a{\object\objemb{\*\objclass Equation.3}{\*\objdata 00}{\result {\pict 00}}}",
+        (LeftOut(Part.EQUATION, 1),),
+    ),
+    "hidden text": (rb"a{\v b}\v c\v0", (LeftOut(Part.HIDDEN_TEXT, 2),)),
+    "a deletion": (rb"a{\deleted b}", (LeftOut(Part.DELETION, 1),)),
+}
+
+
+@pytest.mark.parametrize(("rtf", "shown"), SHOWN.values(), ids=SHOWN)
+def test_rtf_says_what_people_see(rtf: bytes, shown: str) -> None:
+    assert formats.read(Kind.RTF, rb"{\rtf1\ansi " + rtf + b"}").text == shown
+
+
+@pytest.mark.parametrize(("rtf", "parts"), COUNTED.values(), ids=COUNTED)
+def test_what_rtf_leaves_out_is_counted(rtf: bytes, parts: tuple[LeftOut, ...]) -> None:
+    assert formats.read(Kind.RTF, rb"{\rtf1\ansi " + rtf + b"}") == Document("a", parts)
