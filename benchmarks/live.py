@@ -1,7 +1,7 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
-Run: python -m benchmarks.live [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,agent-1,…]
-    [--carriers auto,edit,stream] [--posts generous,strict] [--seed 1]
+Run: python -m benchmarks.live [--carriers auto,edit,stream] [--posts generous,strict] [--seed 1]
+    [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,new-people-200,…,agent-1,…]
 
 A row is a number of simultaneous questions, or so many a minute at random over some minutes, in some channels and
 direct messages. Each answer has 600 words. In the rows of beginnings, answers are short, and begin with a heading, a
@@ -14,7 +14,8 @@ All questions start threads in channels, as with the app that manifest.json make
 below another app's message. In the rows whose names begin with `agent-`, the app is an agent, and every other question
 is asked in its direct messages, where it answers each question in a thread of its own. Each thread has one person. Only
 there may answers come as native streams: in a thread with several people, only one of them would see a stream grow.
-Messages and notifications are those that the asker gets for an answer, on average.
+In the rows of `new-people`, each question has an asker of its own, whom the new process doesn't know. Messages and
+notifications are those that the asker gets for an answer, on average.
 
 Exits with 1 if `auto` misses a target, gets too many 429s (none with the generous rule for posts), or loses or doubles
 a word.
@@ -60,7 +61,7 @@ OVERHEAD_S = 12.0
 ROOT = Path(__file__).parent.parent
 
 Targets = Mapping[str, float]
-"""The most of a figure of LiveResult: seconds, but messages are a number."""
+"""The most of a figure of LiveResult: seconds, but messages and 429s are numbers, and memory is in MB."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class LiveRow:
     targets: Targets
     places: int = 6
     """The channels and direct messages in which the questions are asked; half of them are direct messages."""
+    people: int = 0
+    """The people who ask; 0: one in each place."""
     words: int = WORDS
     """The words of each answer."""
     begins_with_marks: bool = False
@@ -110,11 +113,15 @@ class LiveResult:
     def figure(self, name: str) -> float:
         """Returns `messages` (for an answer), `stale`, or `sign`, `first`, `final`, `doubled` with ` p50` or ` p95`.
 
-        Seconds, infinite if missing.
+        Seconds, infinite if missing. Or `429s`, or `memory` in MB.
         """
         what, _, which = name.partition(" ")
         if what == "messages":
             return self.messages / len(self.lags)
+        if what == "429s":
+            return self.limited.total()
+        if what == "memory":
+            return self.peak_bytes / 1e6
         if what == "stale":
             return _finite(statistics.fmean(answer.staleness_s for answer in self.lags))
         field = {"first": "first_word_s", "sign": "placeholder_s"}.get(what, f"{what}_s")
@@ -165,6 +172,7 @@ def rows(seed: int) -> dict[str, LiveRow]:
         **_beginnings("beginnings", "manifest.json"),
         **_beginnings("beginnings-agent", "manifest.agent.json"),
         **in_channels,
+        **{f"new-people-{count}": _new_people(count, seed) for count in (100, 200, 400)},
         "alerts-20": replace(in_channels["20"], name="alerts-20", below_alerts=True),
         **half_direct,
     }
@@ -173,6 +181,14 @@ def rows(seed: int) -> dict[str, LiveRow]:
 def _targets(sign_s: float, first_s: float, stale_s: float, final_s: float, messages: float = 1.0) -> Targets:
     figures = {"sign p95": sign_s, "first p95": first_s, "stale": stale_s, "final p95": final_s}
     return {**figures, "messages": messages}
+
+
+def _new_people(count: int, seed: int) -> LiveRow:
+    """Returns the row of a launch: so many people ask within ten seconds, each for the first time."""
+    rng = random.Random(seed)
+    at_s = tuple(sorted(rng.uniform(0, 10) for _ in range(count)))
+    targets = {"429s": 5, "memory": 150}
+    return LiveRow(f"new-people-{count}", at_s, count, targets, places=50, people=count)
 
 
 def _beginnings(name: str, manifest: str) -> dict[str, LiveRow]:
@@ -243,13 +259,15 @@ def _askers(sandbox: Sandbox, row: LiveRow) -> list[tuple[str, str]]:
     """Adds people and channels to the workspace; returns who asks where: every other person in an agent's DM."""
     workspace, askers = sandbox.workspace, list[tuple[str, str]]()
     is_agent = "agent" in row.manifest
-    for number in range(row.places):
+    for number in range(row.people or row.places):
         person = User(f"U0LIVE{number}", f"person-{number}", f"Person {number}", "#0f766e")
-        members = [person.id, workspace.bot.id]
+        place, members = number % row.places, [person.id, workspace.bot.id]
         direct = Channel(f"D0LIVE{number}", f"dm-{number}", "im", members, person.id)
-        channel = Channel(f"C0LIVE{number}", f"channel-{number}", "channel", members, creator=person.id)
+        new = Channel(f"C0LIVE{place}", f"channel-{place}", "channel", [workspace.bot.id], creator=person.id)
+        channel = workspace.channels.setdefault(new.id, new)
+        channel.members.append(person.id)
         workspace.users[person.id] = person
-        workspace.channels |= {direct.id: direct, channel.id: channel}
+        workspace.channels[direct.id] = direct
         askers.append((person.id, (direct if number % 2 and is_agent else channel).id))
     return askers
 
@@ -315,14 +333,16 @@ def misses(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> list[s
         if value > target:
             over = (value - target) / target
             missed.append(f"{what}: {name} is {value:.2f}, {over:.0%} over its target of {target:g}")
+    if result.broken:
+        missed.append(f"{what}: {result.broken} answers are not shown whole and once")
+    if "429s" in row.targets:
+        return missed
     may_be_limited = POST_RULES["strict"].methods if posts == "strict" else frozenset[str]()
     if (posts_limited := sum(result.limited[method] for method in may_be_limited)) > row.posts_limited:
         missed.append(f"{what}: {posts_limited} posts got 429; at most {row.posts_limited} may")
     for method, count in result.limited.items():
         if method not in may_be_limited:
             missed.append(f"{what}: {count} calls of {method} got 429; none may")
-    if result.broken:
-        missed.append(f"{what}: {result.broken} answers are not shown whole and once")
     return missed
 
 

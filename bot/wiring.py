@@ -142,6 +142,7 @@ async def built(
             client,
             ledger=stores.rate_ledger,
             worker_queue=stores.worker_queue,
+            account_kinds=stores.account_kinds,
             clock=stores.clock,
             carrier=settings.carrier,
             scopes=installation.scopes,
@@ -153,7 +154,7 @@ async def built(
         models = wrap(await stack.enter_async_context(open_models(model_setup(settings), telemetry)))
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, toolbox, transcriber)
-        worker = Worker(stores, workspace, settings.drain_s, answering.answer, parts.access.allows)
+        worker = Worker(stores, workspace, settings.drain_s, answering.answer, parts.access.may_be_queued)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts, answering.quota))
         outbox, intake = _listen(bolt, parts, answering, worker, gate)

@@ -487,6 +487,11 @@ class Job:
         """The messages on record that readers see of its reply, apart from its files."""
         return page_ts(self.messages)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether an earlier attempt at this version has asked a model, so that its asker had access."""
+        return bool(self.checkpoint.text or self.checkpoint.end or self.steps)
+
 
 LATE_S = 1_800.0
 """An answer that begins later says when its question was asked."""

@@ -39,6 +39,8 @@ def _the_web(query: str) -> str:
 
 
 TRANSCRIBING = "Listening…"
+CHECKING_ACCESS = "Checking your access. Slack is busy, so this may take a few minutes…"
+"""Stands in place of THINKING while Slack doesn't say who the asker is."""
 
 
 def heard(transcript: str) -> str:

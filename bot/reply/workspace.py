@@ -22,6 +22,7 @@ from bot.slack.manifest import REACTIONS_SCOPE
 from bot.slack.search import SlackSearch
 from bot.slack.surfaces import EphemeralMessages, Pane, Surfaces, ThreadPoster
 from bot.slack.users import ChannelReaders, Users
+from bot.store.account_kinds import AccountKinds
 from bot.store.rate_ledger import RateLedger
 from bot.store.worker_queue import WorkerQueue
 
@@ -39,6 +40,7 @@ class Workspace:
         *,
         ledger: RateLedger,
         worker_queue: WorkerQueue,
+        account_kinds: AccountKinds,
         clock: Clock,
         carrier: Carrier | None = "edit",
         scopes: Collection[str] | None = None,
@@ -53,7 +55,7 @@ class Workspace:
         self.paced = paced = PacedClient(client, self.budget, clock)
         posted = PostedReplies(paced, me.user_id)
         threads = ThreadPoster(paced)
-        self.users = Users(paced, me.team_id)
+        self.users = Users(paced, me.team_id, account_kinds)
         transport = MessageTransport(client, paced, posted, self.users)
         self.scheduler = EditScheduler(transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry)
         self.history = History(paced, me.bot_id)

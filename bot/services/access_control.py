@@ -16,12 +16,14 @@ from bot.core.conversation import Question
 from bot.errors import StoreError
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import EphemeralMessages
-from bot.slack.users import Users
+from bot.slack.users import KIND_WITHIN_S, Users
 from bot.store.threads import Notices
 
 CHECKED_WITHIN_S = 2.0
 """How long a press, or a question that was queued, waits for Slack to say who a person is. A modal must open within
 three seconds."""
+ANSWERS_WAIT_S = 300.0
+"""How long an answer waits for that. In this time users.info alone tells about five hundred people."""
 FAILING_S = 60.0
 UNSAVED_EVERY_S = 600.0
 """Longer than Slack tries to deliver an event."""
@@ -112,25 +114,45 @@ class AccessControl:
         return None if kind is None and self._must_ask(question) else access.denial(self._rules, question, kind)
 
     async def denial(
-        self, question: Question, *, now_within_s: float | None = None, members_only: bool = False
+        self,
+        question: Question,
+        *,
+        now_within_s: float | None = None,
+        within_s: float = KIND_WITHIN_S,
+        members_only: bool = False,
     ) -> Denial | None:
         """Returns why the asker is denied, None if they have access.
 
-        An asker of unknown kind is denied, so that no guest gets in when Slack fails. `now_within_s`: as in Users.kind.
+        An asker of unknown kind is denied, so that no guest gets in when Slack fails. `now_within_s`, `within_s`: as in
+        Users.kind.
         """
         kind = UserKind.BOT if question.from_bot else None
         if kind is None and (members_only or self._must_ask(question)):
-            kind = await self._users.kind(question.user_id, now_within_s=now_within_s)
+            kind = await self._users.kind(question.user_id, now_within_s=now_within_s, within_s=within_s)
         if denial := access.denial(self._rules, question, kind):
             return denial
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
-    async def allows(self, question: Question) -> bool:
-        """Returns whether the asker has access, and tells an asker who hasn't."""
-        denial = await self.denial(question)
-        if denial is not None:
-            self.tell(question, denial)
-        return denial is None
+    async def denial_in_turn(self, question: Question) -> Denial | None:
+        """Returns why the asker of a queued question is denied now that it is answered, None if they have access.
+
+        They lose it if Slack says so. While Slack is silent, what it said in the last hour applies.
+        """
+        denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
+        if denial is Denial.UNKNOWN and (kind := await self._users.last_known(question.user_id)):
+            return access.denial(self._rules, question, kind)
+        return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
+
+    async def may_be_queued(self, question: Question) -> bool:
+        """Returns whether a question may be shown as queued, and tells an asker who is denied.
+
+        While Slack doesn't say who the asker is, it may: access is checked again before it is answered.
+        """
+        denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
+        if denial is None or denial is Denial.UNKNOWN:
+            return True
+        self.tell(question, denial)
+        return False
 
     def naming_admins(self, refusal: str) -> str:
         """Returns a refusal with the names of the admins, for a message that notifies nobody."""

@@ -2,7 +2,8 @@
 
 `Answering.answer` has the main path on one screen:
 
-1. Access control. A denied asker gets no reply; the job ends. If one is there already, it says so.
+1. Access control. A denied asker gets no reply; the job ends. If one is there already, it says so. While Slack takes
+   long to say who the asker is, the reply says that, too.
 2. The reply is opened: a placeholder, or what an earlier attempt left in Slack. If the end is already on record or
    shown, nothing is asked again; only the missing half is done.
 3. The model is asked, step by step (services/steps.py). Its deltas are appended to the reply, which the edit scheduler
@@ -50,7 +51,7 @@ from bot.models.prompt import Effort
 from bot.reply.answer import Freshness
 from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
-from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
+from bot.services.access_control import ANSWERS_WAIT_S, AccessControl
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, JobLife, Metrics, Phase, Times, added, waited_s
 from bot.services.pane import AssistantPane
 from bot.services.quota import Quota
@@ -58,6 +59,8 @@ from bot.services.steps import Steps
 from bot.store import Stores
 
 MAX_INTERRUPTIONS = 3
+CHECKED_UNSEEN_S = 1.0
+"""Readers see nothing of an access check that takes no longer."""
 
 _REASONS: Mapping[type[TypistError], EndReason] = {
     CapReached: EndReason.CAP_REACHED,
@@ -93,9 +96,10 @@ class Answering:
     async def answer(self, attempt: AnswerAttempt) -> None:
         """Runs an attempt. Then the job has ended in Slack and on record, or another attempt can continue it."""
         job, reply = attempt.job, None
+        checking = asyncio.create_task(self._denial(job))
         try:
-            denial = await self._denial(job)
-            if denial is not None and not job.page_ts:
+            await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
+            if checking.done() and (denial := checking.result()) and not job.page_ts:
                 self.access_control.tell(job.question, denial)
                 attempt.answer.close(End(EndReason.DENIED))
                 await self._record(attempt, None)
@@ -104,7 +108,7 @@ class Answering:
             reply = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
             end = job.checkpoint.end
             if end is None:
-                end = await self._end(attempt, reply, denial)
+                end = await self._end(attempt, reply, checking)
                 attempt.phase = Phase.ENDING
                 end = await self._close(attempt, end)
             if job.checkpoint.end is not None and reply.shown.is_end_shown:
@@ -128,38 +132,32 @@ class Answering:
             log.error("unexpected error, ending the job: %s", trace_of(error))
             await self._end_with_internal_error(attempt, reply)
         finally:
+            checking.cancel()
             self.pane.end(job.question, asks=attempt.phase is Phase.AWAITING_APPROVAL)
 
     async def _denial(self, job: Job) -> Denial | None:
         """Returns why the asker has no access now. Raises GivenUp.
 
-        The asker of a queued question had access when its placeholder was posted. They lose it if Slack says so, not if
-        Slack is silent. An answer that has begun goes on, but Slack is asked again before it changes anything.
+        An answer that has begun goes on, but Slack is asked again before it changes anything.
         """
-        if not job.page_ts:
-            denial = await self.access_control.denial(job.question)
-            if denial is not None and self.workspace.token_refused():
-                # Slack may only have refused to say who the asker is.
-                raise GivenUp(Phase.TOKEN_REFUSED)
-            return denial
-        if job.attempts > 1:
+        if job.has_begun:
             return None
-        denial = await self.access_control.denial(job.question, now_within_s=CHECKED_WITHIN_S)
-        return None if denial is Denial.UNKNOWN else denial
+        if job.page_ts and job.attempts == 1:
+            denial = await self.access_control.denial_in_turn(job.question)
+        else:
+            denial = await self.access_control.denial(job.question, within_s=ANSWERS_WAIT_S)
+        if denial is not None and self.workspace.token_refused():
+            # Slack may only have refused to say who the asker is.
+            raise GivenUp(Phase.TOKEN_REFUSED)
+        return denial
 
-    async def _end(self, attempt: AnswerAttempt, reply: ScheduledReply, denial: Denial | None) -> End:
+    async def _end(self, attempt: AnswerAttempt, reply: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
         """Asks the model if nothing forbids it; returns how the answer ended. Raises GivenUp."""
-        if denial is not None:
-            return End(EndReason.DENIED, denial)
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped(attempt)
-        if attempt.job.interruptions >= MAX_INTERRUPTIONS:
-            return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted(goes_on=_has_text(attempt)))
-        if attempt.job.offered:
-            return End(EndReason.OFFERED, texts.offer_after_absence(attempt.job.question.ts))
         attempt.phase = Phase.STREAMING
         try:
-            return await self.steps.take(attempt, reply)
+            return await self._forbidden(attempt, reply, checking) or await self.steps.take(attempt, reply)
         except GivenUp:
             raise
         except TypistError as error:
@@ -172,6 +170,20 @@ class Answering:
         except Exception as error:
             log.error("unexpected error, ending the job: %s", trace_of(error))
             return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
+
+    async def _forbidden(
+        self, attempt: AnswerAttempt, reply: ScheduledReply, checking: asyncio.Task[Denial | None]
+    ) -> End | None:
+        """Returns how the answer ends if no model may be asked, once access is checked. Raises GivenUp."""
+        if not checking.done():
+            reply.show_activity(texts.CHECKING_ACCESS)
+        if denial := await checking:
+            return End(EndReason.DENIED, denial)
+        if attempt.job.interruptions >= MAX_INTERRUPTIONS:
+            return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted(goes_on=_has_text(attempt)))
+        if attempt.job.offered:
+            return End(EndReason.OFFERED, texts.offer_after_absence(attempt.job.question.ts))
+        return None
 
     async def _wait_for_decision(self, attempt: AnswerAttempt, reply: ScheduledReply | None) -> None:
         """Gives the job up until the calls that the reply asks about are decided.

@@ -69,8 +69,8 @@ log = logging.getLogger(__name__)
 class Worker:
     """Claims jobs and runs their attempts.
 
-    `answer` runs one attempt at a job to its end. `allows` returns whether a question's asker has access, and tells an
-    asker who hasn't. `token_refused` returns whether Slack refuses our bot token now.
+    `answer` runs one attempt at a job to its end. `may_be_queued` returns whether a question may be shown as queued,
+    and tells an asker who is denied.
     """
 
     stores: Stores
@@ -78,7 +78,7 @@ class Worker:
     drain_s: float
     """How long live answers get to end after the stop."""
     answer: Callable[[AnswerAttempt], Awaitable[None]]
-    allows: Callable[[Question], Awaitable[bool]]
+    may_be_queued: Callable[[Question], Awaitable[bool]]
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -265,11 +265,10 @@ class Worker:
 
     async def _post_placeholder(self, job: Job) -> None:
         until = self.stores.clock.monotonic() + PLACEHOLDER_WITHIN_S
-        is_allowed = not self.workspace.token_refused() and await self.allows(job.question)
+        may_be_queued = not self.workspace.token_refused() and await self.may_be_queued(job.question)
         if self.workspace.token_refused():
-            # Slack doesn't say who the asker is. The attempt checks access again.
             return
-        if not is_allowed:
+        if not may_be_queued:
             # Else the question would keep its place among those that are shown as queued.
             await self.stores.question_queue.request_stop(job.id)
             return

@@ -11,36 +11,44 @@ Slack takes 100 calls of users.info a minute (budget.py), for kinds and names to
 - Lookups of kinds stand in one line, and AT_ONCE of them are open. One that fails keeps its place for a wait that grows
   with the failures in a row, whomever they are about, and then goes to the end of the line. So an outage costs half of
   the calls however many people wait, and its end is noticed within seconds: a success waits for nothing.
+- Once more than MAX_LOOKED_UP people wait, users.list is read beside the line, a thousand people a call, until all of
+  them are found. Whom it doesn't have, such as strangers, users.info still tells about; and if Slack refuses the list,
+  the line goes on alone.
 - Names are left out while the calls get scarce.
+
+The kinds that somebody waited for are on record with the time of their lookup (store/account_kinds.py). A restarted
+process and the other processes trust them for as long as the one that asked.
 """
 
 import asyncio
 import logging
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from bot.clock import Background
 from bot.core.access import UserKind
 from bot.core.conversation import ThreadKey
-from bot.errors import RateLimited, Refused
+from bot.errors import RateLimited, Refused, StoreError
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.retry import NO_FAILURES, USER_KIND
 from bot.slack.text import json_object, json_objects, next_cursor, string, strings
+from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
 
 NOW_S = 1.0
 """A lookup under way that began this long ago still says what is true now. One that has ended doesn't."""
 KIND_TRUSTED_S = 600.0
-KEPT_S = 3_600.0
+KEPT_S = KINDS_KEPT_S
 """How long a name is trusted, and a kind applies while Slack gives no newer one."""
 NAMES_WITHIN_S = 5.0
 """How long a prompt waits for names, and a question to know a channel's readers. What comes later is kept, too."""
 KIND_WITHIN_S = 45.0
-"""Room for two calls without a response, so that a short outage of Slack denies nobody."""
+"""Room for two calls without a response, so that a short outage of Slack denies nobody. Callers may wait longer."""
 AT_ONCE = 5
 """Lookups of kinds that are open at once."""
 MAX_NAMES = 50
@@ -52,9 +60,15 @@ PEOPLE_PER_PAGE = 1_000
 MAX_PAGES = 3
 """A channel with more members counts as one with outsiders."""
 MAX_LOOKED_UP = 20
-"""Of more people in a channel than this who are unknown, all people of the workspace are listed instead."""
+"""If more people than this are unknown, the people of the workspace are listed instead."""
+MAX_LISTED = 20_000
+"""More people of a workspace aren't listed: their pages take a minute of the calls of users.list."""
+LIST_AGAIN_S = 60.0
+"""The pause after a list that was read to its end, or that Slack refused."""
+LISTED_AT_ONCE = 100
+"""How many listed people are read before the event loop gets a turn."""
 MAX_KEPT = 5_000
-"""How many people, channels or questions are remembered of one kind. More people of a workspace aren't listed."""
+"""How many channels or questions are remembered of one kind."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """Slack's errors for people outside the workspace's view."""
 SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
@@ -90,13 +104,20 @@ class Profile:
     """Whether it is a channel whose name only its members know."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Lookup:
-    """A lookup that is going on. Its result is False if Slack refuses for good."""
+    """A lookup that is going on."""
 
-    task: asyncio.Task[bool]
+    listed: asyncio.Future[None]
+    """Done once a list has told what is looked up."""
+    task: asyncio.Task[bool] | None = None
+    """Its result is False if Slack refuses for good."""
     waiting: int = 0
     """How many wait for it."""
+
+    @property
+    def is_needed(self) -> bool:
+        return self.waiting > 0 and not self.listed.done()
 
 
 class Users:
@@ -106,30 +127,46 @@ class Users:
     without both, all names are.
     """
 
-    def __init__(self, client: PacedClient, team_id: str) -> None:
+    def __init__(self, client: PacedClient, team_id: str, recorded: AccountKinds) -> None:
         self._client = client
         self._clock = client.clock
         self._team_id = team_id
+        self._recorded = recorded
         self._profiles: dict[str, Profile] = {}
         self._lookups: dict[str, _Lookup] = {}
         self._line = asyncio.Semaphore(AT_ONCE)
         self._failures = NO_FAILURES
         """Of lookups of kinds in a row, whomever they were about."""
+        self._to_list: set[str] = set()
+        """Whose kinds somebody waits for, and the list hasn't told."""
+        self._listing: asyncio.Task[None] | None = None
+        self._list_again_at = -math.inf
+        self._background = Background()
 
     def known(self, user_id: str) -> UserKind | None:
         """Returns a person's kind of account if Slack reported it within the last ten minutes, else None."""
         return self._kind_within(user_id, KIND_TRUSTED_S)
 
-    async def kind(self, user_id: str, *, now_within_s: float | None = None) -> UserKind | None:
-        """Returns a person's kind of account, None if Slack doesn't say in time.
+    async def kind(
+        self, user_id: str, *, now_within_s: float | None = None, within_s: float = KIND_WITHIN_S
+    ) -> UserKind | None:
+        """Returns a person's kind of account, None if Slack doesn't say within `within_s`.
 
         What it said in the last ten minutes is enough, and while it fails, in the last hour. With `now_within_s`, Slack
         has to say within this time what is true now.
         """
         if now_within_s is not None:
             return await self._look_up_kind(user_id, NOW_S, now_within_s)
-        kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, KIND_WITHIN_S)
+        if self.known(user_id) is None:
+            await self._recall(user_id)
+        kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s)
         return kind or self._kind_within(user_id, KEPT_S)
+
+    async def last_known(self, user_id: str) -> UserKind | None:
+        """Returns what Slack said of a person in the last hour. It isn't asked."""
+        if self._kind_within(user_id, KEPT_S) is None:
+            await self._recall(user_id)
+        return self._kind_within(user_id, KEPT_S)
 
     def _kind_within(self, user_id: str, age_s: float) -> UserKind | None:
         profile = self._profile(user_id)
@@ -145,37 +182,103 @@ class Users:
             async with asyncio.timeout(within_s):
                 while await self._share(user_id, self._ask_in_line):
                     if (profile := self._profile(user_id)).kind_at > after:
+                        self._record(user_id, profile)
                         return profile.kind
         except TimeoutError:
             log.warning("the kind of user %s is not known: Slack doesn't answer", user_id)
         return None
 
-    async def _ask_in_line(self, user_id: str) -> bool:
+    async def _ask_in_line(self, user_id: str, lookup: _Lookup) -> bool:
         """Asks for a person's kind until Slack answers or refuses for good, or nobody waits for it."""
-        while True:
-            async with self._line:
-                if not self._lookups[user_id].waiting:
-                    return True
-                try:
-                    await self._ask(user_id)
-                except (RateLimited, Refused) as error:
-                    now = self._clock.monotonic()
-                    self._failures = self._failures.and_one(now)
-                    next_try_at = USER_KIND.next_try_at(error, self._failures, now)
-                    if next_try_at is None:
-                        log.error("the kind of user %s is not known (is users:read granted?): %s", user_id, error)
-                        return False
-                    log.warning("the kind of user %s is not known yet: %s", user_id, error)
-                    await self._clock.sleep(next_try_at - now)
-                else:
-                    self._failures = NO_FAILURES
-                    return True
+        self._to_list.add(user_id)
+        self._list_if_many()
+        try:
+            while True:
+                async with self._line:
+                    if not lookup.is_needed:
+                        return True
+                    try:
+                        await self._ask(user_id)
+                    except (RateLimited, Refused) as error:
+                        now = self._clock.monotonic()
+                        self._failures = self._failures.and_one(now)
+                        next_try_at = USER_KIND.next_try_at(error, self._failures, now)
+                        if next_try_at is None:
+                            log.error("the kind of user %s is not known (is users:read granted?): %s", user_id, error)
+                            return False
+                        log.warning("the kind of user %s is not known yet: %s", user_id, error)
+                        await self._clock.sleep(next_try_at - now)
+                    else:
+                        self._failures = NO_FAILURES
+                        return True
+        finally:
+            if self._lookups.get(user_id) is lookup:
+                self._to_list.discard(user_id)
 
-    async def list_all(self) -> None:
-        """Keeps what Slack says of all people of the workspace. Raises RateLimited and Refused."""
-        now = self._clock.monotonic()
-        async for person in _everybody(self._client):
-            self._keep(str(person.get("id")), self._person(person, now, now))
+    def _list_if_many(self) -> None:
+        """Begins to list people if more are waited for than are looked up one by one."""
+        if len(self._to_list) > MAX_LOOKED_UP:
+            self._list_people()
+
+    def _list_people(self) -> asyncio.Task[None] | None:
+        """Returns the list that is being read, or begins it; None if that was done or refused lately."""
+        if self._listing is None and self._clock.monotonic() >= self._list_again_at:
+            # In a context of its own: it answers other jobs, too.
+            self._listing = asyncio.create_task(self._read_list(), context=Context())
+        return self._listing
+
+    async def _read_list(self) -> None:
+        """Keeps what Slack says of the people of the workspace, page by page, until all who are wanted are found."""
+        asked_at = self._clock.monotonic()
+        try:
+            async for people in _pages_of_people(self._client):
+                for number, person in enumerate(people):
+                    if number % LISTED_AT_ONCE == LISTED_AT_ONCE - 1:
+                        await asyncio.sleep(0)
+                    self._found(str(person.get("id")), self._person(person, self._clock.monotonic(), asked_at))
+                if not self._to_list:
+                    return
+                asked_at = self._clock.monotonic()
+        except (RateLimited, Refused) as error:
+            log.warning("people are not listed, so each is looked up alone: %s", error)
+        finally:
+            self._listing = None
+        # Who isn't on it isn't looked for on the next one.
+        self._to_list.clear()
+        self._list_again_at = self._clock.monotonic() + LIST_AGAIN_S
+
+    def _found(self, user_id: str, profile: Profile) -> None:
+        """Keeps what a list says of a person, and tells those who wait for it."""
+        if profile.kind_at > self._profile(user_id).kind_at:
+            self._keep(user_id, profile)
+        self._to_list.discard(user_id)
+        if lookup := self._lookups.pop(user_id, None):
+            lookup.listed.set_result(None)
+
+    async def list_people(self, ids: Collection[str]) -> None:
+        """Keeps what Slack's list says of people, unless it was read or refused lately."""
+        self._to_list.update(ids)
+        if listing := self._list_people():
+            await asyncio.wait((listing,))
+        self._to_list.difference_update(ids)
+
+    async def _recall(self, user_id: str) -> None:
+        """Takes over what is on record about a person's kind, if it is newer than what this process knows."""
+        try:
+            found = await self._recorded.read(self._team_id, user_id)
+        except StoreError as error:
+            log.debug("kind of user %s not read: %s", user_id, error)
+            return
+        if found is not None:
+            profile = self._profile(user_id)
+            if found.at > profile.kind_at:
+                self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.at))
+
+    def _record(self, user_id: str, profile: Profile) -> None:
+        """Puts a person's kind on record in the background."""
+        if profile.kind is not None:
+            found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_at)
+            self._background.start(self._recorded.record(found), f"kind of user {user_id} not recorded")
 
     async def team_id(self, user_id: str) -> str:
         """Returns a person's workspace: ours, unless Slack says in time that they are in another one alone."""
@@ -205,30 +308,34 @@ class Users:
         if not is_known and not is_left_out:
             await self._share(id_, self._ask_for_name)
 
-    async def _ask_for_name(self, id_: str) -> bool:
+    async def _ask_for_name(self, id_: str, _: _Lookup) -> bool:
         try:
             await self._ask(id_)
         except (RateLimited, Refused) as error:
             log.info("name of %s not found: %s", id_, error)
         return True
 
-    async def _share(self, id_: str, ask: Callable[[str], Coroutine[Any, Any, bool]]) -> bool:
+    async def _share(self, id_: str, ask: Callable[[str, _Lookup], Coroutine[Any, Any, bool]]) -> bool:
         """Waits for the lookup that is going on, or for the one that `ask` begins, which outlives a canceled one."""
         lookup = self._lookups.get(id_)
         if lookup is None:
+            lookup = self._lookups[id_] = _Lookup(asyncio.get_running_loop().create_future())
             # In a context of its own: it answers other jobs, too.
-            lookup = self._lookups[id_] = _Lookup(asyncio.create_task(self._run(id_, ask), context=Context()))
+            lookup.task = asyncio.create_task(self._run(id_, lookup, ask), context=Context())
+        assert lookup.task is not None
         lookup.waiting += 1
         try:
-            return await asyncio.shield(lookup.task)
+            await asyncio.wait((lookup.task, lookup.listed), return_when=asyncio.FIRST_COMPLETED)
         finally:
             lookup.waiting -= 1
+        return lookup.listed.done() or lookup.task.result()
 
-    async def _run(self, id_: str, ask: Callable[[str], Coroutine[Any, Any, bool]]) -> bool:
+    async def _run(self, id_: str, lookup: _Lookup, ask: Callable[[str, _Lookup], Coroutine[Any, Any, bool]]) -> bool:
         try:
-            return await ask(id_)
+            return await ask(id_, lookup)
         finally:
-            del self._lookups[id_]
+            if self._lookups.get(id_) is lookup:
+                del self._lookups[id_]
 
     async def _ask(self, id_: str) -> None:
         """Asks Slack once and keeps the answer. Raises RateLimited and Refused."""
@@ -262,27 +369,26 @@ class Users:
         return self._profiles.get(id_, _UNKNOWN)
 
     def _keep(self, id_: str, profile: Profile) -> None:
-        keep_newest(self._profiles, id_, profile)
+        keep_newest(self._profiles, id_, profile, MAX_LISTED)
 
 
 _UNKNOWN = Profile()
 
 
-def keep_newest(kept: dict[K, V], key: K, value: V) -> None:
-    """Puts a value into a cache as its newest, and drops the oldest beyond MAX_KEPT."""
+def keep_newest(kept: dict[K, V], key: K, value: V, most: int = MAX_KEPT) -> None:
+    """Puts a value into a cache as its newest, and drops the oldest beyond `most`."""
     kept.pop(key, None)
     kept[key] = value
-    if len(kept) > MAX_KEPT:
+    if len(kept) > most:
         del kept[next(iter(kept))]
 
 
-async def _everybody(client: PacedClient | SlackClient) -> AsyncIterator[Mapping[str, Any]]:
-    """Yields what Slack says of each person of the workspace, MAX_KEPT at most. Raises RateLimited and Refused."""
+async def _pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+    """Yields what Slack says of the people of the workspace, MAX_LISTED at most. Raises RateLimited and Refused."""
     cursor = ""
-    for _ in range(MAX_KEPT // PEOPLE_PER_PAGE):
+    for _ in range(MAX_LISTED // PEOPLE_PER_PAGE):
         page = await client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
-        for person in json_objects(page, "members"):
-            yield person
+        yield json_objects(page, "members")
         cursor = next_cursor(page)
         if not cursor:
             return
@@ -301,7 +407,7 @@ async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
             found = [json_object(await client.call("users.lookupByEmail", email=words), "user")]
         else:
             name = words.removeprefix("@").casefold()
-            found = [dict(person) async for person in _everybody(client) if name in _names_of(person)]
+            found = [dict(one) async for page in _pages_of_people(client) for one in page if name in _names_of(one)]
     except Refused as error:
         if error.error not in (*STRANGER_ERRORS, "users_not_found"):
             raise
@@ -410,7 +516,7 @@ class ChannelReaders:
             return False
         unknown = [member for member in members if self._users.known(member) is None]
         if len(unknown) > MAX_LOOKED_UP:
-            await self._users.list_all()
+            await self._users.list_people(unknown)
         else:
             await asyncio.gather(*map(self._users.kind, unknown))
         kinds = {self._users.known(member) for member in members}

@@ -20,6 +20,7 @@ from bot.core.caps import Scope, day_of
 from bot.core.conversation import ThreadKey
 from bot.core.outbox import OutboxKind
 from bot.store import audit, usage
+from bot.store.account_kinds import KINDS_KEPT_S
 from bot.store.database import Database, completes, one_at_a_time
 from bot.store.rows import (
     NO_ANSWER,
@@ -35,6 +36,7 @@ from bot.store.schema import (
     CALL_HAS_CONTENT,
     OF_THREADS,
     TURN_HAS_CONTENT,
+    account_kinds,
     allowed_tools,
     audit_entries,
     caps,
@@ -152,7 +154,7 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
 
     What a person decided about others' calls stays, without their name, and so does that somebody wrote in a thread.
     """
-    for column in (notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id):
+    for column in (notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id, account_kinds.c.user_id):
         this = column == user_id if user_id else sa.true()
         await connection.execute(sa.delete(column.table).where(this))
     of_person = caps.c.scope == Scope.USER.value
@@ -257,6 +259,7 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
         Rule(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
         Rule(charges, (charges.c.day < day_of(records_before),)),
         Rule(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
+        Rule(account_kinds, (account_kinds.c.looked_up_at < now - KINDS_KEPT_S,)),
         Rule(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
         # Rows that refer to a job go with it by cascade.
         Rule(jobs, (jobs.c.created_at < records_before, has_ended())),

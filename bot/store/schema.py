@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0001"
+REVISION = "0002"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -446,6 +446,18 @@ caps = sa.Table(
     sa.Column("in_dollars", sa.Boolean, primary_key=True),
     sa.Column("amount", sa.Double, nullable=False),
 )
+
+# The kinds of accounts that Slack reported in the last hour (account_kinds.py).
+account_kinds = sa.Table(
+    "account_kinds",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("looked_up_at", sa.Double, nullable=False),
+)
+
+sa.Index("ix_account_kinds_looked_up_at", account_kinds.c.looked_up_at)
 
 # Notices that people received, so that nobody gets one too often (bot/store/threads.py).
 notices = sa.Table(

@@ -9,6 +9,7 @@ from bot.clock import Clock
 from bot.core.caps import Cap
 from bot.errors import StoreError
 from bot.models.prices import ModelPrices
+from bot.store.account_kinds import AccountKinds
 from bot.store.answers import AnswerCanvases, RecordedAnswers, Transcripts
 from bot.store.audit import Audit
 from bot.store.calls import Approvals, RecordedCalls, ToolPins
@@ -70,6 +71,7 @@ class Stores:
         self.usage = UsageLedger(database, self._worker)
         self.caps = CapStore(database)
         self.rate_ledger = RateLedger(database, self._worker)
+        self.account_kinds = AccountKinds(database)
         self.participants = ThreadParticipants(database)
         self.notices = Notices(database)
         self.listening = Listening(database, self._worker)

@@ -31,7 +31,14 @@ async def opened(sandbox: Sandbox) -> AsyncIterator[Workspace]:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
             me = await client.identity()
-            yield Workspace(me, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock)
+            yield Workspace(
+                me,
+                client,
+                ledger=store.rate_ledger,
+                worker_queue=store.worker_queue,
+                account_kinds=store.account_kinds,
+                clock=clock,
+            )
         finally:
             await store.close()
 

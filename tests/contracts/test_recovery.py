@@ -45,7 +45,14 @@ async def posting(manifest: Json | None = None) -> AsyncIterator[tuple[Sandbox, 
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
             me = await client.identity()
-            workspace = Workspace(me, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock)
+            workspace = Workspace(
+                me,
+                client,
+                ledger=store.rate_ledger,
+                worker_queue=store.worker_queue,
+                account_kinds=store.account_kinds,
+                clock=clock,
+            )
             paced = PacedClient(client, workspace.budget, clock)
             transport = MessageTransport(client, paced, PostedReplies(paced, me.user_id), workspace.users)
             yield sandbox, transport, workspace.history

@@ -217,6 +217,7 @@ NAMES_A_PERSON = {
     "notices.user_id",
     "feedback.user_id",
     "pane_contexts.user_id",
+    "account_kinds.user_id",
     "thread_lines.user_id",
     "audit_entries.user_id",
     "audit_entries.by_id",
@@ -247,6 +248,7 @@ CODES = {
     ),
     *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
     *("learned_budgets.budget", "outbox_entries.about", "caps.scope", "caps.period", "channel_settings.engagement"),
+    "account_kinds.kind",
     *("listening.held_by", "listening.progress", "listening.report"),
     *("audit_entries.kind", "audit_entries.facts", "audit_entries.ts", "audit_entries.arguments_hash"),
 }

@@ -208,7 +208,7 @@ UNFIT = {
             *(f"DROP TABLE {table.name}" for table in reversed(metadata.sorted_tables)),
             "UPDATE alembic_version SET version_num = '3f2a91c07b1d'",
         ],
-        "allowed_tools, ",
+        "account_kinds, ",
     ),
 }
 

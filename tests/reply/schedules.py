@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from bot.clock import Clock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import UNANSWERED, Job, Lease, Others, Piece, RecordedMessage, Reservation, page_ts, ts_of
 from bot.core.pacing import Carrier, Learned, PostRule
@@ -20,6 +21,7 @@ from bot.reply.messages import Call, Shown
 from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.slack.budget import RateBudget
+from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
 from bot.store.rate_ledger import RateLedger
 from bot.store.worker_queue import WorkerQueue
 from tests.core.conversations import recorded_pages
@@ -80,6 +82,21 @@ async def watching(ledger: LoneLedger) -> AsyncIterator[RateBudget]:
     task.cancel()
     await asyncio.wait((task,))
     assert task.cancelled()
+
+
+@dataclass
+class KindsInMemory(AccountKinds):
+    """Kinds of accounts that a restart keeps: `clock` times them."""
+
+    clock: Clock
+    kinds: dict[str, AccountKind] = field(default_factory=dict)
+
+    async def record(self, found: AccountKind) -> None:
+        self.kinds[found.user_id] = found
+
+    async def read(self, team_id: str, user_id: str) -> AccountKind | None:
+        found = self.kinds.get(user_id)
+        return found if found and self.clock.monotonic() - found.at < KINDS_KEPT_S else None
 
 
 @dataclass

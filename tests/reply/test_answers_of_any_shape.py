@@ -21,7 +21,7 @@ from bot.slack.client import PacedClient, SlackClient, new_session
 from bot.slack.users import ChannelReaders
 from tests.fast import FastClock
 from tests.mutations import mutations
-from tests.reply.schedules import LoneLedger, RecordsInMemory
+from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 
 ME = Identity("T1", "U0BOT", "B0BOT", "typist")
 IN_THREAD = Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U1", "Why?")
@@ -86,7 +86,9 @@ async def odd_slack() -> AsyncIterator[OddSlack]:
         async with new_session() as session:
             client = SlackClient("xoxb-1", f"http://{host}:{port}/", session)
             ledger, records = LoneLedger(), RecordsInMemory()
-            workspace = Workspace(ME, client, ledger=ledger, worker_queue=records, clock=clock)
+            workspace = Workspace(
+                ME, client, ledger=ledger, worker_queue=records, account_kinds=KindsInMemory(clock), clock=clock
+            )
             paced = PacedClient(client, workspace.budget, clock)
             posted = PostedReplies(paced, ME.user_id)
             transport = MessageTransport(client, paced, posted, workspace.users)
@@ -111,7 +113,7 @@ READERS: Mapping[str, tuple[tuple[str, ...], Callable[[OddSlack], Awaitable[obje
     "a posted question": (("messages",), lambda slack: slack.workspace.surfaces.find_question(QUESTION_ABOUT, 0.0)),
     "a person's kind": (("user",), lambda slack: slack.workspace.users.kind("U1", now_within_s=5.0)),
     "names": (("user", "channel"), lambda slack: slack.workspace.users.names(["U1", "C1"])),
-    "all people": (("members", "response_metadata"), lambda slack: slack.workspace.users.list_all()),
+    "all people": (("members", "response_metadata"), lambda slack: slack.workspace.users.list_people(("U1",))),
     "a channel's creator": (("channel",), lambda slack: slack.workspace.surfaces.creator("C1")),
     "a channel's readers": (
         ("channel", "members", "response_metadata"),

@@ -15,7 +15,7 @@ from bot.slack.users import ChannelReaders
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
 from tests.clocks import InstantClock
-from tests.reply.schedules import LoneLedger, RecordsInMemory
+from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 
 BOUND = 3
 MEMBERS = ["U0ADA", "U0GRACE", "U0TYPIST"]
@@ -57,7 +57,14 @@ async def memory() -> AsyncIterator[Memory]:
             sandbox.workspace.channels[f"C1{number}"] = Channel(f"C1{number}", f"c{number}", "channel", MEMBERS)
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         me = await client.identity()
-        workspace = Workspace(me, client, ledger=LoneLedger(), worker_queue=RecordsInMemory(), clock=clock)
+        workspace = Workspace(
+            me,
+            client,
+            ledger=LoneLedger(),
+            worker_queue=RecordsInMemory(),
+            account_kinds=KindsInMemory(clock),
+            clock=clock,
+        )
         paced = PacedClient(client, workspace.budget, clock)
         transport = MessageTransport(client, paced, PostedReplies(paced, me.user_id), workspace.users)
         yield Memory(sandbox, transport, ChannelReaders(paced, workspace.users))

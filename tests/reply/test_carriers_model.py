@@ -29,7 +29,7 @@ from bot.slack.users import Users
 from sandbox.server import Sandbox
 from sandbox.web_api import streams
 from sandbox.workspace import Message, SlackError
-from tests.reply.schedules import LoneLedger, RecordsInMemory
+from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 from tests.sandbox import manifests
 from tests.simulated_time import SimulatedClock, run_simulated
 
@@ -112,7 +112,8 @@ class SchedulerProcess:
         clock = SimulatedClock()
         budget = RateBudget(self.ledger, clock)
         paced = PacedClient(self.client, budget, clock)
-        posted, users = PostedReplies(paced, self.client.sandbox.bot_user_id), Users(paced, self.client.sandbox.team_id)
+        posted = PostedReplies(paced, self.client.sandbox.bot_user_id)
+        users = Users(paced, self.client.sandbox.team_id, KindsInMemory(clock))
         transport = MessageTransport(self.client, paced, posted, users)
         self.scheduler = EditScheduler(transport, budget, self.lease, clock, self.records, self.setting)
         self.tasks = [asyncio.create_task(loop()) for loop in (self.scheduler.run, self._beat)]

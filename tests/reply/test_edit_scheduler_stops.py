@@ -32,7 +32,12 @@ async def test_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Path
     async with new_session() as session:
         client = SlackClient("xoxb-1", "http://127.0.0.1:1/", session)
         scheduler = Workspace(
-            ME, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock
+            ME,
+            client,
+            ledger=store.rate_ledger,
+            worker_queue=store.worker_queue,
+            account_kinds=store.account_kinds,
+            clock=clock,
         ).scheduler
         # Without a valid lease nothing is sent, and the loop checks again regularly.
         waiting = asyncio.create_task(scheduler.post_placeholder(Job(1, QUESTION, 0), clock.monotonic() + 60))
@@ -54,7 +59,14 @@ async def test_search_for_a_lost_post_does_not_keep_the_loop_running(tmp_path: P
     store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
     async with new_session() as session, Sandbox() as sandbox:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        workspace = Workspace(ME, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock)
+        workspace = Workspace(
+            ME,
+            client,
+            ledger=store.rate_ledger,
+            worker_queue=store.worker_queue,
+            account_kinds=store.account_kinds,
+            clock=clock,
+        )
         scheduler = workspace.scheduler
         question_ts = await sandbox.say("ada", "general", "why?")
         for _ in range(CALLS_PER_MINUTE["conversations.replies"]):

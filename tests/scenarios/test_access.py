@@ -83,7 +83,14 @@ async def access_control(settings: Settings, clock: Clock | None = None) -> Asyn
         store = await Stores.open("sqlite://", "access", clock, 3)
         try:
             me = await client.identity()
-            workspace = Workspace(me, client, ledger=store.rate_ledger, worker_queue=store.worker_queue, clock=clock)
+            workspace = Workspace(
+                me,
+                client,
+                ledger=store.rate_ledger,
+                worker_queue=store.worker_queue,
+                account_kinds=store.account_kinds,
+                clock=clock,
+            )
             yield AccessControl(
                 access_rules_of(settings), workspace.users, PrivateNotices(workspace.ephemeral, store.notices)
             )

@@ -37,7 +37,7 @@ from bot.slack.canvases import Canvases
 from bot.slack.files import Files, Transcribe
 from bot.slack.history import History
 from bot.slack.surfaces import EphemeralMessages, Pane
-from bot.slack.users import Users
+from bot.slack.users import KIND_WITHIN_S, Users
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, InstantClock
@@ -222,7 +222,10 @@ class UnreadCanvases(Canvases):
 class Accounts(Users, EphemeralMessages):
     """The kinds of accounts in Slack, and the sentences that the bot told people."""
 
-    kind_of_all: UserKind = UserKind.MEMBER
+    kind_of_all: UserKind | None = UserKind.MEMBER
+    tells: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once Slack says who somebody is, if `is_slow`."""
+    is_slow: bool = False
     kind_at_calls: Callable[[], UserKind | None] | None = None
     """What Slack says when it is asked for a kind as of now, if that is something else."""
     sentences: list[str] = field(default_factory=list)
@@ -233,13 +236,21 @@ class Accounts(Users, EphemeralMessages):
     def known(self, user_id: str) -> UserKind | None:
         return None
 
-    async def kind(self, user_id: str, *, now_within_s: float | None = None) -> UserKind | None:
+    async def kind(
+        self, user_id: str, *, now_within_s: float | None = None, within_s: float = KIND_WITHIN_S
+    ) -> UserKind | None:
+        assert within_s > 0
         if now_within_s is not None:
             assert user_id
             assert now_within_s > 0
             return self.kind_at_calls() if self.kind_at_calls else self.kind_of_all
+        if self.is_slow:
+            await self.tells.wait()
         self.token_refused = self.token_refused or self.refuses_token
         return None if self.token_refused else self.kind_of_all
+
+    async def last_known(self, user_id: str) -> UserKind | None:
+        return self.kind_of_all
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
         return {}
@@ -324,7 +335,7 @@ class AnsweringStage:
         )
         answers = AnswerSettings(done_mention_s=60, model_names=OWN_NAMES)
         self.answering = Answering(stores, workspace, steps, self.lives.append, access, quota, pane, answers)
-        self.worker = Worker(stores, workspace, 5.0, self._answer, self.answering.access_control.allows)
+        self.worker = Worker(stores, workspace, 5.0, self._answer, self.answering.access_control.may_be_queued)
 
     def change(self, **parts: Any) -> None:
         """Has attempts use other parts of answering and of its steps."""

@@ -252,6 +252,46 @@ async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringSta
     await stage.until(lambda: stage.accounts.sentences == [DENIED_GUEST], "the asker reads why")
 
 
+@pytest.mark.parametrize(
+    ("event", "kind", "expected"),
+    [
+        ("Slack says it", UserKind.MEMBER, EndReason.WHOLE),
+        ("Slack says it", UserKind.GUEST, EndReason.DENIED),
+        ("Slack never says it", None, EndReason.DENIED),
+        ("stop", UserKind.MEMBER, EndReason.STOPPED),
+        ("the question is deleted", UserKind.MEMBER, EndReason.STOPPED),
+        ("edit", UserKind.MEMBER, EndReason.WHOLE),
+    ],
+)
+async def test_question_waits_in_sight_until_slack_says_who_asked(
+    stage: AnsweringStage, monkeypatch: pytest.MonkeyPatch, event: str, kind: UserKind | None, expected: EndReason
+) -> None:
+    monkeypatch.setattr("bot.services.answering.CHECKED_UNSEEN_S", 0.0)
+    stage.accounts.is_slow, stage.accounts.kind_of_all = True, kind
+    stage.open_all()
+    await stage.until(lambda: bool(stage.attempts), "the job is claimed")
+    await stage.until(
+        lambda: any(texts.CHECKING_ACCESS in one.activities for one in stage.replies.opened), "it says so"
+    )
+    attempt = stage.attempts[0]
+    if event == "stop":
+        stage.worker.stop_answer(attempt.job.id)
+    elif event == "the question is deleted":
+        await stage.stores.question_queue.delete(QUESTION.thread.team_id, QUESTION.thread.channel_id, QUESTION.ts)
+        stage.worker.stop_answer(attempt.job.id)
+    elif event == "edit":
+        await stage.stores.question_queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
+        stage.worker._cancel(attempt.job.id, Phase.RESTART)
+        stage.accounts.tells.set()
+    else:
+        stage.accounts.tells.set()
+    await with_life(stage)
+    row = await stage.row()
+    assert row.end_reason == expected
+    assert len(stage.model.prompts) == (expected is EndReason.WHOLE)
+    assert stage.accounts.sentences == [], "the reply says it"
+
+
 # Failing replies and models.
 
 
@@ -702,19 +742,33 @@ async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimat
 
 
 @pytest.mark.parametrize(
-    ("kind", "attempts", "expected"),
+    ("kind", "before", "text", "attempts", "expected"),
     [
-        (UserKind.GUEST, 1, EndReason.DENIED),
-        (None, 1, EndReason.WHOLE),
-        (UserKind.GUEST, 2, EndReason.WHOLE),
+        (UserKind.GUEST, UserKind.MEMBER, "", 1, EndReason.DENIED),
+        (None, UserKind.MEMBER, "", 1, EndReason.WHOLE),
+        (None, UserKind.GUEST, "", 1, EndReason.DENIED),
+        (UserKind.GUEST, UserKind.GUEST, "", 2, EndReason.DENIED),
+        (UserKind.GUEST, UserKind.GUEST, "Because it ", 2, EndReason.WHOLE),
     ],
-    ids=["lost it while the question was queued", "Slack is silent", "lost it while the answer grew"],
+    ids=[
+        "lost it while the question was queued",
+        "Slack is silent",
+        "Slack is silent about a guest",
+        "a process died while access was checked",
+        "lost it while the answer grew",
+    ],
 )
 async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_first(
-    alone: AnsweringStage, kind: UserKind | None, attempts: int, expected: EndReason
+    alone: AnsweringStage,
+    kind: UserKind | None,
+    before: UserKind,
+    text: str,
+    attempts: int,
+    expected: EndReason,
 ) -> None:
-    alone.accounts.kind_at_calls = lambda: kind
-    await attempt_at(alone, lambda job: replace(job, messages=recorded_pages("999991.000000"), attempts=attempts))
+    alone.accounts.kind_at_calls, alone.accounts.kind_of_all = lambda: kind, before
+    messages, checkpoint = recorded_pages("999991.000000"), Checkpoint(text)
+    await attempt_at(alone, lambda job: replace(job, messages=messages, attempts=attempts, checkpoint=checkpoint))
     shown = end_of(alone)
     assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
     assert shown.notice == (texts.DENIED_GUEST if expected is EndReason.DENIED else "")

@@ -10,6 +10,7 @@ import pytest
 
 from bot.core.access import UserKind
 from bot.core.conversation import ThreadKey
+from bot.services.access_control import ANSWERS_WAIT_S
 from bot.slack import users as users_module
 from bot.slack.users import (
     KEPT_FOR_KINDS,
@@ -94,9 +95,13 @@ class UsersStage:
         times = [call.at_monotonic_s for call in self.sandbox.calls if call.method == "users.info"]
         return max(sum(at - WINDOW_S < other <= at for other in times) for at in times)
 
-    def arrive(self, count: int) -> list[str]:
-        """Adds so many members; returns their ids."""
-        people = [User(f"U0P{number}", f"p{number}", f"P{number}", "#64748b") for number in range(count)]
+    def restarted(self) -> Users:
+        """Returns what a new process knows of people."""
+        return Users(self.users._client, "T0SANDBOX", self.users._recorded)
+
+    def arrive(self, count: int, beginning: str = "U0P") -> list[str]:
+        """Adds so many members; returns their ids, which have this beginning."""
+        people = [User(f"{beginning}{number}", f"p{number}", f"P{number}", "#64748b") for number in range(count)]
         self.sandbox.workspace.users.update((person.id, person) for person in people)
         return [person.id for person in people]
 
@@ -241,7 +246,7 @@ async def test_person_whom_the_workspace_may_not_see_is_external(stage: UsersSta
 
 
 async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: UsersStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users_module, "MAX_KEPT", 2)
+    monkeypatch.setattr(users_module, "MAX_LISTED", 2)
     for user_id in ("U0ADA", "U0GRACE", "U0NOBODY"):
         await stage.users.kind(user_id)
     assert [stage.users.known(user_id) for user_id in ("U0ADA", "U0GRACE")] == [None, UserKind.MEMBER]
@@ -250,7 +255,7 @@ async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: UsersStage, m
 async def test_profile_that_is_looked_up_again_is_the_newest(
     stage: UsersStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(users_module, "MAX_KEPT", 2)
+    monkeypatch.setattr(users_module, "MAX_LISTED", 2)
     for user_id in ("U0ADA", "U0GRACE"):
         await stage.users.kind(user_id)
     stage.clock.ahead_s += KIND_TRUSTED_S
@@ -332,6 +337,7 @@ async def test_outage_denies_nobody_however_many_wait(
 
 async def test_outage_costs_half_of_the_calls_and_ends_with_the_waits(stage: UsersStage) -> None:
     stage.sandbox.faults.start("internal_error", method="users.info")
+    stage.sandbox.faults.start("refuse", method="users.list", error="internal_error")
     kinds = await asyncio.gather(*map(stage.users.kind, stage.arrive(50)))
     assert kinds == [None] * 50
     assert stage.most_in_a_minute() <= CALLS_A_MINUTE / 2
@@ -342,6 +348,7 @@ async def test_outage_costs_half_of_the_calls_and_ends_with_the_waits(stage: Use
 
 async def test_person_whom_only_slack_cannot_tell_about_keeps_nobody_waiting(stage: UsersStage) -> None:
     people = stage.arrive(30)
+    stage.sandbox.faults.start("refuse", method="users.list", error="missing_scope")
     for user_id in people[:6]:
         stage.sandbox.faults.start("internal_error", method="users.info", containing=f"{user_id}'")
     kinds = await asyncio.gather(*map(stage.users.kind, people))
@@ -367,6 +374,74 @@ async def test_names_do_not_wait_for_the_end_of_an_outage(stage: UsersStage) -> 
     assert await stage.users.names(["U0ADA", "U0GRACE", "C0GENERAL"]) == {"C0GENERAL": "general"}
     assert stage.clock.monotonic() - began < NAMES_WITHIN_S + 2
     assert await kind is None
+
+
+LAUNCHES: Mapping[str, tuple[int, int, str, int]] = {
+    # How many people ask at once, how many others the workspace has, what fails, and the calls of users.list.
+    "200 people": (200, 0, "", 1),
+    "400 people": (400, 0, "", 1),
+    "of 12,000": (200, 12_000, "", 13),
+    "the list is refused": (200, 0, "refuse", 1),
+    "the list is slow": (200, 0, "slow", 0),
+    "the list isn't answered": (200, 0, "no_answer", 1),
+}
+
+
+@pytest.mark.parametrize(("count", "others", "fault", "lists"), LAUNCHES.values(), ids=LAUNCHES)
+async def test_many_new_people_are_listed_and_nobody_stays_unknown(
+    stage: UsersStage, count: int, others: int, fault: str, lists: int
+) -> None:
+    stage.arrive(others, "U0X")
+    people = stage.arrive(count)
+    stage.become_guest(people[1])
+    if fault:
+        stage.sandbox.faults.start(fault, method="users.list", error="missing_scope", delay_s=120.0)
+    kinds = await asyncio.gather(*(stage.users.kind(user_id, within_s=ANSWERS_WAIT_S) for user_id in people))
+    assert kinds == [UserKind.MEMBER, UserKind.GUEST, *[UserKind.MEMBER] * (count - 2)]
+    assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
+    assert stage.lookups("users.list") == lists
+    assert (stage.lookups() >= count - MAX_LOOKED_UP) is bool(fault)
+
+
+async def test_list_is_read_no_further_than_to_those_who_wait(stage: UsersStage) -> None:
+    people = stage.arrive(MAX_LOOKED_UP + 10)
+    stage.arrive(5_000, "U0X")
+    await asyncio.gather(*map(stage.users.kind, people))
+    assert stage.lookups("users.list") == 1
+
+
+async def test_strangers_whom_no_list_has_are_looked_up_alone(stage: UsersStage) -> None:
+    people, strangers = stage.arrive(50), [f"U0S{number}" for number in range(30)]
+    kinds = await asyncio.gather(*map(stage.users.kind, [*strangers, *people]))
+    assert kinds == [UserKind.EXTERNAL] * 30 + [UserKind.MEMBER] * 50
+    assert stage.lookups("users.list") == 1
+
+
+async def test_list_that_began_before_a_press_says_nothing_of_now(stage: UsersStage) -> None:
+    people = stage.arrive(50)
+    stage.sandbox.faults.start("slow", method="users.list", delay_s=5.0, times=1)
+    stage.sandbox.faults.start("slow", method="users.info", delay_s=8.0, times=10)
+    waiting = [asyncio.create_task(stage.users.kind(user_id)) for user_id in people]
+    await asyncio.sleep(3)
+    stage.become_guest(people[-1])
+    assert await stage.users.kind(people[-1], now_within_s=30.0) is UserKind.GUEST
+    assert {*await asyncio.gather(*waiting[:-1])} == {UserKind.MEMBER}
+
+
+async def test_restarted_process_knows_a_kind_for_as_long_as_the_first_one_would(stage: UsersStage) -> None:
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    # The record is written in the background.
+    await asyncio.sleep(0.1)
+    stage.become_guest("U0ADA")
+    stage.clock.ahead_s += KIND_TRUSTED_S - 1
+    assert await stage.restarted().kind("U0ADA") is UserKind.MEMBER
+    assert stage.lookups() == 1
+    assert await stage.restarted().kind("U0ADA", now_within_s=5.0) is UserKind.GUEST
+    await asyncio.sleep(0.1)
+    stage.clock.ahead_s += KIND_TRUSTED_S
+    assert await stage.restarted().last_known("U0ADA") is UserKind.GUEST
+    stage.clock.ahead_s += KEPT_S
+    assert await stage.restarted().last_known("U0ADA") is None
 
 
 @pytest.mark.parametrize("error", ["account_inactive", "missing_scope"])

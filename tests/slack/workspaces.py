@@ -8,7 +8,7 @@ from bot.clock import Clock
 from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
 from sandbox.server import Sandbox
-from tests.reply.schedules import LoneLedger, RecordsInMemory
+from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 
 
 @asynccontextmanager
@@ -28,4 +28,6 @@ async def connected_workspace(clock: Clock, **settings: Any) -> AsyncIterator[tu
 async def workspace_of(client: SlackClient, clock: Clock) -> Workspace:
     """Returns the client's workspace, with records in memory."""
     me = await client.identity()
-    return Workspace(me, client, ledger=LoneLedger(), worker_queue=RecordsInMemory(), clock=clock)
+    return Workspace(
+        me, client, ledger=LoneLedger(), worker_queue=RecordsInMemory(), account_kinds=KindsInMemory(clock), clock=clock
+    )
