@@ -42,7 +42,9 @@ MAX_ENCODED_CHARS = 20
 TEXT_BACKTICK = "ˋ"
 """Stands for a backtick that Slack would take for the beginning of a code span."""
 
-_MAYBE = re.compile(r"[<$&]|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
+MAYBE_REWRITTEN = r"[<$&]|\\(?:[(\[]|begin)"
+"""Matches in any text that is rewritten, except for an address with spaces."""
+_MAYBE = re.compile(rf"{MAYBE_REWRITTEN}|\]\([^\s()]*[ \t]+")
 _SPECIAL = re.compile(
     r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$\$?)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
     r"|(?P<entity>&\#?\w{1,31};)",
@@ -112,13 +114,15 @@ _OFTEN_OPEN = frozenset(
     """.split()  # noqa: SIM905
 )
 """The elements that people leave open, or that have no end. No other opening tag alone is meant as markup."""
+_ITEMS = frozenset(["dd", "div", "dt", "li", "p", "tr"])
+"""The elements between which a semicolon stands where they share a line."""
 _CELLS = frozenset(["td", "th"])
 _SCRIPTS = frozenset(["sub", "sup"])
 _ENDS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _CODE | _SCRIPTS}
 _COMMENT_END = "-->"
 _BLANK = re.compile(r"\s*")
 _SPACE = re.compile(r"[ \t]*")
-_NOTHING_BEHIND = re.compile(r"\s*(?:\Z|\|)")
+_NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
 _BEGINS_TEXT = re.compile(r"[^\W\d_]|\*{1,2}[^\s*]|`{1,2}[^`]|[(\[\"'“<\n]|\Z")
 """Matches what begins no other block at the beginning of a line."""
 
@@ -210,11 +214,6 @@ def rewritten(text: str, *, growing: bool, start: int = 0, one_line: bool = Fals
     if not _MAYBE.search(text, start):
         return Rewriting(text, (), len(text), False)
     return _Rewriter(text, growing, one_line).rewritten(start)
-
-
-def has_dialect(text: str) -> bool:
-    """Whether a text may contain anything that is rewritten."""
-    return bool(_MAYBE.search(text))
 
 
 def as_markdown(text: str) -> str:
@@ -533,13 +532,13 @@ class _Rewriter:
 
     def _separate(self, start: int, end: int, separator: str) -> int:
         """Replaces a tag between two lines that must stay one."""
-        end = _SPACE.match(self.text, end).end()  # type: ignore[union-attr]
+        tag_end, end = end, _SPACE.match(self.text, end).end()  # type: ignore[union-attr]
         is_last = bool(_NOTHING_BEHIND.match(self.text, end))
         if is_last and end == len(self.text) and self._hold(start):
             return end
         before = self.text[:start].rstrip()[-1:] if self.read == start else self._before(start)
         sent = "" if self.is_line_empty or is_last else separator if before.isalnum() else " "
-        self._replace(start, end, sent, is_seen=False)
+        self._replace(start, tag_end if is_last else end, sent, is_seen=False)
         self.is_line_empty = self.is_line_empty or bool(sent)
         return end
 
@@ -715,7 +714,7 @@ class _Rewriter:
         if self.is_in_row and name != "tr" and name not in _CELLS:
             return self._in_one_line(start, end, " ")
         if self.one_line:
-            return self._in_one_line(start, end, "; " if name in ("li", "p", "div", "tr") else " ")
+            return self._in_one_line(start, end, "; " if name.strip("/") in _ITEMS else " ")
         # Whether lines above are read as one text with this one is only certain while a tag is open.
         start = self._space_before(start, None if self.tags else " \t")
         after = _BLANK.match(self.text, end).end()  # type: ignore[union-attr]

@@ -732,13 +732,9 @@ def _is_loose_pair(opener: DelimiterRun, closer: DelimiterRun) -> bool:
 
 
 def _is_mark(character: str, *others: str) -> bool:
-    """Whether a character is punctuation of none of these other categories, and none of Markdown's delimiters."""
-    return (
-        bool(character)
-        and character not in "*_~\\`"
-        and _is_punctuation(character)
-        and (unicodedata.category(character) not in others)
-    )
+    """Whether a character is punctuation of none of these categories, and no backslash."""
+    is_punctuation = bool(character) and character != "\\" and _is_punctuation(character)
+    return is_punctuation and unicodedata.category(character) not in others
 
 
 def _separates(adjacent: str) -> bool:

@@ -60,7 +60,7 @@ from bot.markdown.blocks import (
     parse_blocks,
     text_of,
 )
-from bot.markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, has_dialect
+from bot.markdown.dialects import MAX_CONSTRUCT_CHARS, MAYBE_REWRITTEN, added_chars, as_markdown
 from bot.markdown.escaping import JOINER, Replacement, escape_code, fence_for, with_replacements
 from bot.markdown.extent import HEADING_CHARS, counted_chars, is_wide
 from bot.markdown.inlines import (
@@ -75,10 +75,14 @@ from bot.markdown.links import MAX_ADDED_CHARS, MAYBE_CHANGED, SLACK_DOMAIN, int
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
-_NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
+_NEEDS_PARSING = re.compile(rf"{MAYBE_REWRITTEN}|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
-_EMPHASIS_BESIDE_MARK = re.compile(r"[^\w\s*_~](?:\*+|__+|~~+)\w|[^\W_](?:\*+|__+|~~+)[^\w\s*_~]")
+_EMPHASIS_BESIDE_MARK = re.compile(
+    r"\*(?<=\S(?:[^\w\s*]|_)\*)\**\w|\*(?<=[^\W_]\*)\**(?:[^\w\s*]|_)\S"
+    r"|[_~](?<=\S(?:[^\w\s]|_)[_~])[_~]+\w|[_~](?<=[^\W_][_~])[_~]+(?:[^\w\s]|_)\S"
+)
 """Matches emphasis that needs a space between it and a letter."""
+_RUN_BESIDE_LETTER = re.compile(r"[^\W_](?:__+|~~+)|(?<=[^\s_~])(?:__+|~~+)(?=[^\W_])")
 DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
 _DEFINITION_LINE = re.compile(rf"^[ \t>*+\-\d.)]*{DEFINITION.pattern}", re.DOTALL | re.MULTILINE)
@@ -116,7 +120,9 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     """
     international = international_chars(markdown) if international is None else international
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
-    spaces = markdown.count("*") + markdown.count("__") + markdown.count("~~")
+    spaces = markdown.count("*")
+    if "__" in markdown or "~~" in markdown:
+        spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
     return len(markdown) + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)
 
 
@@ -301,7 +307,7 @@ def _needs_parsing(text: str) -> bool:
     """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
-    if _NEEDS_PARSING.search(text) or has_dialect(text) or _EMPHASIS_BESIDE_MARK.search(text):
+    if _NEEDS_PARSING.search(text) or _EMPHASIS_BESIDE_MARK.search(text):
         return True
     return not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text))
 

@@ -23,7 +23,8 @@ BREAKS = [
     ("- a<br>b", "- a\nb"),
     ("# Title<br>More\n", "# Title; More"),
     (f"{CELLS}first<br>second | x |\n", f"{CELLS}first; second | x |"),
-    (f"{CELLS}First.<br/>Second<br> | <br>x |\n", f"{CELLS}First. Second| x |"),
+    (f"{CELLS}First.<br/>Second<br> | <br>x |\n", f"{CELLS}First. Second | x |"),
+    (f"{CELLS}<ul><li>a</li><li>b</li></ul> | <p>c</p><p>d</p> |\n", f"{CELLS}a; b | c; d |"),
     ("<p>One</p>\n<p>Two</p>", "One\nTwo"),
     ("a<hr>b", "a\n———\nb"),
 ]
@@ -72,6 +73,7 @@ EMPHASIS = [
     ("word**(bold)**", f"word{HAIR}**(bold)**"),
     ("*(x)*y, ~~(a)~~b, __a:__b", f"*(x)*{HAIR}y, ~~(a)~~{HAIR}b, __a:__{HAIR}b"),
     ("***both:***x **Итог:**да **Total:**5", f"***both:***{HAIR}x **Итог:**{HAIR}да **Total:**{HAIR}5"),
+    ("**`c`**x, **[l](https://a.b)**x, **_i_**x", f"**`c`**{HAIR}x, **[l](https://a.b)**{HAIR}x, **_i_**{HAIR}x"),
     ('*foo "*bar*" baz*', '*foo "*bar*" baz*'),
 ]
 SLACK = [
@@ -137,7 +139,7 @@ def test_mention_rings_nobody(around: str, written: str) -> None:
 
 
 def test_words_of_html_are_read_in_a_preview() -> None:
-    assert first_words("<p><b>Done</b>:<br>10<sup>6</sup> rows</p> <!here>", growing=False) == "Done: 10⁶ rows @here"
+    assert first_words("<p><b>Done</b>:<br>10<sup>6</sup> rows</p> <!here>", growing=False) == "Done: 10⁶ rows; @here"
 
 
 def test_breaks_are_seen_as_lines() -> None:

@@ -93,7 +93,7 @@ async def test_answer_executes_nothing_while_growing_and_when_complete(
 
 async def test_escaped_text_reads_as_written(page: Page) -> None:
     answer = await answered(page)
-    for text in ("<!channel> <!here> <!everyone> <@U0ADA>", "<script>window.caught = 1</script>"):
+    for text in ("@channel @here @everyone @U0ADA #C0GENERAL", "<script>window.caught = 1</script>"):
         await expect(answer).to_contain_text(text)
 
 
