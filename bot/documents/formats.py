@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from bot.documents.archive import Archive, main_part, parsed
+from bot.documents.book import CONTAINER, read_book
 from bot.documents.charsets import decode
 from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable
 from bot.documents.mail import read_mail
@@ -14,7 +15,7 @@ from bot.documents.ole import root_names
 from bot.documents.open_document import read_open_document
 from bot.documents.pdf import read_pdf
 from bot.documents.rtf import read_rtf
-from bot.documents.sheets import read_csv, read_sheets
+from bot.documents.sheets import is_protected, read_csv, read_sheets
 from bot.documents.slides import read_slides
 from bot.documents.word import read_word
 from bot.documents.workbook import read_workbook
@@ -72,6 +73,8 @@ def _add_archive(content: bytes, draft: Draft) -> None:
         root = archive.xml("content.xml")
         styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
         read_open_document(root, styles, archive, draft)
+    elif CONTAINER in archive.names:
+        read_book(archive, draft)
     else:
         raise Unreadable(Refusal.KIND)
 
@@ -82,6 +85,8 @@ def _add_ole(content: bytes, draft: Draft) -> None:
         raise Unreadable(Refusal.PROTECTED)
     names = {name.lower() for name in root_names(content)}
     if names & {"workbook", "book"}:
+        if is_protected(content):
+            raise Unreadable(Refusal.PROTECTED)
         read_sheets(content, None, draft)
     elif "worddocument" in names:
         read_old_word(content, draft)

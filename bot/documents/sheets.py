@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -14,6 +16,10 @@ _CONTENT = r"content\.xml"
 _COMMENT = rb"<office:annotation[ >]"
 _ERROR = rb"calcext:value-type=\"error\""
 _DRAWINGS = {Part.PICTURE: rb"<draw:image[ >]", Part.TEXT_BOX: rb"<draw:text-box[ >]"}
+
+_GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
+"""The beginning of a workbook's records, since Excel 5."""
+_FILEPASS, _FIRST_RECORDS = 0x2F, 4
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
@@ -37,6 +43,20 @@ def read_sheets(content: bytes, archive: Archive | None, draft: Draft) -> None:
     for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
         draft.add(f"## Sheet {name}")
         draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())
+
+
+def is_protected(content: bytes) -> bool:
+    """Whether an xls file needs a password: it says so in one of its first records ([MS-XLS] 2.4.117)."""
+    for begin in _GLOBALS.finditer(content):
+        at = begin.start()
+        for _ in range(_FIRST_RECORDS):
+            if len(header := content[at : at + 4]) < 4:
+                break
+            kind, size_bytes = struct.unpack("<HH", header)
+            if kind == _FILEPASS:
+                return True
+            at += 4 + size_bytes
+    return False
 
 
 def _written(cell: Cell) -> str:
