@@ -164,10 +164,12 @@ class ProviderError(TypistError):
         detail: str = "",
         may_pass: bool | None = None,
         refused_files: RefusedFiles | None = None,
+        window_tokens: int | None = None,
     ) -> None:
         """`may_pass`: whether the same request may succeed soon; None: as failures for this reason usually do.
 
         `refused_files`: the vendor refuses the request, and may do so for its images or PDFs.
+        `window_tokens`: what a model that refuses a text as too long takes, if it names that.
         """
         self.reason = reason
         self.model = model
@@ -175,6 +177,7 @@ class ProviderError(TypistError):
         self.detail = detail
         self.may_pass = reason.may_pass if may_pass is None else may_pass
         self.refused_files = refused_files
+        self.window_tokens = window_tokens
         super().__init__(f"{model}: {reason}")
 
 

@@ -311,6 +311,14 @@ def model_tools(model: str, *, called: bool, refused: bool) -> str:
     return f"{model} did not call the tool that it was asked to call."
 
 
+def model_takes_less(model: str, taken_tokens: int, wanted_tokens: int) -> tuple[str, str]:
+    """Says that the model's server refuses the output limit of the settings."""
+    return (
+        f"{model} takes at most {taken_tokens:,} output tokens: BOT_MAX_OUTPUT_TOKENS={wanted_tokens} is too large.",
+        f"Set BOT_MAX_OUTPUT_TOKENS to {taken_tokens} or less. Until then, Typist asks for less.",
+    )
+
+
 def model_silent(model: str, reason: str) -> tuple[str, str]:
     """Says that the model did not answer the probe; `reason` is a failure with the vendor's words."""
     return (

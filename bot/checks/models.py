@@ -59,6 +59,7 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
     line = probe_id(model)
     called = False
     refused = False
+    taken_tokens: int | None = None
     try:
         async with (
             open_models(replace(setup, models=(model,)), patience_s=0.0) as provider,
@@ -66,11 +67,15 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
         ):
             async for event in events:
                 called = called or isinstance(event, ToolCall)
-                refused = refused or (isinstance(event, Completion) and "tools" in event.refused)
+                if isinstance(event, Completion):
+                    refused = "tools" in event.refused
+                    taken_tokens = event.max_output_tokens
     except ProviderError as error:
         if error.reason is not EndReason.EMPTY:
             reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
             return fail(line, *check_texts.model_silent(model, reason))
+    if taken_tokens is not None:
+        return warn(line, *check_texts.model_takes_less(model, taken_tokens, setup.options.max_output_tokens))
     message = check_texts.model_tools(model, called=called, refused=refused)
     return ok(line, message) if called else warn(line, message, check_texts.TOOLS_FIX)
 

@@ -415,18 +415,23 @@ def _remark(text: str) -> PromptMessage:
     return PromptMessage("", text, origins=OURS)
 
 
-def truncate(messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int) -> list[PromptMessage]:
+def truncate(
+    messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int, question_tokens: int = 0
+) -> list[PromptMessage]:
     """Returns the last message, the thread's first one, and as many of the newest as fit; each is kept whole.
 
     A message that is too long by itself is cut in its middle. If anything is left out, here or in what was read, then
     more is left out than necessary, up to a third. So the next prompts of the conversation begin like this one, and
     vendors find that beginning in their caches.
+
+    `question_tokens`: the limit for the last message, if it is higher. A model that can't take it refuses it.
     """
     *earlier, last = messages
     has_gap = any(message.after_gap for message in earlier[:2])
     if sum(count_tokens(message.text) for message in messages) <= limit_tokens and not has_gap:
         return list(messages)
-    last = replace(last, text=_cut(last, count_tokens, limit_tokens) or MESSAGES_OMITTED)
+    last_tokens = max(limit_tokens, question_tokens)
+    last = replace(last, text=_cut(last, count_tokens, last_tokens) or MESSAGES_OMITTED)
     left = limit_tokens - count_tokens(last.text) - count_tokens(MESSAGES_OMITTED)
     first, rest = (earlier[:1], earlier[1:]) if earlier and earlier[0].first else ([], earlier)
     # Cuts change in steps too: otherwise they would change with each question.

@@ -96,10 +96,15 @@ class MessagesApi(Api):
         self.max_media_bytes = host.max_media_bytes
         # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others.
         # Pings come throughout.
-        self.optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK, *host.web})
+        self.optional_parameters = host.web
 
     def request(
-        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+        self,
+        model: str,
+        prompt: Prompt,
+        parameters: Collection[OptionalParameter],
+        output_tokens: int,
+        effort: str = "",
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k: the current models refuse them.
         messages: list[dict[str, Any]] = [
@@ -107,7 +112,7 @@ class MessagesApi(Api):
         ]
         body: dict[str, Any] = {
             "model": model,
-            "max_tokens": self.output_tokens(parameters),
+            "max_tokens": output_tokens,
             "messages": messages,
             "stream": True,
         }
@@ -129,9 +134,7 @@ class MessagesApi(Api):
             body["tools"] = tools
         return body
 
-    def reader(
-        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
-    ) -> AnswerReader:
+    def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
         return MessagesReader(attempt, prompt)
 
 

@@ -73,7 +73,8 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
     try:
         with RequestAttempt(f"{vendor}/{name}", client.key) as attempt:
             try:
-                response = await client.api.post(client.api.request(name, Prompt("", ()), ()))
+                body = client.api.request(name, Prompt("", ()), (), _SMALLEST.max_output_tokens)
+                response = await client.api.post(body)
             except Exception as error:
                 if is_without_identity(error):
                     return Lookup(LookupOutcome.NO_IDENTITY, type(error).__name__)

@@ -159,6 +159,10 @@ class Completion:
     """What the prompt offered and the model refused, so that it answered without."""
     effort: str = ""
     """The level of effort that the vendor was asked for, by the vendor's name; "": the model's own default."""
+    max_output_tokens: int | None = None
+    """The most output tokens that the server takes for an answer's text; None: as many as the settings want."""
+    window_tokens: int | None = None
+    """The server's window, which holds prompt and answer; None: no refusal has named it."""
 
 
 StreamEvent = str | Thinking | Searching | Retrying | Citation | ToolCall | Opaque | Completion

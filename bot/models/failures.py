@@ -89,6 +89,7 @@ _BY_PHRASE = {
     "max context length": EndReason.CONTEXT_TOO_LONG,
     "maximum context length": EndReason.CONTEXT_TOO_LONG,
     "context window": EndReason.CONTEXT_TOO_LONG,
+    "context limit": EndReason.CONTEXT_TOO_LONG,
     "context size": EndReason.CONTEXT_TOO_LONG,
     "request too large": EndReason.CONTEXT_TOO_LONG,
     "credit balance is too low": EndReason.OUT_OF_CREDIT,
@@ -170,6 +171,12 @@ def error_response(error: Exception) -> ErrorResponse | None:
     return ErrorResponse(response.status_code, response.headers, getattr(error, "body", None))
 
 
+def meaning(response: ErrorResponse) -> tuple[EndReason, str]:
+    """Returns what a response with an error status means, and the vendor's sentence."""
+    codes, message = _codes_and_message(response.body)
+    return _failure(codes, message, response.status), message
+
+
 class RequestAttempt:
     """The context of one request to a vendor: it turns every exception raised inside into a ProviderError."""
 
@@ -181,6 +188,10 @@ class RequestAttempt:
         """The response has begun, so a connection that breaks now cuts the answer."""
         self._access = access
         self._prompt_texts = prompt_texts
+        self.refusal: ErrorResponse | None = None
+        """The last error that the vendor reported."""
+        self.window_tokens: int | None = None
+        """What the model takes, if it refused the prompt as too long and named it."""
         self._answer = GrowingText()
         """Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
@@ -214,6 +225,7 @@ class RequestAttempt:
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
     ) -> ProviderError:
         """Returns the error to raise for an error that the vendor reported, in a response or as an event."""
+        self.refusal = ErrorResponse(status or 200, headers or {}, body)
         codes, message = _codes_and_message(body)
         failure = _failure(codes, message, status)
         needed = self._needed if failure is EndReason.BAD_KEY else ""
@@ -232,6 +244,7 @@ class RequestAttempt:
             detail=self._clean(detail),
             may_pass=may_pass,
             refused_files=_refused_files(body, message) if may_be_files else None,
+            window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
         )
 
     @property

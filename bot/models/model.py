@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import httpx2
@@ -33,12 +34,13 @@ from bot.models.events import (
     StreamEvent,
     Thinking,
 )
-from bot.models.failures import RequestAttempt
+from bot.models.failures import ErrorResponse, RequestAttempt, error_response, meaning
 from bot.models.prompt import (
     Effort,
     Media,
     Prompt,
     TextPart,
+    TokenEstimate,
     ToolResult,
     Turn,
     TurnPart,
@@ -47,6 +49,7 @@ from bot.models.prompt import (
     without_media,
 )
 from bot.models.refused_files import FileRequests
+from bot.models.room import MAX_TRIES, Room, read_refusal
 from bot.models.setup import (
     OF_TOOLS,
     WEB,
@@ -164,6 +167,8 @@ class Api(ABC):
     """Of base64, in one request."""
     optional_parameters: frozenset[OptionalParameter]
     """Parameters that are sent until the model refuses them."""
+    thinking_tokens = THINKING_TOKENS
+    """Output tokens beyond those of the answer's text."""
     other: "Api | None" = None
     """An API of the same server that takes tools where this one refuses them."""
 
@@ -187,14 +192,27 @@ class Api(ABC):
 
     @abstractmethod
     def request(
-        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+        self,
+        model: str,
+        prompt: Prompt,
+        parameters: Collection[OptionalParameter],
+        output_tokens: int,
+        effort: str = "",
     ) -> dict[str, Any]:
-        """Returns the body of a request. `effort`: the level in the vendor's terms; "" for the model's default."""
+        """Returns the body of a request.
 
-    def output_tokens(self, parameters: Collection[OptionalParameter]) -> int:
-        """Returns the limit to send to the vendor, which counts thinking as well as text."""
-        room_to_think = THINKING_TOKENS if OptionalParameter.ROOM_TO_THINK in parameters else 0
-        return self._options.max_output_tokens + room_to_think
+        `output_tokens`: its limit. `effort`: the level in the vendor's terms; "" for the model's default.
+        """
+
+    @property
+    def text_tokens(self) -> int:
+        """The output tokens that the settings want for an answer's text."""
+        return self._options.max_output_tokens
+
+    @property
+    def wanted_tokens(self) -> int:
+        """The limit to send to the vendor, which counts thinking as well as text."""
+        return self.text_tokens + self.thinking_tokens
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
@@ -204,10 +222,8 @@ class Api(ABC):
         return response
 
     @abstractmethod
-    def reader(
-        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
-    ) -> AnswerReader:
-        """Returns a reader for the response to one request."""
+    def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
+        """Returns a reader for the response to one request, which had this limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +236,14 @@ class _Answered:
     """Without dispensable tools, such as choices, if the model refuses them."""
     parameters: frozenset[OptionalParameter]
     effort: str
+    output_tokens: int
+    """Its limit."""
+    trial: "_Trial"
+
+    @property
+    def has_too_little_room(self) -> bool:
+        """Whether an answer's text may be shorter than the settings say."""
+        return self.output_tokens < self.api.text_tokens
 
     @property
     def refused(self) -> tuple[Feature, ...]:
@@ -228,6 +252,17 @@ class _Answered:
         refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in missing)
         is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
         return (*refused, "thinking longer") if is_missed else refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What a request takes for granted of the server's limits. It is true if the request succeeds."""
+
+    room: Room
+    output_tokens: int | None = None
+    """The limit that a refusal has named; None: as the room says."""
+    refusals: int = 0
+    """How many requests were refused before."""
 
 
 class VendorModel:
@@ -247,6 +282,9 @@ class VendorModel:
         """Also remembered."""
         self._max_pixels = 0
         """The most of an image's side that the model takes, as a refusal has named it; 0: none has."""
+        self._room = Room()
+        """Also remembered, and said in the log when it is learned."""
+        self._estimate = TokenEstimate((self.model,))
         self._levels: EffortLevels | None = None
         """As long as no answer needed a level, nobody has asked for them."""
 
@@ -270,7 +308,7 @@ class VendorModel:
             except ProviderError as error:
                 if begun or error.refused_files is None:
                     raise
-                body = self._api.request(self._name, shown, frozenset())
+                body = self._api.request(self._name, shown, frozenset(), self._api.wanted_tokens)
                 if not await requests.after(error.refused_files, body):
                     raise
                 left = len(requests.sent)
@@ -284,15 +322,14 @@ class VendorModel:
         parts = [part for turn in prompt.turns for part in turn.parts]
         texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
         with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
-            answered = await self._send(prompt)
-            reader = answered.api.reader(attempt, answered.prompt, answered.parameters)
+            answered = await self._send(prompt, attempt, _Trial(self._room))
+            reader = answered.api.reader(attempt, answered.prompt, answered.output_tokens)
             has_text = False
             written_chars = 0
             pauses = 0
             while True:
-                async with aclosing(answered.response):
-                    attempt.connected = True
-                    async with aclosing(_encodable(_read(answered.response, reader, attempt))) as deltas:
+                try:
+                    async with aclosing(_deltas_of(answered.response, reader, attempt)) as deltas:
                         async for delta in deltas:
                             written_chars += _written_chars(delta)
                             if written_chars > MAX_WRITTEN_CHARS:
@@ -302,16 +339,36 @@ class VendorModel:
                                 attempt.received(delta)
                                 has_text = has_text or bool(delta.strip())
                             yield delta
+                except ProviderError:
+                    # Some servers refuse a request in the stream.
+                    was_asked = answered.prompt, answered.output_tokens, answered.trial
+                    less = None if written_chars else self._with_less(*was_asked, attempt.refusal, attempt)
+                    if less is None:
+                        raise
+                    answered = await self._send(prompt, attempt, less)
+                    reader = answered.api.reader(attempt, answered.prompt, answered.output_tokens)
+                    continue
                 if reader.finish_reason is not FinishReason.PAUSED or pauses == MAX_PAUSES:
                     break
                 pauses += 1
                 paused = Turn("assistant", "", parts=tuple(reader.opaque_items()))
-                answered = await self._send(replace(prompt, turns=(*prompt.turns, paused)))
+                longer = replace(prompt, turns=(*prompt.turns, paused))
+                answered = await self._send(longer, attempt, _Trial(answered.trial.room))
                 reader.go_on()
             for event in reader.read_end():
                 yield event
             finish_reason = self._finish_reason(attempt, reader, has_text)
-            yield Completion(self.model, finish_reason, reader.usage, left_out, answered.refused, answered.effort)
+            self._remember(answered)
+            yield Completion(
+                self.model,
+                finish_reason,
+                reader.usage,
+                left_out,
+                answered.refused,
+                answered.effort,
+                max_output_tokens=answered.output_tokens if answered.has_too_little_room else None,
+                window_tokens=self._room.window_tokens,
+            )
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
         """Returns why the model stopped. Raises ProviderError if that makes no answer."""
@@ -325,7 +382,7 @@ class VendorModel:
             raise attempt.failed(failure, f"no text, finish reason {reason}")
         return reason
 
-    async def _send(self, prompt: Prompt) -> _Answered:
+    async def _send(self, prompt: Prompt, attempt: RequestAttempt, trial: _Trial) -> _Answered:
         """Returns the response to a request without what the model refuses.
 
         A refusal is remembered only if the request without it succeeds, because an error may name a parameter and mean
@@ -335,16 +392,20 @@ class VendorModel:
         refused = frozenset[OptionalParameter]()
         levels = await self._known_levels(prompt)
         is_dispensed = False
-        if not (self._takes_dispensable_tools and self._refused.isdisjoint(_PRICE_OF_TOOLS)):
-            prompt = _without_dispensable(prompt)
+        prompt = self._without_known_price(prompt)
         while True:
             parameters = api.optional_parameters - self._refused - refused - _unused_by(prompt)
             # Such a model takes tools only if it doesn't reason.
             may_reason = not (prompt.tools and OptionalParameter.TOOLS_WITH_REASONING in self._refused | refused)
             effort = levels.level(prompt.effort) if may_reason else ""
+            known = trial.room.for_output(api.wanted_tokens, self._estimate.prompt_tokens(prompt))
+            output_tokens = trial.output_tokens or known
             try:
-                response = await api.post(api.request(self._name, prompt, parameters, effort))
+                response = await api.post(api.request(self._name, prompt, parameters, output_tokens, effort))
             except Exception as error:
+                if less := self._with_less(prompt, output_tokens, trial, error_response(error), attempt):
+                    trial = less
+                    continue
                 named = refused_parameters(parameters, error)
                 means_effort = effort and refuses_effort(error, is_likely=not named and api is self._api)
                 # Not every server names tools in its refusal.
@@ -375,7 +436,44 @@ class VendorModel:
                 self._refused |= refused
                 self._takes_dispensable_tools &= not is_dispensed
                 self._levels = self._levels if prompt.effort is Effort.NORMAL else levels
-                return _Answered(response, api, prompt, parameters, effort)
+                return _Answered(response, api, prompt, parameters, effort, output_tokens, trial)
+
+    def _without_known_price(self, prompt: Prompt) -> Prompt:
+        """Returns the prompt without dispensable tools, if the model refuses them or asks a price for tools."""
+        takes_all = self._takes_dispensable_tools and self._refused.isdisjoint(_PRICE_OF_TOOLS)
+        return prompt if takes_all else _without_dispensable(prompt)
+
+    def _with_less(
+        self, prompt: Prompt, asked_tokens: int, trial: _Trial, refusal: ErrorResponse | None, attempt: RequestAttempt
+    ) -> _Trial | None:
+        """Returns what to try after a refusal; None if it isn't about the room, or if the prompt is too long."""
+        if refusal is None:
+            return None
+        reason, words = meaning(refusal)
+        if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            # It may be a proxy's word on bytes.
+            words = f"request too large: {words}"
+        read = read_refusal(reason, words, asked_tokens, self._estimate.prompt_tokens(prompt), trial.room)
+        attempt.window_tokens = read.room.window_tokens if read else None
+        if read is None or read.output_tokens is None or trial.refusals == MAX_TRIES:
+            return None
+        log.info("%s: %d output tokens refused, asking again with %d", self.model, asked_tokens, read.output_tokens)
+        return _Trial(read.room, read.output_tokens, trial.refusals + 1)
+
+    def _remember(self, answered: _Answered) -> None:
+        """Remembers the server's limits, and says once which setting exceeds them."""
+        known, learned = self._room, answered.trial.room
+        self._room = learned
+        if answered.has_too_little_room and (known.output_tokens, known.window_tokens) != (
+            learned.output_tokens,
+            learned.window_tokens,
+        ):
+            log.warning(
+                "%s: BOT_MAX_OUTPUT_TOKENS is too large for this model: it took %d of %d, which is remembered",
+                self.model,
+                answered.output_tokens,
+                answered.api.text_tokens,
+            )
 
     async def _known_levels(self, prompt: Prompt) -> EffortLevels:
         """Returns which levels of effort the model takes. The vendor is asked once, when an answer needs one."""
@@ -425,6 +523,16 @@ def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
     if not own and not neutral and turn.text:
         neutral = [TextPart(turn.text)]
     return own or neutral
+
+
+async def _deltas_of(
+    response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
+) -> AsyncGenerator[Delta, None]:
+    """Yields what a response says, and closes it."""
+    async with aclosing(response), aclosing(_encodable(_read(response, reader, attempt))) as deltas:
+        attempt.connected = True
+        async for delta in deltas:
+            yield delta
 
 
 async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:

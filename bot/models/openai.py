@@ -16,7 +16,17 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.errors import EndReason
 from bot.models.calls import ChatReasoning, ChatToolCalls, arguments_text, chat_message
-from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
+from bot.models.events import (
+    MAX_SEARCHES,
+    THINKING_TOKENS,
+    FinishReason,
+    Opaque,
+    Searching,
+    Thinking,
+    ToolCall,
+    Usage,
+    reported_tokens,
+)
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
 from bot.models.prompt import PDF, Decision, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn
@@ -82,12 +92,17 @@ class ResponsesApi(Api):
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
 
     def request(
-        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+        self,
+        model: str,
+        prompt: Prompt,
+        parameters: Collection[OptionalParameter],
+        output_tokens: int,
+        effort: str = "",
     ) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": model,
             "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
-            "max_output_tokens": self.output_tokens(parameters),
+            "max_output_tokens": output_tokens,
             "store": False,
             "stream": True,
             **_cache_key(prompt, parameters),
@@ -119,10 +134,8 @@ class ResponsesApi(Api):
             body["moderation"] = {"model": "omni-moderation-latest", "policy": policy}
         return body
 
-    def reader(
-        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
-    ) -> AnswerReader:
-        return ResponsesReader(attempt, prompt, self.output_tokens(parameters), self._options.moderation)
+    def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
+        return ResponsesReader(attempt, prompt, output_tokens, self._options.moderation)
 
 
 class ResponsesReader(TaggedAnswerReader):
@@ -273,10 +286,10 @@ class ChatApi(Api):
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, at_openai: bool) -> None:
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, VENDOR)
         self._at_openai = at_openai
-        # The models of other servers may not think, and would use the extra tokens for text. Such servers may
-        # also refuse unknown parameters in words that no pattern matches.
-        openais = {OptionalParameter.ROOM_TO_THINK, OptionalParameter.CACHE_KEY}
-        known = openais if at_openai else {OptionalParameter.OLD_LIMIT}
+        # The models of other servers may not think, and would use the extra tokens for text.
+        self.thinking_tokens = THINKING_TOKENS if at_openai else 0
+        # Such servers may also refuse unknown parameters in words that no pattern matches.
+        known = {OptionalParameter.CACHE_KEY if at_openai else OptionalParameter.OLD_LIMIT}
         tools = {OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING}
         self.optional_parameters = frozenset(known | tools)
         self.other = ResponsesApi(sdk, options)
@@ -286,7 +299,12 @@ class ChatApi(Api):
         return self._at_openai or media.media_type != PDF
 
     def request(
-        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+        self,
+        model: str,
+        prompt: Prompt,
+        parameters: Collection[OptionalParameter],
+        output_tokens: int,
+        effort: str = "",
     ) -> dict[str, Any]:
         messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
         turns = [message for turn in prompt.turns for message in _chat_messages(turn)]
@@ -294,7 +312,7 @@ class ChatApi(Api):
         body: dict[str, Any] = {
             "model": model,
             "messages": [*messages, *turns],
-            limit: self.output_tokens(parameters),
+            limit: output_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
             **_cache_key(prompt, parameters),
@@ -307,9 +325,7 @@ class ChatApi(Api):
                 body["reasoning_effort"] = "none"
         return body
 
-    def reader(
-        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
-    ) -> AnswerReader:
+    def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
         return ChatReader(attempt, prompt)
 
 

@@ -307,6 +307,8 @@ class TokenEstimate:
     """Estimates for the models in use, each corrected by the usage that its answers report."""
 
     def __init__(self, models: tuple[str, ...]) -> None:
+        self.window_tokens: int | None = None
+        """The smallest window that a model in use has named, which holds prompt and answer; None: none has."""
         self._bytes_per_token = {model: BYTES_PER_TOKEN.get(model.split("/")[0], 2.0) for model in models}
 
     def tokens(self, text: str) -> int:
@@ -329,6 +331,13 @@ class TokenEstimate:
     def definitions_tokens(self, tools: Sequence[ToolDefinition]) -> int:
         """Returns the estimate of tools' definitions, which every request of an answer sends."""
         return sum(self.tokens(_definition(tool)) for tool in tools)
+
+    def learn_window(self, tokens: int | None) -> bool:
+        """Notes a window; returns whether it is smaller than any before."""
+        if tokens is None or (self.window_tokens is not None and self.window_tokens <= tokens):
+            return False
+        self.window_tokens = tokens
+        return True
 
     def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
         """Corrects the estimate of a model by the usage of an answer."""
@@ -356,6 +365,13 @@ def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
     That is at least half.
     """
     return max(limit_tokens // 2, limit_tokens - taken_tokens)
+
+
+def room_in_window(limit_tokens: int, window_tokens: int | None, instruction_tokens: int) -> int:
+    """Returns how much of BOT_HISTORY_TOKENS a window leaves beside the instructions, and a quarter for the answer."""
+    if window_tokens is None:
+        return limit_tokens
+    return min(limit_tokens, max(window_tokens // 4, window_tokens * 3 // 4 - instruction_tokens))
 
 
 def room_for_results(limit_tokens: int) -> int:

@@ -14,6 +14,9 @@ vendor's description of it, where there is one, or from a refusal, most of which
 level that is sent is the nearest one to what the asker wants. A model that refuses an effort and lists nothing answers
 with its own default. Refusals of an effort also say "reasoning" or "thinking", as refusals of summaries do. So the
 effort is looked for first, and nothing else is given up for it.
+
+The output limit is a parameter, too. What a server takes of it is learned by number (room.py), by the same rule: it is
+remembered if the repeat succeeds.
 """
 
 import re
@@ -94,8 +97,6 @@ class OptionalParameter(Enum):
     """Summaries of the model's reasoning, which show that it is at work."""
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
     """The reasoning before a tool call, to send back with its result: requests aren't stored."""
-    ROOM_TO_THINK = r"max_\w{0,40}tokens|in the completion|output tokens must be reduced"
-    """Output tokens beyond those of the answer's text."""
     WEB_SEARCH = r"web.?search|max_tool_calls"
     """The vendor's own web search, which models or organizations may not have."""
     WEB_FETCH = r"web.?fetch"
@@ -109,7 +110,7 @@ class OptionalParameter(Enum):
     """The definitions of functions: servers refuse them for models without tools, each in its own words."""
     TOOLS_WITH_REASONING = r"/v1/responses"
     """Functions for a model that reasons: OpenAI's refuse them at Chat Completions, also behind gateways."""
-    OLD_LIMIT = r"max_completion_tokens"
+    OLD_LIMIT = r"unsupported.{0,40}max_tokens|use\W{1,3}max_completion_tokens|max_completion_tokens\W{1,3}instead"
     """The older name of Chat Completions' output limit. All compatible servers know it; OpenAI's models refuse it."""
 
 

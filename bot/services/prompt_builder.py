@@ -56,6 +56,7 @@ from bot.models.prompt import (
     ToolDefinition,
     WebSearch,
     room_for_conversation,
+    room_in_window,
 )
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
@@ -172,11 +173,12 @@ class PromptBuilder:
         memory: AsyncExitStack,
         tools: tuple[ToolDefinition, ...],
         listening: Callable[[bool], None],
+        window_tokens: int | None = None,
     ) -> BuiltPrompt:
         """Returns the prompt for an answer, without what earlier attempts left of this version of the answer.
 
         `tools`: what the model may call. `listening` is told when a recording is being transcribed, and when
-        that is over.
+        that is over. `window_tokens`: what the model takes, if it has refused a longer prompt.
 
         The files' contents count as used memory until `memory` closes.
         """
@@ -195,7 +197,12 @@ class PromptBuilder:
         left = answer.text[len(kept_text(job)) :]
         taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
         now = self._now_line(job)
-        room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens + self.estimate.tokens(now))
+        taken_tokens += self.estimate.tokens(now)
+        question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
+        instruction_tokens = self.estimate.tokens(_joined(system, Marks.of(job.question.thread).explained, length))
+        windows = [tokens for tokens in (self.estimate.window_tokens, window_tokens) if tokens is not None]
+        fits_tokens = room_in_window(self.settings.history_tokens, min(windows, default=None), instruction_tokens)
+        room_tokens = room_for_conversation(fits_tokens, taken_tokens)
         opened = await self._opened(job, conversation, memory, room_tokens, listening)
         answer.open_files |= open_to_readers(shared, opened)
         with_files = attach_files(conversation, opened)
@@ -203,7 +210,7 @@ class PromptBuilder:
         # It takes the place of the PDF only when the model is asked.
         instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
-        truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
+        truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(file_ids_since_answer(conversation))]
         heard = [(file.file, file.content.text) for file in new_files if isinstance(file.content, Transcript)]
         recorded = [replace(file, transcript=text) for file, text in heard]
@@ -227,6 +234,12 @@ class PromptBuilder:
         )
         version = prompt_version(_joined(system, length))
         return BuiltPrompt(prompt, channel.model, version, new_files, [text for _, text in heard])
+
+    def is_shorter_for(self, window_tokens: int | None) -> bool:
+        """Returns whether a prompt for this window has less of the conversation than one as of now."""
+        limit_tokens, known_tokens = self.settings.history_tokens, self.estimate.window_tokens
+        now_tokens = room_in_window(limit_tokens, known_tokens, 0)
+        return window_tokens is not None and room_in_window(limit_tokens, window_tokens, 0) < now_tokens
 
     async def _channel(self, question: Question) -> ChannelSettings:
         """Returns the settings of a question's channel. Without the database, it has none of its own."""

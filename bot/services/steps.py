@@ -88,16 +88,31 @@ class Steps:
             status = texts.STATUS_LISTENING if is_listening else texts.STATUS_THINKING
             self.pane.show_status(attempt.job.question, status)
 
-        async with AsyncExitStack() as memory:
-            built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions, listening)
-            if built.transcripts:
-                reply.show_transcripts(built.transcripts)
-            attempt.built = built
-            if self.workspace.token_refused():
-                raise GivenUp(Phase.TOKEN_REFUSED)
-            await self._allow_stream(attempt.job)
-            provider = self.models.led_by(built.model, built.prompt)
-            return await self._take_each(attempt, built.prompt, offer, provider, reply)
+        async def asked(window_tokens: int | None) -> End:
+            """Builds the prompt, for a window if that is known, and asks the model."""
+            async with AsyncExitStack() as memory:
+                built = await self.prompt_builder.build(
+                    attempt.answer, memory, offer.definitions, listening, window_tokens
+                )
+                if built.transcripts:
+                    reply.show_transcripts(built.transcripts)
+                attempt.built = built
+                if self.workspace.token_refused():
+                    raise GivenUp(Phase.TOKEN_REFUSED)
+                await self._allow_stream(attempt.job)
+                provider = self.models.led_by(built.model, built.prompt)
+                return await self._take_each(attempt, built.prompt, offer, provider, reply)
+
+        try:
+            return await asked(None)
+        except ProviderError as error:
+            window_tokens = error.window_tokens
+            has_begun = attempt.step is not None and attempt.step.has_text
+            shortens = self.prompt_builder.is_shorter_for(window_tokens)
+            if has_begun or attempt.answer.steps or not shortens:
+                raise
+            log.info("model %s has a window of %s tokens, asking with less history", error.model, window_tokens)
+        return await asked(window_tokens)
 
     async def _take_each(
         self, attempt: AnswerAttempt, prompt: Prompt, offer: Offer, provider: Provider, reply: ScheduledReply
@@ -208,6 +223,12 @@ class Steps:
             # The model had nothing to add: the text on record is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
         shown.end()
+        if step.completion is not None and self.prompt_builder.estimate.learn_window(step.completion.window_tokens):
+            log.warning(
+                "model %s has a window of %s tokens: BOT_HISTORY_TOKENS and BOT_MAX_OUTPUT_TOKENS are cut to fit it",
+                step.completion.model,
+                step.completion.window_tokens,
+            )
         if step.completion is not None and step.completion.usage is not None:
             self.prompt_builder.estimate.learn(step.completion.model, prompt, step.completion.usage)
         return step

@@ -108,34 +108,6 @@ REFUSALS = {
         unsupported("Unknown parameter: 'prompt_cache_key'.", "prompt_cache_key", 422),
         {"prompt_cache_key"},
     ),
-    "a model with a lower limit": (
-        RESPONSES,
-        unsupported("max_output_tokens is too large: 40960. At most 16384.", "max_output_tokens"),
-        {"max_output_tokens"},
-    ),
-    "a small context": (
-        RESPONSES,
-        unsupported(
-            "This model's maximum context length is 8192 tokens. However, you requested 40972 tokens "
-            "(12 in the messages, 40960 in the completion)."
-        ),
-        {"max_output_tokens"},
-    ),
-    "a small limit for a minute": (
-        RESPONSES,
-        unsupported(
-            "Request too large for m on tokens per min (TPM): Limit 30000, Requested 40972. The input or "
-            "output tokens must be reduced in order to run successfully.",
-            status=429,
-            code="rate_limit_exceeded",
-        ),
-        {"max_output_tokens"},
-    ),
-    "an older Claude": (
-        ANTHROPIC,
-        unsupported("max_tokens: 40960 > 32000, which is the maximum allowed number of output tokens for m"),
-        {"max_tokens"},
-    ),
 }
 
 
@@ -150,7 +122,6 @@ async def test_refused_parameters_are_left_out_and_remembered(
     first, again, later = (request.body for request in vendor.requests)
     assert {name for name in first if again.get(name) != first[name]} == names
     assert later == again
-    assert again.get("max_output_tokens", again.get("max_tokens")) in (16_384, 16_384 + THINKING_TOKENS)
 
 
 async def test_refusal_is_remembered_only_if_the_request_without_it_succeeds(vendor: VendorServer) -> None:

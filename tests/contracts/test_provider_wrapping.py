@@ -310,7 +310,7 @@ class TestFallback:
             refusal(404, {"error": {}}),
             refusal(429, {"error": {}}, retry_after="9"),
             refusal(429, {"error": {"code": "insufficient_quota"}}),
-            refusal(400, {"error": {"code": "context_length_exceeded"}}),
+            refusal(400, {"error": {"code": "context_length_exceeded", "message": "The input is too long."}}),
             CHAT.streamed(),
         ],
     )

@@ -188,7 +188,7 @@ _OPENAI = [
     _openai_row(EndReason.RATE_LIMITED, 429, "requests", "rate_limit_exceeded"),
     _openai_row(EndReason.OUT_OF_CREDIT, 429, "insufficient_quota", "insufficient_quota"),
     _openai_row(EndReason.OUT_OF_CREDIT, 429, "insufficient_quota", "credit_balance_exhausted"),
-    _openai_row(EndReason.CONTEXT_TOO_LONG, 400, _INVALID, "context_length_exceeded"),
+    _openai_row(EndReason.CONTEXT_TOO_LONG, 400, _INVALID, "context_length_exceeded", "Your input exceeds the window."),
     _openai_row(EndReason.CONTEXT_TOO_LONG, 429, "tokens", "rate_limit_exceeded", "Request too large for gpt-6-luna."),
     _openai_row(EndReason.REFUSED, 400, _INVALID, "invalid_prompt"),
     _openai_row(EndReason.REFUSED, 400, _INVALID, "content_filter", "Azure's policy."),
@@ -208,7 +208,14 @@ _COMPATIBLE = [
         _VLLM | {"message": "This model's maximum context length is 4096 tokens. However, you requested 5000."},
     ),
     # llama.cpp
-    _row(EndReason.CONTEXT_TOO_LONG, 400, code=400, message="No.", type="exceed_context_size_error", n_ctx=8192),
+    _row(
+        EndReason.CONTEXT_TOO_LONG,
+        400,
+        code=400,
+        message="request (9000 tokens) exceeds the available context size (8192 tokens)",
+        type="exceed_context_size_error",
+        n_ctx=8192,
+    ),
     _row(EndReason.OVERLOADED, 503, code=503, message="Loading model", type="unavailable_error"),
     # xAI
     ErrorRow(

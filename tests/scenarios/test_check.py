@@ -393,6 +393,9 @@ MODELS: Mapping[str, ModelCase] = {
     "`--probe-models`: a server that refuses tools": probing(
         WARN, as_json({"error": {"message": '"test" does not support tools'}}, 400), PONG
     ),
+    "`--probe-models`: a server that takes shorter answers only": probing(
+        WARN, as_json({"error": {"message": "max_tokens is too large: 8192. At most 4096."}}, 400), CALL
+    ),
     "`--probe-models`: a model that calls no tool": probing(WARN, PONG),
     "`--probe-models`: a model that says nothing": probing(WARN, VendorResponse(speech.chat([""]))),
     "`--probe-models`: a server that fails (500)": probing(FAIL, error(500)),

@@ -1,0 +1,196 @@
+"""The room for an answer: what servers say of a limit that is too large, in whose words, and what is sent next."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from bot.errors import EndReason
+from bot.models.events import THINKING_TOKENS
+from bot.models.prompt import Turn
+from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
+from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, options
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+
+WANTED = options().max_output_tokens
+MORE = WANTED + THINKING_TOKENS
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A server that refuses an output limit that is too large, in its own words."""
+
+    words: str
+    takes: int
+    """What it is sent next, and takes."""
+    api: VendorApi = CHAT
+    status: int = 400
+    window: int | None = None
+    """The window that it names."""
+
+
+# reports.md, A; the servers' words as in the threads and sources that are named.
+LIMITS = {
+    "vllm, by window": Limit(
+        "This model's maximum context length is 8192 tokens. However, you requested 16396 tokens (12 in the messages, "
+        "16384 in the completion). Please reduce the length of the messages or completion.",
+        8180,
+        window=8192,
+    ),
+    "vllm, by parameter": Limit(
+        "'max_tokens' or 'max_completion_tokens' is too large: 16384. This model's maximum context length is 8192 "
+        "tokens and your request has 12 input tokens (16384 > 8192 - 12).",
+        8180,
+        window=8192,
+    ),
+    "vllm, newer": Limit(
+        "This model's maximum context length is 4096 tokens. However, you requested 16384 output tokens and your "
+        "prompt contains at least 12 input tokens, for a total of at least 16396 tokens.",
+        4084,
+        window=4096,
+    ),
+    "sglang": Limit(
+        "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total of "
+        "16396 tokens: 12 tokens from the input messages and 16384 tokens for the completion.",
+        4084,
+        window=4096,
+    ),
+    "openai": Limit(
+        "max_tokens is too large: 16384. This model supports at most 4096 completion tokens, whereas you provided "
+        "16384.",
+        4096,
+    ),
+    "tgi": Limit(
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097. Given: 12 `inputs` tokens and "
+        "16384 `max_new_tokens`",
+        4085,
+        status=422,
+        window=4097,
+    ),
+    "groq": Limit("`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens`", 8192),
+    "deepseek": Limit("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]", 8192),
+    "bedrock": Limit("The maximum tokens you requested exceeds the model limit of 4096.", 4096),
+    "with separators": Limit("max_tokens must be at most 4,096", 4096, status=500),
+    "too large, by no number": Limit("max_tokens is out of range", WANTED // 2, status=413),
+    "too long, by no word": Limit("No. context_length_exceeded", WANTED // 2),
+    "gemini": Limit("maxOutputTokens is 16384 but the range is from 1 (inclusive) to 8193 (exclusive).", 8192),
+    "responses": Limit("max_output_tokens is too large: 40960. At most 16384.", 16_384, RESPONSES),
+    "responses, by window": Limit(
+        "This model's maximum context length is 8192 tokens. However, you requested 40972 tokens "
+        "(12 in the messages, 40960 in the completion).",
+        8180,
+        RESPONSES,
+        window=8192,
+    ),
+    "a limit for a minute": Limit(
+        "Request too large for m on tokens per min (TPM): Limit 30000, Requested 40972. The input or output tokens "
+        "must be reduced in order to run successfully.",
+        29_988,
+        RESPONSES,
+        status=429,
+        window=30_000,
+    ),
+    "an older claude": Limit(
+        "max_tokens: 40960 > 32000, which is the maximum allowed number of output tokens for m", 32_000, ANTHROPIC
+    ),
+    "claude's window": Limit(
+        "input length and `max_tokens` exceed context limit: 190000 + 40960 > 200000, decrease input length or "
+        "`max_tokens` and try again",
+        10_000,
+        ANTHROPIC,
+        window=200_000,
+    ),
+}
+ALL_LIMITS = pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS.keys())
+
+
+def said(limit: Limit) -> object:
+    error = {"message": limit.words, "type": "invalid_request_error", "param": None, "code": None}
+    code = "context_length_exceeded"
+    return {"type": "error", "error": error | ({"code": code} if code in limit.words else {})}
+
+
+def sent(request: VendorRequest) -> int:
+    names = ("max_output_tokens", "max_tokens", "max_completion_tokens")
+    return next(int(request.body[name]) for name in names if name in request.body)
+
+
+def server(limit: Limit, refused: Callable[[object], VendorResponse]) -> Callable[[VendorRequest], VendorResponse]:
+    return lambda request: limit.api.streamed("one") if sent(request) <= limit.takes else refused(said(limit))
+
+
+def in_stream(error: object) -> VendorResponse:
+    return VendorResponse([b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"])
+
+
+async def ask_twice(vendor: VendorServer, limit: Limit, refused: Callable[[object], VendorResponse]) -> list[Received]:
+    vendor.script(server(limit, refused))
+    async with connected(limit.api, vendor) as model:
+        return [await collect(model), await collect(model)]
+
+
+@ALL_LIMITS
+async def test_limit_that_is_too_large_is_learned(
+    vendor: VendorServer, limit: Limit, caplog: pytest.LogCaptureFixture
+) -> None:
+    received = await ask_twice(vendor, limit, lambda error: refusal(limit.status, error))
+    assert [one.text for one in received] == ["one", "one"]
+    first, again, later = map(sent, vendor.requests)
+    assert first == (WANTED if limit.api is CHAT else MORE)
+    assert again == limit.takes
+    assert later <= again, "remembered"
+    assert [one.completions[0].window_tokens for one in received] == [limit.window] * 2
+    warnings = [record for record in caplog.records if "BOT_MAX_OUTPUT_TOKENS" in record.getMessage()]
+    assert len(warnings) == (limit.takes < WANTED), "said once, if answers may be shorter"
+    assert all(record.levelno == logging.WARNING for record in warnings)
+
+
+@ALL_LIMITS
+async def test_limit_that_is_refused_in_the_stream_is_learned(vendor: VendorServer, limit: Limit) -> None:
+    if limit.status == 413:
+        pytest.skip("a status of its own")
+    received = await ask_twice(vendor, limit, in_stream)
+    assert [one.text for one in received] == ["one", "one"]
+    assert len(vendor.requests) == 3
+
+
+async def test_words_that_say_no_number_lead_to_half_as_often_as_needed(vendor: VendorServer) -> None:
+    limit = Limit("Too many output tokens requested.", WANTED // 8)
+    await ask_twice(vendor, limit, lambda error: refusal(400, error))
+    assert [*map(sent, vendor.requests)] == [WANTED, WANTED // 2, WANTED // 4, WANTED // 8, WANTED // 8]
+
+
+async def test_server_that_refuses_every_limit_is_not_asked_without_end(vendor: VendorServer) -> None:
+    received = await ask(CHAT, vendor, refusal(400, said(Limit("max_tokens is too large", 0))))
+    assert received.failure is EndReason.UNEXPECTED
+    assert len(vendor.requests) == 7
+
+
+# The text is what is too long.
+TOO_LONG = {
+    "in numbers": "This model's maximum context length is 8192 tokens. However, you requested 28384 tokens (12000 in "
+    "the messages, 16384 in the completion).",
+    "llama.cpp": "request (9000 tokens) exceeds the available context size (8192 tokens), try increasing it",
+    "anthropic": "prompt is too long: 208310 tokens > 200000 maximum",
+}
+
+
+@pytest.mark.parametrize("words", TOO_LONG.values(), ids=TOO_LONG.keys())
+async def test_text_that_is_too_long_is_refused_at_once(vendor: VendorServer, words: str) -> None:
+    received = await ask(CHAT, vendor, refusal(400, said(Limit(words, 0))))
+    assert received.failure is EndReason.CONTEXT_TOO_LONG
+    assert len(vendor.requests) == 1
+    assert received.error is not None
+    assert received.error.window_tokens in (8192, 200_000)
+
+
+async def test_window_leaves_a_longer_prompt_less_room(vendor: VendorServer) -> None:
+    longer = replace(PROMPT, turns=(*PROMPT.turns[:-1], Turn("user", "word " * 2_000)))
+    vendor.script(server(LIMITS["vllm, by window"], lambda error: refusal(400, error)))
+    async with connected(CHAT, vendor) as model:
+        await collect(model)
+        assert (await collect(model, longer)).text == "one"
+    assert [*map(sent, vendor.requests)][:2] == [WANTED, 8180]
+    assert sent(vendor.requests[2]) < 8180 - 2_000

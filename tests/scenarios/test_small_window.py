@@ -1,0 +1,52 @@
+"""A model server with a small window: what is asked of it, and what the asker reads."""
+
+import json
+import re
+
+import pytest
+
+from tests.scenarios.conftest import Stage, says
+from tests.streams.server import VendorRequest, VendorResponse, refusal
+
+WINDOW = 4_000
+
+
+def prompt_words(request: VendorRequest) -> int:
+    return len(re.findall(r"\w+", json.dumps(request.body["messages"])))
+
+
+def serve(request: VendorRequest) -> VendorResponse:
+    """Answers if the prompt, a token a word, and the answer's limit fit; else says so as vLLM does."""
+    prompt, limit = prompt_words(request), request.body["max_tokens"]
+    if prompt + limit <= WINDOW:
+        return says("The answer.")
+    message = (
+        f"This model's maximum context length is {WINDOW} tokens. However, you requested {prompt + limit} tokens "
+        f"({prompt} in the messages, {limit} in the completion)."
+    )
+    return refusal(400, {"object": "error", "message": message, "type": "BadRequestError", "code": 400})
+
+
+# reports.md, A.
+async def test_history_and_answer_fit_into_a_window_that_is_learned(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.vendor.script(serve)
+    root = await stage.sandbox.say("ada", "general", "We plan a trip.")
+    for number in range(30):
+        await stage.sandbox.say("ada", "general", f"{number}: {'thought ' * 200}", root)
+    await stage.sandbox.say("ada", "general", "@typist where to?", root)
+    assert await stage.answers("general", root) == ["The answer."]
+    assert "29: thought" in str(stage.vendor.requests[-1].body), "the newest messages are kept"
+    asked_before = len(stage.vendor.requests)
+    await stage.sandbox.say("ada", "general", "@typist and when?", root)
+    assert await stage.answers("general", root, 2) == ["The answer.", "The answer."]
+    assert len(stage.vendor.requests) == asked_before + 1, "the window is remembered"
+    assert len([record for record in caplog.records if "BOT_HISTORY_TOKENS" in record.getMessage()]) == 1
+
+
+async def test_question_that_does_not_fit_by_itself_is_too_much_text(stage: Stage) -> None:
+    stage.vendor.script(serve)
+    ts = await stage.mention("why? " * 5_000)
+    [answer] = await stage.answers("general", ts)
+    assert "too much text" in answer
