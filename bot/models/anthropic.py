@@ -293,10 +293,8 @@ class MessagesReader(AnswerReader):
         self._counts |= {name: reported_tokens(count) for name, count in counts.items() if isinstance(count, int)}
 
     def _finish(self) -> None:
-        if self._stop_reason is None:
-            return
         is_paused = self._stop_reason == "pause_turn"
-        self.finish_reason = FinishReason.PAUSED if is_paused else self._known(self._stop_reason)
+        self.finish_reason = FinishReason.PAUSED if is_paused else self._known(self._stop_reason or "")
         cached = self._counts.get("cache_read_input_tokens", 0)
         written = self._counts.get("cache_creation_input_tokens", 0)
         # Anthropic's input_tokens are only those past the cache.

@@ -12,6 +12,7 @@ Tool calls come after that marker, too: a call with half of its arguments can't 
 import asyncio
 import json
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
@@ -115,6 +116,7 @@ class Models(Protocol):
         ...
 
 
+MAX_UNKNOWN_ENDS = 20
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 MAX_WRITTEN_CHARS = 4_000_000
@@ -285,6 +287,8 @@ class VendorModel:
         self._room = Room()
         """Also remembered, and said in the log when it is learned."""
         self._estimate = TokenEstimate((self.model,))
+        self._unknown_ends: set[str] = set()
+        """Those that the log names."""
         self._levels: EffortLevels | None = None
         """As long as no answer needed a level, nobody has asked for them."""
 
@@ -377,10 +381,21 @@ class VendorModel:
         # A model that would still go on has used up what one answer may take.
         paused = reader.finish_reason is FinishReason.PAUSED
         reason = FinishReason.LENGTH if paused else reader.finish_reason
+        if reader.unknown_end is not None:
+            self._note_end(reader.unknown_end)
+            if not has_text and reason is not FinishReason.TOOLS:
+                raise attempt.failed(EndReason.CUT, f"finish reason {reader.unknown_end}")
         if not has_text and reason is not FinishReason.TOOLS:
             failure = EndReason.ONLY_THOUGHT if reason is FinishReason.LENGTH else EndReason.EMPTY
             raise attempt.failed(failure, f"no text, finish reason {reason}")
         return reason
+
+    def _note_end(self, reason: str) -> None:
+        """Says once in the log that an end has a name of its own."""
+        name = reason if re.fullmatch(r"[\w .-]{0,40}", reason) else "…"
+        if name not in self._unknown_ends and len(self._unknown_ends) < MAX_UNKNOWN_ENDS:
+            self._unknown_ends.add(name)
+            log.warning("%s: unknown finish reason %r, its text is taken as whole", self.model, name)
 
     async def _send(self, prompt: Prompt, attempt: RequestAttempt, trial: _Trial) -> _Answered:
         """Returns the response to a request without what the model refuses.

@@ -38,7 +38,7 @@ from bot.models.setup import (
     speaks_responses,
     speaks_responses_api,
 )
-from bot.models.streams import AnswerReader, Delta, TaggedAnswerReader, TextParts
+from bot.models.streams import NO_REASONS, AnswerReader, Delta, TaggedAnswerReader, TextParts
 from bot.text import GrowingText, paired
 
 log = logging.getLogger(__name__)
@@ -138,6 +138,9 @@ class ResponsesApi(Api):
         return ResponsesReader(attempt, prompt, output_tokens, self._options.moderation)
 
 
+_LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", "failed", "cancelled")}
+
+
 class ResponsesReader(TaggedAnswerReader):
     """Failures are events here. The terminal marker is response.completed or response.incomplete.
 
@@ -197,7 +200,7 @@ class ResponsesReader(TaggedAnswerReader):
             case "response.output_item.done":
                 self.at_work = False
                 return self._read_item(event["item"])
-            case "response.completed" | "response.incomplete" | "response.failed":
+            case str() as kind if kind in _LAST_EVENTS:
                 self._finish(event["response"])
             case "error":
                 # The event's own type is "error", which adds nothing.
@@ -262,20 +265,18 @@ class ResponsesReader(TaggedAnswerReader):
                     self.beside_text.append(search)
         usage = response.get("usage")
         self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=self._web_searches)
-        status = response.get("status")
+        status = str(response.get("status") or "")
+        is_incomplete = status == "incomplete"
         # Some servers give no details.
-        if status == "incomplete" and (response.get("incomplete_details") or {}).get("reason") == "content_filter":
-            raise self._attempt.failed(EndReason.REFUSED, "content_filter")
+        reason = str((response.get("incomplete_details") or {}).get("reason") or "length") if is_incomplete else status
+        end = self._known(reason)
         judge(self._moderation, response, self._attempt)
         for annotation in self._held_annotations:
             self._cite_annotation(annotation)
-        if status == "completed":
-            # llama.cpp says "completed" at the limit as well.
-            written = self.usage.output_tokens if self.usage else 0
-            is_cut = written >= self._max_output_tokens
-            self.finish_reason = FinishReason.LENGTH if is_cut else FinishReason.STOP
-        elif status == "incomplete":
-            self.finish_reason = FinishReason.LENGTH
+        # llama.cpp says "completed" at the limit as well.
+        written = self.usage.output_tokens if self.usage else 0
+        is_cut = is_incomplete or written >= self._max_output_tokens
+        self.finish_reason = FinishReason.LENGTH if is_cut else end
 
 
 class ChatApi(Api):
@@ -346,6 +347,7 @@ class ChatReader(TaggedAnswerReader):
         self._reasoning = ChatReasoning()
         self._text = GrowingText()
         self._has_searched = False
+        self._had_no_reason = False
 
     def read_done(self) -> None:
         self.finish_reason = self.finish_reason or FinishReason.STOP
@@ -388,8 +390,7 @@ class ChatReader(TaggedAnswerReader):
         if error := choices[0].get("error"):
             # OpenRouter's finish reason only says that there is one.
             raise self._attempt.reported({"error": error})
-        if reason := choices[0].get("finish_reason"):
-            self.finish_reason = self._known(str(reason))
+        self._read_finish_reason(choices[0].get("finish_reason"))
         # Perplexity's events have both: the message holds the whole text so far.
         message = choices[0].get("delta" if "delta" in choices[0] else "message") or {}
         self._read_sources(event, message)
@@ -406,6 +407,13 @@ class ChatReader(TaggedAnswerReader):
             self._parts.start_part()
             return Thinking(len(reasoning))
         return ""
+
+    def _read_finish_reason(self, reason: object) -> None:
+        """Notes why the model stopped. An empty reason is one only if earlier events had none."""
+        if reason is None:
+            self._had_no_reason = True
+        elif str(reason).lower() not in NO_REASONS and (reason or self._had_no_reason):
+            self.finish_reason = self._known(str(reason))
 
     def _read_calls(self, message: Mapping[str, Any]) -> int:
         """Keeps the pieces of tool calls, and what the server wants back with them; returns their characters."""

@@ -305,15 +305,34 @@ class ThinkTags:
         return self._text[start : self._at]
 
 
-FINISH_REASONS: Mapping[str, FinishReason | EndReason] = {
-    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "tool_use", "tool_calls"), FinishReason.STOP),
-    **dict.fromkeys(("function_call", "eos", "eos_token"), FinishReason.STOP),
-    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), FinishReason.LENGTH),
-    **dict.fromkeys(("refusal", "content_filter", "safety"), EndReason.REFUSED),
-    "model_context_window_exceeded": EndReason.CONTEXT_TOO_LONG,
-    "insufficient_system_resource": EndReason.OVERLOADED,
-}
-"""What Anthropic, OpenAI and compatible servers call the end of an answer. Others (error, abort) are no good end."""
+END_FORMS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(
+    (re.compile(pattern), end)
+    for pattern, end in (
+        # Vendors' names for a refusal: Anthropic, OpenAI, Gemini, Bedrock, z.ai, Cohere.
+        (
+            r"refus|filter|safety|sensitive|prohibit|block|guardrail|moderat|policy|recitation|spii|toxic|violation"
+            r"|model armor|^language$",
+            EndReason.REFUSED,
+        ),
+        (r"context window exceeded", EndReason.CONTEXT_TOO_LONG),
+        (r"insufficient|overload|unavailable|capacity", EndReason.OVERLOADED),
+        (r"rate limit|throttl|quota|not |incomplete|unfinished|in progress|queued|pending", EndReason.CUT),
+        (r"length|max(?:imum)? (?:output |new |completion )?(?:tokens|len)|limit", FinishReason.LENGTH),
+        (r"error|fail|abort|cancel|network|interrupt|disconnect|time ?out|malformed|unexpected|invalid", EndReason.CUT),
+        (r"^(?:stop|end turn|stop sequence|tool use|tool calls?|function call)$", FinishReason.STOP),
+        (r"^(?:eos|eos token|completed?|end)$", FinishReason.STOP),
+    )
+)
+"""What ends are called, by the form of their names: the first that fits. Text whose end has any other name is whole."""
+NO_REASONS = ("null", "none")
+"""Servers' texts for an end that hasn't come."""
+_WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
+
+
+def end_of(reason: str) -> FinishReason | EndReason | None:
+    """Returns what a vendor's name for an end means; None if nothing is known of it."""
+    name = _WORDS_WITHIN.sub(" ", reason[:100]).strip().lower()
+    return next((end for form, end in END_FORMS if form.search(name)), None)
 
 
 Delta = str | Thinking | Searching | Citation
@@ -330,6 +349,8 @@ class AnswerReader(ABC):
         """`prompt`: what the request asks."""
         self.finish_reason: FinishReason | None = None
         """Set by the vendor's terminal marker. None: the answer is not whole."""
+        self.unknown_end: str | None = None
+        """The vendor's name for the end, if nothing is known of it: text before it is an answer."""
         self.usage: Usage | None = None
         self.at_work = False
         """Whether the model does what readers don't see: it thinks, searches, or writes a tool call.
@@ -397,7 +418,10 @@ class AnswerReader(ABC):
 
     def _known(self, reason: str) -> FinishReason:
         """Returns a vendor's finish reason by our name. Raises ProviderError for one that is no good end."""
-        known = FINISH_REASONS.get(reason.lower(), EndReason.CUT)
+        known = end_of(reason)
+        if known is None:
+            self.unknown_end = reason
+            return FinishReason.STOP
         if isinstance(known, EndReason):
             raise self._attempt.failed(known, f"finish reason {reason}")
         return known

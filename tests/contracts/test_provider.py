@@ -22,7 +22,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.model import Provider
 from bot.models.openai import ChatReader, ResponsesReader
 from bot.models.prompt import Prompt, ToolDefinition
-from bot.models.streams import MAX_EVENT_BYTES, AnswerReader
+from bot.models.streams import MAX_EVENT_BYTES, AnswerReader, end_of
 from bot.models.wrappers import Fallback, Stall
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, ask, collect, connected
@@ -151,36 +151,101 @@ class TestAnAnswer:
         assert len({request.connection for request in vendor.requests}) == 1
 
 
-class TestFinishReasons:
-    """An answer is good only if its model stopped for a reason that is known to be good."""
+ENDS = {
+    FinishReason.STOP: (
+        # earendil-works/pi#2107, vespa#33327, dify#7559
+        *("stop", "STOP", "eos_token", "eos", "end", "End", "COMPLETE", "endTurn", "stop_sequence", "normal"),
+        *("word", "something_new", "OTHER", "finish", "done"),
+    ),
+    FinishReason.LENGTH: (
+        "length",
+        "LENGTH",
+        "MAX_TOKENS",
+        "maxTokens",
+        "model_length",
+        "max_output_tokens",
+        "token_limit",
+    ),
+    EndReason.CUT: (
+        *("error", "ERROR", "network_error", "abort", "aborted", "cancelled", "USER_CANCEL", "canceled", "timeout"),
+        *("failed", "interrupted", "MALFORMED_FUNCTION_CALL", "not_finished", "rate_limit"),
+    ),
+    EndReason.OVERLOADED: ("insufficient_system_resource", "overloaded"),
+    EndReason.REFUSED: (
+        *("content_filter", "content_filtered", "refusal", "sensitive", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST"),
+        *(
+            "RECITATION",
+            "SPII",
+            "IMAGE_SAFETY",
+            "guardrail_intervened",
+            "ERROR_TOXIC",
+            "MODEL_ARMOR",
+            "contentFiltered",
+        ),
+    ),
+}
+NAMED_ENDS = [(reason, end) for end, reasons in ENDS.items() for reason in reasons]
 
-    @pytest.mark.parametrize(
-        ("reason", "end"),
-        [
-            ("stop", FinishReason.STOP),
-            ("eos_token", FinishReason.STOP),
-            ("STOP", FinishReason.STOP),
-            ("model_length", FinishReason.LENGTH),
-            ("error", EndReason.CUT),
-            ("network_error", EndReason.CUT),
-            ("abort", EndReason.CUT),
-            ("something_new", EndReason.CUT),
-            ("insufficient_system_resource", EndReason.OVERLOADED),
-            ("content_filter", EndReason.REFUSED),
-        ],
-    )
-    async def test_servers_words_for_a_good_end_are_known_and_all_others_fail(
-        self, vendor: VendorServer, reason: str, end: FinishReason | EndReason
+
+def ended(api: VendorApi, reason: str, *words: str) -> VendorResponse:
+    """Returns a response that ends for this reason after these words."""
+    match api.name:
+        case "responses":
+            status = "incomplete" if end_of(reason) is FinishReason.LENGTH else "completed"
+            details = {"incomplete_details": {"reason": reason}} if status == "incomplete" else {}
+            stream = steps.responses(*map(steps.message, words), status=status, **details)
+            status_in = b'"status": "completed", "error"'
+            named = status_in.replace(b"completed", reason.encode())
+            return VendorResponse([event.replace(status_in, named) for event in stream])
+        case "chat":
+            return VendorResponse(steps.chat(*({"content": word} for word in words), finish_reason=reason))
+        case _:
+            return VendorResponse(steps.messages(*map(steps.text, words), stop_reason=reason))
+
+
+class TestFinishReasons:
+    """Text and a proper last event end an answer, whatever the reason is called, unless it is an error or a refusal."""
+
+    @ALL_APIS
+    @pytest.mark.parametrize(("reason", "end"), NAMED_ENDS)
+    async def test_ends_are_known_by_the_form_of_their_names(
+        self, vendor: VendorServer, api: VendorApi, reason: str, end: FinishReason | EndReason
     ) -> None:
-        stream = VendorResponse(steps.chat({"content": "one"}, finish_reason=reason))
-        received = await ask(CHAT, vendor, stream)
+        received = await ask(api, vendor, ended(api, reason, "one"))
         assert (received.text, received.end) == ("one", end)
         assert received.error is None or reason in received.error.detail
 
-    async def test_other_stop_reason_of_anthropic_is_a_failure(self, vendor: VendorServer) -> None:
-        stream = VendorResponse(steps.messages(steps.text("one"), stop_reason="something_new"))
-        received = await ask(ANTHROPIC, vendor, stream)
-        assert (received.text, received.end) == ("one", EndReason.CUT)
+    @ALL_APIS
+    async def test_unknown_end_is_logged_once(
+        self, vendor: VendorServer, api: VendorApi, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        vendor.script(ended(api, "something_new", "one"))
+        async with connected(api, vendor) as model:
+            for _ in range(3):
+                assert (await collect(model)).text == "one"
+        assert caplog.text.count("something_new") == 1
+
+    @ALL_APIS
+    async def test_unknown_end_without_text_is_no_answer(self, vendor: VendorServer, api: VendorApi) -> None:
+        assert (await ask(api, vendor, ended(api, "something_new"))).failure is EndReason.CUT
+
+    async def test_empty_reason_is_an_end_where_others_were_null(self, vendor: VendorServer) -> None:
+        stream = [event for event in steps.chat({"content": "one"}, finish_reason="") if b"[DONE]" not in event]
+        assert (await ask(CHAT, vendor, VendorResponse(stream))).text == "one"
+        each = [event.replace(b'"finish_reason": null', b'"finish_reason": ""') for event in stream]
+        assert (await ask(CHAT, vendor, VendorResponse(each))).failure is EndReason.CUT, "it says nothing"
+        each = [
+            event.replace(b'"finish_reason": null', b'"finish_reason": "null"')
+            for event in steps.chat({"content": "one"}, finish_reason="stop")
+        ]
+        assert (await ask(CHAT, vendor, VendorResponse(each))).text == "one"
+
+    async def test_last_event_of_anthropic_ends_without_a_reason(self, vendor: VendorServer) -> None:
+        stream = [
+            event.replace(b'"stop_reason": "end_turn"', b'"stop_reason": null') for event in ANTHROPIC.speak(["one"])
+        ]
+        received = await ask(ANTHROPIC, vendor, VendorResponse(stream))
+        assert (received.text, received.end) == ("one", FinishReason.STOP)
 
 
 @pytest.mark.parametrize("size", [100_000, 1], ids=["whole", "by the byte"])
