@@ -264,6 +264,10 @@ def model_problem(model: str, lookup: Lookup, entry: VendorEntry) -> tuple[str, 
             f"{vendor}: the server can't be reached ({reason}).",
             f"Check that the server runs, the network and DNS, and {address}.",
         ),
+        LookupOutcome.REFUSED: (
+            f"{model}: the server refuses to be asked about the model ({reason}).",
+            f"Do what it says. A gateway may want a header of its own: set {vendor.upper()}_CUSTOM_HEADERS.",
+        ),
         LookupOutcome.FAILED: (
             f"{model}: the model can't be checked right now ({reason}).",
             "Try again in a few minutes.",

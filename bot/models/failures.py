@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
+from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -80,6 +81,32 @@ _BY_CODE = {
     "internalServerException": EndReason.SERVER_ERROR,
     "modelStreamErrorException": EndReason.SERVER_ERROR,
 }
+# What a code says by its form, where it isn't known: a vendor's, or the class that a gateway names in its sentence.
+_BY_FORM = tuple(
+    (re.compile(pattern), failure)
+    for pattern, failure in (
+        (r"budget|billing|credit|payment|spend_limit|insufficient_(?:quota|balance|funds)", EndReason.OUT_OF_CREDIT),
+        (
+            r"policy|moderation|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|invalid_prompt",
+            EndReason.REFUSED,
+        ),
+        (r"context_?(?:length|window)|exceed_context|too_many_prompt", EndReason.CONTEXT_TOO_LONG),
+        (r"authentication|api_?key|no_db_connection|unauthorized", EndReason.BAD_KEY),
+        (r"rate_?limit|throttl|too_many_requests", EndReason.RATE_LIMITED),
+        (r"overload", EndReason.OVERLOADED),
+        (r"model_not_found|deployment_not_found", EndReason.UNKNOWN_MODEL),
+        # The same request, or the same image, is refused again.
+        (
+            r"image|invalid|mismatch|unsupported|not_(?:found|allowed|supported)|too_(?:large|small|long)|malformed",
+            EndReason.UNEXPECTED,
+        ),
+    )
+)
+_CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation\b)|\bResponsibleAIPolicyViolation\b")
+_NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
+_WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
+_ANYWHERE_CHARS = 8_000
+"""As much of a sentence is searched for codes."""
 # Anthropic, vLLM, llama.cpp and Ollama have no code for these; nor has OpenAI where one request is over a minute's
 # limit. xAI says 400 of a bad key.
 _BY_PHRASE = {
@@ -106,6 +133,16 @@ _BY_PHRASE = {
     "multimodal is not enabled": EndReason.UNEXPECTED,
     # Amazon Bedrock says 400 of these.
     "input is too long": EndReason.CONTEXT_TOO_LONG,
+    # LiteLLM: the budget of a key, a team or a model is used up. Its sentence for the last one says 429.
+    "budget has been exceeded": EndReason.OUT_OF_CREDIT,
+    "crossed budget": EndReason.OUT_OF_CREDIT,
+    "exceeded budget": EndReason.OUT_OF_CREDIT,
+    "over budget": EndReason.OUT_OF_CREDIT,
+    # LiteLLM has keys in its database.
+    "no connected db": EndReason.BAD_KEY,
+    # OpenAI's and Azure's own words, which gateways pass on without the code.
+    "content management policy": EndReason.REFUSED,
+    "violating our usage policy": EndReason.REFUSED,
     "model identifier is invalid": EndReason.UNKNOWN_MODEL,
     "on-demand throughput": EndReason.UNKNOWN_MODEL,
 }
@@ -184,6 +221,8 @@ class RequestAttempt:
         """`access`: the role or permission that the vendor asks for, if no key opens its doors."""
         self.model = model
         self.vendor = model.partition("/")[0]
+        self.has_read = False
+        """An event of the response was read, so one that can't be read cuts the answer."""
         self.connected = False
         """The response has begun, so a connection that breaks now cuts the answer."""
         self._access = access
@@ -273,7 +312,9 @@ class RequestAttempt:
             on_its_way = network.reason_of(error, _url_of(error))
             return self.failed(failure, on_its_way or f"{type(transport).__name__}: {transport}")
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-            return self.failed(EndReason.UNEXPECTED, "the response is not JSON")
+            # One event among others: the answer goes on, as after a lost connection.
+            failure = EndReason.CUT if self.has_read else EndReason.UNEXPECTED
+            return self.failed(failure, "the response is not JSON")
         # The error's message may quote the text that it stumbled over.
         return self.failed(EndReason.UNEXPECTED, type(error).__name__)
 
@@ -352,9 +393,14 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     for phrase, failure in _BY_PHRASE.items():
         if phrase in words:
             return failure
+    if "no deployments available" in words and "try again in" not in words:
+        # LiteLLM, of a model that is over its budget. While it only rests, its sentence says until when.
+        return EndReason.OUT_OF_CREDIT
     for code in codes:
         if code in _BY_CODE:
             return _BY_CODE[code]
+    if (by_form := _by_form([*codes, *_codes_within(message)], status)) is not None:
+        return by_form
     # Compatible servers put a status where OpenAI has a code.
     numbers = [status or 0, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
     # An error in mid-stream has the status of the response, 200.
@@ -381,6 +427,22 @@ def _refused_files(body: object, message: str) -> RefusedFiles:
     )
 
 
+def _codes_within(sentence: str) -> list[str]:
+    """Returns the names of classes, and the codes of an error that a gateway has put into its own sentence."""
+    text = sentence[:_ANYWHERE_CHARS]
+    return [*_NESTED_CODE.findall(text), *_CLASS_NAME.findall(text)]
+
+
+def _by_form(codes: Sequence[str], status: int | None) -> EndReason | None:
+    """Returns what codes mean by their form; None if they say nothing. The last form is vaguer than a status."""
+    names = [_WORDS_WITHIN.sub("_", code).lower() for code in codes]
+    for form, failure in _BY_FORM:
+        is_vague = failure is EndReason.UNEXPECTED and status is not None and status >= 300
+        if not is_vague and any(form.search(name) for name in names):
+            return failure
+    return None
+
+
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Returns how long the vendor asks clients to wait. A date counts from the date of the response."""
     value = headers.get("retry-after", "")
@@ -401,7 +463,6 @@ Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
 
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
-_NO_SUCH_MODEL = ("model_not_found", "not_found_error")
 
 
 class LookupOutcome(Enum):
@@ -418,6 +479,8 @@ class LookupOutcome(Enum):
     """The cloud's library found no credentials, or they got no token."""
     NOT_THE_API = auto()
     UNREACHABLE = auto()
+    REFUSED = auto()
+    """The server refuses the question, and will again: a gateway that wants more than a key."""
     FAILED = auto()
     """The server can't tell now."""
 
@@ -441,7 +504,7 @@ async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Looku
     SDKs return a web page with status 200 as a str, and foreign JSON as an object without an id.
     """
     try:
-        with RequestAttempt(name, api_key):
+        with RequestAttempt(name, api_key) as attempt:
             answer = await _answer(sdk.models.retrieve(name))
             if not isinstance(answer, ErrorResponse):
                 if isinstance(getattr(answer, "id", None), str):
@@ -449,10 +512,10 @@ async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Looku
                 came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
                 return Lookup(LookupOutcome.NOT_THE_API, came)
             if answer.status not in _NO_SUCH_REQUEST:
-                return _refused(answer)
-            if _says_no_model(answer.body):
+                return _refused(attempt, answer)
+            if _says_no_model(answer.body, name):
                 return Lookup(LookupOutcome.NO_MODEL)
-            return await _in_list(sdk, name, answer)
+            return await _in_list(sdk, name, answer, attempt)
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
         # An address may hold a password.
@@ -469,14 +532,15 @@ async def _answer(call: Awaitable[Any]) -> Any:
         return response
 
 
-async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse) -> Lookup:
+async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt) -> Lookup:
     """Looks for a model in the list of a server that refused to tell of it alone."""
     listed = await _answer(_ids(sdk))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:
-            return _refused(listed)
+            return _refused(attempt, listed)
         if isinstance(refused.body, dict):
-            return Lookup(LookupOutcome.NO_LIST)
+            is_no_model = "not_found_error" in str(refused.body)
+            return Lookup(LookupOutcome.NO_MODEL if is_no_model else LookupOutcome.NO_LIST)
         return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refused.status}")
     if listed is None:
         return Lookup(LookupOutcome.NOT_THE_API, "something other than a list of models")
@@ -506,14 +570,23 @@ def day_of(value: object) -> date | None:
         return None
 
 
-def _says_no_model(body: object) -> bool:
+def _says_no_model(body: object, name: str) -> bool:
+    """Returns whether a 404 is about the model: by a code, or by its name. llama.cpp has a code for a missing page."""
     # OpenAI's SDK gives the inner object, Anthropic's the whole body.
     error = body.get("error", body) if isinstance(body, dict) else None
-    return isinstance(error, dict) and not {error.get("code"), error.get("type")}.isdisjoint(_NO_SUCH_MODEL)
+    if not isinstance(error, dict):
+        return False
+    codes = {str(error.get("code")), str(error.get("type"))}
+    is_vague = "not_found_error" in codes and name not in str(error.get("message"))
+    return "model_not_found" in codes or ("not_found_error" in codes and not is_vague)
 
 
-def _refused(response: ErrorResponse) -> Lookup:
+def _refused(attempt: RequestAttempt, response: ErrorResponse) -> Lookup:
     status = f"HTTP {response.status}"
-    if response.status in (401, 403):
+    error = attempt.reported(response.body, response.status, response.headers)
+    if error.reason is EndReason.BAD_KEY:
         return Lookup(LookupOutcome.KEY_REFUSED, status)
-    return Lookup(LookupOutcome.FAILED, status)
+    if error.may_pass or response.status < HTTPStatus.BAD_REQUEST:
+        return Lookup(LookupOutcome.FAILED, status)
+    words = error.detail.removeprefix(str(response.status)).strip()
+    return Lookup(LookupOutcome.REFUSED, f"{status}: {words}" if words else status)

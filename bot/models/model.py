@@ -584,7 +584,7 @@ async def _read(
             return
     events = read_aws_events(body) if media_type == AWS_EVENTS else read_events(body)
     has_events = False
-    async with aclosing(_read_stream(events, reader)) as deltas:
+    async with aclosing(_read_stream(events, reader, attempt)) as deltas:
         async for delta in deltas:
             has_events = True
             if delta:
@@ -595,13 +595,16 @@ async def _read(
         raise attempt.failed(EndReason.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
 
 
-async def _read_stream(stream: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+async def _read_stream(
+    stream: AsyncGenerator[Any, None], reader: AnswerReader, attempt: RequestAttempt
+) -> AsyncGenerator[Delta, None]:
     """Yields what each event says, "" for most."""
     try:
         async with aclosing(stream) as events, aclosing(_expected(events, reader)) as expected:
             async for event in expected:
                 for delta in _deltas(reader, event):
                     yield delta
+                attempt.has_read = attempt.has_read or event != COMMENT
                 if reader.is_complete or event == DONE:
                     await _drain(events)
                     break

@@ -465,6 +465,40 @@ class TestAFailure:
         assert (await ask(api, vendor, VendorResponse(ending=ResponseEnd.NOTHING))).failure is EndReason.UNREACHABLE
 
 
+LASTING_CODES = {
+    "image_content_policy_violation": EndReason.REFUSED,
+    **dict.fromkeys(
+        (
+            *("data_residency_mismatch", "invalid_image", "invalid_image_format", "invalid_base64_image"),
+            *("invalid_image_url", "image_too_large", "image_too_small", "image_parse_error", "invalid_image_mode"),
+            *("image_file_too_large", "unsupported_image_media_type", "empty_image_file"),
+            *("failed_to_download_image", "image_file_not_found", "unsupported_region"),
+        ),
+        EndReason.UNEXPECTED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "failure"), LASTING_CODES.items())
+async def test_request_that_is_refused_in_the_stream_is_not_sent_again(
+    vendor: VendorServer, code: str, failure: EndReason
+) -> None:
+    failed = {"type": "response.failed", "response": {"status": "failed", "error": {"code": code, "message": "No."}}}
+    answer = VendorResponse([b"data: " + json.dumps(failed).encode() + b"\n\n"])
+    received = await ask(RESPONSES, vendor, answer, wrap=wrapped)
+    assert received.failure is failure
+    assert len(vendor.requests) == 1
+
+
+@ALL_APIS
+async def test_malformed_event_among_others_cuts_the_answer(vendor: VendorServer, api: VendorApi) -> None:
+    answer = VendorResponse([*api.unended("one", " two"), b'data: {"half a\n\n', *api.speak(["three"])])
+    received = await ask(api, vendor, answer)
+    assert (received.text, received.failure) == ("one two", EndReason.CUT)
+    assert received.error is not None
+    assert received.error.may_pass
+
+
 class TestWhatIsCut:
     """[DONE] without a finish reason is a complete answer; a closed connection never is."""
 

@@ -376,6 +376,10 @@ MODELS: Mapping[str, ModelCase] = {
     "A wrong base URL (200, HTML)": failing(html(200)),
     "A wrong base URL (200, other JSON)": failing(as_json({"hello": "world"})),
     "A wrong base URL (a list of something else)": failing(error(404), as_json({"hello": "world"})),
+    "A gateway that wants a header of its own (400)": failing(
+        as_json({"error": {"message": "x-portkey-provider header is required"}}, 400)
+    ),
+    "A gateway with a wrong key (400)": failing(error(400, type="no_db_connection")),
     "A server that fails (500)": failing(error(500)),
     "A server with a rate limit (429)": failing(error(429)),
     "A server that doesn't answer": failing(replace(model(), delay_s=60), never=True),
@@ -406,7 +410,10 @@ MODELS: Mapping[str, ModelCase] = {
     "`BOT_TRANSCRIBE`: a model that doesn't exist": transcribing(error(404, code="model_not_found")),
     "`BOT_TRANSCRIBE`: a server that says something else": transcribing(as_json({"hello": "world"})),
 }
+# llama.cpp has no page for one model.
+NO_PAGE = as_json({"error": {"message": "File Not Found", "type": "not_found_error", "code": 404}}, 404)
 GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
+    "llama.cpp": (failing(NO_PAGE, listed("test")), "openai/test: the server has this model."),
     "OpenAI": (failing(model(), own=True), "openai/test: the key is accepted, and the model exists."),
     "Anthropic": (failing(claude(), vendor="anthropic"), "anthropic/test: the key is accepted, and the model exists."),
     "a compatible server": (failing(model()), "openai/test: the server has this model."),
