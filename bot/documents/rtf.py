@@ -20,6 +20,9 @@ _DELETED = re.compile(rb"\\deleted(?![a-z0])")
 _TOKEN = re.compile(rb"([{}])|\\([a-zA-Z]+)(-?[0-9]+)? ?|\\'[0-9a-fA-F]{2}|\\[^a-zA-Z]|[^{}\\\r\n]+|[\r\n]+|\\")
 _ADDRESS = re.compile(rb"HYPERLINK\s+(?:\\l\s+)?\"?([^\"\s]+)", re.IGNORECASE)
 _SIMPLE = re.compile(rb"[\w.,+*-]+")
+_MAX_CODES = 100
+_MAX_CODE_BYTES = 4_000
+"""Of one piece of a field's code."""
 _SPECIAL = re.compile(rb"([{}\\])")
 
 
@@ -133,9 +136,9 @@ class _Rewriter:
         if state.is_code and self._fields:
             form = self._fields[-1]
             if form.entries and form.numbers.get(b"fftype") == 2:
-                form.entries[-1] += text
-            else:
-                form.code.append(text)
+                form.entries[-1] = form.entries[-1][:_MAX_CODE_BYTES] + text[:_MAX_CODE_BYTES]
+            elif len(form.code) < _MAX_CODES:
+                form.code.append(text[:_MAX_CODE_BYTES])
         if state.is_hidden:
             return
         if state.sign and self._last[-1:].isalnum() and not text.startswith((b"[", b"\\", b"\r", b"\n", b" ")):
