@@ -25,6 +25,7 @@ _TYPES = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-t
 _STYLE_MAP = "\n".join(
     [
         "comment-reference => sup",
+        *(f"p.Heading{level} => h{level}:fresh" for level in range(1, 7)),
         *(
             f"p:unordered-list({depth}) => {'ul > li > ' * (depth - 1)}ul > li:fresh"
             for depth in range(1, MAX_LISTED + 2)
@@ -46,7 +47,11 @@ def read_word(archive: Archive, main: str, draft: Draft) -> None:
     _add_headers(parts, styles, draft)
     body = Rewriter(styles, addresses_of(archive, main), parts.note_ids(), draft)
     html = mammoth.convert_to_html(
-        _rewritten(parts, styles, body, draft), style_map=_STYLE_MAP, include_embedded_style_map=False
+        _rewritten(parts, styles, body, draft),
+        style_map=_STYLE_MAP,
+        # A style map in the file could hide paragraphs.
+        include_embedded_style_map=False,
+        include_default_style_map=False,
     ).value
     read_html(html, draft, labeled=True)
     for id_ in body.charts:

@@ -26,7 +26,7 @@ _TAGS = {
 }
 """Elements that are read like others."""
 _NOTE_KINDS = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
-_HEADING = re.compile(r"heading(?: ?[1-6])?", re.IGNORECASE)
+_HEADING = re.compile(r"heading(?: ?([1-6]))?", re.IGNORECASE)
 _HYPERLINK = re.compile(r"\s*HYPERLINK\s")
 _EQUATION_FIELD = re.compile(r"\s*EQ\s")
 _BOXES = {
@@ -49,11 +49,12 @@ class Styles:
             for style in self._all()
             if (properties := child(style, "rPr")) is not None and child(properties, "vertAlign") is not None
         }
-        self.headings = frozenset(
-            id_
-            for style in self._all()
-            if _HEADING.fullmatch(id_ := attribute(style, "styleId")) or _HEADING.fullmatch(value_of(style, "name"))
-        )
+        self._names = {attribute(style, "styleId"): value_of(style, "name") for style in self._all()}
+
+    def heading(self, style: str) -> str:
+        """Returns the style of a heading as mammoth is told, such as Heading2; "" if it is another style."""
+        found = _HEADING.fullmatch(style) or _HEADING.fullmatch(self._names.get(style, ""))
+        return f"Heading{found[1] or 1}" if found else ""
 
     def _all(self) -> Iterator[Element]:
         yield from (style for style in (self._root if self._root is not None else ()) if local(style) == "style")
@@ -333,11 +334,14 @@ class Rewriter:
                 if label is None:
                     continue
                 paragraph.insert(0, properties := Element(f"{self._namespace}pPr"))
+            if heading := self._styles.heading(value_of(properties, "pStyle")):
+                properties.append(Element(f"{self._namespace}pStyle", {f"{self._namespace}val": heading}))
+                properties.remove(next(one for one in properties if local(one) == "pStyle"))
             if (named := child(properties, "numPr")) is not None:
                 properties.remove(named)
             if label is None or not label.text or not any(one.text for one in paragraph.iter(f"{self._namespace}t")):
                 continue
-            if value_of(properties, "pStyle") not in self._styles.headings:
+            if not heading:
                 properties.append(self._item(label.level))
             elif label.text == BULLET:
                 continue

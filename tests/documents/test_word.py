@@ -332,6 +332,20 @@ def test_style_without_a_type_is_read() -> None:
     assert read(paragraph("Plan", style="Heading1"), styles=styles) == Document("# Plan")
 
 
+@pytest.mark.parametrize(
+    ("id_", "name", "shown"),
+    [
+        ("berschrift2", "heading 2", "## Plan"),
+        ("Heading3", "", "### Plan"),
+        ("Heading", "", "# Plan"),
+        ("X", "y", "Plan"),
+    ],
+)
+def test_headings_are_known_by_the_name_of_their_style(id_: str, name: str, shown: str) -> None:
+    styles = f'<w:style w:type="paragraph" w:styleId="{id_}"><w:name w:val="{name}"/></w:style>' if name else ""
+    assert read(paragraph("Plan", style=id_), styles=styles) == Document(shown)
+
+
 def test_words_in_a_hidden_style_are_hidden() -> None:
     styles = '<w:style w:type="character" w:styleId="X"><w:rPr><w:vanish/></w:rPr></w:style>'
     run_ = '<w:r><w:rPr><w:rStyle w:val="X"/></w:rPr><w:t>x</w:t></w:r>'
