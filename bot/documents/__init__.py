@@ -5,6 +5,7 @@ its own (`__main__.py`), which `process.py` starts, bounds and kills. The proces
 the bot, and limits on memory, CPU time and output. Before it reads the document it gives up opening files, which also
 rules out sockets. An archive is refused by its directory if it unpacks to too much, before anything is unpacked.
 
-Libraries read the formats that are large: mammoth (docx, as HTML), calamine (spreadsheets), striprtf and PDFium. A few
-lines of ours walk the XML of slides and OpenDocument texts, HTML, mails and CSV.
+Libraries read the formats that are large: mammoth (docx, as HTML), calamine (spreadsheets), striprtf, PDFium, and
+office-oxide (doc, ppt). What they would lose is rewritten before. A few lines of ours read slides, OpenDocument texts,
+HTML, mails and CSV. What people see in a file is read, or the notice names it.
 """

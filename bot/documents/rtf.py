@@ -49,6 +49,13 @@ class _Field:
     """The values of a form's field, by the words of the format."""
     entries: list[bytes] = field(default_factory=list)
 
+    def add(self, text: bytes) -> None:
+        """Keeps a piece of its code, or of an entry of its form's list."""
+        if self.entries and self.numbers.get(b"fftype") == 2:
+            self.entries[-1] = self.entries[-1][:_MAX_CODE_BYTES] + text[:_MAX_CODE_BYTES]
+        elif len(self.code) < _MAX_CODES:
+            self.code.append(text[:_MAX_CODE_BYTES])
+
     def value(self) -> bytes:
         """Returns the box or the chosen entry of a form's field as RTF."""
         kind = self.numbers.get(b"fftype", 0)
@@ -134,16 +141,13 @@ class _Rewriter:
     def _text(self, text: bytes) -> Iterator[bytes]:
         state = self._states[-1]
         if state.is_code and self._fields:
-            form = self._fields[-1]
-            if form.entries and form.numbers.get(b"fftype") == 2:
-                form.entries[-1] = form.entries[-1][:_MAX_CODE_BYTES] + text[:_MAX_CODE_BYTES]
-            elif len(form.code) < _MAX_CODES:
-                form.code.append(text[:_MAX_CODE_BYTES])
+            self._fields[-1].add(text)
+            return
         if state.is_hidden:
             return
         if state.sign and self._last[-1:].isalnum() and not text.startswith((b"[", b"\\", b"\r", b"\n", b" ")):
             text = state.sign + (text if _SIMPLE.fullmatch(text) else b"(" + text + b")")
-        if not state.is_code and text.strip(b"\r\n") and (text[:1] != b"\\" or text[1:2] == b"'"):
+        if text.strip(b"\r\n") and (text[:1] != b"\\" or text[1:2] == b"'"):
             self._last = text
         yield text
 

@@ -14,6 +14,11 @@ CHOICE = rb"{\field{\*\fldinst FORMDROPDOWN{\*\formfield{\fftype2\ffres1{\*\ffl 
 SHOWN: dict[str, tuple[bytes, str]] = {
     "a link": (rb"see " + LINK + rb" now", "see [this](https://example.com/a) now"),
     "a link of Word": (WORD_LINK, "[this](https://example.com/a)"),
+    "links on one line": (
+        rb'{\field{\*\fldinst{HYPERLINK "https://a.example"}}{\fldrslt{\ul a}}} or '
+        rb'{\field{\*\fldinst{HYPERLINK "https://b.example" }}{\fldrslt{\cs1\ul b}}}.',
+        "[a](https://a.example) or [b](https://b.example).",
+    ),
     "a link without quotes": (
         rb"{\field{\*\fldinst HYPERLINK https://a.example}{\fldrslt a}}",
         "[a](https://a.example)",
