@@ -7,7 +7,8 @@ https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
 `deny_files` is for the process that reads a document. https://docs.kernel.org/userspace-api/landlock.html says what
 Landlock covers: opening, creating, renaming and removing files; since Linux 6.2 truncating them; since 6.7 TCP; since
 6.12 signals and abstract sockets. Memory of processes outside is out of reach with every version. What no version
-covers: a file's mode, owner and times, and whether a file exists.
+covers: a file's mode, owner, times and extended attributes (setxattr), whether a file exists, and limits and priorities
+of the user's other processes (prlimit, setpriority).
 
 Other systems have neither. There only core dumps are off.
 """

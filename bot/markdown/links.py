@@ -273,7 +273,10 @@ _CHARACTER = re.compile(r"\\[!-/:-@\[-`{-~]|&#?\w{1,32};|.", re.DOTALL)
 _AUTHORITY_END = re.compile(r"[\s/?#\\<>|\"`]")
 _DOTS = str.maketrans(dict.fromkeys("。．｡", "."))
 """What browsers read as a dot."""
-_ADDRESS = re.compile(rf"{URL_START}|\]\(|<[a-z][a-z0-9+.-]*:|www\.", re.IGNORECASE)
+_ADDRESS = re.compile(rf"{URL_START}|\]\(|<[a-z][a-z0-9+.-]*:|www\.|mailto:", re.IGNORECASE)
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*(?:`|\Z)", re.DOTALL)
+_LAST_LABEL = re.compile(r"(?<=\w)[.。．｡]([^\W\d_]{2,24})(?![\w-])")
+"""What may be the end of a host, or of a mailbox's."""
 _JOINED = regex.compile(r"[^\x00-\x7f\p{Latin}\p{M}]|[^\w.:@%&-](?=.*@)", regex.DOTALL)
 """Matches what can't continue a host that is complete."""
 _HOST_END = regex.compile(r"(?=[\x00-\x7f])[^\w.%~-]|(?![\x00-\x7f])\p{P}")
@@ -288,8 +291,14 @@ def is_web_address(text: str, start: int) -> bool:
 
 
 def has_address(markdown: str) -> bool:
-    """Whether a text may have a link, however that is written. An address in code counts, too."""
-    return bool(_ADDRESS.search(markdown))
+    """Whether a text may have a link, however that is written.
+
+    A host without a scheme and a mailbox count, because clients make links of them; in code they don't. Names of files
+    and methods, such as `main.py`, look like hosts. An address with a scheme counts in code, too.
+    """
+    if _ADDRESS.search(markdown):
+        return True
+    return any(is_tld(label[1]) for label in _LAST_LABEL.finditer(_CODE.sub("", markdown)))
 
 
 def is_growing_authority(text: str, at: int) -> bool:

@@ -634,6 +634,33 @@ def test_slack_links_no_file_whatever_the_text(text: str) -> None:
     assert [link for link in links if is_closed_file(link)] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("https://bank.com", True),
+        ("`https://bank.com`", True),
+        ("[bank](bank.com)", True),
+        ("see bank.com.", True),
+        ("see evil.com/?q=secret", True),
+        ("see EVIL.Co.UK", True),
+        ("see пример.рф now", True),
+        ("see evil。com", True),
+        ("ada@bank.com", True),
+        ("<mailto:ada@bank.com>", True),
+        ("mailto:ada", True),
+        ("www.x", True),
+        ("Version 3.11, i.e. no address. Really.", False),
+        ("`main.py` and `asyncio.run` are code", False),
+        ("```\nimport os.path\nprint(evil.com)", False),
+        ("a growing `asyncio.run", False),
+        ("1.5.2", False),
+        ("bank.nosuchtld", False),
+    ],
+)
+def test_hosts_and_mailboxes_count_as_addresses_also_without_a_scheme(text: str, counts: bool) -> None:
+    assert has_address(text) is counts
+
+
 @settings(max_examples=2 * settings().max_examples)
 @given(URLS | TEXTS)
 @example("[a](//b.example)")
