@@ -9,17 +9,25 @@ Two rules apply to every record, including those of libraries that nobody has re
 - Our records are written from the chosen level on. Records of libraries are written from WARNING on, whatever their
   loggers' levels say (OPENAI_LOG=debug sets one), and are cut before the first character that may introduce a value.
 - An exception is logged by its type and traceback. Only exceptions in KEPT keep their message.
+
+A warning or an error that repeats is written once, and then ever more seldom with how often it came (`Repeats`). So no
+loop has to count its failures.
 """
 
 import json
 import logging
+import math
 import re
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
@@ -34,6 +42,8 @@ KEPT = (TypistError, OSError)
 """Exceptions whose messages contain no text of users: our own and the operating system's."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 _BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
+FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
+MAX_SAID = 500
 _job_id: ContextVar[int | None] = ContextVar("job_id", default=None)
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -54,6 +64,80 @@ def fields(values: Mapping[str, object]) -> Mapping[str, object]:
     return {"fields": {name: value for name, value in values.items() if value is not None}}
 
 
+_format = "text"
+log = logging.getLogger(__name__)
+
+
+def use(log_format: str) -> None:
+    """Sets the format of `line`, before the log is set up."""
+    global _format
+    _format = log_format
+
+
+def line(sentence: str) -> str:
+    """Returns a sentence for stderr, in the log's format."""
+    if _format == "text":
+        return f"typist: {sentence}"
+    return JsonFormatter().format(logging.makeLogRecord({"name": "bot", "levelname": "ERROR", "msg": sentence}))
+
+
+def take_over() -> None:
+    """Logs what Python and its threads would print to stderr: warnings, and exceptions that nobody catches."""
+
+    def warned(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        log.warning("Python warns: kind=%s at=%s:%d", category.__name__, Path(filename).name, lineno)
+
+    def thread_failed(failed: threading.ExceptHookArgs) -> None:
+        log.error("thread failed", exc_info=failed.exc_value)
+
+    def ignored(failed: "sys.UnraisableHookArgs") -> None:
+        log.error("error ignored while an object was removed", exc_info=failed.exc_value)
+
+    warnings.showwarning = warned
+    threading.excepthook = thread_failed
+    sys.unraisablehook = ignored
+
+
+@dataclass(slots=True)
+class _Said:
+    written_at: float
+    quiet_s: float
+    left_out: int = 0
+
+
+class Repeats(logging.Filter):
+    """Leaves out warnings and errors that were written lately, and has the next one say how many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[object, ...], _Said] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Returns whether the record is written; sets its `repeated`."""
+        if record.levelno < logging.WARNING:
+            return True
+        key = record.name, str(record.msg), str(record.args), str(_fields(record)), _job_id.get()
+        said = self._said.pop(key, None) or _Said(-math.inf, FIRST_QUIET_S)
+        self._said[key] = said
+        if len(self._said) > MAX_SAID:
+            del self._said[next(iter(self._said))]
+        passed_s = record.created - said.written_at
+        if passed_s < said.quiet_s:
+            said.left_out += 1
+            return False
+        record.repeated = said.left_out
+        said.quiet_s = min(2 * said.quiet_s, MAX_QUIET_S) if said.left_out else FIRST_QUIET_S
+        said.written_at, said.left_out = record.created, 0
+        return True
+
+
 def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) -> None:
     """Sets up logging to the stream, of our records from this level on, as "text" or "json"."""
     ours = getattr(logging, level.upper())
@@ -61,6 +145,8 @@ def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) ->
     text = PrivateFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     handler.addFilter(lambda record: record.levelno >= _threshold(record.name, ours))
+    handler.addFilter(Repeats())
+    use(log_format)
     logging.basicConfig(level=max(logging.WARNING, ours), handlers=[handler], force=True)
     for name in OURS:
         logging.getLogger(name).setLevel(ours)
@@ -88,7 +174,7 @@ class PrivateFormatter(logging.Formatter):
         pairs = " ".join(
             f"{name}={text if _BARE.fullmatch(text) else json.dumps(text)}" for name, text in values.items()
         )
-        private.msg = f"{job}{private.getMessage()}{': ' if pairs else ''}{pairs}"
+        private.msg = f"{job}{private.getMessage()}{': ' if pairs else ''}{pairs}{_times(record)}"
         private.args = None
         return super().format(private)
 
@@ -123,6 +209,8 @@ class JsonFormatter(PrivateFormatter):
         if (job_id := _job_id.get()) is not None:
             entry["job"] = job_id
         entry |= {"message": private.getMessage(), **_fields(record)}
+        if repeated := getattr(record, "repeated", 0):
+            entry["repeated"] = repeated
         if private.exc_info:
             entry["exception"] = self.formatException(private.exc_info)
         return json.dumps(entry, ensure_ascii=False)
@@ -130,6 +218,11 @@ class JsonFormatter(PrivateFormatter):
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     return getattr(record, "fields", {})
+
+
+def _times(record: logging.LogRecord) -> str:
+    repeated = getattr(record, "repeated", 0)
+    return f" (and {repeated} more since the last such line)" if repeated else ""
 
 
 def _named(error: BaseException) -> str:

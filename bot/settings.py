@@ -313,6 +313,16 @@ class Settings:
         return replace(self, vendors={**self.vendors, name: vendor})
 
 
+def is_set(env: Mapping[str, str], variable: str) -> bool:
+    """Returns whether a secret has a value, here or in a file."""
+    return bool(env.get(variable) or env.get(variable + FILE))
+
+
+def log_format(env: Mapping[str, str]) -> str:
+    """Returns the format of the log as far as it is known before the settings are valid."""
+    return "json" if env.get("BOT_LOG_FORMAT", "").strip().lower() == "json" else "text"
+
+
 def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
     """Returns the process's environment, with the variables that only `.env` has. Raises SettingsError."""
     text = _env_text(env_file)
@@ -383,6 +393,7 @@ def _env_text(env_file: Path) -> str:
 
 def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
     """Returns the validated settings; an empty variable counts as not set. Raises SettingsError with all problems."""
+    env = _with_files(env)
     problems = _unknown(env)
     values: dict[str, Any] = {}
     for setting in _fields():
@@ -409,6 +420,39 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+FILE = "_FILE"
+"""Ends the variable that names a secret's file: Docker and Kubernetes put secrets into files."""
+
+
+def secret_variables() -> list[str]:
+    """Returns the names of the variables that hold tokens, keys and passwords."""
+    keys = [vendor.api_key_variable for vendor in VENDORS.values() if vendor.api_key_variable]
+    return [setting.metadata["variable"] for setting in _fields() if not setting.repr] + keys
+
+
+def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Returns the environment with the secrets that files hold, in place of the files. Raises SettingsError."""
+    whole, problems = dict(env), []
+    for variable in secret_variables():
+        path = whole.pop(variable + FILE, "").strip()
+        if path and whole.get(variable, "").strip():
+            problems.append(f"{variable} and {variable}{FILE} are both set. Remove one of them.")
+        elif path:
+            try:
+                whole[variable] = Path(path).read_text("utf-8-sig").strip()
+                wrong = "" if whole[variable] else "is empty"
+            except OSError as error:
+                wrong = f"can't be read: {os.strerror(error.errno or 0)}"
+            except ValueError:
+                # Not chained: the error has the secret.
+                wrong = "is not a text in UTF-8"
+            if wrong:
+                problems.append(f"{variable}{FILE} names {path}, which {wrong}.")
+    if problems:
+        raise SettingsError(problems)
+    return whole
 
 
 def variables() -> list[str]:
@@ -581,7 +625,9 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
     known = variables()
     problems = []
     for name in sorted(env):
-        if name.startswith("BOT_") and name not in known:
+        # Others' variables may end in the same way.
+        is_file = name.endswith(FILE) and (name.removesuffix(FILE) in known or name.startswith("SLACK_"))
+        if (name.startswith("BOT_") or is_file) and name not in known:
             # The names of two settings are less similar.
             similar = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             hint = f" (did you mean {similar[0]}?)" if similar else ". See .env.example for all settings."

@@ -5,9 +5,14 @@ import io
 import json
 import logging
 import re
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -177,3 +182,36 @@ def test_log_messages_are_constants_without_counted_plurals(package: str) -> Non
     found = {(path.name, message) for path in paths for message in messages(path)}
     assert found
     assert not {(name, message) for name, message in found if message is None or COUNTED.search(message)}
+
+
+def test_repeated_warning_is_written_ever_more_seldom_with_its_count(written: io.StringIO) -> None:
+    """A loop that fails each second for eight minutes wrote 482 equal lines."""
+    log, at = logging.getLogger("bot.services.worker"), 1_764_000_000.0
+    for second in range(480):
+        for reason in ("no route", f"reason {second}"):
+            record = log.makeRecord(log.name, logging.ERROR, "", 0, "jobs not claimed: %s", (reason,), None)
+            record.created = at + second
+            log.handle(record)
+    lines = [line for line in written.getvalue().splitlines() if "no route" in line]
+    counts = [re.findall(r"and (\d+) more", line) for line in lines]
+    assert counts == [[], ["59"], ["119"], ["239"]]
+    assert written.getvalue().count("reason ") == 480
+
+
+@pytest.mark.parametrize("written", ["json"], indirect=True)
+def test_all_that_a_process_prints_is_json(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner, name in ((warnings, "showwarning"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    logs.take_over()
+    warnings.showwarning("text of a user", UserWarning, "/somewhere/module.py", 7)
+    error = fails(ValueError("text of a user"))
+    threading.excepthook(threading.ExceptHookArgs((ValueError, error, None, None)))
+    ignored: Any = SimpleNamespace(exc_type=ValueError, exc_value=error, exc_traceback=None)
+    sys.unraisablehook(ignored)
+    entries = [json.loads(line) for line in [*written.getvalue().splitlines(), logs.line("It ends.")]]
+    assert [entry["level"] for entry in entries] == ["WARNING", "ERROR", "ERROR", "ERROR"]
+    assert entries[0]["message"] == "Python warns: kind=UserWarning at=module.py:7"
+    assert entries[3]["message"] == "It ends."
+    assert "text of a user" not in written.getvalue()
+    logs.use("text")
+    assert logs.line("It ends.") == "typist: It ends."

@@ -478,3 +478,39 @@ def test_address_of_traces_is_shown_without_its_password() -> None:
 def test_web_search_is_off_on_or_within_domains(value: str, search: WebSearch | None, shown: dict[str, str]) -> None:
     ours = settings.read({"BOT_WEB_SEARCH": value})
     assert (ours.web_search, settings.in_force(ours)) == (search, shown)
+
+
+@pytest.mark.parametrize("variable", settings.secret_variables())
+def test_secret_comes_from_a_file_as_from_the_environment(variable: str, tmp_path: Path) -> None:
+    """Docker and Kubernetes hand out secrets as files, which mostly end in a newline."""
+    value = {"SLACK_CONFIG_TOKEN": "xoxe.xoxp-secret", **SECRETS}.get(variable, "secret")
+    (tmp_path / "secret").write_text(f"{value}\n")
+    file = {f"{variable}_FILE": str(tmp_path / "secret")}
+    assert settings.read(file) == settings.read({variable: value})
+    with pytest.raises(SettingsError, match=f"{variable} and {variable}_FILE are both set"):
+        settings.read({variable: value, **file})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "can't be read: No such file or directory"),
+        (b"", "is empty"),
+        (b"\xff\xfe\xff", "is not a text in UTF-8"),
+    ],
+    ids=["missing", "empty", "no text"],
+)
+def test_file_of_a_secret_that_can_not_be_used_is_named(content: bytes | None, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError) as refused:
+        settings.read({"SLACK_BOT_TOKEN_FILE": str(file)})
+    assert refused.value.problems == [f"SLACK_BOT_TOKEN_FILE names {file}, which {problem}."]
+
+
+@pytest.mark.parametrize("name", ["BOT_MODELS_FILE", "SLACK_TOKEN_FILE", "OPENAI_BASE_URL_FILE"])
+def test_file_of_what_is_no_secret_is_an_unknown_setting(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"unknown setting {name}"):
+        settings.read({name: "/run/secrets/it"})
+    assert settings.read({"SSL_CERT_FILE": "/etc/ca.crt", "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}) == settings.read({})

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bot import __version__, network, settings
+from bot import __version__, logs, network, settings
 from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, check, init, run
 from bot.core import texts
 from bot.errors import ProviderError, SettingsError, TypistError, trace_of
@@ -90,10 +90,11 @@ def _run(arguments: Sequence[str]) -> int:
         # argparse has written help, the version or what is wrong.
         return EXIT_INVALID if ended.code else 0
     env = settings.environment()
+    logs.use(settings.log_format(env))
     network.share(env)
     if options.command is None:
         # With only one of the tokens, `run` reports the missing one.
-        has_token = env.get("SLACK_BOT_TOKEN") or env.get("SLACK_APP_TOKEN")
+        has_token = settings.is_set(env, "SLACK_BOT_TOKEN") or settings.is_set(env, "SLACK_APP_TOKEN")
         options = parser.parse_args(["run" if has_token else "sandbox"])
     return SUBCOMMANDS[options.command].run(env, options)
 
@@ -101,7 +102,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _failed(code: int, *sentences: str) -> int:
     """Writes sentences to stderr, if it can be written, and returns the exit code."""
     with suppress(OSError):
-        print(*(f"typist: {sentence}" for sentence in sentences), sep="\n", file=sys.stderr, flush=True)
+        print(*map(logs.line, sentences), sep="\n", file=sys.stderr, flush=True)
     return code
 
 

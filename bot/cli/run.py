@@ -40,13 +40,16 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     from bot import app
 
     logs.set_up(ours.log_level, ours.log_format)
+    logs.take_over()
     _warn_of_exposure(ours.database_url)
 
     def ready(bot: "Bot") -> None:
         models = ", then ".join(settings.models_in_use(ours))
-        print(
-            f"Typist {__version__} is connected to Slack (team {bot.me.team_id}) and answers with {models}.", flush=True
-        )
+        connected = f"Typist {__version__} is connected to Slack (team {bot.me.team_id}) and answers with {models}."
+        if ours.log_format == "json":
+            log.info("%s", connected)
+        else:
+            print(connected, flush=True)
         # What is there by now stays: modules, tables, connections. Each full collection would look at all of it, and
         # hold up every answer for a tenth of a second.
         gc.freeze()
@@ -101,7 +104,8 @@ def _exit_after(delay_s: float) -> None:
     """
 
     def exit_now() -> None:
-        sys.stderr.write("typist: shutdown took too long; exiting. The next start resumes unfinished answers.\n")
+        late = logs.line("shutdown took too long; exiting. The next start resumes unfinished answers.")
+        sys.stderr.write(f"{late}\n")
         sys.stderr.flush()
         os._exit(EXIT_FAILED)
 

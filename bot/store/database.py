@@ -89,6 +89,7 @@ OWNERS_ALONE = 0o600
 _SYNCHRONOUS = "synchronous"
 """In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
 
+_ENCODED = "In the user and the password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F."
 _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 
 
@@ -98,7 +99,7 @@ def create_engine(database_url: str) -> AsyncEngine:
         url = sa.make_url(database_url)
     except (ArgumentError, ValueError):
         # Not chained: the error may quote a part of the password.
-        raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}."]) from None
+        raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}. {_ENCODED}"]) from None
     if "@" in (url.host or ""):
         # The second half of the password would be taken for the host, and printed as such.
         raise SettingsError(["The password in DATABASE_URL contains @. Write it as %40."])
@@ -132,10 +133,7 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        raise StoreError(
-            f"The database can't be used: {reason_of(error)}. "
-            "Check DATABASE_URL, and that the database runs, is reachable and has room."
-        ) from error
+        raise StoreError(f"The database can't be used: {reason_of(error)}. {remedy_for(error)}") from error
 
 
 @asynccontextmanager
@@ -173,9 +171,46 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer"
     cause = error.orig if isinstance(error, DBAPIError) else error
-    # PostgreSQL's DETAIL may quote a row, and its client asks whether the server is running.
-    message = str(cause).partition("\nDETAIL")[0].partition("\n\tIs the server running")[0]
+    message = str(cause)
+    # DETAIL may quote a row, LINE repeats the statement, and the client asks whether the server is running.
+    for addition in ("\nDETAIL", "\nLINE ", "\n\tIs the server running"):
+        message = message.partition(addition)[0]
     return " ".join(message.split()).rstrip(".")
+
+
+_REMEDIES = {
+    "42501": "Give the user in DATABASE_URL rights to its schema: docs/deploy.md has the statements (PostgreSQL).",
+    "25006": "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
+    "53300": "A process of Typist takes up to six connections: allow the user, or the pooler, more.",
+}
+"""By PostgreSQL's code."""
+_CERTIFICATE_FIX = "Add sslrootcert=FILE to DATABASE_URL, with the certificate of the server's authority."
+_BY_WORDS = {
+    "root certificate": _CERTIFICATE_FIX,
+    "certificate verify failed": _CERTIFICATE_FIX,
+    "max clients": _REMEDIES["53300"],
+}
+"""By words of errors that have no code: the client's own, and those of poolers."""
+_REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
+
+
+def remedy_for(error: Exception) -> str:
+    """Returns what to do about an error of the database, the driver or the network."""
+    code = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    text = reason_of(error).lower()
+    return _REMEDIES.get(code or "") or next((fix for words, fix in _BY_WORDS.items() if words in text), _REMEDY)
+
+
+async def encoding_problem(connection: AsyncConnection) -> str:
+    """Returns why a server's database can't hold all text, as a sentence; "" if it can."""
+    encoding = await connection.scalar(sa.text("SHOW server_encoding")) if on_postgresql(connection) else "UTF8"
+    # SQL_ASCII keeps what it gets, and we send UTF-8.
+    if encoding in ("UTF8", "SQL_ASCII"):
+        return ""
+    return f"The database's encoding is {encoding}, which can't hold all text. {ENCODING_FIX}"
+
+
+ENCODING_FIX = "Create one in UTF-8: CREATE DATABASE typist ENCODING 'UTF8' TEMPLATE template0."
 
 
 def _sqlite_engine(url: sa.URL) -> AsyncEngine:

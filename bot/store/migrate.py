@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import StoreError
-from bot.store.database import READS, database_file, reason_of
+from bot.store.database import READS, database_file, encoding_problem, reason_of, remedy_for
 from bot.store.schema import REVISION, metadata
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ async def migrate(engine: AsyncEngine) -> str:
             # There is no bound on another process's migration.
             await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+        if problem := await encoding_problem(connection):
+            raise StoreError(problem)
         return await connection.run_sync(_upgrade)
 
 
@@ -76,8 +78,7 @@ def _apply(connection: sa.Connection, current: str | None) -> None:
     except DBAPIError as error:
         raise StoreError(
             f"The database is not migrated from revision {current or 'none'} to {REVISION}, and nothing was changed: "
-            f"{reason_of(error)}. Check that its user may create tables, that it has room, and that a release of "
-            "Typist made it."
+            f"{reason_of(error)}. {remedy_for(error)}"
         ) from error
 
 

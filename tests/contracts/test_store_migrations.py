@@ -25,7 +25,7 @@ from bot.errors import StoreError
 from bot.store.database import create_engine
 from bot.store.migrate import _LOCK_KEY, migrate
 from bot.store.schema import REVISION, metadata
-from tests.contracts.databases import Process, new_schema
+from tests.contracts.databases import PostgresqlServer, Process, new_schema
 from tests.contracts.stores import DONE, asked
 
 pytestmark = pytest.mark.empty_database
@@ -293,3 +293,48 @@ def upgrade_to(connection: sa.Connection, revision: str) -> None:
 
 
 UPGRADE = command.upgrade
+
+
+def documented(begins: str) -> str:
+    """Returns the statement of docs/deploy.md that begins with these words."""
+    text = (Path(__file__).parent.parent.parent / "docs/deploy.md").read_text()
+    (statement,) = re.findall(rf"^    ({re.escape(begins)} .*)$", text, re.MULTILINE)
+    return str(statement)
+
+
+def as_typist(url: str, database: str) -> str:
+    parts = sa.make_url(url).set(username="typist", password="secret", database=database)
+    return parts.render_as_string(hide_password=False)
+
+
+class TestServers:
+    """A server is set up as docs/deploy.md says, and refused with a remedy if it isn't."""
+
+    async def test_documented_statements_give_the_role_its_database(self, own_server: PostgresqlServer) -> None:
+        with psycopg.connect(own_server.url, autocommit=True) as admin:
+            for begins in ("CREATE ROLE", "CREATE DATABASE"):
+                admin.execute(documented(begins).encode())
+        assert await migrated(as_typist(own_server.url, "typist")) == REVISION
+
+    async def test_documented_schema_serves_in_a_database_of_another_role(self, own_server: PostgresqlServer) -> None:
+        url = as_typist(own_server.url, "postgres")
+        with psycopg.connect(own_server.url, autocommit=True) as admin:
+            admin.execute(documented("CREATE ROLE").encode())
+            with pytest.raises(StoreError, match=r"permission denied for schema public\. .*docs/deploy.md"):
+                await migrated(url)
+            for begins in ("CREATE SCHEMA", "ALTER ROLE"):
+                admin.execute(documented(begins).encode())
+        assert await migrated(url) == REVISION
+
+    @pytest.mark.parametrize(("encoding", "is_refused"), [("LATIN1", True), ("EUC_JP", True), ("SQL_ASCII", False)])
+    async def test_database_that_can_not_hold_all_text_is_refused(
+        self, own_server: PostgresqlServer, encoding: str, is_refused: bool
+    ) -> None:
+        with psycopg.connect(own_server.url, autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE odd ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+        url = sa.make_url(own_server.url).set(database="odd").render_as_string(hide_password=False)
+        if is_refused:
+            with pytest.raises(StoreError, match=f"encoding is {encoding}, which can't hold all text"):
+                await migrated(url)
+        else:
+            assert await migrated(url) == REVISION

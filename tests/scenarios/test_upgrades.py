@@ -197,7 +197,7 @@ class Backup:
 
     def make(self) -> None:
         if self._url.startswith("sqlite"):
-            command = documented('python3 -c "import sqlite3;')
+            command = documented('python3 -c "import sqlite3')
             command = command.replace("/var/lib/typist/", f"{self._folder}/").replace(
                 "/root/", f"{self._folder}/backup-"
             )
@@ -251,6 +251,8 @@ async def test_backup_of_a_running_bot_undoes_an_upgrade(
             f"Ev{number}", Question(ThreadKey("T1", "C1", "1.0"), f"{number}.0", "U1", f"q{number}")
         )
         if number == 1:
+            # As each night does.
+            commands.make()
             commands.make()
     await store.close()
     assert await migrated(newer) == "The database schema is at revision later.\n"
