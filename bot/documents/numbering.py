@@ -173,6 +173,9 @@ class Numbering:
 
     def _count(self, instance: _Instance, definition: _Definition, level: int) -> None:
         counts = definition.counts
+        for above in range(level):
+            # A level that is passed over counts as if it had begun.
+            counts.setdefault(above, _start(instance, definition, above))
         begins = level not in counts or (level in instance.starts and level not in instance.begun)
         instance.begun.add(level)
         counts[level] = _start(instance, definition, level) if begins else min(counts[level] + 1, MAX_NUMBER)

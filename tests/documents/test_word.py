@@ -79,7 +79,12 @@ NUMBERED: dict[str, tuple[str, list[str], str]] = {
     "a level that never restarts": (
         numbers(RESTART),
         [paragraph("a", 2), paragraph("b", 1), paragraph("c", 2)],
-        "    (a) a\n  1.1 b\n    (b) c",
+        "    (a) a\n  1.2 b\n    (b) c",
+    ),
+    "a level that is passed over": (
+        numbers(DECIMAL),
+        [paragraph(words, level) for words, level in [("a", 0), ("b", 2), ("c", 1), ("d", 0), ("e", 1)]],
+        "1. a\n    (a) b\n  1.2 c\n2. d\n  2.1 e",
     ),
     "a list that starts again": (
         numbers(DECIMAL, more=again(2, 0, starts(0, 1)) + again(3, 0)),
