@@ -26,6 +26,7 @@ _MARKS = {"code": "`", "s": "~~", "del": "~~", "strike": "~~"}
 _LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
 """Others lead to a place in the document, or hold data."""
 _RAISED = {"sup": "^", "sub": "_"}
+_SHIFTED = re.compile(r"vertical-align\s*:\s*(su[pb])", re.IGNORECASE)
 _SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
 _TICKED = {"checkbox": "☐☒", "radio": "○◉", "switch": "☐☒"}
 _UNSEEN = ("hidden", "password", "file")
@@ -142,6 +143,8 @@ class Markup(HTMLParser):
         self._is_code = False
         self._raised: list[tuple[str, int]] = []
         """A superscript or subscript that is open, and where in the text it begins."""
+        self._spans: list[bool] = []
+        """Whether each span that is open is raised or lowered by its style."""
         self._choice: _Choice | None = None
         self._has_parentheses = False
         """Whether the readings of characters stand in parentheses of their own."""
@@ -173,7 +176,7 @@ class Markup(HTMLParser):
             self._say(f"]({href})" if href else "")
         elif tag in _MARKS and not self._is_code:
             self._say(_MARKS[tag])
-        elif tag in _RAISED:
+        elif tag in _RAISED or (tag == "span" and self._spans and self._spans.pop()):
             self._end_raised()
         elif tag == "rt" and not self._has_parentheses:
             self._say(")")
@@ -208,21 +211,34 @@ class Markup(HTMLParser):
             self._say("[" if self._links[-1] else "")
         elif tag == "img":
             self._add_picture(attributes)
-        elif tag == "input":
-            self._add_input(attributes)
-        elif tag == "select":
-            self._end_choice()
-            size = attributes.get("size") or "1"
-            self._choice = _Choice("multiple" in attributes or size not in ("", "0", "1"))
+        elif tag in ("input", "select"):
+            self._begin_control(tag, attributes)
         elif tag in _MARKS and not self._is_code:
             self._say(_MARKS[tag])
-        elif tag in _RAISED:
-            self._raised.append((tag, len(self._text)))
+        elif tag in (*_RAISED, "span"):
+            self._begin_raised(tag, attributes)
         elif tag in ("ruby", "rp"):
             self._has_parentheses = tag == "rp"
         elif tag == "rt" and not self._has_parentheses:
             self._say("(")
         self._tick(attributes)
+
+    def _begin_control(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        if tag == "input":
+            self._add_input(attributes)
+            return
+        self._end_choice()
+        size = attributes.get("size") or "1"
+        self._choice = _Choice("multiple" in attributes or size not in ("", "0", "1"))
+
+    def _begin_raised(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        sign: str | None = tag
+        if tag == "span":
+            shifted = _SHIFTED.search(attributes.get("style") or "")
+            sign = shifted[1].lower() if shifted else None
+            self._spans.append(shifted is not None)
+        if sign:
+            self._raised.append((sign, len(self._text)))
 
     def _add_picture(self, attributes: Mapping[str, str | None]) -> None:
         # One of a pixel counts who reads a mail.

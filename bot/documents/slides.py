@@ -27,6 +27,8 @@ def read_slides(archive: Archive, main: str, draft: Draft) -> None:
     hidden = []
     seen: set[str] = set()
     for number, slide in enumerate((related[id_][1] for id_ in order if id_ in related), 1):
+        if slide not in archive.names:
+            continue
         root = archive.xml(slide)
         if attribute(root, "show") in ("0", "false"):
             hidden.append(str(number))

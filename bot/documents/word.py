@@ -146,6 +146,7 @@ def _rewritten(parts: _Parts, styles: Styles, body: Rewriter, draft: Draft) -> i
         for kind in _NOTES:
             if (root := parts.xml(kind)) is not None:
                 notes = Rewriter(styles, addresses_of(parts.archive, parts.name(kind)), {}, draft)
+                root[:] = [note for note in root if attribute(note, "id")]
                 notes.rewrite(root)
                 body.charts += notes.charts
                 _pack(packed, kind, root, notes.addresses)

@@ -56,6 +56,7 @@ WORDS = {
     "power": ("10<sup>6</sup> and 10<sup>-3</sup>", "10^6 and 10^-3"),
     "longer power": ("(a+b)<sup>n + 1</sup>", "(a+b)^(n + 1)"),
     "index": ("H<sub>2</sub>O", "H_2O"),
+    "power by style": ("10<span style='font-size:8pt;vertical-align:super'>6</span><span>!</span>", "10^6!"),
     "mark of a footnote": ("word<sup>[1]</sup>, <sup>1</sup>Note", "word[1], 1Note"),
     "within each other": ("2<sup>2<sup>3</sup></sup>", "2^23"),
     "without an end": ("2<sup>3<p>4<sup>5</sup>", "23\n\n4^5"),

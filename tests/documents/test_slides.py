@@ -1,7 +1,11 @@
 """What slides of other programs hold: links, titles in their place, numbers, charts, embedded files, layouts."""
 
+import io
+import zipfile
+
 import pytest
 
+from benchmarks.hostile_documents import packed
 from bot.documents import formats
 from bot.documents.document import Document, Kind, LeftOut, Part
 from tests.documents.test_formats import MC, A, M, P, R, presentation, relations, slide
@@ -126,6 +130,13 @@ def test_charts_and_diagrams_of_a_slide_stand_in_their_place() -> None:
         diagrams__data1=f"<d:dataModel xmlns:d='d' {A}><d:pt><d:t>{words('Plan')}</d:t></d:pt></d:dataModel>",
     )
     assert shown == Document(f"## Slide 1\n\n{SHOWN_CHART}\n\nPlan\nafter")
+
+
+def test_slide_that_is_gone_is_passed_over() -> None:
+    file = presentation([slide(shape(words("a"))), ""], {})
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist() if name != "ppt/slides/slide2.xml"}
+    assert formats.read(Kind.ARCHIVE, packed(parts)) == Document("## Slide 1\n\na")
 
 
 def test_words_of_a_layout_are_shown_once() -> None:

@@ -332,6 +332,10 @@ def test_document_is_read_without_what_is_not_there_and_what_is_no_text_is_count
     assert read(f"<w:p>{run('text')}{body}</w:p>") == shown
 
 
+def test_note_without_an_id_is_passed_over() -> None:
+    assert read(paragraph("text"), footnotes=f"<w:footnote><w:p>{run('x')}</w:p></w:footnote>") == Document("text")
+
+
 def test_style_without_a_type_is_read() -> None:
     styles = '<w:style w:styleId="Heading1"><w:name w:val="heading 1"/></w:style><w:style/>'
     assert read(paragraph("Plan", style="Heading1"), styles=styles) == Document("# Plan")
