@@ -30,6 +30,12 @@ _UNSAID = ("VTIMEZONE", "VALARM")
 """What programs alone read of an invitation, as they do lines with "X-"."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _MANY_WORDS = 50
+_MAX_CHOICES = 10
+"""Within one another. Each looks at all that is in it."""
+_MAX_MAILS = 2_000
+_MAX_HEADER_CHARS = 50_000
+_SAMPLE_CHARS = 20_000
+"""What of an alternative is looked at to choose one."""
 
 
 def read_mail(content: bytes, draft: Draft) -> None:
@@ -38,7 +44,8 @@ def read_mail(content: bytes, draft: Draft) -> None:
     if size := _EMLX.match(content):
         content = content[size.end() : size.end() + int(size[1])]
     mails = [mail for mail in _MBOX.split(content) if mail.strip()] if _MBOX.match(content) else [content]
-    for mail in mails:
+    draft.leave_out(Part.END, count=len(mails) > _MAX_MAILS)
+    for mail in mails[:_MAX_MAILS]:
         _add(message_from_string(mail.decode("latin-1")), draft)
 
 
@@ -62,15 +69,16 @@ def _add(mail: _Part, draft: Draft) -> None:
     draft.leave_out(Part.ATTACHMENT, attached, count=0)
 
 
-def _parts_of(part: _Part, *, is_shown: bool) -> Iterator[tuple[_Part, bool]]:
+def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[_Part, bool]]:
     """Yields the parts of a mail, and whether each is shown: of alternatives, one is. An attached mail is one part."""
     inner = _inner(part) if part.get_content_maintype() == "multipart" else []
     if not inner:
         yield part, is_shown
         return
-    chosen = _alternative(inner) if part.get_content_subtype() == "alternative" else None
+    is_choice = part.get_content_subtype() == "alternative" and depth < _MAX_CHOICES
+    chosen = _alternative(inner) if is_choice else None
     for one in inner:
-        yield from _parts_of(one, is_shown=is_shown and chosen in (None, one))
+        yield from _parts_of(one, is_shown=is_shown and chosen in (None, one), depth=depth + 1)
 
 
 def _inner(part: _Part) -> list[_Part]:
@@ -95,9 +103,9 @@ def _words_of(part: _Part, kind: str) -> int:
     draft = Draft()
     for one in part.walk():
         if one.get_content_type() == kind == "text/html":
-            read_html(_text_of(one, draft), draft)
+            read_html(_text_of(one, draft)[:_SAMPLE_CHARS], draft)
         elif one.get_content_type() == kind:
-            draft.add(_text_of(one, draft))
+            draft.add(_text_of(one, draft)[:_SAMPLE_CHARS])
     return len(draft.document().text.split())
 
 
@@ -110,7 +118,7 @@ def _file_name_of(part: _Part, draft: Draft) -> str:
         if isinstance(value := part.get_param(name, "", header), tuple):
             return _decoded(_bytes_of(value[2]), value[0] or "", draft)
         if value:
-            return _words(value, draft)
+            return _words(value[:_MAX_HEADER_CHARS], draft)
     return ""
 
 
@@ -123,6 +131,7 @@ def _title_of(part: _Part, draft: Draft) -> str:
 def _header_of(mail: _Part, name: str, draft: Draft) -> str:
     """Returns a header's text, "" if it is missing."""
     raw = next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
+    raw = raw[:_MAX_HEADER_CHARS]
     return _words(raw, draft).strip() or raw.strip()
 
 

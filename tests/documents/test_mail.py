@@ -1,13 +1,14 @@
 """What of a mail is read: headers and names in any charset, broken encodings, files of several mails, invitations."""
 
 import base64
+import time
 
 import pytest
 
 from bot.core.conversation import File
 from bot.core.files import document_kind, reason_not_to_read
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part
+from bot.documents.document import CPU_S, Document, Kind, LeftOut, Part
 
 
 def body(mail: str | bytes) -> str:
@@ -125,3 +126,23 @@ def test_other_files_of_mails_are_read(name: str, mimetype: str, content: bytes,
 def test_what_holds_a_mails_text_in_another_form_is_named(kind: str, name: str) -> None:
     read = formats.read(Kind.MAIL, f"Subject: a\nContent-Type: {kind}\n\nMIIB".encode())
     assert read.left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
+
+
+def _nested(depth: int) -> str:
+    heads = (f'Content-Type: multipart/alternative; boundary="b{at}"\n\n--b{at}\n' for at in range(depth))
+    return f"{''.join(heads)}Content-Type: text/html\n\n{'<p>deep' * 20_000}"
+
+
+HOSTILE = {
+    "words": f"Subject: {'=?utf-8?q?a?= ' * 250_000}\n\nx",
+    "mailbox": "From a\n\nx\n\n" * 200_000,
+    "nested": _nested(200),
+    "calendar": "Content-Type: text/calendar\n\n" + "BEGIN:VTIMEZONE\n" * 500_000,
+}
+
+
+@pytest.mark.parametrize("mail", HOSTILE.values(), ids=HOSTILE)
+def test_mail_that_is_made_to_take_long_is_read_in_linear_time(mail: str) -> None:
+    began_s = time.process_time()
+    formats.read(Kind.MAIL, mail.encode())
+    assert time.process_time() - began_s < CPU_S
