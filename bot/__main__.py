@@ -17,6 +17,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from bot import isolation
 
+    give_home()
     # The environment holds tokens from the first moment on.
     isolation.hide_memory()
     from bot.cli.command_line import run_command
@@ -24,6 +25,12 @@ def main() -> None:
     code = run_command(sys.argv[1:])
     # A normal interpreter exit can take seconds on a busy machine, and shutdown has five seconds in all.
     os._exit(code)
+
+
+def give_home() -> None:
+    """Gives a user without an entry in /etc/passwd the home that Docker would: libraries look for one on import."""
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = "/"
 
 
 if __name__ == "__main__":

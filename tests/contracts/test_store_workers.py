@@ -42,6 +42,15 @@ async def test_jobs_of_a_killed_process_are_taken_over(process: Process, shared_
     assert (turn.answer, turn.end_reason, turn.input_tokens, turn.output_tokens) == ("", "interrupted", 100, 1)
 
 
+async def test_living_worker_on_a_file_is_not_taken_for_dead(on_file: Process) -> None:
+    """A worker without a lock on its row is judged by its silence, one with a lock by that."""
+    living, other = await on_file("w1"), await on_file("w2")
+    await enqueued(living, apart(1))
+    assert len(await living.worker_queue.claim(1)) == 1
+    assert await other._worker.dead_workers() == {}
+    assert await other.worker_queue.claim(1) == []
+
+
 @pytest.mark.long
 async def test_paused_process_loses_its_jobs_and_learns_it_when_resumed(
     on_server: Process, postgresql_url: str

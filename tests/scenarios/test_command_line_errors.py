@@ -2,17 +2,21 @@
 
 import asyncio
 import ctypes
+import importlib
 import os
+import pwd
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import sqlalchemy as sa
 
+from bot.__main__ import give_home
 from bot.settings import install_command
 from sandbox.demo.scripted_model import ScriptedModel
 from tests.clocks import WITHIN_S
@@ -330,3 +334,21 @@ async def test_closed_stdout_is_no_error(folder: Path) -> None:
     async with bot_process(folder, program=["-c", start]) as process:
         _, err = await output(process)
     assert (process.returncode, err) == (0, "")
+
+
+def test_user_without_a_home_gets_one_before_libraries_look_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as any user ID; slack_bolt asks for its home on import."""
+    bolt = importlib.import_module("slack_bolt.context.assistant.thread_context_store.file")
+    monkeypatch.setenv("HOME", "/set")
+    give_home()
+    assert os.environ["HOME"] == "/set"
+
+    def unknown(user_id: int) -> NoReturn:
+        raise KeyError(f"uid not found: {user_id}")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(RuntimeError):
+        importlib.reload(bolt)
+    give_home()
+    importlib.reload(bolt)
