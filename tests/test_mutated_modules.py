@@ -33,7 +33,7 @@ def test_each_module_of_bot_has_one_turn_and_tests() -> None:
 @pytest.mark.parametrize(
     ("module", "test"),
     [
-        ("bot/documents/markup.py", "tests/documents/test_formats.py"),
+        ("bot/documents/formats.py", "tests/documents/test_formats.py"),
         ("bot/store/rate_ledger.py", "tests/contracts/test_store_rate_ledger.py"),
         ("bot/store/outbox_entries.py", "tests/contracts/test_store_paths.py"),
         ("bot/store/queue.py", "tests/contracts/test_store_queue.py"),
