@@ -54,7 +54,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.openai import ResponsesReader
 from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.setup import EffortLevels, OptionalParameter, refused_parameters, refuses_effort
-from bot.models.streams import ThinkTags
+from bot.models.template_marks import TemplateMarks
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.attachments import long_code
@@ -125,12 +125,13 @@ def _pieces(text: str) -> list[str]:
     return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
 
 
-def _untagged(text: str, model: str) -> None:
-    tags = ThinkTags(model)
-    for piece in _pieces(text):
-        tags.add(piece)
-    tags.end(complete=True)
-    ThinkTags(model).add(text)
+def _unmarked(text: str, before: str = "") -> None:
+    for pieces in (_pieces(text), [text]):
+        marks = TemplateMarks({tool.name: tool for tool in OFFERING.tools}, "a")
+        marks.add(before)
+        for piece in pieces:
+            marks.add(piece)
+        marks.end(is_complete=True, has_calls=False)
 
 
 def _chat_calls(text: str) -> object:
@@ -208,8 +209,10 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "readable": lambda text: calls.readable({text: text}),
     "readable list": lambda text: calls.readable({"a": text.split("a")}),
     "fields_of": lambda text: calls.fields_of({text: text, "list": text.split("a")}),
-    "ThinkTags": lambda text: _untagged(text, "openai/m"),
-    "ThinkTags, opened": lambda text: _untagged(text, "openai/deepseek-r1"),
+    "template marks": _unmarked,
+    "template marks, in code": lambda text: _unmarked(text, "a `"),
+    "template marks, in a call": lambda text: _unmarked(text, "<tool_call>{"),
+    "template marks, in a channel": lambda text: _unmarked(text, "<|channel|>analysis<|message|>"),
     "calls in pieces": _chat_calls,
     "output items": _output_items,
     "citations": _cited,

@@ -64,6 +64,8 @@ class EndReason(StrEnum):
     """The model declined to answer."""
     EMPTY = "empty"
     ONLY_THOUGHT = "only_thought"
+    WROTE_CALL = "wrote_call"
+    """The model wrote a tool call into its text that can't be made."""
     STALLED = "stalled"
     CUT = "cut"
     UNREACHABLE = "unreachable"
@@ -137,7 +139,14 @@ _PASSING = {
     EndReason.STALLED,
 }
 _CONTINUABLE = {EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED, EndReason.INTERRUPTED_TOO_OFTEN}
-_CHARGED_WITHOUT_TEXT = {EndReason.STALLED, EndReason.CUT, EndReason.EMPTY, EndReason.ONLY_THOUGHT, EndReason.REFUSED}
+_CHARGED_WITHOUT_TEXT = {
+    EndReason.STALLED,
+    EndReason.CUT,
+    EndReason.EMPTY,
+    EndReason.ONLY_THOUGHT,
+    EndReason.WROTE_CALL,
+    EndReason.REFUSED,
+}
 
 
 @dataclass(frozen=True, slots=True)

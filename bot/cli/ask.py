@@ -13,7 +13,7 @@ from bot.cli import Subcommand
 from bot.core import texts
 from bot.core.prompt import moment
 from bot.errors import SettingsError, TypistError
-from bot.models.events import Citation, Completion, Retrying
+from bot.models.events import Citation, Completion, Retrying, TakenBack
 from bot.models.prompt import Prompt, Turn
 from bot.reply.sources import plain_list, shown_sources, with_citation
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
@@ -50,8 +50,7 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
     started = time.monotonic()
     first_s = 0.0
     completion = None
-    wrote = ""
-    withheld: list[str] = []
+    output = _Output(at_once=at_once)
     citations: Sequence[Citation] = ()
     async with open_models(model_setup(settings)) as provider, aclosing(provider.stream(prompt)) as events:
         try:
@@ -63,21 +62,49 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
                         citations = with_citation(citations, event)
                     case Retrying(wait_s=wait_s) if wait_s:
                         print(texts.TRYING_AGAIN, file=sys.stderr)
+                    case TakenBack(text=text):
+                        output.take_back(text)
                     case str():
                         first_s = first_s or time.monotonic() - started
-                        wrote = event
-                        if at_once:
-                            withheld.append(event)
-                        else:
-                            print(event, end="", flush=True)
+                        output.write(event)
         except TypistError:
-            if wrote and not at_once:
-                print(flush=True)
+            output.break_off()
             raise
-    print(*withheld, sep="", end="", flush=True)
-    if not wrote.endswith("\n"):
-        print(flush=True)
+    output.end()
     _write_end(settings, completion, citations, first_s)
+
+
+class _Output:
+    """The answer on stdout. `at_once`: it is written when it is whole."""
+
+    def __init__(self, *, at_once: bool) -> None:
+        self._at_once = at_once
+        self._wrote = ""
+        self._withheld: list[str] = []
+
+    def write(self, text: str) -> None:
+        """Writes more of the answer."""
+        self._wrote = text
+        if self._at_once:
+            self._withheld.append(text)
+        else:
+            print(text, end="", flush=True)
+
+    def take_back(self, text: str) -> None:
+        """Begins the answer again. A terminal keeps what was written."""
+        self._withheld = []
+        self.write(text if self._at_once else f"\n\n{text}")
+
+    def break_off(self) -> None:
+        """Ends the line of an answer that goes no further."""
+        if self._wrote and not self._at_once:
+            print(flush=True)
+
+    def end(self) -> None:
+        """Ends the answer."""
+        print(*self._withheld, sep="", end="", flush=True)
+        if not self._wrote.endswith("\n"):
+            print(flush=True)
 
 
 def _write_end(

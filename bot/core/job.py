@@ -320,6 +320,8 @@ class Piece:
     """How the answer ended; only the last piece has it."""
     sources: Sequence[Citation] = ()
     """The web pages that the answer cites so far."""
+    takes_back: bool = False
+    """Text of this attempt that is on record is no part of the answer: this is all that the attempt has written."""
 
     @property
     def chars(self) -> int:

@@ -121,8 +121,10 @@ class Marks:
 
 
 def moment(at: datetime, zone: str) -> str:
-    """Returns weekday, date, time, difference to UTC, and the name of a time zone."""
-    return f"{at:%A %Y-%m-%d %H:%M} {_offset(at)} {zone}".rstrip()
+    """Returns weekday, date, time, difference to UTC, and the name of a time zone if it says more than that."""
+    # Etc/GMT-3 even reads as the opposite of UTC+03:00.
+    is_offset = zone.startswith("Etc/") or (zone.isalpha() and not at.utcoffset() and at.tzname() in ("UTC", zone))
+    return f"{at:%A %Y-%m-%d %H:%M} {_offset(at)} {'' if is_offset else zone}".rstrip()
 
 
 def _offset(at: datetime) -> str:

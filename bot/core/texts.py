@@ -400,6 +400,7 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
     EndReason.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
     EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
+    EndReason.WROTE_CALL: "{model} tried to use a tool, but it can't call tools here. Please ask another model.",
     EndReason.STALLED: "{model} stopped responding. {again}.",
     EndReason.CUT: "The connection to {model} was lost before the answer was complete. {again}.",
     EndReason.UNREACHABLE: "I can't reach {model}. {again} in a minute.",

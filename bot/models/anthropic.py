@@ -204,7 +204,7 @@ class MessagesReader(AnswerReader):
                 self._cite(citation.get("url"), citation.get("title"))
             text += self._parts.add(str(block["text"])) if block["type"] == "text" else ""
             self._read_stop(None)
-        return text
+        return self._unmarked(text)
 
     def _read_start(self, block: dict[str, Any], index: object) -> Searching | Literal[""]:
         self._growing[index] = _Growing(block)
@@ -224,8 +224,9 @@ class MessagesReader(AnswerReader):
             case "text_delta":
                 if self._keeps_blocks:
                     growing.added.append(delta["text"])
-                return self._parts.add(str(delta["text"]))
+                return self.marks.add(self._parts.add(str(delta["text"])))
             case "thinking_delta":
+                self.marks.reasoning_is_separate()
                 if self._keeps_blocks:
                     growing.added.append(delta["thinking"])
                 return Thinking(len(delta["thinking"]))

@@ -33,6 +33,7 @@ from bot.models.events import (
     FinishReason,
     Opaque,
     StreamEvent,
+    TakenBack,
     Thinking,
 )
 from bot.models.failures import ErrorResponse, RequestAttempt, error_response, meaning
@@ -291,6 +292,8 @@ class VendorModel:
         """Those that the log names."""
         self._levels: EffortLevels | None = None
         """As long as no answer needed a level, nobody has asked for them."""
+        self._starts_within_thought = False
+        """Whether the last answer began with reasoning that no mark had opened (template_marks.py)."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of one answer. If a request is refused for its files, others follow (refused_files.py)."""
@@ -327,7 +330,7 @@ class VendorModel:
         texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
         with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
             answered = await self._send(prompt, attempt, _Trial(self._room))
-            reader = answered.api.reader(attempt, answered.prompt, answered.output_tokens)
+            reader = self._reader(answered, attempt)
             has_text = False
             written_chars = 0
             pauses = 0
@@ -339,9 +342,9 @@ class VendorModel:
                             if written_chars > MAX_WRITTEN_CHARS:
                                 more = f"more than {MAX_WRITTEN_CHARS} characters"
                                 raise attempt.failed(EndReason.CUT, more, may_pass=False)
-                            if isinstance(delta, str):
-                                attempt.received(delta)
-                                has_text = has_text or bool(delta.strip())
+                            if text := _text_of(delta):
+                                attempt.received(text)
+                            has_text = bool(text.strip()) or (has_text and not isinstance(delta, TakenBack))
                             yield delta
                 except ProviderError:
                     # Some servers refuse a request in the stream.
@@ -350,7 +353,7 @@ class VendorModel:
                     if less is None:
                         raise
                     answered = await self._send(prompt, attempt, less)
-                    reader = answered.api.reader(attempt, answered.prompt, answered.output_tokens)
+                    reader = self._reader(answered, attempt)
                     continue
                 if reader.finish_reason is not FinishReason.PAUSED or pauses == MAX_PAUSES:
                     break
@@ -361,6 +364,7 @@ class VendorModel:
                 reader.go_on()
             for event in reader.read_end():
                 yield event
+            self._starts_within_thought = reader.marks.starts_within_thought
             finish_reason = self._finish_reason(attempt, reader, has_text)
             self._remember(answered)
             yield Completion(
@@ -374,6 +378,13 @@ class VendorModel:
                 window_tokens=self._room.window_tokens,
             )
 
+    def _reader(self, answered: _Answered, attempt: RequestAttempt) -> AnswerReader:
+        """Returns what reads a response, and knows how the model's last answer began."""
+        reader = answered.api.reader(attempt, answered.prompt, answered.output_tokens)
+        if self._starts_within_thought:
+            reader.marks.withhold()
+        return reader
+
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
         """Returns why the model stopped. Raises ProviderError if that makes no answer."""
         if reader.finish_reason is None:
@@ -381,6 +392,8 @@ class VendorModel:
         # A model that would still go on has used up what one answer may take.
         paused = reader.finish_reason is FinishReason.PAUSED
         reason = FinishReason.LENGTH if paused else reader.finish_reason
+        if reader.marks.has_unusable_call:
+            raise attempt.failed(EndReason.WROTE_CALL, "a tool call in the text, of no tool that was offered")
         if reader.unknown_end is not None:
             self._note_end(reader.unknown_end)
             if not has_text and reason is not FinishReason.TOOLS:
@@ -555,12 +568,22 @@ async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delt
     pairing = Pairing()
     async with aclosing(deltas):
         async for delta in deltas:
-            if not isinstance(delta, str):
-                yield delta
-            elif text := pairing.take(delta):
-                yield text
+            match delta:
+                case TakenBack(text=text):
+                    pairing.end()
+                    yield TakenBack(pairing.take(text) if text else "")
+                case str():
+                    if text := pairing.take(delta):
+                        yield text
+                case _:
+                    yield delta
     if text := pairing.end():
         yield text
+
+
+def _text_of(delta: Delta) -> str:
+    """Returns the answer's text in what an event says; "" if it has none."""
+    return delta if isinstance(delta, str) else delta.text if isinstance(delta, TakenBack) else ""
 
 
 def _written_chars(delta: Delta) -> int:
@@ -589,8 +612,8 @@ async def _read(
             has_events = True
             if delta:
                 yield delta
-    if text := reader.withheld_text():
-        yield text
+    if rest := reader.withheld_text():
+        yield rest
     if not has_events and media_type not in ("text/event-stream", AWS_EVENTS):
         raise attempt.failed(EndReason.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
 

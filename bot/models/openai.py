@@ -22,6 +22,7 @@ from bot.models.events import (
     FinishReason,
     Opaque,
     Searching,
+    TakenBack,
     Thinking,
     ToolCall,
     Usage,
@@ -38,7 +39,7 @@ from bot.models.setup import (
     speaks_responses,
     speaks_responses_api,
 )
-from bot.models.streams import NO_REASONS, AnswerReader, Delta, TaggedAnswerReader, TextParts
+from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts
 from bot.text import GrowingText, paired
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class ResponsesApi(Api):
 _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", "failed", "cancelled")}
 
 
-class ResponsesReader(TaggedAnswerReader):
+class ResponsesReader(AnswerReader):
     """Failures are events here. The terminal marker is response.completed or response.incomplete.
 
     Each output item comes whole in its response.output_item.done, and once more in the response at the end. Some
@@ -173,11 +174,12 @@ class ResponsesReader(TaggedAnswerReader):
         """Whether nothing that the model says is shown before the response's end."""
         return self._moderation is Moderation.BLOCK
 
-    def withheld_text(self) -> str:
+    def withheld_text(self) -> str | TakenBack:
         # A response that was cut has no verdict.
         if self._holds and self.finish_reason is None:
             return ""
-        return "".join(self._held) + super().withheld_text()
+        rest = super().withheld_text()
+        return "".join(self._held) + rest if isinstance(rest, str) else rest
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
@@ -190,7 +192,7 @@ class ResponsesReader(TaggedAnswerReader):
                 return Thinking(len(event["delta"]))
             # A summary from OpenAI, the reasoning itself from servers of open models.
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                self._tags.reasoning_is_separate()
+                self.marks.reasoning_is_separate()
                 return Thinking(len(event["delta"]))
             case "response.output_item.added" | "response.content_part.added":
                 kind = (event.get("item") or {"type": "message"})["type"]
@@ -217,7 +219,7 @@ class ResponsesReader(TaggedAnswerReader):
         for part in parts:
             for annotation in part.get("annotations") or ():
                 self._read_annotation(annotation)
-        return self._untagged(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
+        return self._unmarked(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
@@ -243,16 +245,17 @@ class ResponsesReader(TaggedAnswerReader):
         elif annotation:
             self._cite_annotation(annotation)
 
-    def _read_text(self, event: Any) -> str | Thinking:
+    def _read_text(self, event: Any) -> str | TakenBack | Thinking:
         place = event.get("output_index"), event.get("content_index")
         if place != self._place:
             self._place = place
             self._parts.start_part()
-        delta = self._tags.add(self._parts.add(str(event["delta"])))
-        if self._holds and isinstance(delta, str):
-            self._attempt.received(delta)
-            self._held.append(delta)
-            delta = Thinking(len(delta))
+        delta = self.marks.add(self._parts.add(str(event["delta"])))
+        if self._holds and not isinstance(delta, Thinking):
+            text = delta.text if isinstance(delta, TakenBack) else delta
+            self._held = [*self._held, text] if isinstance(delta, str) else [text]
+            self._attempt.received(text)
+            delta = Thinking(len(text))
         self.at_work = isinstance(delta, Thinking)
         return delta
 
@@ -330,7 +333,7 @@ class ChatApi(Api):
         return ChatReader(attempt, prompt)
 
 
-class ChatReader(TaggedAnswerReader):
+class ChatReader(AnswerReader):
     """The terminal marker is a finish_reason, or [DONE] alone (Snowflake Cortex, back ends of OpenRouter).
 
     Usage may come with the finish_reason, in a chunk of its own after it, or never. No event begins or ends thinking:
@@ -352,11 +355,15 @@ class ChatReader(TaggedAnswerReader):
     def read_done(self) -> None:
         self.finish_reason = self.finish_reason or FinishReason.STOP
 
-    def read_event(self, event: Any) -> str | Thinking:
+    def read_event(self, event: Any) -> str | TakenBack | Thinking:
         delta = self._read(event)
         if delta:
             self.at_work = isinstance(delta, Thinking)
         return delta
+
+    @property
+    def _has_calls(self) -> bool:
+        return bool(self._chat_calls.extras())
 
     def read_end(self) -> tuple[ToolCall | Opaque, ...]:
         self._calls = self._chat_calls.calls(self._call_ids.own)
@@ -376,9 +383,12 @@ class ChatReader(TaggedAnswerReader):
         if choices:
             # Snowflake Cortex gives no finish reason, and the body has come whole.
             self.read_done()
-        return ("" if isinstance(delta, Thinking) else delta) + self.withheld_text()
+        rest = self.withheld_text()
+        if isinstance(rest, TakenBack):
+            return rest.text
+        return ("" if isinstance(delta, Thinking) else delta.text if isinstance(delta, TakenBack) else delta) + rest
 
-    def _read(self, event: Any) -> str | Thinking:
+    def _read(self, event: Any) -> str | TakenBack | Thinking:
         if event.get("error"):
             raise self._attempt.reported(event)
         if usage := event.get("usage"):
@@ -398,12 +408,12 @@ class ChatReader(TaggedAnswerReader):
         if text := _text_in(message.get("content")) or message.get("refusal"):
             if self._offers_tools:
                 self._text.append(text)
-            return self._tags.add(self._parts.add(text))
+            return self.marks.add(self._parts.add(text))
         if called_chars:
             self._parts.start_part()
             return Thinking(called_chars)
         if reasoning := _reasoning_in(message):
-            self._tags.reasoning_is_separate()
+            self.marks.reasoning_is_separate()
             self._parts.start_part()
             return Thinking(len(reasoning))
         return ""

@@ -238,6 +238,8 @@ class Prompt:
     effort: Effort = Effort.NORMAL
     system_origins: Origins = field(default=UNKNOWN, compare=False)
     """Whose words the system prompt holds."""
+    code: str = ""
+    """That of the prompt's own marks, lines that begin with `[CODE`. A model that repeats one means nothing by it."""
 
     @property
     def origins(self) -> Origins:

@@ -14,9 +14,10 @@ from typing import Any
 
 from bot.errors import EndReason
 from bot.models.calls import CallIds, tool_call
-from bot.models.events import Citation, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.models.events import Citation, FinishReason, Opaque, Searching, TakenBack, Thinking, ToolCall, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import Prompt
+from bot.models.template_marks import TemplateMarks
 from bot.text import paired, paired_json
 
 MAX_EVENT_BYTES = 8 * 2**20
@@ -192,119 +193,6 @@ def _leading_newlines(text: str) -> int:
     return len(text) - len(text.lstrip("\n"))
 
 
-# From the chat templates of open models.
-_CLOSING_TAGS = {
-    "<think>": "</think>",
-    "<thinking>": "</thinking>",
-    "<seed:think>": "</seed:think>",
-    "[THINK]": "[/THINK]",
-}
-# https://huggingface.co/Qwen/Qwen3-30B-A3B-Thinking-2507, https://huggingface.co/Qwen/QwQ-32B
-_STARTS_WITHIN_REASONING = re.compile(r"deepseek-r1|qwq|qwen3.*thinking", re.IGNORECASE)
-_MAX_TAG_CHARS = max(map(len, _CLOSING_TAGS))
-"""How long an opening tag can be."""
-_NOT_BLANK = re.compile(r"\S")
-
-
-class ThinkTags:
-    """Takes the reasoning out of an answer's text, where a compatible server leaves both in one.
-
-    Open models write their reasoning between tags at the beginning of a text, and servers without a reasoning parser
-    pass it on as it is. Reasoning counts only before the answer's first word: tags in an answer are text. Since a tag
-    may be cut by deltas, text is withheld as long as it could be the start of a tag.
-
-    Some models' templates put the opening tag into the prompt, so that the text starts within the reasoning. Their text
-    is withheld until the closing tag. If that never comes and the answer is whole, all of the text is the answer.
-
-    Each character is looked at a fixed number of times: models were seen that write line breaks without end.
-    """
-
-    def __init__(self, model: str) -> None:
-        self._closing_tag = "</think>" if _STARTS_WITHIN_REASONING.search(model) else ""
-        """What ends the reasoning; "" outside of reasoning."""
-        self._opening_tag_missing = bool(self._closing_tag)
-        self._has_reasoning = self._opening_tag_missing
-        self._answering = False
-        """Whether the answer has begun. Then nothing more is taken out."""
-        self._withheld: list[str] = []
-        """What was looked at, and belongs to the answer if no reasoning follows."""
-        self._text = ""
-        """The end of the text so far. What is before `_at` was looked at."""
-        self._at = 0
-
-    def reasoning_is_separate(self) -> None:
-        """Notes that the server sends the reasoning in its own field, so that all text is the answer."""
-        if self._opening_tag_missing:
-            self._opening_tag_missing = False
-            self._closing_tag = ""
-
-    def add(self, delta: str) -> str | Thinking:
-        """Returns the text of the answer that can be shown now, or a sign of thinking."""
-        if self._answering:
-            return delta
-        self._text = self._text[self._at :] + delta
-        self._at = 0
-        while not self._answering:
-            if not (self._skip_reasoning() if self._closing_tag else self._find_opening_tag()):
-                return Thinking(len(delta)) if self._closing_tag else ""
-        return self._taken()
-
-    def end(self, complete: bool) -> str:
-        """Returns withheld text that is the answer after all. `complete`: the model ended by itself."""
-        text = self._taken()
-        return text if not self._closing_tag or (self._opening_tag_missing and complete) else ""
-
-    def _taken(self) -> str:
-        """Empties what is withheld, and returns it."""
-        text = "".join((*self._withheld, self._text[self._at :]))
-        self._withheld = []
-        self._text = ""
-        self._at = 0
-        return text
-
-    def _find_opening_tag(self) -> bool:
-        """Returns whether the text's start is known by now: reasoning, or the answer."""
-        blanks = self._skip_blanks()
-        if not self._has_reasoning:
-            self._withheld.append(blanks)
-        for opening_tag, closing_tag in _CLOSING_TAGS.items():
-            if self._text.startswith(opening_tag, self._at):
-                self._closing_tag = closing_tag
-                self._has_reasoning = True
-                self._withheld = []
-                self._at += len(opening_tag)
-                return True
-        start = self._text[self._at : self._at + _MAX_TAG_CHARS]
-        self._answering = not any(opening_tag.startswith(start) for opening_tag in _CLOSING_TAGS)
-        return self._answering
-
-    def _skip_reasoning(self) -> bool:
-        """Returns whether the reasoning has ended. While it lasts, only a possible start of the closing tag is kept."""
-        if self._opening_tag_missing and not self._withheld:
-            self._skip_blanks()
-            self._opening_tag_missing = not self._text.startswith("<think>", self._at)
-        closed_at = self._text.find(self._closing_tag, self._at)
-        if closed_at >= 0:
-            self._at = closed_at + len(self._closing_tag)
-            self._closing_tag = ""
-            self._opening_tag_missing = False
-            self._withheld = []
-            return True
-        seen = max(self._at, len(self._text) - len(self._closing_tag))
-        if self._opening_tag_missing and seen > self._at:
-            # So long a text can't begin with the opening tag any more.
-            self._withheld.append(self._text[self._at : seen])
-        self._at = seen
-        return False
-
-    def _skip_blanks(self) -> str:
-        """Passes over the blanks at the text's start, and returns them."""
-        start = self._at
-        found = _NOT_BLANK.search(self._text, start)
-        self._at = found.start() if found else len(self._text)
-        return self._text[start : self._at]
-
-
 END_FORMS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(
     (re.compile(pattern), end)
     for pattern, end in (
@@ -335,7 +223,7 @@ def end_of(reason: str) -> FinishReason | EndReason | None:
     return next((end for form, end in END_FORMS if form.search(name)), None)
 
 
-Delta = str | Thinking | Searching | Citation
+Delta = str | TakenBack | Thinking | Searching | Citation
 """What an event of a stream says. "" if it says nothing. Readers collect what is beside the text in a list."""
 
 
@@ -362,6 +250,8 @@ class AnswerReader(ABC):
         self._cited: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
+        self.marks = TemplateMarks({tool.name: tool for tool in prompt.tools}, prompt.code)
+        """Those of the model's template, which servers may leave in the text."""
         self._offers_tools = bool(prompt.tools)
         self._call_ids = CallIds(prompt)
         self._calls: list[ToolCall] = []
@@ -384,15 +274,33 @@ class AnswerReader(ABC):
     def read_response(self, body: Any) -> str:
         """Returns the text of an answer that came as one JSON body. Raises ProviderError as read_event does."""
 
-    def withheld_text(self) -> str:
+    def withheld_text(self) -> str | TakenBack:
         """Returns text that was withheld because it could have been reasoning. Called once, at the stream's end."""
-        return ""
+        return self.marks.end(is_complete=self.finish_reason is FinishReason.STOP, has_calls=self._has_calls)
+
+    @property
+    def _has_calls(self) -> bool:
+        return bool(self._calls)
+
+    def _unmarked(self, text: str) -> str:
+        """Returns a whole answer's text without the marks of templates."""
+        begun, rest = self.marks.add(text), self.withheld_text()
+        if isinstance(rest, TakenBack):
+            return rest.text
+        return ("" if isinstance(begun, Thinking) else begun.text if isinstance(begun, TakenBack) else begun) + rest
 
     def read_end(self) -> tuple[ToolCall | Opaque, ...]:
         """Returns the tool calls of a whole answer and what must be sent back with their results, if it has calls.
 
         Of an answer that was cut short nothing is returned, because its last call may be incomplete.
         """
+        if self.marks.calls and not self._calls:
+            self._calls = [
+                tool_call(index, self._call_ids.own(""), call.name, call.arguments)
+                for index, call in enumerate(self.marks.calls)
+            ]
+            # The server's own items don't have these calls, so their results would name none.
+            self._items = []
         if self.finish_reason is FinishReason.STOP and self._calls:
             self.finish_reason = FinishReason.TOOLS
         return (*self._calls, *self.opaque_items()) if self.finish_reason is FinishReason.TOOLS else ()
@@ -426,31 +334,15 @@ class AnswerReader(ABC):
             raise self._attempt.failed(known, f"finish reason {reason}")
         return known
 
-    def _cite(self, url: object, title: object) -> None:
-        """Notes a source if it has a URL and was not cited before."""
-        if isinstance(url, str) and paired(url) not in self._cited:
-            self._cited.add(paired(url))
-            self.beside_text.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
-
-
-class TaggedAnswerReader(AnswerReader):
-    """Reads an API of OpenAI's, whose compatible servers may leave reasoning in the text, between tags."""
-
-    def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
-        super().__init__(attempt, prompt)
-        self._tags = ThinkTags(attempt.model)
-
-    def withheld_text(self) -> str:
-        return self._tags.end(complete=self.finish_reason is FinishReason.STOP)
-
-    def _untagged(self, text: str) -> str:
-        """Returns a whole answer's text without its reasoning."""
-        untagged = self._tags.add(text)
-        return ("" if isinstance(untagged, Thinking) else untagged) + self.withheld_text()
-
     def _cite_annotation(self, annotation: Mapping[str, Any]) -> None:
         """Notes the source that an annotation of the text names, if it does."""
         if annotation.get("type") == "url_citation":
             # Chat Completions has the source in an object of its own, though Xiaomi's hasn't.
             cited = annotation.get("url_citation") or annotation
             self._cite(cited.get("url"), cited.get("title"))
+
+    def _cite(self, url: object, title: object) -> None:
+        """Notes a source if it has a URL and was not cited before."""
+        if isinstance(url, str) and paired(url) not in self._cited:
+            self._cited.add(paired(url))
+            self.beside_text.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))

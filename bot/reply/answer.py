@@ -25,6 +25,7 @@ from bot.models.events import (
     Opaque,
     Retrying,
     StreamEvent,
+    TakenBack,
     Thinking,
     ToolCall,
     Usage,
@@ -63,8 +64,13 @@ class Answer:
         """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
         self.end = job.checkpoint.end
         """How the answer ended; None while it grows."""
+        self._start = len(start)
         self._recorded = Piece(len(start), "", self.end, self.sources)
         """Where the record ends, with the sources and the end there."""
+        self._base: int | None = None
+        """Where the text of the attempt begins, if some of it was taken back."""
+        self._takes_back = False
+        """Whether the record still has what was taken back."""
 
     @property
     def is_empty(self) -> bool:
@@ -105,6 +111,13 @@ class Answer:
         """Adds text from the model."""
         self._text.append(delta)
 
+    def take_back(self, chars: int) -> None:
+        """Drops the text from a place on: the model's reasoning, as it turned out later."""
+        self._text = GrowingText(self.text[:chars])
+        self._takes_back = True
+        self._base = min(chars, self._start)
+        self._recorded = Piece(self._base, "", sources=self._recorded.sources)
+
     def note(self, event: StreamEvent) -> None:
         """Notes whose words the model reads with an event of its stream, and the source that the event cites."""
         self.origins |= of_event(event)
@@ -133,7 +146,13 @@ class Answer:
         """Returns what has to be recorded; None if all of it is, or if an earlier attempt left more."""
         text, start = self.text, self._recorded.chars
         if self.end is not None:
-            return None if self._recorded.end else Piece(start, text[start:], self.end, self.sources)
+            # A piece of what was taken back may reach the record late, so all of the attempt's text is recorded again.
+            start = start if self._base is None else min(start, self._base)
+            is_recorded, takes_back = self._recorded.end is not None, self._base is not None
+            return None if is_recorded else Piece(start, text[start:], self.end, self.sources, takes_back)
+        if self._takes_back:
+            start = len(self._left) if self.is_behind else start
+            return Piece(start, text[start:], sources=self.sources, takes_back=True)
         on_record = max(start, len(self.job.checkpoint.text))
         is_new = len(text) > on_record or (len(text) == on_record and self.sources != self._recorded.sources)
         return Piece(start, text[start:], sources=self.sources) if is_new else None
@@ -143,8 +162,13 @@ class Answer:
 
         Once the answer has ended, only the piece with the end counts: the text may have become another one.
         """
+        if self._takes_back and not piece.takes_back:
+            # It was recorded before.
+            return
         if self.end is None or piece.end:
-            self._recorded = Piece(max(self._recorded.chars, piece.chars), "", piece.end, piece.sources)
+            self._takes_back = False
+            chars = piece.chars if piece.text or piece.end else self._recorded.chars
+            self._recorded = Piece(max(self._recorded.chars, chars), "", piece.end, piece.sources)
 
 
 def _found_files(calls: Iterable[RecordedCall]) -> frozenset[str]:
@@ -201,13 +225,11 @@ class StepUnderWay:
             self.heard_until(now)
         match event:
             case str():
-                last = self._parts[-1] if self._parts else None
-                if isinstance(last, GrowingText):
-                    last.append(event)
-                elif event:
-                    self._parts.append(GrowingText(event))
-                self.output_chars += len(event)
+                self._write(event)
                 return event
+            case TakenBack(text=text):
+                self._parts = []
+                return self.receive(text, now)
             case Thinking(chars=0, ended=False):
                 # A model keeps its first thoughts to itself. After its first word, a silence may as well be a stall.
                 self._hidden_since = None if self.output_chars else now
@@ -221,6 +243,14 @@ class StepUnderWay:
             case Completion():
                 self.completion = event
         return ""
+
+    def _write(self, text: str) -> None:
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, GrowingText):
+            last.append(text)
+        elif text:
+            self._parts.append(GrowingText(text))
+        self.output_chars += len(text)
 
     def charges_nothing(self) -> None:
         """Forgets the request under way, which is counted elsewhere or not charged."""
@@ -277,6 +307,12 @@ class Freshness:
             if len(self._arrivals) > MAX_ARRIVALS:
                 del self._arrivals[1::2]
         self.chars += chars
+
+    def took_back(self, chars: int) -> None:
+        """Notes that the answer has only so many characters again."""
+        self.chars = chars
+        self._arrivals.clear()
+        self._joins = False
 
     @property
     def has_begun(self) -> bool:

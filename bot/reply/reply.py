@@ -213,6 +213,15 @@ class Reply:
             self._keep_to_form()
         self.happened(Turn.GROW)
 
+    def take_back(self, chars: int) -> None:
+        """Shows no more of the answer than so many characters: the rest was reasoning."""
+        self.answer.take_back(chars)
+        self._shown_pages = 0
+        self._lay_out(self._empty_pages(), self.answer.kept)
+        # What a stream has appended stays.
+        self.leave_carriers()
+        self.happened(Turn.GROW)
+
     def _show_own(self) -> None:
         """Shows this attempt's text in place of an earlier attempt's."""
         self._shown_pages = 0

@@ -165,6 +165,11 @@ class ScheduledReply:
         if must_wake:
             self.scheduler.touch(self)
 
+    def take_back(self, chars: int) -> None:
+        self.freshness.took_back(chars)
+        self.reply.take_back(chars)
+        self.scheduler.touch(self)
+
     def _end_wait_for_words(self) -> None:
         if self.failures == NO_FAILURES:
             self.not_before = -math.inf

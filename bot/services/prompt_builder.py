@@ -223,7 +223,8 @@ class PromptBuilder:
         )
         canvas = prompts.CANVAS_RULE if is_canvas else ""
         bare = prompts.BARE_MENTION_RULE if reads_posts else ""
-        instructions = _joined(system, pane_context, Marks.of(job.question.thread).explained, bare, canvas, length)
+        marks = Marks.of(job.question.thread)
+        instructions = _joined(system, pane_context, marks.explained, bare, canvas, length)
         prompt = replace(
             prompts.build_prompt(instructions, truncated, now),
             cache_key=prompts.cache_key(job.question.thread),
@@ -231,6 +232,7 @@ class PromptBuilder:
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.effort or channel.effort,
             system_origins=OTHERS if is_others or pane_context else OURS,
+            code=marks.code,
         )
         version = prompt_version(_joined(system, length))
         return BuiltPrompt(prompt, channel.model, version, new_files, [text for _, text in heard])

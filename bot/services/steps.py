@@ -27,7 +27,7 @@ from bot.core.job import End, Job
 from bot.core.pacing import may_be_streamed
 from bot.core.steps import Seam, fixed_text, items_of, kept_text, were_replied_to, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
-from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
+from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, TakenBack
 from bot.models.model import Models, Provider
 from bot.models.prompt import Prompt
 from bot.reply.answer import Answer, StepUnderWay
@@ -209,6 +209,8 @@ class Steps:
             async with aclosing(provider.stream(prompt)) as events:
                 async for event in events:
                     self._show(event, attempt.job, shown)
+                    if isinstance(event, TakenBack):
+                        shown.take_back()
                     if shown.receive(attempt.receive(event, self.stores.clock.monotonic())):
                         self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
                     if reply.gone:
@@ -276,11 +278,22 @@ class _StepReply:
 
     def __init__(self, answer: Answer, reply: ScheduledReply, *, is_new: bool) -> None:
         """`is_new`: the step begins a paragraph of its own; else it continues the text so far."""
-        so_far = answer.text
+        self._answer = answer
+        self._so_far = answer.text
+        self._is_new = is_new
         self._reply = reply
-        self._seam = Seam("") if is_new else Seam(so_far, answer.cut_off)
-        self._gap = "\n\n" if is_new and so_far.strip() else ""
         self._shows_activity = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._seam = Seam("") if self._is_new else Seam(self._so_far, self._answer.cut_off)
+        self._gap = "\n\n" if self._is_new and self._so_far.strip() else ""
+
+    def take_back(self) -> None:
+        """Shows no text of the step any more."""
+        self._begin()
+        if len(self._answer.text) > len(self._so_far):
+            self._reply.take_back(len(self._so_far))
 
     def receive(self, delta: str) -> bool:
         """Shows text of the model; returns whether there is any that can be shown."""

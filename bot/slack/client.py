@@ -50,6 +50,8 @@ MAX_RETRY_AFTER_S = 3_600.0
 """The longest wait that is obeyed. Slack's own are about a minute, and a rate limit outlasts a restart."""
 LOOK_S = 60.0
 """How often a running process checks whether its bot token is still valid."""
+LOOK_AGAIN_S = 5.0
+"""How soon a token that Slack has refused is tried again: people wait for its answers."""
 CONFIRM_S = 5.0
 """How soon it checks after a call was refused for the token. One wrong error must not delay questions for long."""
 NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
@@ -335,13 +337,15 @@ class Credential:
         return await Retrying(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Checks the token every minute until canceled, so that the log and /readyz report a revoked token.
+        """Checks the token every minute, a refused one more often, until canceled.
+
+        So the log and /readyz report a revoked token.
 
         After `call_refused`, it checks within CONFIRM_S.
         """
         while True:
             try:
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(LOOK_AGAIN_S if self.refused else LOOK_S):
                     await self._doubted.wait()
             except TimeoutError:
                 pass

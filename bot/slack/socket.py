@@ -24,7 +24,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from bot import network
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
-from bot.slack.client import CLOSE_TIMEOUT_S, LOOK_S, Credential, SlackClient
+from bot.slack.client import CLOSE_TIMEOUT_S, LOOK_AGAIN_S, Credential, SlackClient
 from bot.slack.retry import CONNECTION
 from bot.text import paired_json
 
@@ -217,7 +217,7 @@ class Sockets:
 
     async def _watch(self, connection: SocketConnection) -> None:
         """Reconnects until canceled, sooner than the SDK would, and waits longer after each failure."""
-        failures = 0
+        failures, refused = 0, ""
         while True:
             is_up = await connection.look()
             if connection.age_s() >= STEADY_S:
@@ -238,12 +238,19 @@ class Sockets:
                     self._set_problem(connection, f"Connections to Slack end right after they open {why}. {advice}")
                 await connection.leave()
                 await self._clock.sleep(max(0.0, CONNECTION.backoff.wait_s(failures) - connection.age_s()))
-            try:
-                await self._credential.insist(connection.renew)
-            except SlackSetupError as error:
-                # Only an admin can end this, so a try a minute is enough; /readyz says so, too.
+            refused = await self._renewed(connection, refused)
+
+    async def _renewed(self, connection: SocketConnection, refused: str) -> str:
+        """Connects; returns why Slack refuses the token, "" if it doesn't. `refused`: what the log says already."""
+        try:
+            await self._credential.insist(connection.renew)
+        except SlackSetupError as error:
+            # Only an admin can end this; /readyz says so, too.
+            if str(error) != refused:
                 log.error("%s", error)
-                await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(LOOK_AGAIN_S)
+            return str(error)
+        return ""
 
     def _set_problem(self, connection: SocketConnection, problem: str) -> None:
         """Logs a problem once, not for each try and each connection."""

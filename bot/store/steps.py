@@ -3,13 +3,14 @@
 **Text.** An attempt appends only new text, so a long answer costs no more per second than a short one. Each row
 replaces the text from its start on: an attempt that takes over may continue from a little before the end. Within an
 attempt a row never shortens the text: one that reaches the database late, after its writer gave up on it, holds less.
+An attempt that takes text back removes its rows first.
 
 **Steps.** What a step wrote (`steps`) is needed until its job ends. Its calls (`tool_calls`) stay with the answer,
 because the answer's details name them, and a new version must know what an earlier one has done.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +41,8 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
     """
     if not pieces:
         return True
+    if taken_back := {job: piece for job, piece in pieces.items() if piece.takes_back}:
+        await _drop_text(connection, worker, taken_back)
     ours = (
         sa.select(jobs.c.id, *_FROM_PIECE.values())
         .where(
@@ -67,6 +70,22 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
     ]
     added = await connection.execute(rows, values, execution_options={"preserve_rowcount": True})
     return added.rowcount == len(pieces)
+
+
+async def _drop_text(connection: AsyncConnection, worker: str, taken_back: Collection[Job]) -> None:
+    """Removes what attempts of the worker have recorded: their texts begin again, with the rows that follow."""
+    for job in sorted(taken_back, key=lambda job: job.id):
+        ours = sa.select(jobs.c.id).where(
+            jobs.c.id == job.id,
+            jobs.c.worker == worker,
+            jobs.c.attempts == job.attempts,
+            jobs.c.version == job.version,
+            is_running(),
+        )
+        of_attempt = (checkpoints.c.version == job.version, checkpoints.c.attempt == job.attempts)
+        await connection.execute(
+            sa.delete(checkpoints).where(checkpoints.c.job_id.in_(ours.with_for_update(read=True)), *of_attempt)
+        )
 
 
 async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:

@@ -5,7 +5,17 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from bot.errors import EndReason, ProviderError
-from bot.models.events import Citation, Completion, FinishReason, Opaque, Retrying, Searching, Thinking, ToolCall
+from bot.models.events import (
+    Citation,
+    Completion,
+    FinishReason,
+    Opaque,
+    Retrying,
+    Searching,
+    TakenBack,
+    Thinking,
+    ToolCall,
+)
 from bot.models.model import Provider
 from bot.models.prompt import Prompt, Turn
 from tests.contracts.vendors import VendorApi
@@ -34,6 +44,8 @@ class Received:
     thought: int = 0
     """How often the provider reported thinking."""
     retries: list[Retrying] = field(default_factory=list)
+    taken_back: list[str] = field(default_factory=list)
+    """The texts that were no part of the answer, as it turned out."""
     others: list[Searching | Citation | ToolCall | Opaque] = field(default_factory=list)
     """Everything else, in order."""
 
@@ -68,6 +80,9 @@ async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
                     received.thought += 1
                 elif isinstance(item, Retrying):
                     received.retries.append(item)
+                elif isinstance(item, TakenBack):
+                    received.taken_back.append("".join(received.deltas))
+                    received.deltas = [item.text] if item.text else []
                 elif isinstance(item, str):
                     received.deltas.append(item)
                 else:

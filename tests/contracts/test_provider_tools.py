@@ -188,7 +188,7 @@ CASES = {
     "anthropic, no arguments": step(ANTHROPIC, ANTHROPIC_BARE, BARE),
     "anthropic, broken arguments": step(ANTHROPIC, ANTHROPIC_BARE, UNREADABLE, broken=BROKEN),
     "anthropic, beside a search that runs in the next request": step(ANTHROPIC, ANTHROPIC_BESIDE, ONE),
-    "anthropic, blank text": step(ANTHROPIC, (steps.text("\n"), *ANTHROPIC_ONE), ONE, "\n", back=ANTHROPIC_ONE),
+    "anthropic, blank text": step(ANTHROPIC, (steps.text("\n"), *ANTHROPIC_ONE), ONE, back=ANTHROPIC_ONE),
     "chat": chat_step(steps.chat_call("", 0, **FIRST), *steps.fragments(OSLO, 0), calls=ONE),
     "chat, parallel, after text": chat_step(
         {"content": "Let me see."},

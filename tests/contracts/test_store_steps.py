@@ -51,6 +51,23 @@ async def test_piece_of_another_workers_job_is_not_recorded(worker: Process) -> 
     assert await count(store, checkpoints) == 0
 
 
+@pytest.mark.parametrize("end", [None, END])
+async def test_text_that_was_taken_back_is_no_part_of_the_record(store: Stores, end: End | None) -> None:
+    """A thought whose end alone was marked, shorter or longer than the answer (vllm#17144)."""
+    job = await begun(store)
+    await store.worker_queue.checkpoint({job: Piece(0, "A long secret plan.")})
+    await store.worker_queue.checkpoint({job: Piece(0, "Four.", end, takes_back=True)})
+    assert (await taken_on(store, job)).checkpoint == Checkpoint("Four.", end)
+
+
+async def test_another_workers_text_is_not_taken_back(worker: Process) -> None:
+    store, other = await worker("w1"), await worker("w2")
+    theirs = await begun(other)
+    await other.worker_queue.checkpoint({theirs: Piece(0, "Theirs.")})
+    assert await store.worker_queue.checkpoint({theirs: Piece(0, "", takes_back=True)}) is False
+    assert (await taken_on(other, theirs)).checkpoint == Checkpoint("Theirs.")
+
+
 async def test_end_is_recorded_with_the_last_piece(store: Stores) -> None:
     job = await begun(store)
     await store.worker_queue.checkpoint({job: Piece(0, "One.")})

@@ -34,6 +34,26 @@ def test_only_new_text_is_recorded() -> None:
     assert answer.piece() is None
 
 
+def test_text_that_was_taken_back_leaves_the_record_with_the_next_piece_and_the_end() -> None:
+    answer = Answer(JOB)
+    answer.append("Secret ")
+    answer.recorded(answer.piece() or Piece(0, ""))
+    answer.append("plan.")
+    late = answer.piece()
+    answer.take_back(0)
+    assert late is not None
+    answer.recorded(late)
+    answer.append("Fo")
+    first = answer.piece()
+    assert first == Piece(0, "Fo", takes_back=True)
+    answer.recorded(first)
+    answer.append("ur.")
+    assert answer.piece() == Piece(2, "ur.")
+    answer.close(END)
+    # A piece of the thought may have reached the record meanwhile.
+    assert answer.piece() == Piece(0, "Four.", END, takes_back=True)
+
+
 def test_answer_may_link_the_files_of_its_conversation_and_those_that_slack_search_found() -> None:
     answer = Answer(JOB)
     answer.open_files |= frozenset({"F0SHARED"})

@@ -66,6 +66,22 @@ def test_messages_that_show_no_page_are_deleted(shown: Shown) -> None:
     assert channel.shown == {"7.0": PageView("Hello", end=WHOLE)}
 
 
+@pytest.mark.parametrize("thought", ["Secret plan.", "Secret plan. " * 1_000])
+def test_thought_that_is_taken_back_leaves_its_message(thought: str) -> None:
+    """vllm#17144, sglang#36285: the end of a thought alone is marked, after the thought was shown."""
+    reply, channel = Reply(answer()), ReadersChannel()
+    reply.append(thought)
+    show_all(reply, channel)
+    [first, *_] = channel.shown
+    reply.take_back(0)
+    show_all(reply, channel)
+    assert channel.shown == {first: PageView("", growing=True)}
+    reply.append("Four.")
+    reply.finish(WHOLE)
+    show_all(reply, channel)
+    assert channel.shown == {first: PageView("Four.", end=WHOLE)}
+
+
 def test_reply_shows_what_the_model_does_until_it_writes() -> None:
     reply, channel = Reply(answer()), ReadersChannel()
     show_all(reply, channel)

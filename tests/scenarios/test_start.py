@@ -240,7 +240,8 @@ async def _health(port: int, path: str = "/readyz") -> tuple[int, dict[str, obje
 def with_frequent_token_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the bot check its tokens all the time."""
     monkeypatch.setattr(slack_client, "LOOK_S", 0.1)
-    monkeypatch.setattr("bot.slack.socket.LOOK_S", 0.5)
+    monkeypatch.setattr(slack_client, "LOOK_AGAIN_S", 0.1)
+    monkeypatch.setattr("bot.slack.socket.LOOK_AGAIN_S", 0.5)
 
 
 @pytest.mark.skips_waits
@@ -283,6 +284,7 @@ async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_wh
             stage = Stage(sandbox, vendor)
             # The watch waits for a minute already: the next look at the token comes because of a refused call.
             monkeypatch.setattr(slack_client, "LOOK_S", 0.5)
+            monkeypatch.setattr(slack_client, "LOOK_AGAIN_S", 0.5)
             sandbox.faults.start("refuse", method=None, error="token_revoked")
             first, before = await stage.mention(), looks()
             await sandbox.wait_for(lambda: looks() > before)
