@@ -55,6 +55,8 @@ READ_CHANNEL = "read_channel"
 SLACK = "slack"
 """The owner of Typist's own tools, as an MCP server is of its tools."""
 NO_SUCH_TOOL = "There is no such tool."
+MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
+"""Follows an error of a tool that may write."""
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
 """What an attempt that takes over reads of a result that may not be stored."""
 APPROVAL_S = 4 * 3600.0
@@ -135,7 +137,7 @@ class CallResult:
     outcome: CallState
     """DONE, or FAILED: the call didn't reach the tool, or its server refused it. UNKNOWN: the tool may have run."""
     text: str = field(repr=False)
-    """What the model reads: capped, and marked as data where it comes from a server."""
+    """What the model reads: capped, and marked as data where it comes from a server. Of an UNKNOWN call, why it is."""
     is_error: bool = False
     """Whether the tool reports an error, or there is no result."""
     may_be_stored: bool = True
@@ -246,7 +248,7 @@ class RecordedCall:
     read_only: bool = False
     """Whether an admin declared the tool to change nothing, so that the call may be repeated."""
     result: str = field(default="", repr=False)
-    """What the tool returned, or why the call was not made."""
+    """What the tool returned, or why the call was not made, or why that isn't known."""
     result_is_error: bool = False
     """Whether the tool itself reports an error."""
     decision: Decision | None = None

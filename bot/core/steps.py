@@ -41,9 +41,10 @@ REPLIED_TO = (
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
 DROPPED = "(The result of this call was dropped to save room. Don't repeat a call that changes something.)"
 _BEGUN = "begun"
+_PROCESS_ENDED = "Typist ended meanwhile."
 _UNKNOWN = (
-    "It isn't known whether this call was made: the connection or the process ended meanwhile. It may or may not have "
-    "happened. Don't repeat it unless the user asks you to, and tell the user."
+    "It isn't known whether this call was made: it may or may not have happened. {why} Don't repeat it unless the user "
+    "asks you to, and tell the user."
 )
 _DENIALS = {
     Decision.DENIED: "The user denied this call. It was not made.",
@@ -176,7 +177,7 @@ def result_text(call: RecordedCall) -> str:
     """Returns what the model reads of a call that is over."""
     match call.state:
         case CallState.UNKNOWN:
-            return _UNKNOWN
+            return _UNKNOWN.format(why=call.result or _PROCESS_ENDED)
         case CallState.DENIED if call.decision in _DENIALS:
             return _DENIALS[call.decision]
     return call.result

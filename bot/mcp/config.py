@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 from bot.core.calls import SEPARATOR, full_name, owner_of
 from bot.errors import SettingsError
-from bot.models.prompt import Permission, ToolRule
+from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
 
 MAX_MESSAGE_BYTES = 8_000_000
@@ -80,6 +80,8 @@ class ServerConfig:
     transport: StdioTransport | HttpTransport
     legacy: bool = False
     """Whether the connection begins with `initialize` at once, for servers that don't answer to anything else."""
+    timeout_s: float = CALL_TIMEOUT_S
+    """How long each call may take."""
 
 
 @dataclass(frozen=True, slots=True)

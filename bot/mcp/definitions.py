@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp import MCPError
 from mcp_types import (
     AudioContent,
     BlobResourceContents,
@@ -117,17 +118,17 @@ DOWN_NO_ANSWER = "no answer in time"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
 """Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""
 CALL_DENIED = "This tool may not be used here. Do without it."
-CALL_LOST = (
-    "Nobody knows whether this call happened: the connection to the tool was lost, or its time was up. "
-    "Don't repeat the call. Say that it may or may not have happened."
-)
-CALL_LOST_READ_ONLY = "The tool did not answer: the connection was lost, or its time was up."
+CALL_LOST = "The connection to the tool was lost before it answered."
+CALL_LATE = "The tool did not answer within {limit_s:g} s, which is the limit for its calls."
 DEFINITION_CHANGED = "This tool has changed since it was offered, so the call was not made."
 RESULT_UNREADABLE = "The tool ran, but its result can't be read. Don't repeat the call."
 RESULT_TOO_LONG = (
-    "The tool's server sent more than Typist reads at once (8 MB), so there is no result. The call may have happened: "
-    "don't repeat it. If the tool can return less, say so."
+    "The call was made, but its result is too long to be read: more than 8 MB. Don't repeat it as it is. "
+    "If the tool can return less, ask for less."
 )
+ANOTHER_TOO_LONG = "The tool's server sent more than 8 MB at once, so its connection was closed."
+NO_REASON = "The tool failed with error {code}, and gave no reason."
+REFUSED_BY_STATUS = "The tool's server refused the call with HTTP {status}."
 SERVER_BUSY = "The tool's server has too many calls at once, so this call was not made."
 SERVER_DOWN = "The tool's server can't be reached, so the call was not made. Do without it."
 NOTHING = "(The tool returned nothing.)"
@@ -139,6 +140,14 @@ def text_of(result: CallToolResult) -> str:
     if result.structured_content is not None and not any(isinstance(part, TextContent) for part in result.content):
         parts.append(json.dumps(result.structured_content, ensure_ascii=False))
     return "\n\n".join(filter(None, parts)) or NOTHING
+
+
+def words_of(error: MCPError) -> str:
+    """Returns what a server says about a call that failed: its message, and what it adds to that."""
+    parts = [error.message.strip() or NO_REASON.format(code=error.code)]
+    if error.data not in (None, "", {}, []):
+        parts.append(error.data if isinstance(error.data, str) else json.dumps(error.data, ensure_ascii=False))
+    return "\n".join(parts)
 
 
 def _part(content: ContentBlock) -> str:

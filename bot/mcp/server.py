@@ -14,16 +14,16 @@ lost.
 """
 
 import asyncio
+import json
 import logging
 import os
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context
-from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import httpx2
@@ -31,14 +31,18 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp import Client, MCPError
 from mcp.client import Transport
 from mcp.client.stdio import get_default_environment
-from mcp.client.streamable_http import streamable_http_client
+from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     CONNECTION_CLOSED,
     HEADER_MISMATCH,
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
     jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
@@ -49,17 +53,20 @@ from bot.core.calls import CallResult, CallState
 from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import (
+    ANOTHER_TOO_LONG,
+    CALL_LATE,
     CALL_LOST,
-    CALL_LOST_READ_ONLY,
     DOWN_CLOSED,
     DOWN_NO_ANSWER,
     DOWN_TOO_LONG,
+    REFUSED_BY_STATUS,
     RESULT_TOO_LONG,
     RESULT_UNREADABLE,
     SERVER_BUSY,
     SERVER_DOWN,
     ListedTool,
     text_of,
+    words_of,
 )
 
 log = logging.getLogger(__name__)
@@ -93,6 +100,7 @@ class ServerConnection:
         self._status = 0
         """Of the last response."""
         self._is_line_too_long = False
+        self._calls_at_last_line = 0
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -191,16 +199,45 @@ class ServerConnection:
                     transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
             yield await stack.enter_async_context(Client(transport, mode=mode, cache=None))
 
-    def _note_status(self, status: int) -> None:
+    def _note_status(self, status: int, *, has_session: bool) -> None:
         self._status = status
+        if has_session and status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+            # By the protocol, 404 says that the server forgot the session. Many servers say 400, as after a restart.
+            self.retire()
 
     def _note_last_line(self, is_too_long: bool) -> None:
-        self._is_line_too_long |= is_too_long
+        if is_too_long:
+            self._is_line_too_long, self._calls_at_last_line = True, self._calls
         self.retire()
 
     def is_too_long(self, error: MCPError) -> bool:
         """Returns whether an error means that a message of the server is too long to be read."""
-        return TOO_LONG in error.message or (error.code == CONNECTION_CLOSED and self._is_line_too_long)
+        return self._is_of_the_sdk(error) and (TOO_LONG in error.message or self._is_line_too_long)
+
+    def result_of(self, error: MCPError, *, read_only: bool) -> tuple[CallResult, bool]:
+        """Returns the result of a call that ended with an error, and whether the server wrote its text.
+
+        Retires a connection that is of no use.
+        """
+        if not self._is_of_the_sdk(error):
+            outcome = CallState.FAILED if error.code in _NOT_RUN else CallState.DONE
+            return CallResult(outcome, words_of(error), is_error=True), True
+        if error.code in (CONNECTION_CLOSED, INVALID_REQUEST):
+            self.retire()
+        if not self.is_too_long(error) and error.code != PARSE_ERROR:
+            return _lost(CALL_LOST, read_only=read_only), False
+        if self._calls_at_last_line > 1:
+            # A process's line may be the result of any call under way.
+            return _lost(ANOTHER_TOO_LONG, read_only=read_only), False
+        text = RESULT_TOO_LONG if self.is_too_long(error) else RESULT_UNREADABLE
+        return CallResult(CallState.DONE, text, is_error=True), False
+
+    def _is_of_the_sdk(self, error: MCPError) -> bool:
+        """Returns whether the SDK made an error, because the server's answer never came or can't be read."""
+        is_process = isinstance(self._config.transport, StdioTransport)
+        if is_process and not (error.code == CONNECTION_CLOSED and self._retired.is_set()):
+            return False
+        return error.message.startswith(_OF_THE_SDK.get(error.code, ()))
 
     def _reason_of(self, error: BaseException) -> str:
         """Returns why a connection failed, without anything that the server said."""
@@ -236,6 +273,11 @@ class ServerConnection:
         if error.code == CONNECTION_CLOSED:
             return DOWN_CLOSED if is_http else "its process has ended"
         return f"it answered with error {error.code}"
+
+
+def _lost(why: str, *, read_only: bool) -> CallResult:
+    """Returns the result of a call of which only the server knows whether it was made."""
+    return CallResult.failed(why) if read_only else CallResult(CallState.UNKNOWN, why, is_error=True)
 
 
 async def _list(client: Client) -> tuple[ListedTool, ...]:
@@ -276,10 +318,17 @@ BACKOFF = Backoff(1.0, 60.0)
 STABLE_S = 60.0
 """A connection that lasted so long ends a row of failures."""
 
-_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH)
+HTTP_REFUSED = -31400
+"""Our own code for a call that was answered with HTTP 4xx and no error of JSON-RPC: `http_client`."""
+_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, HTTP_REFUSED)
 """Errors by which a server refuses a call before it runs."""
-_LOST = (CONNECTION_CLOSED, INVALID_REQUEST)
-"""Errors after which a connection is of no use: INVALID_REQUEST comes for a session that the server forgot."""
+_OF_THE_SDK = {
+    CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
+    INTERNAL_ERROR: ("Server returned an error response",),
+    INVALID_REQUEST: ("Session terminated", "Unexpected content type: ", "server answered a request with ", "Redirect"),
+    PARSE_ERROR: ("Failed to parse JSON response: ",),
+}
+"""How the SDK's own errors begin, by their codes. Servers use the same codes for errors of their tools."""
 
 
 class McpServer:
@@ -287,6 +336,7 @@ class McpServer:
 
     def __init__(self, config: ServerConfig, clock: Clock) -> None:
         self.name = config.name
+        self.timeout_s = config.timeout_s
         self._config = config
         self._clock = clock
         self._connection: ServerConnection | None = None
@@ -331,10 +381,11 @@ class McpServer:
         """Ends the server's process or session, within CLOSE_WITHIN_S."""
         self._closed = True
         for keeper, connection in self._keepers.items():
-            if connection.opened_at is None:
-                keeper.cancel()
-            else:
+            if connection.opened_at is not None:
                 connection.end()
+            elif not keeper.cancelling():
+                # Once: a second time, it would break off the end of the process.
+                keeper.cancel()
         if self._keepers:
             _, late = await asyncio.wait(list(self._keepers), timeout=CLOSE_WITHIN_S)
             for keeper in late:
@@ -344,9 +395,6 @@ class McpServer:
     async def _call(
         self, tool: str, arguments: Mapping[str, Any], left_s: float, read_only: bool
     ) -> tuple[CallResult, bool]:
-        lost = CallResult(CallState.UNKNOWN, CALL_LOST, is_error=True)
-        if read_only:
-            lost = CallResult.failed(CALL_LOST_READ_ONLY)
         try:
             async with asyncio.timeout(left_s):
                 connection = self._current()
@@ -360,20 +408,16 @@ class McpServer:
         except ServerDown:
             return CallResult.failed(SERVER_DOWN), False
         except TimeoutError:
-            return lost, False
+            return _lost(CALL_LATE.format(limit_s=self.timeout_s), read_only=read_only), False
         except MCPError as error:
-            if error.code in _LOST:
-                connection.retire()
-            if connection.is_too_long(error):
-                return replace(lost, text=RESULT_TOO_LONG), False
-            return (CallResult.failed(error.message), True) if error.code in _NOT_RUN else (lost, False)
+            return connection.result_of(error, read_only=read_only)
         except (RuntimeError, ValidationError):
             # The SDK checks a result after the call.
             return CallResult(CallState.DONE, RESULT_UNREADABLE, is_error=True), False
         except Exception as error:
             log.warning("MCP server %s: call failed: %s", self.name, type(error).__name__)
             connection.retire()
-            return lost, False
+            return _lost(CALL_LOST, read_only=read_only), False
         return CallResult(CallState.DONE, text_of(result), is_error=bool(result.is_error)), True
 
     def _current(self) -> ServerConnection:
@@ -494,8 +538,11 @@ class _Pipes:
                 try:
                     message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValidationError:
-                    log.debug("MCP server: line ignored, not a message")
-                    continue
+                    error = _malformed_error(line)
+                    if error is None:
+                        log.debug("MCP server: line ignored, not a message")
+                        continue
+                    message = error
                 await self._to_session.send(SessionMessage(message))
         self._ended(is_too_long)
 
@@ -504,8 +551,8 @@ class _Pipes:
         with self._from_session:
             try:
                 async for outgoing in self._from_session:
-                    json = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    self._stdin.write(json.encode() + b"\n")
+                    line = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
+                    self._stdin.write(line.encode() + b"\n")
                     await self._stdin.drain()
             except ConnectionError:
                 # It may still run, and answer nothing.
@@ -513,15 +560,32 @@ class _Pipes:
                 self._ended(False)
 
 
+def _malformed_error(line: bytes) -> JSONRPCError | None:
+    """Returns the error in a line that isn't quite JSON-RPC: its code is no integer, or there is no message."""
+    try:
+        match json.loads(line):
+            case {"id": int() | str() as request_id, "error": {"message": str() as words}}:
+                return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=0, message=words))
+            case {"id": int() | str() as request_id, "error": error} if error:
+                words = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
+                return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=0, message=words))
+    except (ValueError, RecursionError):
+        # Neither has a lone surrogate a place in a message.
+        pass
+    return None
+
+
 async def _end(process: Process) -> None:
     """Closes stdin, and kills the process and its children in steps if it doesn't end by that."""
     assert process.stdin is not None
-    process.stdin.close()
-    if not await _has_ended(process, EXIT_WITHIN_S):
-        _signal(process, signal.SIGTERM)
-        await _has_ended(process, EXIT_WITHIN_S)
-    # Of a process that has ended, children may be left.
-    _signal(process, signal.SIGKILL)
+    try:
+        process.stdin.close()
+        if not await _has_ended(process, EXIT_WITHIN_S):
+            _signal(process, signal.SIGTERM)
+            await _has_ended(process, EXIT_WITHIN_S)
+    finally:
+        # Of a process that has ended, children may be left. Whoever ends Typist at once doesn't wait for it.
+        _signal(process, signal.SIGKILL)
     if not await _has_ended(process, KILLED_WITHIN_S):
         log.warning("MCP server: process not killed: pid=%d", process.pid)
     # A child that left the group may hold the pipes; nothing public closes our ends.
@@ -554,14 +618,21 @@ class ResponseTooLong(httpx2.StreamError):
         super().__init__(f"The response {TOO_LONG}.")
 
 
-def http_client(url: str, headers: Mapping[str, str], answered: Callable[[int], None]) -> httpx2.AsyncClient:
-    """Returns a client for the server at `url` that sends these headers, and calls `answered` with each status.
+class Answered(Protocol):
+    """Is told the status of each response, and whether its request named a session."""
 
-    Responses are read up to a limit, compressed ones not at all.
+    def __call__(self, status: int, *, has_session: bool) -> None: ...
+
+
+def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> httpx2.AsyncClient:
+    """Returns a client for the server at `url` that sends these headers, and tells `answered` of each response.
+
+    Responses are read up to a limit, compressed ones not at all. A call that is refused by a status reads as an error
+    of JSON-RPC with the server's words.
     """
 
     async def bound(response: httpx2.Response) -> None:
-        answered(response.status_code)
+        answered(response.status_code, has_session=MCP_SESSION_ID in response.request.headers)
         # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
         response.headers.pop("content-encoding", None)
         kind = response.headers.get("content-type", "").lower()
@@ -569,6 +640,11 @@ def http_client(url: str, headers: Mapping[str, str], answered: Callable[[int], 
         if response.status_code != HTTPStatus.OK or not kind.startswith("text/event-stream"):
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = _Bounded(response.stream)
+        if response.status_code >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
+            error = _error_of(response.status_code, kind, await _begin_of(response), headers.values())
+            if error is not None:
+                response.headers["content-type"] = "application/json"
+                response.stream = httpx2.ByteStream(error)
 
     # A TCP connection may take 5 s. Responses are bounded by the calls.
     client = httpx2.AsyncClient(
@@ -581,6 +657,45 @@ def http_client(url: str, headers: Mapping[str, str], answered: Callable[[int], 
     )
     client.headers["accept-encoding"] = "identity"
     return client
+
+
+CALLS = b'"tools/call"'
+"""In the request of a call. In the arguments of another request, it only has a refusal read earlier."""
+MAX_ERROR_BYTES = 64_000
+_GATEWAYS_SAY = range(502, 600)
+"""Statuses by which something before the server says that it doesn't know what became of a call."""
+
+
+async def _begin_of(response: httpx2.Response) -> bytes:
+    """Returns the first bytes of a refusal. Closes the response."""
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    begin = b""
+    with suppress(httpx2.HTTPError, httpx2.StreamError):
+        async for chunk in response.stream:
+            begin += chunk
+            if len(begin) > MAX_ERROR_BYTES:
+                break
+    await response.stream.aclose()
+    return begin[:MAX_ERROR_BYTES]
+
+
+def _error_of(status: int, kind: str, body: bytes, secrets: Iterable[str]) -> bytes | None:
+    """Returns a refusal as an error of JSON-RPC, None if only the SDK's own sentence can stand in for it."""
+    with suppress(ValidationError):
+        if isinstance(jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError):
+            return body
+    if status in _GATEWAYS_SAY:
+        return None
+    words = REFUSED_BY_STATUS.format(status=status)
+    text = body.decode("utf-8", "replace").strip()
+    # Who refuses a key may quote it.
+    quotes = any(secret.split()[-1] in text for secret in secrets)
+    # A page is for people with a browser.
+    if text and kind.startswith(("text/plain", "application/")) and not quotes:
+        words += f"\n{text}"
+    code = HTTP_REFUSED if status < HTTPStatus.INTERNAL_SERVER_ERROR else INTERNAL_ERROR
+    error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=words))
+    return error.model_dump_json(by_alias=True).encode()
 
 
 class _Bounded(httpx2.AsyncByteStream):

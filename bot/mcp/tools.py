@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from bot.core.calls import CallResult, Pin, as_data, owner_of
+from bot.core.calls import MAY_HAVE_CHANGED, CallResult, CallState, Pin, as_data, owner_of
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.errors import StoreError
@@ -74,7 +74,10 @@ class McpTools:
         log.info("MCP tool %s: %s", tool, result.outcome)
         if not by_server:
             return result
-        return CallResult(result.outcome, as_data(result.text, tool, secrets.token_hex(8)), result.is_error)
+        text = as_data(result.text, tool, secrets.token_hex(8))
+        if result.outcome is CallState.DONE and result.is_error and not rule.read_only:
+            text += f"\n{MAY_HAVE_CHANGED}"
+        return CallResult(result.outcome, text, result.is_error)
 
     async def _servers_of(self, question: Question) -> list[McpServer]:
         """Returns the servers that a question's channel may use; none if the database stays away."""
@@ -104,7 +107,8 @@ class McpTools:
             rule = self._setup.rules.rule_for(name)
             if rule.permission is not Permission.DENY and not tool.is_too_large:
                 described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
-                offered.append(ToolDefinition(*described, OURS if pin.by_admin else TOOL, rule))
+                origins = OURS if pin.by_admin else TOOL
+                offered.append(ToolDefinition(*described, origins, rule, server.timeout_s))
         return offered
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:

@@ -197,6 +197,10 @@ class Turn:
         return "\n\n".join(filter(None, (self.text, self.now)))
 
 
+CALL_TIMEOUT_S = 60.0
+"""How long a call of a tool may take unless an admin says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:
     """A function that the model may ask for."""
@@ -212,6 +216,8 @@ class ToolDefinition:
     """OURS if it is our own, or if an admin has read it and agreed to it."""
     rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
     """What an admin has decided about it."""
+    timeout_s: float = field(default=CALL_TIMEOUT_S, compare=False)
+    """How long a call may take."""
     is_dispensable: bool = field(default=False, compare=False)
     """Nobody misses it: a model that refuses tools, or takes them only at a price, is asked without it."""
 

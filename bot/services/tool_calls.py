@@ -50,9 +50,8 @@ from bot.services.answer_attempt import GivenUp, Phase
 from bot.store import Stores
 from bot.store.calls import Approvals
 
-CALL_TIMEOUT_S = 60.0
-ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0
-"""Longer than the tools' own limit, which tells the server that the call is canceled."""
+TOLD_WITHIN_S = 5.0
+"""Beyond the tools' own limit, which tells the server that the call is canceled."""
 MAX_CALLS = 8
 """The most calls of one step: people decide about them in one message."""
 
@@ -255,26 +254,27 @@ class ToolCalls:
                 raise NotOurs
             return None
         show(label_of(call.tool))
-        result = await self._call(job, call)
+        result = await self._call(job, call, definition.timeout_s)
         is_harmless = result.outcome is CallState.UNKNOWN and call.read_only
         state = CallState.FAILED if is_harmless else result.outcome
         text = result.text if result.may_be_stored else NOT_KEPT
         await self._end(job, replace(call, state=state, result=text, result_is_error=result.is_error))
         return result
 
-    async def _call(self, job: Job, call: RecordedCall) -> CallResult:
+    async def _call(self, job: Job, call: RecordedCall, timeout_s: float) -> CallResult:
         """Makes a call; one that isn't answered in time, or fails unexpectedly, may have been made."""
         assert self.tools is not None
         log.info("calling %s", call.tool)
         try:
             with self.workspace.telemetry.tool_call(call.tool):
-                async with asyncio.timeout(ANSWER_WITHIN_S):
+                async with asyncio.timeout(timeout_s + TOLD_WITHIN_S):
                     return await self.tools.call(
-                        job.question, call.tool, call.definition_hash, call.arguments, timeout_s=CALL_TIMEOUT_S
+                        job.question, call.tool, call.definition_hash, call.arguments, timeout_s=timeout_s
                     )
         except TimeoutError:
             log.warning("%s did not answer in time", call.tool)
-            return CallResult(CallState.UNKNOWN, "The tool did not answer in time.", is_error=True)
+            late = f"The tool did not answer within {timeout_s:g} s."
+            return CallResult(CallState.UNKNOWN, late, is_error=True)
         except Exception as error:
             log.error("call of %s failed: %s", call.tool, trace_of(error))
             return CallResult(CallState.UNKNOWN, "The tool failed.", is_error=True)

@@ -1,8 +1,9 @@
 """An MCP server on stdio that says whatever a file says, well-formed or not: python raw_server.py FILE.
 
 The file is JSON, and read again for each request: `tools` is the list of tools, `results` has what each tool answers
-with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"sleep_s": …}. `start` may be "die", "silent",
-or "stubborn" (nothing but SIGKILL ends it). Each call is appended to FILE.calls. It speaks the protocol of 2025-11-25,
+with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"sleep_s": …}, {"error, and an end": …}. `start`
+may be "die", "silent", "stubborn" (nothing but SIGKILL ends it) or "hung" (that, and silent, and it has a child whose
+id is in child.pid). Each call is appended to FILE.calls. It speaks the protocol of 2025-11-25,
 and starts faster than any server that imports the SDK.
 """
 
@@ -18,22 +19,26 @@ from typing import Any
 def main(file: Path) -> None:
     """Serves until stdin closes."""
     start = json.loads(file.read_text()).get("start")
+    if start in ("stubborn", "hung"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if start == "hung" and os.fork() == 0:
+        file = file.with_name("child.json")
     file.with_suffix(".pid").write_text(str(os.getpid()))
     if start == "die":
         sys.exit(3)
-    if start == "stubborn":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while start == "hung":
+        time.sleep(1)
     for line in sys.stdin:
         message = json.loads(line)
         if "id" in message and start != "silent":
-            answer = answered(file, message["method"], message.get("params") or {})
+            answer = answered(file, message["id"], message["method"], message.get("params") or {})
             sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}) + "\n")
             sys.stdout.flush()
     while start == "stubborn":
         time.sleep(1)
 
 
-def answered(file: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
+def answered(file: Path, request: object, method: str, params: dict[str, Any]) -> dict[str, Any]:
     """Returns the answer to a request: a result or an error."""
     script = json.loads(file.read_text())
     match method:
@@ -45,17 +50,21 @@ def answered(file: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
         case "tools/call":
             with file.with_suffix(".calls").open("a") as calls:
                 calls.write(json.dumps([params["name"], params.get("arguments")]) + "\n")
-            return called(script["results"].get(params["name"]))
+            return called(request, script["results"].get(params["name"]))
     return {"error": {"code": -32601, "message": "Method not found"}}
 
 
-def called(result: dict[str, Any] | None) -> dict[str, Any]:
+def called(request: object, result: dict[str, Any] | None) -> dict[str, Any]:
     """Returns what a tool answers with."""
     match result:
         case None:
             return {"error": {"code": -32602, "message": "Unknown tool"}}
         case {"error": _}:
             return result
+        case {"error, and an end": error}:
+            sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": request, "error": error}) + "\n")
+            sys.stdout.flush()
+            os._exit(1)
         case {"die": True}:
             os._exit(1)
         case {"sleep_s": seconds}:

@@ -86,6 +86,13 @@ class RawServer:
         self.file.with_suffix(".pid").unlink()
 
     @property
+    def is_running(self) -> bool:
+        """Whether that process runs, which may be no child of ours: nobody may have waited for it."""
+        with suppress(FileNotFoundError):
+            return ") Z " not in Path(f"/proc/{self.pid}/stat").read_text()
+        return False
+
+    @property
     def is_alive(self) -> bool:
         """Whether that process runs."""
         with suppress(ProcessLookupError):

@@ -12,7 +12,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.calls import CallState
 from bot.mcp.config import MAX_MESSAGE_BYTES, HttpTransport, ServerConfig, StdioTransport
-from bot.mcp.definitions import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
+from bot.mcp.definitions import RESULT_TOO_LONG, RESULT_UNREADABLE, SERVER_DOWN
 from bot.mcp.server import McpServer, ServerDown, open_servers
 from tests.clocks import WITHIN_S
 from tests.mcp import flood
@@ -53,7 +53,7 @@ async def test_line_of_a_process_is_read_up_to_the_limit_and_the_process_replace
         await servers.by_name["other"].tools()
         assert {listed.name for listed in await server.tools()} == {"flood", "fine"}
         other_pid = other.pid
-        assert await called(server, "flood") == (UNKNOWN, RESULT_TOO_LONG)
+        assert await called(server, "flood") == (DONE, RESULT_TOO_LONG)
         sent_bytes = file.with_suffix(".sent").stat().st_size * len(flood.CHUNK)
         assert sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
         assert await called(server, "fine") == (DONE, "Hi.")
@@ -62,14 +62,14 @@ async def test_line_of_a_process_is_read_up_to_the_limit_and_the_process_replace
 
 
 @pytest.mark.parametrize("form", ["body", "events", "one line of an event", "refusal"])
-@pytest.mark.parametrize(("read_only", "outcome"), [(False, UNKNOWN), (True, FAILED)])
-async def test_response_is_read_up_to_the_limit(
-    web: Web, server: McpServer, form: str, *, read_only: bool, outcome: CallState
-) -> None:
-    actual, text = await called(server, form, read_only=read_only)
-    assert actual is outcome
-    # Of a refusal, the SDK tells no more than that it was one.
-    assert text == RESULT_TOO_LONG or form == "refusal"
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_response_is_read_up_to_the_limit(web: Web, server: McpServer, form: str, *, read_only: bool) -> None:
+    outcome, text = await called(server, form, read_only=read_only)
+    if form == "refusal":
+        assert outcome is FAILED
+        assert text.startswith("The tool's server refused the call with HTTP 400.")
+    else:
+        assert (outcome, text) == (DONE, RESULT_TOO_LONG)
     assert web.sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
     assert await called(server, "fine") == (DONE, "Hi.")
 
@@ -81,7 +81,7 @@ async def test_redirect_is_read_up_to_the_limit(web: Web, server: McpServer) -> 
 
 
 async def test_compressed_response_is_not_decompressed(server: McpServer) -> None:
-    assert await called(server, "zipped", read_only=True) == (FAILED, CALL_LOST_READ_ONLY)
+    assert await called(server, "zipped", read_only=True) == (DONE, RESULT_UNREADABLE)
     assert await called(server, "fine") == (DONE, "Hi.")
 
 

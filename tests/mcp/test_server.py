@@ -4,14 +4,14 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
-from bot.mcp.definitions import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
+from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
 from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown
 from tests.clocks import WITHIN_S, HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, running, text_result, tool
@@ -39,6 +39,41 @@ async def started(raw: RawServer) -> None:
 def part(**fields: object) -> Json:
     """Returns a result of one part."""
     return {"content": [fields]}
+
+
+@dataclass(frozen=True)
+class Told:
+    """An error that a server sends, and what the model reads."""
+
+    sent: object
+    text: str
+    outcome: CallState = DONE
+
+    def __str__(self) -> str:
+        return self.text[:20]
+
+
+ERRORS = (
+    # Of crystaldba/postgres-mcp#57's kind: the tool failed, and its server says so with any code.
+    Told({"code": -32603, "message": "no pg_hba.conf entry"}, "no pg_hba.conf entry"),
+    Told({"code": -32602, "message": "a is missing"}, "a is missing", FAILED),
+    Told({"code": -32601, "message": "No such tool"}, "No such tool", FAILED),
+    Told({"code": -32600, "message": "Bad query"}, "Bad query"),
+    Told({"code": -32000, "message": "Connection closed"}, "Connection closed"),
+    Told({"code": -32001, "message": "Request timed out"}, "Request timed out"),
+    Told({"code": -32700, "message": "Failed to parse JSON response: x"}, "Failed to parse JSON response: x"),
+    Told({"code": -32042, "message": "Sign in first"}, "Sign in first"),
+    Told({"code": 500, "message": "it broke"}, "it broke"),
+    Told({"code": 1, "message": ""}, "The tool failed with error 1, and gave no reason."),
+    Told({"code": 1, "message": "x", "data": "at line 3"}, "x\nat line 3"),
+    Told({"code": 1, "message": "x", "data": {"hint": "ä"}}, 'x\n{"hint": "ä"}'),
+    Told({"code": 1, "message": "x", "data": {}}, "x"),
+    # Not quite JSON-RPC.
+    Told({"code": "EPERM", "message": "not allowed"}, "not allowed"),
+    Told({"message": "no code"}, "no code"),
+    Told({"code": 5}, '{"code": 5}'),
+    Told("just words", "just words"),
+)
 
 
 class TestRealServers:
@@ -167,8 +202,6 @@ class TestCalls:
             ),
             ({"content": [], "structuredContent": {"a": 1}}, DONE, '{"a": 1}'),
             ({"content": "no list"}, DONE, RESULT_UNREADABLE),
-            ({"error": {"code": -32602, "message": "a is missing"}}, FAILED, "a is missing"),
-            ({"error": {"code": -32603, "message": "boom"}}, UNKNOWN, CALL_LOST),
             ({"die": True}, UNKNOWN, CALL_LOST),
         ],
     )
@@ -180,6 +213,22 @@ class TestCalls:
         call_result, _ = await server.call("it", {"x": 1}, timeout_s=30, read_only=False)
         assert (call_result.outcome, call_result.text) == (expected, text)
         assert raw.calls == [["it", {"x": 1}]]
+
+    @pytest.mark.parametrize("error", ERRORS, ids=str)
+    async def test_error_of_a_server_is_its_own_words(self, raw: RawServer, server: McpServer, error: Told) -> None:
+        raw.script([tool("it")], {"it": {"error": error.sent}})
+        await server.tools()
+        first = raw.pid
+        result, by_server = await server.call("it", {}, timeout_s=5, read_only=False)
+        assert (result.outcome, result.text, result.is_error, by_server) == (error.outcome, error.text, True, True)
+        await server.tools()
+        assert (raw.pid, len(raw.calls)) == (first, 1)
+
+    async def test_last_words_of_a_server_that_ends_are_the_result(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([tool("it")], {"it": {"error, and an end": {"code": -32000, "message": "No database."}}})
+        await server.tools()
+        result, by_server = await server.call("it", {}, timeout_s=5, read_only=False)
+        assert (result.outcome, result.text, by_server) == (DONE, "No database.", True)
 
     async def test_bad_structured_content_is_done_and_unreadable(self, raw: RawServer, server: McpServer) -> None:
         schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -196,13 +245,14 @@ class TestCalls:
         raw.script([tool("it")], {"it": {"die": True}})
         await server.tools()
         result, _ = await server.call("it", {}, timeout_s=30, read_only=True)
-        assert (result.outcome, result.text) == (FAILED, CALL_LOST_READ_ONLY)
+        assert (result.outcome, result.text) == (FAILED, CALL_LOST)
 
     async def test_slow_call_ends_in_time_and_is_unknown(self, raw: RawServer, server: McpServer) -> None:
         raw.script([tool("it")], {"it": {"sleep_s": 60}})
         await server.tools()
         begun = time.monotonic()
-        assert await outcome(server, "it", timeout_s=0.5) is UNKNOWN
+        result, _ = await server.call("it", {}, timeout_s=0.5, read_only=False)
+        assert (result.outcome, result.text) == (UNKNOWN, CALL_LATE.format(limit_s=60))
         assert time.monotonic() - begun < 30
         assert raw.calls == [["it", {}]]
 
@@ -255,6 +305,26 @@ class TestCalls:
 
 
 class TestEnds:
+    async def test_process_that_hangs_at_its_start_ends_with_its_children(
+        self, raw: RawServer, clock: HurriedClock
+    ) -> None:
+        raw.script([], start="hung")
+        child = RawServer(raw.file.with_name("child.json"))
+        async with running(raw.config(), clock) as server:
+            listing = asyncio.create_task(server.tools())
+            await started(raw)
+            await started(child)
+            begun = time.monotonic()
+            # As the bot ends: it waits a second, gives that up, and closes again.
+            closing = asyncio.create_task(server.close())
+            await asyncio.sleep(0.1)
+            closing.cancel()
+        assert not raw.is_alive
+        assert not child.is_running
+        assert time.monotonic() - begun < 30
+        with pytest.raises(ServerDown):
+            await listing
+
     @pytest.mark.parametrize("start", ["", "stubborn"], ids=["usual", "nothing but a kill ends it"])
     async def test_process_ends_with_us_and_within_our_time(
         self, raw: RawServer, clock: HurriedClock, start: str

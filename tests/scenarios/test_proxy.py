@@ -159,7 +159,12 @@ async def test_everything_goes_through_the_proxy(
 @pytest.mark.usefixtures("in_company")
 async def test_mcp_servers_are_reached_the_same_way(slack: SlackBehindTls) -> None:
     statuses: list[int] = []
-    async with http_client(slack.url, {}, statuses.append) as client:
+
+    def answered(status: int, *, has_session: bool) -> None:
+        statuses.append(status)
+        assert not has_session
+
+    async with http_client(slack.url, {}, answered) as client:
         response = await client.post(f"{slack.url}/api/api.test")
     assert statuses == [200]
     assert response.json()["ok"] is True

@@ -11,6 +11,7 @@ from bot.core.actions import ReplyAction
 from bot.core.calls import Decision
 from bot.core.caps import parse_caps
 from bot.core.steps import MIN_CHARS
+from bot.models.prompt import CALL_TIMEOUT_S
 from bot.services import tool_calls
 from bot.settings import Settings
 from sandbox.server import Sandbox
@@ -207,14 +208,14 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
 async def test_tool_that_does_not_answer_in_time_is_shown_running_and_costs_only_its_result(
     stage: Stage, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tool_calls, "ANSWER_WITHIN_S", 3.0)
+    monkeypatch.setattr(tool_calls, "TOLD_WITHIN_S", 3.0 - CALL_TIMEOUT_S)
     notes.may_list.clear()
     stage.vendor.script(by_results(LISTS, says("It did not answer.")))
     asked = await stage.mention("list them all")
     await reply(stage, asked, "Running notes.list…")
     message = await ended(stage, asked)
     assert shown(message).startswith("Looking.\n\nIt did not answer.")
-    assert stage.prompts()[-1][-1]["content"] == "The tool did not answer in time."
+    assert stage.prompts()[-1][-1]["content"] == "The tool did not answer within 60 s."
     await press(stage, message, ReplyAction.DETAILS)
     assert "`notes.list`: failed" in str(stage.sandbox.workspace.ephemerals[-1].sent_blocks)
 

@@ -17,7 +17,7 @@ from bot.core.prompt import GO_ON_REQUEST
 from bot.core.steps import DROPPED
 from bot.errors import EndReason, StoreError
 from bot.models.events import Opaque, StreamEvent, ToolCall, Usage
-from bot.models.prompt import OURS, Permission, Prompt, ToolDefinition, ToolResult, ToolRule
+from bot.models.prompt import CALL_TIMEOUT_S, OURS, Permission, Prompt, ToolDefinition, ToolResult, ToolRule
 from bot.services import tool_calls
 from bot.services.tool_calls import (
     EXPIRE_EVERY_S,
@@ -466,14 +466,14 @@ async def lost() -> CallResult:
 
 @pytest.mark.parametrize(
     ("call", "state", "read"),
-    [(MILK, CallState.UNKNOWN, "may or may not have happened"), (LIST, CallState.FAILED, "{failure}")],
+    [(MILK, CallState.UNKNOWN, "may or may not have happened. {failure}"), (LIST, CallState.FAILED, "{failure}")],
     ids=["writing", "read-only"],
 )
 @pytest.mark.parametrize(
     ("ending", "failure"),
     [
         (lost, "The connection was lost."),
-        (unanswered, "The tool did not answer in time."),
+        (unanswered, "The tool did not answer within 60 s."),
         (broken, "The tool failed."),
     ],
     ids=["lost", "unanswered", "broken"],
@@ -486,7 +486,7 @@ async def test_call_whose_end_is_not_known_may_have_been_made_if_it_writes(
     state: CallState,
     read: str,
 ) -> None:
-    monkeypatch.setattr(tool_calls, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(tool_calls, "TOLD_WITHIN_S", 0.05 - CALL_TIMEOUT_S)
     server = BrokenServer({**RULES, WRITE: ToolRule(Permission.ALLOW)}, ending=ending)
     stage = await answered(server, asking(call), ANSWER)
     [recorded] = stage.calls

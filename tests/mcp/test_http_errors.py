@@ -1,0 +1,109 @@
+"""Errors by HTTP: the server's words are the result, and a session that the server forgot is opened again."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bot.core.calls import CallState
+from bot.mcp.config import HttpTransport, ServerConfig
+from bot.mcp.definitions import CALL_LOST, RESULT_UNREADABLE
+from bot.mcp.server import McpServer
+from tests.mcp.flood import answered, served
+from tests.mcp.servers import running
+
+DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
+JSON, TEXT, HTML, EVENTS = "application/json", "text/plain", "text/html", "text/event-stream"
+ERROR = {"jsonrpc": "2.0", "id": None, "error": {"code": -32603, "message": "no pg_hba.conf entry"}}
+
+
+@dataclass
+class Web:
+    """A server on HTTP that answers calls as it is told, and gives each connection a session."""
+
+    config: ServerConfig
+    status: int = 200
+    kind: str = JSON
+    body: str = ""
+    sessions: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def server_and_web() -> AsyncIterator[tuple[McpServer, Web]]:
+    async def post(request: web.Request) -> web.StreamResponse:
+        if request.method != "POST":
+            return web.Response(status=405)
+        message = await request.json()
+        if message.get("method") == "server/discover":
+            return web.Response(status=400)
+        if "id" not in message:
+            return web.Response(status=202)
+        if message["method"] == "tools/call":
+            body = there.body.replace('"id": null', f'"id": {message["id"]}')
+            return web.Response(status=there.status, content_type=there.kind, text=body)
+        headers: dict[str, str] = {}
+        if message["method"] == "initialize":
+            there.sessions.append(headers.setdefault("mcp-session-id", f"s{len(there.sessions)}"))
+        return web.json_response(answered(message, ("it",)), headers=headers)
+
+    async with served(post) as url:
+        there = Web(ServerConfig("web", HttpTransport(f"{url}/mcp")))
+        async with running(there.config) as server:
+            await server.tools()
+            yield server, there
+
+
+def event(message: Any) -> str:
+    return f"event: message\ndata: {json.dumps(message)}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "outcome", "text"),
+    [
+        (200, JSON, json.dumps(ERROR), DONE, "no pg_hba.conf entry"),
+        (200, EVENTS, event(ERROR), DONE, "no pg_hba.conf entry"),
+        (500, JSON, json.dumps(ERROR), DONE, "no pg_hba.conf entry"),
+        (400, JSON, json.dumps(ERROR), DONE, "no pg_hba.conf entry"),
+        (403, TEXT, json.dumps(ERROR), DONE, "no pg_hba.conf entry"),
+        (503, JSON, json.dumps(ERROR), DONE, "no pg_hba.conf entry"),
+        (401, JSON, '{"error": "invalid_token"}', FAILED, 'with HTTP 401.\n{"error": "invalid_token"}'),
+        (429, TEXT, "Too many requests", FAILED, "with HTTP 429.\nToo many requests"),
+        (404, HTML, "<h1>Not found</h1>", FAILED, "with HTTP 404."),
+        (500, TEXT, "it broke", DONE, "with HTTP 500.\nit broke"),
+        (500, TEXT, "", DONE, "with HTTP 500."),
+        (502, HTML, "<h1>Bad gateway</h1>", UNKNOWN, CALL_LOST),
+        (504, TEXT, "upstream timed out", UNKNOWN, CALL_LOST),
+        (202, TEXT, "", UNKNOWN, CALL_LOST),
+        (200, HTML, "<h1>Sign in</h1>", UNKNOWN, CALL_LOST),
+        (200, EVENTS, ": nothing\n\n", UNKNOWN, CALL_LOST),
+        (200, JSON, "{", DONE, RESULT_UNREADABLE),
+    ],
+)
+async def test_error_by_http_is_the_servers_own_words(
+    server_and_web: tuple[McpServer, Web], status: int, kind: str, body: str, outcome: CallState, text: str
+) -> None:
+    server, there = server_and_web
+    there.status, there.kind, there.body = status, kind, body
+    result, _ = await server.call("it", {}, timeout_s=10, read_only=False)
+    assert (result.outcome, result.is_error) == (outcome, True)
+    assert result.text.endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(404, ""), (404, "Session not found"), (400, "Bad Request: Server not initialized")]
+)
+async def test_session_that_the_server_forgot_is_opened_again(
+    server_and_web: tuple[McpServer, Web], status: int, message: str
+) -> None:
+    server, there = server_and_web
+    there.status = status
+    there.body = json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": message}})
+    await server.call("it", {}, timeout_s=10, read_only=False)
+    assert there.sessions == ["s0"]
+    there.status = 200
+    there.body = json.dumps({"jsonrpc": "2.0", "id": None, "result": {"content": [{"type": "text", "text": "Hi."}]}})
+    result, _ = await server.call("it", {}, timeout_s=10, read_only=False)
+    assert (result.text, there.sessions) == ("Hi.", ["s0", "s1"])
