@@ -5,6 +5,8 @@ read by what any object consists of:
 
 - Objects of known types within it, under whatever key, are read as what they are, in their place.
 - Strings are words if their key says so ("subtitle"), or if they can hardly be anything else: an id has no spaces.
+  The ID of a person or a channel is a mention.
+- A value and numbers stand behind their label, a tick before it.
 - An address stands beside its label, as a link. Addresses of pictures are left out: nobody reads them in Slack.
 - Lists of lists are tables.
 - What only repeats the rest is left out: a message's text beside its blocks, a plain title beside a rich one.
@@ -15,9 +17,11 @@ Each object is read once, and nesting is bounded.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
+
+from bot.core.conversation import escape
 
 Object = Mapping[str, Any]
 
@@ -26,6 +30,8 @@ MAX_LEVELS = 24
 UNREAD = "(Part of this message can't be shown to you: "
 """Stands before a type."""
 MAX_KIND_CHARS = 40
+MIN_TIME_S = 1_000_000_000
+"""Lower numbers aren't times since the epoch."""
 MAX_COMPARED_CHARS = 4_000
 """Longer texts aren't compared with others."""
 
@@ -39,13 +45,25 @@ _STATES = frozenset(("status", "state", "level"))
 """What Slack shows as a sign or a color."""
 _BELOW_HEADS = frozenset(("subtitle", "subheader", *_STATES))
 _LAST = frozenset(("action", "actions", "button", "buttons", "footer", "accessory"))
-_HIDDEN = frozenset(("type", "block_id", "action_id", "callback_id", "value", "confirm", "placeholder", "style"))
+_HIDDEN = frozenset(("type", "block_id", "action_id", "callback_id", "confirm", "placeholder", "style"))
+_VALUE = "value"
+"""What Slack sends back where people press or choose something, and else what people read."""
+_CELLS = "cells"
 _INSTEAD = frozenset(("text", "fallback"))
 """Keys that may repeat, for simple clients, what stands beside them."""
 _PICTURES = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|poster")
+_OF_PICTURES = ("text", "title", "label", "caption", "description")
+"""The last words of keys under which a picture is described."""
 _ADDRESS = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
 _SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_]*\d[^A-Za-z_]*\Z")
 """A capitalized word, a date or an amount: no id and no option's name is written like that."""
+_OF_ID = re.compile(r"(?:.*_)?ids?|.*I[Dd]s?", re.DOTALL)
+_MENTIONED = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z")
+"""The ID of a person or a channel."""
+_TICKED = re.compile(r"(?:is_)?(?:checked|completed?|done|selected|ticked)\Z")
+_LAYOUT = re.compile(r"(?:.*_)?(?:columns?|height|indent|index|offset|order|padding|size|span|version|width)\Z")
+"""Numbers under these keys say how something is shown."""
+_TIMES = re.compile(r"(?:.*_)?(?:at|date|due|end|start|time|timestamp|ts)\Z")
 _LAST_WORD = re.compile(r"[A-Z]?[a-z0-9]+\Z")
 _OF_ADDRESS = re.compile(r"_?(?:url|link|href)\Z", re.IGNORECASE)
 _NO_LETTERS = re.compile(r"[\W_]+")
@@ -97,10 +115,13 @@ class FormReader:
         return _joined(list(self._items("", nodes, level)))
 
     def table(self, rows: Sequence[Any], level: int) -> str:
-        """Returns rows of cells as a table in Markdown, whose first row is its header."""
+        """Returns rows of cells as a table in Markdown, whose first row is its header.
+
+        A row is a list, an object that holds its cells, or an object whose values are the cells.
+        """
         lines: list[str] = []
         for row in rows:
-            cells = [self._cell(cell, level) for cell in row] if isinstance(row, list | tuple) else []
+            cells = [self._cell(cell, level) for cell in _cells(row)]
             lines.append(f"| {' | '.join(cells)} |")
             if len(lines) == 1:
                 lines.append("|" + " --- |" * len(cells))
@@ -121,13 +142,14 @@ class FormReader:
         return f"{UNREAD}{kind}.)"
 
     def _parts(self, node: Object, level: int) -> Iterator[_Part]:
+        is_pressed = "action_id" in node or isinstance(node.get("text"), Mapping)
         parts = [
             part
             for key, value in sorted(node.items(), key=lambda item: _rank(str(item[0])))
-            if key not in _HIDDEN and key != "fallback"
+            if key not in _HIDDEN and key != "fallback" and not (key == _VALUE and is_pressed)
             for part in self._value(str(key), value, level)
         ]
-        yield from self._addressed(node, list(_without_repetitions(node, parts)))
+        yield from _with_facts(node, list(self._addressed(node, list(_without_repetitions(node, parts)))))
 
     def _value(self, key: str, value: Any, level: int) -> Iterator[_Part]:
         """Yields what stands under a key."""
@@ -135,8 +157,13 @@ class FormReader:
             if _is_words(key, value):
                 said = f"{key}: {value}" if _last_word(key) in _STATES else value.strip("\n")
                 yield _Part(key, said, is_words=True)
+            elif mention := _mention(value):
+                yield _Part(key, mention)
         elif isinstance(value, Mapping):
-            is_words = isinstance(value.get("text"), str) and value.get("type") in ("plain_text", "mrkdwn")
+            # An icon has a name of its own, which nobody reads.
+            if _PICTURES.search(key) and not any(_last_word(str(held)) in _OF_PICTURES for held in value):
+                return
+            is_words = _is_text(value)
             if text := self.read(value, level + 1).strip("\n"):
                 yield _Part(key, text, is_words, is_block=not is_words and _is_block(value))
         elif isinstance(value, list | tuple):
@@ -149,17 +176,16 @@ class FormReader:
         if values and all(isinstance(value, list | tuple) for value in values):
             yield _Part(key, self.table(values, level), is_block=True)
             return
-        if words := [value for value in values if isinstance(value, str) and _is_words(key.removesuffix("s"), value)]:
-            yield _Part(key, ", ".join(words), is_words=True)
+        if values and all(isinstance(value, Mapping) and isinstance(value.get(_CELLS), list) for value in values):
+            yield _Part(key, self.table(values, level), is_block=True)
+            return
+        yield from _strings(key, [value for value in values if isinstance(value, str)])
         if (line := self._line(values)) is not None:
             yield _Part(key, line)
             return
         for value in values:
             if isinstance(value, Mapping):
-                text = self.read(value, level + 1).strip("\n")
-                if numbers := _numbers(value) if text else "":
-                    text += ("\n" if "\n" in text else ": ") + numbers
-                if text:
+                if text := self.read(value, level + 1).strip("\n"):
                     yield _Part(key, text, is_block=_is_block(value))
             elif isinstance(value, list | tuple):
                 yield from self._items(key, value, level + 1)
@@ -188,16 +214,33 @@ class FormReader:
 
 def in_cell(text: str) -> str:
     """Returns a text as it stands in a cell of a table in Markdown."""
-    return _BAR.sub(lambda bar: bar[0] if bar[0] != "|" else "\\|", " ".join(text.split()))
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return _BAR.sub(_escaped_bars, escape("<br>").join(filter(None, lines)))
 
 
 _BAR = re.compile(r"<[^<>]*>|\|")
+
+
+def _escaped_bars(found: re.Match[str]) -> str:
+    """Returns markup or a bar with each bar escaped, except the one between an address and its label."""
+    before, bar, label = found[0].partition("|") if found[0] != "|" else ("", "", "|")
+    return before + bar + label.replace("|", "\\|")
+
+
+def _cells(row: Any) -> Sequence[Any]:
+    """Returns a row's cells."""
+    if isinstance(row, Mapping):
+        held = row.get(_CELLS)
+        return held if isinstance(held, list) else [value for key, value in row.items() if key not in _HIDDEN]
+    return row if isinstance(row, list | tuple) else ()
 
 
 @lru_cache(maxsize=1_000)
 def _rank(key: str) -> int:
     """Returns where a key's value stands in an object: SDKs sort keys by their letters."""
     last = _last_word(key)
+    if key == _VALUE:
+        return 3
     if last in _HEADS and not _PICTURES.search(key):
         return 0
     return 1 if last in _BELOW_HEADS or _PICTURES.search(key) else 3 if last in _LAST else 2
@@ -209,23 +252,71 @@ def _last_word(key: str) -> str:
     return found[0].lower() if found else key.lower()
 
 
+def _is_text(value: Object) -> bool:
+    return isinstance(value.get("text"), str) and value.get("type") in ("plain_text", "mrkdwn")
+
+
 def _is_words(key: str, value: str) -> bool:
     text = value.strip()
-    if not text or _ADDRESS.match(text):
+    if not text or _ADDRESS.match(text) or _OF_ID.fullmatch(key) or _MENTIONED.match(text):
         return False
     return (
-        _WORDS.fullmatch(_last_word(key)) is not None
+        key == _VALUE
+        or _WORDS.fullmatch(_last_word(key)) is not None
         or len(text.split(None, 1)) > 1
         or not text.isascii()
         or _SHOWN.match(text) is not None
     )
 
 
-def _numbers(value: Object) -> str:
-    """Returns the numbers of a point of data: it has no type, and holds nothing else."""
-    if "type" in value or any(isinstance(held, Mapping | list | tuple) for held in value.values()):
+def _strings(key: str, values: Sequence[str]) -> Iterator[_Part]:
+    """Yields the words in a list as one part, or the mentions in a list of IDs. An app's options are seldom lists."""
+    words = [_mention(value) or value for value in values if not _ADDRESS.match(value)]
+    is_ids = _OF_ID.fullmatch(key) is not None
+    if said := [word for word in words if word.startswith("<") or not is_ids]:
+        yield _Part(key, ", ".join(said), is_words=not is_ids)
+
+
+def _mention(value: str) -> str:
+    """Returns the mention of the person or the channel that has an ID, "" for other texts."""
+    found = _MENTIONED.match(value)
+    return f"<{'@' if found['person'] else '#'}{value}>" if found else ""
+
+
+def _with_facts(node: Object, parts: Sequence[_Part]) -> list[_Part]:
+    """Returns the parts, the value and the numbers behind the label, and the tick before it."""
+    if not parts:
+        return []
+    *others, last = parts
+    if len(others) == 1 and last.key == _VALUE and "\n" not in others[0].text + last.text:
+        others, last = [], replace(last, text=f"{others[0].text}: {last.text}")
+    if numbers := _numbers(node) if last.text else "":
+        is_line = not others and "\n" not in last.text
+        between = ": " if is_line else "\n"
+        last = replace(last, text=f"{last.text}{between}{numbers}")
+    first = others[0] if others else last
+    ticks = [is_ticked for key, is_ticked in node.items() if isinstance(is_ticked, bool) and _TICKED.match(str(key))]
+    if ticks and first.text:
+        first = replace(first, text=f"{'☑' if ticks[0] else '☐'} {first.text}")
+    return [first, *others[1:], last] if others else [first]
+
+
+def _numbers(node: Object) -> str:
+    """Returns the numbers that people read of an object: it holds nothing else but words."""
+    if any(
+        isinstance(held, list | tuple) or (isinstance(held, Mapping) and not _is_text(held)) for held in node.values()
+    ):
         return ""
-    return ", ".join(str(n) for n in value.values() if isinstance(n, int | float) and not isinstance(n, bool))
+    numbers = [
+        (str(key), str(value))
+        for key, value in node.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        if not (
+            _LAYOUT.match(str(key)) or _OF_ID.fullmatch(str(key)) or (_TIMES.match(str(key)) and value < MIN_TIME_S)
+        )
+    ]
+    said = [(key, f"<!date^{number}>" if _TIMES.match(key) else number) for key, number in numbers]
+    return ", ".join(f"{key} {number}" if len(said) > 1 else number for key, number in said)
 
 
 def _is_shown_address(key: str, value: object) -> bool:

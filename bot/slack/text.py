@@ -153,6 +153,8 @@ _INLINE = (
 _BUTTONS = ("button", "workflow_button", "icon_button", "feedback_buttons")
 _CELLS = ("raw_text", "raw_number", "rich_text", "rich_text_section", *_INLINE)
 _AXES = ("x_label", "y_label")
+_TABLE_HEADS = ("header", "headers", "header_row", "columns")
+"""Where a table has its header, if that isn't its first row."""
 _SHARED_IN = ("channels", "groups", "ims")
 """The lists of a file's channels."""
 _CLIPS = ("slack_audio", "slack_video")
@@ -280,7 +282,7 @@ def _attachment(attachment: Payload, depth: int) -> str:
         return ""
     if attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"):
         return _forwarded(attachment, depth)
-    author = escape(unescape(string(attachment, "author_name") or string(attachment, "service_name")))
+    author = _linked(attachment, "author_name", "author_link") or _linked(attachment, "service_name", "service_url")
     title, url = string(attachment, "title"), string(attachment, "title_link")
     head = link(url, unescape(title)) if title and url else title
     body = _blocks(json_objects(attachment, "blocks"), {}, depth, string(attachment, "text"))
@@ -294,6 +296,11 @@ def _attachment(attachment: Payload, depth: int) -> str:
     whole = (inner if inner.strip() else string(attachment, "fallback")).strip("\n")
     # Only our own words stand outside quotes: none of an app's can pass for a message that somebody forwarded.
     return quoted(whole) if whole.strip() else ""
+
+
+def _linked(attachment: Payload, key: str, address: str) -> str:
+    name, url = unescape(string(attachment, key)), string(attachment, address)
+    return link(url, name) if name.strip() and url else escape(name)
 
 
 def _forwarded(attachment: Payload, depth: int) -> str:
@@ -408,8 +415,9 @@ class _BlockReader:
         rows = block.get("rows")
         if not isinstance(rows, list):
             return None
-        table = self._forms.table(rows, level)
-        caption = string(block, "caption") or _text_of(block, "caption")
+        heads = [block[key] for key in _TABLE_HEADS if isinstance(block.get(key), list | Mapping)][:1]
+        table = self._forms.table([*heads, *rows], level)
+        caption = _words_of(block, "caption") or _words_of(block, "title")
         return f"{caption}\n\n{table}" if caption and table else caption or table
 
     def _chart(self, block: Payload, level: int) -> str | None:
@@ -417,12 +425,13 @@ class _BlockReader:
         chart = json_object(block, "chart")
         axes = json_object(chart, "axis_config")
         series = json_objects(chart, "series") or [{"name": "", "data": chart.get("segments")}]
-        points = [{string(point, "label"): _number(point) for point in json_objects(one, "data")} for one in series]
+        points = [_points(one, axes) for one in series]
         labels = list(dict.fromkeys(label for one in points for label in one))
         if not labels:
             return None
-        names = [string(one, "name") for one in series]
-        above = [string(block, "title"), *(f"{name[0]}: {string(axes, name)}" for name in _AXES if string(axes, name))]
+        names = [_words_of(one, "name") or _words_of(one, "label") for one in series]
+        said = ((name, _words_of(axes, name)) for name in _AXES)
+        above = [_words_of(block, "title"), *(f"{name[0]}: {words}" for name, words in said if words)]
         rows = [[label, *(one.get(label, "") for one in points)] for label in labels]
         return "\n".join(filter(None, above)) + "\n\n" + self._forms.table([["", *names], *rows], level)
 
@@ -496,18 +505,51 @@ def _button(element: Payload) -> str:
 
 
 def _options(menu: Payload) -> list[str]:
-    """Returns the labels of what a person can choose."""
+    """Returns what a person can choose: each label with its address and description, and whether it is chosen."""
     groups = [menu, *json_objects(menu, "option_groups")]
-    return [label for group in groups for one in json_objects(group, "options") if (label := _text_of(one, "text"))]
+    chosen = [json_object(menu, "initial_option"), *json_objects(menu, "initial_options")]
+    values = {string(one, "value") for one in chosen if one}
+    return [
+        text + (" (chosen)" if string(one, "value") in values else "")
+        for group in groups
+        for one in json_objects(group, "options")
+        if (text := _option(one))
+    ]
 
 
-def _number(node: Payload) -> str:
+def _option(option: Payload) -> str:
+    label, url, about = _text_of(option, "text"), string(option, "url"), _text_of(option, "description")
+    return ": ".join(filter(None, (link(url, unescape(label)) if url else label, about)))
+
+
+def _points(series: Payload, axes: Payload) -> dict[str, str]:
+    """Returns the numbers of a series by their labels: a category's, or where a point is on the axis."""
+    data = series.get("data")
+    categories = strings(axes, "categories")
+    points: dict[str, str] = {}
+    for number, point in enumerate(data if isinstance(data, list) else []):
+        if isinstance(point, Mapping):
+            label = _words_of(point, "label") or _words_of(point, "name") or _number(point, "x")
+            value = _number(point) or _number(point, "y")
+        else:
+            label, value = categories[number] if number < len(categories) else "", _number({"value": point})
+        if label and value:
+            points[label] = value
+    return points
+
+
+def _number(node: Payload, key: str = "value") -> str:
     """Returns a number as it is shown, or else its value."""
-    value = node.get("value")
-    shown = string(node, "text")
+    value = node.get(key)
+    shown = string(node, "text" if key == "value" else key)
     if shown or isinstance(value, bool) or not isinstance(value, int | float):
         return shown
     return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _words_of(holder: Payload, key: str) -> str:
+    """Returns the text under a key, whether it is a text object or not."""
+    return string(holder, key) or _text_of(holder, key)
 
 
 def _text_of(holder: Payload, key: str) -> str:

@@ -283,6 +283,81 @@ WITHIN: dict[str, tuple[Json, str]] = {
         of("data_visualization", title="Sales", chart={"type": "radar", "spokes": POINTS}),
         "Sales\n\nQ1: 4\nQ2: 5.5",
     ),
+    "a chart whose title is a text object": (
+        of("data_visualization", title=plain("Sales"), chart=BAR),
+        "Sales\n\n|  | 2026 |\n| --- | --- |\n| Q1 | 4 |\n| Q2 | 5.5 |",
+    ),
+    "a chart of numbers by category": (
+        of("data_visualization", title="Sales", chart={**BAR, "series": [{"name": "2026", "data": [4, 5.5]}]}),
+        "Sales\n\n|  | 2026 |\n| --- | --- |\n| Q1 | 4 |\n| Q2 | 5.5 |",
+    ),
+    "a chart of places": (
+        of("data_visualization", title="Sales", chart={"type": "scatter", "series": [{"data": [{"x": 1, "y": 2}]}]}),
+        "Sales\n\n|  |  |\n| --- | --- |\n| 1 | 2 |",
+    ),
+    "a data table with a header of its own": (
+        of("data_table", caption=plain("Sales"), columns=[{"name": "in", "type": "text"}], rows=[[plain("EU")]]),
+        "Sales\n\n| in |\n| --- |\n| EU |",
+    ),
+    "rows that hold their cells": (
+        of("data_table", header={"cells": [plain("in")]}, rows=[{"cells": [plain("EU")]}, {"region": "US"}]),
+        "| in |\n| --- |\n| EU |\n| US |",
+    ),
+    "rows to come that hold their cells": (
+        of("grid_table", lines=[{"cells": ["in", "sum"]}, {"cells": ["EU", 3]}]),
+        "| in | sum |\n| --- | --- |\n| EU | 3 |",
+    ),
+    "a cell of several lines": (of("table", rows=[[plain("a\nb")]]), "| a<br>b |\n| --- |"),
+    "a bar in the label of a link in a cell": (
+        of("table", rows=[[of("rich_text", section(linked(A, "a|b")))]]),
+        f"| [a\\|b]({A}) |\n| --- |",
+    ),
+    "a menu of addresses": (
+        of(
+            "actions", of("overflow", action_id="o", options=[{"text": plain("Docs"), "url": A}, {"text": plain("No")}])
+        ),
+        f"Options: [Docs]({A}), No",
+    ),
+    "choices with descriptions, one of them made": (
+        of(
+            "section",
+            text=mrkdwn("*Pick*"),
+            accessory=of(
+                "checkboxes",
+                action_id="c",
+                options=[
+                    {"text": mrkdwn("*A*"), "description": mrkdwn("the _first_"), "value": "1"},
+                    {"text": plain("B"), "value": "2"},
+                ],
+                initial_options=[{"text": plain("B"), "value": "2"}],
+            ),
+        ),
+        "**Pick**\nOptions: **A**: the _first_, B (chosen)",
+    ),
+    "labels and values to come": (
+        of(
+            "properties", items=[{"key": "Owner", "value": "ada"}, {"label": plain("State"), "value": mrkdwn("*open*")}]
+        ),
+        "Owner: ada\nState: **open**",
+    ),
+    "people to come": (
+        of("people", title="Team", users=["U0ADA1234"], owner_id="U0EVE1234"),
+        "Team\n@U0ADA1234\n@U0EVE1234",
+    ),
+    "an ID of an app": (of("ticket", ticket_id="4711", title="Broken"), "Broken"),
+    "words in a list to come": (of("bullets", items=["first", "second one"]), "first, second one"),
+    "ticks to come": (
+        of("checklist", items=[{"text": plain("Buy"), "checked": True}, {"text": plain("Sell"), "checked": False}]),
+        "☑ Buy\n☐ Sell",
+    ),
+    "a number to come": (of("metric", label="Sold", value=12, width=3), "Sold: 12"),
+    "numbers to come": (of("progress", title="Build", value=4, max=9), "Build: value 4, max 9"),
+    "votes to come": (
+        of("poll", question=plain("Lunch?"), answers=[{"text": plain("Yes"), "votes": 3}]),
+        "Lunch?\nYes: 3",
+    ),
+    "a time to come": (of("event", title="Demo", start_time=1_700_000_000), "Demo: 2023-11-14 22:13 UTC"),
+    "an icon with a name": (of("card", title=plain("Go"), slack_icon={"type": "icon", "name": "rocket"}), "Go"),
     "columns to come": (
         of("grid", columns=[{"width": 2, "blocks": [STRONG]}, {"width": 1, "blocks": [TABLE]}]),
         f"is **strong**\n\n{TABLE_SHOWN}",
