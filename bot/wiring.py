@@ -214,6 +214,8 @@ def telemetry_of(settings: Settings) -> Iterator[Telemetry]:
 
 @asynccontextmanager
 async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpServers | None"]:
+    for note in settings.mcp.notes:
+        log.warning("%s", note)
     if not settings.mcp.servers:
         yield None
         return

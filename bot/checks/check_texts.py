@@ -354,6 +354,7 @@ MCP_HTTP_FIX = (
     "Check url and headers in BOT_MCP_CONFIG, the network, and that the server runs. "
     "Until it works, answers don't use its tools."
 )
+MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/mcp.md."
 MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or don't use these tools."
 
 

@@ -154,6 +154,8 @@ async def _settings(ours: Settings, env_file: Path | None) -> Check:
         return warn(SETTINGS, *check_texts.others_may_read(str(env_file), str(env_file)))
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
     lines = [f"{name}: {value}" for name, value in shown.items()]
+    if ours.mcp.notes:
+        return warn(SETTINGS, "\n".join([check_texts.SETTINGS, *lines, *ours.mcp.notes]), check_texts.MCP_NOTES_FIX)
     return ok(SETTINGS, "\n".join([check_texts.SETTINGS, *lines]))
 
 

@@ -61,8 +61,10 @@ NOT_KEPT = "What this call returned may not be kept. Make the call again if you 
 """What an attempt that takes over reads of a result that may not be stored."""
 APPROVAL_S = 4 * 3600.0
 """How long a person has to decide. Long enough for a meeting, and short enough that the question still stands."""
+NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]")
+"""Characters of a tool's name that vendors don't accept. They become _."""
 _BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
-_NOT_IN_NAMES = regex.compile("[^A-Za-z0-9._-]")
+_NOT_IN_LABELS = regex.compile("[^A-Za-z0-9._-]")
 _HIDDEN = regex.compile(
     r"[[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\ufff9-\ufffb]"
     r"--[\t\n\u200c\u200d\ufe0e\ufe0f]]+",
@@ -161,7 +163,7 @@ def owner_of(name: str) -> str:
 
 def label_of(name: str) -> str:
     """Returns a tool's name for people: owner.tool. A name that a model made up can hold anything: it is escaped."""
-    label = _NOT_IN_NAMES.sub(_escape, name.replace(SEPARATOR, ".", 1))
+    label = _NOT_IN_LABELS.sub(_escape, name.replace(SEPARATOR, ".", 1))
     return label if len(label) <= MAX_LABEL_CHARS else f"{label[:MAX_LABEL_CHARS]}…"
 
 

@@ -12,6 +12,9 @@
       "directMessages": ["time"]
     }
 
+Files of other clients can be used as they are. What their keys say is done where it can be; other keys are named in
+`McpSetup.notes`. No key of another client allows a call: only `allow` and an admin do.
+
 A channel's settings name the servers that it may use. Nobody but its person can open the settings of a direct message,
 so the file names the servers for all of them.
 
@@ -21,13 +24,18 @@ Servers may have secrets in every value. So errors name places in the file and n
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.core.calls import SEPARATOR, full_name, owner_of
+from dotenv import dotenv_values
+
+from bot.core.calls import NOT_IN_NAMES, SEPARATOR, escaped, full_name, owner_of
 from bot.errors import SettingsError
 from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
@@ -40,15 +48,43 @@ MAX_SERVER_NAME_CHARS = 32
 MAX_SERVERS = 10
 """The check boxes of one field in Slack."""
 
+MAX_TIMEOUT_S = 600.0
+"""An answer waits for its calls, and holds one of Typist's places meanwhile."""
+
 _SERVERS = "mcpServers"
 _RULES = ("deny", "ask", "allow", "readOnly")
 _IN_DIRECT_MESSAGES = "directMessages"
-_STDIO_KEYS = ("type", "command", "args", "env", "protocol")
-_HTTP_KEYS = ("type", "url", "headers", "protocol")
-_HTTP_TYPES = ("http", "streamable-http", "streamableHttp")
+_TYPE_KEYS = ("type", "transport")
+_URL_KEYS = ("url", "httpUrl", "serverUrl")
+_DENY_KEYS = ("disabledTools", "excludeTools")
+_STDIO_KEYS = ("command", "args", "env", "envFile", "cwd")
+_HTTP_KEYS = (*_URL_KEYS, "headers")
+_COMMON_KEYS = (*_TYPE_KEYS, *_DENY_KEYS, "timeout", "disabled", "enabled", "protocol")
+_APPROVING_KEYS = ("autoApprove", "alwaysAllow", "trust")
+"""By these, other clients make calls unasked."""
+_OTHER_KEYS = (
+    *_APPROVING_KEYS,
+    "description",
+    "dev",
+    "name",
+    "includeTools",
+    "tools",
+    "auth",
+    "oauth",
+)
+"""Keys of other clients. They are listed only because some look like keys of ours that are misspelled."""
+_OTHER_TOP_KEYS = ("$schema", "inputs")
+_SIMILARITY = 0.75
+"""A key of a server that is so much like one of ours is misspelled; any other key is another client's."""
+_SECONDS_UP_TO = 3_600
+"""Cline and Roo Code mean seconds by `timeout`, up to an hour; Claude Code and Gemini CLI mean milliseconds."""
+_HTTP_TYPES = ("http", "streamablehttp")
 _SERVER_NAME = re.compile(rf"(?!.*{SEPARATOR})[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za-z0-9-])?")
 _PATTERN = re.compile(rf"(?P<server>.+?){SEPARATOR}(?P<tool>\*|[A-Za-z0-9_-]+)")
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(?:env:)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_NOT_JSON = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/')
+"""A string, which stays as it is, or a comment."""
+_LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _ENV_NAME = re.compile(r"[^=\0\ud800-\udfff]+")
@@ -62,6 +98,8 @@ class StdioTransport:
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Besides HOME, LOGNAME, PATH, SHELL, TERM and USER, all that the process gets of an environment."""
+    cwd: str | None = field(default=None, repr=False)
+    """The folder in which it runs; None: Typist's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +160,8 @@ class McpSetup:
     rules: ToolRules = ToolRules()
     in_direct_messages: tuple[str, ...] = ()
     """The servers that direct messages may use."""
+    notes: tuple[str, ...] = ()
+    """What the file says that has no effect, in sentences."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,7 +172,7 @@ class McpSetup:
 def read_setup(path: Path, env: Mapping[str, str]) -> McpSetup:
     """Returns a file's servers and rules, with variables of `env` put in. Raises SettingsError with all problems."""
     problems: list[str] = []
-    reader = _Reader(path.name, env, problems)
+    reader = _Reader(path.name, env, problems, [], set())
     setup = reader.setup(_content(path))
     if problems:
         raise SettingsError(problems)
@@ -142,7 +182,7 @@ def read_setup(path: Path, env: Mapping[str, str]) -> McpSetup:
 def _content(path: Path) -> object:
     """Returns the file's JSON. Raises SettingsError."""
     try:
-        return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=unique_members)
+        return json.loads(_without_comments(path.read_text("utf-8-sig")), object_pairs_hook=unique_members)
     except FileNotFoundError:
         problem = f"there is no file {path}. Create it, or leave BOT_MCP_CONFIG empty"
     except RepeatedKey as repeated:
@@ -159,19 +199,35 @@ def _content(path: Path) -> object:
     raise SettingsError([f"BOT_MCP_CONFIG: {problem}."]) from None
 
 
+def _without_comments(text: str) -> str:
+    """Returns JSON without comments and last commas, which editors accept. Each line stays where it is."""
+
+    def kept(match: re.Match[str]) -> str:
+        return match[1] or re.sub(r"[^\n]", " ", match[0])
+
+    return _LAST_COMMA.sub(kept, _NOT_JSON.sub(kept, text))
+
+
 @dataclass(frozen=True)
 class _Reader:
-    """Reads the file's parts, and collects problems instead of raising them."""
+    """Reads the file's parts, and collects problems and notes instead of raising them."""
 
     file: str
     env: Mapping[str, str]
     problems: list[str]
+    notes: list[str]
+    denied: set[str]
+    """Tools that other clients' keys take away."""
 
     def setup(self, content: object) -> McpSetup:
         if not isinstance(content, dict):
             self._problem("", "must be an object with mcpServers")
             return McpSetup()
-        self._known_keys("", content, (_SERVERS, *_RULES, _IN_DIRECT_MESSAGES))
+        if "servers" in content and _SERVERS not in content:
+            # As VS Code says.
+            content = {**content, _SERVERS: content["servers"]}
+            del content["servers"]
+        self._known_keys("", content, (_SERVERS, *_RULES, _IN_DIRECT_MESSAGES), _OTHER_TOP_KEYS, 0.6)
         servers = content.get(_SERVERS)
         if not isinstance(servers, dict) or not servers:
             self._problem(_SERVERS, "must be an object with at least one server")
@@ -179,7 +235,8 @@ class _Reader:
         if len(servers) > MAX_SERVERS:
             self._problem(_SERVERS, f"must have at most {MAX_SERVERS} servers: Slack's settings modal takes no more")
         read = [self._server(name, value) for name, value in servers.items()]
-        rules = ToolRules(*(self._patterns(key, content.get(key, []), servers) for key in _RULES))
+        deny, *others = (self._patterns(key, content.get(key, []), servers) for key in _RULES)
+        rules = ToolRules(deny | self.denied, *others)
         direct = content.get(_IN_DIRECT_MESSAGES, [])
         if not _are_strings(direct):
             self._problem(_IN_DIRECT_MESSAGES, "must be a list of servers")
@@ -187,7 +244,7 @@ class _Reader:
         for name in direct:
             if name not in servers:
                 self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers{_hint(name, servers)}')
-        return McpSetup(tuple(filter(None, read)), rules, tuple(direct))
+        return McpSetup(tuple(filter(None, read)), rules, tuple(direct), tuple(self.notes))
 
     def _server(self, name: str, value: object) -> ServerConfig | None:
         place = f"{_SERVERS}.{name}"
@@ -199,34 +256,103 @@ class _Reader:
         if not isinstance(value, dict):
             self._problem(place, "must be an object with command or url")
             return None
-        kind = value.get("type", "http" if "url" in value else "stdio")
-        if kind == "stdio":
-            self._known_keys(place, value, _STDIO_KEYS)
-            transport: StdioTransport | HttpTransport = self._stdio(place, value)
-        elif kind in _HTTP_TYPES:
-            self._known_keys(place, value, _HTTP_KEYS)
-            url = self._text(f"{place}.url", value.get("url"), _is_url, "must be a URL such as https://host/mcp")
-            headers = self._texts(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch)
-            transport = HttpTransport(url, headers)
-        else:
-            is_old = kind == "sse"
-            wanted = '"http": the transport "sse" is no longer part of MCP' if is_old else '"stdio" or "http"'
-            self._problem(f"{place}.type", f"must be {wanted}")
+        if value.get("disabled") is True or value.get("enabled") is False:
             return None
+        transport = self._transport(place, value)
+        if transport is None:
+            return None
+        for key in _DENY_KEYS:
+            tools = value.get(key, [])
+            if _are_strings(tools):
+                self.denied.update(full_name(name, NOT_IN_NAMES.sub("_", tool)) for tool in tools)
+            else:
+                self._problem(f"{place}.{key}", "must be a list of tools")
         if value.get("protocol", "legacy") != "legacy":
             self._problem(f"{place}.protocol", 'must be "legacy", or be left out')
-        return ServerConfig(name, transport, legacy="protocol" in value)
+        return ServerConfig(name, transport, "protocol" in value, self._timeout_s(f"{place}.timeout", value))
+
+    def _transport(self, place: str, value: Mapping[str, Any]) -> StdioTransport | HttpTransport | None:
+        url_key = next((key for key in _URL_KEYS if key in value), "url")
+        type_key = next((key for key in _TYPE_KEYS if key in value), "type")
+        kind = value.get(type_key, "http" if url_key in value else "stdio")
+        if "command" in value and url_key in value:
+            self._problem(place, f"has both command and {url_key}. Remove one of them")
+            return None
+        if kind in ("stdio", "local"):
+            self._known_keys(place, value, (*_STDIO_KEYS, *_COMMON_KEYS), _OTHER_KEYS)
+            return self._stdio(place, value)
+        if isinstance(kind, str) and re.sub("[-_]", "", kind).lower() in _HTTP_TYPES:
+            self._known_keys(place, value, (*_HTTP_KEYS, *_COMMON_KEYS), _OTHER_KEYS)
+            url = self._text(
+                f"{place}.{url_key}", value.get(url_key), _is_url, "must be a URL such as https://host/mcp"
+            )
+            headers = self._texts(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch)
+            return HttpTransport(url, headers)
+        wanted = '"http": the transport "sse" is no longer part of MCP' if kind == "sse" else '"stdio" or "http"'
+        self._problem(f"{place}.{type_key}", f"must be {wanted}")
+        return None
+
+    def _timeout_s(self, place: str, value: Mapping[str, Any]) -> float:
+        """Returns how long calls may take, by a number that is seconds for some clients and milliseconds for others."""
+        number = value.get("timeout", CALL_TIMEOUT_S)
+        if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
+            self._problem(place, "must be a number above 0, in seconds, or in milliseconds from 3,601")
+            return CALL_TIMEOUT_S
+        seconds = float(number if number <= _SECONDS_UP_TO else number / 1000)
+        if seconds > MAX_TIMEOUT_S:
+            self._note(place, f"is more than Typist waits for a call: {MAX_TIMEOUT_S:g} s")
+        return min(seconds, MAX_TIMEOUT_S)
 
     def _stdio(self, place: str, value: Mapping[str, Any]) -> StdioTransport:
         args = value.get("args", [])
         if not isinstance(args, list):
             self._problem(f"{place}.args", "must be a list of strings")
             args = []
+        command, *first = self._command(f"{place}.command", value.get("command"))
         return StdioTransport(
-            self._text(f"{place}.command", value.get("command"), lambda text: text.strip() and _is_argument(text)),
-            tuple(self._text(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args)),
-            self._texts(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
+            command,
+            (*first, *(self._text(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args))),
+            self._env_file(f"{place}.envFile", value)
+            | self._texts(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
+            self._folder(f"{place}.cwd", value),
         )
+
+    def _command(self, place: str, value: object) -> list[str]:
+        """Returns a program, and arguments if the command is a whole line and no program has its name."""
+        command = self._text(place, value, lambda text: text.strip() and _is_argument(text))
+        if not isinstance(value, str) or not command or len(command.split()) < 2 or shutil.which(command):
+            return [command]
+        try:
+            # Before variables are put in: their values are no part of the line's form.
+            parts = shlex.split(value)
+        except ValueError:
+            self._problem(place, "has a quote without its other half. Write the program here, and the rest in args")
+            return [command]
+        return [self._text(place, part, _is_argument) for part in parts]
+
+    def _env_file(self, place: str, value: Mapping[str, Any]) -> dict[str, str]:
+        """Returns the variables of a file that the server names; none if it names none."""
+        if "envFile" not in value:
+            return {}
+        name = self._text(place, value["envFile"], _is_argument)
+        try:
+            text = Path(name).expanduser().read_text("utf-8-sig")
+        except (OSError, ValueError, RuntimeError):
+            self._problem(place, "names a file that can't be read")
+            return {}
+        return {key: text for key, text in dotenv_values(stream=StringIO(text), interpolate=False).items() if text}
+
+    def _folder(self, place: str, value: Mapping[str, Any]) -> str | None:
+        """Returns the folder in which a server runs, None if it doesn't matter."""
+        if "cwd" not in value:
+            return None
+        try:
+            folder = Path(self._text(place, value["cwd"], _is_argument)).expanduser()
+        except RuntimeError:
+            folder = Path("~")
+        if not folder.is_dir():
+            self._problem(place, "is not a folder")
+        return str(folder)
 
     def _texts(
         self, place: str, value: object, name: re.Pattern[str], is_valid: Callable[[str], object]
@@ -277,17 +403,41 @@ class _Reader:
                 self._problem(key, f'"{pattern}" names a server that mcpServers lacks{_hint(match["server"], servers)}')
         return frozenset(value)
 
-    def _known_keys(self, place: str, value: Mapping[str, Any], known: Iterable[str]) -> None:
+    def _known_keys(
+        self,
+        place: str,
+        value: Mapping[str, Any],
+        known: Sequence[str],
+        others: Sequence[str],
+        similarity: float = _SIMILARITY,
+    ) -> None:
+        """Adds misspelled keys to the problems, and one note of all keys that have no effect."""
+        unused = []
         for key in value:
-            if key not in known:
-                self._problem(place, f'has the unknown key "{key}"{_hint(key, known)}')
+            if key in known:
+                continue
+            if key not in others and (hint := _hint(key, known, similarity)):
+                self._problem(place, f'has the unknown key "{key}"{hint}')
+            else:
+                unused.append(key)
+        if unused:
+            approving = ". Only allow and readOnly let calls run unasked" if set(unused) & set(_APPROVING_KEYS) else ""
+            self._note(place, f"has keys without effect: {', '.join(map(_shown_key, unused))}{approving}")
+
+    def _note(self, place: str, what: str) -> None:
+        self.notes.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{what}.")
 
     def _problem(self, place: str, what: str) -> None:
         self.problems.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{what}.")
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
-    similar = difflib.get_close_matches(name, list(known), n=1)
+def _shown_key(key: str) -> str:
+    """Returns a key for one line of a log."""
+    return escaped(key)[:40]
+
+
+def _hint(name: str, known: Iterable[str], similarity: float = 0.6) -> str:
+    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=similarity)
     return f" (did you mean {similar[0]}?)" if similar else ""
 
 

@@ -7,7 +7,6 @@ who approve calls. So an admin agrees to them: the hash of all that the server s
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +24,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from bot.core.calls import full_name, visible
+from bot.core.calls import NOT_IN_NAMES, full_name, visible
 
 MAX_NAME_CHARS = 64
 """What the vendors accept."""
@@ -33,7 +32,6 @@ MAX_DESCRIPTION_CHARS = 2_000
 MAX_SCHEMA_CHARS = 20_000
 """A tool whose schema is longer isn't offered: it would cost about 5,000 tokens in each step."""
 
-_NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]")
 _PROSE = ("description", "title", "$comment")
 """Keywords of JSON Schema that only people and models read."""
 
@@ -84,7 +82,7 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     named: dict[str, ListedTool] = {}
     changed: dict[str, list[ListedTool]] = {}
     for tool in tools:
-        plain = full_name(server, _NOT_IN_NAMES.sub("_", tool.name))
+        plain = full_name(server, NOT_IN_NAMES.sub("_", tool.name))
         if len(plain) <= MAX_NAME_CHARS and plain == full_name(server, tool.name):
             # Of tools with one name, the first counts.
             named.setdefault(plain, tool)

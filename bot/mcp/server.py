@@ -487,6 +487,7 @@ async def stdio_transport(
         stdout=PIPE,
         # What a server writes to stderr may quote its arguments.
         stderr=DEVNULL,
+        cwd=server.cwd,
         start_new_session=True,
         limit=MAX_MESSAGE_BYTES,
     )

@@ -1,6 +1,7 @@
 """The file of BOT_MCP_CONFIG: what MCP clients accept is accepted, and every problem is told without a secret."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ class TestServers:
             ("null", "must be an object with mcpServers."),
             ([], "must be an object with mcpServers."),
             ({}, "mcpServers must be an object with at least one server."),
-            ({"servers": {"a": TIME}}, 'has the unknown key "servers" (did you mean mcpServers?).'),
+            ({"mcpServer": {"a": TIME}}, 'has the unknown key "mcpServer" (did you mean mcpServers?).'),
+            ('{"mcpServers": {}} // {', "mcpServers must be an object with at least one server."),
+            ('{\n/* x\n*/ "mcpServers" {}}', "mcp.json is not JSON: Expecting ':' delimiter in line 3, column 17."),
             (
                 {"mcpServers": {f"s{number}": TIME for number in range(11)}},
                 "mcpServers must have at most 10 servers: Slack's settings modal takes no more.",
@@ -96,7 +99,31 @@ class TestServers:
             ("x", "mcpServers.it must be an object with command or url."),
             ({}, "mcpServers.it.command must be a string."),
             ({"comand": "x"}, 'mcpServers.it has the unknown key "comand" (did you mean command?).'),
-            ({**TIME, "url": "https://x"}, 'mcpServers.it has the unknown key "command".'),
+            (
+                {**TIME, "heders": {}, "readonly": True, "comand": "x"},
+                'mcpServers.it has the unknown key "comand" (did you mean command?).',
+            ),
+            ({**WEB, "heders": {}}, 'mcpServers.it has the unknown key "heders" (did you mean headers?).'),
+            ({**TIME, "timeuot": 3}, 'mcpServers.it has the unknown key "timeuot" (did you mean timeout?).'),
+            ({**TIME, "url": "https://x"}, "mcpServers.it has both command and url. Remove one of them."),
+            ({**TIME, "httpUrl": "https://x"}, "mcpServers.it has both command and httpUrl. Remove one of them."),
+            ({"serverUrl": "x"}, "mcpServers.it.serverUrl must be a URL such as https://host/mcp."),
+            (
+                {"command": "prog '--arg"},
+                "mcpServers.it.command has a quote without its other half. Write the program here, and the rest in "
+                "args.",
+            ),
+            ({**TIME, "cwd": "/no/such/folder"}, "mcpServers.it.cwd is not a folder."),
+            ({**TIME, "cwd": 1}, "mcpServers.it.cwd must be a string."),
+            ({**TIME, "envFile": "/no/such/file"}, "mcpServers.it.envFile names a file that can't be read."),
+            ({**TIME, "disabledTools": "all"}, "mcpServers.it.disabledTools must be a list of tools."),
+            *(
+                (
+                    {**TIME, "timeout": timeout},
+                    "mcpServers.it.timeout must be a number above 0, in seconds, or in milliseconds from 3,601.",
+                )
+                for timeout in ("60", 0, -1, True, None)
+            ),
             (
                 {**WEB, "type": "sse"},
                 'mcpServers.it.type must be "http": the transport "sse" is no longer part of MCP.',
@@ -125,13 +152,102 @@ class TestServers:
                 "mcpServers.it.headers.A needs NO, which is not set. Set it, or write ${NO:-a default}.",
             ),
             (
-                {**TIME, "args": ["${env:TOKEN}"]},
+                {**TIME, "args": ["${input:TOKEN}"]},
                 "mcpServers.it.args[0] has a ${…} that isn't a variable. Write ${NAME} or ${NAME:-a default}.",
             ),
         ],
     )
     def test_server_that_cannot_be_used(self, file: Path, server: Any, problem: str) -> None:
         assert problem in problems(file, {"mcpServers": {"it": server}})
+
+    @pytest.mark.parametrize(
+        ("more", "timeout_s", "notes"),
+        [
+            ({}, 60, 0),
+            ({"timeout": 90}, 90, 0),
+            ({"timeout": 600}, 600, 0),
+            ({"timeout": 1800}, 600, 1),
+            ({"timeout": 90_000}, 90, 0),
+            ({"timeout": 7_200_000}, 600, 1),
+            ({"timeout": 1e400}, 600, 1),
+        ],
+        ids=str,
+    )
+    def test_timeout_is_in_seconds_or_in_milliseconds(
+        self, file: Path, more: dict[str, Any], timeout_s: float, notes: int
+    ) -> None:
+        setup = read(file, {"mcpServers": {"it": {**TIME, **more}}})
+        assert [server.timeout_s for server in setup.servers] == [timeout_s]
+        assert len(setup.notes) == notes
+
+    @pytest.mark.parametrize(
+        ("server", "transport"),
+        [
+            ({"transport": "stdio", **TIME}, StdioTransport("mcp-server-time")),
+            ({"type": "local", **TIME}, StdioTransport("mcp-server-time")),
+            ({"transport": "streamable_http", **WEB}, HttpTransport("https://web.example/mcp")),
+            ({"type": "streamableHttp", **WEB}, HttpTransport("https://web.example/mcp")),
+            ({"httpUrl": "https://web.example/mcp"}, HttpTransport("https://web.example/mcp")),
+            ({"serverUrl": "https://web.example/mcp"}, HttpTransport("https://web.example/mcp")),
+            ({"command": "${env:PROG}", "args": ["${env:MODE:-quick}"]}, StdioTransport("a b", ("quick",))),
+            ({"command": "prog --arg 'a b'", "args": ["c"]}, StdioTransport("prog", ("--arg", "a b", "c"))),
+            ({"command": "prog --key ${PROG}"}, StdioTransport("prog", ("--key", "a b"))),
+            ({"command": "{folder}/my prog"}, StdioTransport("{folder}/my prog")),
+            ({**TIME, "cwd": "{folder}"}, StdioTransport("mcp-server-time", cwd="{folder}")),
+            (
+                {**TIME, "envFile": "{folder}/its.env", "env": {"B": "own"}},
+                StdioTransport("mcp-server-time", env={"A": "x y", "B": "own"}),
+            ),
+        ],
+        ids=str,
+    )
+    def test_keys_of_other_clients_are_obeyed(
+        self, file: Path, server: Any, transport: StdioTransport | HttpTransport
+    ) -> None:
+        folder = file.parent
+        (folder / "its.env").write_text("A='x y'\nB=2\n")
+        (folder / "my prog").write_text("")
+        (folder / "my prog").chmod(0o700)
+        content = json.dumps({"mcpServers": {"it": server}}).replace("{folder}", str(folder))
+        setup = read(file, content, {"PROG": "a b"})
+        if isinstance(transport, StdioTransport):
+            cwd = transport.cwd and transport.cwd.format(folder=folder)
+            transport = replace(transport, command=transport.command.format(folder=folder), cwd=cwd)
+        assert ([it.transport for it in setup.servers], setup.notes) == ([transport], ())
+
+    @pytest.mark.parametrize("off", [{"disabled": True}, {"enabled": False}], ids=str)
+    def test_server_that_is_switched_off_is_left_out(self, file: Path, off: dict[str, bool]) -> None:
+        servers = {"off": {"command": "${UNSET}", **off}, "on": {**TIME, "disabled": False, "enabled": True}}
+        setup = read(file, {"mcpServers": servers, "allow": ["off__*"], "directMessages": ["off"]})
+        assert (setup.names, setup.notes) == (("on",), ())
+
+    def test_keys_without_effect_are_named_once_and_allow_nothing(self, file: Path) -> None:
+        approving = {"autoApprove": ["write"], "alwaysAllow": ["*"], "trust": True}
+        servers = {"it": {**TIME, **approving, "description": "x", "dev": {}, "gallery": 1}, "web": {**WEB, "env": {}}}
+        setup = read(file, {"servers": servers, "inputs": [], "$schema": "x"})
+        assert setup.notes == (
+            "BOT_MCP_CONFIG: mcp.json: has keys without effect: inputs, $schema.",
+            "BOT_MCP_CONFIG: mcp.json: mcpServers.it has keys without effect: autoApprove, alwaysAllow, trust, "
+            "description, dev, gallery. Only allow and readOnly let calls run unasked.",
+            "BOT_MCP_CONFIG: mcp.json: mcpServers.web has keys without effect: env.",
+        )
+        assert setup.rules == ToolRules()
+
+    def test_tools_that_another_client_takes_away_are_denied(self, file: Path) -> None:
+        servers = {"it": {**TIME, "disabledTools": ["drop it"], "excludeTools": ["write"]}}
+        assert read(file, {"mcpServers": servers}).rules.deny == {"it__drop_it", "it__write"}
+
+    def test_comments_and_last_commas_are_read(self, file: Path) -> None:
+        content = """// Ours.
+        {
+          "mcpServers": { /* one
+            of many */
+            "it": {"command": "prog", "args": ["http://x/*", "a,]", "\\"//",],}, // last
+          },
+        }
+        """
+        [server] = read(file, content).servers
+        assert server.transport == StdioTransport("prog", ("http://x/*", "a,]", '"//'))
 
     @pytest.mark.parametrize("name", ["", "a__b", "_a", "a_", "a b", "a.b", "ä", "x" * 33])
     def test_name_that_tools_cannot_begin_with(self, file: Path, name: str) -> None:
