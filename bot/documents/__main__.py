@@ -26,7 +26,7 @@ from bot.documents.document import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_
 
 _LIBRARIES = {
     Kind.ARCHIVE: ("mammoth", "python_calamine", "xml.dom.expatbuilder"),
-    Kind.OLE: ("python_calamine", "office_oxide"),
+    Kind.OLE: ("python_calamine", "office_oxide", "striprtf.striprtf"),
     Kind.RTF: ("striprtf.striprtf",),
     Kind.PDF: ("pypdfium2",),
     Kind.IMAGE: (
@@ -42,6 +42,8 @@ _MAIL = (
 )
 """Read first, because `email` imports its parts as they are needed."""
 
+_NARROW = "__substg1.0_1000001E".encode("utf-16-le")
+"""The text of Outlook's message in a charset that it may not name."""
 _NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
 
 
@@ -104,10 +106,10 @@ def _load(kind: Kind, content: bytes) -> None:
     for library in _LIBRARIES.get(kind, ()):
         importlib.import_module(library)
     charsets.load_codecs()
-    if kind in (Kind.CSV, Kind.HTML, Kind.MAIL, Kind.TEXT):
+    if kind in (Kind.CSV, Kind.HTML, Kind.MAIL, Kind.TEXT) or (kind is Kind.OLE and _NARROW in content):
         charsets.load_detector(content)
-    if kind is Kind.MAIL:
-        formats.read(kind, _MAIL)
+    if kind in (Kind.MAIL, Kind.OLE):
+        formats.read(Kind.MAIL, _MAIL)
 
 
 if __name__ == "__main__":

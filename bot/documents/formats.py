@@ -1,8 +1,11 @@
 """Which reader a document needs, by its bytes."""
 
+import io
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+
+from olefile import OleFileIO
 
 from bot.documents.archive import Archive, main_part, parsed
 from bot.documents.book import CONTAINER, read_book
@@ -11,8 +14,8 @@ from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreada
 from bot.documents.mail import read_mail
 from bot.documents.markup import read_html
 from bot.documents.old_office import read_old_slides, read_old_word
-from bot.documents.ole import root_names
 from bot.documents.open_document import read_open_document
+from bot.documents.outlook import PROPERTIES, read_message
 from bot.documents.pdf import read_pdf
 from bot.documents.rtf import read_rtf
 from bot.documents.sheets import is_protected, read_csv, read_sheets
@@ -83,7 +86,9 @@ def _add_ole(content: bytes, draft: Draft) -> None:
     """Adds a file of before 2007, which its root tells. Protected newer files are of this kind as well."""
     if "EncryptedPackage".encode("utf-16-le") in content:
         raise Unreadable(Refusal.PROTECTED)
-    names = {name.lower() for name in root_names(content)}
+    file = OleFileIO(io.BytesIO(content))
+    # A file may hold those of other programs, with names of their own. Only its root tells what was shared.
+    names = frozenset(file.root.kids_dict)
     if names & {"workbook", "book"}:
         if is_protected(content):
             raise Unreadable(Refusal.PROTECTED)
@@ -92,6 +97,8 @@ def _add_ole(content: bytes, draft: Draft) -> None:
         read_old_word(content, draft)
     elif "powerpoint document" in names:
         read_old_slides(content, draft)
+    elif PROPERTIES in names:
+        read_message(file, draft)
     else:
         raise Unreadable(Refusal.KIND)
 

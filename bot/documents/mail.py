@@ -46,10 +46,11 @@ def read_mail(content: bytes, draft: Draft) -> None:
     mails = [mail for mail in _MBOX.split(content) if mail.strip()] if _MBOX.match(content) else [content]
     draft.leave_out(Part.END, count=len(mails) > _MAX_MAILS)
     for mail in mails[:_MAX_MAILS]:
-        _add(message_from_string(mail.decode("latin-1")), draft)
+        add_mail(message_from_string(mail.decode("latin-1")), draft)
 
 
-def _add(mail: _Part, draft: Draft) -> None:
+def add_mail(mail: _Part, draft: Draft) -> None:
+    """Adds a mail, whose texts have a character for each byte."""
     for name in _HEADERS:
         if value := " ".join(_header_of(mail, name, draft).split()):
             draft.add(f"{name}: {value}", "\n")
