@@ -18,11 +18,15 @@ held back, except an opening tag: that acts at once, and `undecided` says where 
 
 import html
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
+from bot.markdown.blocks import CELL_END, LeafKind
 from bot.markdown.escaping import HAIR_SPACE, Replacement, longest_ticks, with_replacements
 
 MAX_CONSTRUCT_CHARS = 400
@@ -42,9 +46,11 @@ MAX_ENCODED_CHARS = 20
 TEXT_BACKTICK = "ˋ"
 """Stands for a backtick that Slack would take for the beginning of a code span."""
 
-MAYBE_REWRITTEN = r"[<$&]|\\(?:[(\[]|begin)"
-"""Matches in any text that is rewritten, except for an address with spaces."""
-_MAYBE = re.compile(rf"{MAYBE_REWRITTEN}|\]\([^\s()]*[ \t]+")
+_MAYBE = re.compile(r"[<$&]|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
+"""Matches in any text that is rewritten, except for a table's row."""
+_MARK = re.compile(r"[<$&\\\]]")
+"""Matches wherever `_MAYBE` does. This is found out faster."""
+_CODE_WITH_CELL_END = re.compile(r"`(?!\s)[^`\n|]*\|")
 _SPECIAL = re.compile(
     r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$\$?)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
     r"|(?P<entity>&\#?\w{1,31};)",
@@ -55,6 +61,8 @@ _TARGET = re.compile(r"<[^<>\n]*>|[^\s()]*")
 _SPACED_TARGET = re.compile(
     r"[ \t]*((?:[^\s()<>]|[ \t]+(?![\"'(]|\))|[ \t]*\([^()\n]*\))+?)([ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*(?=\))"
 )
+_TITLED_TARGET = re.compile(r"[ \t]*[^\s()<>]+[ \t]+\([^()\n]*\)[ \t]*\)")
+"""Matches a destination with a title in parentheses."""
 _GROWING_TARGET = re.compile(r"[^\n<>]*\Z")
 _UNSAFE = re.compile(r"[\s()<>\"\\|`]")
 
@@ -113,7 +121,7 @@ _OFTEN_OPEN = frozenset(
     b br dd del dt em hr i img ins li p s strike strong sub sup td th tr u wbr
     """.split()  # noqa: SIM905
 )
-"""The elements that people leave open, or that have no end. No other opening tag alone is meant as markup."""
+"""The elements that have no end, or that people leave open in another one. No other tag alone is meant as markup."""
 _ITEMS = frozenset(["dd", "div", "dt", "li", "p", "tr"])
 """The elements between which a semicolon stands where they share a line."""
 _CELLS = frozenset(["td", "th"])
@@ -130,18 +138,25 @@ _PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&-]+(?:[^\W\d_]{2,}|
 _SIGN = re.compile(r"[\\^_=+<>{}]")
 _ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
 _WRAPPERS = frozenset(["align", "displaymath", "equation", "eqnarray", "gather", "math", "multline"])
-_DOLLARS = re.compile(rf"\$(?![\s$])([^$\n`]{{1,{MAX_DOLLARS_CHARS}}}?)(?<![\s\\])\$(?![\w$])")
+_IN_DOLLARS = r"(?:\\[^\n`]|[^$\n`\\])"
+_TERM = r"(?: ?(?:[-+*/=<>^_(){}.,|]|\\[a-zA-Z]++(?:\{[^{}$\n`]{0,60}\})?|\\[^a-zA-Z\n`]|\d|[a-zA-Z](?![a-zA-Z])))"
+_DOLLARS = re.compile(rf"\$(?![\s$])({_IN_DOLLARS}{{1,{MAX_DOLLARS_CHARS}}}?)(?<![\s\\])\$(?![\w$({{])")
 _HALF_DOLLARS = re.compile(
-    rf"\$(?:(?!\d)(?![\s$])[^$\n`]{{0,{MAX_DOLLARS_CHARS}}}|\d[^$\s`]{{0,{MAX_DOLLARS_CHARS}}})?\Z"
+    rf"\$(?:(?!\d)(?![\s$]){_IN_DOLLARS}{{0,{MAX_DOLLARS_CHARS}}}\\?"
+    rf"|\d(?:\\\S|[^$\s`\\]){{0,{MAX_DOLLARS_CHARS}}}\\?(?: (?:[-+*/=<>^]|\\)?)?"
+    rf"|\d[\d.,]*+[a-zA-Z]?(?= ?[-+*/=<>^\\]){_TERM}*+ ?\\?(?:[a-zA-Z]*(?:(?<=[a-zA-Z])\{{[^{{}}$\n`]{{0,60}})?)?)?\Z"
 )
+_NUMBERS = re.compile(rf"-?\d(?:[\d.,]*+(?<![.,]))?[a-zA-Z]?(?: ?(?=[-+*/=<>^\\]){_TERM}*+)?")
+"""Matches a number, and what is calculated with it. Behind a price is no dollar sign."""
+_BRACKETED = re.compile(r"[a-zA-Z]?'?(?:\([^()]+\)|\[[^\[\]]+\])|\|[^|]+\|")
+"""Matches `f(x)`, `(0, 1)` and `|x|`."""
 
 
 def _raised() -> dict[str, dict[int, str]]:
     """Returns Unicode's superscripts and subscripts, by the characters that they raise or lower."""
     found: dict[str, dict[int, str]] = {"sup": {}, "sub": {}}
-    for character in map(
-        chr, [*range(0xB2, 0xBA), *range(0x2B0, 0x2B9), *range(0x1D2C, 0x1D6B), *range(0x2070, 0x209D)]
-    ):
+    blocks = [(0xB2, 0xBA), (0x2B0, 0x2B9), (0x2E0, 0x2E4), (0x1D2C, 0x1D6B), (0x1D9C, 0x1DC0), (0x2070, 0x209D)]
+    for character in map(chr, [*chain.from_iterable(range(*block) for block in blocks), 0x2C7C]):
         form, _, code = unicodedata.decomposition(character).partition("> ")
         if form in ("<super", "<sub") and " " not in code:
             found["sup" if form == "<super" else "sub"].setdefault(int(code, 16), character)
@@ -180,6 +195,19 @@ class Rewriting(NamedTuple):
         return offset - shift
 
 
+def _is_in_dollars(formula: str) -> bool:
+    """Whether a text between two dollar signs is a formula."""
+    if _NUMBERS.fullmatch(formula) or _BRACKETED.fullmatch(formula) or (formula.isalpha() and len(formula) == 1):
+        return True
+    if formula[0].isdigit():
+        return " " not in formula and bool(re.search(r"[\\^_]", formula))
+    return bool(re.search(r"[\\^_=+<>{}/-]", formula))
+
+
+def _escaped_cell_ends(code: str) -> str:
+    return re.sub(r"(?<!\\)\|", r"\|", code)
+
+
 def _growth(replacement: Replacement) -> int:
     return len(replacement.text) - (replacement.end - replacement.start)
 
@@ -204,21 +232,38 @@ def _composed(first: Rewriting, second: Sequence[Replacement]) -> Iterator[Repla
         yield Replacement(source_start, end - shift, with_replacements(first.text, inner, start, end))
 
 
-def rewritten(text: str, *, growing: bool, start: int = 0, one_line: bool = False) -> Rewriting:
+def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKind.PARAGRAPH) -> Rewriting:
     """Returns a block's text, rewritten as Markdown.
 
     `growing`: the text may continue. What may still become something else at its end is left out.
     `start`: where reading begins.
-    `one_line`: the text is a heading's or of a table's row, which have no line breaks.
+    `kind`: a heading and a table's row have no line breaks.
     """
-    if not _MAYBE.search(text, start):
+    if not may_be_rewritten(text, kind, start):
         return Rewriting(text, (), len(text), False)
-    return _Rewriter(text, growing, one_line).rewritten(start)
+    return _Rewriter(text, growing, kind is not LeafKind.PARAGRAPH, kind is LeafKind.TABLE).rewritten(start)
+
+
+def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
+    """Whether anything in a block's text may be rewritten. Most text has none of it, and this is quick to find out."""
+    if _MARK.search(text, start) and _MAYBE.search(text, start):
+        return True
+    return kind is LeafKind.TABLE and "`" in text and bool(_CODE_WITH_CELL_END.search(text))
+
+
+def last_cell_start(row: str) -> int:
+    """Returns where the last cell begins in a table's row that is growing. A `|` in code or a formula ends no cell."""
+    markdown = rewritten(row, growing=True, kind=LeafKind.TABLE)
+    ends = [cell.end() for cell in CELL_END.finditer(row, 0, markdown.undecided)]
+    for replacement in reversed(markdown.replacements):
+        while ends and replacement.start < ends[-1] <= replacement.end:
+            ends.pop()
+    return ends[-1] if ends else 0
 
 
 def as_markdown(text: str) -> str:
     """Returns a text that is complete, rewritten as Markdown in one line."""
-    return rewritten(text, growing=False, one_line=True).text
+    return rewritten(text, growing=False, kind=LeafKind.HEADING).text
 
 
 def added_chars(markdown: str) -> int:
@@ -226,10 +271,14 @@ def added_chars(markdown: str) -> int:
     targets: list[str] = _LONGER_TARGET.findall(markdown)
     added = 2 * sum(target.count(" ") + target.count("\t") for target in targets)
     if _LONGER_LINES.search(markdown):
-        added += 2 * markdown.count("\n")
+        added += 2 * (markdown.count("\n") + markdown.count("\\begin"))
+    if "|" in markdown and _LONGER_CELLS.search(markdown):
+        added += markdown.count("|") + 2 * sum(map(len, map(_UNSAFE.findall, _LONGER_TOKEN.findall(markdown))))
     return added
 
 
+_LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]")
+_LONGER_TOKEN = re.compile(r"<(?:https?:|mailto:|tel:)[^<>|\s]{1,1000}\|")
 _LONGER_TARGET = re.compile(rf"\]\([^\n]{{1,{MAX_CONSTRUCT_CHARS}}}")
 _LONGER_LINES = re.compile(r"\\\[|\\begin|\$\$|<pre", re.IGNORECASE)
 
@@ -264,6 +313,8 @@ class _Rewriter:
     text: str
     growing: bool
     one_line: bool
+    is_row: bool
+    """Whether the text is a table's row, in which Slack takes a `|` in code for a cell's end, unless it is escaped."""
     replacements: list[Replacement | None] = field(default_factory=list)
     """None for a tag that stays as written."""
     tags: list[_OpenTag] = field(default_factory=list)
@@ -279,13 +330,15 @@ class _Rewriter:
     """Where the last replacement ends."""
     held: int = -1
     """Where what is held back begins; -1 if nothing is."""
+    open_code: int = sys.maxsize
+    """Where a code span begins that the end of a growing row leaves open."""
 
     def rewritten(self, position: int) -> Rewriting:
         self.read = position
         while self.held < 0 and (special := _SPECIAL.search(self.text, position)):
             position = self._read_special(special)
         size = len(self.text) if self.held < 0 else self.held
-        undecided, is_open = size, bool(self.tags or self.held >= 0)
+        undecided, is_open = min(size, self.open_code), bool(self.tags or self.held >= 0)
         for tag in self.tags:
             if self.growing and size - tag.start <= MAX_CONSTRUCT_CHARS:
                 undecided = min(undecided, tag.start)
@@ -348,9 +401,24 @@ class _Rewriter:
             while self.text.startswith("`", end):
                 end += 1
             if end - at == len(ticks):
-                return end if at - start <= MAX_CONSTRUCT_CHARS else start
+                if at - start > MAX_CONSTRUCT_CHARS:
+                    return start
+                if self.is_row and not self.text[at - 1].isspace():
+                    self._escape_cell_ends(start, at)
+                return end
             at = end
-        return len(self.text) if self.growing and search_end > len(self.text) else start
+        if not self.growing or search_end <= len(self.text):
+            return start
+        if self.is_row:
+            self.open_code = opening.start()
+            self._escape_cell_ends(start, len(self.text))
+        return len(self.text)
+
+    def _escape_cell_ends(self, start: int, end: int) -> None:
+        """Escapes each `|` of a code span in a row. Behind a space, backticks may be of several cells."""
+        if not self.text[start : start + 1].isspace():
+            for mark in CELL_END.finditer(self.text, start, end):
+                self._replace(mark.start(), mark.end(), "\\|")
 
     def _read_target(self, start: int) -> int:
         """Passes over a link's destination. One with spaces gets them encoded."""
@@ -359,7 +427,7 @@ class _Rewriter:
         end = start + MAX_CONSTRUCT_CHARS
         if before < 0 or not (is_image or _ADDRESS.match(self.text, start)):
             return _TARGET.match(self.text, start).end()  # type: ignore[union-attr]
-        target = _SPACED_TARGET.match(self.text, start, end)
+        target = None if _TITLED_TARGET.match(self.text, start, end) else _SPACED_TARGET.match(self.text, start, end)
         if target:
             address = re.sub(r"[ \t]", "%20", target[1])
             if address != target[1]:
@@ -411,6 +479,8 @@ class _Rewriter:
     def _is_formula(self, mark: str, formula: str, start: int, end: int) -> bool:
         if not formula.strip() or "`" in formula or "<br" in formula:
             return False
+        if mark == "$$" and "\n" not in formula and " " in formula.strip() and _PROSE.fullmatch(formula):
+            return False
         if mark in ("$$", "\\begin{"):
             return True
         if mark == "\\[" and self.text.startswith("(", end):
@@ -426,12 +496,8 @@ class _Rewriter:
         if before.isalnum():
             return start + 1
         if dollars := _DOLLARS.match(self.text, start):
-            formula = dollars[1]
-            is_number = formula[0].isdigit()
-            has_sign = bool(re.search(r"[\\^_]" if is_number else r"[\\^_=+<>{}/-]", formula))
-            is_short = formula.isalpha() and len(formula) == 1
-            if (has_sign and not (is_number and " " in formula)) or is_short:
-                return self._as_code(*dollars.span(), formula)
+            if _is_in_dollars(dollars[1]):
+                return self._as_code(*dollars.span(), dollars[1])
             return start + 1
         if _HALF_DOLLARS.match(self.text, start):
             self._hold(start)
@@ -443,7 +509,7 @@ class _Rewriter:
             code = code.replace("`", TEXT_BACKTICK)
         ticks = "``" if "`" in code else "`"
         lines = [" ".join(code.split())] if self.one_line or self.is_in_row else code.expandtabs(4).splitlines()
-        lines = [line.rstrip() for line in lines if line.strip()]
+        lines = [_escaped_cell_ends(line.rstrip()) if self.is_row else line.rstrip() for line in lines if line.strip()]
         if len(lines) == 1:
             lines[0] = lines[0].strip()
         pieces = [
@@ -614,7 +680,8 @@ class _Rewriter:
             closing = ""
         if name not in _EMPTY:
             is_behind_word = before.isalnum() and tag["name"][0].isupper()
-            may_be_text = not tag["attributes"] and not is_first and (name not in _OFTEN_OPEN or is_behind_word)
+            is_meant = name in _OFTEN_OPEN and not is_behind_word and self.tags and not self.tags[-1].may_be_text
+            may_be_text = not tag["attributes"] and not is_first and not is_meant
             self.tags.append(_OpenTag(name, start, end, index, closing, may_be_text, dropped))
         return self.read
 
@@ -630,7 +697,7 @@ class _Rewriter:
             return False
         if mark in "**~~" and (self.text.startswith(mark[0], end) or self.text[:start].endswith(mark[0])):
             return False
-        if any(tag.closing == mark for tag in self.tags[-MAX_TAG_DEPTH:]):
+        if mark in map(attrgetter("closing"), self.tags[-MAX_TAG_DEPTH:]):
             return False
         space = " " if end > replacement.end and not self.is_line_empty else ""
         before = replacement.text[-1:] or self.text[replacement.start - 1 : replacement.start]
@@ -650,7 +717,7 @@ class _Rewriter:
     def _read_end_tag(self, name: str, tag: re.Match[str]) -> int:
         start, end = tag.span()
         opened = None
-        if any(open_tag.name == name for open_tag in self.tags[-MAX_TAG_DEPTH:]):
+        if name in map(attrgetter("name"), self.tags[-MAX_TAG_DEPTH:]):
             while (opened := self.tags.pop()).name != name:
                 self._leave_open(opened)
         closing = ""
@@ -674,7 +741,7 @@ class _Rewriter:
         replacement = self.replacements[opened.index]
         assert replacement
         if not self.text[replacement.end : start].strip():
-            self._leave_open(opened)
+            self._drop(opened)
             return ""
         return opened.closing
 
@@ -691,10 +758,13 @@ class _Rewriter:
 
     def _leave_open(self, tag: _OpenTag) -> None:
         """Decides about an opening tag whose end doesn't come."""
-        replacement = self.replacements[tag.index]
         if tag.may_be_text:
             self.replacements[tag.index] = None
-        elif replacement:
+        else:
+            self._drop(tag)
+
+    def _drop(self, tag: _OpenTag) -> None:
+        if replacement := self.replacements[tag.index]:
             space = self.text[tag.end : replacement.end] if tag.closing else ""
             self.replacements[tag.index] = replacement._replace(text=tag.dropped + space)
 

@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bot.markdown import escaping
+from bot.markdown.blocks import LeafKind
 from bot.markdown.dialects import MAX_CONSTRUCT_CHARS, TEXT_BACKTICK, rewritten
 from bot.markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from bot.markdown.links import (
@@ -150,16 +151,16 @@ def parse_inlines(
     growing: bool,
     start: int = 0,
     open_files: Collection[str] = (),
-    one_line: bool = False,
+    kind: LeafKind = LeafKind.PARAGRAPH,
 ) -> InlineStructure:
     """Returns the replacements for a block's text.
 
     `growing`: the text may continue, so what is open is closed for show or held back.
     `start`: the offset behind the text's link reference definitions.
     `open_files`: the ids of Slack's files whose addresses may be links.
-    `one_line`: the text is a heading's or of a table's row.
+    `kind`: of the block. In a table, the text is a row's, or a cell's.
     """
-    markdown = rewritten(text, growing=growing, start=start, one_line=one_line)
+    markdown = rewritten(text, growing=growing, start=start, kind=kind)
     inlines = _InlineParser(markdown.text, destinations, growing, open_files).parse(start)
     inlines.replacements = markdown.composed(inlines.replacements)
     if growing:
@@ -169,9 +170,9 @@ def parse_inlines(
     return inlines
 
 
-def decided_inlines(text: str, *, one_line: bool = False) -> DecidedInlines:
+def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> DecidedInlines:
     """Returns the beginning of a growing text that no later text changes, unless that defines a link."""
-    markdown = rewritten(text, growing=True, one_line=one_line)
+    markdown = rewritten(text, growing=True, kind=kind)
     end, is_open, replacements = _InlineParser(markdown.text, {}, growing=True).parse_decided()
     end = min(markdown.source_offset(end), markdown.undecided)
     end, replacements = _before(end, markdown.composed(replacements))
@@ -360,9 +361,9 @@ class _InlineParser:
         if before[-1:].isalnum() and _is_mark(after[:1], "Pe", "Pf"):
             # A single asterisk behind a digit is a multiplication sign.
             is_sign = end - start == 1 and not before.isalpha()
-            return not is_sign and not after[1:].isspace(), False
+            return not is_sign and _touches(after[:1], after[1:]), False
         is_close = after[:1].isalnum() and _is_mark(before[-1:], "Ps", "Pi")
-        return False, is_close and len(before) == 2 and not before[0].isspace()
+        return False, is_close and len(before) == 2 and _touches(before[1], before[0])
 
     def _closes_loosely(self, run: DelimiterRun) -> bool:
         """Closes the emphasis that the run closes with a space behind it, if there is one. Both runs are as long."""
@@ -735,6 +736,11 @@ def _is_mark(character: str, *others: str) -> bool:
     """Whether a character is punctuation of none of these categories, and no backslash."""
     is_punctuation = bool(character) and character != "\\" and _is_punctuation(character)
     return is_punctuation and unicodedata.category(character) not in others
+
+
+def _touches(mark: str, beyond: str) -> bool:
+    """Whether what is beyond a mark isn't white space, which only emoji have between the text and themselves."""
+    return not beyond.isspace() or unicodedata.category(mark) == "So"
 
 
 def _separates(adjacent: str) -> bool:

@@ -48,7 +48,6 @@ from functools import lru_cache
 from itertools import accumulate
 
 from bot.markdown.blocks import (
-    CELL_END,
     DEFINITION_START,
     BlockStructure,
     LeafBlock,
@@ -60,7 +59,7 @@ from bot.markdown.blocks import (
     parse_blocks,
     text_of,
 )
-from bot.markdown.dialects import MAX_CONSTRUCT_CHARS, MAYBE_REWRITTEN, added_chars, as_markdown
+from bot.markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, last_cell_start, may_be_rewritten
 from bot.markdown.escaping import JOINER, Replacement, escape_code, fence_for, with_replacements
 from bot.markdown.extent import HEADING_CHARS, counted_chars, is_wide
 from bot.markdown.inlines import (
@@ -75,10 +74,13 @@ from bot.markdown.links import MAX_ADDED_CHARS, MAYBE_CHANGED, SLACK_DOMAIN, int
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
-_NEEDS_PARSING = re.compile(rf"{MAYBE_REWRITTEN}|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
+_NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
+_MARK = re.compile(r"[<&\\\[\]]")
+"""Matches wherever `_NEEDS_PARSING` does, except for a bare URL and a host. This is found out faster."""
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 _EMPHASIS_BESIDE_MARK = re.compile(
-    r"\*(?<=\S(?:[^\w\s*]|_)\*)\**\w|\*(?<=[^\W_]\*)\**(?:[^\w\s*]|_)\S"
+    r"\*(?:(?<=\S(?:[^\w\s*]|_)\*)|(?<=[^\x00-\x7f\w\s]\*))\**\w"
+    r"|\*(?<=[^\W_]\*)\**(?:(?:[^\w\s*]|_)\S|[^\x00-\x7f\w\s])"
     r"|[_~](?<=\S(?:[^\w\s]|_)[_~])[_~]+\w|[_~](?<=[^\W_][_~])[_~]+(?:[^\w\s]|_)\S"
 )
 """Matches emphasis that needs a space between it and a letter."""
@@ -207,7 +209,7 @@ def _render_growing(
             growing=True,
             start=start,
             open_files=definitions.open_files,
-            one_line=leaf.kind is not LeafKind.PARAGRAPH,
+            kind=leaf.kind,
         )
         end = _source_offsets(growing_lines, [inlines.shown_end])[0]
         closing = inlines.closing
@@ -262,8 +264,8 @@ def _growing_text(markdown: str, blocks: BlockStructure, *, incomplete: bool) ->
     if leaf.kind is LeafKind.TABLE and _oversize_substitute(markdown, leaf):
         return None
     if leaf.kind is LeafKind.TABLE and incomplete:
-        cell_ends = [cell.end() for cell in CELL_END.finditer(markdown, line.content, line.end)]
-        return [SourceLine(line.start, cell_ends[-1] if cell_ends else line.content, line.end)]
+        cell = line.content + last_cell_start(markdown[line.content : line.end])
+        return [SourceLine(line.start, cell, line.end)]
     return leaf.lines if leaf.kind in (LeafKind.PARAGRAPH, LeafKind.HEADING) else None
 
 
@@ -284,7 +286,7 @@ def _replacements_of(
 ) -> list[Replacement]:
     """Returns the replacements in leaf blocks that are complete."""
     # A label alone is a link if it is defined anywhere in the page.
-    needs_parsing = _needs_parsing(markdown) or (bool(definitions.destinations) and "[" in markdown)
+    needs_parsing = _needs_parsing(markdown, LeafKind.TABLE) or (bool(definitions.destinations) and "[" in markdown)
     replacements: list[Replacement] = []
     for leaf in leaf_blocks:
         substitute = _oversize_substitute(markdown, leaf)
@@ -296,25 +298,26 @@ def _replacements_of(
         texts = [[line] for line in leaf.lines] if leaf.kind is LeafKind.TABLE else [leaf.lines]
         for lines in texts if needs_parsing else []:
             text = text_of(markdown, lines)
-            if _needs_parsing(text) or (definitions.destinations and "[" in text):
+            if _needs_parsing(text, leaf.kind) or (definitions.destinations and "[" in text):
                 start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
-                one_line = leaf.kind is not LeafKind.PARAGRAPH
-                replacements += _in_source(lines, _inline_replacements(text, start, definitions, one_line=one_line))
+                replacements += _in_source(lines, _inline_replacements(text, start, definitions, leaf.kind))
     return sorted(replacements)
 
 
-def _needs_parsing(text: str) -> bool:
+def _needs_parsing(text: str, kind: LeafKind) -> bool:
     """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
-    if _NEEDS_PARSING.search(text) or _EMPHASIS_BESIDE_MARK.search(text):
+    if may_be_rewritten(text, kind) or _EMPHASIS_BESIDE_MARK.search(text):
+        return True
+    if (_MARK.search(text) or "://" in text or "slack" in text.casefold()) and _NEEDS_PARSING.search(text):
         return True
     return not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text))
 
 
 @lru_cache(maxsize=512)
 def _inline_replacements(
-    text: str, start: int, definitions: LinkDefinitions, *, one_line: bool
+    text: str, start: int, definitions: LinkDefinitions, kind: LeafKind
 ) -> tuple[Replacement, ...]:
     inlines = parse_inlines(
         text,
@@ -322,7 +325,7 @@ def _inline_replacements(
         growing=False,
         start=start,
         open_files=definitions.open_files,
-        one_line=one_line,
+        kind=kind,
     )
     return tuple(inlines.replacements)
 
@@ -489,26 +492,26 @@ def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
 
 def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tuple[int, list[Replacement]]:
     """Returns where the stable part of a paragraph that may continue ends, and the replacements in it."""
-    lines, last, one_line = paragraph.lines, paragraph.lines[-1], paragraph.kind is LeafKind.HEADING
+    lines, last, kind = paragraph.lines, paragraph.lines[-1], paragraph.kind
     is_growing = incomplete and last.end == len(segment)
     if not is_growing and "|" not in segment[last.content : last.end]:
-        end, _, replacements = _decided(segment, lines, ends_line=True, one_line=one_line)
+        end, _, replacements = _decided(segment, lines, ends_line=True, kind=kind)
     else:
-        end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True, one_line=one_line)
+        end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True, kind=kind)
         if not is_open and not segment[last.content : last.end].lstrip().startswith("|"):
-            end, _, inner = _decided(segment, [last], ends_line=not is_growing, one_line=one_line)
+            end, _, inner = _decided(segment, [last], ends_line=not is_growing, kind=kind)
             replacements += inner
     line = next((line for line in reversed(lines) if line.content <= end), lines[0])
     # What is left of a line could be read as another block.
     return line.start if is_ambiguous(segment[line.content : end]) else end, replacements
 
 
-def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool, one_line: bool) -> DecidedInlines:
+def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool, kind: LeafKind) -> DecidedInlines:
     """Returns the decided inlines of a paragraph's lines, in offsets of the source."""
     if not lines:
         return DecidedInlines(0, False, [])
     text = text_of(segment, lines) + ("\n" if ends_line else "")
-    end, is_open, replacements = decided_inlines(text, one_line=one_line)
+    end, is_open, replacements = decided_inlines(text, kind=kind)
     return DecidedInlines(_source_offsets(lines, [end])[0], is_open, _in_source(lines, replacements))
 
 

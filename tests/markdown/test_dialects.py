@@ -25,6 +25,10 @@ BREAKS = [
     (f"{CELLS}first<br>second | x |\n", f"{CELLS}first; second | x |"),
     (f"{CELLS}First.<br/>Second<br> | <br>x |\n", f"{CELLS}First. Second | x |"),
     (f"{CELLS}<ul><li>a</li><li>b</li></ul> | <p>c</p><p>d</p> |\n", f"{CELLS}a; b | c; d |"),
+    ("- item<br/>  more\n1. a<br>b", "- item\nmore\n1. a\nb"),
+    ("> quote<br>more\n\n**Name:** Ada<br>**Role:** Dev", "> quote\nmore\n\n**Name:** Ada\n**Role:** Dev"),
+    (f"{CELLS}• a<br>• b | **x**<br>*y* |\n", f"{CELLS}• a; • b | **x** *y* |"),
+    (f"{CELLS}<span style='a'>x</span> | <!-- c -->y |\n", f"{CELLS}x | y |"),
     ("<p>One</p>\n<p>Two</p>", "One\nTwo"),
     ("a<hr>b", "a\n———\nb"),
 ]
@@ -37,6 +41,11 @@ TAGS = [
     ("<kbd>Ctrl</kbd>+<code>a * b</code> <code>&lt;b&gt;</code>", "`Ctrl`+`a * b` `<b>`"),
     ("<code>a ` b</code>", "`` a ` b ``"),
     ("H<sub>2</sub>O, 10<sup>6</sup>, 5<sup>th</sup>, x<sub>i,j</sub>", "H₂O, 10⁶, 5ᵗʰ, x\\_(i,j)"),
+    (
+        "SO<sub>4</sub><sup>2-</sup> a<sub>ij</sub> e<sup>-x</sup> 1<sup>st</sup> T<sub>max</sub>",
+        "SO₄²⁻ aᵢⱼ e⁻ˣ 1ˢᵗ Tₘₐₓ",
+    ),
+    ("<kbd>⌘</kbd><kbd>`</kbd> **<kbd>Esc</kbd>**", f"`⌘`{HAIR}`` ` `` **`Esc`**"),
     ("x<sup>2y*</sup> y<sup>[1](https://a.b)</sup>", "x^(2y\\*) y[1](https://a.b)"),
     ("<u>u</u> <mark>m</mark> <span style='a:\">\"'>s</span> <font color=red>f</font>", "u m s f"),
     ('<a href="https://a.b/?x=1&amp;y=2">the <b>page</b></a>', "[the **page**](https://a.b/?x=1&y=2)"),
@@ -58,11 +67,20 @@ TEXT = [
         "&lt;T> List&lt;String> Map&lt;K, V> Option&lt;B> &lt;your-name>",
     ),
     ("cp <source> <code> and a < b and c > d", "cp &lt;source> &lt;code> and a &lt; b and c > d"),
+    ("Use the <p> tag, <b> or <li> and a<b>c", "Use the &lt;p> tag, &lt;b> or &lt;li> and a&lt;b>c"),
+    ("x <= 5, a <- b, <-> <3 </ <<EOF", "x &lt;= 5, a &lt;- b, &lt;-> &lt;3 &lt;/ &lt;&lt;EOF"),
+    (
+        "{{name}} {% if x %} <%= x %> <Foo /> <Foo bar={1} />",
+        "{{name}} {% if x %} &lt;%= x %> &lt;Foo /> &lt;Foo bar={1} />",
+    ),
     ("<script>x()</script> <style>b</style>", "&lt;script>x()&lt;/script> &lt;style>b&lt;/style>"),
     ("\\<br\\> \\<b>", "&lt;br\\> &lt;b>"),
     ("`<br>` ``<b>`` `\\(x\\)` `$x^2$`", "`<br>` ``<b>`` `\\(x\\)` `$x^2$`"),
     ("```\n<br> \\(x\\)\n```\n\n    <b>x</b>", "```\n<br> \\(x\\)\n```\n\n    <b>x</b>"),
     ("$5 and $10, US$7, $HOME/bin:$PATH", "$5 and $10, US$7, $HOME/bin:$PATH"),
+    ("$(id) $(pwd)/x ${A:-b} ${A}/$(b) $x->y $_GET $$ $?", "$(id) $(pwd)/x ${A:-b} ${A}/$(b) $x->y $_GET $$ $?"),
+    ("kill $$ now and echo $$", "kill $$ now and echo $$"),
+    ("$5-$10, $5 + $3 = $8, $20 / month, $1/1K to $2/1K", "$5-$10, $5 + $3 = $8, $20 / month, $1/1K to $2/1K"),
     ("\\(optional\\) \\[1\\] \\[x\\](y)", "\\(optional\\) \\[1\\] \\[x\\](y)"),
     ("2*(3+4)*5 a*.b*c", "2*(3+4)*5 a*.b*c"),
     ("https://a.b/?x=1&copy=$a$b", "https://a.b/?x=1&copy=$a$b"),
@@ -74,6 +92,11 @@ EMPHASIS = [
     ("*(x)*y, ~~(a)~~b, __a:__b", f"*(x)*{HAIR}y, ~~(a)~~{HAIR}b, __a:__{HAIR}b"),
     ("***both:***x **Итог:**да **Total:**5", f"***both:***{HAIR}x **Итог:**{HAIR}да **Total:**{HAIR}5"),
     ("**`c`**x, **[l](https://a.b)**x, **_i_**x", f"**`c`**{HAIR}x, **[l](https://a.b)**{HAIR}x, **_i_**{HAIR}x"),
+    ("**Done ✅**Next, word**✅ Done**", f"**Done ✅**{HAIR}Next, word{HAIR}**✅ Done**"),
+    (
+        "**50%**off **$100**off **ملاحظة:**نص **(重要)**内容",
+        f"**50%**{HAIR}off **$100**off **ملاحظة:**{HAIR}نص **(重要)**{HAIR}内容",
+    ),
     ('*foo "*bar*" baz*', '*foo "*bar*" baz*'),
 ]
 SLACK = [
@@ -85,6 +108,10 @@ SLACK = [
     ("<!here> <!channel|channel> <!subteam^S1|@team>", "@here @channel @team"),
     ("<!date^1392734382^{date} at {time}|Feb 18> <!date^1^{date}>", "Feb 18 &lt;!date^1^{date}>"),
     (f"{CELLS}<https://a.b|x> | <@U1|Ada> |\n", f"{CELLS}[x](https://a.b) | @Ada |"),
+    (
+        '<https://a.b/(x)|p> <https://a.b/)"`|q> <https://a.b|>',
+        "[p](https://a.b/%28x%29) [q](https://a.b/%29%22%60) https://a.b",
+    ),
     ("- <https://a.b|x>", "- [x](https://a.b)"),
 ]
 ADDRESSES = [
@@ -95,6 +122,7 @@ ADDRESSES = [
     ),
     ("[c](https://a.b/ä ö\\b c)", "[c](https://a.b/ä%20ö\\b%20c)"),
     ("[n](https://a.b\nc) [e](see this)", "[n](https://a.b\nc) [e](see this)"),
+    ("[t](https://a.b (Title)) [p](<https://a.b/a b>)", "[t](https://a.b (Title)) [p](https://a.b/a%20b)"),
     ("[bank.com](https://evil.example/a b)", "bank.com (https://evil.example/a%20b)"),
 ]
 FORMULAS = [
@@ -103,9 +131,22 @@ FORMULAS = [
     ("\\begin{equation}x=1\\end{equation}", "`x=1`"),
     ("So\n\\[\na = b \\\\\nc = d\n\\]\nend", "So\n`a = b \\\\`\n`c = d`\nend"),
     ("1. \\( x^2 \\) and\n   $$\n   y\n   $$", "1. `x^2` and\n   `y`"),
+    ("$f(x)$, $O(1)$, $(0, 1)$, $[0,1]$, $|x|$", "`f(x)`, `O(1)`, `(0, 1)`, `[0,1]`, `|x|`"),
+    ("$42$, $1 + 1 = 2$, $3 \\times 4$, $5x + 3 = 0$", "`42`, `1 + 1 = 2`, `3 \\times 4`, `5x + 3 = 0`"),
+    ("$\\text{price} = \\$5$, $100 \\text{ km}$", "`\\text{price} = \\$5`, `100 \\text{ km}`"),
+    ("\\begin{itemize}\n\\item a\n\\end{itemize}", "`\\begin{itemize}`\n`\\item a`\n`\\end{itemize}`"),
     (f"{CELLS}$x^2$ | \\(y\\) |\n", f"{CELLS}`x^2` | `y` |"),
 ]
-ROWS = BREAKS + TAGS + TEXT + EMPHASIS + SLACK + ADDRESSES + FORMULAS
+CELL_ENDS = [
+    (f"{CELLS}$P(A|B)$ | \\(|x|\\) |\n", f"{CELLS}`P(A\\|B)` | `\\|x\\|` |"),
+    (f"{CELLS}$$\\|v\\|$$ | <code>a|b</code> |\n", f"{CELLS}`\\|v\\|` | `a\\|b` |"),
+    (f"{CELLS}`ls | head` | `a||b` ``x`|`` |\n", f"{CELLS}`ls \\| head` | `a\\|\\|b` ``x`\\|`` |"),
+    (f"{CELLS}`a \\| b` | `c` |\n", f"{CELLS}`a \\| b` | `c` |"),
+    (f"{CELLS}Use ` here | and ` there |\n", f"{CELLS}Use ` here | and ` there |"),
+    ("# `a|b` $|x|$", "# `a|b` `|x|`"),
+]
+"""A `|` in code or a formula is meant as one, though Slack takes it for the end of a table's cell."""
+ROWS = CELL_ENDS + BREAKS + TAGS + TEXT + EMPHASIS + SLACK + ADDRESSES + FORMULAS
 
 
 @pytest.mark.parametrize(("written", "sent"), ROWS)
@@ -119,13 +160,13 @@ def test_no_beginning_is_appended_that_changes(written: str, sent: str) -> None:
     assert all(sent.startswith(stable_prefix(written[:k])) for k in range(len(written) + 1))
 
 
-@pytest.mark.parametrize(("written", "sent"), BREAKS + TAGS + SLACK + FORMULAS)
+@pytest.mark.parametrize(("written", "sent"), CELL_ENDS + BREAKS + TAGS + SLACK + FORMULAS)
 def test_no_frame_shows_half_a_mark(written: str, sent: str) -> None:
     for k in range(len(written) + 1):
         frame = rendered(written[:k], growing=True)
         if "lt;" not in sent:
             assert "lt;" not in frame, written[:k]
-        assert not re.search(r"\$|\\[(\[]", frame), written[:k]
+        assert not re.search(r"(?<!\\)\$|\\[(\[]", frame), written[:k]
 
 
 @pytest.mark.parametrize("written", ["<!here>", "<!channel|all>", "<@U0ADA>", "<@U0ADA|Ada>", "<!subteam^S1|@team>"])
