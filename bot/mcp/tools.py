@@ -54,7 +54,14 @@ class McpTools:
         return tuple(definitions[:MAX_TOOLS])
 
     async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
     ) -> CallResult:
         """Calls a tool once, if the question's channel may use it and its definition is the agreed one."""
         rule = self._setup.rules.rule_for(tool)

@@ -110,12 +110,20 @@ class Tools(Protocol):
         ...
 
     async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
     ) -> CallResult:
         """Calls a tool once, and never again. It must have been decided about already: only DENY is checked here.
 
         The call fails before it leaves if `definitions` wouldn't offer the tool with this hash. A call of a tool that
-        isn't declared read-only is UNKNOWN if nobody knows whether it happened.
+        isn't declared read-only is UNKNOWN if nobody knows whether it happened. Each `version` of an answer may read as
+        much as the first.
         """
         ...
 
@@ -138,13 +146,20 @@ class Toolbox:
         return (*ours, *(tool for tool in others if self._tools_of(tool.name) is self._others))
 
     async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
     ) -> CallResult:
         """Has the owner of the tool call it."""
         tools = self._tools_of(tool)
         if tools is None:
             return CallResult.failed(NO_SUCH_TOOL)
-        return await tools.call(question, tool, definition_hash, arguments, timeout_s=timeout_s)
+        return await tools.call(question, tool, definition_hash, arguments, version=version, timeout_s=timeout_s)
 
     def _tools_of(self, name: str) -> Tools | None:
         return self._own.get(owner_of(name), self._others)
@@ -269,7 +284,12 @@ class ToolCalls:
             with self.workspace.telemetry.tool_call(call.tool):
                 async with asyncio.timeout(timeout_s + TOLD_WITHIN_S):
                     return await self.tools.call(
-                        job.question, call.tool, call.definition_hash, call.arguments, timeout_s=timeout_s
+                        job.question,
+                        call.tool,
+                        call.definition_hash,
+                        call.arguments,
+                        version=job.version,
+                        timeout_s=timeout_s,
                     )
         except TimeoutError:
             log.warning("%s did not answer in time", call.tool)

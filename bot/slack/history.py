@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 from bot.core.access import UserKind
 from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data, own_tool
@@ -55,7 +55,8 @@ THREAD_PAGE_MESSAGES = 999
 THREAD_PAGES = 8
 """Pages that are read in order. In a longer thread, each further call skips half of the rest."""
 MAX_CALLS = 20
-"""The most calls for one thread, and for what a model reads for one question. Slack allows 50 a minute, for all."""
+"""The most calls for one thread, and for what a model reads for one version of an answer. Slack allows 50 a minute, for
+all."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 POSTS_BEFORE = 10
@@ -272,6 +273,14 @@ class _Unusable(Exception):
     """An argument can't be used, or what it names can't be read: the text is what the model reads."""
 
 
+class _Answer(NamedTuple):
+    """One version of an answer: its question's channel and ts, and its number."""
+
+    channel_id: str
+    ts: str
+    version: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """What a call asks for."""
@@ -304,8 +313,8 @@ class ChannelReader:
         self._users = users
         self._history = history
         self._readers = readers
-        self._calls: dict[tuple[str, str], int] = {}
-        """How often Slack was called, by the channel and the ts of the question."""
+        self._calls: dict[_Answer, int] = {}
+        """How often Slack was called for each answer."""
         self._workspace_url = ""
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
@@ -313,7 +322,14 @@ class ChannelReader:
         return (DEFINITION,)
 
     async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
     ) -> CallResult:
         """Reads a page. It never raises for what Slack refuses: that is a sentence for the model."""
         if tool != READ_CHANNEL or definition_hash != DEFINITION.definition_hash:
@@ -326,9 +342,10 @@ class ChannelReader:
             return CallResult.failed(str(error))
         except (RateLimited, Refused, TimeoutError):
             return CallResult.failed(BUSY)
-        if self._calls.get(question.place, 0) >= MAX_CALLS:
+        answer = _Answer(*question.place, version)
+        if self._calls.get(answer, 0) >= MAX_CALLS:
             return CallResult.failed(TOO_MANY_CALLS)
-        page = await self._read(question, wanted, until)
+        page = await self._read(question, answer, wanted, until)
         log.info("channel read for message %s: messages=%d cut=%s", question.ts, len(page.messages), page.is_cut)
         if not page.messages and page.is_cut:
             return CallResult.failed(FORBIDDEN if page.is_forbidden else BUSY)
@@ -383,7 +400,7 @@ class ChannelReader:
         if not (is_public and channel.get("is_member") is True):
             raise _Unusable(NOT_READABLE)
 
-    async def _read(self, question: Question, wanted: _Wanted, until: float) -> _Page:
+    async def _read(self, question: Question, answer: _Answer, wanted: _Wanted, until: float) -> _Page:
         """Returns a page as far as Slack gives it in time."""
         page = _Page([])
         begins_ts, ends_ts = wanted.since_ts, question.ts
@@ -396,14 +413,14 @@ class ChannelReader:
             arguments |= {"oldest": begins_ts or None, "latest": ends_ts, "ts": wanted.thread_ts or None}
             try:
                 async with asyncio.timeout(until - self._client.clock.monotonic()):
-                    answer = await self._called(question, arguments)
+                    found_page = await self._called(answer, arguments)
             except (RateLimited, Refused, TimeoutError) as error:
                 log.warning("channel %s read only in part: %s", wanted.channel_id, str(error) or "it took too long")
                 page.is_cut = True
                 page.is_forbidden = isinstance(error, Refused) and error.reason.is_unavailable
                 break
-            found = messages_in(answer)
-            page.has_more = bool(answer.get("has_more")) and bool(found)
+            found = messages_in(found_page)
+            page.has_more = bool(found_page.get("has_more")) and bool(found)
             if wanted.thread_ts:
                 # Slack repeats the first message with each call.
                 known = {message["ts"] for message in page.messages}
@@ -416,10 +433,10 @@ class ChannelReader:
                 break
         return page
 
-    async def _called(self, question: Question, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def _called(self, answer: _Answer, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Calls Slack for messages, and counts the call. Raises RateLimited and Refused."""
-        calls = self._calls.get(question.place, 0)
-        keep_newest(self._calls, question.place, calls + 1)
+        calls = self._calls.get(answer, 0)
+        keep_newest(self._calls, answer, calls + 1)
         if calls >= MAX_CALLS:
             raise RateLimited("too many calls for one answer", 0.0)
         method = "conversations.replies" if arguments["ts"] else "conversations.history"

@@ -93,7 +93,14 @@ class SlackSearch:
         return (DEFINITION,) if await self._readers.are_insiders(question.thread) else ()
 
     async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
     ) -> CallResult:
         """Searches once. It never raises: what Slack refuses is a sentence for the model."""
         if tool != NAME or definition_hash != DEFINITION.definition_hash:

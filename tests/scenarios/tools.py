@@ -45,7 +45,14 @@ class Notes:
         return tuple(ToolDefinition(name, f"{name}.", schema, "a hash", rule=rule) for name, rule in RULES.items())
 
     async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
     ) -> CallResult:
         if tool == "notes__add":
             self.written.append(arguments)

@@ -80,7 +80,14 @@ class NotesServer:
         )
 
     async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
     ) -> CallResult:
         self.asked_by.add((question.user_id, definition_hash))
         self.calls.append((tool, arguments))

@@ -446,7 +446,7 @@ class BrokenServer(NotesServer):
 
     ending: Callable[[], Awaitable[CallResult]] | None = None
 
-    async def call(self, *_: Any, timeout_s: float) -> CallResult:
+    async def call(self, *_: Any, version: int = 0, timeout_s: float) -> CallResult:
         assert self.ending
         return await self.ending()
 
@@ -591,7 +591,14 @@ class NamedTools:
         return tuple(ToolDefinition(name, "", {}) for name in self.names)
 
     async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
     ) -> CallResult:
         self.calls.append(tool)
         return CallResult(CallState.DONE, self.owner)

@@ -35,8 +35,9 @@ class ReaderStage:
         channel_id = self.sandbox.workspace.channel(channel).id
         return Question(ThreadKey(self.sandbox.team_id, channel_id, thread_ts or ts), ts, f"U0{user.upper()}", "")
 
-    async def read(self, question: Question, **arguments: Any) -> CallResult:
-        return await self.reader.call(question, READ_CHANNEL, DEFINITION.definition_hash, arguments, timeout_s=10)
+    async def read(self, question: Question, version: int = 0, **arguments: Any) -> CallResult:
+        called = READ_CHANNEL, DEFINITION.definition_hash, arguments
+        return await self.reader.call(question, *called, version=version, timeout_s=10)
 
     async def say(self, count: int, channel: str = "general") -> list[str]:
         return [await self.sandbox.say("grace", channel, f"message {number:03}") for number in range(count)]
@@ -205,6 +206,15 @@ async def test_one_answer_makes_a_bounded_number_of_calls(stage: ReaderStage) ->
     assert results[-1] == CallResult.failed(history.TOO_MANY_CALLS)
     assert stage.calls() == history.MAX_CALLS
     assert numbers(await stage.read(await stage.asked(), newest=3))
+
+
+async def test_each_version_of_an_answer_reads_for_itself(stage: ReaderStage) -> None:
+    """A version is made by Regenerate, Continue, or an edit of the question."""
+    await stage.say(2)
+    question = await stage.asked()
+    for version in range(2):
+        results = [await stage.read(question, version, newest=1) for _ in range(history.MAX_CALLS + 1)]
+        assert [result.is_error for result in results] == [False] * history.MAX_CALLS + [True]
 
 
 @pytest.mark.parametrize(
