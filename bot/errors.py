@@ -48,7 +48,9 @@ class EndReason(StrEnum):
     QUESTION_DELETED = "question_deleted"
     """The question was deleted before its first attempt."""
     REPLY_GONE = "reply_gone"
-    """The reply was deleted in Slack, or its channel closed to us."""
+    """The reply was deleted in Slack."""
+    SHUT_OUT = "shut_out"
+    """The reply's channel was archived, or closed to Typist otherwise. It may be opened again."""
 
     DENIED = "denied"
     """The asker has no access."""
@@ -113,7 +115,8 @@ class EndReason(StrEnum):
     @property
     def is_failure(self) -> bool:
         """Whether the job failed."""
-        return not (self.is_answer or self.is_stop or self is EndReason.DENIED or self.is_midway)
+        by_people = self.is_stop or self in (EndReason.DENIED, EndReason.SHUT_OUT)
+        return not (self.is_answer or by_people or self.is_midway)
 
     @property
     def is_midway(self) -> bool:
@@ -138,7 +141,13 @@ _PASSING = {
     EndReason.CUT,
     EndReason.STALLED,
 }
-_CONTINUABLE = {EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED, EndReason.INTERRUPTED_TOO_OFTEN}
+_CONTINUABLE = {
+    EndReason.LENGTH_LIMIT,
+    EndReason.STEP_LIMIT,
+    EndReason.STOPPED,
+    EndReason.SHUT_OUT,
+    EndReason.INTERRUPTED_TOO_OFTEN,
+}
 _CHARGED_WITHOUT_TEXT = {
     EndReason.STALLED,
     EndReason.CUT,

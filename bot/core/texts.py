@@ -150,6 +150,8 @@ APPROVAL_EXPIRED = "Nobody approved the call in time, so I didn't make it."
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
 STOPPED = "Stopped."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
+SHUT_OUT = "This channel was closed to me before I was done. Press Continue and I'll go on."
+SHUT_OUT_WITHOUT_TEXT = "This channel was closed to me before I could answer. Press Regenerate and I'll answer now."
 NOT_SHOWN = "I couldn't show more of this answer in Slack, so I stopped here. Please ask again."
 HELP = (
     "Ask me anything: mention me with your question, or send me a direct message. "

@@ -161,8 +161,8 @@ def _completeness(end: End) -> str:
     """Returns the word for an incomplete answer; "" if it is complete."""
     if end.reason.is_stop:
         return texts.FOOTER_STOPPED
-    is_limited = end.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
-    return texts.FOOTER_INCOMPLETE if is_limited or end.reason.is_failure else ""
+    is_cut = end.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.SHUT_OUT)
+    return texts.FOOTER_INCOMPLETE if is_cut or end.reason.is_failure else ""
 
 
 def _note(view: PageView) -> str:

@@ -141,6 +141,10 @@ class ScheduledReply:
         return self.reply.gone
 
     @property
+    def shut_out(self) -> bool:
+        return self.reply.life is Life.SHUT_OUT
+
+    @property
     def unshown(self) -> bool:
         return self.reply.unshown
 

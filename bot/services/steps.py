@@ -127,7 +127,7 @@ class Steps:
         while True:
             await self._make_calls(attempt, offer, reply)
             if answer.steps and reply.gone:
-                return End(EndReason.REPLY_GONE)
+                return _gone(answer, reply)
             if answer.steps and were_replied_to(answer.steps[-1].calls):
                 return End(EndReason.STOPPED, texts.REPLIED_INSTEAD, model=answer.steps[-1].model)
             step_no = len(answer.steps)
@@ -140,7 +140,7 @@ class Steps:
             step_prompt = continued(*steps, begun=begun, is_last=is_last)
             step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
             if step is None:
-                return End(EndReason.REPLY_GONE)
+                return _gone(answer, reply)
             if asked_back := offer.choices_in(step.calls):
                 return _asking_back(answer, step, asked_back, reply)
             if not step.calls or is_last:
@@ -318,6 +318,13 @@ class _StepReply:
             self._shows_activity = False
         self._reply.append(self._gap + text)
         self._gap = ""
+
+
+def _gone(answer: Answer, reply: ScheduledReply) -> End:
+    """Returns the end of an answer whose reply can't be shown. If its channel is opened again, the end is shown."""
+    if not reply.shut_out:
+        return End(EndReason.REPLY_GONE)
+    return End(EndReason.SHUT_OUT, texts.SHUT_OUT if answer.kept.strip() else texts.SHUT_OUT_WITHOUT_TEXT)
 
 
 def _completed(answer: Answer, step: StepUnderWay) -> End:

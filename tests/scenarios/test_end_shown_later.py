@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import outbox_entries
 from sandbox.server import Sandbox
 from tests.contracts.stores import count
+from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
 from tests.scenarios.outages import GIVE_UP_S, until
 from tests.streams.server import VendorServer
@@ -52,18 +54,26 @@ async def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_me
         await until(lambda: not stage.bots("general", asked), "the deletion of the answer")
 
 
-async def test_answer_in_a_channel_that_was_archived_has_an_end_once_the_channel_is_back(
-    stage: Stage, another_process: Stores
+@pytest.mark.parametrize("closed", ["archived", "bot removed"])
+async def test_answer_in_a_channel_that_was_closed_is_incomplete_and_goes_on_once_the_channel_is_back(
+    stage: Stage, another_process: Stores, closed: str
 ) -> None:
-    stage.vendor.script(says(TEXT, 0.5))
-    channel = stage.sandbox.workspace.channel("general")
+    stage.vendor.script(says(TEXT, 0.5), says("And so on."))
+    channel, bot = stage.sandbox.workspace.channel("general"), stage.sandbox.bot_user_id
     asked = await stage.mention()
     await until(lambda: [m for m in stage.bots("general", asked) if "word1" in shown(m)], "words")
-    channel.archived = True
+    if closed == "archived":
+        channel.archived = True
+    else:
+        channel.members.remove(bot)
     await until_the_end_is_in_the_outbox(another_process)
     channel.archived = False
+    if bot not in channel.members:
+        channel.members.append(bot)
     [message] = await until(
         lambda: [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)], "an end"
     )
-    assert TEXT.startswith(shown(message))
-    assert "stopped" in footer(message)
+    assert TEXT.startswith(shown(message).removesuffix(texts.SHUT_OUT).strip())
+    assert texts.FOOTER_INCOMPLETE in footer(message)
+    assert await press(stage, message, ReplyAction.CONTINUE) is None
+    await until(lambda: "And so on." in shown(stage.bots("general", asked)[0]), "the rest")

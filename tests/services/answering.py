@@ -102,6 +102,7 @@ class MemoryReply:
     freshness: Freshness = field(default_factory=Freshness)
     gone: bool = False
     unshown: bool = False
+    shut_out: bool = False
     for_outbox: OutboxKind | None = None
     end: End | None = None
     """The end that `finish` was called with."""
@@ -148,6 +149,7 @@ class MemoryReplies:
     for_outbox: OutboxKind | None = None
     gone: bool = False
     unshown: bool = False
+    shut_out: bool = False
     messages: tuple[RecordedMessage, ...] = PAGES
     when_asked: Callable[[], Awaitable[object]] | None = None
     when_left: Callable[[], Awaitable[object]] | None = None
@@ -168,7 +170,7 @@ class MemoryReplies:
         await self.may_open.wait()
         reply = MemoryReply(answer, self.may_finish, self.shown, self.messages)
         reply.for_outbox = self.for_outbox
-        reply.gone, reply.unshown = self.gone, self.unshown
+        reply.gone, reply.unshown, reply.shut_out = self.gone, self.unshown, self.shut_out
         reply.when_asked = self.when_asked
         reply.when_left = self.when_left
         self.opened.append(reply)

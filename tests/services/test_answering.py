@@ -649,17 +649,24 @@ async def test_answer_is_recorded_with_its_usage_times_and_versions(alone: Answe
 
 
 @pytest.mark.parametrize(
-    ("unshown", "reason"), [(True, EndReason.NOT_SHOWN), (False, EndReason.REPLY_GONE)], ids=["refused", "deleted"]
+    ("lost", "reason"),
+    [
+        (("unshown",), EndReason.NOT_SHOWN),
+        (("gone",), EndReason.REPLY_GONE),
+        (("gone", "shut_out"), EndReason.SHUT_OUT),
+    ],
+    ids=["refused", "deleted", "channel closed"],
 )
 async def test_reply_that_slack_no_longer_shows_ends_the_stream(
-    alone: AnsweringStage, unshown: bool, reason: EndReason
+    alone: AnsweringStage, lost: tuple[str, ...], reason: EndReason
 ) -> None:
-    alone.replies.unshown, alone.replies.gone = unshown, not unshown
+    for state in lost:
+        setattr(alone.replies, state, True)
     await attempt_at(alone)
     assert alone.model.hung_up
     row = await turn(alone)
     assert (row.end_reason, row.answer) == (reason, "Because.")
-    assert bool(end_of(alone).notice) is unshown, "nobody reads the end of a deleted reply"
+    assert bool(end_of(alone).notice) is (lost != ("gone",)), "nobody reads the end of a deleted reply"
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,12 @@ class ReaderStage:
         channel_id = self.sandbox.workspace.channel(channel).id
         return Question(ThreadKey(self.sandbox.team_id, channel_id, thread_ts or ts), ts, f"U0{user.upper()}", "")
 
-    async def read(self, question: Question, version: int = 0, **arguments: Any) -> CallResult:
-        called = READ_CHANNEL, DEFINITION.definition_hash, arguments
-        return await self.reader.call(question, *called, version=version, timeout_s=10)
+    async def read(self, question: Question, **arguments: Any) -> CallResult:
+        return await self.reader.call(question, READ_CHANNEL, DEFINITION.definition_hash, arguments, timeout_s=10)
+
+    async def read_newest(self, question: Question, version: int) -> CallResult:
+        newest = READ_CHANNEL, DEFINITION.definition_hash, {"newest": 1}
+        return await self.reader.call(question, *newest, version=version, timeout_s=10)
 
     async def say(self, count: int, channel: str = "general") -> list[str]:
         return [await self.sandbox.say("grace", channel, f"message {number:03}") for number in range(count)]
@@ -213,7 +216,7 @@ async def test_each_version_of_an_answer_reads_for_itself(stage: ReaderStage) ->
     await stage.say(2)
     question = await stage.asked()
     for version in range(2):
-        results = [await stage.read(question, version, newest=1) for _ in range(history.MAX_CALLS + 1)]
+        results = [await stage.read_newest(question, version) for _ in range(history.MAX_CALLS + 1)]
         assert [result.is_error for result in results] == [False] * history.MAX_CALLS + [True]
 
 
