@@ -63,6 +63,8 @@ class File:
     """How long it plays, if Slack says so."""
     size_bytes: int = 0
     """0 if Slack doesn't say it."""
+    preview_url: str = ""
+    """Where Slack has a smaller copy of an image, as PNG or JPEG; "" if it has none."""
 
 
 @dataclass(frozen=True, slots=True)

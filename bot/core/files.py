@@ -34,6 +34,7 @@ class Unread(Enum):
     """Why a file was not read. The value stands in parentheses after its name."""
 
     KIND = texts.FILE_TYPE
+    IMAGE_KIND = texts.FILE_IMAGE_TYPE
     DAMAGED = texts.FILE_DAMAGED
     PROTECTED = texts.FILE_PROTECTED
     TOO_LARGE = texts.FILE_TOO_LARGE
@@ -92,8 +93,17 @@ class OpenedFile:
         return short_name(self.file.name)
 
 
-IMAGES = ("image/png", "image/jpeg", "image/webp")
-_MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+HEIC = "image/heic"
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+}
+_READABLE_IMAGE = re.compile(r"image/(?:png|jpe?g|gif|webp|svg|avif|tiff?|(?:x-)?(?:ms-)?bmp)")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""How cameras name the format of their photos."""
 _ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"
 _MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
@@ -112,8 +122,7 @@ _CANVAS_MENTION = "(Canvas {id})"
 _MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 # Never read, unless the name is a document's; for all other types, the bytes decide.
 _NEVER_TEXT = re.compile(
-    r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
-    r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|word\.|powerpoint)|apple|google|rar)|java-archive)"
+    r"(?:audio|video|font)/|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|word\.|powerpoint)|apple|google|rar)|java-archive)"
 )
 _DOCUMENTS = frozenset(
     (
@@ -145,7 +154,16 @@ def reason_not_to_read(file: File) -> Unread | None:
         return None
     if _extension(file) in _DOCUMENTS or _TEXT_AFTER_X.match(file.mimetype):
         return None
+    if file.mimetype.startswith("image/"):
+        return None if _READABLE_IMAGE.match(file.mimetype) else Unread.IMAGE_KIND
     return Unread.KIND if _NEVER_TEXT.match(file.mimetype) else None
+
+
+def preview_of(file: File, content: object) -> File | None:
+    """Returns Slack's own copy of an image that can't be read because of its type or size; None if there is none."""
+    if content not in (Unread.IMAGE_KIND, Unread.TOO_MANY_PIXELS, Unread.TOO_BIG) or not file.preview_url:
+        return None
+    return replace(file, mimetype="", access="", url=file.preview_url, preview_url="")
 
 
 def _extension(file: File) -> str:
@@ -189,7 +207,10 @@ def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[Fi
     for file in files:
         if file.id in wanted or file.id in unread:
             continue
-        reason = reason_not_to_read(file) or (Unread.TOO_MANY if len(wanted) == MAX_FILES else None)
+        reason = reason_not_to_read(file)
+        reason = (None if preview_of(file, reason) else reason) or (
+            Unread.TOO_MANY if len(wanted) == MAX_FILES else None
+        )
         if is_recording(file) and not (hears or file.captions_url) and file.transcript is None:
             reason = reason_not_heard(file)
         if reason:
@@ -213,6 +234,10 @@ def detect_media_type(content: bytes) -> str:
         return "image/webp"
     if b"%PDF-" in content[:1024]:
         return PDF
+    if content[4:8] == b"ftyp":
+        return "image/avif" if b"avi" in content[8:40] else HEIC if content[8:12] in _HEIC_BRANDS else ""
+    if content[:2] == b"BM" and content[6:10] == bytes(4):
+        return "image/bmp"
     return next((mimetype for magic, mimetype in _MAGIC.items() if content.startswith(magic)), "")
 
 

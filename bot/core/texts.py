@@ -452,6 +452,7 @@ def _wait(retry_after_s: float | None) -> str:
 # Files that were not read, below an answer: "Not read: a.zip (a file type I can't read)."
 
 FILE_TYPE = "a file type I can't read; PDF, docx, xlsx, pptx, OpenDocument, HTML, text and images work"
+FILE_IMAGE_TYPE = "an image type I can't read; save it as JPEG or PNG"
 FILE_DAMAGED = "damaged"
 FILE_PROTECTED = "protected by a password"
 FILE_TOO_LARGE = "too large to unpack and read"

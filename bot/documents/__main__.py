@@ -31,7 +31,7 @@ _LIBRARIES = {
     Kind.PDF: ("pypdfium2",),
     Kind.IMAGE: (
         "bot.documents.images",
-        *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")),
+        *(f"PIL.{name}ImagePlugin" for name in ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")),
     ),
 }
 _MAIL = (

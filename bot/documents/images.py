@@ -2,7 +2,7 @@
 
 import io
 
-from PIL import Image, ImageOps
+from PIL import AvifImagePlugin, Image, ImageOps
 
 from bot.documents.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Refusal, Unreadable
 
@@ -13,7 +13,10 @@ With Python and the result, a process that does nothing else takes less than 120
 """
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "RGBA": 5, "LA": 5, "PA": 5}
 """Bytes that a pixel takes by its mode, with a copy of one band where bands are scaled one by one. Others take 4."""
-_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
+# The process may start none.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 def converted(content: bytes, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[str, bytes]:
@@ -24,9 +27,11 @@ def converted(content: bytes, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[str, 
     # PIL's own limit only warns at first; ours is below.
     Image.MAX_IMAGE_PIXELS = None
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-        # Beside the pixels, libwebp's animation decoder holds more than one canvas, and libjpeg each pixel of a
+        # Beside the pixels, libwebp's and libavif's decoders hold more than one canvas, and libjpeg each pixel of a
         # progressive JPEG, however small it is unpacked.
-        of_a_pixel = {"WEBP": 12, "JPEG": 6 if image.info.get("progressive") else 0}.get(image.format or "", 0)
+        of_a_pixel = {"AVIF": 12, "WEBP": 12, "JPEG": 6 if image.info.get("progressive") else 0}.get(
+            image.format or "", 0
+        )
         held_bytes = image.width * image.height * of_a_pixel
         # Only JPEG can be unpacked at a smaller size.
         image.draft("RGB", (max_pixels, max_pixels))

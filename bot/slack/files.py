@@ -22,7 +22,7 @@ from yarl import URL
 from bot.core.conversation import File
 from bot.core.files import (
     CHECK_FILE_INFO,
-    IMAGES,
+    HEIC,
     MAX_BYTES,
     MAX_FILE_BYTES,
     REFUSED,
@@ -35,6 +35,7 @@ from bot.core.files import (
     is_canvas,
     is_recording,
     is_sign_in_page,
+    preview_of,
     reason_not_heard,
     reason_not_to_read,
     short_name,
@@ -95,12 +96,13 @@ class Files:
                     held_bytes = max_bytes
                     left = MAX_BYTES
                     for file in files:
-                        found: Content | bytes
-                        described, found = await self._content(file, left, transcribe)
-                        if isinstance(found, bytes):
-                            left -= len(found)
-                            found = await self._understood(described, found, asker, pdf_texts)
-                        opened[file.id] = OpenedFile(described, found)
+                        read, read_bytes = await self._read(file, left, asker, pdf_texts, transcribe)
+                        left -= read_bytes
+                        if preview := preview_of(read.file, read.content):
+                            copy, read_bytes = await self._read(preview, left, asker, pdf_texts, None)
+                            left -= read_bytes
+                            read = replace(read, content=copy.content) if isinstance(copy.content, Media) else read
+                        opened[file.id] = read
             except TimeoutError:
                 log.warning("files not read in time: count=%d limit_s=%.0f", len(files), READING_S)
             needed_bytes = min(held_bytes, sum(_size_bytes(file.content) for file in opened.values()))
@@ -109,6 +111,15 @@ class Files:
             yield {file.id: opened.get(file.id, OpenedFile(file, Unread.TOO_SLOW)) for file in files}
         finally:
             self._room.give_back(held_bytes, asker)
+
+    async def _read(
+        self, file: File, left: int, asker: str, pdf_texts: bool, transcribe: Transcribe | None
+    ) -> tuple[OpenedFile, int]:
+        """Returns a file's content or why it can't be read, and how many bytes were read."""
+        described, found = await self._content(file, left, transcribe)
+        if not isinstance(found, bytes):
+            return OpenedFile(described, found), 0
+        return OpenedFile(described, await self._understood(described, found, asker, pdf_texts)), len(found)
 
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
@@ -174,7 +185,9 @@ class Files:
     async def _understood(self, file: File, content: bytes, asker: str, pdf_texts: bool) -> Content:
         kind = detect_media_type(content)
         alternative: Document | Refusal | None = None
-        if kind in (*IMAGES, "image/gif"):
+        if kind == HEIC:
+            return Unread.IMAGE_KIND
+        if kind.startswith("image/"):
             if is_plain_image(content, kind):
                 return Media(short_name(file.name), kind, base64.b64encode(content).decode())
             # One at a time: unpacked, an image may take a hundred times its bytes.

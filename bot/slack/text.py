@@ -157,6 +157,7 @@ _TABLE_HEADS = ("header", "headers", "header_row", "columns")
 """Where a table has its header, if that isn't its first row."""
 _SHARED_IN = ("channels", "groups", "ims")
 """The lists of a file's channels."""
+_PREVIEW = re.compile(r"thumb_(\d{2,4})")
 _CLIPS = ("slack_audio", "slack_video")
 """The subtypes of what people record in Slack."""
 
@@ -237,6 +238,7 @@ def file_of(file: Mapping[str, Any]) -> File:
         access=string(file, "file_access"),
         url=string(file, "url_private_download") or string(file, "url_private"),
         size_bytes=size if isinstance(size, int) and size > 0 else 0,
+        preview_url=max(_previews(file), default=(0, ""))[1],
         user_id=string(file, "user"),
         # The names of clips are translated.
         is_clip=string(file, "subtype") in _CLIPS,
@@ -245,6 +247,13 @@ def file_of(file: Mapping[str, Any]) -> File:
         captions_url=string(file, "vtt") if has_transcript else "",
         seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
     )
+
+
+def _previews(file: Payload) -> Iterator[tuple[int, str]]:
+    """Yields the sizes and addresses of the copies that Slack has made of an image."""
+    for key in file:
+        if (size := _PREVIEW.fullmatch(key)) and (url := string(file, key)):
+            yield int(size[1]), url
 
 
 def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:

@@ -54,6 +54,12 @@ CONVERTED = {
     "wide jpeg": (picture("JPEG", (9_000, 900)), "image/jpeg", (2_000, 200)),
     "large webp": (picture("WEBP", (2_001, 90)), "image/webp", (2_000, 90)),
     "gif": (picture("GIF", (8, 6)), "image/gif", (8, 6)),
+    "avif": (picture("AVIF", (2_400, 30)), "image/avif", (2_000, 25)),
+    "avif that is transparent": (picture("AVIF", (8, 6), "RGBA"), "image/avif", (8, 6)),
+    "tiff": (picture("TIFF", (8, 6), compression="tiff_lzw"), "image/tiff", (8, 6)),
+    "tiff in ink": (picture("TIFF", (8, 6), "CMYK"), "image/tiff", (8, 6)),
+    "fax": (picture("TIFF", (2_400, 30), "1", compression="group4"), "image/tiff", (2_000, 25)),
+    "bmp": (picture("BMP", (2_400, 30)), "image/bmp", (2_000, 25)),
     "webp that moves": (picture("WEBP", (8, 6), **MOVING), "image/webp", (8, 6)),
     "png that moves": (picture("PNG", (8, 6), **MOVING), "image/png", (8, 6)),
     "png of 16 bits": (picture("PNG", (8, 6), "I;16"), "image/png", (8, 6)),
@@ -132,6 +138,9 @@ def test_large_image_of_any_color_mode_is_converted(mode: str, monkeypatch: pyte
         pytest.param("JPEG", "RGB", (3_990, 3_990), False, marks=pytest.mark.long),
         pytest.param("WEBP", "RGB", (2_200, 1_900), True, marks=pytest.mark.long),
         pytest.param("GIF", "P", (5_000, 5_000), True, marks=pytest.mark.long),
+        pytest.param("TIFF", "RGB", (2_400, 1_900), True, marks=pytest.mark.long),
+        pytest.param("AVIF", "RGB", (2_200, 1_900), True, marks=pytest.mark.long),
+        pytest.param("BMP", "RGB", (2_400, 1_900), True, marks=pytest.mark.long),
     ],
 )
 def test_accepted_image_peaks_below_120_mb(

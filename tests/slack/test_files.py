@@ -1,22 +1,26 @@
 """Limits on reading files: the memory that all live answers share, and the hosts that get the token."""
 
 import asyncio
+import base64
 import gzip
+import io
 import tracemalloc
 from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from PIL import Image
 from yarl import URL
 
 from benchmarks.document_corpus import corpus
 from bot.core.conversation import File
-from bot.core.files import Unread
+from bot.core.files import Unread, choose_files
 from bot.documents.document import Document, Kind, Refusal
 from bot.documents.process import read_document
+from bot.models.prompt import Media
 from bot.slack.client import SlackClient, new_session
 from bot.slack.files import TEXT_BYTES, FairLine, Files, MemoryRoom, may_have_token
-from bot.slack.text import files_of
+from bot.slack.text import file_of, files_of
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
@@ -243,3 +247,52 @@ async def test_file_larger_than_announced_is_cut_at_the_limit(announced: str, mo
         await runner.cleanup()
     assert opened[file.id].content is Unread.TOO_BIG
     assert peak_bytes < 5 * limit
+
+
+def png(size: tuple[int, int]) -> bytes:
+    packed = io.BytesIO()
+    Image.new("RGB", size).save(packed, "PNG")
+    return packed.getvalue()
+
+
+PHOTO = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(90)
+PNG = png((8, 6))
+WIDE = png((9_000, 6_000))
+PREVIEWED = {
+    "a photo of a phone": ("image/heic", PHOTO, PNG, PNG),
+    "a photo whose type nobody told": ("application/octet-stream", PHOTO, PNG, PNG),
+    "a drawing program's file": ("image/vnd.adobe.photoshop", b"8BPS", PNG, PNG),
+    "too many pixels": ("image/png", WIDE, PNG, PNG),
+    "a copy that can't be read": ("image/heic", PHOTO, b"", Unread.IMAGE_KIND),
+    "no copy": ("image/heic", PHOTO, None, Unread.IMAGE_KIND),
+    "no copy, and a type that nobody told": ("", PHOTO, None, Unread.IMAGE_KIND),
+}
+
+
+@pytest.mark.parametrize(("mimetype", "content", "copy", "shown"), PREVIEWED.values(), ids=PREVIEWED)
+async def test_image_that_cannot_be_read_is_seen_as_slacks_copy(
+    mimetype: str, content: bytes, copy: bytes | None, shown: bytes | Unread
+) -> None:
+    bodies = {"/photo": content, "/copy": copy}
+
+    async def send(request: web.Request) -> web.Response:
+        return web.Response(body=bodies[request.path])
+
+    app = web.Application()
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    app.router.add_get("/{name}", send)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        described = {"id": "F1", "name": "IMG_1.heic", "mimetype": mimetype, "url_private": f"{url}/photo"}
+        copies = {} if copy is None else {"thumb_1024": f"{url}/copy", "thumb_360": f"{url}/none", "thumb_360_w": 360}
+        wanted, unread = choose_files([file_of({**described, **copies})])
+        async with (
+            new_session() as session,
+            Files(SlackClient("xoxb-1", f"{url}/api/", session)).reading(wanted, "U0ADA") as opened,
+        ):
+            found = {**unread, **opened}["F1"].content
+    finally:
+        await runner.cleanup()
+    assert (base64.b64decode(found.base64) if isinstance(found, Media) else found) == shown
