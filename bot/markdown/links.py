@@ -72,6 +72,9 @@ _NOT_SHOWN_IN_URL = re.compile(r"[\x00-\x20]")
 _NOT_SAID = re.compile(r"[\s()./-]")
 _MAILBOX = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)*+")
 
+_WRITTEN = re.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f]{2})*+(?:&|\Z))*+\Z")
+"""Matches the part of a `mailto:` address, in lower case, that says what to write, and to nobody else."""
+
 
 class NamedHost(NamedTuple):
     """A host that a reader sees in a label."""
@@ -231,7 +234,7 @@ def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
     Mail goes to the only one of the label's `mailboxes`, and to no other.
     """
     if url.lower().startswith("mailto:"):
-        return {url.lower().removeprefix("mailto:")} == mailboxes
+        return {_WRITTEN.sub("", url.lower().removeprefix("mailto:"))} == mailboxes
     host, named_host = ascii_host(_host(url)), ascii_host(named.host.removeprefix("www."))
     if named_host and host.removeprefix("www.") == named_host:
         return True
