@@ -113,6 +113,7 @@ def _visible(schema: Any, key: str = "") -> Any:
 
 DOWN_CLOSED = "the connection is closed"
 DOWN_NO_ANSWER = "no answer in time"
+DOWN_STARTING = "it is starting"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
 """Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""
 CALL_DENIED = "This tool may not be used here. Do without it."
@@ -127,6 +128,8 @@ RESULT_TOO_LONG = (
 ANOTHER_TOO_LONG = "The tool's server sent more than 8 MB at once, so its connection was closed."
 NO_REASON = "The tool failed with error {code}, and gave no reason."
 REFUSED_BY_STATUS = "The tool's server refused the call with HTTP {status}."
+TOOLS_MISSING = "Tools of {servers} can't be reached now, so you don't have them. If they are needed, say so."
+TOOLS_LEFT_OUT = "These tools were left out, because there are too many: {tools}. If they are needed, say so."
 SERVER_BUSY = "The tool's server has too many calls at once, so this call was not made."
 SERVER_DOWN = "The tool's server can't be reached, so the call was not made. Do without it."
 NOTHING = "(The tool returned nothing.)"

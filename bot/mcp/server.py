@@ -58,6 +58,7 @@ from bot.mcp.definitions import (
     CALL_LOST,
     DOWN_CLOSED,
     DOWN_NO_ANSWER,
+    DOWN_STARTING,
     DOWN_TOO_LONG,
     REFUSED_BY_STATUS,
     RESULT_TOO_LONG,
@@ -110,6 +111,7 @@ class ServerConnection:
         self._listing = asyncio.Lock()
         self._listed_at = 0.0
         self._tools: tuple[ListedTool, ...] = ()
+        self.begun_at = clock.monotonic()
         self.opened_at: float | None = None
 
     @property
@@ -344,8 +346,24 @@ class McpServer:
         self._failures = 0
         self._next_try_at = 0.0
         self._last_reason = ""
+        self._failed_start_s = 0.0
+        """How long the last start took, if it failed."""
         self._room = asyncio.Semaphore(MAX_CALLS)
         self._closed = False
+
+    async def ready(self, within_s: float) -> None:
+        """Starts or reaches the server if need be, and waits until it can be used. Raises ServerDown.
+
+        Nobody waits longer than `within_s` after a start, and nobody at all if the last one took longer and failed.
+        """
+        hung = self._failed_start_s >= within_s
+        connection = self._current()
+        left_s = 0.0 if hung else within_s - (self._clock.monotonic() - connection.begun_at)
+        try:
+            async with asyncio.timeout(max(0.0, left_s)):
+                await connection.ready()
+        except TimeoutError:
+            raise ServerDown(DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
         """Returns the server's tools as it listed them in the last so many seconds; starts or reaches it if need be.
@@ -440,6 +458,7 @@ class McpServer:
         self._next_try_at = now + BACKOFF.wait_s(self._failures)
         self._failures += 1
         self._last_reason = lost.reason
+        self._failed_start_s = now - lost.begun_at if lost.opened_at is None else 0.0
 
 
 class McpServers:

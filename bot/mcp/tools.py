@@ -11,14 +11,25 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup
-from bot.mcp.definitions import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN, ListedTool, offered_names
+from bot.mcp.definitions import (
+    CALL_DENIED,
+    DEFINITION_CHANGED,
+    SERVER_DOWN,
+    TOOLS_LEFT_OUT,
+    TOOLS_MISSING,
+    ListedTool,
+    offered_names,
+)
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
-from bot.models.prompt import OURS, TOOL, Permission, ToolDefinition
+from bot.models.prompt import OURS, TOOL, Offered, Permission, ToolDefinition
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
 MAX_TOOLS = 100
 """OpenAI accepts 128. Slack search and others of our own need room, too."""
+
+MAX_NAMES_CHARS = 2_000
+"""How much a model reads of the names of tools that it doesn't have."""
 
 log = logging.getLogger(__name__)
 
@@ -37,21 +48,24 @@ class McpTools:
         self._servers = servers.by_name
         self._pin = pin
         self._channel_settings = channel_settings
+        self._left_out: set[tuple[str, ...]] = set()
+        """Which tools were too many, as far as the log says so."""
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
         """By server: the tools that are not offered, with their hashes, as of its last list."""
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         """Returns the tools of the servers that the channel may use, as far as they can be had within seconds."""
         servers = await self._servers_of(question)
-        if not servers:
-            return ()
         offers = await asyncio.gather(*map(self._offer, servers))
-        definitions = [definition for offer in offers for definition in offer]
-        if len(definitions) > MAX_TOOLS:
-            log.warning(
-                "MCP: too many tools, offering only the first: tools=%d offered=%d", len(definitions), MAX_TOOLS
-            )
-        return tuple(definitions[:MAX_TOOLS])
+        definitions = [definition for offer in offers if offer for definition in offer]
+        down = [server.name for server, offer in zip(servers, offers, strict=True) if offer is None]
+        missing = [TOOLS_MISSING.format(servers=", ".join(down))] if down else []
+        if left_out := tuple(definition.name for definition in definitions[MAX_TOOLS:]):
+            missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(left_out)[:MAX_NAMES_CHARS]))
+            if left_out not in self._left_out:
+                self._left_out.add(left_out)
+                log.warning("MCP: more than %d tools, not offered: %s", MAX_TOOLS, ", ".join(left_out))
+        return Offered(tuple(definitions[:MAX_TOOLS]), " ".join(missing))
 
     async def call(
         self,
@@ -99,16 +113,18 @@ class McpTools:
                 return []
         return [server for name, server in self._servers.items() if name in names]
 
-    async def _offer(self, server: McpServer) -> list[ToolDefinition]:
+    async def _offer(self, server: McpServer) -> list[ToolDefinition] | None:
+        """Returns the tools of a server that may be offered, None if they can't be had now."""
         try:
+            await server.ready(OFFERED_WITHIN_S)
             async with asyncio.timeout(OFFERED_WITHIN_S):
                 agreed = await self._agreed(server)
         except (ServerDown, TimeoutError) as error:
             log.info("MCP server %s: no tools available: %s", server.name, error)
-            return []
+            return None
         except StoreError as error:
             log.error("MCP server %s: no tools available: %s", server.name, error)
-            return []
+            return None
         offered = []
         for name, (tool, pin) in agreed.items():
             rule = self._setup.rules.rule_for(name)

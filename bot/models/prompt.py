@@ -223,6 +223,15 @@ class ToolDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """Tools that may be used to answer a question."""
+
+    definitions: tuple[ToolDefinition, ...] = ()
+    missing: str = ""
+    """What a model is told of tools that it would have at another time; "" if there are none."""
+
+
+@dataclass(frozen=True, slots=True)
 class WebSearch:
     """The model may search the web, if its vendor offers that."""
 

@@ -51,9 +51,9 @@ from bot.models.events import Usage
 from bot.models.prompt import (
     OTHERS,
     OURS,
+    Offered,
     Sound,
     TokenEstimate,
-    ToolDefinition,
     WebSearch,
     room_for_conversation,
     room_in_window,
@@ -171,7 +171,7 @@ class PromptBuilder:
         self,
         answer: Answer,
         memory: AsyncExitStack,
-        tools: tuple[ToolDefinition, ...],
+        tools: Offered,
         listening: Callable[[bool], None],
         window_tokens: int | None = None,
     ) -> BuiltPrompt:
@@ -195,8 +195,8 @@ class PromptBuilder:
         conversation = with_linked_canvases(shared)
         # What earlier attempts left comes with their steps (core/steps.py), and takes room as well.
         left = answer.text[len(kept_text(job)) :]
-        taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
-        now = self._now_line(job)
+        taken_tokens = self.estimate.definitions_tokens(tools.definitions) + (self.estimate.tokens(left) if left else 0)
+        now = " ".join(filter(None, (self._now_line(job), tools.missing)))
         taken_tokens += self.estimate.tokens(now)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         instruction_tokens = self.estimate.tokens(_joined(system, Marks.of(job.question.thread).explained, length))
@@ -228,7 +228,7 @@ class PromptBuilder:
         prompt = replace(
             prompts.build_prompt(instructions, truncated, now),
             cache_key=prompts.cache_key(job.question.thread),
-            tools=tools,
+            tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.effort or channel.effort,
             system_origins=OTHERS if is_others or pane_context else OURS,

@@ -29,7 +29,7 @@ from bot.core.steps import Seam, fixed_text, items_of, kept_text, were_replied_t
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, TakenBack
 from bot.models.model import Models, Provider
-from bot.models.prompt import Prompt
+from bot.models.prompt import Offered, Prompt
 from bot.reply.answer import Answer, StepUnderWay
 from bot.reply.scheduler import ScheduledReply
 from bot.reply.workspace import Workspace
@@ -92,7 +92,7 @@ class Steps:
             """Builds the prompt, for a window if that is known, and asks the model."""
             async with AsyncExitStack() as memory:
                 built = await self.prompt_builder.build(
-                    attempt.answer, memory, offer.definitions, listening, window_tokens
+                    attempt.answer, memory, Offered(offer.definitions, offer.missing), listening, window_tokens
                 )
                 if built.transcripts:
                     reply.show_transcripts(built.transcripts)

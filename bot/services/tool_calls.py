@@ -44,7 +44,7 @@ from bot.core.conversation import Question
 from bot.core.job import Job
 from bot.errors import StoreError, trace_of
 from bot.models.events import ToolCall
-from bot.models.prompt import Origins, Permission, ToolDefinition, ToolRule, read_more_than_askers
+from bot.models.prompt import Offered, Origins, Permission, ToolDefinition, ToolRule, read_more_than_askers
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.store import Stores
@@ -87,6 +87,8 @@ class Offer:
     """The tools that an admin always allows in the channel, with the hashes of their definitions."""
     choices: bool = False
     """Whether the model may offer choices (core/choices.py)."""
+    missing: str = ""
+    """What the model is told of tools that it doesn't have just now."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
@@ -102,7 +104,7 @@ class Offer:
 class Tools(Protocol):
     """Offers tools and calls them."""
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         """Returns the tools that may be used to answer a question, within seconds; unavailable tools are left out.
 
         Tools that an admin denies, and tools whose definition has changed since an admin agreed to it, are missing too.
@@ -139,11 +141,13 @@ class Toolbox:
         self._own = own
         self._others = others
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         """Returns Typist's own tools, and then the others."""
-        ours = [definition for tools in self._own.values() for definition in await tools.definitions(question)]
-        others = await self._others.definitions(question) if self._others else ()
-        return (*ours, *(tool for tool in others if self._tools_of(tool.name) is self._others))
+        own = [await tools.definitions(question) for tools in self._own.values()]
+        ours = [definition for offered in own for definition in offered.definitions]
+        others = await self._others.definitions(question) if self._others else Offered()
+        theirs = (tool for tool in others.definitions if self._tools_of(tool.name) is self._others)
+        return Offered((*ours, *theirs), others.missing)
 
     async def call(
         self,
@@ -177,17 +181,18 @@ class ToolCalls:
         """Returns the tools that the question's channel and asker may use. A bot presses no buttons."""
         question, thread = job.question, job.question.thread
         may_choose = not question.from_bot
-        definitions = await self.tools.definitions(question) if self.tools else ()
+        offered = await self.tools.definitions(question) if self.tools else Offered()
+        definitions = offered.definitions
         if any(tool.name == READ_CHANNEL for tool in definitions) and not thread.in_direct_message:
             channel = await self.insist(lambda: self.stores.channel_settings.read(thread.team_id, thread.channel_id))
             if channel.read_channel is False:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
-            return Offer(choices=may_choose)
+            return Offer(choices=may_choose, missing=offered.missing)
         if not await self._is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
         always = await self.insist(lambda: self.stores.recorded_calls.always_allowed(thread))
-        return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()), may_choose)
+        return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()), may_choose, offered.missing)
 
     async def _is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
         """Returns whether the asker may have tools called that change something. `now_within_s`: as in Users.kind."""

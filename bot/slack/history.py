@@ -28,7 +28,7 @@ from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, lin
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused
-from bot.models.prompt import ToolDefinition
+from bot.models.prompt import Offered
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.modals import asked_in
 from bot.slack.retry import HISTORY_PAGE, Retrying
@@ -317,9 +317,9 @@ class ChannelReader:
         """How often Slack was called for each answer."""
         self._workspace_url = ""
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         """Returns the tool: whoever asks reads the channel that they ask in."""
-        return (DEFINITION,)
+        return Offered((DEFINITION,))
 
     async def call(
         self,

@@ -17,7 +17,7 @@ from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, 
 from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
 from bot.errors import RateLimited, Refusal, Refused
-from bot.models.prompt import ToolDefinition
+from bot.models.prompt import Offered
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.text import in_utc, json_object, json_objects, message_text, quoted_for_model
 from bot.slack.users import ChannelReaders, keep_newest
@@ -85,12 +85,12 @@ class SlackSearch:
         """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
         keep_newest(self._tokens, (channel_id, ts), action_token)
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         """Returns the search, unless outsiders can read the answer.
 
         A question without a token gets it too: the model then learns why it can't search.
         """
-        return (DEFINITION,) if await self._readers.are_insiders(question.thread) else ()
+        return Offered((DEFINITION,) if await self._readers.are_insiders(question.thread) else ())
 
     async def call(
         self,

@@ -47,7 +47,7 @@ async def test_hostile_results_are_data_and_call_nothing(
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-s3cret")
     for number, (case, result) in enumerate(HOSTILE.items(), 1):
         raw.script([tool("look"), tool("drop")], {"look": result})
-        [definition] = await tools.definitions(QUESTION)
+        [definition] = (await tools.definitions(QUESTION)).definitions
         assert definition.name == "raw__look", "the admin denies raw__drop"
         called = await tools.call(QUESTION, definition.name, definition.definition_hash, {}, timeout_s=30)
         whole = WHOLE.fullmatch(called.text)
@@ -74,13 +74,13 @@ async def test_poisoned_description_is_visible_capped_and_not_taken_for_the_agre
     raw: RawServer, tools: McpTools, description: str
 ) -> None:
     raw.script([tool("look", description), tool("look", "Twin."), tool("drop", "Drops.")])
-    [definition] = await tools.definitions(QUESTION)
+    [definition] = (await tools.definitions(QUESTION)).definitions
     assert definition.name == "raw__look"
     assert definition.description == visible(description)[:MAX_DESCRIPTION_CHARS]
 
 
 async def test_tool_that_takes_a_name_like_an_allowed_one_is_not_allowed(raw: RawServer, tools: McpTools) -> None:
     raw.script([tool("look"), tool("lo\u200bok"), tool("look "), tool("LOOK"), tool("look/../drop")])
-    rules = {one.name: one.rule.permission for one in await tools.definitions(QUESTION)}
+    rules = {one.name: one.rule.permission for one in (await tools.definitions(QUESTION)).definitions}
     assert len(rules) == 5
     assert [name for name, rule in rules.items() if rule is Permission.ALLOW] == ["raw__look"]

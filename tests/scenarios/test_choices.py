@@ -11,7 +11,7 @@ from bot.core import choices, texts
 from bot.core.access import Denial
 from bot.core.actions import ReplyAction
 from bot.core.conversation import Question
-from bot.models.prompt import OURS, Permission, ToolDefinition, ToolRule
+from bot.models.prompt import OURS, Offered, Permission, ToolRule
 from bot.settings import Settings
 from bot.store.schema import outbox_entries
 from sandbox.server import Sandbox
@@ -219,9 +219,10 @@ async def test_model_without_tools_is_asked_without_choices_and_the_footer_says_
 class OurNotes(Notes):
     """Notes whose tools an admin has agreed to and allows."""
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         allowed = ToolRule(Permission.ALLOW)
-        return tuple(replace(tool, origins=OURS, rule=allowed) for tool in await super().definitions(question))
+        offered = (await super().definitions(question)).definitions
+        return Offered(tuple(replace(tool, origins=OURS, rule=allowed) for tool in offered))
 
 
 Pressed = Callable[[Stage, str], Awaitable[object]]

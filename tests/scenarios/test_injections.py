@@ -22,7 +22,7 @@ from bot.core.actions import ReplyAction
 from bot.core.calls import CallResult, CallState, RecordedCall
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
-from bot.models.prompt import OURS, Permission, ToolDefinition, ToolRule, WebSearch
+from bot.models.prompt import OURS, Offered, Permission, ToolDefinition, ToolRule, WebSearch
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import search
@@ -144,10 +144,10 @@ class Desk:
     others: tuple[ToolDefinition, ...] = ()
     written: list[str] = field(default_factory=list)
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
         ours = (ToolDefinition(name, f"{name}.", schema, "a hash", OURS, rule) for name, rule in RULES.items())
-        return (*ours, *self.others)
+        return Offered((*ours, *self.others))
 
     async def call(
         self,

@@ -11,7 +11,7 @@ from bot.core.calls import READ_CHANNEL, CallResult, CallState
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.mcp.config import McpSetup, ServerConfig, ToolRules
-from bot.models.prompt import Permission, ToolDefinition, ToolRule
+from bot.models.prompt import Offered, Permission, ToolDefinition, ToolRule
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.workspace import TEAM_ID, Message
@@ -40,9 +40,11 @@ class Notes:
     def __post_init__(self) -> None:
         self.may_list.set()
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        return tuple(ToolDefinition(name, f"{name}.", schema, "a hash", rule=rule) for name, rule in RULES.items())
+        return Offered(
+            tuple(ToolDefinition(name, f"{name}.", schema, "a hash", rule=rule) for name, rule in RULES.items())
+        )
 
     async def call(
         self,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.core.calls import CallResult, CallState, Decision, RecordedCall
 from bot.core.conversation import Question
 from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
-from bot.models.prompt import OURS, Origins, Permission, Prompt, ToolDefinition, ToolRule
+from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, ToolDefinition, ToolRule
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, InstantClock
@@ -67,17 +67,16 @@ class NotesServer:
     result: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What else is in the results."""
+    missing: str = ""
     asked_by: set[tuple[str, str]] = field(default_factory=set)
     """Who asked for definitions and calls, with the definition's hash; "" for definitions."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+    async def definitions(self, question: Question) -> Offered:
         self.asked_by.add((question.user_id, ""))
-        return tuple(
-            ToolDefinition(name, self.description, {"type": "object"}, self.definition_hash, self.origins, rule)
-            for name, rule in self.rules.items()
-        )
+        described = self.description, {"type": "object"}, self.definition_hash, self.origins
+        return Offered(tuple(ToolDefinition(name, *described, rule) for name, rule in self.rules.items()), self.missing)
 
     async def call(
         self,

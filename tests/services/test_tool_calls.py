@@ -17,7 +17,7 @@ from bot.core.prompt import GO_ON_REQUEST
 from bot.core.steps import DROPPED
 from bot.errors import EndReason, StoreError
 from bot.models.events import Opaque, StreamEvent, ToolCall, Usage
-from bot.models.prompt import CALL_TIMEOUT_S, OURS, Permission, Prompt, ToolDefinition, ToolResult, ToolRule
+from bot.models.prompt import CALL_TIMEOUT_S, OURS, Offered, Permission, Prompt, ToolDefinition, ToolResult, ToolRule
 from bot.services import tool_calls
 from bot.services.tool_calls import (
     EXPIRE_EVERY_S,
@@ -440,6 +440,13 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
         assert [(turn.role, turn.text) for turn in prompt.turns[1:4]] == begun
 
 
+@pytest.mark.parametrize("rules", [RULES, {}], ids=["others are there", "none is there"])
+async def test_model_reads_which_tools_it_does_not_have_now(rules: dict[str, ToolRule]) -> None:
+    stage = await answered(NotesServer(rules, missing="Tools of github can't be reached now."), ANSWER)
+    [prompt] = prompts_of(stage)
+    assert prompt.turns[-1].now.endswith("Tools of github can't be reached now.")
+
+
 @dataclass
 class BrokenServer(NotesServer):
     """A server whose calls end as `ending` says."""
@@ -587,8 +594,8 @@ class NamedTools:
     names: tuple[str, ...]
     calls: list[str] = field(default_factory=list)
 
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
-        return tuple(ToolDefinition(name, "", {}) for name in self.names)
+    async def definitions(self, question: Question) -> Offered:
+        return Offered(tuple(ToolDefinition(name, "", {}) for name in self.names))
 
     async def call(
         self,
@@ -615,7 +622,7 @@ def theirs() -> NamedTools:
 
 
 async def test_no_other_tool_can_have_the_name_of_ours(ours: NamedTools, theirs: NamedTools) -> None:
-    definitions = await Toolbox({"slack": ours}, theirs).definitions(QUESTION)
+    definitions = (await Toolbox({"slack": ours}, theirs).definitions(QUESTION)).definitions
     assert [tool.name for tool in definitions] == ["slack__search", "github__list", "search"]
 
 

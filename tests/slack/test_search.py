@@ -71,7 +71,7 @@ async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage)
 
 async def test_tool_is_read_only_runs_unasked_and_is_offered_without_a_token(stage: SearchStage) -> None:
     question = await stage.asked(keep=False)
-    [definition] = await stage.search.definitions(question)
+    [definition] = (await stage.search.definitions(question)).definitions
     assert definition == DEFINITION
     assert definition.rule == ToolRule(Permission.ALLOW, read_only=True)
 
@@ -146,7 +146,7 @@ async def test_answer_that_does_not_come_fails_in_time(stage: SearchStage) -> No
 
 async def test_nothing_is_searched_where_outsiders_read_by_now(stage: SearchStage) -> None:
     question = await stage.asked()
-    assert await stage.search.definitions(question) == (DEFINITION,)
+    assert (await stage.search.definitions(question)).definitions == (DEFINITION,)
     with_guests = replace(question, thread=replace(question.thread, channel_id="C0RANDOM"))
     stage.search.keep("C0RANDOM", question.ts, "a token")
     assert await stage.result(with_guests) == CallResult(CallState.FAILED, search.OUTSIDERS, is_error=True)
