@@ -167,6 +167,8 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "ends of comments": "<!-- -->",
     "dollars": "$",
     "formulas in dollars": "$x^2$ ",
+    "sums in dollars": "$1 + \\text{ k",
+    "cell ends in code": ("| a | b |\n|---|---|\n| ", "`a|b` and $P(A|B)$ ", ""),
     "open formulas": "\\(",
     "open formulas on lines": "\\[\n",
     "formulas": "\\(x^2\\) ",

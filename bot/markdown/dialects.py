@@ -3,11 +3,11 @@ r"""HTML, LaTeX and Slack's own markup in a block's text, rewritten as Markdown 
 Models write these, and Slack shows them raw in a `markdown` block. So one pass over a block's text rewrites them, and
 `inlines.py` parses what comes out. All rules for links, mentions and emphasis hold for the result.
 
-- **HTML.** What Markdown can do is done: emphasis, code, links, images. Tags of blocks become line breaks, bullets and
-  rows. Other harmless tags go, their text stays. A tag is known by its name in the HTML standard, so `<T>` and
-  `<your-name>` stay. An opening tag without an end that may be a placeholder, such as `<source>` in the middle of a
+- **HTML** (`tags.py`). What Markdown can do is done: emphasis, code, links, images. Tags of blocks become line breaks,
+  bullets and rows. Other harmless tags go, their text stays. A tag is known by its name in the HTML standard, so `<T>`
+  and `<your-name>` stay. An opening tag without an end that may be a placeholder, such as `<source>` in the middle of a
   line, stays too. So do tags that do more than show text, such as `<script>`, with what is in them.
-- **LaTeX.** A formula becomes code: its letters stay as they are, and nothing in it is read as Markdown.
+- **LaTeX** (`formulas.py`). A formula becomes code: its letters stay as they are, and nothing in it is Markdown.
 - **Slack's markup.** `<https://…|label>` becomes a link. Mentions become the names in them, as text: nobody is rung.
 - **Addresses with spaces**, as in `[doc](https://a.example/my file.pdf)`, get them encoded.
 - **Entities** become their characters. Those that Slack or Markdown would read as a mark stay entities.
@@ -20,14 +20,22 @@ import html
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from operator import attrgetter
-from typing import NamedTuple
 
+from bot.markdown import tags
 from bot.markdown.blocks import CELL_END, LeafKind
 from bot.markdown.escaping import HAIR_SPACE, Replacement, longest_ticks, with_replacements
+from bot.markdown.formulas import (
+    DOLLARS,
+    ENVIRONMENT,
+    HALF_DOLLARS,
+    NOTHING_BEHIND,
+    WRAPPERS,
+    is_formula,
+    is_in_dollars,
+)
+from bot.markdown.rewriting import Rewriting
 
 MAX_CONSTRUCT_CHARS = 400
 """A longer construct is sent as text, and longer emphasis as it is written.
@@ -36,8 +44,6 @@ So nothing that is open for longer can change how its beginning is sent (`inline
 """
 MAX_TAG_CHARS = 1_000
 """A tag or comment that is longer is text. So is a longer formula in lines of its own."""
-MAX_DOLLARS_CHARS = 100
-"""How long a formula between single dollars may be."""
 MAX_SCRIPT_CHARS = 60
 """How long a superscript or subscript may be."""
 MAX_TAG_DEPTH = 100
@@ -56,6 +62,7 @@ _SPECIAL = re.compile(
     r"|(?P<entity>&\#?\w{1,31};)",
     re.IGNORECASE | re.DOTALL,
 )
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*(?:https?://|mailto:)", re.IGNORECASE)
 _TARGET = re.compile(r"<[^<>\n]*>|[^\s()]*")
 _SPACED_TARGET = re.compile(
@@ -75,161 +82,15 @@ _HALF_TOKEN = re.compile(
     r"<(?:[@#!][\w.^{}: ,-]{0,200}|(?:https?|mailto|tel):[^<>|\s]{0,1000})(?:\|[^<>|\n]{0,400})?\Z"
 )
 
-_FLAGS = "open|hidden|compact|reversed|nowrap|noshade|checked|disabled|selected|controls|itemscope"
-"""The attributes that may stand without a value."""
-_VALUE = r"\s*=\s*(?:\"[^\"]{0,1000}\"|'[^']{0,1000}'|[^\s\"'=<>`]+)"
-_TAG = re.compile(
-    rf"<(?P<end>/?)(?P<name>[a-z][a-z0-9]*)(?P<attributes>(?:\s+(?:[^\s\"'<>/=]+{_VALUE}|(?:{_FLAGS})(?=[\s/>])))*+)"
-    r"\s*/?>",
-    re.IGNORECASE,
-)
-_HALF_TAG = re.compile(
-    rf"<(?:!-{{0,2}}|/?(?:[a-z][a-z0-9]*(?:(?:\s+(?:[^\s\"'<>/=]+{_VALUE}|(?:{_FLAGS})(?=[\s/])))*+"
-    r"(?:\s+[^\s\"'<>/=]*(?:\s*=\s*(?:\"[^\"]{0,1000}|'[^']{0,1000}|[^\s\"'=<>`]*))?)?\s*/?)?)?)\Z",
-    re.IGNORECASE,
-)
-_ATTRIBUTE = re.compile(r"([^\s\"'<>/=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'=<>`]+))")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-
-_STYLES = {
-    **dict.fromkeys(["b", "strong", "h1", "h2", "h3", "h4", "h5", "h6", "summary"], "**"),
-    **dict.fromkeys(["i", "em", "cite", "dfn", "var"], "*"),
-    **dict.fromkeys(["s", "del", "strike"], "~~"),
-    "q": '"',
-}
-_CODE = frozenset(["code", "kbd", "samp", "tt", "pre"])
-_LINES = frozenset(
-    """
-    address article aside blockquote caption center dd details dialog div dl dt fieldset figcaption figure
-    footer h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav ol p pre search section summary table
-    tbody tfoot thead tr ul
-    """.split()  # noqa: SIM905
-)
-"""The elements that stand on lines of their own."""
-_WORDS = frozenset(
-    """
-    a abbr acronym area bdi bdo big br col colgroup data font img ins label map mark nobr output picture rb rp
-    rt rtc ruby small source span sub sup td th time track u wbr
-    """.split()  # noqa: SIM905
-)
-"""The other elements that only show text."""
-_KNOWN = _LINES | _WORDS | _CODE | _STYLES.keys()
-_EMPTY = frozenset(["area", "br", "col", "hr", "img", "source", "track", "wbr"])
-"""The elements without an end."""
-_OFTEN_OPEN = frozenset(
-    """
-    b br dd del dt em hr i img ins li p s strike strong sub sup td th tr u wbr
-    """.split()  # noqa: SIM905
-)
-"""The elements that have no end, or that people leave open in another one. No other tag alone is meant as markup."""
-_ITEMS = frozenset(["dd", "div", "dt", "li", "p", "tr"])
-"""The elements between which a semicolon stands where they share a line."""
-_CELLS = frozenset(["td", "th"])
-_SCRIPTS = frozenset(["sub", "sup"])
-_ENDS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _CODE | _SCRIPTS}
 _COMMENT_END = "-->"
 _BLANK = re.compile(r"\s*")
 _SPACE = re.compile(r"[ \t]*")
-_NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
 _BEGINS_TEXT = re.compile(r"[^\W\d_]|\*{1,2}[^\s*]|`{1,2}[^`]|[(\[\"'“<\n]|\Z")
 """Matches what begins no other block at the beginning of a line."""
-
-_PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&-]+(?:[^\W\d_]{2,}|\d+))*[\s.!?]*")
-_SIGN = re.compile(r"[\\^_=+<>{}]")
-_ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
-_WRAPPERS = frozenset(["align", "displaymath", "equation", "eqnarray", "gather", "math", "multline"])
-_IN_DOLLARS = r"(?:\\[^\n`]|[^$\n`\\])"
-_TERM = r"(?: ?(?:[-+*/=<>^_(){}.,|]|\\[a-zA-Z]++(?:\{[^{}$\n`]{0,60}\})?|\\[^a-zA-Z\n`]|\d|[a-zA-Z](?![a-zA-Z])))"
-_DOLLARS = re.compile(rf"\$(?![\s$])({_IN_DOLLARS}{{1,{MAX_DOLLARS_CHARS}}}?)(?<![\s\\])\$(?![\w$({{])")
-_HALF_DOLLARS = re.compile(
-    rf"\$(?:(?!\d)(?![\s$]){_IN_DOLLARS}{{0,{MAX_DOLLARS_CHARS}}}\\?"
-    rf"|\d(?:\\\S|[^$\s`\\]){{0,{MAX_DOLLARS_CHARS}}}\\?(?: (?:[-+*/=<>^]|\\)?)?"
-    rf"|\d[\d.,]*+[a-zA-Z]?(?= ?[-+*/=<>^\\]){_TERM}*+ ?\\?(?:[a-zA-Z]*(?:(?<=[a-zA-Z])\{{[^{{}}$\n`]{{0,60}})?)?)?\Z"
-)
-_NUMBERS = re.compile(rf"-?\d(?:[\d.,]*+(?<![.,]))?[a-zA-Z]?(?: ?(?=[-+*/=<>^\\]){_TERM}*+)?")
-"""Matches a number, and what is calculated with it. Behind a price is no dollar sign."""
-_BRACKETED = re.compile(r"[a-zA-Z]?'?(?:\([^()]+\)|\[[^\[\]]+\])|\|[^|]+\|")
-"""Matches `f(x)`, `(0, 1)` and `|x|`."""
-
-
-def _raised() -> dict[str, dict[int, str]]:
-    """Returns Unicode's superscripts and subscripts, by the characters that they raise or lower."""
-    found: dict[str, dict[int, str]] = {"sup": {}, "sub": {}}
-    blocks = [(0xB2, 0xBA), (0x2B0, 0x2B9), (0x2E0, 0x2E4), (0x1D2C, 0x1D6B), (0x1D9C, 0x1DC0), (0x2070, 0x209D)]
-    for character in map(chr, [*chain.from_iterable(range(*block) for block in blocks), 0x2C7C]):
-        form, _, code = unicodedata.decomposition(character).partition("> ")
-        if form in ("<super", "<sub") and " " not in code:
-            found["sup" if form == "<super" else "sub"].setdefault(int(code, 16), character)
-    found["sup"][ord("-")], found["sub"][ord("-")] = "⁻", "₋"
-    return found
-
-
-_RAISED = _raised()
-
-
-class Rewriting(NamedTuple):
-    """A block's text without other dialects than Markdown."""
-
-    text: str
-    replacements: Sequence[Replacement]
-    """How it differs from the source. They are in order."""
-    undecided: int
-    """The offset in the source from which later text may change it; its length if none may."""
-    is_open: bool
-    """Whether later text is read differently because of something that is open at the end."""
-
-    def composed(self, replacements: Sequence[Replacement]) -> list[Replacement]:
-        """Returns replacements in the rewritten text as such in the source, with those that made it."""
-        return list(_composed(self, replacements)) if self.replacements else list(replacements)
-
-    def source_offset(self, offset: int) -> int:
-        """Returns where an offset in the rewritten text is in the source: before what is rewritten there."""
-        shift = 0
-        for replacement in self.replacements:
-            start = replacement.start + shift
-            if offset <= start:
-                break
-            if offset < start + len(replacement.text):
-                return replacement.start
-            shift += _growth(replacement)
-        return offset - shift
-
-
-def _is_in_dollars(formula: str) -> bool:
-    """Whether a text between two dollar signs is a formula."""
-    if _NUMBERS.fullmatch(formula) or _BRACKETED.fullmatch(formula) or (formula.isalpha() and len(formula) == 1):
-        return True
-    if formula[0].isdigit():
-        return " " not in formula and bool(re.search(r"[\\^_]", formula))
-    return bool(re.search(r"[\\^_=+<>{}/-]", formula))
 
 
 def _escaped_cell_ends(code: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\|", code)
-
-
-def _growth(replacement: Replacement) -> int:
-    return len(replacement.text) - (replacement.end - replacement.start)
-
-
-def _composed(first: Rewriting, second: Sequence[Replacement]) -> Iterator[Replacement]:
-    """Yields what two passes replace together. Where they overlap, one replacement has both."""
-    parts: list[tuple[int, int, Replacement | None, int]] = [(one.start, one.end, one, 0) for one in second]
-    shift = 0
-    for one in first.replacements:
-        parts.append((one.start + shift, one.start + shift + len(one.text), None, _growth(one)))
-        shift += _growth(one)
-    # An insertion comes before what begins at its place.
-    parts.sort(key=lambda part: part[:2])
-    at = shift = 0
-    while at < len(parts):
-        start, end = parts[at][:2]
-        source_start, inner = start - shift, []
-        while at < len(parts) and (parts[at][0] < end or parts[at][:2] == (start, end)):
-            _, part_end, replacement, growth = parts[at]
-            end, shift, at = max(end, part_end), shift + growth, at + 1
-            inner += [replacement] if replacement else []
-        yield Replacement(source_start, end - shift, with_replacements(first.text, inner, start, end))
 
 
 def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKind.PARAGRAPH) -> Rewriting:
@@ -461,45 +322,30 @@ class _Rewriter:
         )
         wrapper = ""
         if mark == "\\begin{":
-            environment = _ENVIRONMENT.match(self.text, start)
+            environment = ENVIRONMENT.match(self.text, start)
             if not environment:
                 self._hold(start, MAX_SCRIPT_CHARS)
                 return end
             closing, end = f"\\end{{{environment[1]}}}", environment.end()
-            wrapper = "" if environment[1].rstrip("*") in _WRAPPERS else environment[0]
+            wrapper = "" if environment[1].rstrip("*") in WRAPPERS else environment[0]
         stop = self.text.find(closing, end, end + limit)
         if stop < 0:
             self._hold(start, limit)
             return end
         formula, after = self.text[end:stop], stop + len(closing)
-        if not self._is_formula(mark, formula, start, after):
+        if not is_formula(self.text, mark, formula, start, after):
             return end
         return self._as_code(start, after, f"{wrapper}{formula}{closing}" if wrapper else formula)
-
-    def _is_formula(self, mark: str, formula: str, start: int, end: int) -> bool:
-        if not formula.strip() or "`" in formula or "<br" in formula:
-            return False
-        if mark == "$$" and "\n" not in formula and " " in formula.strip() and _PROSE.fullmatch(formula):
-            return False
-        if mark in ("$$", "\\begin{"):
-            return True
-        if mark == "\\[" and self.text.startswith("(", end):
-            return False
-        if mark == "\\[" and not _SIGN.search(formula):
-            is_alone = not self.text[max(0, self.text.rfind("\n", 0, start)) : start].strip()
-            return is_alone and bool(_NOTHING_BEHIND.match(self.text, end) or self.text.startswith("\n", end))
-        is_padded = formula[0].isspace() and formula[-1].isspace()
-        return is_padded or not _PROSE.fullmatch(formula)
 
     def _read_dollars(self, start: int) -> int:
         before = self.text[max(0, start - 1) : start]
         if before.isalnum():
             return start + 1
-        if dollars := _DOLLARS.match(self.text, start):
-            if _is_in_dollars(dollars[1]):
+        if dollars := DOLLARS.match(self.text, start):
+            if is_in_dollars(dollars[1]):
                 return self._as_code(*dollars.span(), dollars[1])
             return start + 1
-        if _HALF_DOLLARS.match(self.text, start):
+        if HALF_DOLLARS.match(self.text, start):
             self._hold(start)
         return start + 1
 
@@ -532,10 +378,10 @@ class _Rewriter:
             return self._read_comment(start)
         if token := _TOKEN.match(self.text, start):
             return self._read_token(token)
-        tag = _TAG.match(self.text, start, start + MAX_TAG_CHARS)
-        if tag and tag["name"].lower() in _KNOWN:
+        tag = tags.TAG.match(self.text, start, start + MAX_TAG_CHARS)
+        if tag and tag["name"].lower() in tags.KNOWN:
             return self._read_tag(tag)
-        if not tag and (_HALF_TAG.match(self.text, start) or _HALF_TOKEN.match(self.text, start)):
+        if not tag and (tags.HALF_TAG.match(self.text, start) or _HALF_TOKEN.match(self.text, start)):
             self._hold(start, MAX_TAG_CHARS)
         return start + 1
 
@@ -575,7 +421,7 @@ class _Rewriter:
             return self._break_line(tag)
         if name == "img":
             return self._read_image(tag)
-        if name in _ENDS and (end := self._read_element(name, tag)):
+        if name in tags.ENDS and (end := self._read_element(name, tag)):
             return end
         if self.held >= 0:
             return tag.end()
@@ -599,7 +445,7 @@ class _Rewriter:
     def _separate(self, start: int, end: int, separator: str) -> int:
         """Replaces a tag between two lines that must stay one."""
         tag_end, end = end, _SPACE.match(self.text, end).end()  # type: ignore[union-attr]
-        is_last = bool(_NOTHING_BEHIND.match(self.text, end))
+        is_last = bool(NOTHING_BEHIND.match(self.text, end))
         if is_last and end == len(self.text) and self._hold(start):
             return end
         before = self.text[:start].rstrip()[-1:] if self.read == start else self._before(start)
@@ -620,7 +466,7 @@ class _Rewriter:
         return HAIR_SPACE
 
     def _read_image(self, tag: re.Match[str]) -> int:
-        attributes = _attributes(tag["attributes"])
+        attributes = tags.attributes(tag["attributes"])
         label = _label(attributes.get("alt", ""))
         address = _address(attributes.get("src", ""))
         sent = f"![{label}]({address})" if address else label
@@ -628,24 +474,24 @@ class _Rewriter:
 
     def _read_element(self, name: str, tag: re.Match[str]) -> int:
         """Replaces an element that is read as a whole: code, or a superscript. Returns 0 if its end doesn't come."""
-        limit = MAX_SCRIPT_CHARS if name in _SCRIPTS else MAX_TAG_CHARS if name == "pre" else MAX_CONSTRUCT_CHARS
-        end = _ENDS[name].search(self.text, tag.end(), tag.end() + limit)
+        limit = MAX_SCRIPT_CHARS if name in tags.SCRIPTS else MAX_TAG_CHARS if name == "pre" else MAX_CONSTRUCT_CHARS
+        end = tags.ENDS[name].search(self.text, tag.end(), tag.end() + limit)
         if not end:
             self._hold(tag.start(), limit + len(tag[0]))
             return 0
         content = self.text[tag.end() : end.start()]
-        if name in _SCRIPTS:
+        if name in tags.SCRIPTS:
             return self._raise(name, tag, end, content)
         if name == "pre" and not self.is_line_empty:
             self._open_line(tag.start(), tag.start())
-        code = html.unescape(_KNOWN_TAG.sub("", content))
+        code = html.unescape(tags.KNOWN_TAG.sub("", content))
         if not code.strip():
             return self._replace(tag.start(), end.end(), "", is_seen=False)
         return self._as_code(tag.start(), end.end(), code)
 
     def _raise(self, name: str, tag: re.Match[str], end: re.Match[str], content: str) -> int:
-        raised = content.strip().translate(_RAISED[name])
-        is_raised = all(ord(character) in _RAISED[name] for character in content.strip())
+        raised = content.strip().translate(tags.RAISED[name])
+        is_raised = all(ord(character) in tags.RAISED[name] for character in content.strip())
         if is_raised:
             return self._replace(tag.start(), end.end(), raised)
         if not content.strip() or not re.fullmatch(r"[\w\s.,+*/()=-]+", content):
@@ -658,17 +504,17 @@ class _Rewriter:
 
     def _open_tag(self, name: str, tag: re.Match[str]) -> int:
         start, end = tag.span()
-        if name in _EMPTY and name not in _OFTEN_OPEN and not tag["attributes"]:
+        if name in tags.EMPTY and name not in tags.OFTEN_OPEN and not tag["attributes"]:
             return start + 1
         is_first = self.is_line_empty
         before = self._before(start)
-        closing = _STYLES.get(name, "")
+        closing = tags.STYLES.get(name, "")
         address = ""
         if name == "a":
-            address = _address(_attributes(tag["attributes"]).get("href", ""))
+            address = _address(tags.attributes(tag["attributes"]).get("href", ""))
             closing = f"]({address})" if address else ""
             self._end_links()
-        if name in _CELLS or name in _LINES:
+        if name in tags.CELLS or name in tags.LINES:
             dropped = self._open_line(start, end, name, tag["attributes"])
         else:
             dropped = "" if closing else self._guard(end)
@@ -678,9 +524,9 @@ class _Rewriter:
         index = len(self.replacements) - 1
         if closing and not self._open_style(index, start, "[" if address else closing):
             closing = ""
-        if name not in _EMPTY:
+        if name not in tags.EMPTY:
             is_behind_word = before.isalnum() and tag["name"][0].isupper()
-            is_meant = name in _OFTEN_OPEN and not is_behind_word and self.tags and not self.tags[-1].may_be_text
+            is_meant = name in tags.OFTEN_OPEN and not is_behind_word and self.tags and not self.tags[-1].may_be_text
             may_be_text = not tag["attributes"] and not is_first and not is_meant
             self.tags.append(_OpenTag(name, start, end, index, closing, may_be_text, dropped))
         return self.read
@@ -725,7 +571,7 @@ class _Rewriter:
             self._leave_open(opened)
         elif opened and opened.closing:
             closing = self._closing(opened, start)
-        if name in _LINES:
+        if name in tags.LINES:
             if closing:
                 self._close_style(start, start, closing)
             self._open_line(start, end, f"/{name}")
@@ -781,10 +627,10 @@ class _Rewriter:
             # A row that ends has something in its line.
             self.is_line_empty = self.is_line_empty and not self.is_in_row
             self.is_in_row, self.has_cell = name == "tr", False
-        if self.is_in_row and name != "tr" and name not in _CELLS:
+        if self.is_in_row and name != "tr" and name not in tags.CELLS:
             return self._in_one_line(start, end, " ")
         if self.one_line:
-            return self._in_one_line(start, end, "; " if name.strip("/") in _ITEMS else " ")
+            return self._in_one_line(start, end, "; " if name.strip("/") in tags.ITEMS else " ")
         # Whether lines above are read as one text with this one is only certain while a tag is open.
         start = self._space_before(start, None if self.tags else " \t")
         after = _BLANK.match(self.text, end).end()  # type: ignore[union-attr]
@@ -792,7 +638,7 @@ class _Rewriter:
             return ""
         sent = self._line_start(name, attributes)
         self.is_line_empty = True
-        if not (name in _CELLS or name == "li" or name in _STYLES):
+        if not (name in tags.CELLS or name == "li" or name in tags.STYLES):
             sent += self._guard(after)
         self._replace(start, after, sent, is_seen=False)
         return sent
@@ -800,7 +646,7 @@ class _Rewriter:
     def _line_start(self, name: str, attributes: str) -> str:
         """Returns what a tag on its own line becomes: the end of the line above it, and a marker."""
         line_end = "" if self.is_line_empty or self.is_empty else "\n"
-        if name in _CELLS:
+        if name in tags.CELLS:
             is_first, self.has_cell = not (self.has_cell and self.is_in_row), True
             return line_end if is_first else " \\| "
         if name in ("ul", "ol"):
@@ -825,16 +671,6 @@ class _Rewriter:
             return f"{indent}• "
         opened.number += 1
         return f"{indent or HAIR_SPACE}{opened.number - 1}. "
-
-
-_KNOWN_TAG = re.compile(rf"</?(?:{'|'.join(sorted(_KNOWN, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
-
-
-def _attributes(written: str) -> dict[str, str]:
-    return {
-        name.lower(): html.unescape(double or single or bare).strip()
-        for name, double, single, bare in _ATTRIBUTE.findall(written)
-    }
 
 
 def _address(url: str) -> str:

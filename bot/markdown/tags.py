@@ -1,0 +1,85 @@
+"""The elements of HTML that only show text, and how their tags are found.
+
+A tag is known by its name in the HTML standard. What an element becomes is decided in `dialects.py`.
+"""
+
+import html
+import re
+import unicodedata
+from itertools import chain
+
+_FLAGS = "open|hidden|compact|reversed|nowrap|noshade|checked|disabled|selected|controls|itemscope"
+"""The attributes that may stand without a value."""
+_VALUE = r"\s*=\s*(?:\"[^\"]{0,1000}\"|'[^']{0,1000}'|[^\s\"'=<>`]+)"
+TAG = re.compile(
+    rf"<(?P<end>/?)(?P<name>[a-z][a-z0-9]*)(?P<attributes>(?:\s+(?:[^\s\"'<>/=]+{_VALUE}|(?:{_FLAGS})(?=[\s/>])))*+)"
+    r"\s*/?>",
+    re.IGNORECASE,
+)
+HALF_TAG = re.compile(
+    rf"<(?:!-{{0,2}}|/?(?:[a-z][a-z0-9]*(?:(?:\s+(?:[^\s\"'<>/=]+{_VALUE}|(?:{_FLAGS})(?=[\s/])))*+"
+    r"(?:\s+[^\s\"'<>/=]*(?:\s*=\s*(?:\"[^\"]{0,1000}|'[^']{0,1000}|[^\s\"'=<>`]*))?)?\s*/?)?)?)\Z",
+    re.IGNORECASE,
+)
+_ATTRIBUTE = re.compile(r"([^\s\"'<>/=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'=<>`]+))")
+
+STYLES = {
+    **dict.fromkeys(["b", "strong", "h1", "h2", "h3", "h4", "h5", "h6", "summary"], "**"),
+    **dict.fromkeys(["i", "em", "cite", "dfn", "var"], "*"),
+    **dict.fromkeys(["s", "del", "strike"], "~~"),
+    "q": '"',
+}
+CODE = frozenset(["code", "kbd", "samp", "tt", "pre"])
+LINES = frozenset(
+    """
+    address article aside blockquote caption center dd details dialog div dl dt fieldset figcaption figure
+    footer h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav ol p pre search section summary table
+    tbody tfoot thead tr ul
+    """.split()  # noqa: SIM905
+)
+"""The elements that stand on lines of their own."""
+_WORDS = frozenset(
+    """
+    a abbr acronym area bdi bdo big br col colgroup data font img ins label map mark nobr output picture rb rp
+    rt rtc ruby small source span sub sup td th time track u wbr
+    """.split()  # noqa: SIM905
+)
+"""The other elements that only show text."""
+KNOWN = LINES | _WORDS | CODE | STYLES.keys()
+EMPTY = frozenset(["area", "br", "col", "hr", "img", "source", "track", "wbr"])
+"""The elements without an end."""
+OFTEN_OPEN = frozenset(
+    """
+    b br dd del dt em hr i img ins li p s strike strong sub sup td th tr u wbr
+    """.split()  # noqa: SIM905
+)
+"""The elements that have no end, or that people leave open in another one. No other tag alone is meant as markup."""
+ITEMS = frozenset(["dd", "div", "dt", "li", "p", "tr"])
+"""The elements between which a semicolon stands where they share a line."""
+CELLS = frozenset(["td", "th"])
+SCRIPTS = frozenset(["sub", "sup"])
+ENDS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in CODE | SCRIPTS}
+KNOWN_TAG = re.compile(rf"</?(?:{'|'.join(sorted(KNOWN, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+
+
+def _raised() -> dict[str, dict[int, str]]:
+    """Returns Unicode's superscripts and subscripts, by the characters that they raise or lower."""
+    found: dict[str, dict[int, str]] = {"sup": {}, "sub": {}}
+    blocks = [(0xB2, 0xBA), (0x2B0, 0x2B9), (0x2E0, 0x2E4), (0x1D2C, 0x1D6B), (0x1D9C, 0x1DC0), (0x2070, 0x209D)]
+    for character in map(chr, [*chain.from_iterable(range(*block) for block in blocks), 0x2C7C]):
+        form, _, code = unicodedata.decomposition(character).partition("> ")
+        if form in ("<super", "<sub") and " " not in code:
+            found["sup" if form == "<super" else "sub"].setdefault(int(code, 16), character)
+    found["sup"][ord("-")], found["sub"][ord("-")] = "⁻", "₋"
+    return found
+
+
+RAISED = _raised()
+
+
+def attributes(written: str) -> dict[str, str]:
+    """Returns a tag's attributes that have values, by their names in lower case."""
+    return {
+        name.lower(): html.unescape(double or single or bare).strip()
+        for name, double, single, bare in _ATTRIBUTE.findall(written)
+    }
