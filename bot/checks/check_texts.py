@@ -434,10 +434,8 @@ DATABASE_NOT_WRITTEN = "Writing is not checked, because the database doesn't exi
 DATABASE_FILE_FIX = "Create the folder, and let Typist's user write to it."
 SCHEMA_MISSING = "The database has no tables yet. The first start creates them."
 SCHEMA_FIX = "Run the newer version of Typist, or use another database."
-DATABASE_WRITE_FIX = "Let the user in DATABASE_URL create and change tables. A file and its folder must be writable."
 SETTINGS = "The settings are valid. These differ from the defaults:"
 SETTINGS_FIX = "See .env.example for all settings."
-DATABASE_FIX = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 TIMED_OUT_FIX = "Check the network, a proxy or a firewall, and the server. Then check again."
 UNFORESEEN_FIX = "This is a bug in Typist's check. The rest of the report is valid."
 

@@ -1,7 +1,6 @@
 """The checks of `typist check` that concern models, MCP servers and the database.
 
-Each MCP server is started or reached, and lists its tools. In the database nothing changes: what is written is rolled
-back.
+Each MCP server is started or reached, and lists its tools. The database stays as it is: what is written is removed.
 """
 
 import asyncio
@@ -29,7 +28,18 @@ from bot.models.failures import LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
-from bot.store.database import READS, answered_within, create_engine, database_file, reason_of
+from bot.store.database import (
+    ENCODING_FIX,
+    READS,
+    UNSYNCED,
+    answered_within,
+    create_engine,
+    database_file,
+    encoding_problem,
+    reason_of,
+    remedy_for,
+    try_row,
+)
 from bot.store.listening import Report, read_reports
 from bot.store.migrate import UNFIT_FIX, is_known, misfits, read_revision, unfit
 from bot.store.schema import REVISION
@@ -185,29 +195,36 @@ class DatabaseChecks:
             return fail(CONNECTION, check_texts.database_no_folder(file.name), check_texts.DATABASE_FILE_FIX)
         self._engine = engine
         try:
-            async with self._begin(reads=True) as connection:
+            async with self._begin(READS) as connection:
                 is_sqlite = connection.dialect.name == "sqlite"
                 version = (
                     sqlite3.sqlite_version if is_sqlite else await connection.scalar(sa.text("SHOW server_version"))
                 )
+                problem = await encoding_problem(connection)
         except (SQLAlchemyError, OSError) as error:
-            return fail(CONNECTION, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
+            return fail(CONNECTION, check_texts.database_unusable(reason_of(error)), remedy_for(error))
+        if problem:
+            return fail(CONNECTION, problem, ENCODING_FIX)
         if file is not None and others_may_read(file):
             return warn(CONNECTION, *check_texts.others_may_read(file.name, f"{file.name}*"))
         return ok(CONNECTION, check_texts.database(f"{'SQLite' if is_sqlite else 'PostgreSQL'} {version}"))
 
     async def write(self) -> Check:
-        """Writes, and rolls it back: to a row that exists, or a table where there is none yet."""
+        """Writes a row and removes it, as /readyz does, or a table where there is none yet.
+
+        Tables that aren't this version's are another check's.
+        """
         if self._engine is None:
             return skipped(WRITE, check_texts.DATABASE_NOT_WRITTEN)
         try:
-            async with self._begin() as connection:
+            async with self._begin(UNSYNCED, commits=True) as connection:
                 if await connection.run_sync(read_revision) is None:
                     await connection.execute(sa.text("CREATE TABLE typist_check (id INTEGER)"))
+                    await connection.execute(sa.text("DROP TABLE typist_check"))
                 else:
-                    await connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+                    await try_row(connection)
         except (SQLAlchemyError, OSError) as error:
-            return fail(WRITE, check_texts.write_refused(reason_of(error)), check_texts.DATABASE_WRITE_FIX)
+            return fail(WRITE, check_texts.write_refused(reason_of(error)), remedy_for(error))
         return ok(WRITE, check_texts.DATABASE_WRITE)
 
     async def schema(self) -> Check:
@@ -215,12 +232,12 @@ class DatabaseChecks:
         revision, wrong = None, []
         if self._engine is not None:
             try:
-                async with self._begin(reads=True) as connection:
+                async with self._begin(READS) as connection:
                     revision = await connection.run_sync(read_revision)
                     if revision is not None and (revision == REVISION or not is_known(revision)):
                         wrong = await connection.run_sync(misfits)
             except (SQLAlchemyError, OSError) as error:
-                return fail(SCHEMA, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
+                return fail(SCHEMA, check_texts.database_unusable(reason_of(error)), remedy_for(error))
         if revision is None:
             return ok(SCHEMA, check_texts.SCHEMA_MISSING)
         if wrong:
@@ -236,11 +253,11 @@ class DatabaseChecks:
         reports: list[Report] = []
         if self._engine is not None:
             try:
-                async with self._begin(reads=True) as connection:
+                async with self._begin(READS) as connection:
                     if await connection.run_sync(read_revision) is not None:
                         reports = await read_reports(connection)
             except (SQLAlchemyError, OSError) as error:
-                return fail(CATCH_UP, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
+                return fail(CATCH_UP, check_texts.database_unusable(reason_of(error)), remedy_for(error))
         if not reports:
             return ok(CATCH_UP, check_texts.NOTHING_CAUGHT_UP)
         last = max(reports, key=lambda report: report.ends_at)
@@ -248,13 +265,11 @@ class DatabaseChecks:
         return warn(CATCH_UP, sentence, check_texts.CATCH_UP_FIX) if last.tally.unread else ok(CATCH_UP, sentence)
 
     @asynccontextmanager
-    async def _begin(self, *, reads: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Yields a transaction that is rolled back, within the time of a check."""
+    async def _begin(self, option: str, *, commits: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Yields a transaction with an option, within the time of a check. It is rolled back unless it `commits`."""
         assert self._engine is not None
-        engine = self._engine.execution_options(**{READS: True}) if reads else self._engine
-        async with answered_within(ANSWER_WITHIN_S), engine.connect() as connection:
-            transaction = await connection.begin()
-            try:
-                yield connection
-            finally:
+        engine = self._engine.execution_options(**{option: True})
+        async with answered_within(ANSWER_WITHIN_S), engine.connect() as connection, connection.begin() as transaction:
+            yield connection
+            if not commits:
                 await transaction.rollback()

@@ -47,7 +47,7 @@ from contextvars import Context
 from functools import wraps
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning, SQLAlchemyError
@@ -59,10 +59,16 @@ from bot.clock import Clock
 from bot.errors import SettingsError, StoreError
 from bot.store.schema import channel_settings, metadata
 
+if TYPE_CHECKING:
+    import psycopg
+
 _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
 _POOL_TIMEOUT_S = 3.0
 """Slack delivers an event again if it isn't acknowledged within three seconds, so waiting longer is useless."""
+_FIRST_ANSWER_S = 5.0
+"""How long a new connection may take to run its first statements: a pooler in session mode accepts more connections
+than it has, and keeps them waiting for minutes."""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
@@ -76,8 +82,8 @@ _CONNECTION = {
 }
 _SESSION = (
     # Bound the wait for locks. A process that is paused in a transaction loses the transaction and its locks.
-    "SET lock_timeout = '5s'",
-    "SET idle_in_transaction_session_timeout = '5s'",
+    b"SET lock_timeout = '5s'",
+    b"SET idle_in_transaction_session_timeout = '5s'",
 )
 
 READS = "typist_reads"
@@ -90,6 +96,7 @@ _SYNCHRONOUS = "synchronous"
 """In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
 
 _ENCODED = "In the user and the password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F."
+_STRAY_AT = f"DATABASE_URL contains @ in another place than before the host. {_ENCODED}"
 _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 
 
@@ -100,9 +107,9 @@ def create_engine(database_url: str) -> AsyncEngine:
     except (ArgumentError, ValueError):
         # Not chained: the error may quote a part of the password.
         raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}. {_ENCODED}"]) from None
-    if "@" in (url.host or ""):
-        # The second half of the password would be taken for the host, and printed as such.
-        raise SettingsError(["The password in DATABASE_URL contains @. Write it as %40."])
+    if url.get_backend_name() != "sqlite" and (database_url.count("@") > 1 or "@" in (url.database or "")):
+        # A part of the password would be taken for the host or the database, and printed as such.
+        raise SettingsError([_STRAY_AT])
     match url.get_backend_name():
         case "sqlite":
             return _sqlite_engine(url.set(drivername="sqlite+aiosqlite"))
@@ -125,6 +132,10 @@ def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:
     """Returns what psycopg needs for one more connection to the engine's PostgreSQL server."""
     _, arguments = engine.dialect.create_connect_args(engine.url)
     return {**_bounds(engine.url), **arguments}
+
+
+class NoConnection(TimeoutError):
+    """A server or a pooler that accepts a connection and then does nothing on it, as a pooler without a free one."""
 
 
 @contextmanager
@@ -168,6 +179,8 @@ def reason_of(error: Exception) -> str:
     """Returns what the database, the driver or the network says about an error, without the values of a row."""
     if isinstance(error, PoolTimeout):
         return f"all connections were busy for {_POOL_TIMEOUT_S:.0f} s"
+    if isinstance(error, NoConnection):
+        return f"the server or its pooler accepted a connection, and gave none for {_FIRST_ANSWER_S:.0f} s"
     if isinstance(error, TimeoutError):
         return "it does not answer"
     cause = error.orig if isinstance(error, DBAPIError) else error
@@ -178,36 +191,57 @@ def reason_of(error: Exception) -> str:
     return " ".join(message.split()).rstrip(".")
 
 
-_REMEDIES = {
-    "42501": "Give the user in DATABASE_URL rights to its schema: docs/deploy.md has the statements (PostgreSQL).",
-    "25006": "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
-    "53300": "A process of Typist takes up to six connections: allow the user, or the pooler, more.",
-}
-"""By PostgreSQL's code."""
+_CONNECTIONS_FIX = "A process of Typist takes up to six connections: allow the user, or the pooler, more."
+_SILENT_FIX = f"Check the server, and a firewall or a pooler before it. {_CONNECTIONS_FIX}"
+_SCHEMA_FIX = (
+    "Have an administrator run this in the database, with DATABASE_URL's user for ROLE: "
+    "CREATE SCHEMA typist AUTHORIZATION ROLE; ALTER ROLE ROLE SET search_path = typist;"
+)
 _CERTIFICATE_FIX = "Add sslrootcert=FILE to DATABASE_URL, with the certificate of the server's authority."
+_PASSWORD_FIX = f"Check the user and the password in DATABASE_URL. {_ENCODED}"
+_REMEDIES = {
+    "25006": "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
+    "28P01": _PASSWORD_FIX,
+    "3F000": "Create the schema that search_path names, or have it name another one.",
+    "42501": "Have the user in DATABASE_URL own its schema and all tables: docs/deploy.md has the statements.",
+    "53300": _CONNECTIONS_FIX,
+    "SQLITE_READONLY": "Let Typist's user write to the file in DATABASE_URL and to its folder.",
+}
+"""By the code of PostgreSQL or SQLite."""
 _BY_WORDS = {
+    "denied for schema": _SCHEMA_FIX,
     "root certificate": _CERTIFICATE_FIX,
     "certificate verify failed": _CERTIFICATE_FIX,
-    "max clients": _REMEDIES["53300"],
+    "password authentication": _PASSWORD_FIX,
+    "connection slots": _CONNECTIONS_FIX,
+    "too many connections": _CONNECTIONS_FIX,
+    "no more connections": _CONNECTIONS_FIX,
+    "max clients": _CONNECTIONS_FIX,
+    "query_wait_timeout": _CONNECTIONS_FIX,
+    "timeout expired": _SILENT_FIX,
+    "does not answer": _SILENT_FIX,
 }
-"""By words of errors that have no code: the client's own, and those of poolers."""
+"""By words of errors without a code: the client has none while it connects, and poolers have their own."""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 
 def remedy_for(error: Exception) -> str:
     """Returns what to do about an error of the database, the driver or the network."""
-    code = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    if isinstance(error, NoConnection):
+        return _CONNECTIONS_FIX
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", ""))
     text = reason_of(error).lower()
-    return _REMEDIES.get(code or "") or next((fix for words, fix in _BY_WORDS.items() if words in text), _REMEDY)
+    return next((fix for words, fix in _BY_WORDS.items() if words in text), "") or _REMEDIES.get(code, _REMEDY)
 
 
 async def encoding_problem(connection: AsyncConnection) -> str:
-    """Returns why a server's database can't hold all text, as a sentence; "" if it can."""
+    """Returns that a server's database can't hold all text, as a sentence; "" if it can."""
     encoding = await connection.scalar(sa.text("SHOW server_encoding")) if on_postgresql(connection) else "UTF8"
     # SQL_ASCII keeps what it gets, and we send UTF-8.
     if encoding in ("UTF8", "SQL_ASCII"):
         return ""
-    return f"The database's encoding is {encoding}, which can't hold all text. {ENCODING_FIX}"
+    return f"The database's encoding is {encoding}, which can't hold all text."
 
 
 ENCODING_FIX = "Create one in UTF-8: CREATE DATABASE typist ENCODING 'UTF8' TEMPLATE template0."
@@ -302,7 +336,7 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
         use_native_hstore=False,
         hide_parameters=True,
     )
-    sa.event.listen(engine.sync_engine, "connect", _prepare_postgresql)
+    sa.event.listen(engine.sync_engine, "do_connect", _connect_postgresql)
     sa.event.listen(engine.sync_engine, "begin", _begin_postgresql)
     return engine
 
@@ -311,14 +345,27 @@ def _bounds(url: sa.URL) -> dict[str, Any]:
     return {name: value for name, value in _CONNECTION.items() if name not in url.query}
 
 
-def _prepare_postgresql(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for statement in _SESSION:
-        cursor.execute(statement)
-    cursor.close()
-    connection.commit()
+def _connect_postgresql(dialect: sa.Dialect, _record: object, arguments: list[Any], named: dict[str, Any]) -> Any:
+    # Before SQLAlchemy's own first statements, whose wait has no bound.
+    connection: Any = dialect.connect(*arguments, **named)
+    connection.run_async(_prepare_postgresql)
+    return connection
+
+
+async def _prepare_postgresql(connection: "psycopg.AsyncConnection[Any]") -> None:
+    """Sets up a session. Raises NoConnection if nothing answers on it."""
+    try:
+        async with answered_within(_FIRST_ANSWER_S):
+            for statement in _SESSION:
+                await connection.execute(statement)
+            await connection.commit()
+    except BaseException as error:
+        await connection.close()
+        if isinstance(error, TimeoutError):
+            raise NoConnection from error
+        raise
     # Behind a pooler a connection may get notifications that another client listens for, and would keep them.
-    connection.driver_connection.add_notify_handler(lambda _notify: None)
+    connection.add_notify_handler(lambda _notify: None)
 
 
 SAID = "said "
@@ -490,6 +537,11 @@ async def _transaction(
 
 async def _try_tables(connection: AsyncConnection) -> None:
     await connection.execute(_ALL_COLUMNS)
+    await try_row(connection)
+
+
+async def try_row(connection: AsyncConnection) -> None:
+    """Writes a row and removes it."""
     row = {"team_id": "", "channel_id": token_hex(8)}
     await connection.execute(sa.insert(channel_settings).values(**row, system_prompt=""))
     await connection.execute(sa.delete(channel_settings).filter_by(**row))

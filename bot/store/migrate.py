@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import StoreError
-from bot.store.database import READS, database_file, encoding_problem, reason_of, remedy_for
+from bot.store.database import ENCODING_FIX, READS, database_file, encoding_problem, reason_of, remedy_for
 from bot.store.schema import REVISION, metadata
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def migrate(engine: AsyncEngine) -> str:
             await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
         if problem := await encoding_problem(connection):
-            raise StoreError(problem)
+            raise StoreError(f"{problem} {ENCODING_FIX}")
         return await connection.run_sync(_upgrade)
 
 

@@ -70,6 +70,20 @@ class PostgresqlServer:
             self._server.ensure_postgres_running()
 
 
+def create_role(url: str, role: str, password: str, options: str = "") -> str:
+    """Creates a role that has to say its password, and returns the server's URL for it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN {options}".encode())
+        statement = psycopg.sql.SQL(f"ALTER ROLE {role} PASSWORD {{}}")
+        connection.execute(statement.format(psycopg.sql.Literal(password)))
+        ((file,),) = connection.execute("SHOW hba_file").fetchall()
+        rules = Path(file).read_text()
+        Path(file).write_text(f"local all {role} scram-sha-256\n{rules}")
+        connection.execute("SELECT pg_reload_conf()")
+    parts = sa.make_url(url).difference_update_query(["options"]).set(username=role, password=password)
+    return parts.render_as_string(hide_password=False)
+
+
 def set_read_only(url: str, *, is_on: bool) -> None:
     """Has a server refuse writes, as managed ones do once their disk is full, and cuts all connections."""
     with psycopg.connect(url, autocommit=True) as connection:

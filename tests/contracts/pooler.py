@@ -1,4 +1,4 @@
-"""A connection pooler in transaction mode: each transaction of a client may use another server connection."""
+"""A connection pooler: each transaction of a client may use another server connection, or each client keeps one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,11 +28,12 @@ class WireStream:
 
 
 class Pooler:
-    """A pooler whose clients take turns on `size` server connections."""
+    """A pooler whose clients take turns on `size` server connections: by transaction, or by session."""
 
-    def __init__(self, socket_path: str, size: int) -> None:
+    def __init__(self, socket_path: str, size: int, *, by_session: bool) -> None:
         self._socket_path = socket_path
         self._size = size
+        self._by_session = by_session
         self._free: asyncio.Queue[WireStream] = asyncio.Queue()
         self._parameters = b""
         self._opening = asyncio.Lock()
@@ -60,8 +61,9 @@ class Pooler:
             while len(self._servers) < self._size:
                 self._free.put_nowait(await self._connected(startup))
         client.writer.write(AUTHENTICATED + self._parameters + IDLE)
+        kept: WireStream | None = None
         while not (first := await client.message()).startswith(b"X"):
-            server = await self._free.get()
+            server = kept or await self._free.get()
             try:
                 await Transaction(client, server).run(first)
             except BaseException:
@@ -69,7 +71,12 @@ class Pooler:
                 self._servers.remove(server)
                 server.writer.close()
                 raise
-            self._free.put_nowait(server)
+            if self._by_session:
+                kept = server
+            else:
+                self._free.put_nowait(server)
+        if kept is not None:
+            self._free.put_nowait(kept)
 
     async def _connected(self, startup: bytes) -> WireStream:
         server = WireStream(*await asyncio.open_unix_connection(self._socket_path))
@@ -127,11 +134,11 @@ class Transaction:
 
 
 @asynccontextmanager
-async def pooler(server_url: str, size: int = 3) -> AsyncIterator[str]:
+async def pooler(server_url: str, size: int = 3, *, by_session: bool = False) -> AsyncIterator[str]:
     """Runs a pooler in front of a server and yields its URL. The servers get the client's startup message."""
     url = sa.make_url(server_url)
     socket_path = f"{url.query['host']}/.s.PGSQL.5432"
-    pool = Pooler(socket_path, size)
+    pool = Pooler(socket_path, size, by_session=by_session)
     listening = await asyncio.start_server(pool.serve, "127.0.0.1")
     host, port = listening.sockets[0].getsockname()
     pooled = url.difference_update_query(["host"]).set(host=host, port=port).update_query_dict({"sslmode": "disable"})

@@ -1,6 +1,9 @@
 """DATABASE_URL: which forms are accepted, and how errors are reported."""
 
+import asyncio
 import os
+import re
+import subprocess
 import traceback
 from pathlib import Path
 
@@ -12,7 +15,10 @@ from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError, StoreError
 from bot.store import Stores
-from bot.store.database import create_engine
+from bot.store.database import connected, create_engine
+from tests.contracts.databases import PostgresqlServer, create_role
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize(
@@ -39,7 +45,11 @@ def test_valid_url_is_accepted(given: str, understood: str) -> None:
         ("typist.db", "Use sqlite:///"),
         ("mysql://u:s3cret@h/d", "Use sqlite:///"),
         ("postgres://u:s3cret@h:port/d", "Use sqlite:///"),
-        ("postgres://u:s3@cret@h/d", "Write it as %40"),
+        ("postgres://u:s3@cret@h/d", "@ as %40"),
+        ("postgres://u:s3@cr/et@h/d", "@ as %40"),
+        ("postgres://u:s3@cr?et@h/d", "@ as %40"),
+        ("postgres://u:s3@1:cret@h/d", "@ as %40"),
+        ("postgres://u/x:s3cret@h/d", "/ as %2F"),
         ("sqlite:////nowhere/at/all/typist.db", "The directory /nowhere/at/all in DATABASE_URL doesn't exist"),
         ("postgres://u:s3cret@127.0.0.1:1/d", "Connection refused"),
         ("postgres://u:s3cret@127.0.0.1:1/d?pool=s3cret", "Check DATABASE_URL"),
@@ -79,6 +89,29 @@ async def test_database_without_an_encoding_keeps_all_characters(postgresql_serv
     (job,) = await store.worker_queue.claim(1)
     await store.close()
     assert job.question.text == text
+
+
+@pytest.mark.empty_database
+async def test_password_of_any_characters_connects_once_it_is_encoded_as_docs_say(
+    own_server: PostgresqlServer,
+) -> None:
+    """Else the error says how to encode it: a part of it may have been decoded."""
+    (command,) = re.findall(r"`(python3 -c .*)` does it", (ROOT / "docs/deploy.md").read_text())
+    for number, password in enumerate(["p@ss", "a/b", "a:b#c?d", "50%41", " é&=+[x]"]):
+        url = create_role(own_server.url, f"role{number}", password)
+        encoded = await asyncio.to_thread(
+            subprocess.run, command, shell=True, input=password, capture_output=True, text=True, check=True
+        )
+        start = f"postgresql://role{number}:"
+        query = sa.make_url(url).query["host"]
+        assert await version(f"{start}{encoded.stdout.strip()}@/postgres?host={query}")
+        with pytest.raises(StoreError, match=r"password authentication failed .*write % as %25, @ as %40, / as %2F"):
+            await version(f"{start}wrong@/postgres?host={query}")
+
+
+async def version(url: str) -> str:
+    async with connected(url) as engine, engine.connect() as connection:
+        return str(await connection.scalar(sa.text("SHOW server_version")))
 
 
 @pytest.mark.empty_database

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,14 +21,16 @@ from bot.core.pacing import PostRule
 from bot.errors import StoreError
 from bot.models.prices import ModelPrices
 from bot.store import Stores
-from bot.store.database import ANSWER_WITHIN_S
+from bot.store.database import ANSWER_WITHIN_S, NoConnection, create_engine, remedy_for
 from bot.store.schema import channel_settings, jobs, metadata, seen_events, workers
 from bot.store.workers import SILENCE_S
 from tests.clocks import WITHIN_S, ManualClock
 from tests.contracts.databases import PostgresqlServer, Process, cut_all_connections, opening, set_read_only
+from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, YES, answered, apart, asked, begun, count, enqueued, one, texts_of
 
 FAILS_AT_S = 5
+ROOT = Path(__file__).parent.parent.parent
 
 
 async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
@@ -132,6 +135,52 @@ async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
     await wakes(store, third)
     await third.close()
     await store.close()
+
+
+async def sleeps(connection: AsyncConnection) -> None:
+    await connection.execute(sa.text("SELECT pg_sleep(0.2)"))
+
+
+@pytest.mark.empty_database
+async def test_process_takes_six_connections_as_docs_say(own_server: PostgresqlServer) -> None:
+    store, most = await Stores.open(own_server.url, "w1", SystemClock()), 0
+    others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    async with await psycopg.AsyncConnection.connect(own_server.url, autocommit=True) as observer:
+        reading = asyncio.gather(*(store.database.read(sleeps) for _ in range(20)))
+        while not reading.done():
+            ((count_of_them,),) = await (await observer.execute(others.encode())).fetchall()
+            most = max(most, count_of_them)
+            await asyncio.sleep(0.02)
+    await store.close()
+    assert most == 6
+    assert "up to six connections" in remedy_for(NoConnection())
+    assert "needs six for each" in " ".join((ROOT / "docs/deploy.md").read_text().split())
+
+
+@pytest.mark.parametrize("size", [6, 3])
+async def test_pooler_that_has_too_few_connections_is_named(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """In session mode it accepts each connection, and keeps those beyond its size waiting for minutes."""
+    monkeypatch.setattr("bot.store.database._FIRST_ANSWER_S", 1.0)
+    async with asyncio.timeout(WITHIN_S), pooler(postgresql_url, size, by_session=True) as pooled_url:
+        store = await Stores.open(pooled_url, "w1", SystemClock())
+        results = await asyncio.gather(*(store.database.read(sleeps) for _ in range(5)), return_exceptions=True)
+        await store.close()
+    problems = {str(result) for result in results if result is not None}
+    assert [problem.endswith(remedy_for(NoConnection())) for problem in problems] == [True] * (size < 6)
+
+
+async def test_start_without_a_free_connection_ends_in_a_sentence(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.database._FIRST_ANSWER_S", 1.0)
+    async with asyncio.timeout(WITHIN_S), pooler(postgresql_url, 1, by_session=True) as pooled_url:
+        other = create_engine(pooled_url)
+        async with other.connect():
+            with pytest.raises(StoreError, match=r"gave none for 1 s.*up to six connections"):
+                await Stores.open(pooled_url, "w1", SystemClock())
+        await other.dispose()
 
 
 async def locks(store: Stores, job: Job) -> None:

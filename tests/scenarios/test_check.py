@@ -541,6 +541,29 @@ async def read_only_session(url: str) -> str:
     return f"{url}%20-cdefault_transaction_read_only%3Don"
 
 
+def as_another_role(folder: Path, server: str) -> str:
+    """Since PostgreSQL 15, it may create nothing in another role's database."""
+    del folder
+    return databases.create_role(server, "newcomer", "secret-5")
+
+
+def with_another_password(folder: Path, server: str) -> str:
+    del folder
+    return databases.create_role(server, "hasty", "a@b/c").replace("a%40b%2Fc", "secret-5")
+
+
+def without_connections(folder: Path, server: str) -> str:
+    del folder
+    return databases.create_role(server, "crowded", "secret-5", "CONNECTION LIMIT 0")
+
+
+def in_latin1(folder: Path, server: str) -> str:
+    del folder
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    return server.replace("/postgres?", "/latin?")
+
+
 def unreachable(url: Callable[[Path, str], str]) -> DatabaseCase:
     return DatabaseCase("database.connection", FAIL, skips(*AFTER_CONNECTION), url=url)
 
@@ -566,6 +589,10 @@ DATABASES: Mapping[str, DatabaseCase] = {
     "PostgreSQL: read-only": DatabaseCase(
         "database.write", FAIL, url=postgresql, after=read_only_session, migrated=True
     ),
+    "PostgreSQL: a role that may create nothing": DatabaseCase("database.write", FAIL, url=as_another_role),
+    "PostgreSQL: a wrong password": unreachable(with_another_password),
+    "PostgreSQL: no connection left": unreachable(without_connections),
+    "PostgreSQL: a database in LATIN1": unreachable(in_latin1),
     "PostgreSQL: a newer schema": DatabaseCase("database.schema", WARN, url=postgresql, after=newer, migrated=True),
 }
 

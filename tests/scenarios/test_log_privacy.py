@@ -106,8 +106,10 @@ async def test_no_user_text_is_logged(
         "DATABASE_URL": database_url,
     }
     async with asyncio.TaskGroup() as tasks, forked_bot(tmp_path, "run", env=env, before=log_everything) as process:
+        # In JSON, this line is a record of the log.
+        stream = process.stderr if log_format == "json" else process.stdout
+        await wait_for_line(stream, "is connected to Slack")
         log = tasks.create_task(process.stderr.read())
-        await wait_for_line(process.stdout, "is connected to Slack")
         await talk(Stage(sandbox, vendor))
         process.send_signal(signal.SIGTERM)
         await process.wait()
