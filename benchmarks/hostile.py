@@ -131,6 +131,8 @@ def _unmarked(text: str, before: str = "") -> None:
         marks.add(before)
         for piece in pieces:
             marks.add(piece)
+            while marks.is_behind:
+                marks.go_on()
         marks.end(is_complete=True, has_calls=False)
 
 

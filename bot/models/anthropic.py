@@ -190,7 +190,7 @@ class MessagesReader(AnswerReader):
                 raise self._attempt.reported(event)
         return ""
 
-    def read_response(self, body: Any) -> str:
+    def read_response(self, body: Any) -> Delta:
         if body["type"] == "error":
             raise self._attempt.reported(body)
         self._stop_reason = body.get("stop_reason")
@@ -204,7 +204,7 @@ class MessagesReader(AnswerReader):
                 self._cite(citation.get("url"), citation.get("title"))
             text += self._parts.add(str(block["text"])) if block["type"] == "text" else ""
             self._read_stop(None)
-        return self._unmarked(text)
+        return self.marks.add(text)
 
     def _read_start(self, block: dict[str, Any], index: object) -> Searching | Literal[""]:
         self._growing[index] = _Growing(block)

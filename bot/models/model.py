@@ -600,7 +600,7 @@ async def _read(
         beginning, body = await _peeked(body)
         if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
             known = len(reader.beside_text)
-            if text := reader.read_response(json.loads(await whole(body))):
+            if text := await _whole_text(reader, json.loads(await whole(body))):
                 yield text
             for found in reader.beside_text[known:]:
                 yield found
@@ -627,6 +627,8 @@ async def _read_stream(
             async for event in expected:
                 for delta in _deltas(reader, event):
                     yield delta
+                async for delta in _rest_of_text(reader):
+                    yield delta
                 attempt.has_read = attempt.has_read or event != COMMENT
                 if reader.is_complete or event == DONE:
                     await _drain(events)
@@ -635,6 +637,30 @@ async def _read_stream(
         # After the terminal marker the answer is whole, however the vendor hangs up.
         if reader.finish_reason is None:
             raise
+
+
+async def _whole_text(reader: AnswerReader, body: Any) -> str:
+    """Returns the text of an answer that came as one JSON body."""
+    pieces: list[str] = []
+
+    def add(delta: Delta) -> None:
+        if isinstance(delta, TakenBack):
+            pieces.clear()
+        pieces.append(_text_of(delta))
+
+    add(reader.read_response(body))
+    async for delta in _rest_of_text(reader):
+        add(delta)
+    add(reader.withheld_text())
+    return "".join(pieces)
+
+
+async def _rest_of_text(reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+    """Yields what is left of a long text, and lets the process do what else is due in between."""
+    while reader.marks.is_behind:
+        await asyncio.sleep(0)
+        if delta := reader.read_more():
+            yield delta
 
 
 async def _expected(events: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Any, None]:

@@ -212,14 +212,14 @@ class ResponsesReader(AnswerReader):
                 raise self._attempt.reported(event)
         return ""
 
-    def read_response(self, body: Any) -> str:
+    def read_response(self, body: Any) -> str | TakenBack | Thinking:
         self._finish(body)
         messages = [item for item in body["output"] if item["type"] == "message"]
         parts = [part for message in messages for part in message.get("content") or ()]
         for part in parts:
             for annotation in part.get("annotations") or ():
                 self._read_annotation(annotation)
-        return self._unmarked(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
+        return self.marks.add(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
@@ -250,7 +250,13 @@ class ResponsesReader(AnswerReader):
         if place != self._place:
             self._place = place
             self._parts.start_part()
-        delta = self.marks.add(self._parts.add(str(event["delta"])))
+        return self._shown(self.marks.add(self._parts.add(str(event["delta"]))))
+
+    def read_more(self) -> str | TakenBack | Thinking:
+        return self._shown(self.marks.go_on())
+
+    def _shown(self, delta: str | TakenBack | Thinking) -> str | TakenBack | Thinking:
+        """Returns what is shown of a text now, and holds it back where nothing is."""
         if self._holds and not isinstance(delta, Thinking):
             text = delta.text if isinstance(delta, TakenBack) else delta
             self._held = [*self._held, text] if isinstance(delta, str) else [text]
@@ -374,7 +380,7 @@ class ChatReader(AnswerReader):
             self._items = [chat_message(self._calls, extras, str(self._text), **own)]
         return super().read_end()
 
-    def read_response(self, body: Any) -> str:
+    def read_response(self, body: Any) -> str | TakenBack | Thinking:
         choices = body.get("choices")
         if choices and choices[0].get("message"):
             # Perplexity has an empty delta beside the message.
@@ -383,10 +389,7 @@ class ChatReader(AnswerReader):
         if choices:
             # Snowflake Cortex gives no finish reason, and the body has come whole.
             self.read_done()
-        rest = self.withheld_text()
-        if isinstance(rest, TakenBack):
-            return rest.text
-        return ("" if isinstance(delta, Thinking) else delta.text if isinstance(delta, TakenBack) else delta) + rest
+        return delta
 
     def _read(self, event: Any) -> str | TakenBack | Thinking:
         if event.get("error"):

@@ -271,8 +271,15 @@ class AnswerReader(ABC):
         """Notes the stream's [DONE]."""
 
     @abstractmethod
-    def read_response(self, body: Any) -> str:
-        """Returns the text of an answer that came as one JSON body. Raises ProviderError as read_event does."""
+    def read_response(self, body: Any) -> Delta:
+        """Returns what an answer that came as one JSON body says, up to `withheld_text`.
+
+        Raises ProviderError as read_event does.
+        """
+
+    def read_more(self) -> Delta:
+        """Returns more of a long text in the last event or body. Called while `marks.is_behind`."""
+        return self.marks.go_on()
 
     def withheld_text(self) -> str | TakenBack:
         """Returns text that was withheld because it could have been reasoning. Called once, at the stream's end."""
@@ -281,13 +288,6 @@ class AnswerReader(ABC):
     @property
     def _has_calls(self) -> bool:
         return bool(self._calls)
-
-    def _unmarked(self, text: str) -> str:
-        """Returns a whole answer's text without the marks of templates."""
-        begun, rest = self.marks.add(text), self.withheld_text()
-        if isinstance(rest, TakenBack):
-            return rest.text
-        return ("" if isinstance(begun, Thinking) else begun.text if isinstance(begun, TakenBack) else begun) + rest
 
     def read_end(self) -> tuple[ToolCall | Opaque, ...]:
         """Returns the tool calls of a whole answer and what must be sent back with their results, if it has calls.

@@ -33,10 +33,13 @@ CODE_AHEAD_CHARS = 1_000
 """How far the end of inline code is looked for. What goes on for longer is taken for code."""
 MAX_RUN = 100
 """Longer runs of backticks are taken apart."""
+STEPS_AT_ONCE = 500
+"""After so many looks at a text, the process does what else is due. Each takes 2 to 30 µs."""
 
 _ANSWER_CHANNELS = {"final", "answer", "response", "output", "text", "content", "commentary"}
 
-_EVENT = re.compile(r"[\n`~<\[◁]")
+_EVENT = re.compile(r"[\n`~]|<(?=[\w/|｜]|<(?:[/S]|\Z)|\Z)|[\[◁](?=[\w/]|\Z)")
+"""What is looked at: a line's end, code, and what may begin a mark."""
 _RUN = re.compile(rf"`{{1,{MAX_RUN}}}|~{{1,{MAX_RUN}}}")
 _TICKS = re.compile(r"`+")
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
@@ -91,6 +94,8 @@ class TemplateMarks:
         """The calls that the model has written, once the text has ended."""
         self.has_unusable_call = False
         """Whether it has written a call that can't be made."""
+        self.is_behind = False
+        """Whether text of the last delta is left to read."""
         self._tools = tools
         self._own = f"[{code}" if code else ""
         self._mode = Mode.ANSWER
@@ -144,14 +149,23 @@ class TemplateMarks:
         self._release()
 
     def add(self, delta: str) -> str | Thinking | TakenBack:
-        """Returns the text of the answer that can be shown now, or a sign of thinking."""
-        if self._mode is Mode.CALL:
+        """Returns the text of the answer that can be shown now, or a sign of thinking.
+
+        Of a long delta it reads only a part, so that it doesn't hold the event loop: `go_on` returns more of it as long
+        as `is_behind`.
+        """
+        if self._mode is Mode.CALL and not self.is_behind:
             self._add_to_call(delta)
-            return self._result(len(delta))
-        self._text = self._text[self._at :] + delta
-        self._at = 0
+        else:
+            self._text = self._text[self._at :] + delta
+            self._at = 0
         self._read(ended=False)
         return self._result(len(delta))
+
+    def go_on(self) -> str | Thinking | TakenBack:
+        """Returns what the next part of the last delta says, as `add` does."""
+        self._read(ended=False)
+        return self._result(0)
 
     def end(self, *, is_complete: bool, has_calls: bool) -> str | TakenBack:
         """Returns what is left of the answer. `is_complete`: the model ended by itself.
@@ -238,8 +252,14 @@ class TemplateMarks:
             self._line += rest[:MAX_MARK_CHARS]
 
     def _read(self, *, ended: bool) -> None:
-        """Reads as far as the text allows."""
+        """Reads as far as the text allows, at its end all of it."""
+        self.is_behind = False
+        steps = 0
         while self._at < len(self._text) or (ended and self._mode is Mode.LABEL):
+            steps += 1
+            if steps > STEPS_AT_ONCE and not ended:
+                self.is_behind = True
+                return
             match self._mode:
                 case Mode.ANSWER:
                     goes_on = self._read_answer(ended)
@@ -609,7 +629,6 @@ class TemplateMarks:
         elif self._call.has_closed() and not self._call.may_be_call(self._tools):
             self._restore(self._call.text[: self._call.end])
             self._text, self._at = self._call.text[self._call.end :], 0
-            self._read(ended=False)
 
     def _restore(self, written: str) -> None:
         """Takes what was withheld as a call for text after all."""

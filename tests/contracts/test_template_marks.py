@@ -5,7 +5,8 @@ and ollama#3759 (stop tokens), ollama-vscode#20 and vllm#30651 (calls as text).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.core.texts import for_error
 from bot.errors import EndReason
-from bot.models.events import FinishReason, TakenBack
+from bot.models.events import FinishReason, TakenBack, Thinking
 from bot.models.prompt import ToolDefinition
 from bot.models.template_marks import TemplateMarks
 from tests.contracts.notifications import PROMPT, ask, collect, connected
@@ -52,13 +53,20 @@ def read(
     if within_thought:
         marks.withhold()
     text = ""
-    for result in (*map(marks.add, deltas), marks.end(is_complete=whole, has_calls=has_calls)):
+    for result in (*_added(marks, deltas), marks.end(is_complete=whole, has_calls=has_calls)):
         if isinstance(result, TakenBack):
             text = result.text
         elif isinstance(result, str):
             text += result
     calls = [(call.name, _value(call.arguments)) for call in marks.calls]
     return Read(text, tuple(calls), marks.has_unusable_call, marks.starts_within_thought)
+
+
+def _added(marks: TemplateMarks, deltas: Sequence[str]) -> Iterator[str | Thinking | TakenBack]:
+    for delta in deltas:
+        yield marks.add(delta)
+        while marks.is_behind:
+            yield marks.go_on()
 
 
 def _value(arguments: object) -> object:
@@ -309,6 +317,31 @@ PIECES = [
     *("<|", "<", "[", "|>", "◁think▷", "<|channel>thought\n", "<channel|>", "to=functions.read_channel", " json"),
     *("    ", "- ", "> ", "User:", "\\", f"[{CODE} at x]", "<answer>", "</answer>", "é", "“", "(", "assistantfinal"),
 ]
+LONG = [
+    "<",
+    "<|x|>",
+    "`a`",
+    "<tool_call>a b c</tool_call> ",
+    "\n```\n",
+]
+
+
+@pytest.mark.parametrize("unit", LONG)
+def test_long_delta_is_read_in_steps(unit: str) -> None:
+    """No step of one delta of 64 kB holds the event loop, and marks that nest in no way need no deeper stack."""
+    marks = TemplateMarks({READ.name: READ}, CODE)
+    text = unit * (65_536 // len(unit))
+    began = time.thread_time()
+    marks.add(text)
+    steps_s = [time.thread_time() - began]
+    while marks.is_behind:
+        began = time.thread_time()
+        marks.go_on()
+        steps_s.append(time.thread_time() - began)
+    assert sorted(steps_s)[-3:][0] < 0.05, "one or two may have met the garbage collection"
+    assert read([text]) == read(cut(text, 1000))
+
+
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=14)
 
 

@@ -504,9 +504,10 @@ def test_message_without_a_usable_time_has_none(ts: str) -> None:
     [
         (BERLIN, "[0123abcd now Saturday 2026-11-21 00:30 UTC+01:00 Europe/Berlin]"),
         (NEW_YORK, "[0123abcd now Friday 2026-11-20 18:30 UTC-05:00 America/New_York]"),
+        (ZoneInfo("UTC"), "[0123abcd now Friday 2026-11-20 23:30 UTC]"),
         (None, "[0123abcd now Friday 2026-11-20 23:30 UTC (the asker's time zone is unknown)]"),
     ],
-    ids=["ahead", "behind", "unknown"],
+    ids=["ahead", "behind", "by UTC itself", "unknown"],
 )
 def test_now_is_by_the_askers_clock(zone: ZoneInfo | None, line: str) -> None:
     at = datetime(2026, 11, 20, 23, 30, tzinfo=UTC).timestamp()
