@@ -410,6 +410,8 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.UNEXPECTED: "{model} refused my request, and I don't know why. Ask your Typist admin to look at my log.",
 }
 TRYING_AGAIN = "The model isn't responding. Trying again…"
+TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its first words…"
+"""Stands in place of THINKING while the model says nothing for long."""
 _ASK_AGAIN = "Please ask again"
 _PRESS_CONTINUE = "Press Continue"
 
@@ -1023,6 +1025,7 @@ STATUS_THINKING = "is thinking…"
 STATUS_LISTENING = "is listening…"
 STATUS_WRITING = "is writing… Reply “stop” to stop me"
 STATUS_TRYING_AGAIN = "is trying again…"
+STATUS_TAKES_LONG = "is still waiting for the model's first words…"
 
 
 def status_searching(query: str) -> str:

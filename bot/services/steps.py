@@ -14,8 +14,10 @@ text, a notice and Continue. Failures before the first word never come here whil
 (models/wrappers.py).
 """
 
+import asyncio
 import logging
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,6 +48,8 @@ GO_ON_AFTER_S = (0.0, 5.0)
 """How long an answer waits before it goes on, after each interruption by its model. After the last one it ends."""
 SHOWN_FROM_S = 0.6
 """A shorter wait for the model needs no sentence."""
+TAKES_LONG_S = 10.0
+"""After so long without a word, the placeholder says so, once in an answer."""
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +210,7 @@ class Steps:
         step = attempt.step_began(provider.model, input_tokens, prompt.origins)
         shown = _StepReply(answer, reply, is_new=bool(answer.steps) and not resumed)
         try:
-            async with aclosing(provider.stream(prompt)) as events:
+            async with self._notes_silence(attempt.job, shown), aclosing(provider.stream(prompt)) as events:
                 async for event in events:
                     self._show(event, attempt.job, shown)
                     if isinstance(event, TakenBack):
@@ -234,6 +238,21 @@ class Steps:
         if step.completion is not None and step.completion.usage is not None:
             self.prompt_builder.estimate.learn(step.completion.model, prompt, step.completion.usage)
         return step
+
+    @asynccontextmanager
+    async def _notes_silence(self, job: Job, shown: "_StepReply") -> AsyncIterator[None]:
+        """Says that the model takes long if nothing else is shown of an answer for long."""
+
+        def note() -> None:
+            if shown.is_silent:
+                shown.show_activity(texts.TAKES_LONG)
+                self.pane.show_status(job.question, texts.STATUS_TAKES_LONG)
+
+        timer = asyncio.get_running_loop().call_later(TAKES_LONG_S, note)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _show(self, event: StreamEvent, job: Job, shown: "_StepReply") -> None:
         """Says what the model does, until there is text: it searches, or it failed and is asked again."""
@@ -288,6 +307,11 @@ class _StepReply:
     def _begin(self) -> None:
         self._seam = Seam("") if self._is_new else Seam(self._so_far, self._answer.cut_off)
         self._gap = "\n\n" if self._is_new and self._so_far.strip() else ""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether readers see nothing but that the model thinks: no text, no step, no activity."""
+        return not (self._shows_activity or self._is_new or self._answer.text.strip())
 
     def take_back(self) -> None:
         """Shows no text of the step any more."""

@@ -45,7 +45,14 @@ DELTA_CHARS, PACE_S = 16, 0.03
 """The length of the deltas of `grows`, and the pause after each: about 500 characters a second."""
 AT_ONCE_CHARS = 100
 """The length of the deltas of an answer that comes at once: each delta costs a millisecond of work."""
-GROWING = (texts.THINKING, texts.TRANSCRIBING, texts.WRITING, texts.QUEUED, texts.TRYING_AGAIN)
+GROWING = (
+    texts.THINKING,
+    texts.TRANSCRIBING,
+    texts.WRITING,
+    texts.QUEUED,
+    texts.TRYING_AGAIN,
+    texts.TAKES_LONG,
+)
 
 
 def manifest(name: str = "manifest.json") -> Any:

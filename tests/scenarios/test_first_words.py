@@ -62,6 +62,23 @@ async def frames(stage: Stage, beginning: str) -> list[list[str]]:
 
 @pytest.mark.skips_waits
 @pytest.mark.parametrize("carrier", EACH_CARRIER)
+@pytest.mark.parametrize(("silence_s", "is_said"), [(5, False), (25, True)])
+async def test_long_silence_is_said_once_and_goes_with_the_first_word(
+    stage: Stage, carrier: Carrier, silence_s: float, is_said: bool
+) -> None:
+    async def silent() -> None:
+        await asyncio.sleep(silence_s)
+
+    stage.vendor.script(VendorResponse(speech.chat(["Stop", " the", " deployment."]), gates={1: silent}))
+    asked = await stage.mention()
+    assert await stage.answers("general", asked) == ["Stop the deployment."]
+    [answer] = stage.bots("general", asked)
+    blocks = [str(revision.blocks) for revision in stage.sandbox.revisions("general", answer.ts)]
+    assert sum("longer than usual" in one for one in blocks) == is_said
+
+
+@pytest.mark.skips_waits
+@pytest.mark.parametrize("carrier", EACH_CARRIER)
 async def test_first_change_of_a_reply_shows_a_word(stage: Stage, carrier: Carrier) -> None:
     for beginning in BEGINNINGS:
         first, *_ = await frames(stage, beginning)

@@ -16,7 +16,7 @@ from bot.core.job import Checkpoint, Job
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, ProviderError
-from bot.models.events import SEARCH_RESULT_TOKENS, Searching, StreamEvent, Usage
+from bot.models.events import SEARCH_RESULT_TOKENS, Searching, StreamEvent, Thinking, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, WEB, Permission, Prompt, ToolRule, WebSearch
 from bot.reply.answer import Answer
@@ -366,6 +366,8 @@ async def until_status(stage: AnsweringStage, status: str) -> list[str]:
     ("events", "status"),
     [
         ((), texts.STATUS_THINKING),
+        ((), texts.STATUS_TAKES_LONG),
+        ((Thinking(9),), texts.STATUS_TAKES_LONG),
         ((Searching(),), texts.status_searching("")),
         ((Searching("bots"),), texts.status_searching("bots")),
         ((Searching("bots"), Searching(done=True)), texts.status_searching("bots")),
