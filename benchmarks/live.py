@@ -43,13 +43,14 @@ from benchmarks.numbered_model import BEGINNINGS, NumberedModel, question
 from benchmarks.process import Process, running
 from benchmarks.readers import Place, Readers
 from sandbox.server import Sandbox
-from sandbox.web_api.budgets import POST_RULES
+from sandbox.web_api.budgets import FLOORS, POST_RULES, WINDOW_S
 from sandbox.workspace import Channel, User
 
 WORDS = 600
 WORDS_PER_S = 40
 FIRST_WORD_S = 0.3
 EDITS_A_MINUTE = 50
+POSTS_A_MINUTE = FLOORS["chat.postMessage"]
 GIVE_UP_S = 150.0
 """How long to wait for an answer after the model's last word."""
 SETTLED_S = 1.5
@@ -289,9 +290,13 @@ async def _ask(
 
 
 async def _until_complete(readers: Readers, asked: Sequence[tuple[Place, float]], words: int) -> None:
-    """Waits until Slack shows every answer once and whole, at most `GIVE_UP_S`."""
+    """Waits until Slack shows every answer once and whole, `GIVE_UP_S` longer than its limits take at most.
+
+    Where edits are used up, each answer is posted twice: a placeholder, and its whole text.
+    """
     incomplete = [place for place, _ in asked]
-    give_up_s = time.monotonic() + FIRST_WORD_S + words / WORDS_PER_S + GIVE_UP_S
+    limits_s = 2 * len(asked) / POSTS_A_MINUTE * WINDOW_S
+    give_up_s = time.monotonic() + FIRST_WORD_S + words / WORDS_PER_S + limits_s + GIVE_UP_S
     while incomplete and time.monotonic() < give_up_s:
         await asyncio.sleep(0.2)
         incomplete = [place for place in incomplete if not readers.see_all_of(place, words)]

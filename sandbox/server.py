@@ -267,7 +267,7 @@ class Sandbox:
 
     @property
     def calls(self) -> deque[CallRecord]:
-        """The last 5,000 Web API calls, oldest first."""
+        """The last 20,000 Web API calls, oldest first."""
         return self._web.calls
 
     @property

@@ -120,15 +120,18 @@ class AccessControl:
         now_within_s: float | None = None,
         within_s: float = KIND_WITHIN_S,
         members_only: bool = False,
+        is_press: bool = False,
     ) -> Denial | None:
         """Returns why the asker is denied, None if they have access.
 
-        An asker of unknown kind is denied, so that no guest gets in when Slack fails. `now_within_s`, `within_s`: as in
-        Users.kind.
+        An asker of unknown kind is denied, so that no guest gets in when Slack fails. `now_within_s`, `within_s` and
+        `is_press`: as in Users.kind.
         """
         kind = UserKind.BOT if question.from_bot else None
         if kind is None and (members_only or self._must_ask(question)):
-            kind = await self._users.kind(question.user_id, now_within_s=now_within_s, within_s=within_s)
+            kind = await self._users.kind(
+                question.user_id, now_within_s=now_within_s, within_s=within_s, is_press=is_press
+            )
         if denial := access.denial(self._rules, question, kind):
             return denial
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None

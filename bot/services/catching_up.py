@@ -12,15 +12,17 @@ about a live one, and takes each message once: what Slack delivers late, or what
 shows messages as they are now, so edits are read, and deleted questions aren't there.
 
 Old questions, and those to which other people have replied, aren't answered unasked: their askers are offered an
-answer. Live answers read conversations within the same limits of Slack, so some calls of each minute are left to them.
+answer. Each offer is a post of its own, so a person gets them for the newest MAX_OFFERS of their questions, and all
+offers come after the questions that are answered. A place counts as looked at once its offers are made. Live answers
+read conversations within the same limits of Slack, so some calls of each minute are left to them.
 
 Not seen: mentions in older threads in which the bot was never asked anything, and what stands beyond MAX_PAGES.
 """
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +47,8 @@ WITHIN_S = HOUR_S
 PAGE_MESSAGES = 200
 MAX_PAGES = 5
 """Pages of one conversation or thread."""
+MAX_OFFERS = 5
+"""The most questions of one person for which a catch-up offers an answer: the newest."""
 MAX_THREADS = 200
 """Threads of recent questions that are read."""
 RECENT_S = 14 * DAY_S
@@ -83,6 +87,17 @@ class _Place:
     def of(key: str) -> "_Place":
         channel_id, _, thread_ts = key.partition(" ")
         return _Place(channel_id, thread_ts)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found in a place."""
+
+    later: list[_Place] = field(default_factory=list)
+    """Threads to look at later."""
+    to_offer: list[Message] = field(default_factory=list)
+    """The questions for which an answer is to be offered."""
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(eq=False)
@@ -147,6 +162,7 @@ class CatchingUp:
         oldest = max(missed.since, now - self.hours * HOUR_S)
         left: deque[_Place] = deque()
         failed: list[_Place] = []
+        with_offers: list[tuple[_Place, _Found]] = []
         try:
             async with asyncio.timeout(max(0.0, missed.ends_at + WITHIN_S - now)):
                 left.extend(await self._places(missed, oldest))
@@ -157,19 +173,23 @@ class CatchingUp:
                     place = left[0]
                     if place.key not in missed.done:
                         try:
-                            found, tally = await self._look_at(place, f"{oldest:.6f}")
+                            found = await self._look_at(place, f"{oldest:.6f}")
                         except (RateLimited, Refused) as error:
                             log.warning("catch-up: channel %s not read: %s", place.channel_id, error)
                             failed.append(place)
                         else:
-                            missed = missed.after(place.key, [thread.key for thread in found], tally)
-                            await self._record(missed)
-                            left.extend(found)
+                            left.extend(found.later)
+                            if found.to_offer:
+                                with_offers.append((place, found))
+                            else:
+                                missed = _after(missed, place, found)
+                                await self._record(missed)
                     left.popleft()
-                if failed:
-                    raise _Unfinished(f"{len(failed)} conversations were not read")
         except TimeoutError:
             log.warning("catch-up: given up after %.0f min", WITHIN_S / 60)
+        missed = await self._offer(missed, with_offers)
+        if failed:
+            raise _Unfinished(f"{len(failed)} conversations were not read")
         missed = missed.after("", (), Tally(unread=len({*missed.ahead} - missed.done)))
         if not await self.stores.listening.complete(missed):
             raise _NotOurs
@@ -183,6 +203,20 @@ class CatchingUp:
             tally.answered,
             tally.offered,
         )
+
+    async def _offer(self, missed: Missed, places: Sequence[tuple[_Place, _Found]]) -> Missed:
+        """Offers answers, the oldest question first. Returns how far the catch-up is then, which is on record."""
+        messages = [message for _, found in places for message in found.to_offer]
+        newest = _newest_of_each(messages)
+        if messages:
+            log.info("catch-up: questions to offer answers to: %d of %d", len(newest), len(messages))
+        offered = [await self._take(message, offered=True) for message in newest]
+        for place, found in places:
+            missed = _after(missed, place, found)
+        if places:
+            missed = replace(missed, tally=missed.tally + Tally(offered=sum(offered)))
+            await self._record(missed)
+        return missed
 
     async def _record(self, missed: Missed) -> None:
         """Records how far the catch-up is. Raises _NotOurs."""
@@ -218,10 +252,10 @@ class CatchingUp:
                 log.warning("catch-up: conversations of type %s not listed: %s", kind, refused)
         return found
 
-    async def _look_at(self, place: _Place, oldest: str) -> tuple[list[_Place], Tally]:
-        """Takes the questions of a place; returns threads to look at later, and what was done."""
+    async def _look_at(self, place: _Place, oldest: str) -> _Found:
+        """Takes the questions of a place that are answered; returns what else it has, and what was done."""
         read, is_all = await self._read(place, oldest)
-        tally = Tally(looked_at=1, unread=not is_all)
+        at_place = _Found(tally=Tally(looked_at=1, unread=not is_all))
         messages: list[Message] = []
         for found in read:
             messages.append(self._message(place, found))
@@ -229,7 +263,6 @@ class CatchingUp:
             await asyncio.sleep(0)
         by_people = (message for message in messages if place.thread_ts and by_person(message, self.workspace.me))
         last_ts = {message.user_id: message.ts for message in by_people}
-        later: list[_Place] = []
         for message, found in zip(messages, read, strict=True):
             thread = _Place(place.channel_id, message.thread_ts or "")
             is_root = message.thread_ts == message.ts
@@ -238,24 +271,25 @@ class CatchingUp:
                 continue
             if thread == place or not (thread.thread_ts and has_replies):
                 is_replied_to = any(ts > message.ts for writer, ts in last_ts.items() if writer != message.user_id)
-                tally += await self._take(message, is_replied_to=is_replied_to)
+                if not self._is_for_us(message):
+                    continue
+                if is_replied_to or self.stores.clock.now() - float(message.ts) > ANSWERED_WITHIN_S:
+                    at_place.to_offer.append(message)
+                else:
+                    at_place.tally += Tally(answered=await self._take(message, offered=False))
             elif is_root and self._is_for_us(message):
                 # At once, because replies decide about it.
-                tally += (await self._look_at(thread, oldest))[1]
+                in_thread = await self._look_at(thread, oldest)
+                at_place.to_offer += in_thread.to_offer
+                at_place.tally += in_thread.tally
             else:
-                later.append(thread)
-        return list(dict.fromkeys(later)), tally
+                at_place.later.append(thread)
+        at_place.later = list(dict.fromkeys(at_place.later))
+        return at_place
 
-    async def _take(self, message: Message, *, is_replied_to: bool) -> Tally:
-        """Has intake decide about a message, if it is for us. Raises StoreError."""
-        if not self._is_for_us(message):
-            return Tally()
-        is_old = self.stores.clock.now() - float(message.ts) > ANSWERED_WITHIN_S
-        is_offered = is_old or is_replied_to
-        event_id = f"catch-up {message.channel_id} {message.ts}"
-        if not await self.intake.take(event_id, message, offered=is_offered):
-            return Tally()
-        return Tally(offered=1) if is_offered else Tally(answered=1)
+    async def _take(self, message: Message, *, offered: bool) -> bool:
+        """Has intake decide about a message; returns whether it is a new question. Raises StoreError."""
+        return await self.intake.take(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
 
     def _is_for_us(self, message: Message) -> bool:
         """Whether a person wrote a message to us, and it is no "stop", whose time is over."""
@@ -313,6 +347,22 @@ class CatchingUp:
                 raise
 
         return await Retrying(HISTORY_PAGE, clock, "a missed conversation can't be read").call(in_turn)
+
+
+def _after(missed: Missed, place: _Place, found: _Found) -> Missed:
+    """Returns how far a catch-up is after a place was looked at."""
+    return missed.after(place.key, [thread.key for thread in found.later], found.tally)
+
+
+def _newest_of_each(messages: Sequence[Message]) -> list[Message]:
+    """Returns the newest MAX_OFFERS messages of each person, the oldest first."""
+    counts = Counter[str | None]()
+    newest: list[Message] = []
+    for message in sorted(messages, key=lambda message: float(message.ts), reverse=True):
+        counts[message.user_id] += 1
+        if counts[message.user_id] <= MAX_OFFERS:
+            newest.append(message)
+    return newest[::-1]
 
 
 def _raise_if_it_may_pass(refused: Refused) -> None:

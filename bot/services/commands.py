@@ -105,7 +105,7 @@ class SlashCommands:
             return problems
         if denial := await self._denial(user_id, place.channel_id):
             return {SettingsField.MODEL: denial}
-        if refusal := await self._refusal(user_id, place.channel_id):
+        if refusal := await self._refusal(user_id, place.channel_id) or await self._not_theirs(user_id, place):
             return {SettingsField.MODEL: refusal}
         before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
         settings = with_changes(before, submitted.shown, submitted.entered)
@@ -162,9 +162,16 @@ class SlashCommands:
             return ""
         return f"{texts.NOT_YOUR_CHANNEL} {texts.INVITE_ME_FIRST}" if creator is None else texts.NOT_YOUR_CHANNEL
 
+    async def _not_theirs(self, user_id: str, place: SettingsPlace) -> str:
+        """Returns why a person may not change a direct message's settings: it is another's. "" for channels."""
+        if not is_direct(place.channel_id):
+            return ""
+        person = await self.workspace.surfaces.person_of(place.channel_id)
+        return "" if person in ("", user_id) else texts.NOT_YOUR_CHANNEL
+
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
         thread = ThreadKey(self.workspace.me.team_id, channel_id, None)
-        return await self.access_control.denial(Question(thread, "", user_id, ""))
+        return await self.access_control.denial(Question(thread, "", user_id, ""), is_press=True)
 
     async def _response(self, channel_id: str, content: str | Help | UsageToDate) -> CommandResponse:
         """Returns a response that ends with the channel's settings."""

@@ -227,7 +227,9 @@ class ReplyActions:
             return None
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
         may_write = press.action in _ALLOWS and not (pressed and pressed.call.read_only)
-        return await self.access_control.denial(as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=may_write)
+        return await self.access_control.denial(
+            as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=may_write, is_press=True
+        )
 
     async def _show_arguments(
         self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None

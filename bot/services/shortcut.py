@@ -130,7 +130,7 @@ class MessageShortcut:
 
     async def _denial(self, user_id: str, channel_id: str) -> str | None:
         in_channel = ThreadKey(self.workspace.me.team_id, channel_id, None)
-        return await self.access_control.denial(Question(in_channel, "", user_id, ""))
+        return await self.access_control.denial(Question(in_channel, "", user_id, ""), is_press=True)
 
 
 @dataclass(frozen=True)
@@ -296,7 +296,8 @@ class ChoicePresses:
         choice = choice_named(press.value, answer.version, answer.choices)
         if choice is None:
             return ActionResponse(texts.CHOICES_GONE)
-        if denial := await self.access_control.denial(replace(answer.question, user_id=press.user_id, from_bot=False)):
+        as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
+        if denial := await self.access_control.denial(as_theirs, is_press=True):
             return ActionResponse(denial)
         thread = answer.question.thread
         about = QuotedMessage(

@@ -106,7 +106,7 @@ class Welcome:
         number = list(texts.PANE_SUGGESTIONS).index(press.label)
         at_home = direct_message_of(press.user_id)
         place = press.channel_id or at_home
-        if denial := await self.access_control.denial(self._question(place, press.user_id)):
+        if denial := await self.access_control.denial(self._question(place, press.user_id), is_press=True):
             return self.access_control.naming_admins(denial)
         # In a direct message, the question needs no thread, and is posted as one from App Home is.
         ts, channel_id = ("", at_home) if is_direct(place) else (press.message_ts, place)

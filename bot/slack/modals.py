@@ -10,6 +10,7 @@ nobody can post for another person. The block_id names the asker, so history att
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -71,6 +72,18 @@ _QUOTE_BYTES = 2_000
 _DISPLAYED_QUOTE_CHARS = 300
 MAX_REVOCABLE = 50
 """Always allowed tools in the settings: more don't fit into a modal's text. `typist mcp` lists all."""
+
+_TS = r"[0-9]{1,12}\.[0-9]{1,9}"
+_FORMS = {
+    "channel_id": re.compile("[CDG][A-Z0-9]{1,40}"),
+    "ts": re.compile(_TS),
+    "thread_ts": re.compile(f"(?:{_TS})?"),
+    "message_ts": re.compile(_TS),
+    "response_url": re.compile(r"(?:https?://\S{1,2000})?"),
+    "id": re.compile("[A-Z0-9]{1,40}"),
+}
+"""The forms of what private_metadata names: Slack returns it as we wrote it, and whoever holds the app's signing secret
+or its socket could write anything."""
 
 _Option = TypeVar("_Option", bound=StrEnum)
 _SWITCH_VALUES = {"on": None, "off": False}
@@ -186,10 +199,21 @@ def _switch_field(name: SettingsField, is_on: bool | None, focus: SettingsField)
     return _field(name, buttons, optional=False)
 
 
+def _metadata(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a modal carries. Raises ValueError for what isn't of the form that it was made with."""
+    metadata = json.loads(view["private_metadata"])
+    if not isinstance(metadata, dict):
+        raise ValueError("no object")
+    for name, form in _FORMS.items():
+        if name in metadata and not form.fullmatch(metadata[name] or ""):
+            raise ValueError(name)
+    return metadata
+
+
 def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelSettings]:
     """Returns the channel of a settings modal, and the settings that a person entered."""
     values = _values(view)
-    place = SettingsPlace(**json.loads(view["private_metadata"]))
+    place = SettingsPlace(**_metadata(view))
     model = values.get(SettingsField.MODEL, DEFAULT)
     settings = ChannelSettings(
         None if model == DEFAULT else model,
@@ -272,8 +296,8 @@ def _caps_blocks(caps: OwnerCaps) -> list[Json]:
 
 def submitted_caps(view: Mapping[str, Any]) -> tuple[CapOwner, Entered]:
     """Returns whose caps a person submitted, and what they changed."""
-    owner = json.loads(view["private_metadata"])
-    return CapOwner(Scope(owner["scope"]), str(owner["id"])), entered_caps(view)
+    owner = _metadata(view)
+    return CapOwner(Scope(owner["scope"]), owner["id"]), entered_caps(view)
 
 
 def entered_caps(view: Mapping[str, Any]) -> Entered:
@@ -327,7 +351,9 @@ def _shortened(quote: str, size: Callable[[str], int], limit: int) -> str:
 
 def submitted_question(view: Mapping[str, Any]) -> tuple[QuotedMessage, str]:
     """Returns the question that a person entered, and the message that it is about, with the quote's beginning."""
-    about = QuotedMessage(**json.loads(view["private_metadata"]))
+    about = QuotedMessage(**_metadata(view))
+    if about.offered_by is not None:
+        raise ValueError("offered_by")
     return about, _values(view).get(QUESTION, "").strip() or texts.EXPLAIN
 
 
@@ -353,7 +379,7 @@ def arguments_modal(ask: Ask, place: ApprovalPlace | None, *, as_json: bool) -> 
 
 def approval_in(view: Mapping[str, Any]) -> ApprovalPlace:
     """Returns which call a person approves in the modal with its arguments."""
-    return ApprovalPlace(**json.loads(view["private_metadata"]))
+    return ApprovalPlace(**_metadata(view))
 
 
 def ask_in_reply(ask: Ask, block_id: str) -> list[Json]:

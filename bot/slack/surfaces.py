@@ -4,6 +4,7 @@ Posts are in threads, or ephemeral: only one person sees those, and Slack never 
 prompts and titles, statuses of threads, and an agent's sessions.
 """
 
+import asyncio
 import logging
 import math
 from collections import deque
@@ -35,6 +36,10 @@ from bot.slack.text import json_object, messages_in, string
 log = logging.getLogger(__name__)
 
 
+TOLD_WITHIN_S = 600.0
+"""How long a notice may wait. At a launch, hundreds of people are told within the same 100 calls a minute."""
+
+
 class EphemeralMessages:
     """Tells one person something that nobody else sees: the only caller of chat.postEphemeral."""
 
@@ -52,8 +57,8 @@ class EphemeralMessages:
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         """Shows the question's asker a sentence where the question was written, and logs it if Slack never takes it.
 
-        Slack may lose it. If the question isn't in a thread yet, the sentence appears at the channel's root, because a
-        thread without answers shows no ephemeral message.
+        Slack may lose it. After TOLD_WITHIN_S it is given up. If the question isn't in a thread yet, the sentence
+        appears at the channel's root, because a thread without answers shows no ephemeral message.
         """
         thread = question.thread
         if thread.thread_ts == question.ts:
@@ -61,9 +66,10 @@ class EphemeralMessages:
         message: Json = {"text": sentence} if blocks is None else {"text": sentence, "blocks": blocks}
         retrying = Retrying(EPHEMERAL, self._client.clock, f"user {question.user_id} is not told yet")
         try:
-            await retrying.call(lambda: self.post(thread, question.user_id, **message))
-        except (RateLimited, Refused) as error:
-            log.warning("user %s is not told: %s", question.user_id, error)
+            async with asyncio.timeout(TOLD_WITHIN_S):
+                await retrying.call(lambda: self.post(thread, question.user_id, **message))
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("user %s is not told: %s", question.user_id, error or "it took too long")
         except Exception as error:
             log.error("user %s is not told: %s", question.user_id, trace_of(error))
 
@@ -314,6 +320,16 @@ class Surfaces:
                 raise
             return None if error.reason is Refusal.CHANNEL_GONE else ""
         return string(json_object(answer, "channel"), "creator")
+
+    async def person_of(self, channel_id: str) -> str:
+        """Returns whose direct message a channel is; "" if Slack doesn't say. Needs the scope im:read."""
+        try:
+            answer = await self._paced.call("conversations.info", channel=channel_id)
+        except Refused as error:
+            if error.reason.may_pass or error.reason is Refusal.CHANNEL_GONE:
+                raise
+            return ""
+        return string(json_object(answer, "channel"), "user")
 
     async def has_messages(self, channel_id: str) -> bool:
         """Returns whether anybody but the bot and Slack itself has written lately in a direct message."""

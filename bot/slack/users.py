@@ -15,6 +15,8 @@ Slack takes 100 calls of users.info a minute (budget.py), for kinds and names to
   them are found. Whom it doesn't have, such as strangers, users.info still tells about; and if Slack refuses the list,
   the line goes on alone.
 - Names are left out while the calls get scarce.
+- The last KEPT_FOR_PRESSES calls are left to people who press, type a command or submit a modal: they look up ahead of
+  the line, because Slack gives them seconds.
 
 The kinds that somebody waited for are on record with the time of their lookup (store/account_kinds.py). A restarted
 process and the other processes trust them for as long as the one that asked.
@@ -55,6 +57,10 @@ MAX_NAMES = 50
 """The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
 KEPT_FOR_KINDS = 40
 """Calls of a minute that no name uses."""
+KEPT_FOR_PRESSES = 10
+"""Calls of a minute that the line doesn't use."""
+TURN_S = 0.5
+"""The pause before the line looks again whether a call may go."""
 READERS_TRUSTED_S = 60.0
 PEOPLE_PER_PAGE = 1_000
 MAX_PAGES = 3
@@ -148,18 +154,24 @@ class Users:
         return self._kind_within(user_id, KIND_TRUSTED_S)
 
     async def kind(
-        self, user_id: str, *, now_within_s: float | None = None, within_s: float = KIND_WITHIN_S
+        self,
+        user_id: str,
+        *,
+        now_within_s: float | None = None,
+        within_s: float = KIND_WITHIN_S,
+        is_press: bool = False,
     ) -> UserKind | None:
         """Returns a person's kind of account, None if Slack doesn't say within `within_s`.
 
         What it said in the last ten minutes is enough, and while it fails, in the last hour. With `now_within_s`, Slack
-        has to say within this time what is true now.
+        has to say within this time what is true now. `is_press`: the person waits for what they pressed, so they are
+        looked up ahead of the line.
         """
         if now_within_s is not None:
-            return await self._look_up_kind(user_id, NOW_S, now_within_s)
+            return await self._look_up_kind(user_id, NOW_S, now_within_s, is_press)
         if self.known(user_id) is None:
             await self._recall(user_id)
-        kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s)
+        kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
         return kind or self._kind_within(user_id, KEPT_S)
 
     async def last_known(self, user_id: str) -> UserKind | None:
@@ -172,7 +184,7 @@ class Users:
         profile = self._profile(user_id)
         return profile.kind if self._clock.monotonic() < profile.kind_at + age_s else None
 
-    async def _look_up_kind(self, user_id: str, max_age_s: float, within_s: float) -> UserKind | None:
+    async def _look_up_kind(self, user_id: str, max_age_s: float, within_s: float, is_press: bool) -> UserKind | None:
         """Returns a person's kind by a lookup that is under way or begins now, None if Slack doesn't say in time.
 
         `max_age_s`: how long ago it may have begun.
@@ -180,6 +192,9 @@ class Users:
         after = self._clock.monotonic() - max_age_s
         try:
             async with asyncio.timeout(within_s):
+                if is_press and await self._ask_ahead(user_id):
+                    self._record(user_id, self._profile(user_id))
+                    return self._profile(user_id).kind
                 while await self._share(user_id, self._ask_in_line):
                     if (profile := self._profile(user_id)).kind_at > after:
                         self._record(user_id, profile)
@@ -188,6 +203,17 @@ class Users:
             log.warning("the kind of user %s is not known: Slack doesn't answer", user_id)
         return None
 
+    async def _ask_ahead(self, user_id: str) -> bool:
+        """Asks for a person's kind once, if there is a call left. Returns False if it has to be asked in line."""
+        if self._client.budget.spare(_USER[0]) <= 0:
+            return False
+        try:
+            await self._ask(user_id)
+        except (RateLimited, Refused) as error:
+            log.info("the kind of user %s is not known yet: %s", user_id, error)
+            return False
+        return True
+
     async def _ask_in_line(self, user_id: str, lookup: _Lookup) -> bool:
         """Asks for a person's kind until Slack answers or refuses for good, or nobody waits for it."""
         self._to_list.add(user_id)
@@ -195,6 +221,8 @@ class Users:
         try:
             while True:
                 async with self._line:
+                    while lookup.is_needed and self._client.budget.spare(_USER[0]) <= KEPT_FOR_PRESSES:
+                        await self._clock.sleep(TURN_S)
                     if not lookup.is_needed:
                         return True
                     try:

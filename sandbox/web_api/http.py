@@ -107,7 +107,7 @@ class WebApi:
     faults: Faults
     tokens: Tokens
     called: Callable[[CallRecord], None] = lambda record: None
-    calls: deque[CallRecord] = field(default_factory=lambda: deque(maxlen=5_000))
+    calls: deque[CallRecord] = field(default_factory=lambda: deque(maxlen=20_000))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Handles a call. It is recorded after it has run and before the response, with its arrival time."""

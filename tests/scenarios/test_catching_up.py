@@ -172,6 +172,18 @@ async def test_question_to_which_somebody_else_replied_is_offered_an_answer(abse
         await absence.answered("general", by_asker)
 
 
+async def test_person_with_many_missed_questions_is_offered_answers_to_the_newest(absence: Absence) -> None:
+    """Wherever they were asked. Questions of others don't wait behind them."""
+    many = [await absence.sandbox.say("ada", ("general", "random")[number % 2], "@typist why?") for number in range(8)]
+    other = await absence.sandbox.say("grace", "general", "@typist why?")
+    absence.sandbox.workspace.set_time(float(other) + OVER_TWO_HOURS)
+    recent = await absence.sandbox.say("alan", "general", "@typist why?")
+    async with absence.back(OVER_TWO_HOURS + TEN_MINUTES):
+        await absence.answered("general", recent)
+        assert (await absence.caught_up())["offered"] == catching_up.MAX_OFFERS + 1
+    assert await absence.asked() == sorted([*many[-catching_up.MAX_OFFERS :], other, recent])
+
+
 async def test_edited_question_is_answered_as_it_is_now_and_a_deleted_one_is_not(absence: Absence) -> None:
     edited, deleted = await absence.stage.mention("who?"), await absence.stage.mention("what?")
     await absence.sandbox.edit("general", edited, "@typist where?")

@@ -1,6 +1,7 @@
 """/typist and the modal for channel settings: validated in place, effective from the next question on."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -197,6 +198,17 @@ async def test_person_sets_up_their_own_direct_message(stage: Stage, another_pro
     await stage.sandbox.say("alan", dm, "why?")
     assert await stage.answers(dm, None) == ["The whole answer."], "nobody but the person is to be told of the change"
     assert stage.vendor.requests[-1].body["messages"][0]["content"].startswith("Answer in Latin.\n\n")
+
+
+async def test_modal_that_names_the_direct_message_of_another_person_changes_nothing(
+    stage: Stage, another_process: Stores
+) -> None:
+    ada, dm = await opened(stage, "ada", "/typist prompt", stage.sandbox.dm("ada")), stage.sandbox.dm("alan")
+    assert ada.modal is not None
+    metadata = json.loads(ada.modal.content["private_metadata"])
+    ada.modal.content["private_metadata"] = json.dumps({**metadata, "channel_id": dm})
+    assert await ada.submit({"system_prompt": "Be rude."}) == {"model": texts.NOT_YOUR_CHANNEL}
+    assert await another_process.channel_settings.read(TEAM_ID, dm) == ChannelSettings()
 
 
 async def test_guest_is_denied(stage: Stage) -> None:

@@ -3,7 +3,8 @@
 import json
 import re
 from bisect import bisect
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from bot.core import texts
 from bot.core.calls import (
     MAX_ARGUMENT_CHARS,
+    ApprovalPlace,
     ArgumentField,
     Ask,
     CallState,
@@ -364,3 +366,26 @@ def test_each_field_of_the_settings_has_its_name_and_the_cursor_if_it_was_asked_
     assert {name: element["action_id"] for name, element in elements.items()} == {name: name for name in SettingsField}
     with_cursor = [name for name, element in elements.items() if element.get("focus_on_load")]
     assert with_cursor == ([] if focus is SettingsField.ALLOWED_TOOLS else [focus])
+
+
+METADATA: Mapping[str, tuple[Callable[[Json], object], Mapping[str, object], Mapping[str, object]]] = {
+    "a person's ID": (modals.submitted_settings, asdict(CHANNEL), {"channel_id": "U0ADA"}),
+    "a path": (modals.submitted_settings, asdict(CHANNEL), {"channel_id": "C1/../C2"}),
+    "no channel": (modals.submitted_settings, asdict(CHANNEL), {"channel_id": ""}),
+    "a number": (modals.submitted_settings, asdict(CHANNEL), {"channel_id": 7}),
+    "another scheme": (modals.submitted_settings, asdict(CHANNEL), {"response_url": "file:///etc/passwd"}),
+    "no time": (modals.submitted_question, asdict(ABOUT), {"thread_ts": "now"}),
+    "a choice": (modals.submitted_question, asdict(ABOUT), {"offered_by": 1}),
+    "no message": (modals.approval_in, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"message_ts": None}),
+    "an owner's path": (submitted_caps, {"scope": "channel", "id": "C1"}, {"id": "../C1"}),
+}
+
+
+@pytest.mark.parametrize(("read", "good", "forged"), METADATA.values(), ids=METADATA)
+def test_metadata_of_another_form_is_refused(
+    read: Callable[[Json], object], good: Mapping[str, object], forged: Mapping[str, object]
+) -> None:
+    view = {"state": {"values": {}}, "blocks": []}
+    read({**view, "private_metadata": json.dumps(good)})
+    with pytest.raises((TypeError, ValueError)):
+        read({**view, "private_metadata": json.dumps({**good, **forged})})
