@@ -64,8 +64,9 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
-_POOL_TIMEOUT_S = 3.0
-"""Slack delivers an event again if it isn't acknowledged within three seconds, so waiting longer is useless."""
+_POOL_TIMEOUT_S = 8.0
+"""If two hundred answers begin at once, their operations queue for seconds. Those that give up come again, and make the
+queue longer. An event that waits so long is delivered again, which changes nothing."""
 _FIRST_ANSWER_S = 5.0
 """How long a new connection may take to run its first statements: a pooler in session mode accepts more connections
 than it has, and keeps them waiting for minutes."""

@@ -239,7 +239,12 @@ class Accounts(Users, EphemeralMessages):
         return None
 
     async def kind(
-        self, user_id: str, *, now_within_s: float | None = None, within_s: float = KIND_WITHIN_S
+        self,
+        user_id: str,
+        *,
+        now_within_s: float | None = None,
+        within_s: float = KIND_WITHIN_S,
+        is_press: bool = False,
     ) -> UserKind | None:
         assert within_s > 0
         if now_within_s is not None:

@@ -154,7 +154,7 @@ class Askers:
     def denial_at_once(self, question: Question) -> Denial | None:
         return self.denied
 
-    async def denial(self, question: Question) -> Denial | None:
+    async def denial(self, question: Question, *, is_press: bool = False) -> Denial | None:
         return self.denied
 
     def naming_admins(self, refusal: str) -> str:
