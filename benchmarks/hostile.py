@@ -25,6 +25,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count, pairwise
@@ -40,7 +41,7 @@ from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, wit
 from bot.core.job import Checkpoint, End, Job
 from bot.core.steps import Seam, continued, start_of
 from bot.core.triage import Identity, Participants, TriageRules, triage
-from bot.errors import EndReason, Refusal
+from bot.errors import EndReason, ProviderError, Refusal
 from bot.markdown import inlines, render
 from bot.markdown.escaping import unlinked
 from bot.markdown.extent import Extent, has_paragraph
@@ -149,7 +150,9 @@ def _output_items(text: str) -> object:
         {"type": "function_call", "call_id": f"call_{at}", "name": "a", "arguments": piece}
         for at, piece in enumerate(_pieces(text))
     ]
-    reader.read_event({"type": "response.completed", "response": {"status": "completed", "output": calls}})
+    # A step has a limit of calls.
+    with suppress(ProviderError):
+        reader.read_event({"type": "response.completed", "response": {"status": "completed", "output": calls}})
     return reader.read_end()
 
 

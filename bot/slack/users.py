@@ -403,11 +403,11 @@ class Users:
 _UNKNOWN = Profile()
 
 
-def keep_newest(kept: dict[K, V], key: K, value: V, most: int = MAX_KEPT) -> None:
-    """Puts a value into a cache as its newest, and drops the oldest beyond `most`."""
+def keep_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> None:
+    """Puts a value into a cache as its newest, and drops the oldest beyond `most`, by default MAX_KEPT."""
     kept.pop(key, None)
     kept[key] = value
-    if len(kept) > most:
+    if len(kept) > (MAX_KEPT if most is None else most):
         del kept[next(iter(kept))]
 
 
