@@ -15,7 +15,7 @@ from bot.documents.document import Refusal, Unreadable
 
 MAX_UNPACKED_BYTES = 100 * 2**20
 MAX_ENTRIES = 5_000
-STREAMED = re.compile(r"xl/(?:worksheets/[^/]*|sharedStrings\d*)\.xml")
+STREAMED = re.compile(r"content\.xml|xl/(?:worksheets/[^/]*|sharedStrings\d*)\.xml")
 """What of an archive is read only until there is enough text, so its size says nothing."""
 
 
@@ -35,7 +35,7 @@ class Archive:
 
     def bytes_of(self, name: str) -> bytes:
         """Returns an entry's bytes, b"" if there is none."""
-        return self._zip.read(name) if name in self.names else b""
+        return self._read(name) if name in self.names else b""
 
     def stream(self, name: str) -> IO[bytes]:
         """Returns an entry to read piece by piece."""
@@ -43,7 +43,12 @@ class Archive:
 
     def xml(self, name: str) -> ElementTree.Element:
         """Returns an entry as XML."""
-        return parsed(self._zip.read(name))
+        return parsed(self._read(name))
+
+    def _read(self, name: str) -> bytes:
+        if self._zip.getinfo(name).file_size > MAX_UNPACKED_BYTES:
+            raise Unreadable(Refusal.TOO_LARGE)
+        return self._zip.read(name)
 
     def matching(self, pattern: str) -> Iterator[str]:
         """Yields the names of entries that match a pattern, in the order of the numbers in them."""

@@ -149,6 +149,12 @@ class Full(Exception):
     """The limit for a document's text is reached."""
 
 
+def _in_cell(text: str) -> str:
+    """Returns a text as it stands in a table's cell, where <br> ends a line."""
+    lines = (_SPACE.sub(" ", line).strip() for line in (text.strip().split("\n") if "\n" in text else [text]))
+    return "<br>".join(lines).replace("|", "\\|")
+
+
 class Draft:
     """Collects a document's blocks."""
 
@@ -176,7 +182,7 @@ class Draft:
         self._end_lines()
         is_header = True
         for row in rows:
-            cells = [_SPACE.sub(" ", cell).strip().replace("|", "\\|") for cell in row]
+            cells = [_in_cell(cell) for cell in row]
             while cells and not cells[-1]:
                 cells.pop()
             if cells:

@@ -14,7 +14,7 @@ from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreada
 from bot.documents.mail import read_mail
 from bot.documents.markup import read_html
 from bot.documents.old_office import read_old_slides, read_old_word
-from bot.documents.open_document import read_open_document
+from bot.documents.open_document import read_open_document, read_open_sheets
 from bot.documents.outlook import PROPERTIES, read_message
 from bot.documents.pdf import read_pdf
 from bot.documents.rtf import read_rtf
@@ -70,8 +70,10 @@ def _add_archive(content: bytes, draft: Draft) -> None:
         read_slides(archive, main, draft)
     elif main := main_part(archive, "workbook", r"xl/workbook\d*\.xml"):
         read_workbook(archive, main, draft)
-    elif "xl/workbook.bin" in archive.names or mimetype.endswith(b".spreadsheet"):
-        read_sheets(content, archive, draft)
+    elif "xl/workbook.bin" in archive.names:
+        read_sheets(content, draft)
+    elif b".opendocument.spreadsheet" in mimetype and "content.xml" in archive.names:
+        read_open_sheets(archive, draft)
     elif b".opendocument." in mimetype and "content.xml" in archive.names:
         root = archive.xml("content.xml")
         styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
@@ -92,7 +94,7 @@ def _add_ole(content: bytes, draft: Draft) -> None:
     if names & {"workbook", "book"}:
         if is_protected(content):
             raise Unreadable(Refusal.PROTECTED)
-        read_sheets(content, None, draft)
+        read_sheets(content, draft)
     elif "worddocument" in names:
         read_old_word(content, draft)
     elif "powerpoint document" in names:

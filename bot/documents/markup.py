@@ -39,9 +39,19 @@ _NUMBERS: Mapping[str, Callable[[int], str | None]] = {
 """By the attribute `type` of a list."""
 
 
+_FORMULA_LINK = re.compile(r'HYPERLINK\(\s{0,9}"([^"]+)"', re.IGNORECASE)
+_MAX_FORMULA_LEAD_CHARS = 3_000
+
+
 def link(words: str, address: str) -> str:
     """Returns words that lead to an address as Markdown, the words alone if it is a place in the document."""
     return f"[{words}]({address})" if _LINK.match(address) and words.strip() else words
+
+
+def formula_link(words: str, formula: str) -> str:
+    """Returns what a cell shows, with the address that its formula leads to."""
+    found = _FORMULA_LINK.search(formula, 0, _MAX_FORMULA_LEAD_CHARS)
+    return link(words, found[1]) if found else words
 
 
 def raised(before: str, text: str, sign: str) -> str:

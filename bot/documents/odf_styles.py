@@ -59,7 +59,7 @@ class OdfStyles:
                 properties = {
                     key.rpartition("}")[2]: value
                     for one in element
-                    if local(one) in ("text-properties", "drawing-page-properties")
+                    if local(one) in ("text-properties", "drawing-page-properties", "table-properties")
                     for key, value in one.attrib.items()
                 }
                 key = attribute(element, "family"), attribute(element, "name")
@@ -95,6 +95,10 @@ class OdfStyles:
     def hides_page(self, page: Element) -> bool:
         """Returns whether a slide isn't shown."""
         return self._property("drawing-page", attribute(page, "style-name"), "visibility") == "hidden"
+
+    def hides_sheet(self, sheet: Element) -> bool:
+        """Returns whether a sheet isn't displayed."""
+        return self._property("table", attribute(sheet, "style-name"), "display") == "false"
 
     def begin_list(self, element: Element) -> Count:
         """Returns where a list begins: anew, or after one that it continues."""

@@ -1,4 +1,4 @@
-"""OpenDocument texts and presentations, and flat files of any kind, as Markdown."""
+"""OpenDocument files, also flat ones, as Markdown."""
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,8 +7,17 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from bot.documents.archive import Archive, attribute, child, local
-from bot.documents.document import MAX_REPEATED, Draft, Part
-from bot.documents.markup import link, raised
+from bot.documents.document import MAX_REPEATED, Draft, Part, Refusal, Unreadable
+from bot.documents.markup import formula_link, link, raised
+from bot.documents.odf_sheets import (
+    DRAWN,
+    beginning_of_content,
+    hidden_columns,
+    is_hidden,
+    name_drawings,
+    own_text,
+    rows_of,
+)
 from bot.documents.odf_styles import Count, OdfStyles, control_text, described, mark_text, next_label
 
 _NOT_READ = frozenset(("tracked-changes", "forms", "settings", "annotation", "page-number", "number", "script"))
@@ -35,6 +44,22 @@ def read_open_document(root: Element, styles: Element, archive: Archive | None, 
     deleted = (one for one in root.iter() if local(one) == "deletion" and any(part.text for part in one.iter()))
     draft.leave_out(Part.DELETION, count=sum(1 for _ in deleted))
     draft.leave_out(Part.COMMENT, count=sum(local(element) == "annotation" for element in root.iter()))
+
+
+def read_open_sheets(archive: Archive, draft: Draft) -> None:
+    """Adds an ods file to a draft. Of a large one, the beginning is read."""
+    root, is_whole = beginning_of_content(archive)
+    if not is_whole and not any(local(element) == "table-row" for element in root.iter()):
+        raise Unreadable(Refusal.TOO_LARGE)
+    styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
+    # Their headers are those of printed pages.
+    reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)
+    comments = sum(local(element) == "annotation" for element in root.iter())
+    try:
+        reader.add(next(element for element in root if local(element) == "body"))
+        draft.leave_out(Part.END, count=not is_whole)
+    finally:
+        draft.leave_out(Part.COMMENT, count=comments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +116,7 @@ class _OpenDocument:
         elif name == "list":
             yield from self._list(element, self._styles.begin_list(element), 1)
         elif name == "table":
-            if is_sheet:
-                yield _Line(f"## Sheet {attribute(element, 'name')}")
-            yield _Table(self._rows_of(element))
+            yield from self._sheet(element) if is_sheet else [_Table(self._rows_of(element))]
         elif name == "page":
             yield from self._page(element)
         elif _is_hidden(element):
@@ -164,18 +187,44 @@ class _OpenDocument:
         rest.extend(one for one in page if one not in titles)
         yield from self._blocks(rest)
 
-    def _rows_of(self, table: Element) -> Iterator[list[str]]:
-        for one in table:
-            name = local(one)
-            if name == "table-row":
-                row: list[str] = []
-                for cell in one:
-                    if local(cell) in ("table-cell", "covered-table-cell"):
-                        row += ["<br>".join(self.lines_of(cell))] * _repeated(cell, "number-columns-repeated")
-                for _ in range(_repeated(one, "number-rows-repeated")):
-                    yield row
-            elif name.startswith("table-") and name != "table-column":
-                yield from self._rows_of(one)
+    def _sheet(self, sheet: Element) -> Iterator[_Line | _Table]:
+        name = attribute(sheet, "name")
+        if self._styles.hides_sheet(sheet):
+            self._draft.leave_out(Part.HIDDEN_SHEET, [name])
+            return
+        name_drawings(sheet, self._archive, self._draft)
+        yield _Line(f"## Sheet {name}")
+        yield _Table(self._rows_of(sheet, is_sheet=True))
+
+    def _rows_of(self, table: Element, *, is_sheet: bool = False) -> Iterator[list[str]]:
+        hidden = hidden_columns(table)
+        named: set[int] = set()
+        for one in rows_of(table):
+            times = _repeated(one, "number-rows-repeated")
+            if is_hidden(one):
+                self._draft.leave_out(Part.HIDDEN_ROW, count=times * any(part.text for part in one.iter()))
+                continue
+            row: list[str] = []
+            at = 0
+            for cell in one:
+                if local(cell) not in ("table-cell", "covered-table-cell"):
+                    continue
+                text = self._cell(cell, is_sheet=is_sheet)
+                columns = range(at, at + _repeated(cell, "number-columns-repeated"))
+                at += _number(cell, "number-columns-repeated")
+                unseen = {column for column in columns if any(column in some for some in hidden)} if hidden else set()
+                row += [text] * (len(columns) - len(unseen))
+                self._draft.leave_out(Part.HIDDEN_COLUMN, count=len(unseen - named) if text else 0)
+                named |= unseen if text else set()
+            for _ in range(times):
+                yield row
+
+    def _cell(self, cell: Element, *, is_sheet: bool) -> str:
+        if not is_sheet:
+            return "<br>".join(self.lines_of(cell))
+        text = own_text(cell, self._draft)
+        text = "<br>".join(self.lines_of(_without(cell, DRAWN))) if text is None else text
+        return formula_link(text, attribute(cell, "formula"))
 
     def _text_of(self, element: Element) -> str:
         return "".join(self._pieces_of(element)).replace("\u00ad", "").strip()

@@ -8,14 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
-from bot.documents.archive import Archive
 from bot.documents.document import MAX_DOCUMENT_BYTES, Draft, Part, Refusal, Unreadable
 from bot.documents.number_formats import general
-
-_CONTENT = r"content\.xml"
-_COMMENT = rb"<office:annotation[ >]"
-_ERROR = rb"calcext:value-type=\"error\""
-_DRAWINGS = {Part.PICTURE: rb"<draw:image[ >]", Part.TEXT_BOX: rb"<draw:text-box[ >]"}
 
 _GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
 """The beginning of a workbook's records, since Excel 5."""
@@ -24,8 +18,8 @@ _FILEPASS, _FIRST_RECORDS = 0x2F, 4
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
 
-def read_sheets(content: bytes, archive: Archive | None, draft: Draft) -> None:
-    """Adds an xlsb, ods or xls file to a draft. Formulas appear as their saved results."""
+def read_sheets(content: bytes, draft: Draft) -> None:
+    """Adds an xlsb or xls file to a draft. Formulas appear as their saved results."""
     from python_calamine import CalamineWorkbook, PasswordError, SheetVisibleEnum
 
     try:
@@ -35,11 +29,6 @@ def read_sheets(content: bytes, archive: Archive | None, draft: Draft) -> None:
     sheets = workbook.sheets_metadata
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
-    if archive:
-        draft.leave_out(Part.COMMENT, count=archive.count(_CONTENT, _COMMENT))
-        draft.leave_out(Part.ERROR, count=archive.count(_CONTENT, _ERROR))
-        for part, drawing in _DRAWINGS.items():
-            draft.leave_out(part, count=archive.count(_CONTENT, drawing))
     for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
         draft.add(f"## Sheet {name}")
         draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())

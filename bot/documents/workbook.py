@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
 from bot.documents.archive import MAX_UNPACKED_BYTES, Archive, addresses_of, attribute, local, relations_of
 from bot.documents.document import MAX_CHARS, Draft, Part, Refusal, Unreadable
+from bot.documents.markup import formula_link
 from bot.documents.number_formats import BUILT_IN, GENERAL, general, shown, shown_text
 
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
@@ -28,7 +29,6 @@ _MAX_STRING_CHARS = 32_767
 """Excel's own limit for a cell."""
 _MAX_GAP = 30
 """Cells after more empty columns than these are shown with their addresses instead."""
-_LINK = re.compile(r'HYPERLINK\(\s*"((?:https?://|mailto:)[^"]+)"', re.IGNORECASE)
 _RAISED = {"superscript": "^", "subscript": "_"}
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _TRUE = ("1", "true")
@@ -241,9 +241,7 @@ class _Sheet:
         style = cell.get("s", "")
         formats = self._book.formats
         code = formats[int(style)] if style.isdecimal() and int(style) < len(formats) else GENERAL
-        text = self._shown(kind, _rich(parts["is"]) if "is" in parts else value, code)
-        link = _LINK.match(formula)
-        return f"[{text}]({link[1]})" if link and text else text
+        return formula_link(self._shown(kind, _rich(parts["is"]) if "is" in parts else value, code), formula)
 
     def _shown(self, kind: str, value: str, code: str) -> str:
         match kind:

@@ -19,7 +19,7 @@ def read(name: str) -> Document:
 
 
 def plain(text: str) -> str:
-    return " ".join(text.replace("\\|", "|").split())
+    return " ".join(text.replace("\\|", "|").replace("<br>", " ").split())
 
 
 @pytest.mark.parametrize("made", MADE)

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.hostile_documents import odf
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part
+from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part
 from tests.documents.test_formats import with_part
 
 NAMES = " ".join(
@@ -235,3 +235,89 @@ def test_headers_of_first_and_left_pages_are_read() -> None:
         "<text:p>a</text:p>", styles=f"{headers}<style:footer style:display='false'><text:p>x</text:p></style:footer>"
     )
     assert shown.text == "Header: header\n\nHeader: header-first\n\nHeader: header-left\n\nFooter: footer-first\n\na"
+
+
+def cell(text: str, attributes: str = "") -> str:
+    return f"<table:table-cell {attributes}>{text and f'<text:p>{text}</text:p>'}</table:table-cell>"
+
+
+def rows(*cells: str, about: str = "") -> str:
+    return f"<table:table-row {about}>{''.join(cells)}</table:table-row>"
+
+
+A, B, C = map(cell, "abc")
+HIDDEN = 'table:visibility="collapse"'
+FILTERED = 'table:visibility="filter"'
+CHECKED = 'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+NO_TABLE = (
+    '<style:style style:name="ta1" style:family="table"><style:table-properties table:display="false"/></style:style>'
+)
+OBJECT = '<draw:frame><draw:object xlink:href="./Object 1"/><draw:image/></draw:frame>'
+SHEETS: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
+    "formats": (rows(cell("15.5%", 'office:value="0.155"'), cell("01234", 'office:value="1234"')), "15.5% | 01234", ()),
+    "a date": (rows(cell("03/01/24", 'office:date-value="2024-03-01"')), "2024-03-01", ()),
+    "a time of a day": (rows(cell("1.3.", 'office:date-value="2024-03-01T09:05:00"')), "2024-03-01 09:05", ()),
+    "values alone": (
+        rows(
+            cell("", 'office:value-type="percentage" office:value="0.155"'),
+            cell("", 'office:value-type="float" office:value="2"'),
+            cell("", 'office:value-type="boolean" office:boolean-value="true"'),
+        ),
+        "15.5% | 2 | TRUE",
+        (),
+    ),
+    "a link": (rows(cell('<text:a xlink:href="https://example.com/">x</text:a>')), "[x](https://example.com/)", ()),
+    "a formula's link": (
+        rows(cell("x", 'table:formula=\'of:=HYPERLINK("https://example.com/";"x")\'')),
+        "[x](https://example.com/)",
+        (),
+    ),
+    "a formula without a result": (rows(cell("", 'table:formula="of:=1+1"')), "=1+1", left_out(Part.FORMULA)),
+    "an error": (rows(cell("#N/A", f'{CHECKED} calcext:value-type="error"')), "#N/A", left_out(Part.ERROR)),
+    "lines": (rows("<table:table-cell><text:p>a</text:p><text:p>b</text:p></table:table-cell>"), "a<br>b", ()),
+    "a hidden row": (
+        rows(A) + rows(B, about=HIDDEN) + rows("<table:table-cell/>", about=HIDDEN),
+        "a",
+        left_out(Part.HIDDEN_ROW),
+    ),
+    "a filtered row": (
+        f"<table:table-row-group>{rows(A)}{rows(B, about=FILTERED)}</table:table-row-group>",
+        "a",
+        left_out(Part.HIDDEN_ROW),
+    ),
+    "a hidden column": (
+        "<table:table-column/><table:table-column-group>"
+        f'<table:table-column {HIDDEN} table:number-columns-repeated="2"/></table:table-column-group>'
+        f"{rows(A, B, '<table:table-cell/>', C)}{rows(A, B)}",
+        "a | c",
+        left_out(Part.HIDDEN_COLUMN),
+    ),
+    "a chart": (rows(A, f"<table:table-cell>{OBJECT}</table:table-cell>"), "a", left_out(Part.CHART)),
+    "a picture": (f"<table:shapes>{PICTURE}</table:shapes>{rows(A)}", "a", left_out(Part.PICTURE)),
+    "a text box": (
+        rows(A, "<table:table-cell><draw:custom-shape><text:p>b</text:p></draw:custom-shape></table:table-cell>"),
+        "a",
+        left_out(Part.TEXT_BOX),
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "shown", "parts"), SHEETS.values(), ids=SHEETS)
+def test_sheet_says_what_people_see(body: str, shown: str, parts: tuple[LeftOut, ...]) -> None:
+    file = f'<table:table {NAMES} table:name="S">{body}</table:table>'
+    document = read(file, "spreadsheet", **{"Object 1__content": CHART})
+    assert document.text.replace("## Sheet S\n\n", "").split("\n")[0] == f"| {shown} |"
+    assert document.left_out == parts
+
+
+def test_hidden_sheets_are_named() -> None:
+    sheet = f'<table:table {NAMES} table:name="S" table:style-name="ta1">{rows(A)}</table:table>'
+    document = read(f'{sheet}<table:table table:name="T">{rows(B)}</table:table>', "spreadsheet", styles=NO_TABLE)
+    assert document == Document("## Sheet T\n\n| b |\n|---|", (LeftOut(Part.HIDDEN_SHEET, 1, ("S",)),))
+
+
+def test_large_sheet_is_read_as_far_as_there_is_room() -> None:
+    table = f'<table:table table:name="S">{rows(*[cell("0.123456789")] * 12) * 200_000}</table:table>'
+    document = read(table, "spreadsheet")
+    assert len(document.text) > 0.99 * MAX_CHARS
+    assert document.left_out == left_out(Part.END)
