@@ -352,7 +352,7 @@ def _text_in_place(content: object, left_out: Collection[str]) -> Document | Non
 def _phrase(left_out: LeftOut) -> str:
     """Returns what a document's text leaves out, in words."""
     names = [short_name(name) for name in left_out.names]
-    fixed = {Part.END: texts.END, Part.OLD_FORMAT: texts.OLD_FORMAT}.get(left_out.part)
+    fixed = {Part.END: texts.END, Part.OLD_FORMAT: texts.OLD_FORMAT, Part.OLD_SHEET: texts.OLD_SHEET}.get(left_out.part)
     return fixed or texts.left_out(left_out.part.value, left_out.count, names)
 
 

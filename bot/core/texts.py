@@ -513,6 +513,7 @@ def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
 END = "the end"
 OLD_FORMAT = "comments, charts and the numbers of lists"
 """Of files of before 2007."""
+OLD_SHEET = "formats, links, comments, charts and marks of hidden rows"
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:

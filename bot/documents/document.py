@@ -77,6 +77,8 @@ class Part(StrEnum):
     CONTROL = "form control"
     OLD_FORMAT = "old format"
     """What nobody reads of files of before 2007."""
+    OLD_SHEET = "old sheet"
+    """What nobody reads of xls and xlsb files."""
     END = "end"
 
 

@@ -25,6 +25,9 @@ from bot.documents.workbook import read_workbook
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 
+_CONTROLS = bytes((*range(1, 9), 11, *range(14, 27), *range(28, 32), 127))
+"""In a page of bytes. Others switch between charsets, or end lines."""
+
 
 def read(kind: Kind, content: bytes) -> Document:
     """Returns a document as Markdown. Raises Unreadable, or any error of the libraries."""
@@ -42,7 +45,7 @@ def read(kind: Kind, content: bytes) -> Document:
             case Kind.RTF:
                 read_rtf(content, draft)
             case Kind.HTML:
-                read_html(_text(content, draft, _declared(content)), draft)
+                read_html(_text(_without_controls(content), draft, _declared(content)), draft)
             case Kind.MAIL:
                 read_mail(content, draft)
             case Kind.CSV:
@@ -52,6 +55,11 @@ def read(kind: Kind, content: bytes) -> Document:
             case Kind.PDF:
                 read_pdf(content, draft)
     return draft.document(is_markdown=kind is not Kind.TEXT)
+
+
+def _without_controls(content: bytes) -> bytes:
+    """Returns a page without bytes that show nothing, which LibreOffice leaves in the place of a form's field."""
+    return content if b"\0" in content else content.translate(None, _CONTROLS)
 
 
 def _declared(content: bytes) -> list[str]:

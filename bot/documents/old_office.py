@@ -9,6 +9,7 @@ from bot.documents.document import Draft, Part, Refusal, Unreadable
 from bot.documents.markup import read_html
 
 _FIGURE = re.compile(r"<figure>.*?</figure>", re.DOTALL)
+_UNTITLED = re.compile(r"<h[1-6][^>]*>Slide \d{1,5}</h[1-6]>")
 _NUMBERED = re.compile(r"<(/?)ol\b")
 _TITLED = {
     "<header><p>": "<p>Header: ",
@@ -26,7 +27,8 @@ def read_old_slides(content: bytes, draft: Draft) -> None:
     """Adds a ppt file to a draft."""
     for number, slide in enumerate(_html(content, "ppt", draft).split("<hr />"), 1):
         draft.add(f"## Slide {number}")
-        read_html(slide, draft)
+        # The library names slides without a title so, too.
+        read_html(_UNTITLED.sub("", slide, 1), draft)
 
 
 def _html(content: bytes, extension: str, draft: Draft) -> str:

@@ -83,6 +83,10 @@ class _OpenDocument:
         self._slides = 0
         forms = (form for form in root.iter() if local(form) == "forms")
         self._controls = {attribute(one, "id"): one for form in forms for one in form.iter() if attribute(one, "id")}
+        regions = (one for one in root.iter() if local(one) == "changed-region" and child(one, "deletion") is not None)
+        self._deleted = {attribute(one, "id") for one in regions}
+        self._deletions: set[str] = set()
+        """Those that the text is within."""
         self._charts: list[_Line | _Table] = []
         """Those in the last paragraph."""
 
@@ -134,6 +138,7 @@ class _OpenDocument:
             if name in _DESCRIBED:
                 yield _Line(self._drawn(element))
                 yield from self._taken_charts()
+                element = _without(element, ("title", "desc", "object", "image"))
             yield from self._blocks(element)
 
     def _paragraph(self, element: Element, lead: str = "", *, is_listed: bool = False) -> Iterator[_Line | _Table]:
@@ -232,14 +237,23 @@ class _OpenDocument:
     def _pieces_of(self, element: Element) -> Iterator[str]:
         """Yields the pieces of a text. A footnote follows its mark in parentheses."""
         before = element.text or ""
-        yield before
+        yield "" if self._deletions else before
         for one in element:
+            self._mark_change(one)
             if local(one) not in _NOT_READ:
                 for piece in self._piece(one, before):
                     before = piece or before
                     yield piece
             before = one.tail or before
-            yield one.tail or ""
+            yield "" if self._deletions else one.tail or ""
+
+    def _mark_change(self, element: Element) -> None:
+        """Notes where what somebody deleted begins and ends: flat files have it in its place."""
+        id_ = attribute(element, "change-id")
+        if local(element) == "change-start" and id_ in self._deleted:
+            self._deletions.add(id_)
+        elif local(element) == "change-end":
+            self._deletions.discard(id_)
 
     def _piece(self, one: Element, before: str) -> Iterator[str]:
         name = local(one)
@@ -290,14 +304,14 @@ class _OpenDocument:
         return text or ""
 
     def _drawn(self, shape: Element) -> str:
-        """Returns what a drawing shows, in words. An object has a picture for other programs beside it."""
+        """Returns what a drawing shows, in words. Objects and tables have a picture for other programs."""
         words = f"![{text}]" if (text := described(shape)) else ""
         embedded = child(shape, "object")
         if embedded is not None:
             return f"{words}{self._object(embedded)}"
         if child(shape, "object-ole") is not None or child(shape, "plugin") is not None:
             self._draft.leave_out(Part.ATTACHMENT)
-        elif child(shape, "image") is not None:
+        elif child(shape, "image") is not None and child(shape, "table") is None:
             self._draft.leave_out(Part.PICTURE)
         return words
 

@@ -23,6 +23,8 @@ _SIMPLE = re.compile(rb"[\w.,+*-]+")
 _MAX_CODES = 100
 _MAX_CODE_BYTES = 4_000
 """Of one piece of a field's code."""
+_SYMBOL = re.compile(r"^([ \t]*)[\uf020-\uf0ff](?=\s)", re.MULTILINE)
+"""The bullet of an item, from a font of symbols."""
 _SPECIAL = re.compile(rb"([{}\\])")
 
 
@@ -175,7 +177,7 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     # RTF is ASCII, with other characters escaped.
     text = rtf_to_text(readable.decode("latin-1"), errors="replace")  # type: ignore[no-untyped-call]
     # It writes an emoji as the two halves of its escape.
-    draft.add(paired(text).replace("\u00ad", ""))
+    draft.add(_SYMBOL.sub(r"\1•", paired(text).replace("\u00ad", "")))
     draft.leave_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
     draft.leave_out(Part.DELETION, count=deletions)
     draft.leave_out(Part.HIDDEN_TEXT, count=rewriter.hidden)

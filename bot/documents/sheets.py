@@ -29,6 +29,7 @@ def read_sheets(content: bytes, draft: Draft) -> None:
     sheets = workbook.sheets_metadata
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
+    draft.leave_out(Part.OLD_SHEET)
     for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
         draft.add(f"## Sheet {name}")
         draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())

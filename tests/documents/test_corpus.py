@@ -39,7 +39,7 @@ def test_every_paragraph_and_cell_arrives(made: str) -> None:
             (LeftOut(Part.HIDDEN_SHEET, 1, ("Prices",)), LeftOut(Part.COMMENT, 1), LeftOut(Part.FORMULA, 1)),
         ),
         ("1-libreoffice.ods", (LeftOut(Part.HIDDEN_SHEET, 1, ("Prices",)), LeftOut(Part.COMMENT, 1))),
-        ("1-libreoffice.xls", (LeftOut(Part.HIDDEN_SHEET, 1, ("Prices",)),)),
+        ("1-libreoffice.xls", (LeftOut(Part.HIDDEN_SHEET, 1, ("Prices",)), LeftOut(Part.OLD_SHEET, 1))),
         ("1-libreoffice.odt", (LeftOut(Part.COMMENT, 1),)),
         ("1-libreoffice.rtf", (LeftOut(Part.COMMENT, 1),)),
         ("1-python.eml", (LeftOut(Part.ATTACHMENT, 1, ("all.zip",)),)),

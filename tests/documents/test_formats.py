@@ -495,3 +495,16 @@ def test_end_of_a_long_document_is_left_out() -> None:
     assert read == Document("a" * MAX_CHARS, (LeftOut(Part.END, 1),))
     whole = "a" * (MAX_CHARS - 10)
     assert formats.read(Kind.HTML, f"<p>{whole}</p>".encode()) == Document(whole)
+
+
+def test_page_with_a_control_character_is_read() -> None:
+    """LibreOffice leaves one in the place of a form's field."""
+    assert text(Kind.HTML, "<p>☒\x01 Größe</p>".encode()) == "☒ Größe"
+
+
+def test_chart_in_a_flat_file_is_read_once() -> None:
+    chart = "<chart><chart><table:table><table:table-row><table:table-cell><text:p>Q1</text:p></table:table-cell>"
+    frame = f"<frame><object>{chart}</table:table-row></table:table></chart></chart></object></frame>"
+    body = f"<office:body><office:presentation><page>{frame}</page></office:presentation></office:body>"
+    content = f"<office:document {ODF}>{body}</office:document>".encode()
+    assert formats.read(Kind.FLAT_ODF, content).text == "## Slide 1\n\n| Q1 |\n|---|"

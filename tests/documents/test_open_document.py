@@ -174,6 +174,20 @@ SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
     "a picture": (f"<text:p>{PICTURE}</text:p>", "![a plan]", left_out(Part.PICTURE)),
     "a picture of a page": (PICTURE, "![a plan]", left_out(Part.PICTURE)),
     "a deletion": (f"{DELETED}<text:p>a</text:p>", "a", left_out(Part.DELETION)),
+    "a deletion in its place": (
+        '<text:tracked-changes><text:changed-region text:id="d"><text:deletion><text:p>x</text:p></text:deletion>'
+        "</text:changed-region></text:tracked-changes>"
+        '<text:p>a<text:change-start text:change-id="d"/>gone<text:span>more</text:span></text:p>'
+        '<text:p>last<text:change-end text:change-id="d"/>b</text:p>',
+        "a\n\nb",
+        left_out(Part.DELETION),
+    ),
+    "a table with a picture of it": (
+        "<draw:frame><table:table><table:table-row><table:table-cell><text:p>a</text:p></table:table-cell>"
+        "</table:table-row></table:table><draw:image/></draw:frame>",
+        "| a |\n|---|",
+        (),
+    ),
     "an embedded file": (
         "<text:p>a<draw:frame><draw:object-ole/><draw:image/></draw:frame></text:p>",
         "a",
