@@ -377,6 +377,14 @@ def mcp_no_tool(server: str, missing: Sequence[str], listed: Sequence[str]) -> t
     )
 
 
+def mcp_too_many(server: str, most: int, left_out: Sequence[str]) -> tuple[str, str]:
+    return (
+        f"{server}: models are offered at most {most} tools in one place. Left out: {', '.join(left_out)}.",
+        "Deny the tools that nobody needs in the file of BOT_MCP_CONFIG. "
+        "The servers that a channel uses share this number.",
+    )
+
+
 def mcp_large(server: str, tools: Sequence[str]) -> str:
     return f"{server}: the parameters of these tools are too large for models: {', '.join(tools)}."
 

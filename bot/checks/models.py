@@ -25,7 +25,7 @@ from bot.isolation import others_may_read
 from bot.mcp.config import ServerConfig, StdioTransport, ToolRules
 from bot.models.events import Completion, ToolCall
 from bot.models.failures import LookupOutcome
-from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
+from bot.models.prompt import Permission, Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
 from bot.store.database import (
@@ -150,6 +150,7 @@ async def check_server(config: ServerConfig, rules: ToolRules, clock: Clock) -> 
     # Only now: they need the extra mcp.
     from bot.mcp.definitions import DOWN_NO_ANSWER, offered_names
     from bot.mcp.server import ServerDown, open_servers
+    from bot.mcp.tools import MAX_TOOLS
 
     line = server_check_id(config.name)
     async with open_servers([config], clock) as servers:
@@ -162,6 +163,13 @@ async def check_server(config: ServerConfig, rules: ToolRules, clock: Clock) -> 
             return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
     if missing := sorted(rules.named_tools(config.name) - named.keys()):
         return warn(line, *check_texts.mcp_no_tool(config.name, missing, sorted(named)))
+    offered = [
+        name
+        for name, tool in named.items()
+        if not (tool.is_too_large or rules.rule_for(name).permission is Permission.DENY)
+    ]
+    if left_out := offered[MAX_TOOLS:]:
+        return warn(line, *check_texts.mcp_too_many(config.name, MAX_TOOLS, left_out))
     if large := sorted(name for name, tool in named.items() if tool.is_too_large):
         return warn(line, check_texts.mcp_large(config.name, large), check_texts.MCP_LARGE_FIX)
     return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.core import audit
-from bot.core.calls import owner_of, visible
+from bot.core.calls import full_name, owner_of, visible
 from bot.core.caps import DAY_S, day_of, format_day, parse_day
 from bot.core.conversation import ThreadKey, is_direct, linked_message
 from bot.core.usage import GroupBy, UsageLine, UsageReport
@@ -407,6 +407,8 @@ AUDIT = Subcommand(
 )
 
 
+MAX_NAMED = 5
+"""Tools in one line of a command."""
 LIST, AGREE, REVOKE = "list", "agree", "revoke"
 
 
@@ -436,7 +438,7 @@ def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="[list|agree|revoke]")
     actions.add_parser(LIST, help="list the tools (default)")
     agree = actions.add_parser(AGREE, help="agree to new and changed tools, so that models may call them")
-    agree.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it, or srv__* for all of a server")
+    agree.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it; 'srv__*' is all of a server")
     agree.add_argument("--yes", action="store_true", help="don't ask for confirmation")
     revoke = actions.add_parser(REVOKE, help="make the calls of always allowed tools ask again")
     revoke.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it")
@@ -533,11 +535,11 @@ def _print_list(
     for server, reason in down.items():
         print(f"{server} is down: {reason}")
     if unagreed := [name for name, tool in seen.items() if tool.state in ("new", "changed")]:
-        print(f"\nNew and changed tools are not offered. Read and agree: typist mcp agree {' '.join(unagreed)}")
+        print(f"\nNew and changed tools are not offered. Read and agree: {_agreement(seen, unagreed)}")
     if unread := [name for name, tool in seen.items() if tool.state in ("first", "seen")]:
         print(
             "\nWhere these tools are offered, calls that may change something always ask, until you read and agree: "
-            f"typist mcp agree {' '.join(unread)}"
+            f"{_agreement(seen, unread)}"
         )
     if allowed:
         print("\nAlways allowed. To make their calls ask again: typist mcp revoke TOOL")
@@ -549,10 +551,22 @@ def _print_list(
         print(f"{channel:12} {one.tool} by {admin or 'an erased admin'} on {since:%Y-%m-%d}{state}")
 
 
+def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:
+    """Returns the command that agrees to these tools; for all of a server with more than a few, by its pattern."""
+    arguments: dict[str, None] = {}
+    for name in names:
+        pattern = full_name(owner_of(name), "*")
+        fitting = _fitting(seen, pattern)
+        is_all = len(fitting) > MAX_NAMED and set(fitting) <= set(names)
+        arguments[f"'{pattern}'" if is_all else name] = None
+    separator = " " if len(arguments) <= MAX_NAMED else " \\\n    "
+    return separator.join(["typist mcp agree", *arguments])
+
+
 def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
-    """Returns the tools that a pattern of the configuration's form fits: server__tool, or server__*."""
-    prefix = pattern.removesuffix("*")
-    return [name for name in seen if name == pattern or (pattern.endswith("__*") and name.startswith(prefix))]
+    """Returns the tools that a pattern fits: a name in which * stands for any characters."""
+    wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))
+    return [name for name in seen if wanted.fullmatch(name)]
 
 
 def _change_of(name: str, tool: SeenTool) -> str:

@@ -631,6 +631,7 @@ MCP: Mapping[str, McpCase] = {
     "A process that doesn't answer": mcp(start="silent", never=True),
     "A URL where nothing runs": mcp(server={"url": "http://127.0.0.1:9/mcp"}),
     "A rule for a tool that isn't there": mcp(rules={"deny": ["it__drop"], "readOnly": ["it__look"]}),
+    "More tools than models are offered": mcp(tools=tuple(tool(f"tool{number:03}") for number in range(108))),
     "A tool with huge parameters": mcp(tools=(tool("look"), tool("huge", enum=["x" * 30_000]))),
 }
 

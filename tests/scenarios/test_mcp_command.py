@@ -86,6 +86,21 @@ async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: 
     )
 
 
+async def test_many_tools_are_agreed_to_by_patterns(tmp_path: Path, env: dict[str, str], raw: RawServer) -> None:
+    raw.script([tool(f"browser_{number}") for number in range(70)] + [tool("look")])
+    _, out, _ = await run(tmp_path, env=env)
+    assert len(out.splitlines()) == 74
+    assert out.endswith("typist mcp agree 'it__*'\n")
+    code, out, _ = await run(tmp_path, "agree", "--yes", "it__browser_*", env=env)
+    assert (code, len(out.splitlines())) == (0, 70)
+    _, out, _ = await run(tmp_path, env=env)
+    assert out.endswith("typist mcp agree it__look\n")
+    raw.script([tool(f"browser_{number}", "New.") for number in range(7)] + [tool("look")])
+    await run(tmp_path, "agree", "--yes", "it__look", env=env)
+    _, out, _ = await run(tmp_path, env=env)
+    assert out.endswith("typist mcp agree" + "".join(f" \\\n    it__browser_{number}" for number in range(7)) + "\n")
+
+
 @pytest.mark.parametrize(("typed", "code"), [(b"y\n", 0), (b"\n", 1)])
 async def test_both_definitions_are_shown_before_an_admin_agrees(
     tmp_path: Path, env: dict[str, str], typed: bytes, code: int
