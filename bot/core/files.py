@@ -50,6 +50,7 @@ class Unread(Enum):
     FAILED = texts.FILE_FAILED
     TOO_SLOW = texts.FILE_TOO_SLOW
     MODEL = texts.FILE_NOT_FOR_MODEL
+    REFUSED = texts.FILE_REFUSED
     CANVAS_SCOPE = texts.CANVAS_SCOPE_MISSING
     CANVAS_NOT_SHARED = texts.CANVAS_NOT_SHARED
     CANVAS_NOT_FOUND = texts.CANVAS_NOT_FOUND
@@ -302,12 +303,12 @@ def document_label(document: Document, language: str = "") -> str:
     return f"{about}\n{fenced(text, language)}" if text else f"{about}\n(It has no text.)"
 
 
-def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = ()) -> str:
+def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = (), refused: Collection[str] = ()) -> str:
     """Returns sentences that tell people which files, and what of others, was not read and why; "" if all was.
 
-    `left_out`: names of media that the model was not given.
+    `left_out`: names of media that the model was not given. `refused`: those of them that its vendor refused.
     """
-    unread = [phrase for file in files for phrase in _not_read(file, left_out)]
+    unread = [phrase for file in files for phrase in _not_read(file, left_out, refused)]
     only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
     sentences = [texts.only_text_read(only_text)] if only_text else []
     read = ((file.name, file.content) for file in files)
@@ -319,7 +320,7 @@ def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = ())
     return " ".join(sentences)
 
 
-def _not_read(file: OpenedFile, left_out: Collection[str]) -> Iterator[str]:
+def _not_read(file: OpenedFile, left_out: Collection[str], refused: Collection[str]) -> Iterator[str]:
     """Yields what of one file was not read."""
     read = file.content
     if isinstance(read, Unread):
@@ -329,7 +330,8 @@ def _not_read(file: OpenedFile, left_out: Collection[str]) -> Iterator[str]:
         if read.name not in left_out:
             return
         if (text := _text_in_place(read, left_out)) is None:
-            yield texts.file_not_read(file.name, Unread.MODEL.value)
+            reason = Unread.REFUSED if read.name in refused else Unread.MODEL
+            yield texts.file_not_read(file.name, reason.value)
             return
         read = text
     if isinstance(read, Document):

@@ -469,6 +469,7 @@ FILE_HIDDEN = "hidden by your Slack plan's limits"
 FILE_NO_ACCESS = "Slack doesn't let me open it"
 FILE_FAILED = "Slack didn't deliver it"
 FILE_TOO_SLOW = "the download took too long"
+FILE_REFUSED = "the model's provider refused it"
 FILE_NOT_FOR_MODEL = "this model doesn't take it"
 CLIP_NOT_TRANSCRIBED = (
     "no transcript: open its transcript in Slack and press Regenerate, "

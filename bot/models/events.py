@@ -171,6 +171,8 @@ class Completion:
     """The most output tokens that the server takes for an answer's text; None: as many as the settings want."""
     window_tokens: int | None = None
     """The server's window, which holds prompt and answer; None: no refusal has named it."""
+    refused_files: frozenset[str] = frozenset()
+    """Names in `left_out`: those left out because the vendor refused them, and not because the model takes none."""
 
 
 StreamEvent = str | TakenBack | Thinking | Searching | Retrying | Citation | ToolCall | Opaque | Completion

@@ -306,7 +306,8 @@ class VendorModel:
             shown, more_left_out = requests.prompt()
             begun = False
             try:
-                async with aclosing(self._answer(shown, (*left_out, *more_left_out))) as events:
+                refused = frozenset(more_left_out if requests.speaks_of_files else ())
+                async with aclosing(self._answer(shown, (*left_out, *more_left_out), refused)) as events:
                     async for event in events:
                         begun = begun or not isinstance(event, SIGNS_OF_WORK)
                         self._max_pixels = requests.max_pixels or self._max_pixels
@@ -321,7 +322,9 @@ class VendorModel:
                 left = len(requests.sent)
                 log.info("%s: %s (%s), asking again with files: %d", self.model, error.reason, error.detail, left)
 
-    async def _answer(self, prompt: Prompt, left_out: tuple[str, ...]) -> AsyncGenerator[StreamEvent, None]:
+    async def _answer(
+        self, prompt: Prompt, left_out: tuple[str, ...], refused_files: frozenset[str]
+    ) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of one answer, which the vendor may pause.
 
         An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
@@ -376,6 +379,7 @@ class VendorModel:
                 answered.effort,
                 max_output_tokens=answered.output_tokens if answered.has_too_little_room else None,
                 window_tokens=self._room.window_tokens,
+                refused_files=refused_files,
             )
 
     def _reader(self, answered: _Answered, attempt: RequestAttempt) -> AnswerReader:

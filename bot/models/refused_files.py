@@ -31,6 +31,8 @@ class FileRequests:
         """The places of files that haven't been left out alone."""
         self._without: Collection[int] = ()
         """The places that this request leaves out."""
+        self.speaks_of_files = False
+        """Whether the vendor said that a file is the reason, and not that the model takes none."""
         self.max_pixels = 0
         """The most pixels of a side that the vendor has named; 0 if it has named none."""
 
@@ -62,6 +64,7 @@ class FileRequests:
         if not sent:
             return False
         at = _number_of(body, refusal.place)
+        self.speaks_of_files = refusal.names_files or at is not None or refusal.max_pixels > 0
         if refusal.max_pixels and await self.scale(refusal.max_pixels):
             self.max_pixels, self._without = refusal.max_pixels, ()
         elif at is not None and at < len(sent):

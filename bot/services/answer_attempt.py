@@ -190,10 +190,11 @@ class AnswerAttempt:
         """
         answer = self.answer
         answer.settle(end.reason)
-        left_out = self.completion.left_out if self.completion else ()
+        done = self.completion
+        left_out, refused = (done.left_out, done.refused_files) if done else ((), frozenset[str]())
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
         decided = decided_about(call for step in answer.steps for call in step.calls)
-        notices = end.notice, expired, unread_notice(self.built.opened if self.built else (), left_out)
+        notices = end.notice, expired, unread_notice(self.built.opened if self.built else (), left_out, refused)
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),

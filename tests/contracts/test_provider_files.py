@@ -139,6 +139,7 @@ async def test_fallback_that_cannot_see_reports_it(vendor: VendorServer) -> None
         received = await collect(Fallback([first, second]), PROMPT)
     assert received.text == "I can't see it."
     assert sorted(received.completions[0].left_out) == ["plan.png", "terms.pdf"]
+    assert received.completions[0].refused_files == frozenset()
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
@@ -208,6 +209,7 @@ async def test_only_the_file_in_the_named_place_is_left_out(
 async def test_refused_file_without_a_name_is_looked_for(vendor: VendorServer, api: VendorApi) -> None:
     received = await ask(api, vendor, UNCLEAR, UNCLEAR, api.streamed("Two."), prompt=THREE)
     assert (received.text, received.completions[0].left_out) == ("Two.", ("b.png",))
+    assert received.completions[0].refused_files == {"b.png"}
     assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["b.png", "c.png"], ["a.png", "c.png"]]
 
 

@@ -244,6 +244,7 @@ class TestLabelsAndNotices:
         opened = [OpenedFile(NOTES, "text"), OpenedFile(File("F2", "a.png"), media("a.png"))]
         assert files.unread_notice(opened) == ""
         assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.FILE_NOT_FOR_MODEL})."
+        assert files.unread_notice(opened, ("a.png",), {"a.png"}) == f"Not read: a.png ({texts.FILE_REFUSED})."
 
 
 class TestShared:
