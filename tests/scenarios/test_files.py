@@ -25,7 +25,7 @@ from sandbox.workspace import Json, Message
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, running, settings_of
 from tests.streams import speech
-from tests.streams.server import VendorResponse, VendorServer
+from tests.streams.server import VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -325,3 +325,17 @@ async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     answer = await asked(stage, *uploads)
     assert answer.startswith(f"{ANSWER}\nNot read: ")
     assert f"2.txt ({texts.FILES_TOO_BIG})" in answer
+
+
+async def test_one_refused_picture_of_three_is_named_and_the_others_are_seen(stage: Stage) -> None:
+    """The tall one is scaled before it is sent."""
+    place = {"message": "Invalid image at messages[1].content[1]: could not process image"}
+    # The first could be meant for the tools.
+    stage.vendor.script(*[refusal(400, {"error": place})] * 2, VendorResponse(speech.chat([ANSWER])))
+    uploads = [
+        UploadedFile("a.png", picture("PNG")),
+        UploadedFile("b.png", picture("PNG", "red", (9, 6))),
+        UploadedFile("tall.png", picture("PNG", size=(1_200, 12_000))),
+    ]
+    assert await asked(stage, *uploads) == f"{ANSWER}\nNot read: b.png ({texts.FILE_REFUSED})."
+    assert [image.size for image in images_of(content(stage))] == [(8, 6), (200, 2_000)]
