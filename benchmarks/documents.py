@@ -73,7 +73,7 @@ async def read(name: str, content: bytes) -> tuple[Document | None, float]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.replace("\\|", "|").split())
+    return " ".join(text.replace("\\|", "|").replace("<br>", " ").split())
 
 
 def kept_of(name: str, document: Document | None) -> tuple[int, int]:
