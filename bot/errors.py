@@ -73,7 +73,10 @@ class EndReason(StrEnum):
     UNREACHABLE = "unreachable"
     SERVER_ERROR = "server_error"
     """The vendor failed, and doesn't say that it is overloaded."""
+    UNREADABLE = "unreadable"
+    """What came under the model's address is no answer and no error of its API: a redirect, a page, broken events."""
     UNEXPECTED = "unexpected"
+    """The vendor refused the request, and nothing is known of its reason."""
 
     NOT_SHOWN = "not_shown"
     """Slack took none of the reply's calls for minutes, or the reply couldn't be laid out."""
@@ -155,6 +158,8 @@ _CHARGED_WITHOUT_TEXT = {
     EndReason.ONLY_THOUGHT,
     EndReason.WROTE_CALL,
     EndReason.REFUSED,
+    # A stream that is broken from its beginning.
+    EndReason.UNREADABLE,
 }
 
 

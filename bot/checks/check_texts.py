@@ -331,6 +331,11 @@ def model_silent(model: str, reason: str) -> tuple[str, str]:
     )
 
 
+def model_unreadable(model: str, reason: str, base_url_variable: str) -> tuple[str, str]:
+    """Says that what came in place of an answer is none; `reason` tells what came."""
+    return f"{model} sent a response that can't be read ({reason}).", f"Check {base_url_variable}."
+
+
 def transcribes(model: str) -> str:
     return f"{model} transcribes recordings."
 

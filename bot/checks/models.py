@@ -83,6 +83,9 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
     except ProviderError as error:
         if error.reason is not EndReason.EMPTY:
             reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
+            if error.reason is EndReason.UNREADABLE:
+                variable = VENDORS[model.partition("/")[0]].base_url_variable
+                return fail(line, *check_texts.model_unreadable(model, reason, variable))
             return fail(line, *check_texts.model_silent(model, reason))
     if taken_tokens is not None:
         return warn(line, *check_texts.model_takes_less(model, taken_tokens, setup.options.max_output_tokens))

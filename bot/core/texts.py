@@ -407,6 +407,7 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.CUT: "The connection to {model} was lost before the answer was complete. {again}.",
     EndReason.UNREACHABLE: "I can't reach {model}. {again} in a minute.",
     EndReason.SERVER_ERROR: "{model} has a problem right now. {again} in a minute.",
+    EndReason.UNREADABLE: "{model} sent a response that I can't read. Ask your Typist admin to check its address.",
     EndReason.UNEXPECTED: "{model} refused my request, and I don't know why. Ask your Typist admin to look at my log.",
 }
 TRYING_AGAIN = "The model isn't responding. Trying again…"

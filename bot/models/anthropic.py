@@ -155,6 +155,8 @@ class MessagesReader(AnswerReader):
     sources comes in many blocks, one for each passage, even within a sentence.
     """
 
+    answer_field = "content"
+
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         super().__init__(attempt, prompt)
         # The answer may go on in another request, which has to repeat its blocks.

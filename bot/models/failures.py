@@ -85,16 +85,23 @@ _BY_CODE = {
 _BY_FORM = tuple(
     (re.compile(pattern), failure)
     for pattern, failure in (
-        (r"budget|billing|credit|payment|spend_limit|insufficient_(?:quota|balance|funds)", EndReason.OUT_OF_CREDIT),
         (
-            r"policy|moderation|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|invalid_prompt",
+            r"budget|billing|credit|payment|arrear|spend_limit|insufficient_(?:quota|balance|funds)",
+            EndReason.OUT_OF_CREDIT,
+        ),
+        (
+            r"policy|moderation|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|invalid_prompt|hooks_failed",
             EndReason.REFUSED,
         ),
         (r"context_?(?:length|window)|exceed_context|too_many_prompt", EndReason.CONTEXT_TOO_LONG),
-        (r"authentication|api_?key|no_db_connection|unauthorized", EndReason.BAD_KEY),
+        (r"authentication|auth_error|api_?key|no_db_connection|unauthorized", EndReason.BAD_KEY),
         (r"rate_?limit|throttl|too_many_requests", EndReason.RATE_LIMITED),
-        (r"overload", EndReason.OVERLOADED),
-        (r"model_not_found|deployment_not_found", EndReason.UNKNOWN_MODEL),
+        (r"overload|capacity_exceeded", EndReason.OVERLOADED),
+        (
+            r"model_(?:not_(?:found|available|supported)|decommissioned|access_denied)|(?:unavailable|unknown)_model"
+            r"|deployment_not_found",
+            EndReason.UNKNOWN_MODEL,
+        ),
         # The same request, or the same image, is refused again.
         (
             r"image|invalid|mismatch|unsupported|not_(?:found|allowed|supported)|too_(?:large|small|long)|malformed",
@@ -107,45 +114,78 @@ _NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Z
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
 _ANYWHERE_CHARS = 8_000
 """As much of a sentence is searched for codes."""
-# Anthropic, vLLM, llama.cpp and Ollama have no code for these; nor has OpenAI where one request is over a minute's
-# limit. xAI says 400 of a bad key.
-_BY_PHRASE = {
-    "incorrect api key": EndReason.BAD_KEY,
-    "prompt is too long": EndReason.CONTEXT_TOO_LONG,
-    "prompt too long": EndReason.CONTEXT_TOO_LONG,
-    "max context length": EndReason.CONTEXT_TOO_LONG,
-    "maximum context length": EndReason.CONTEXT_TOO_LONG,
-    "context window": EndReason.CONTEXT_TOO_LONG,
-    "context limit": EndReason.CONTEXT_TOO_LONG,
-    "context size": EndReason.CONTEXT_TOO_LONG,
-    "request too large": EndReason.CONTEXT_TOO_LONG,
-    "credit balance is too low": EndReason.OUT_OF_CREDIT,
-    "exceeded your current quota": EndReason.OUT_OF_CREDIT,
-    # Anthropic's own limit of spending says 400.
-    "reached your specified api usage limits": EndReason.OUT_OF_CREDIT,
-    # So do OpenRouter, xAI, DeepSeek, Xiaomi and LiteLLM of a model that they don't know.
-    "is not a valid model id": EndReason.UNKNOWN_MODEL,
-    "model not found": EndReason.UNKNOWN_MODEL,
-    "model not exist": EndReason.UNKNOWN_MODEL,
-    "not supported model": EndReason.UNKNOWN_MODEL,
-    "invalid model name": EndReason.UNKNOWN_MODEL,
-    # Cerebras says 403 where a model takes no images.
-    "multimodal is not enabled": EndReason.UNEXPECTED,
-    # Amazon Bedrock says 400 of these.
-    "input is too long": EndReason.CONTEXT_TOO_LONG,
-    # LiteLLM: the budget of a key, a team or a model is used up. Its sentence for the last one says 429.
-    "budget has been exceeded": EndReason.OUT_OF_CREDIT,
-    "crossed budget": EndReason.OUT_OF_CREDIT,
-    "exceeded budget": EndReason.OUT_OF_CREDIT,
-    "over budget": EndReason.OUT_OF_CREDIT,
-    # LiteLLM has keys in its database.
-    "no connected db": EndReason.BAD_KEY,
-    # OpenAI's and Azure's own words, which gateways pass on without the code.
-    "content management policy": EndReason.REFUSED,
-    "violating our usage policy": EndReason.REFUSED,
-    "model identifier is invalid": EndReason.UNKNOWN_MODEL,
-    "on-demand throughput": EndReason.UNKNOWN_MODEL,
-}
+# What a sentence says by its form, the most exact first. Few servers have codes for all of these, and gateways pass on
+# the sentence without the code. A word alone says little: "blocked" may be an address, "policy" that of a route.
+_BY_WORDS = tuple(
+    (re.compile(pattern), failure)
+    for pattern, failure in (
+        # Cerebras says 403 where a model takes no images.
+        (r"multimodal is not enabled", EndReason.UNEXPECTED),
+        # LiteLLM, of a model that is over its budget. While it only rests, its sentence says until when.
+        (
+            r"no deployments available|insufficient (?:account )?(?:balance|credit|funds|quota)"
+            r"|(?:credits?|balance)[\w ]{0,20} (?:too low|depleted|exhausted|insufficient|used up)"
+            r"|used (?:all|up)\b[\w ,]{0,30}(?:credit|allocation|balance)|out of credit|requires more credit"
+            r"|(?:exceeded|crossed|over|reached) (?:(?:your|the|its|monthly|specified|included|total) ){0,3}"
+            r"(?:credit|budget|spend|current quota|api usage limit)"
+            r"|(?:budget|spend|credit|key|usage) (?:limit )?(?:has been |was )?(?:exceeded|reached)"
+            r"|spend(?:ing)? limit|payment (?:required|method|failed)|past invoices|credit card|\brecharge\b"
+            r"|billing (?:hard )?(?:limit|details)|account[\w ]{0,20} overdue|in good standing"
+            r"|余额|欠费|充值",
+            EndReason.OUT_OF_CREDIT,
+        ),
+        (
+            r"\bmodel\b(?: (?:id|name|identifier|code))?[ :=`'\"]{0,3}[\w./:@-]{0,100}[`'\"]{0,2},?"
+            r" (?:(?:is|was|does|has|been|either) ){0,3}"
+            r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed"
+            r"|supported(?! (?:with|when|by))|available(?! (?:right|now|at|due|because|temp)))"
+            r"|unknown|decommissioned|retired|deprecated)"
+            r"|(?:unknown|invalid|unavailable|no such|not supported|unsupported|malformed publisher|found the"
+            r"|to access|access to) (?:model|deployment)\b(?! (?:output|response|param|config|argument|input|feature))"
+            r"|(?:not a valid model|model (?:identifier|id|name) is invalid|on-demand throughput|no models? loaded)"
+            r"|not found, inaccessible|模型不存在",
+            EndReason.UNKNOWN_MODEL,
+        ),
+        (
+            r"\b(?:api[ _-]?key|access token|auth\w* token|token|credentials?|(?:subscription|api) key)\b[ :]{1,2}?"
+            r"(?:[\w*.-]{1,60} )?(?:is |are |was |has )?(?:not valid|invalid|expired|incorrect|missing|revoked)"
+            r"|(?:invalid|incorrect|missing|expired|wrong|\bno)(?: (?:or|missing|proxy|server|authentication)){0,3}"
+            r" (?:api[ _-]?(?:key|token)|(?:access|auth\w*|server) token|token passed|auth\w* header|credentials)"
+            r"|authorization header|failed to authenticate|authentication (?:error|fail)|login fail|unauthorized"
+            # LiteLLM has keys in its database.
+            r"|no connected db",
+            EndReason.BAD_KEY,
+        ),
+        (
+            r"(?:prompt|inputs?|messages|request)\b(?! (?:image|file|pdf|audio))"
+            r"[\w `]{0,20} (?:too long|too large|longer than|exceeds? max)"
+            r"|prompt too long|context (?:window|limit|size|length)|max(?:imum)? (?:prompt|input) length"
+            r"|input token count|input tokens[\w ]{0,30} exceed|range of input length|context the overflows"
+            r"|`?inputs`? must have less|model token limit|tokens in the prompt"
+            r"|reduce the length of the (?:mes|inp|pro)",
+            EndReason.CONTEXT_TOO_LONG,
+        ),
+        (
+            r"invalid prompt:|\bflagged\b|(?:content|safety|usage) [\w ]{0,12}(?:polic|guideline|filter)"
+            r"|violat\w* [\w ]{0,30}(?:polic|guideline|safety|terms)|content management|inappropriate content"
+            r"|(?:high|exists) risk|sensitive (?:content|words?|data|info)|new_sensitive|jailbreak"
+            r"|safety (?:system|check|model)|guardrail\w*\b[^\n]{0,60}\b(?:block|violat|fail|interven|trigger|reject)"
+            r"|(?:block|violat|fail|interven|trigger|reject)\w*\b[^\n]{0,60}\bguardrail|requires moderation"
+            r"|moderation[\w ]{0,20} (?:block|reject|fail)|(?:block|reject)\w* by [\w ]{0,20}moderation"
+            r"|\b(?:prompt|request|content|response|entity|question)\b[\w ]{0,20}\bblocked\b"
+            r"(?! by (?:an? )?(?:ip|network|firewall))|blocked by rails"
+            r"|不安全|敏感|违规",
+            EndReason.REFUSED,
+        ),
+        (
+            r"overloaded|too busy|capacity exceeded|over capacity|queue is full|is currently loading",
+            EndReason.OVERLOADED,
+        ),
+        (r"rate limit exceeded|rate limit reached|too many requests", EndReason.RATE_LIMITED),
+    )
+)
+_MAX_WORDS_CHARS = 2_000
+_SAYS_WHEN = re.compile(r"(?:try again|retry) in (?:about )?\d")
 _BY_STATUS = {
     401: EndReason.BAD_KEY,
     402: EndReason.OUT_OF_CREDIT,
@@ -160,6 +200,10 @@ _BY_STATUS = {
     504: EndReason.UNREACHABLE,
     529: EndReason.OVERLOADED,
 }
+_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
+_HOLD_ERRORS = ("error", "errors", "base_resp")
+"""Also Cloudflare's and watsonx's, and MiniMax's, which comes under a status of 200."""
+_HOLD_SENTENCES = ("message", "Message", "msg", "status_msg")
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
@@ -231,6 +275,8 @@ class RequestAttempt:
         """The last error that the vendor reported."""
         self.window_tokens: int | None = None
         """What the model takes, if it refused the prompt as too long and named it."""
+        self.is_short = False
+        """The conversation is so short that it isn't what a server refuses as too long."""
         self._answer = GrowingText()
         """Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
@@ -267,6 +313,8 @@ class RequestAttempt:
         self.refusal = ErrorResponse(status or 200, headers or {}, body)
         codes, message = _codes_and_message(body)
         failure = _failure(codes, message, status)
+        if failure is EndReason.CONTEXT_TOO_LONG and self.is_short:
+            failure = EndReason.UNEXPECTED
         needed = self._needed if failure is EndReason.BAD_KEY else ""
         detail = " ".join(str(part) for part in (needed, status, *codes, self._unquoted(message)) if part)
         # A vendor that says whether the same request may succeed soon is believed.
@@ -285,6 +333,14 @@ class RequestAttempt:
             refused_files=_refused_files(body, message) if may_be_files else None,
             window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
         )
+
+    def no_answer(self, body: object) -> ProviderError:
+        """Returns the error to raise for JSON without an answer. Gateways report errors so in forms of their own."""
+        error = self.reported(body)
+        first = body[0] if isinstance(body, list) and body else body
+        is_error = isinstance(first, dict) and bool(first.get("error"))
+        is_known = is_error or error.reason not in (EndReason.SERVER_ERROR, EndReason.UNEXPECTED)
+        return error if is_known else self.failed(EndReason.UNREADABLE, "JSON without an answer")
 
     @property
     def _needed(self) -> str:
@@ -311,12 +367,13 @@ class RequestAttempt:
             failure = EndReason.CUT if cut else EndReason.UNREACHABLE
             on_its_way = network.reason_of(error, _url_of(error))
             return self.failed(failure, on_its_way or f"{type(transport).__name__}: {transport}")
-        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-            # One event among others: the answer goes on, as after a lost connection.
-            failure = EndReason.CUT if self.has_read else EndReason.UNEXPECTED
-            return self.failed(failure, "the response is not JSON")
+        is_not_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
         # The error's message may quote the text that it stumbled over.
-        return self.failed(EndReason.UNEXPECTED, type(error).__name__)
+        detail = "the response is not JSON" if is_not_json else type(error).__name__
+        if not (self.connected or is_not_json):
+            return self.failed(EndReason.UNEXPECTED, detail)
+        # One event among others: the answer goes on, as after a lost connection. So a first one is asked for again.
+        return self.failed(EndReason.CUT if self.has_read else EndReason.UNREADABLE, detail, may_pass=True)
 
 
 def _url_of(error: Exception) -> str:
@@ -345,14 +402,15 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
     """
     # Gemini's errors are lists of one.
     first = body[0] if isinstance(body, list) and body else body
-    error = first.get("error", first) if isinstance(first, dict) else first
+    error = next((first[name] for name in _HOLD_ERRORS if first.get(name)), first) if isinstance(first, dict) else first
+    error = error[0] if isinstance(error, list) and error else error
     if not isinstance(error, dict):
         return [], error if isinstance(error, str) else ""
     details: Any = error.get("details")
     exact = details.get("error_code") if isinstance(details, dict) else None
-    codes = [str(code) for code in (exact, error.get("code"), error.get("type")) if code]
+    codes = [str(code) for code in (exact, error.get("error_code"), error.get("code"), error.get("type")) if code]
     # AWS writes it with a capital where the request got no further than its front door.
-    message = error.get("message") or error.get("Message")
+    message = next((error[name] for name in _HOLD_SENTENCES if error.get(name)), None)
     # Mistral's details may be the message.
     reason = message if isinstance(message, dict) else error
     sentences = [message if isinstance(message, str) else "", _mistrals_detail(reason.get("detail"))]
@@ -389,13 +447,9 @@ def _mistrals_detail(detail: object) -> str:
 
 
 def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
-    words = message.lower()
-    for phrase, failure in _BY_PHRASE.items():
-        if phrase in words:
-            return failure
-    if "no deployments available" in words and "try again in" not in words:
-        # LiteLLM, of a model that is over its budget. While it only rests, its sentence says until when.
-        return EndReason.OUT_OF_CREDIT
+    is_page = _PAGE.match(message) is not None
+    if not is_page and (by_words := _by_words(message, status)) is not None:
+        return by_words
     for code in codes:
         if code in _BY_CODE:
             return _BY_CODE[code]
@@ -406,13 +460,29 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     # An error in mid-stream has the status of the response, 200.
     statuses = [number for number in numbers if number >= 300]
     for known in statuses:
-        if known in _BY_STATUS:
+        if known in _BY_STATUS and not (is_page and known == HTTPStatus.NOT_FOUND):
             return _BY_STATUS[known]
     if statuses:
         is_servers = any(known in _SERVERS_STATUSES or known >= 500 for known in statuses)
     else:
         is_servers = not any("invalid" in code for code in codes)
-    return EndReason.SERVER_ERROR if is_servers else EndReason.UNEXPECTED
+    if is_servers:
+        return EndReason.SERVER_ERROR
+    # The address is another one's: its server redirects, or has a page for people.
+    is_elsewhere = is_page or any(known < HTTPStatus.BAD_REQUEST for known in statuses)
+    return EndReason.UNREADABLE if is_elsewhere else EndReason.UNEXPECTED
+
+
+def _by_words(message: str, status: int | None) -> EndReason | None:
+    """Returns what a sentence means; None if its form isn't known."""
+    words = message[:_MAX_WORDS_CHARS].lower()
+    # A limit of requests or a fault of the server speaks of policies and keys of its own.
+    passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
+    for form, failure in _BY_WORDS:
+        if failure not in passed_over and form.search(words):
+            is_soon = failure is EndReason.OUT_OF_CREDIT and _SAYS_WHEN.search(words)
+            return EndReason.RATE_LIMITED if is_soon else failure
+    return None
 
 
 def _refused_files(body: object, message: str) -> RefusedFiles:

@@ -118,6 +118,8 @@ class Models(Protocol):
 
 
 MAX_UNKNOWN_ENDS = 20
+SHORT_TOKENS = 1_000
+"""Every model takes a conversation that is shorter."""
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 MAX_WRITTEN_CHARS = 4_000_000
@@ -487,7 +489,11 @@ class VendorModel:
             words = f"request too large: {words}"
         read = read_refusal(reason, words, asked_tokens, self._estimate.prompt_tokens(prompt), trial.room)
         attempt.window_tokens = read.room.window_tokens if read else None
-        if read is None or read.output_tokens is None or trial.refusals == MAX_TRIES:
+        if read is None or read.output_tokens is None:
+            return None
+        if trial.refusals == MAX_TRIES:
+            # Less output didn't help, and such a text isn't the reason either.
+            attempt.is_short = self._estimate.conversation_tokens(prompt) < SHORT_TOKENS
             return None
         log.info("%s: %d output tokens refused, asking again with %d", self.model, asked_tokens, read.output_tokens)
         return _Trial(read.room, read.output_tokens, trial.refusals + 1)
@@ -604,7 +610,10 @@ async def _read(
         beginning, body = await _peeked(body)
         if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
             known = len(reader.beside_text)
-            if text := await _whole_text(reader, json.loads(await whole(body))):
+            answer = json.loads(await whole(body))
+            if not isinstance(answer, dict) or not (answer.get(reader.answer_field) is not None or answer.get("error")):
+                raise attempt.no_answer(answer)
+            if text := await _whole_text(reader, answer):
                 yield text
             for found in reader.beside_text[known:]:
                 yield found
@@ -619,7 +628,7 @@ async def _read(
     if rest := reader.withheld_text():
         yield rest
     if not has_events and media_type not in ("text/event-stream", AWS_EVENTS):
-        raise attempt.failed(EndReason.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
+        raise attempt.failed(EndReason.UNREADABLE, f"no stream of events but {media_type or 'no content type'}")
 
 
 async def _read_stream(

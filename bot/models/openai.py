@@ -149,6 +149,8 @@ class ResponsesReader(AnswerReader):
     servers send only one of the two.
     """
 
+    answer_field = "output"
+
     def __init__(
         self,
         attempt: RequestAttempt,
@@ -347,6 +349,8 @@ class ChatReader(AnswerReader):
     servers end them with the finish_reason "stop".
     """
 
+    answer_field = "choices"
+
     is_complete = False
     """Usage may follow until [DONE]."""
 
@@ -391,6 +395,12 @@ class ChatReader(AnswerReader):
             self.read_done()
         return delta
 
+    def _read_unknown(self, event: Any) -> None:
+        """Raises ProviderError if an event is an error in another form, such as MiniMax's."""
+        error = self._attempt.no_answer(event)
+        if error.reason is not EndReason.UNREADABLE:
+            raise error
+
     def _read(self, event: Any) -> str | TakenBack | Thinking:
         if event.get("error"):
             raise self._attempt.reported(event)
@@ -398,6 +408,8 @@ class ChatReader(AnswerReader):
             self.usage = _usage(usage, "prompt", "completion")
         choices = event.get("choices")
         if not choices:
+            if choices is None and event and not usage and self.finish_reason is None:
+                self._read_unknown(event)
             self._read_sources(event, {})
             return ""
         if error := choices[0].get("error"):

@@ -338,6 +338,10 @@ class TokenEstimate:
         media = (self._media_tokens(media) for turn in prompt.turns for media in turn.media)
         return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
 
+    def conversation_tokens(self, prompt: Prompt) -> int:
+        """Returns the estimate of what people can shorten: the prompt without instructions and definitions of tools."""
+        return self.prompt_tokens(replace(prompt, system="", tools=()))
+
     def _media_tokens(self, media: Media) -> int:
         if media.media_type != PDF:
             return IMAGE_TOKENS

@@ -45,6 +45,7 @@ _WINDOW = re.compile(
     r"(?:(?:context|sequence)[\w '’`-]{0,12}(?:length|window|size|limit|len)\b(?! by)"
     r"|max_(?:model_len|total_tokens|seq\w*|context\w*))"
     r"(?:=max_\w+)?[^\d+]{0,24}?(?P<behind>\d[\d,_.]*\d[kK]?)(?!\s*\+)"
+    r"|(?:model token limit|while (?:the )?limit is)\W{0,3}(?P<limit>\d+)"
     r"|(?P<before>\d[\d,_.]*\d[kK]?)(?:[- ]tokens?)?(?: maximum)? (?:context|sequence) (?:length|window|size)",
     re.IGNORECASE,
 )
@@ -150,7 +151,7 @@ def _window_and_prompt(
         first, second, most = map(int, summed.groups())
         return most, first if second == asked_tokens else second
     found = _WINDOW.search(plain)
-    window = _value(found["behind"] or found["before"]) if found else None
+    window = _value(found["behind"] or found["limit"] or found["before"]) if found else None
     named = [_value(match["before"] or match["behind"]) for match in _PROMPT.finditer(plain)]
     prompt = next((number for number in named if number != window), None)
     totals = [number for number in numbers if number > asked_tokens and number != window]

@@ -233,6 +233,9 @@ class AnswerReader(ABC):
     Events are plain dicts, because typed ones cost eight times as much CPU.
     """
 
+    answer_field: str
+    """What a JSON body has that is an answer."""
+
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         """`prompt`: what the request asks."""
         self.finish_reason: FinishReason | None = None

@@ -46,7 +46,7 @@ class Transcriber:
             body = raw.http_response.json()
             text = body.get("text") if isinstance(body, dict) else None
             if not isinstance(text, str):
-                raise attempt.failed(EndReason.UNEXPECTED, "the response has no text")
+                raise attempt.failed(EndReason.UNREADABLE, "the response has no text")
             return Transcribed(paired(text[:MAX_TRANSCRIPT_CHARS]).strip(), _usage(body.get("usage")))
 
     async def aclose(self) -> None:

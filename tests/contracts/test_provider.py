@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import EndReason, ProviderError
+from bot.errors import Backoff, EndReason, ProviderError
+from bot.models import wrappers
 from bot.models.anthropic import MessagesReader
 from bot.models.events import Citation, Completion, FinishReason, Usage
 from bot.models.failures import RequestAttempt
@@ -413,15 +414,28 @@ class TestAFailure:
     @pytest.mark.parametrize(
         ("body", "content_type", "failure"),
         [
-            (b"<html>Please log in</html>", "text/html", EndReason.UNEXPECTED),
-            (b"", "application/octet-stream", EndReason.UNEXPECTED),
+            (b"<html>Please log in</html>", "text/html", EndReason.UNREADABLE),
+            (b"", "application/octet-stream", EndReason.UNREADABLE),
             (b"", "text/event-stream", EndReason.CUT),
             (b": ping\n\n", "text/event-stream", EndReason.CUT),
-            (b'{"half a', "application/json", EndReason.UNEXPECTED),
-            (b'"a word"', "application/json", EndReason.UNEXPECTED),
-            (b'event: message_start\ndata: {"type": "mess\n\n', "text/event-stream", EndReason.UNEXPECTED),
-            (b"event: message_start\ndata: [1]\n\n", "text/event-stream", EndReason.UNEXPECTED),
-            (b'event: message_start\ndata: {"type": "\xff"}\n\n', "text/event-stream", EndReason.UNEXPECTED),
+            (b'{"half a', "application/json", EndReason.UNREADABLE),
+            (b'"a word"', "application/json", EndReason.UNREADABLE),
+            (b"", "application/json", EndReason.UNREADABLE),
+            (b"null", "application/json", EndReason.UNREADABLE),
+            (b'{"status": "ok"}', "application/json", EndReason.UNREADABLE),
+            (b'{"message": "Welcome!"}', "application/json", EndReason.UNREADABLE),
+            (
+                b'{"model": "m", "message": {"role": "assistant"}, "done": true}',
+                "application/json",
+                EndReason.UNREADABLE,
+            ),
+            # In the form of one-api, and of a list.
+            (b'{"code": 401, "msg": "No."}', "application/json", EndReason.BAD_KEY),
+            (b'[{"error": {"code": 503, "message": "No."}}]', "application/json", EndReason.OVERLOADED),
+            (b"\x89PNG\r\n\x1a\n\0\0", "image/png", EndReason.UNREADABLE),
+            (b'event: message_start\ndata: {"type": "mess\n\n', "text/event-stream", EndReason.UNREADABLE),
+            (b"event: message_start\ndata: [1]\n\n", "text/event-stream", EndReason.UNREADABLE),
+            (b'event: message_start\ndata: {"type": "\xff"}\n\n', "text/event-stream", EndReason.UNREADABLE),
         ],
     )
     async def test_response_that_is_no_answer_is_a_failure(
@@ -446,7 +460,7 @@ class TestAFailure:
     ) -> None:
         elsewhere = {"Location": f"{vendor.url}/elsewhere"}
         received = await ask(api, vendor, VendorResponse(status=status, headers=elsewhere), api.streamed("one"))
-        assert (received.deltas, received.failure) == ([], EndReason.UNEXPECTED)
+        assert (received.deltas, received.failure) == ([], EndReason.UNREADABLE)
         assert received.error is not None
         assert str(status) in received.error.detail
         assert len(vendor.requests) == 1
@@ -488,6 +502,26 @@ async def test_request_that_is_refused_in_the_stream_is_not_sent_again(
     received = await ask(RESPONSES, vendor, answer, wrap=wrapped)
     assert received.failure is failure
     assert len(vendor.requests) == 1
+
+
+@ALL_APIS
+@pytest.mark.parametrize("status", [400, 404, 405])
+async def test_page_of_another_server_is_no_answer(vendor: VendorServer, api: VendorApi, status: int) -> None:
+    page = VendorResponse([b"\n<!DOCTYPE html><title>Sign in</title>"], status=status, content_type="text/html")
+    assert (await ask(api, vendor, page)).failure is EndReason.UNREADABLE
+
+
+@ALL_APIS
+@pytest.mark.parametrize("event", [b'data: {"half a\n\n', b"data: [1]\n\n", b"data: \xff\n\n"])
+async def test_malformed_first_event_is_asked_for_again_as_after_a_cut(
+    vendor: VendorServer, api: VendorApi, event: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wrappers, "BACKOFF", Backoff(0.01, 0.01))
+    broken = VendorResponse([event])
+    assert (await ask(api, vendor, broken, api.streamed("one"), wrap=wrapped)).text == "one"
+    received = await ask(api, vendor, broken, wrap=wrapped)
+    assert received.failure is EndReason.UNREADABLE
+    assert len(received.retries) == wrappers.FURTHER_TRIES
 
 
 @ALL_APIS

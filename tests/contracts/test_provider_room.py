@@ -168,6 +168,15 @@ async def test_server_that_refuses_every_limit_is_not_asked_without_end(vendor: 
     assert len(vendor.requests) == 7
 
 
+async def test_short_question_is_not_blamed_by_a_server_that_refuses_every_limit(vendor: VendorServer) -> None:
+    received = await ask(CHAT, vendor, refusal(400, said(Limit("This exceeds the maximum context length", 0))))
+    assert received.failure is EndReason.UNEXPECTED
+    longer = replace(PROMPT, turns=(*PROMPT.turns[:-1], Turn("user", "word " * 2_000)))
+    vendor.script(refusal(400, said(Limit("This exceeds the maximum context length", 0))))
+    async with connected(CHAT, vendor) as model:
+        assert (await collect(model, longer)).failure is EndReason.CONTEXT_TOO_LONG
+
+
 # The text is what is too long.
 TOO_LONG = {
     "in numbers": "This model's maximum context length is 8192 tokens. However, you requested 28384 tokens (12000 in "

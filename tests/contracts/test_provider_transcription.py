@@ -71,9 +71,9 @@ async def test_half_of_a_character_is_replaced_so_that_later_prompts_can_be_sent
         pytest.param(refusal(401, {"error": {"message": f"wrong key {KEY}"}}), EndReason.BAD_KEY, id="key"),
         pytest.param(refusal(404, {"error": {"code": "model_not_found"}}), EndReason.UNKNOWN_MODEL, id="model"),
         pytest.param(refusal(429, {"error": {"code": "rate_limit_exceeded"}}), EndReason.RATE_LIMITED, id="rate"),
-        pytest.param(says({"text": None}), EndReason.UNEXPECTED, id="no text"),
-        pytest.param(says(["Hello."]), EndReason.UNEXPECTED, id="a list"),
-        pytest.param(VendorResponse([b"Hello."], content_type="text/plain"), EndReason.UNEXPECTED, id="no JSON"),
+        pytest.param(says({"text": None}), EndReason.UNREADABLE, id="no text"),
+        pytest.param(says(["Hello."]), EndReason.UNREADABLE, id="a list"),
+        pytest.param(VendorResponse([b"Hello."], content_type="text/plain"), EndReason.UNREADABLE, id="no JSON"),
     ],
 )
 async def test_failure_is_told_without_the_key(

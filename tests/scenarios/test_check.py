@@ -403,6 +403,9 @@ MODELS: Mapping[str, ModelCase] = {
     "`--probe-models`: a model that calls no tool": probing(WARN, PONG),
     "`--probe-models`: a model that says nothing": probing(WARN, VendorResponse(speech.chat([""]))),
     "`--probe-models`: a server that fails (500)": probing(FAIL, error(500)),
+    "`--probe-models`: a server that has a web page in place of an answer": probing(
+        FAIL, VendorResponse([b"<!DOCTYPE html>"], content_type="text/html")
+    ),
     "`--probe-models`: a key without this right (403)": probing(FAIL, error(403, code="permission_denied")),
     "`--probe-models`: a model that doesn't exist": replace(
         failing(error(404), listed("other")), others=skips("model.openai/test.tools"), probes=True

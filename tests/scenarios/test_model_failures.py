@@ -60,6 +60,13 @@ BEFORE: Mapping[str, VendorResponse] = {
     "stream cut": VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.CUT),
     "silence": VendorResponse(ending=ResponseEnd.HANG),
     "no words": says(""),
+    "a redirect": VendorResponse(status=302, headers={"Location": "https://login.example.com/"}),
+    "200, a web page": VendorResponse([b"<!DOCTYPE html><title>Sign in</title>"], content_type="text/html"),
+    "200, nothing": VendorResponse(content_type="text/plain"),
+    "200, JSON of something else": VendorResponse([b'{"status":"ok"}'], content_type="application/json"),
+    "200, a stream that begins with a broken event": VendorResponse([b'data: {"half a\n\n']),
+    "404, a web page": VendorResponse([b"<html>Not found</html>"], status=404, content_type="text/html"),
+    "400, a short question is too long": error(400, "This exceeds the maximum context length"),
 }
 AFTER: Mapping[str, VendorResponse] = {
     "stream cut": midway(ending=ResponseEnd.CUT),
@@ -67,6 +74,7 @@ AFTER: Mapping[str, VendorResponse] = {
     "silence": midway(ending=ResponseEnd.HANG),
     "error in the stream": midway(b'data: {"error":{"message":"Internal error","code":500}}\n\n'),
     "429 in the stream": midway(b'data: {"error":{"message":"Too many requests","code":429}}\n\n'),
+    "a broken event": midway(b'data: {"half a\n\n'),
     "refused": midway(b'data: {"error":{"message":"Filtered","code":"content_filter"}}\n\n'),
 }
 
