@@ -4,7 +4,7 @@ Steps
 -----
 Each step of a model that uses tools sends its own items and the results of its calls again, and 16 steps could ask for
 600,000 tokens. Beyond a bound (`with_room`), a sentence stands in place of the oldest results. The last step's results
-stay, because the model hasn't read them.
+stay, because the model hasn't read them. Only where a server has named a small window, they are cut (`cut_to_fit`).
 
 An attempt that takes over within a step keeps what the step had written before apart from what follows it, and each
 later request has both. A model that doesn't see what it has written writes it again.
@@ -40,6 +40,7 @@ REPLIED_TO = (
 )
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
 DROPPED = "(The result of this call was dropped to save room. Don't repeat a call that changes something.)"
+CUT = "(The rest of this result was cut to save room. Don't repeat a call that changes something.)"
 _BEGUN = "begun"
 _PROCESS_ENDED = "Typist ended meanwhile."
 _UNKNOWN = (
@@ -141,6 +142,20 @@ def with_room(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_t
             calls.append(replace(call, result=DROPPED) if is_dropped else call)
         shortened.append(replace(step, calls=tuple(calls)))
     return [*shortened, *steps[-1:]]
+
+
+def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
+    """Returns the steps with the last one's results cut, if they take more than a window leaves."""
+    *earlier, last = steps
+    sizes = [count_tokens(call.result) for call in last.calls]
+    if sum(sizes) <= limit_tokens:
+        return [*earlier, last]
+    each = limit_tokens // len(sizes)
+    calls = tuple(
+        replace(call, result=f"{call.result[: len(call.result) * each // size]}\n{CUT}") if size > each else call
+        for call, size in zip(last.calls, sizes, strict=True)
+    )
+    return [*earlier, replace(last, calls=calls)]
 
 
 def _resumed(begun: str) -> list[Turn]:

@@ -403,6 +403,13 @@ def room_for_results(limit_tokens: int) -> int:
     return 5 * limit_tokens
 
 
+def results_in_window(limit_tokens: int, window_tokens: int | None, prompt_tokens: int) -> int:
+    """Returns how many tokens of tools' results a window leaves beside a prompt, and a quarter for the answer."""
+    if window_tokens is None:
+        return limit_tokens
+    return min(limit_tokens, max(window_tokens // 8, window_tokens * 3 // 4 - prompt_tokens))
+
+
 def _definition(tool: ToolDefinition) -> str:
     return json.dumps({"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)})
 

@@ -16,7 +16,7 @@ text, a notice and Continue. Failures before the first word never come here whil
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,11 +27,11 @@ from bot.core.choices import Choices
 from bot.core.conversation import without_address
 from bot.core.job import End, Job
 from bot.core.pacing import may_be_streamed
-from bot.core.steps import Seam, fixed_text, items_of, kept_text, were_replied_to, with_room, with_steps
+from bot.core.steps import Seam, cut_to_fit, fixed_text, items_of, kept_text, were_replied_to, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, TakenBack
 from bot.models.model import Models, Provider
-from bot.models.prompt import Offered, Prompt
+from bot.models.prompt import Offered, Prompt, results_in_window
 from bot.reply.answer import Answer, StepUnderWay
 from bot.reply.scheduler import ScheduledReply
 from bot.reply.workspace import Workspace
@@ -139,7 +139,7 @@ class Steps:
                 # Questions that came while calls were made.
                 answer.follow_ups += await self.tool_calls.insist(partial(records.take_follow_ups, job, step_no))
             is_last = step_no + 1 >= MAX_STEPS
-            kept = with_room(answer.steps, self.prompt_builder.estimate.tokens, self.settings.results_tokens)
+            kept = self._fitting(answer.steps, prompt)
             steps = kept, answer.follow_ups, self.workspace.me.user_id
             step_prompt = continued(*steps, begun=begun, is_last=is_last)
             step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
@@ -151,6 +151,13 @@ class Steps:
                 return _completed(answer, step)
             await self._record_step(attempt, step, offer, begun)
             begun = ""
+
+    def _fitting(self, steps: Sequence[Step], prompt: Prompt) -> list[Step]:
+        """Returns the steps with as much of their results as a request has room for."""
+        estimate, limit_tokens = self.prompt_builder.estimate, self.settings.results_tokens
+        limit_tokens = results_in_window(limit_tokens, estimate.window_tokens, estimate.prompt_tokens(prompt))
+        kept = with_room(steps, estimate.tokens, limit_tokens)
+        return cut_to_fit(kept, estimate.tokens, limit_tokens) if kept and estimate.window_tokens else kept
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: ScheduledReply) -> None:
         """Makes the calls of the last step. Asks about none if the reply is gone. Raises GivenUp and NotOurs."""

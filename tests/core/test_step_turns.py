@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
-from bot.core.steps import DROPPED, calls_made, searches, with_room, with_steps
+from bot.core.steps import CUT, DROPPED, calls_made, cut_to_fit, searches, with_room, with_steps
 from bot.models.prompt import ASKERS, OURS, Prompt, Turn, read_more_than_askers
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
@@ -74,6 +74,16 @@ def test_what_a_person_or_an_admin_denied_stays_as_it_is() -> None:
     denied = replace(steps[0].calls[0], state=CallState.DENIED, result="An admin denies this tool.")
     steps = [replace(steps[0], calls=(denied,)), steps[1]]
     assert with_room(steps, len, 0) == steps
+
+
+@given(SIZES.filter(bool), st.integers(500, 30_000))
+def test_last_results_are_cut_to_fit_a_window(sizes: list[list[int]], limit: int) -> None:
+    steps = steps_of(sizes)
+    *earlier, last = cut_to_fit(steps, len, limit)
+    assert earlier == steps[:-1]
+    assert sum(len(call.result.removesuffix(f"\n{CUT}")) for call in last.calls) <= limit
+    if sum(sizes[-1]) <= limit:
+        assert last == steps[-1]
 
 
 QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U1", "and then?")

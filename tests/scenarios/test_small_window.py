@@ -5,8 +5,12 @@ import re
 
 import pytest
 
-from tests.scenarios.conftest import Stage, says
-from tests.streams.server import VendorRequest, VendorResponse, refusal
+from bot.core.steps import CUT, DROPPED
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.tools import Notes, calls
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 WINDOW = 4_000
 
@@ -43,6 +47,26 @@ async def test_history_and_answer_fit_into_a_window_that_is_learned(
     assert await stage.answers("general", root, 2) == ["The answer.", "The answer."]
     assert len(stage.vendor.requests) == asked_before + 1, "the window is remembered"
     assert len([record for record in caplog.records if "BOT_HISTORY_TOKENS" in record.getMessage()]) == 1
+
+
+async def test_results_of_tools_fit_into_a_window_that_is_learned(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    def use_tool(request: VendorRequest) -> VendorResponse:
+        results = [message for message in request.body["messages"] if message["role"] == "tool"]
+        response = serve(request)
+        return calls("", ("notes__list", {})) if response.status == 200 and len(results) < 3 else response
+
+    async with running(settings, tools=Notes(result="thought " * 5_000)):
+        stage = Stage(sandbox, vendor)
+        vendor.script(use_tool)
+        ts = await stage.mention("list them all")
+        [answer] = await stage.answers("general", ts)
+    assert answer.startswith("The answer.")
+    read = [message["content"] for message in vendor.requests[-1].body["messages"] if message["role"] == "tool"]
+    assert read[:2] == [DROPPED, DROPPED]
+    assert read[2].startswith("thought")
+    assert CUT in read[2]
 
 
 async def test_question_that_does_not_fit_by_itself_is_too_much_text(stage: Stage) -> None:

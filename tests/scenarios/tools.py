@@ -35,6 +35,7 @@ class Notes:
 
     written: list[Mapping[str, Any]] = field(default_factory=list)
     listed: int = 0
+    result: str = "There are 3 notes."
     may_list: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Notes:
         else:
             await self.may_list.wait()
             self.listed += 1
-        return CallResult(CallState.DONE, "There are 3 notes.")
+        return CallResult(CallState.DONE, self.result)
 
 
 def calls(text: str, *asked: tuple[str, object]) -> VendorResponse:
