@@ -26,7 +26,7 @@ MIN_LEFT_TOKENS = 64
 _NUMBER = re.compile(r"(?<![\w.\-])(?:\d{1,3}(?:[,_'\u00a0\u202f.]\d{3})+|\d{1,9})(?:[kK](?=\W|$)|(?![\w-]|\.\d))")
 _LIMIT = (
     r"max_?(?:output|completion|new|gen|generated)?_?tokens|max(?:imum)? (?:output |completion |new )?tokens"
-    r"|num_predict|max_length|tokens_to_generate"
+    r"|n(?:um)?_predict|max_length|tokens_to_generate"
 )
 _OUTPUT = re.compile(
     rf"{_LIMIT}|(?:output|completion|generated|new|requested) tokens|tokens (?:to generate|(?:for|in) the completion)"
@@ -160,7 +160,7 @@ def _window_and_prompt(
     if prompt is None and totals and (is_named or window is not None) and _TOTAL.search(words):
         prompt = max(totals) - asked_tokens
     if prompt is None and window is not None and not is_named:
-        prompt = max((number for number in numbers if number > window), default=None)
+        prompt = max((number for number in numbers if number > window and number != asked_tokens), default=None)
     if window is None and prompt is not None and is_named:
         seen = numbers - Counter([asked_tokens, prompt, prompt + asked_tokens])
         window = max((number for number in seen if number > prompt), default=None)

@@ -92,6 +92,7 @@ LIMITS = {
         status=429,
         window=30_000,
     ),
+    "by window, with our number": Limit("n_predict 16384 exceeds context size 4096", 4_068, window=4096),
     "an older claude": Limit(
         "max_tokens: 40960 > 32000, which is the maximum allowed number of output tokens for m", 32_000, ANTHROPIC
     ),
