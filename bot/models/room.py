@@ -44,9 +44,9 @@ _OTHER_PARAMETER = re.compile(
 _WINDOW = re.compile(
     r"(?:(?:context|sequence)[\w '’`-]{0,12}(?:length|window|size|limit|len)\b(?! by)"
     r"|max_(?:model_len|total_tokens|seq\w*|context\w*))"
-    r"(?:=max_\w+)?[^\d+]{0,24}?(?P<behind>\d[\d,_.]*\d[kK]?)(?!\s*\+)"
+    r"(?:=max_\w+)?[^\d+]{0,24}?(?P<behind>\d(?:[\d,_.]*\d)?[kK]?)(?!\s*\+)"
     r"|(?:model token limit|while (?:the )?limit is)\W{0,3}(?P<limit>\d+)"
-    r"|(?P<before>\d[\d,_.]*\d[kK]?)(?:[- ]tokens?)?(?: maximum)? (?:context|sequence) (?:length|window|size)",
+    r"|(?P<before>\d(?:[\d,_.]*\d)?[kK]?)(?:[- ]tokens?)?(?: maximum)? (?:context|sequence) (?:length|window|size)",
     re.IGNORECASE,
 )
 _PROMPT = re.compile(
