@@ -33,6 +33,7 @@ from bot.models.registry import (
     models_that_search,
     open_models,
     resolved,
+    retirements,
 )
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQuestions
@@ -43,7 +44,7 @@ from bot.services.catching_up import CatchingUp
 from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
-from bot.services.operations import AUDIT_DAYS, Kept, Probes, expire_old
+from bot.services.operations import AUDIT_DAYS, Kept, ModelRetirements, Probes, look_hourly
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
@@ -315,12 +316,19 @@ def _loops(parts: _Parts, worker: Worker, outbox: Outbox, client: SlackClient) -
         Kept("texts", stores.erasure.expire, parts.settings.retention_days),
         Kept("audit entries", stores.audit.expire, AUDIT_DAYS),
     )
+    models_that_end = ModelRetirements(
+        partial(retirements, model_setup(parts.settings)),
+        workspace.outbox_sender.tell,
+        stores.notices,
+        workspace.me.team_id,
+        parts.settings.admins,
+    )
     return (
         workspace.scheduler.run,
         workspace.budget.watch,
         worker.stay_alive,
         outbox.run,
-        partial(expire_old, kept, stores.clock, client.time_s),
+        partial(look_hourly, kept, stores.clock, client.time_s, models_that_end),
         partial(expire_approvals, stores.approvals, stores.clock),
     )
 

@@ -647,6 +647,11 @@ def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
     return f"{percent}% of {quota} is used. {_resets(resets)}"
 
 
+def model_retires(model: str, day: date) -> str:
+    """Tells Typist admins that a model's vendor has announced its end."""
+    return f"{model} retires on {day:%B} {day.day}, {day.year}. Please choose another model in BOT_MODELS before then."
+
+
 def quota_usage(quota: str, percent: int) -> str:
     """One line of a usage report."""
     return f"{_sentence_case(quota)}: {percent}% used"

@@ -6,6 +6,7 @@ that entry. Prices are in bot/models/prices.py. A cloud that serves a vendor's m
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -162,6 +163,8 @@ async def _imported(module: str) -> Any:
     return await asyncio.to_thread(import_module, module)
 
 
+log = logging.getLogger(__name__)
+
 VENDORS: Mapping[str, VendorEntry] = {
     "openai": VendorEntry(
         connect=_openai,
@@ -287,6 +290,20 @@ def decider_settings(setup: ModelSetup) -> VendorSettings | None:
 def unmoderated_models(setup: ModelSetup) -> list[str]:
     """Returns the models in use whose questions and answers no vendor moderates."""
     return [model for model, entry, settings in _in_use(setup) if not entry.moderates(settings)]
+
+
+async def retirements(setup: ModelSetup, today: date) -> dict[str, date]:
+    """Returns the days on which models in use end, as far as their vendors have announced them."""
+    days = {}
+    for model, entry, settings in _in_use(setup):
+        try:
+            lookup = await entry.look_up(settings, model.partition("/")[2], today)
+        except Exception as error:
+            log.debug("%s: not looked up: %s", model, type(error).__name__)
+            continue
+        if lookup.retires is not None:
+            days[model] = lookup.retires
+    return days
 
 
 def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:

@@ -10,6 +10,8 @@ is ready.
 A web page can't read these by a name that it has made point here (DNS rebinding): only addresses and names that no
 stranger can register are answered.
 
+Once a day, vendors are asked whether a model in use ends soon, so that Typist admins read it a month ahead.
+
 Retention removes texts older than BOT_RETENTION_DAYS, and audit entries older than AUDIT_DAYS.
 """
 
@@ -18,16 +20,19 @@ import http.client
 import ipaddress
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bot import __version__
 from bot.clock import Clock
+from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
-from bot.errors import SettingsError, TypistError, trace_of
+from bot.errors import RateLimited, Refused, SettingsError, TypistError, trace_of
+from bot.store.threads import Notices
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -227,21 +232,76 @@ class Kept:
     days: int
 
 
-async def expire_old(kept: Sequence[Kept], clock: Clock, slack_time: SlackTime) -> None:
-    """Removes what is too old now and every hour, until canceled. Several processes may do it at once.
+RETIRES_WITHIN_DAYS = 30
+
+
+@dataclass(frozen=True)
+class ModelRetirements:
+    """Tells each Typist admin once of each model in use that its vendor will end within a month."""
+
+    retirements: Callable[[date], Awaitable[Mapping[str, date]]]
+    """Returns the days on which models end, as far as vendors announce them. `date`: today."""
+    tell: Callable[[str, str], Awaitable[None]]
+    """Sends a sentence to a person. Raises RateLimited and Refused."""
+    notices: Notices
+    team_id: str
+    admins: Collection[str]
+
+    async def look(self, now: float) -> None:
+        """Asks the vendors, once a day over all processes. Raises StoreError."""
+        if not (self.admins and await self.notices.claim(self.team_id, "", "models looked up", DAY_S)):
+            return
+        today = datetime.fromtimestamp(now, UTC).date()
+        for model, day in (await self.retirements(today)).items():
+            if today <= day <= today + timedelta(days=RETIRES_WITHIN_DAYS):
+                for admin in sorted(self.admins):
+                    await self._tell(admin, model, day)
+
+    async def _tell(self, admin: str, model: str, day: date) -> None:
+        key = self.team_id, admin, f"retires {day} {model}"
+        if await self.notices.is_given(*key):
+            return
+        try:
+            await self.tell(admin, texts.model_retires(model, day))
+        except (RateLimited, Refused) as error:
+            log.warning("admin %s not told that %s retires, retrying tomorrow: %s", admin, model, error)
+        else:
+            await self.notices.claim(*key)
+
+
+async def look_hourly(
+    kept: Sequence[Kept], clock: Clock, slack_time: SlackTime, retirements: ModelRetirements | None = None
+) -> None:
+    """Removes what is too old, and looks for models that end, now and every hour, until canceled.
+
+    A day's look for models is made once over all processes.
+    """
+    while True:
+        await _expire_old(kept, clock, slack_time)
+        # At the start, `typist check` has looked.
+        await clock.sleep(HOUR_S)
+        if retirements is None:
+            continue
+        try:
+            await retirements.look(clock.now())
+        except Exception as error:
+            reason = error if isinstance(error, TypistError) else trace_of(error)
+            log.error("models that end: not looked for, retrying in an hour: %s", reason)
+
+
+async def _expire_old(kept: Sequence[Kept], clock: Clock, slack_time: SlackTime) -> None:
+    """Removes what is too old. Several processes may do it at once.
 
     `slack_time` returns Slack's clock, in seconds since 1970. Nothing is removed while it is unknown.
     """
-    while True:
-        try:
-            if await _is_right(clock, slack_time):
-                for each in kept:
-                    if count := await each.expire(clock.now() - each.days * DAY_S):
-                        log.info("retention: removed: what=%s count=%d older_than_days=%d", each.name, count, each.days)
-        except Exception as error:
-            reason = error if isinstance(error, TypistError) else trace_of(error)
-            log.error("retention: too old, not removed, retrying in an hour: %s", reason)
-        await clock.sleep(HOUR_S)
+    try:
+        if await _is_right(clock, slack_time):
+            for each in kept:
+                if count := await each.expire(clock.now() - each.days * DAY_S):
+                    log.info("retention: removed: what=%s count=%d older_than_days=%d", each.name, count, each.days)
+    except Exception as error:
+        reason = error if isinstance(error, TypistError) else trace_of(error)
+        log.error("retention: too old, not removed, retrying in an hour: %s", reason)
 
 
 async def _is_right(clock: Clock, slack_time: SlackTime) -> bool:

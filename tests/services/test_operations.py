@@ -1,9 +1,12 @@
 """Health over real HTTP, and retention, which empties old texts every hour and retries after a failure."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,14 +19,17 @@ from bot.core.caps import DAY_S, HOUR_S
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.errors import EndReason, SettingsError, StoreError
+from bot.models.registry import retirements
+from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
 from bot.services import operations
-from bot.services.operations import Kept, Probes, SlackTime, expire_old, serving
+from bot.services.operations import Kept, ModelRetirements, Probes, SlackTime, look_hourly, serving
 from bot.store import Stores
 from bot.store.schema import jobs
 from bot.telemetry import Telemetry
 from bot.telemetry_sdk import opened
 from tests.clocks import WITHIN_S, SteppedClock
 from tests.services.probes import WELL, none
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 LOCAL = "127.0.0.1"
 DOWN = "The database can't be used: no route."
@@ -201,7 +207,7 @@ class Retention:
         """Begins, or goes on to the next hour; ends once everything of that time is done."""
         if self.loop is None:
             kept = [Kept("texts", self.store.erasure.expire, DAYS), *more]
-            self.loop = asyncio.create_task(expire_old(kept, self.clock, self.slack_time))
+            self.loop = asyncio.create_task(look_hourly(kept, self.clock, self.slack_time))
         else:
             self.clock.advance(HOUR_S)
         assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == HOUR_S
@@ -279,3 +285,39 @@ async def test_nothing_is_erased_until_our_clock_agrees_with_slacks(
     assert "this clock and Slack's differ" in caplog.text
     await retention.until_next()
     assert await retention.texts() == [""]
+
+
+async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Path) -> None:
+    """Also over a restart; a server that tells nothing, or fails, is passed over in silence."""
+    clock = SteppedClock(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
+    told: list[tuple[str, str, str]] = []
+
+    async def tell(user_id: str, sentence: str) -> None:
+        told.append((f"{datetime.fromtimestamp(clock.now(), UTC):%m-%d}", user_id, sentence))
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        name = request.path.rpartition("/")[2]
+        if name == "broken":
+            return refusal(500, {"error": {"message": "down"}})
+        body = {"id": name, "object": "model", "created": 1, "owned_by": "x"}
+        ends = {"ending": {"shutdown_date": "2026-10-23"}, "later": {"shutdown_date": "2027-10-23"}}.get(name, {})
+        return VendorResponse([json.dumps(body | ends).encode()], content_type="application/json")
+
+    async with VendorServer() as vendor:
+        vendor.script(answer)
+        models = tuple(f"openai/{name}" for name in ("broken", "plain", "later", "ending"))
+        setup = ModelSetup(
+            models, {"openai": VendorSettings(api_key="sk-test", base_url=f"{vendor.url}/v1")}, RequestOptions(1_000), 60
+        )
+        for days in (30, 10):
+            store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
+            ending = ModelRetirements(partial(retirements, setup), tell, store.notices, "T1", ["U2", "U1"])
+            for _ in range(days):
+                await ending.look(clock.now())
+                await ending.look(clock.now() + HOUR_S)
+                clock.now_s += DAY_S
+            await store.close()
+        asked = [request for request in vendor.requests if request.path.endswith("ending")]
+    sentence = "openai/ending retires on October 23, 2026. Please choose another model in BOT_MODELS before then."
+    assert told == [("09-23", "U1", sentence), ("09-23", "U2", sentence)]
+    assert len(asked) == 40, "once a day"
