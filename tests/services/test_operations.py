@@ -306,9 +306,7 @@ async def test_admin_reads_a_month_ahead_and_once_that_a_model_ends(tmp_path: Pa
     async with VendorServer() as vendor:
         vendor.script(answer)
         models = tuple(f"openai/{name}" for name in ("broken", "plain", "later", "ending"))
-        setup = ModelSetup(
-            models, {"openai": VendorSettings(api_key="sk-test", base_url=f"{vendor.url}/v1")}, RequestOptions(1_000), 60
-        )
+        setup = ModelSetup(models, {"openai": VendorSettings("sk-test", f"{vendor.url}/v1")}, RequestOptions(1_000), 60)
         for days in (30, 10):
             store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "me", clock)
             ending = ModelRetirements(partial(retirements, setup), tell, store.notices, "T1", ["U2", "U1"])
