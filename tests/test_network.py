@@ -109,7 +109,9 @@ def test_password_is_neither_shown_nor_in_a_repr() -> None:
 
 def test_libraries_without_an_argument_read_what_env_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*network.VARIABLES, *map(str.lower, network.VARIABLES), "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
+        # Set first, so that the test's end removes it.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CA_BUNDLE", "/own.pem")
     network.share(
         {"ALL_PROXY": PROXY, "NO_PROXY": "models.example", "SSL_CERT_FILE": "/ca.pem", "SLACK_BOT_TOKEN": "x"}

@@ -64,7 +64,7 @@ class McpTools:
             missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(left_out)[:MAX_NAMES_CHARS]))
             if left_out not in self._left_out:
                 self._left_out.add(left_out)
-                log.warning("MCP: more than %d tools, not offered: %s", MAX_TOOLS, ", ".join(left_out))
+                log.warning("MCP: too many tools: most=%d not_offered=%s", MAX_TOOLS, ", ".join(left_out))
         return Offered(tuple(definitions[:MAX_TOOLS]), " ".join(missing))
 
     async def call(

@@ -495,7 +495,9 @@ class VendorModel:
             # Less output didn't help, and such a text isn't the reason either.
             attempt.is_short = self._estimate.conversation_tokens(prompt) < SHORT_TOKENS
             return None
-        log.info("%s: %d output tokens refused, asking again with %d", self.model, asked_tokens, read.output_tokens)
+        log.info(
+            "%s: limit of output refused, asking again: tokens=%d next=%d", self.model, asked_tokens, read.output_tokens
+        )
         return _Trial(read.room, read.output_tokens, trial.refusals + 1)
 
     def _remember(self, answered: _Answered) -> None:

@@ -105,9 +105,18 @@ def test_each_state_can_be_reached_and_left() -> None:
 
 
 def test_each_end_reason_is_of_one_kind() -> None:
-    """Each end reason is an answer, a stop or a failure. Denials and what the answer goes on after are none."""
+    """Each end reason is an answer, a stop or a failure.
+
+    None of these are denials, what an answer goes on after, and a channel that was closed to the bot.
+    """
     kinds = {reason: (reason.is_answer, reason.is_stop, reason.is_failure) for reason in EndReason}
     none = {reason for reason, kind in kinds.items() if sum(kind) == 0}
-    assert none == {EndReason.DENIED, EndReason.INTERRUPTED, EndReason.STEPPED, EndReason.TRANSCRIBED}
+    assert none == {
+        EndReason.DENIED,
+        EndReason.INTERRUPTED,
+        EndReason.SHUT_OUT,
+        EndReason.STEPPED,
+        EndReason.TRANSCRIBED,
+    }
     assert all(sum(kind) <= 1 for kind in kinds.values())
     assert all(reason.is_failure for reason in texts.MODEL_FAILURES)

@@ -157,7 +157,6 @@ class TestPresence:
         for _ in range(3):
             assert await store.worker_queue.claim(10) == []
             assert await store.worker_queue.heartbeat({}) == Pulse()
-            await store.database.check()
             await store.worker_queue.wait(0.3)
         assert written(folder) == before
 

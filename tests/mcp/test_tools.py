@@ -181,7 +181,7 @@ class TestDefinitions:
             offered = await tools.definitions(asked())
             assert [one.name for one in offered.definitions] == [f"raw__tool{number:03}" for number in range(MAX_TOOLS)]
             assert offered.missing == TOOLS_LEFT_OUT.format(tools="raw__tool100")
-        assert caplog.text.count("not offered: raw__tool100") == 1
+        assert caplog.text.count("not_offered=raw__tool100") == 1
 
     async def test_definition_changed_between_two_processes_is_not_offered(
         self, opening: Opening, raw: RawServer

@@ -5,6 +5,7 @@ import ctypes
 import importlib
 import os
 import pwd
+import runpy
 import signal
 import socket
 import sys
@@ -16,12 +17,11 @@ from typing import NoReturn
 import pytest
 import sqlalchemy as sa
 
-from bot.__main__ import give_home
 from bot.settings import install_command
 from sandbox.demo.scripted_model import ScriptedModel
 from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
-from tests.processes import bot_process, output
+from tests.processes import REPOSITORY, bot_process, output
 
 SCRIPTED = ("sandbox", "--model", "scripted")
 RUN = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "k"}
@@ -339,6 +339,8 @@ async def test_closed_stdout_is_no_error(folder: Path) -> None:
 def test_user_without_a_home_gets_one_before_libraries_look_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container may run as any user ID; slack_bolt asks for its home on import."""
     bolt = importlib.import_module("slack_bolt.context.assistant.thread_context_store.file")
+    # Not imported: processes forked from this one would warn that it is there already.
+    give_home = runpy.run_path(str(REPOSITORY / "bot/__main__.py"))["give_home"]
     monkeypatch.setenv("HOME", "/set")
     give_home()
     assert os.environ["HOME"] == "/set"

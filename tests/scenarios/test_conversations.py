@@ -208,7 +208,8 @@ async def test_models_text_notifies_nobody(stage: Stage) -> None:
     evil = "<!channel> <!here> <@UADA> <!subteam^S1> <https://evil.example|slack.com> "
     stage.vendor.script(says(evil * 30, pause_s=0.005))
     asked = await stage.mention()
-    assert await stage.answers("general", asked) == [(evil * 30).rstrip()]
+    harmless = "@channel @here @UADA @S1 slack.com (https://evil.example) "
+    assert await stage.answers("general", asked) == [(harmless * 30).rstrip()]
     assert stage.sandbox.workspace.notified == []
 
 
