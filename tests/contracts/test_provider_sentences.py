@@ -1,6 +1,6 @@
 """What a refusal's sentence means, as servers and gateways write it: known by its form, where no code tells.
 
-The table is refusals.jsonl: what each is, whose words it has, its status and its body (reports.md, J; the words are
+The table is refusals.jsonl: what each is, whose words it has, its status and its body (the words are
 those of the servers' sources and documentation).
 """
 

@@ -31,7 +31,7 @@ def serve(request: VendorRequest) -> VendorResponse:
     return refusal(400, {"object": "error", "message": message, "type": "BadRequestError", "code": 400})
 
 
-# reports.md, A.
+# A window of 4,000 tokens, as small servers have.
 async def test_history_and_answer_fit_into_a_window_that_is_learned(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
