@@ -232,13 +232,19 @@ async def asked(stage: Stage, question: str, stop_at: str | None) -> str:
     sandbox = stage.sandbox
     ts = await stage.mention(question)
     bots = partial(stage.bots, "general", ts)
+    over = {ReplyAction.REGENERATE, ReplyAction.CONTINUE}
     if stop_at is not None:
+        # A small model's answer may be over before anybody could stop it.
         grown = await sandbox.wait_for(
-            lambda: [one for one in bots() if stop_at in shown(one) and ReplyAction.STOP in buttons(one)],
+            lambda: [
+                one
+                for one in bots()
+                if over.intersection(buttons(one)) or (stop_at in shown(one) and ReplyAction.STOP in buttons(one))
+            ],
             QUESTION_WITHIN_S,
         )
-        await press(stage, grown[0], ReplyAction.STOP)
-    over = {ReplyAction.REGENERATE, ReplyAction.CONTINUE}
+        if ReplyAction.STOP in buttons(grown[0]):
+            await press(stage, grown[0], ReplyAction.STOP)
     await sandbox.wait_for(lambda: [one for one in bots() if over.intersection(buttons(one))], QUESTION_WITHIN_S)
     return " ".join(" ".join(map(shown, bots())).split())
 
