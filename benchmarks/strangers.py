@@ -66,7 +66,7 @@ class NotRunError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """One question: what is asked of whom, and what the program behind answers."""
+    """One question: the program, the model, and what the server behind answers."""
 
     program: str
     name: str

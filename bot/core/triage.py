@@ -10,7 +10,7 @@ conversations. A small model may decide about a message that the rules leave in 
 
 A message with an app's ID and without a client's counts as an app's, though a person may have authorized it: a bot that
 answers another one by mistake may never stop. Forwarded text, quotations and code don't count as a mention: they repeat
-what stands elsewhere. Whoever quotes a question and wants it answered says so in words of their own.
+what stands elsewhere. A person who quotes a question and wants an answer says so in words of their own.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
 """Tells by its bytes whether an image can be sent as it is. Pure, and in steps that don't depend on its pixels.
 
 Vendors refuse a whole request for one image that is too large, damaged or of an unusual form. So an image is sent as it
-is only if its bytes show that it is plain; any other one is unpacked and written anew in a process of its own. The
+is only if its bytes show that it is plain; any other one is unpacked and rewritten in a process of its own. The
 limits are those of the vendor that takes least, because any model in use may answer.
 
 Sources: RFC 2083 and the APNG extension for PNG, ITU-T T.81 for JPEG, and

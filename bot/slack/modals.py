@@ -82,7 +82,7 @@ _FORMS = {
     "response_url": re.compile(r"(?:https?://\S{1,2000})?"),
     "id": re.compile("[A-Z0-9]{1,40}"),
 }
-"""The forms of what private_metadata names: Slack returns it as we wrote it, and whoever holds the app's signing secret
+"""The forms of what private_metadata names: Slack returns it as we wrote it, and a holder of the app's signing secret
 or its socket could write anything."""
 
 _Option = TypeVar("_Option", bound=StrEnum)
