@@ -1,6 +1,6 @@
 """Numbers as spreadsheets show them: formats such as `0.0%`, `#,##0 "€";[Red](#,##0)` and `[h]:mm`.
 
-Source: ECMA-376 part 1, 18.8.30 and 18.8.31. Dates come in ISO 8601, because their order depends on the reader's country.
+Source: ECMA-376 part 1, 18.8.30 and 18.8.31. Dates come in ISO 8601: their order depends on the country.
 """
 
 import re

@@ -604,7 +604,7 @@ async def _end(process: Process) -> None:
             _signal(process, signal.SIGTERM)
             await _has_ended(process, EXIT_WITHIN_S)
     finally:
-        # Of a process that has ended, children may be left. A second signal, which ends Typist at once, doesn't wait for it.
+        # Of a process that has ended, children may be left. A second signal to Typist doesn't wait for them.
         _signal(process, signal.SIGKILL)
     if not await _has_ended(process, KILLED_WITHIN_S):
         log.warning("MCP server: process not killed: pid=%d", process.pid)
