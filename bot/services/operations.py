@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 
 AUDIT_DAYS = 400
 """A year, and time to export it. Who has to keep entries for longer exports them."""
-"""How often it removes. A clock that differs by more from Slack's is wrong: by it, all texts might be too old."""
 _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
 """Last parts of names that only a private network has: Kubernetes' services are typist.namespace.svc.cluster.local."""
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say

@@ -30,7 +30,7 @@ BOT = str(ROOT / "bot")
 WORST_CHARS = 100_000
 MAX_CALLS = 200_000
 """They take about 20 ms: more than searching the answer for code takes, less than rendering all of its pages."""
-PLACEHOLDERS = (texts.THINKING, texts.QUEUED)
+PLACEHOLDERS = (texts.THINKING, texts.TAKES_LONG, texts.QUEUED)
 
 
 @dataclass
