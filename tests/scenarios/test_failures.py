@@ -48,7 +48,11 @@ WITHOUT_TEXT = {
     "overloaded for longer than an asker would wait": (openai_error(503, "slow_down"), EndReason.OVERLOADED),
     "a server error that stays": (openai_error(500, "server_error"), EndReason.SERVER_ERROR),
     "a rate limit without a time that stays": (openai_error(429, "rate_limit_exceeded"), EndReason.RATE_LIMITED),
-    "a context too long": (openai_error(400, "context_length_exceeded"), EndReason.CONTEXT_TOO_LONG),
+    # By the server's count: a refusal without one isn't blamed on a question as short as these.
+    "a context too long": (
+        refusal(400, {"error": {"message": "prompt is too long: 250000 tokens > 200000 maximum"}}),
+        EndReason.CONTEXT_TOO_LONG,
+    ),
     "refused": (openai_error(400, "invalid_prompt"), EndReason.REFUSED),
 }
 
