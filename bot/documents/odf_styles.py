@@ -101,7 +101,7 @@ class OdfStyles:
         return self._property("table", attribute(sheet, "style-name"), "display") == "false"
 
     def begin_list(self, element: Element) -> Count:
-        """Returns where a list begins: anew, or after one that it continues."""
+        """Returns the count of a list: a new one, or that of the list that it continues."""
         style = attribute(element, "style-name")
         count = self._by_id.get(attribute(element, "continue-list"))
         if count is None and attribute(element, "continue-numbering") == "true":

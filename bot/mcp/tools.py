@@ -114,7 +114,7 @@ class McpTools:
         return [server for name, server in self._servers.items() if name in names]
 
     async def _offer(self, server: McpServer) -> list[ToolDefinition] | None:
-        """Returns the tools of a server that may be offered, None if they can't be had now."""
+        """Returns the tools of a server that may be offered, None if the server doesn't answer now."""
         try:
             await server.ready(OFFERED_WITHIN_S)
             async with asyncio.timeout(OFFERED_WITHIN_S):

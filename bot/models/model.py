@@ -671,7 +671,7 @@ async def _whole_text(reader: AnswerReader, body: Any) -> str:
 
 
 async def _rest_of_text(reader: AnswerReader) -> AsyncGenerator[Delta, None]:
-    """Yields what is left of a long text, and lets the process do what else is due in between."""
+    """Yields the rest of a long text in steps, between which the event loop has its turn."""
     while reader.marks.is_behind:
         await asyncio.sleep(0)
         if delta := reader.read_more():

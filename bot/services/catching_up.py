@@ -96,7 +96,7 @@ class _Found:
     later: list[_Place] = field(default_factory=list)
     """Threads to look at later."""
     to_offer: list[Message] = field(default_factory=list)
-    """The questions for which an answer is to be offered."""
+    """The questions to offer an answer for."""
     tally: Tally = field(default_factory=Tally)
 
 

@@ -1,4 +1,4 @@
-"""A model server with a small window: what is asked of it, and what the asker reads."""
+"""A model server with a small window: the requests that it gets, and the answers that askers read."""
 
 import json
 import re
