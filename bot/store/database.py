@@ -176,6 +176,10 @@ def database_file(url: sa.URL) -> Path | None:
     return Path(url.database) if in_file and url.database else None
 
 
+_ADDITIONS = ("\nDETAIL", "\nLINE ", "\n\tIs the server running", "\nEither provide the file")
+"""What messages of PostgreSQL end with: a row, the statement, a question, and the advice to check no certificate."""
+
+
 def reason_of(error: Exception) -> str:
     """Returns what the database, the driver or the network says about an error, without the values of a row."""
     if isinstance(error, PoolTimeout):
@@ -186,8 +190,7 @@ def reason_of(error: Exception) -> str:
         return "it does not answer"
     cause = error.orig if isinstance(error, DBAPIError) else error
     message = str(cause)
-    # DETAIL may quote a row, LINE repeats the statement, and the client asks whether the server is running.
-    for addition in ("\nDETAIL", "\nLINE ", "\n\tIs the server running"):
+    for addition in _ADDITIONS:
         message = message.partition(addition)[0]
     return " ".join(message.split()).rstrip(".")
 
@@ -198,7 +201,20 @@ _SCHEMA_FIX = (
     "Have an administrator run this in the database, with DATABASE_URL's user for ROLE: "
     "CREATE SCHEMA typist AUTHORIZATION ROLE; ALTER ROLE ROLE SET search_path = typist;"
 )
-_CERTIFICATE_FIX = "Add sslrootcert=FILE to DATABASE_URL, with the certificate of the server's authority."
+_CERTIFICATE_FIX = (
+    "Have sslrootcert in DATABASE_URL name a file with the certificate of the server's authority; for a public one, "
+    "the system's, such as /etc/ssl/certs/ca-certificates.crt."
+)
+_REFUSED_CERTIFICATE_FIX = f"Check that the server's certificate hasn't expired. {_CERTIFICATE_FIX}"
+_HOST_FIX = (
+    "Write the host in DATABASE_URL as the certificate has it. If that name leads nowhere, add hostaddr=ADDRESS with "
+    "the server's address."
+)
+_NO_TLS_FIX = "Turn TLS on in the server, or in the pooler before it, or remove sslmode from DATABASE_URL."
+_RULES_FIX = (
+    "Have the server's pg_hba.conf allow this. With 'no encryption' in the message, the server wants TLS: set "
+    "sslmode=require in DATABASE_URL."
+)
 _PASSWORD_FIX = f"Check the user and the password in DATABASE_URL. {_ENCODED}"
 _REMEDIES = {
     "25006": "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
@@ -212,7 +228,10 @@ _REMEDIES = {
 _BY_WORDS = {
     "denied for schema": _SCHEMA_FIX,
     "root certificate": _CERTIFICATE_FIX,
-    "certificate verify failed": _CERTIFICATE_FIX,
+    "certificate verify failed": _REFUSED_CERTIFICATE_FIX,
+    "does not match host name": _HOST_FIX,
+    "does not support ssl": _NO_TLS_FIX,
+    "pg_hba.conf": _RULES_FIX,
     "password authentication": _PASSWORD_FIX,
     "connection slots": _CONNECTIONS_FIX,
     "too many connections": _CONNECTIONS_FIX,

@@ -5,11 +5,14 @@ import os
 import re
 import subprocess
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+import trustme
 
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
@@ -17,6 +20,7 @@ from bot.errors import SettingsError, StoreError
 from bot.store import Stores
 from bot.store.database import connected, create_engine
 from tests.contracts.databases import PostgresqlServer, create_role
+from tests.contracts.tls import tls
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -112,6 +116,69 @@ async def test_password_of_any_characters_connects_once_it_is_encoded_as_docs_sa
 async def version(url: str) -> str:
     async with connected(url) as engine, engine.connect() as connection:
         return str(await connection.scalar(sa.text("SHOW server_version")))
+
+
+EXPIRED: dict[str, Any] = {
+    "not_before": datetime(2024, 1, 1, tzinfo=UTC),
+    "not_after": datetime(2025, 1, 1, tzinfo=UTC),
+}
+CHECKED = "sslmode=verify-full&sslrootcert={ca}"
+CERTIFICATE = r"Have sslrootcert in DATABASE_URL name a file with the certificate of the server's authority"
+HOST = r"Write the host in DATABASE_URL as the certificate has it\. .*add hostaddr=ADDRESS"
+NO_TLS = r"does not support SSL.* Turn TLS on in the server"
+AT_NAME = f"hostaddr=127.0.0.1&{CHECKED}"
+
+
+@pytest.mark.parametrize(
+    ("issued", "host", "options", "problem"),
+    [
+        ("localhost", "localhost", CHECKED, ""),
+        ("localhost", "localhost", "sslmode=require", ""),
+        ("localhost", "localhost", "sslmode=verify-ca&sslrootcert={ca}", ""),
+        ("localhost", "localhost", "", ""),
+        ("127.0.0.1", "127.0.0.1", CHECKED, ""),
+        ("db.example.com", "db.example.com", AT_NAME, ""),
+        ("db.example.com", "localhost", "sslmode=require", ""),
+        ("db.example.com", "localhost", CHECKED, HOST),
+        ("localhost", "127.0.0.1", CHECKED, HOST),
+        ("localhost", "localhost", "sslmode=verify-full&sslrootcert={other}", CERTIFICATE),
+        ("localhost", "localhost", "sslmode=verify-ca&sslrootcert={other}", CERTIFICATE),
+        ("localhost", "localhost", "sslmode=verify-full&sslrootcert=system", CERTIFICATE),
+        ("localhost", "localhost", "sslmode=verify-full&sslrootcert=/no/such/ca.crt", CERTIFICATE),
+        ("localhost", "localhost", "sslmode=verify-full&sslrootcert={junk}", CERTIFICATE),
+        ("expired", "localhost", CHECKED, rf"Check that the server's certificate hasn't expired\. {CERTIFICATE}"),
+        ("", "localhost", "sslmode=require", NO_TLS),
+        ("", "localhost", CHECKED, NO_TLS),
+    ],
+)
+async def test_certificate_of_a_server_is_checked_as_the_url_says(
+    postgresql_server_url: str, tmp_path: Path, issued: str, host: str, options: str, problem: str
+) -> None:
+    """What is wrong with it is one sentence, and the next one says what to do; none says to check no certificate."""
+    authority = trustme.CA()
+    for name, written in (("ca", authority), ("other", trustme.CA())):
+        written.cert_pem.write_to_path(str(tmp_path / f"{name}.crt"))
+    (tmp_path / "junk.crt").write_text("no certificate")
+    files = {name: tmp_path / f"{name}.crt" for name in ("ca", "other", "junk")}
+    names, valid = ("localhost", EXPIRED) if issued == "expired" else (issued, {})
+    certificate = authority.issue_cert(names, **valid) if names else None
+    socket_path = f"{sa.make_url(postgresql_server_url).query['host']}/.s.PGSQL.5432"
+    async with tls(socket_path, certificate) as port:
+        url = f"postgresql://postgres@{host}:{port}/postgres?{options.format(**files)}"
+        if not problem:
+            assert await is_encrypted(url) == (issued != "")
+            return
+        with pytest.raises(StoreError, match=problem) as raised:
+            await version(url)
+    assert "disable" not in str(raised.value)
+
+
+async def is_encrypted(url: str) -> bool:
+    """Connects and returns whether TLS is in use on our side of the server."""
+    async with connected(url) as engine, engine.connect() as connection:
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        return bool(raw.pgconn.ssl_in_use)
 
 
 @pytest.mark.empty_database
