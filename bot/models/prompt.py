@@ -353,6 +353,10 @@ class TokenEstimate:
         """Returns the estimate of tools' definitions, which every request of an answer sends."""
         return sum(self.tokens(_definition(tool)) for tool in tools)
 
+    def window_with(self, tokens: int | None) -> int | None:
+        """Returns the smaller one of the window that is known and this one."""
+        return min((window for window in (self.window_tokens, tokens) if window is not None), default=None)
+
     def learn_window(self, tokens: int | None) -> bool:
         """Notes a window; returns whether it is smaller than any before."""
         if tokens is None or (self.window_tokens is not None and self.window_tokens <= tokens):

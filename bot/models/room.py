@@ -23,13 +23,19 @@ MIN_ROOM = 16
 MIN_LEFT_TOKENS = 64
 """A prompt that leaves less of the window is too long."""
 
-_NUMBER = re.compile(r"(?<![\w.\-])(?:\d{1,3}(?:[,_'\u00a0\u202f.]\d{3})+|\d{1,9})(?:[kK](?=\W|$)|(?![\w-]|\.\d))")
+_NUMBER = re.compile(
+    r"(?:(?<![\w.\-])|(?<=[ (\[:][01][-–~]))"
+    r"(?:\d{1,3}(?:[,_'\u00a0\u202f.]\d{3})+|\d{1,9})(?:[kK](?=\W|$)|(?![\w-]|\.\d))"
+)
 _LIMIT = (
-    r"max_?(?:output|completion|new|gen|generated)?_?tokens|max(?:imum)? (?:output |completion |new )?tokens"
-    r"|n(?:um)?_predict|max_length|tokens_to_generate"
+    r"max_?(?:(?:output|completion|new|gen\w{0,8}|response)_?)?(?:tokens?(?:_?count)?|len(?:gth)?)"
+    r"|max(?:imum)? (?:(?:output|completion|new) )?tokens|max(?:imum)? (?:output|completion)"
+    r"|n(?:um)?_predict|tokens_to_generate"
 )
 _OUTPUT = re.compile(
-    rf"{_LIMIT}|(?:output|completion|generated|new|requested) tokens|tokens (?:to generate|(?:for|in) the completion)"
+    rf"{_LIMIT}|(?:output|completion|generated|new|requested)[ _]tokens"
+    r"|tokens (?:to generate|(?:for|in) the completion)|generation (?:length|limit)"
+    r"|(?:produce|generate)s? (?:no more than|more than|at most|up to|only)"
     r"|token limit|in the (?:completion|output)|of the completion|or completion",
     re.IGNORECASE,
 )
@@ -50,13 +56,17 @@ _WINDOW = re.compile(
     re.IGNORECASE,
 )
 _PROMPT = re.compile(
-    r"(?P<before>\d+)(?:[ `'\"(]{1,3}(?:tokens?|of|in|from|the|your|text)\b){0,5}"
+    r"(?P<before>\d+)(?:[ `'\"(]{1,3}(?:tokens?|of|in|from|the|your|text|tools?|images?|system)\b){0,5}"
     r"[ `'\"(]{1,3}(?:messages|prompt|inputs?)\b"
     r"|(?:prompt|input|messages)(?:\W{1,3}(?:tokens?|has|have|contains?|is|are|at|least|resulted|in|about|length)){1,5}"
     r"\W{1,3}(?P<behind>\d+)",
     re.IGNORECASE,
 )
-_SUM = re.compile(r"(\d+) ?\+ ?(\d+) ?(?:>|exceeds) ?(\d+)")
+_SUM = re.compile(r"(\d+)\)? ?\+ ?(?:[\w ]{1,30}\()?(\d+)\)? ?(?:>|exceeds?)\D{1,30}(\d+)")
+_BOUND = re.compile(
+    r"(?:max(?:imum)?|limit|at most|less than|up to)(?: (?:size|length|is|of)){0,3}\W{1,4}(\d{3,9})", re.IGNORECASE
+)
+"""The most that a refusal allows, without saying of what."""
 _NAMES_PROMPT = re.compile(r"prompt|input|messages|request too large|payload|body", re.IGNORECASE)
 _TOTAL = re.compile(r"requested|total|current length|sum", re.IGNORECASE)
 _EXCLUSIVE = re.compile(r"(?:less|lower|smaller|fewer) than\W{1,3}\d|exclusive", re.IGNORECASE)
@@ -109,7 +119,8 @@ def read_refusal(
     smaller = [number for number in numbers if MIN_ROOM <= number < asked_tokens]
     says_too_large = bool(_TOO_LARGE.search(words))
     is_other = _OTHER_PARAMETER.search(words) and not (smaller and says_too_large)
-    is_named = bool(_OUTPUT.search(words)) and not is_other
+    is_quoted = asked_tokens in numbers and reason is EndReason.UNEXPECTED and "token" in words
+    is_named = (is_quoted or bool(_OUTPUT.search(words))) and not is_other
     if reason is not EndReason.CONTEXT_TOO_LONG and not (is_named and (says_too_large or smaller)):
         return None
     window, prompt = _window_and_prompt(words, numbers, asked_tokens, is_named=is_named)
@@ -129,7 +140,8 @@ def read_refusal(
     if _NAMES_PROMPT.search(words):
         # The prompt's tokens, and the most that the model takes.
         largest = sorted((number for number in numbers if number >= 256), reverse=True)[:2]
-        bound = largest[1] if len(largest) == 2 else None
+        said = _BOUND.search(words)
+        bound = largest[1] if len(largest) == 2 else int(said[1]) if said else None
         return RoomRefusal(replace(room, window_tokens=bound or room.window_tokens))
     return _less(room, None, asked_tokens)
 
@@ -150,10 +162,14 @@ def _window_and_prompt(
     if summed := _SUM.search(plain):
         first, second, most = map(int, summed.groups())
         return most, first if second == asked_tokens else second
-    found = _WINDOW.search(plain)
-    window = _value(found["behind"] or found["limit"] or found["before"]) if found else None
+    sums = {number for number in numbers if number - asked_tokens in numbers}
+    found = [_value(match["behind"] or match["limit"] or match["before"]) for match in _WINDOW.finditer(plain)]
+    window = next((number for number in found if number not in sums), None)
     named = [_value(match["before"] or match["behind"]) for match in _PROMPT.finditer(plain)]
-    prompt = next((number for number in named if number != window), None)
+    named = [number for number in named if number != window and number not in sums]
+    # Some name the tokens of texts and of tools' definitions apart.
+    is_divided = sum(named) + asked_tokens in numbers
+    prompt = sum(named) if named and is_divided else next(iter(named), None)
     totals = [number for number in numbers if number > asked_tokens and number != window]
     if prompt is None:
         prompt = next((total - asked_tokens for total in totals if total - asked_tokens in numbers), None)

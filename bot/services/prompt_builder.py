@@ -200,8 +200,8 @@ class PromptBuilder:
         taken_tokens += self.estimate.tokens(now)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         instruction_tokens = self.estimate.tokens(_joined(system, Marks.of(job.question.thread).explained, length))
-        windows = [tokens for tokens in (self.estimate.window_tokens, window_tokens) if tokens is not None]
-        fits_tokens = room_in_window(self.settings.history_tokens, min(windows, default=None), instruction_tokens)
+        window = self.estimate.window_with(window_tokens)
+        fits_tokens = room_in_window(self.settings.history_tokens, window, instruction_tokens)
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
         opened = await self._opened(job, conversation, memory, room_tokens, listening)
         answer.open_files |= open_to_readers(shared, opened)
@@ -237,11 +237,16 @@ class PromptBuilder:
         version = prompt_version(_joined(system, length))
         return BuiltPrompt(prompt, channel.model, version, new_files, [text for _, text in heard])
 
-    def is_shorter_for(self, window_tokens: int | None) -> bool:
-        """Returns whether a prompt for this window has less of the conversation than one as of now."""
+    def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
+        """Returns whether a prompt for this window has less of the conversation than one as of now.
+
+        `has_results`: it also has results of tools, which take what room is left.
+        """
         limit_tokens, known_tokens = self.settings.history_tokens, self.estimate.window_tokens
-        now_tokens = room_in_window(limit_tokens, known_tokens, 0)
-        return window_tokens is not None and room_in_window(limit_tokens, window_tokens, 0) < now_tokens
+        if window_tokens is None or self.estimate.window_with(window_tokens) == known_tokens:
+            return False
+        is_less = room_in_window(limit_tokens, window_tokens, 0) < room_in_window(limit_tokens, known_tokens, 0)
+        return is_less or has_results
 
     async def _channel(self, question: Question) -> ChannelSettings:
         """Returns the settings of a question's channel. Without the database, it has none of its own."""

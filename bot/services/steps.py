@@ -27,7 +27,7 @@ from bot.core.choices import Choices
 from bot.core.conversation import without_address
 from bot.core.job import End, Job
 from bot.core.pacing import may_be_streamed
-from bot.core.steps import Seam, cut_to_fit, fixed_text, items_of, kept_text, were_replied_to, with_room, with_steps
+from bot.core.steps import Seam, cut_to_fit, items_of, kept_text, were_replied_to, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, TakenBack
 from bot.models.model import Models, Provider
@@ -105,29 +105,39 @@ class Steps:
                     raise GivenUp(Phase.TOKEN_REFUSED)
                 await self._allow_stream(attempt.job)
                 provider = self.models.led_by(built.model, built.prompt)
-                return await self._take_each(attempt, built.prompt, offer, provider, reply)
+                return await self._take_each(attempt, built.prompt, offer, provider, reply, window_tokens)
 
         try:
             return await asked(None)
         except ProviderError as error:
             window_tokens = error.window_tokens
             has_begun = attempt.step is not None and attempt.step.has_text
-            shortens = self.prompt_builder.is_shorter_for(window_tokens)
-            if has_begun or attempt.answer.steps or not shortens:
+            has_results = bool(attempt.answer.steps)
+            if has_begun or not self.prompt_builder.is_shorter_for(window_tokens, has_results=has_results):
                 raise
-            log.info("model %s has a window of %s tokens, asking with less history", error.model, window_tokens)
+            log.info("model %s has a window of %s tokens, asking with less", error.model, window_tokens)
+        # The calls of the steps so far are made and on record: none is made again.
         return await asked(window_tokens)
 
     async def _take_each(
-        self, attempt: AnswerAttempt, prompt: Prompt, offer: Offer, provider: Provider, reply: ScheduledReply
+        self,
+        attempt: AnswerAttempt,
+        prompt: Prompt,
+        offer: Offer,
+        provider: Provider,
+        reply: ScheduledReply,
+        window_tokens: int | None,
     ) -> End:
-        """Asks the model, and makes its calls, until it asks for no more."""
+        """Asks the model, and makes its calls, until it asks for no more.
+
+        `window_tokens`: what the model takes, if it has refused a longer prompt.
+        """
         records, job = self.stores.recorded_calls, attempt.job
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
         replied_to = await self.tool_calls.insist(lambda: records.replied_to(job)) if offer.by_name else ()
         continued = partial(with_steps, prompt, made_before=made_before, replied_to=replied_to)
         answer = attempt.answer
-        begun = answer.text[len(fixed_text(job)) :]
+        begun = answer.text[len(_written(answer)) :]
         while True:
             await self._make_calls(attempt, offer, reply)
             if answer.steps and reply.gone:
@@ -139,7 +149,7 @@ class Steps:
                 # Questions that came while calls were made.
                 answer.follow_ups += await self.tool_calls.insist(partial(records.take_follow_ups, job, step_no))
             is_last = step_no + 1 >= MAX_STEPS
-            kept = self._fitting(answer.steps, prompt)
+            kept = self._fitting(answer.steps, prompt, window_tokens)
             steps = kept, answer.follow_ups, self.workspace.me.user_id
             step_prompt = continued(*steps, begun=begun, is_last=is_last)
             step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
@@ -152,12 +162,13 @@ class Steps:
             await self._record_step(attempt, step, offer, begun)
             begun = ""
 
-    def _fitting(self, steps: Sequence[Step], prompt: Prompt) -> list[Step]:
+    def _fitting(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
         """Returns the steps with as much of their results as a request has room for."""
         estimate, limit_tokens = self.prompt_builder.estimate, self.settings.results_tokens
-        limit_tokens = results_in_window(limit_tokens, estimate.window_tokens, estimate.prompt_tokens(prompt))
+        window = estimate.window_with(window_tokens)
+        limit_tokens = results_in_window(limit_tokens, window, estimate.prompt_tokens(prompt))
         kept = with_room(steps, estimate.tokens, limit_tokens)
-        return cut_to_fit(kept, estimate.tokens, limit_tokens) if kept and estimate.window_tokens else kept
+        return cut_to_fit(kept, estimate.tokens, limit_tokens) if kept and window else kept
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: ScheduledReply) -> None:
         """Makes the calls of the last step. Asks about none if the reply is gone. Raises GivenUp and NotOurs."""
@@ -171,6 +182,8 @@ class Steps:
             self.pane.show_status(job.question, texts.status_running(tool))
 
         step = answer.steps[-1]
+        if all(call.state.is_over for call in step.calls):
+            return
         calls = await self.tool_calls.make(job, step.step_no, offer, show_tool)
         if asks := asks_of(calls, job.version, self.settings.admins, self.stores.clock.now() + APPROVAL_S):
             await reply.ask(asks)
@@ -189,10 +202,9 @@ class Steps:
         answer = attempt.answer
         completion = _completion(step)
         step_no = len(answer.steps)
-        written = kept_text(attempt.job) + "".join(earlier.text for earlier in answer.steps)
         calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
-        recorded = Step(step_no, answer.text[len(written) :], items, completion.model, calls, answer.origins)
+        recorded = Step(step_no, answer.text[len(_written(answer)) :], items, completion.model, calls, answer.origins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         piece = answer.piece()
         records = self.stores.recorded_calls
@@ -349,6 +361,11 @@ class _StepReply:
             self._shows_activity = False
         self._reply.append(self._gap + text)
         self._gap = ""
+
+
+def _written(answer: Answer) -> str:
+    """Returns the part of an answer's text that belongs to no step to come."""
+    return kept_text(answer.job) + "".join(step.text for step in answer.steps)
 
 
 def _gone(answer: Answer, reply: ScheduledReply) -> End:

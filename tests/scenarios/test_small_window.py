@@ -69,6 +69,42 @@ async def test_results_of_tools_fit_into_a_window_that_is_learned(
     assert CUT in read[2]
 
 
+def serve_any_limit(request: VendorRequest) -> VendorResponse:
+    """Answers if the prompt fits, whatever the answer's limit is; else says so as llama.cpp's server does."""
+    prompt = prompt_words(request)
+    if prompt <= WINDOW:
+        return says("The answer.")
+    message = f"request ({prompt} tokens) exceeds the available context size ({WINDOW} tokens), try increasing it"
+    return refusal(400, {"error": {"code": 400, "message": message, "type": "exceed_context_size_error"}})
+
+
+async def test_step_is_tried_again_where_a_window_is_learned_after_tools_ran(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    notes = Notes(result="thought " * 5_000)
+
+    def use_tool(request: VendorRequest) -> VendorResponse:
+        is_read = any(message["role"] == "tool" for message in request.body["messages"])
+        response = serve_any_limit(request)
+        return response if is_read or response.status != 200 else calls("I'll look.", ("notes__list", {}))
+
+    async with running(settings, tools=notes):
+        stage = Stage(sandbox, vendor)
+        vendor.script(use_tool)
+        root = await sandbox.say("ada", "general", "We plan a trip.")
+        for number in range(15):
+            await sandbox.say("ada", "general", f"{number}: {'thought ' * 200}", root)
+        await sandbox.say("ada", "general", "@typist list them all", root)
+        [answer] = await stage.answers("general", root)
+    assert answer.startswith("I'll look.\n\nThe answer.")
+    assert notes.listed == 1, "no call is made again"
+    assert len(vendor.requests) == 3
+    [read] = [message["content"] for message in vendor.requests[-1].body["messages"] if message["role"] == "tool"]
+    assert read.startswith("thought")
+    assert CUT in read
+    assert "14: thought" in str(vendor.requests[-1].body), "the newest messages are kept"
+
+
 async def test_question_that_does_not_fit_by_itself_is_too_much_text(stage: Stage) -> None:
     stage.vendor.script(serve)
     ts = await stage.mention("why? " * 5_000)

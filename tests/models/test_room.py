@@ -1,0 +1,144 @@
+"""What a refusal's sentence says of the room, as servers and gateways write it; the requests are in test_provider_room.
+
+16,384 tokens were asked for, with a prompt of some 20. Some sentences are about the limit, some about the prompt.
+"""
+
+import pytest
+
+from bot.errors import EndReason
+from bot.models.failures import ErrorResponse, meaning
+from bot.models.room import Room, read_refusal
+
+ASKED = 16_384
+PROMPT = 20
+
+# The limit to send next, with the window if the sentence names it.
+LIMITS = [
+    ("completion_tokens limit: 4096", 4096, None),
+    ("Invalid completion_tokens: limit 4096", 4096, None),
+    ("max_completion_tokens limit: 4096", 4096, None),
+    ("output_tokens limit: 4096", 4096, None),
+    ("output token limit exceeded (4096)", 4096, None),
+    ("maximum number of output tokens is 4,096", 4096, None),
+    ("Max output is 4k tokens", 4000, None),
+    ("The maximum generation length is 4096 tokens", 4096, None),
+    ("Generation length exceeds 4096", 4096, None),
+    ("This model can produce no more than 4096 tokens, but 16384 were requested", 4096, None),
+    ("requested 16384 tokens > 4096 max", 4096, None),
+    # Groq.
+    (
+        "`max_completion_tokens` must be less than or equal to `8192`, the maximum value for `max_completion_tokens` "
+        "is less than the `context_window` for this model",
+        8192,
+        None,
+    ),
+    # OpenRouter.
+    (
+        "This endpoint's maximum context length is 8192 tokens. However, you requested about 16396 tokens (12 of text "
+        "input, 16384 in the output). Please reduce the length of either one.",
+        8180,
+        8192,
+    ),
+    (
+        "This endpoint's maximum context length is 8192 tokens. However, you requested about 17396 tokens (12 of text "
+        "input, 1000 of tool input, 16384 in the output). Please reduce the length of either one.",
+        7180,
+        8192,
+    ),
+    # Together and TGI.
+    (
+        "`inputs` tokens + `max_new_tokens` must be <= 8193. Given: 12 `inputs` tokens and 16384 `max_new_tokens`",
+        8181,
+        8193,
+    ),
+    # Amazon Bedrock: its own, and the schemas of Claude's, Titan's and Llama's requests.
+    ("The maximum tokens you requested exceeds the model limit of 8192. Try again with a lower value.", 8192, None),
+    ("Malformed input request: #/maxTokens: 16384 is not less or equal to 4096", 4096, None),
+    ("Malformed input request: #/textGenerationConfig/maxTokenCount: 16384 is not less or equal to 8192", 8192, None),
+    ("Malformed input request: #/max_gen_len: 16384 is not less or equal to 2048", 2048, None),
+    # Vertex AI.
+    (
+        "Unable to submit request because it has a max_output_tokens value of 16384 but the supported range is from 1 "
+        "(inclusive) to 8193 (exclusive). Update the value and try again.",
+        8192,
+        None,
+    ),
+    # Cohere.
+    ("max tokens must be less than or equal to 4096, the maximum output for this model - received 16384.", 4096, None),
+    # Mistral, NIM and Azure's serverless models: pydantic's words.
+    ("ensure this value is less than or equal to 4096: max_tokens", 4096, None),
+    ("body.max_tokens Input should be less than or equal to 4096", 4096, None),
+    # OpenAI and Volcengine.
+    ("Invalid 'max_tokens': integer above maximum value. Expected a value <= 4096, but got 16384 instead.", 4096, None),
+    # Cerebras.
+    ("Please reduce the length of the messages or completion. Current length is 16396 while limit is 8192", 8180, 8192),
+    # SambaNova.
+    (
+        "Requested generation length 16384 is not possible! The provided prompt is 12 tokens long, so generating 16384 "
+        "tokens requires a sequence length of 16396, but the maximum supported sequence length is just 4096!",
+        4084,
+        4096,
+    ),
+    # Moonshot.
+    ("Invalid request: Your request exceeded model token limit: 8192 (requested: 16396)", 8180, 8192),
+    # Alibaba and z.ai.
+    ("<400> InternalError.Algo.InvalidParameter: Range of max_tokens should be [1, 8192]", 8192, None),
+    ("max_tokens参数非法。取值范围[1,4095]", 4095, None),
+    # watsonx.
+    (
+        "the number of input tokens 12 plus max new tokens 16384 cannot exceed the total tokens limit 4096 for this "
+        "model",
+        4084,
+        4096,
+    ),
+    # Databricks.
+    ("prompt token count (12) + max_tokens (16384) > 8192", 8180, 8192),
+    # xAI, Fireworks and DeepSeek, as LiteLLM passes them on.
+    ("litellm.BadRequestError: XaiException - max_tokens (16384) exceeds model limit (4096)", 4096, None),
+    ("Parameter max_tokens is out of range: 1-4096", 4096, None),
+    ("max_tokens should be in [1, 4096]", 4096, None),
+    ("Input length (12) plus max_tokens (16384) exceeds the maximum sequence length (8192)", 8180, 8192),
+    ("Total tokens 16396 (prompt 12 + completion 16384) exceed context window 8192", 8180, 8192),
+]
+
+# The prompt is what is too long, for this window.
+PROMPTS = [
+    ("The prompt is too long: 131073, model maximum context length: 131071", 131_071),
+    ("This model's maximum prompt length is 131072 but the request contains 135000 tokens.", 131_072),
+    ("Prompt contains 33000 tokens and 0 draft tokens, too large for model with 32768 maximum context length", 32_768),
+    ("too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 12300.", 4081),
+    ("Request body too large for gpt-4o model. Max size: 8000 tokens.", 8000),
+    ("`inputs` must have less than 4095 tokens. Given: 5000", 4095),
+    ("The input (9000 tokens) is longer than the model's context length (8192 tokens).", 8192),
+]
+
+# About something else, whatever numbers it has.
+OTHERS = [
+    "Invalid 'temperature': 16384 is out of range, expected a value <= 2",
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+    "At least one of the image dimensions exceeds the max allowed size: 8000 pixels",
+    "Image of 16384 pixels exceeds the limit of 8000",
+]
+
+
+@pytest.mark.parametrize(("words", "limit", "window"), LIMITS)
+def test_limit_is_learned(words: str, limit: int, window: int | None) -> None:
+    reason, _ = meaning(ErrorResponse(400, {}, {"message": words}))
+    read = read_refusal(reason, words, ASKED, PROMPT, Room())
+    assert read is not None
+    assert (read.output_tokens, read.room.window_tokens) == (limit, window)
+
+
+@pytest.mark.parametrize(("words", "window"), PROMPTS)
+def test_prompt_that_is_too_long_is_told_from_a_limit(words: str, window: int) -> None:
+    reason, _ = meaning(ErrorResponse(400, {}, {"message": words}))
+    assert reason is EndReason.CONTEXT_TOO_LONG
+    read = read_refusal(reason, words, ASKED, window + 1, Room())
+    assert read is not None
+    assert (read.output_tokens, read.room.window_tokens) == (None, window)
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_other_refusals_say_nothing_of_the_room(words: str) -> None:
+    reason, _ = meaning(ErrorResponse(400, {}, {"message": words}))
+    assert read_refusal(reason, words, ASKED, PROMPT, Room()) is None
