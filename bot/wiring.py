@@ -73,6 +73,7 @@ from handlers.messages import register_home_and_pane, register_messages
 
 if TYPE_CHECKING:
     from bot.mcp.server import McpServers
+    from bot.mcp.tools import McpTools
     from bot.models.transcription import Transcriber
 
 WrapModels = Callable[[Models], Models]
@@ -151,14 +152,15 @@ async def built(
         )
         parts = _parts(settings, stores, workspace)
         client.posted = parts.statuses.posted
-        toolbox = _toolbox(parts, tools, mcp_servers)
+        mcp_tools = _mcp_tools(parts, mcp_servers)
+        toolbox = _toolbox(parts, tools or mcp_tools)
         models = wrap(await stack.enter_async_context(open_models(model_setup(settings), telemetry)))
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, toolbox, transcriber)
         worker = Worker(stores, workspace, settings.drain_s, answering.answer, parts.access.may_be_queued)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts, answering.quota))
-        outbox, intake = _listen(bolt, parts, answering, worker, gate)
+        outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session, telemetry=telemetry)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
@@ -236,16 +238,17 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace) -> _Parts:
     return _Parts(settings, stores, workspace, access, private_notices, unsaved, statuses, estimate)
 
 
-def _toolbox(parts: _Parts, tools: Tools | None, servers: "McpServers | None") -> Tools | None:
-    """Returns what models may ask for: Slack's search, reading the channel, other tools; None for nothing.
+def _mcp_tools(parts: _Parts, servers: "McpServers | None") -> "McpTools | None":
+    if servers is None:
+        return None
+    from bot.mcp.tools import McpTools
 
-    `tools`: in place of those of the MCP servers.
-    """
-    if tools is None and servers is not None:
-        from bot.mcp.tools import McpTools
+    stores = parts.stores
+    return McpTools(parts.settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read)
 
-        stores = parts.stores
-        tools = McpTools(parts.settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read)
+
+def _toolbox(parts: _Parts, tools: Tools | None) -> Tools | None:
+    """Returns what models may ask for: Slack's search, reading the channel, other tools; None for nothing."""
     own: dict[str, Tools] = {}
     if parts.settings.slack_search:
         own[SLACK] = parts.workspace.search
@@ -282,7 +285,12 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: 
 
 
 def _listen(
-    bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker, gate: Gate | None
+    bolt: AsyncApp,
+    parts: _Parts,
+    answering: Answering,
+    worker: Worker,
+    gate: Gate | None,
+    mcp_tools: "McpTools | None",
 ) -> tuple[Outbox, Intake]:
     """Registers all listeners. Returns the outbox, which posts what people ask by shortcut, and intake."""
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
@@ -299,7 +307,8 @@ def _listen(
     register_buttons(bolt, actions, ChoicePresses(actions, shortcut, access), quiet_threads, workspace.me.team_id)
     cap_settings = CapSettings(stores, workspace, settings.caps, unpriced_models(settings), access)
     defaults, quota = default_settings_of(settings, workspace), answering.quota
-    commands = SlashCommands(stores, workspace, access, quota, cap_settings, defaults)
+    tools_of = mcp_tools.of_servers if mcp_tools else None
+    commands = SlashCommands(stores, workspace, access, quota, cap_settings, defaults, tools_of)
     register_commands(bolt, commands, shortcut)
     home = AppHome(stores, workspace, quota, cap_settings, access, defaults, shown_to_admins(settings))
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)

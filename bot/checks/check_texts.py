@@ -360,7 +360,8 @@ MCP_HTTP_FIX = (
     "Until it works, answers don't use its tools."
 )
 MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/mcp.md."
-MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or don't use these tools."
+MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or deny these tools."
+MCP_CUT_FIX = "Ask the maintainers of the server for shorter descriptions, or deny these tools."
 
 
 def mcp(server: str, tools: Mapping[str, ToolRule]) -> str:
@@ -382,16 +383,38 @@ def mcp_no_tool(server: str, missing: Sequence[str], listed: Sequence[str]) -> t
     )
 
 
-def mcp_too_many(server: str, most: int, left_out: Sequence[str]) -> tuple[str, str]:
+DIRECT_MESSAGES = "direct messages"
+ALL_SERVERS = "a channel with all MCP servers"
+
+
+def channel(channel_id: str) -> str:
+    return f"channel {channel_id}"
+
+
+def mcp_places(offered: int, most: int) -> str:
+    return f"MCP servers: one place has at most {offered} of their tools. Models are offered up to {most}."
+
+
+def mcp_too_many(places: Sequence[str], counts: Mapping[str, int], left_out: Sequence[str]) -> str:
+    """Says which tools are left out in places that use the same servers; `counts`: the tools of each."""
+    servers = ", ".join(f"{server} has {count}" for server, count in counts.items())
+    named = ", ".join([*places[:5], *([f"{more} more"] if (more := len(places) - 5) > 0 else [])])
+    return f"{named}: more tools than models are offered ({servers}). Left out: {', '.join(left_out)}."
+
+
+def mcp_too_many_fix(most: int, most_chars: int) -> str:
     return (
-        f"{server}: models are offered at most {most} tools in one place. Left out: {', '.join(left_out)}.",
-        "Deny the tools that nobody needs in the file of BOT_MCP_CONFIG. "
-        "The servers that a channel uses share this number.",
+        f"The servers of one place share {most} tools and {most_chars:,} characters of definitions. "
+        "Deny the tools that nobody needs in the file of BOT_MCP_CONFIG, or choose fewer servers for the channel."
     )
 
 
 def mcp_large(server: str, tools: Sequence[str]) -> str:
     return f"{server}: the parameters of these tools are too large for models: {', '.join(tools)}."
+
+
+def mcp_cut(server: str, tools: Sequence[str]) -> str:
+    return f"{server}: models read only the beginning of the descriptions of these tools: {', '.join(tools)}."
 
 
 # This machine

@@ -8,7 +8,7 @@ import io
 import os
 import sqlite3
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import date
@@ -20,12 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.checks import check_texts
 from bot.checks.report import ANSWER_WITHIN_S, Check, fail, ok, skipped, warn
 from bot.clock import Clock
+from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_together
 from bot.errors import EndReason, ProviderError
 from bot.isolation import others_may_read
-from bot.mcp.config import ServerConfig, StdioTransport, ToolRules
+from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
 from bot.models.events import Completion, ToolCall
 from bot.models.failures import LookupOutcome
-from bot.models.prompt import Permission, Prompt, Sound, ToolDefinition, Turn
+from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
 from bot.store.database import (
@@ -43,6 +44,7 @@ from bot.store.database import (
 from bot.store.listening import Report, read_reports
 from bot.store.migrate import UNFIT_FIX, is_known, misfits, read_revision, unfit
 from bot.store.schema import REVISION
+from bot.store.threads import read_chosen_servers
 
 TRANSCRIPTION = "transcription"
 
@@ -148,34 +150,72 @@ def server_check_id(server: str) -> str:
     return f"mcp.{server}"
 
 
-async def check_server(config: ServerConfig, rules: ToolRules, clock: Clock) -> Check:
-    """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""
-    # Only now: they need the extra mcp.
-    from bot.mcp.definitions import DOWN_NO_ANSWER, offered_names
-    from bot.mcp.server import ServerDown, open_servers
-    from bot.mcp.tools import MAX_TOOLS
+MCP_PLACES = "mcp"
 
-    line = server_check_id(config.name)
-    async with open_servers([config], clock) as servers:
-        try:
-            async with asyncio.timeout(MCP_WITHIN_S):
-                named = offered_names(config.name, await servers.by_name[config.name].tools())
-        except (ServerDown, TimeoutError) as error:
-            is_process = isinstance(config.transport, StdioTransport)
-            fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
-            return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
-    if missing := sorted(rules.named_tools(config.name) - named.keys()):
-        return warn(line, *check_texts.mcp_no_tool(config.name, missing, sorted(named)))
-    offered = [
-        name
-        for name, tool in named.items()
-        if not (tool.is_too_large or rules.rule_for(name).permission is Permission.DENY)
-    ]
-    if left_out := offered[MAX_TOOLS:]:
-        return warn(line, *check_texts.mcp_too_many(config.name, MAX_TOOLS, left_out))
-    if large := sorted(name for name, tool in named.items() if tool.is_too_large):
-        return warn(line, check_texts.mcp_large(config.name, large), check_texts.MCP_LARGE_FIX)
-    return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))
+
+class ServerChecks:
+    """Checks the MCP servers: each alone, and what models are offered where several are used together."""
+
+    def __init__(self, setup: McpSetup, clock: Clock) -> None:
+        self._setup = setup
+        self._clock = clock
+        self._tools: dict[str, ServerTools] = {}
+        """Of the servers that have listed theirs."""
+
+    async def server(self, config: ServerConfig) -> Check:
+        """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""
+        # Only now: they need the extra mcp.
+        from bot.mcp.definitions import DOWN_NO_ANSWER, offered_names
+        from bot.mcp.server import ServerDown, open_servers
+        from bot.mcp.tools import tools_of
+
+        line = server_check_id(config.name)
+        async with open_servers([config], self._clock) as servers:
+            try:
+                async with asyncio.timeout(MCP_WITHIN_S):
+                    named = offered_names(config.name, await servers.by_name[config.name].tools())
+            except (ServerDown, TimeoutError) as error:
+                is_process = isinstance(config.transport, StdioTransport)
+                fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
+                return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
+        rules = self._setup.rules
+        tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
+        self._tools[config.name] = tools
+        problems = []
+        if missing := sorted(rules.named_tools(config.name) - named.keys()):
+            problems.append(check_texts.mcp_no_tool(config.name, missing, sorted(named)))
+        if tools.too_large:
+            problems.append((check_texts.mcp_large(config.name, sorted(tools.too_large)), check_texts.MCP_LARGE_FIX))
+        if cut := sorted(tool.name for tool in tools.definitions if named[tool.name].is_cut):
+            problems.append((check_texts.mcp_cut(config.name, cut), check_texts.MCP_CUT_FIX))
+        if problems:
+            messages, fixes = zip(*problems, strict=True)
+            return warn(line, "\n".join(messages), " ".join(fixes))
+        return ok(line, check_texts.mcp(config.name, {name: rules.rule_for(name) for name in named}))
+
+    async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Check:
+        """Counts the tools that a model is offered in direct messages and in channels, of all servers there.
+
+        `chosen` returns the servers of the channels that use some. Before the first one does, all servers count.
+        """
+        channels = {check_texts.channel(channel_id): names for channel_id, names in (await chosen()).items()}
+        places: dict[str, Collection[str]] = {check_texts.DIRECT_MESSAGES: self._setup.in_direct_messages}
+        places |= channels or {check_texts.ALL_SERVERS: self._setup.names}
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for place, chosen_names in places.items():
+            servers = tuple(name for name in self._setup.names if name in chosen_names and name in self._tools)
+            alike.setdefault(servers, []).append(place)
+        most, problems = 0, []
+        for servers, named in alike.items():
+            together = tools_together(self._tools[name] for name in servers)
+            most = max(most, len(together.offered))
+            # A server's own line names those that are too large.
+            too_large = {tool for name in servers for tool in self._tools[name].too_large}
+            if too_many := [tool for tool in together.left_out if tool not in too_large]:
+                problems.append(check_texts.mcp_too_many(named, together.counts, too_many))
+        if problems:
+            return warn(MCP_PLACES, "\n".join(problems), check_texts.mcp_too_many_fix(MAX_TOOLS, MAX_DEFINITIONS_CHARS))
+        return ok(MCP_PLACES, check_texts.mcp_places(most, MAX_TOOLS))
 
 
 CONNECTION, WRITE, SCHEMA = "database.connection", "database.write", "database.schema"
@@ -258,6 +298,18 @@ class DatabaseChecks:
         if is_known(revision):
             return ok(SCHEMA, check_texts.schema_older(revision, REVISION))
         return warn(SCHEMA, check_texts.schema_newer(revision), check_texts.SCHEMA_FIX)
+
+    async def chosen_servers(self) -> Mapping[str, Collection[str]]:
+        """Returns the MCP servers of each channel that uses some; none if the database doesn't say."""
+        if self._engine is None:
+            return {}
+        try:
+            async with self._begin(READS) as connection:
+                if await connection.run_sync(read_revision) is None:
+                    return {}
+                return await read_chosen_servers(connection)
+        except (SQLAlchemyError, OSError):
+            return {}
 
     async def catch_up(self) -> Check:
         """Says what was done about the last time without Slack, if there was one."""

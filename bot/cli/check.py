@@ -100,6 +100,7 @@ async def checked(
         stack.push_async_callback(in_slack.close)
         store = models.DatabaseChecks(ours.database_url)
         stack.push_async_callback(store.close)
+        servers = models.ServerChecks(ours.mcp, clock)
         today = datetime.fromtimestamp(clock.now(), UTC).date()
         steps = [
             Step(SETTINGS, partial(_settings, ours, env_file)),
@@ -141,11 +142,17 @@ async def checked(
             Step(models.WRITE, store.write, needs=[models.CONNECTION]),
             Step(models.SCHEMA, store.schema, needs=[models.CONNECTION], after=[models.WRITE]),
             Step(models.CATCH_UP, store.catch_up, needs=[models.CONNECTION], after=[models.SCHEMA]),
-            *(
-                Step(models.server_check_id(server.name), partial(models.check_server, server, ours.mcp.rules, clock))
-                for server in ours.mcp.servers
-            ),
         ]
+        if ours.mcp.servers:
+            alone = [
+                Step(models.server_check_id(server.name), partial(servers.server, server))
+                for server in ours.mcp.servers
+            ]
+            places = partial(servers.places, store.chosen_servers)
+            steps += [
+                *alone,
+                Step(models.MCP_PLACES, places, after=[models.CONNECTION, *(step.id for step in alone)]),
+            ]
         return await run_checks([step for step in steps if only is None or step.id in only])
 
 

@@ -46,6 +46,10 @@ SEPARATOR = "__"
 """Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
 MAX_RESULT_CHARS = 20_000
 """About 5,000 tokens. Each later step of the answer pays for them again."""
+MAX_TOOLS = 100
+"""Of MCP servers, in one place. OpenAI accepts 128. Slack search and others of our own need room, too."""
+MAX_DEFINITIONS_CHARS = 400_000
+"""Of their definitions: about 100,000 tokens of each request, which is half of the smallest window in wide use."""
 MAX_LABEL_CHARS = 100
 MAX_TITLE_CHARS = 60
 MAX_CLAIM_CHARS = 140
@@ -86,6 +90,51 @@ class Pin:
     """As JSON: what the server said when it was agreed to. A list of name, description, parameters and title."""
     by_admin: bool = False
     """Whether an admin has read it; else its server's first list had it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTools:
+    """The tools of an MCP server that models may have."""
+
+    definitions: tuple[ToolDefinition, ...] = ()
+    too_large: tuple[str, ...] = ()
+    """The names of others, whose parameters are too large for models."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceTools:
+    """The tools of all MCP servers that may be used in one place."""
+
+    offered: tuple[ToolDefinition, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """The names of tools that a model doesn't get, because they are too many or too large."""
+    down: Mapping[str, str] = field(default_factory=dict)
+    """Why servers have none now, by their names."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many tools each server has."""
+        return Counter(owner_of(name) for name in (*(tool.name for tool in self.offered), *self.left_out))
+
+
+def tools_together(servers: Iterable[ServerTools]) -> PlaceTools:
+    """Returns what a model is offered where it may use all of these servers: as many of the first tools as have room.
+
+    A tool that is too large leaves its room to others.
+    """
+    offered: list[ToolDefinition] = []
+    left_out: list[str] = []
+    chars = 0
+    for server in servers:
+        for tool in server.definitions:
+            longer = chars + len(tool.description) + len(json.dumps(dict(tool.parameters)))
+            if len(offered) == MAX_TOOLS or longer > MAX_DEFINITIONS_CHARS:
+                left_out.append(tool.name)
+            else:
+                offered.append(tool)
+                chars = longer
+        left_out += server.too_large
+    return PlaceTools(tuple(offered), tuple(left_out))
 
 
 @dataclass(frozen=True, slots=True)

@@ -797,6 +797,24 @@ def reaction_here(reaction: str) -> str:
     return f":{reaction}: on a message asks about it." if reaction else "No emoji asks about a message."
 
 
+MAX_TOOLS_NAMED = 20
+
+
+def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]) -> str:
+    """Warns, in mrkdwn, of MCP servers that have more tools than a model is offered. `counts`: theirs, by server."""
+    servers = ", ".join(f"{server} ({count})" for server, count in counts.items())
+    named = [*left_out[:MAX_TOOLS_NAMED], *([f"{more} more"] if (more := len(left_out) - MAX_TOOLS_NAMED) > 0 else [])]
+    return (
+        f":warning: Models don't get all tools of {servers}. I offer at most {most} in one place, and none that are "
+        f"too large. Left out: {', '.join(named)}. `typist check` says what to do."
+    )
+
+
+def server_down(server: str, reason: str) -> str:
+    """Warns, in mrkdwn, of an MCP server that can't be used now. `reason` is that of the log."""
+    return f":warning: I can't use the tools of {server} now: {reason}."
+
+
 def tools_here(servers: Sequence[str]) -> str:
     return f"I may use the tools of {', '.join(servers)}." if servers else "I use no tools of MCP servers."
 

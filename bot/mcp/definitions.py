@@ -58,6 +58,11 @@ class ListedTool:
         return hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
+    def is_cut(self) -> bool:
+        """Whether models read only the beginning of the description."""
+        return len(visible(self.description)) > MAX_DESCRIPTION_CHARS
+
+    @property
     def offered_description(self) -> str:
         """The description as a model reads it."""
         return visible(self.description)[:MAX_DESCRIPTION_CHARS]
@@ -114,6 +119,8 @@ def _visible(schema: Any, key: str = "") -> Any:
 DOWN_CLOSED = "the connection is closed"
 DOWN_NO_ANSWER = "no answer in time"
 DOWN_STARTING = "it is starting"
+DOWN_LATE = "it has not listed its tools yet"
+DATABASE_AWAY = "the database is away"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
 """Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""
 CALL_DENIED = "This tool may not be used here. Do without it."
@@ -129,7 +136,9 @@ ANOTHER_TOO_LONG = "The tool's server sent more than 8 MB at once, so its connec
 NO_REASON = "The tool failed with error {code}, and gave no reason."
 REFUSED_BY_STATUS = "The tool's server refused the call with HTTP {status}."
 TOOLS_MISSING = "Tools of {servers} can't be reached now, so you don't have them. If they are needed, say so."
-TOOLS_LEFT_OUT = "These tools were left out, because there are too many: {tools}. If they are needed, say so."
+TOOLS_LEFT_OUT = (
+    "These tools were left out, because they are too many or too large: {tools}. If they are needed, say so."
+)
 SERVER_BUSY = "The tool's server has too many calls at once, so this call was not made."
 SERVER_DOWN = "The tool's server can't be reached, so the call was not made. Do without it."
 NOTHING = "(The tool returned nothing.)"

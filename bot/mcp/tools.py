@@ -3,17 +3,31 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from bot.core.calls import MAY_HAVE_CHANGED, CallResult, CallState, Pin, as_data, owner_of
+from bot.core.calls import (
+    MAY_HAVE_CHANGED,
+    CallResult,
+    CallState,
+    Pin,
+    PlaceTools,
+    ServerTools,
+    as_data,
+    owner_of,
+    tools_together,
+)
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.errors import StoreError
-from bot.mcp.config import McpSetup
+from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import (
     CALL_DENIED,
+    DATABASE_AWAY,
     DEFINITION_CHANGED,
+    DOWN_LATE,
+    DOWN_STARTING,
     SERVER_DOWN,
     TOOLS_LEFT_OUT,
     TOOLS_MISSING,
@@ -25,13 +39,25 @@ from bot.models.prompt import OURS, TOOL, Offered, Permission, ToolDefinition
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
-MAX_TOOLS = 100
-"""OpenAI accepts 128. Slack search and others of our own need room, too."""
-
 MAX_NAMES_CHARS = 2_000
 """How much a model reads of the names of tools that it doesn't have."""
 
 log = logging.getLogger(__name__)
+
+
+def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, timeout_s: float) -> ServerTools:
+    """Returns what models may have of a server's tools, each with its name and whether an admin has agreed to it."""
+    definitions, too_large = [], []
+    for name, tool, is_by_admin in listed:
+        rule = rules.rule_for(name)
+        if rule.permission is Permission.DENY:
+            continue
+        if tool.is_too_large:
+            too_large.append(name)
+            continue
+        described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
+        definitions.append(ToolDefinition(*described, OURS if is_by_admin else TOOL, rule, timeout_s))
+    return ServerTools(tuple(definitions), tuple(too_large))
 
 
 class McpTools:
@@ -55,17 +81,18 @@ class McpTools:
 
     async def definitions(self, question: Question) -> Offered:
         """Returns the tools of the servers that the channel may use, as far as they can be had within seconds."""
-        servers = await self._servers_of(question)
-        offers = await asyncio.gather(*map(self._offer, servers))
-        definitions = [definition for offer in offers if offer for definition in offer]
-        down = [server.name for server, offer in zip(servers, offers, strict=True) if offer is None]
-        missing = [TOOLS_MISSING.format(servers=", ".join(down))] if down else []
-        if left_out := tuple(definition.name for definition in definitions[MAX_TOOLS:]):
-            missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(left_out)[:MAX_NAMES_CHARS]))
-            if left_out not in self._left_out:
-                self._left_out.add(left_out)
-                log.warning("MCP: too many tools: most=%d not_offered=%s", MAX_TOOLS, ", ".join(left_out))
-        return Offered(tuple(definitions[:MAX_TOOLS]), " ".join(missing))
+        place = await self._together(await self._servers_of(question), OFFERED_WITHIN_S)
+        missing = [TOOLS_MISSING.format(servers=", ".join(place.down))] if place.down else []
+        if place.left_out:
+            missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
+        return Offered(place.offered, " ".join(missing))
+
+    async def of_servers(self, names: Sequence[str], within_s: float) -> PlaceTools:
+        """Returns the tools of a place that uses these servers. One that only takes longer isn't called down."""
+        place = await self._together([server for name, server in self._servers.items() if name in names], within_s)
+        return replace(
+            place, down={name: why for name, why in place.down.items() if why not in (DOWN_STARTING, DOWN_LATE)}
+        )
 
     async def call(
         self,
@@ -113,26 +140,34 @@ class McpTools:
                 return []
         return [server for name, server in self._servers.items() if name in names]
 
-    async def _offer(self, server: McpServer) -> list[ToolDefinition] | None:
-        """Returns the tools of a server that may be offered, None if the server doesn't answer now."""
+    async def _together(self, servers: Sequence[McpServer], within_s: float) -> PlaceTools:
+        """Returns what servers offer together, and says once in the log what is too much."""
+        offers = await asyncio.gather(*(self._offer(server, within_s) for server in servers))
+        place = tools_together(offer for offer in offers if isinstance(offer, ServerTools))
+        if place.left_out and place.left_out not in self._left_out:
+            self._left_out.add(place.left_out)
+            log.warning("MCP: too many or too large tools: not_offered=%s", ", ".join(place.left_out))
+        why = {server.name: offer for server, offer in zip(servers, offers, strict=True) if isinstance(offer, str)}
+        return replace(place, down=why)
+
+    async def _offer(self, server: McpServer, within_s: float) -> ServerTools | str:
+        """Returns the tools of a server that may be offered, or why it has none now."""
         try:
-            await server.ready(OFFERED_WITHIN_S)
-            async with asyncio.timeout(OFFERED_WITHIN_S):
+            async with asyncio.timeout(within_s):
+                await server.ready(within_s)
                 agreed = await self._agreed(server)
-        except (ServerDown, TimeoutError) as error:
-            log.info("MCP server %s: no tools available: %s", server.name, error)
-            return None
+        except TimeoutError:
+            why = DOWN_LATE
+        except ServerDown as error:
+            why = str(error)
         except StoreError as error:
             log.error("MCP server %s: no tools available: %s", server.name, error)
-            return None
-        offered = []
-        for name, (tool, pin) in agreed.items():
-            rule = self._setup.rules.rule_for(name)
-            if rule.permission is not Permission.DENY and not tool.is_too_large:
-                described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
-                origins = OURS if pin.by_admin else TOOL
-                offered.append(ToolDefinition(*described, origins, rule, server.timeout_s))
-        return offered
+            return DATABASE_AWAY
+        else:
+            known = ((name, tool, pin.by_admin) for name, (tool, pin) in agreed.items())
+            return tools_of(known, self._setup.rules, server.timeout_s)
+        log.info("MCP server %s: no tools available: %s", server.name, why)
+        return why
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
         """Returns a server's tools and their pins, without those that are new or have changed since an admin agreed.

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.clock import Background
 from bot.core import channel_settings, texts
 from bot.core.access import Denial
+from bot.core.calls import MAX_TOOLS, PlaceTools
 from bot.core.caps import CapOwner, Entered, Scope, ScopeIds, UsageToDate, days_of_last_month
 from bot.core.channel_settings import (
     ChannelSettings,
@@ -40,6 +41,9 @@ from bot.services.quota import CapSettings, Quota
 from bot.slack.blockkit import remark
 from bot.slack.client import TURN_WITHIN_S
 from bot.store import Stores
+
+TOOLS_WITHIN_S = 0.8
+"""How long a modal waits for MCP servers, and for their tools. Slack takes it within three seconds of the command."""
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +83,9 @@ class SlashCommands:
     quota: Quota
     caps: CapSettings
     defaults: DefaultSettings
+    tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
+    """Returns what models are offered where they may use these MCP servers, within so many seconds; None without any.
+    """
     _background: Background = field(default_factory=Background, init=False)
 
     async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
@@ -123,7 +130,9 @@ class SlashCommands:
                 self._background.start(self._announce(user_id, place.channel_id, sentences), failure)
         await self.caps.save(user_id, CapOwner(Scope.CHANNEL, place.channel_id), caps)
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
-        response = await self._response(place.channel_id, texts.SETTINGS_SAVED)
+        is_about_tools = settings.mcp_servers != before.mcp_servers
+        warnings = await self._tool_warnings(settings.mcp_servers) if is_about_tools else ()
+        response = await self._response(place.channel_id, "\n".join((texts.SETTINGS_SAVED, *warnings)))
         await self.workspace.surfaces.respond_to_command(place.response_url, response)
         return {}
 
@@ -148,10 +157,18 @@ class SlashCommands:
         # In a direct message, the person's own caps hold.
         with_caps = is_admin and not is_direct(invocation.channel_id)
         caps = await self.caps.of(CapOwner(Scope.CHANNEL, invocation.channel_id)) if with_caps else None
+        warnings = await self._tool_warnings(settings.mcp_servers) if defaults.mcp_servers else ()
         await self.workspace.surfaces.open_settings_modal(
-            invocation.trigger_id, place, settings, defaults, field, tools, caps
+            invocation.trigger_id, place, settings, defaults, field, tools, caps, warnings
         )
         return None
+
+    async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
+        """Returns what is wrong with the MCP servers that a channel uses, for admins."""
+        place = await self.tools_of(servers, TOOLS_WITHIN_S) if self.tools_of else PlaceTools()
+        down = [texts.server_down(name, reason) for name, reason in place.down.items()]
+        too_many = [texts.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
+        return *too_many, *down
 
     async def _refusal(self, user_id: str, channel_id: str) -> str:
         """Returns why a person may not change a channel's settings; "" if they may, as always in a direct message."""

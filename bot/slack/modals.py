@@ -97,11 +97,13 @@ def settings_modal(
     focus: SettingsField,
     allowed_tools: Sequence[str] = (),
     caps: OwnerCaps | None = None,
+    tool_warnings: Sequence[str] = (),
 ) -> Json:
     """Returns the modal with a channel's settings; `focus` is the field where the cursor is.
 
     `defaults.mcp_servers` are those that the person may choose, and `allowed_tools` the always allowed tools that they
-    may revoke; without any, the modal has no such field. `caps` are the channel's, for an admin.
+    may revoke; without any, the modal has no such field. `caps` are the channel's, for an admin. `tool_warnings` are
+    sentences of mrkdwn about the servers that the channel uses.
     """
     channel = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
     prompt = text_area(
@@ -119,6 +121,7 @@ def settings_modal(
     ]
     if not is_direct(place.channel_id):
         blocks += _channel_fields(settings, defaults, focus)
+        blocks += [context(mrkdwn(warning)) for warning in tool_warnings]
     if defaults.web_search:
         blocks.append(_switch_field(SettingsField.WEB_SEARCH, settings.web_search, focus))
     if allowed_tools:

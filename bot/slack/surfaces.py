@@ -234,12 +234,14 @@ class Surfaces:
         focus: SettingsField,
         allowed_tools: Sequence[str],
         caps: OwnerCaps | None,
+        tool_warnings: Sequence[str],
     ) -> None:
         """Shows a channel's settings, with the cursor in `focus`.
 
-        An admin sees the always allowed tools, which may be revoked, and the channel's caps.
+        An admin sees the always allowed tools, which may be revoked, what is wrong with the servers that the channel
+        uses, and the channel's caps.
         """
-        view = modals.settings_modal(place, settings, defaults, focus, allowed_tools, caps)
+        view = modals.settings_modal(place, settings, defaults, focus, allowed_tools, caps, tool_warnings)
         await self._open_modal(trigger_id, view)
 
     async def open_caps_modal(self, trigger_id: str, caps: OwnerCaps) -> None:

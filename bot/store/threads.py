@@ -258,6 +258,12 @@ class ChannelSettingsStore(Operations):
         await audit.setting_changed(connection, self._now(), "channel", facts, by=by, **channel)
 
 
+async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[str, ...]]:
+    """Returns the MCP servers of each channel that uses some, in all workspaces."""
+    rows = await connection.execute(sa.select(channel_settings.c.channel_id, channel_settings.c.mcp_servers))
+    return {row.channel_id: tuple(row.mcp_servers) for row in rows if row.mcp_servers}
+
+
 def _settings(row: sa.Row[Any]) -> ChannelSettings:
     engagement = Engagement(row.engagement) if row.engagement else None
     stored = {field.name: getattr(row, field.name) for field in fields(ChannelSettings)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import MAX_RESULT_CHARS, CallResult, CallState, Pin
+from bot.core.calls import MAX_RESULT_CHARS, MAX_TOOLS, CallResult, CallState, Pin
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import StoreError
@@ -24,8 +24,8 @@ from bot.mcp.definitions import (
     TOOLS_MISSING,
     ListedTool,
 )
-from bot.mcp.server import open_servers
-from bot.mcp.tools import MAX_TOOLS, McpTools
+from bot.mcp.server import MAX_LISTED_TOOLS, open_servers
+from bot.mcp.tools import McpTools
 from bot.store import Stores
 from tests.clocks import WITHIN_S, HurriedClock
 from tests.mcp.servers import RawServer, text_result, tool
@@ -180,8 +180,36 @@ class TestDefinitions:
         for _ in range(2):
             offered = await tools.definitions(asked())
             assert [one.name for one in offered.definitions] == [f"raw__tool{number:03}" for number in range(MAX_TOOLS)]
-            assert offered.missing == TOOLS_LEFT_OUT.format(tools="raw__tool100")
-        assert caplog.text.count("not_offered=raw__tool100") == 1
+            assert offered.missing == TOOLS_LEFT_OUT.format(tools="raw__tool100, raw__large")
+        assert caplog.text.count("not_offered=raw__tool100, raw__large") == 1
+        place = await tools.of_servers(["raw", "other"], 10)
+        assert place.left_out == ("raw__tool100", "raw__large", "other__look")
+        assert (place.counts, place.down) == ({"raw": 102, "other": 1}, {})
+
+    async def test_server_that_grew_while_running_has_its_newest_tools_left_out_once_they_are_agreed_to(
+        self, tools: McpTools, raw: RawServer, stores: Stores, clock: HurriedClock
+    ) -> None:
+        before = [f"raw__tool{number:03}" for number in range(MAX_TOOLS)]
+        raw.script([tool(name.removeprefix("raw__")) for name in before])
+        assert await names(tools, asked()) == before
+        raw.script([tool(name.removeprefix("raw__")) for name in [*before, "later"]])
+        clock.ahead_s += 61
+        assert (await tools.of_servers(["raw"], 10)).left_out == ()
+        later = ListedTool("later", "Does it.", {"type": "object"})
+        await stores.tool_pins.agree("raw__later", Pin(later.hash, later.canonical))
+        assert (await tools.of_servers(["raw"], 10)).left_out == ("raw__later",)
+        offered = await tools.definitions(asked())
+        assert [one.name for one in offered.definitions] == before
+        assert offered.missing == TOOLS_LEFT_OUT.format(tools="raw__later")
+
+    async def test_server_that_grew_too_large_while_running_is_down_and_says_why(
+        self, tools: McpTools, raw: RawServer, clock: HurriedClock
+    ) -> None:
+        assert (await tools.of_servers(["raw"], 10)).down == {}
+        raw.script([tool(f"tool{number}") for number in range(MAX_LISTED_TOOLS + 1)])
+        clock.ahead_s += 61
+        assert (await tools.of_servers(["raw"], 10)).down == {"raw": "it lists more than 1,000 tools"}
+        assert (await tools.definitions(asked())).missing == TOOLS_MISSING.format(servers="raw")
 
     async def test_definition_changed_between_two_processes_is_not_offered(
         self, opening: Opening, raw: RawServer

@@ -29,7 +29,10 @@ from bot.checks import report as all_checks
 from bot.checks import slack as slack_checks
 from bot.checks.report import Check, CheckReport, CheckStatus, Step, ok, run_checks
 from bot.cli.check import checked
+from bot.clock import SystemClock
+from bot.core.channel_settings import ChannelSettings
 from bot.slack.manifest import app_manifest
+from bot.store import Stores
 from bot.store.database import create_engine
 from bot.store.migrate import migrate
 from bot.store.schema import listening
@@ -622,10 +625,16 @@ class McpCase(FaultCase):
     """In place of the server's command."""
     rules: Mapping[str, Any] = field(default_factory=dict)
     never: bool = False
+    beside: tuple[Json, ...] = ()
+    """The tools of a second server; without any, there is none."""
 
 
 def mcp(**more: Any) -> McpCase:
     return McpCase("mcp.it", WARN, **more)
+
+
+def many(count: int, **more: Any) -> tuple[Json, ...]:
+    return tuple(tool(f"tool{number:03}", **more) for number in range(count))
 
 
 MCP: Mapping[str, McpCase] = {
@@ -634,16 +643,28 @@ MCP: Mapping[str, McpCase] = {
     "A process that doesn't answer": mcp(start="silent", never=True),
     "A URL where nothing runs": mcp(server={"url": "http://127.0.0.1:9/mcp"}),
     "A rule for a tool that isn't there": mcp(rules={"deny": ["it__drop"], "readOnly": ["it__look"]}),
-    "More tools than models are offered": mcp(tools=tuple(tool(f"tool{number:03}") for number in range(108))),
+    "More tools than models are offered": McpCase("mcp", WARN, tools=many(108)),
+    "More tools than that, of two servers in direct messages": McpCase(
+        "mcp", WARN, tools=many(60), beside=many(48), rules={"directMessages": ["it", "also"]}
+    ),
+    "Tools whose definitions are too long together": McpCase(
+        "mcp", WARN, tools=many(15, enum=["x" * 19_000]), beside=many(15, enum=["x" * 19_000])
+    ),
     "A tool with huge parameters": mcp(tools=(tool("look"), tool("huge", enum=["x" * 30_000]))),
+    "A tool with a very long description": mcp(tools=(tool("look"), tool("wordy", "Does it. " * 300))),
 }
 
 
 def mcp_env(folder: Path, case: McpCase) -> dict[str, str]:
     raw = RawServer(folder / "script.json")
     raw.script([with_schema(definition) for definition in case.tools], start=case.start)
+    servers = {"it": dict(case.server) or raw.entry()}
+    if case.beside:
+        also = RawServer(folder / "also.json")
+        also.script([with_schema(definition) for definition in case.beside])
+        servers["also"] = also.entry()
     file = folder / "mcp.json"
-    file.write_text(json.dumps({"mcpServers": {"it": dict(case.server) or raw.entry()}, **case.rules}))
+    file.write_text(json.dumps({"mcpServers": servers, **case.rules}))
     return {"BOT_MCP_CONFIG": str(file)}
 
 
@@ -771,6 +792,24 @@ async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path
     [line] = [check.message for check in report.checks if check.id == "mcp.it"]
     assert line == "it: the MCP server lists 2 tools.\nit__look: allow, read-only\nit__write: ask"
     assert not RawServer(tmp_path / "script.json").is_alive
+
+
+async def test_tools_count_in_each_channel_that_uses_servers(tmp_path: Path) -> None:
+    env = mcp_env(tmp_path, McpCase("mcp", WARN, tools=many(60), beside=many(48)))
+    url = f"sqlite:///{tmp_path}/typist.db"
+    stores = await Stores.open(url, "w1", SystemClock())
+    await stores.channel_settings.write("T1", "C0ONE", ChannelSettings(mcp_servers=("it",)))
+    with patient(never=False):
+        assert not_passed(await report_of({**env, "DATABASE_URL": url})) == {}
+        await stores.channel_settings.write("T1", "C0BOTH", ChannelSettings(mcp_servers=("it", "also", "gone")))
+        report = await report_of({**env, "DATABASE_URL": url})
+    await stores.close()
+    assert not_passed(report) == {"mcp": WARN}
+    [line] = [check.message for check in report.checks if check.id == "mcp"]
+    left_out = ", ".join(f"also__tool{number:03}" for number in range(40, 48))
+    assert line == (
+        f"channel C0BOTH: more tools than models are offered (it has 60, also has 48). Left out: {left_out}."
+    )
 
 
 @pytest.mark.parametrize(("case", "message"), GOOD_MODELS.values(), ids=GOOD_MODELS.keys())

@@ -2,13 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.clock import SystemClock
+from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import visible
+from bot.mcp.config import McpSetup
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.control import live_controls
@@ -20,6 +23,7 @@ from tests.processes import wait_for_line
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, asking, running, says, shown
 from tests.scenarios.process_ends import AT_MOST_S, clean, end_of
+from tests.scenarios.surfaces import last_notice
 from tests.scenarios.tools import asking as asking_approval
 from tests.scenarios.tools import by_results, calls, ended, let_use, tools_in, using
 from tests.slack_process import slack_process
@@ -119,6 +123,33 @@ async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
         assert [control for message in posts for control in live_controls(message.text, message.blocks)] == []
         assert not [block for message in posts for block in message.blocks if block["type"] == "image"]
     assert raw.calls == [["look", {}]]
+
+
+async def test_admins_read_in_the_settings_which_tools_a_channel_leaves_out(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, tmp_path: Path
+) -> None:
+    servers = {"time": 62, "files": 46}
+    raw = {name: RawServer(tmp_path / name) for name in servers}
+    for name, count in servers.items():
+        raw[name].script([tool(f"tool{number:02}") for number in range(count)])
+    warning = texts.tools_left_out(servers, 100, [f"files__tool{number:02}" for number in range(38, 46)])
+    mcp = McpSetup(tuple(server.config(name) for name, server in raw.items()))
+    await let_use(another_process, *servers)
+    async with running(replace(settings, mcp=mcp, admins=frozenset({"U0GRACE"}))):
+        stage = Stage(sandbox, vendor)
+        # An answer waits until the servers have started, and a modal doesn't.
+        await stage.answers("general", await stage.mention())
+        assert len(set(offered(stage))) == 100
+        grace, ada = sandbox.client("grace"), sandbox.client("ada")
+        for client, is_admin in ((grace, True), (ada, False)):
+            await client.command("general", "/typist model")
+            assert client.modal
+            shown_below = [block["elements"][0]["text"] for block in client.modal.blocks if block["type"] == "context"]
+            assert (warning in shown_below) is is_admin
+        for chosen in (["time"], ["time", "files"]):
+            assert await grace.submit({"mcp_servers": chosen}) == {}
+            assert (warning in last_notice(stage)) is (len(chosen) == 2)
+            await grace.command("general", "/typist model")
 
 
 @pytest.mark.long

@@ -232,6 +232,18 @@ def test_modal_for_who_may_choose_servers_has_a_box_for_each(servers: tuple[str,
     assert modals.submitted_settings(submitted(view))[1].mcp_servers == servers
 
 
+def test_warnings_about_tools_stand_below_the_servers() -> None:
+    """The names of servers and tools are a file's and a server's."""
+    defaults = replace(DEFAULTS, mcp_servers=("time",))
+    left_out = [f"time__{'x' * 58}"] * 500
+    warnings = [texts.tools_left_out({"time": 600}, 100, left_out), texts.server_down("files", "it is gone")]
+    blocks = settings_view(defaults=defaults, tool_warnings=warnings)["blocks"]
+    at = [block.get("block_id") for block in blocks].index(SettingsField.MCP_SERVERS)
+    assert [block["elements"][0]["text"] for block in blocks[at + 1 : at + 3]] == warnings
+    assert warnings[0].startswith(":warning: Models don't get all tools of time (600). I offer at most 100 ")
+    assert "480 more. " in warnings[0]
+
+
 @pytest.mark.parametrize("tools", [["notes__add"], [f"notes__{number:058}" for number in range(120)]])
 def test_removed_tools_are_revoked_and_no_others(tools: list[str]) -> None:
     view = settings_view(allowed_tools=tools)
