@@ -74,7 +74,10 @@ class EndReason(StrEnum):
     SERVER_ERROR = "server_error"
     """The vendor failed, and doesn't say that it is overloaded."""
     UNREADABLE = "unreadable"
-    """What came under the model's address is no answer and no error of its API: a redirect, a page, broken events."""
+    """What came under the model's address is no answer and no error of its API: a redirect, a page, other JSON.
+
+    It isn't charged, because a model that has run answers in its API. An answer that breaks off is CUT.
+    """
     UNEXPECTED = "unexpected"
     """The vendor refused the request, and nothing is known of its reason."""
 
@@ -158,8 +161,6 @@ _CHARGED_WITHOUT_TEXT = {
     EndReason.ONLY_THOUGHT,
     EndReason.WROTE_CALL,
     EndReason.REFUSED,
-    # A stream that is broken from its beginning.
-    EndReason.UNREADABLE,
 }
 
 

@@ -265,8 +265,8 @@ class RequestAttempt:
         """`access`: the role or permission that the vendor asks for, if no key opens its doors."""
         self.model = model
         self.vendor = model.partition("/")[0]
-        self.has_read = False
-        """An event of the response was read, so one that can't be read cuts the answer."""
+        self.has_begun = False
+        """What came begins as an answer does, so it is lost if the rest can't be read, as if the connection broke."""
         self.connected = False
         """The response has begun, so a connection that breaks now cuts the answer."""
         self._access = access
@@ -372,8 +372,7 @@ class RequestAttempt:
         detail = "the response is not JSON" if is_not_json else type(error).__name__
         if not (self.connected or is_not_json):
             return self.failed(EndReason.UNEXPECTED, detail)
-        # One event among others: the answer goes on, as after a lost connection. So a first one is asked for again.
-        return self.failed(EndReason.CUT if self.has_read else EndReason.UNREADABLE, detail, may_pass=True)
+        return self.failed(EndReason.CUT if self.has_begun else EndReason.UNREADABLE, detail)
 
 
 def _url_of(error: Exception) -> str:

@@ -386,7 +386,10 @@ class VendorModel:
 
     def _reader(self, answered: _Answered, attempt: RequestAttempt) -> AnswerReader:
         """Returns what reads a response, and knows how the model's last answer began."""
-        reader = answered.api.reader(attempt, answered.prompt, answered.output_tokens)
+        refuses_tools = OptionalParameter.TOOLS in answered.api.optional_parameters - answered.parameters
+        # A call can only be one of tools that the request offered.
+        prompt = replace(answered.prompt, tools=()) if refuses_tools else answered.prompt
+        reader = answered.api.reader(attempt, prompt, answered.output_tokens)
         if self._starts_within_thought:
             reader.marks.withhold()
         return reader
@@ -612,6 +615,7 @@ async def _read(
         beginning, body = await _peeked(body)
         if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
             known = len(reader.beside_text)
+            attempt.has_begun = beginning.lstrip(_BLANK)[:1] in (b"{", b"")
             answer = json.loads(await whole(body))
             if not isinstance(answer, dict) or not (answer.get(reader.answer_field) is not None or answer.get("error")):
                 raise attempt.no_answer(answer)
@@ -620,6 +624,7 @@ async def _read(
             for found in reader.beside_text[known:]:
                 yield found
             return
+    attempt.has_begun = True
     events = read_aws_events(body) if media_type == AWS_EVENTS else read_events(body)
     has_events = False
     async with aclosing(_read_stream(events, reader, attempt)) as deltas:
@@ -644,7 +649,6 @@ async def _read_stream(
                     yield delta
                 async for delta in _rest_of_text(reader):
                     yield delta
-                attempt.has_read = attempt.has_read or event != COMMENT
                 if reader.is_complete or event == DONE:
                     await _drain(events)
                     break

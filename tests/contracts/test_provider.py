@@ -418,9 +418,13 @@ class TestAFailure:
             (b"", "application/octet-stream", EndReason.UNREADABLE),
             (b"", "text/event-stream", EndReason.CUT),
             (b": ping\n\n", "text/event-stream", EndReason.CUT),
-            (b'{"half a', "application/json", EndReason.UNREADABLE),
+            # What breaks off is lost, and may be charged, as a stream is.
+            (b'{"half a', "application/json", EndReason.CUT),
+            (b" \n", "application/json", EndReason.CUT),
+            (b"", "application/json", EndReason.CUT),
+            (b"<html>Please log in</html>", "application/json", EndReason.UNREADABLE),
             (b'"a word"', "application/json", EndReason.UNREADABLE),
-            (b"", "application/json", EndReason.UNREADABLE),
+            (b"[1, 2", "application/json", EndReason.UNREADABLE),
             (b"null", "application/json", EndReason.UNREADABLE),
             (b'{"status": "ok"}', "application/json", EndReason.UNREADABLE),
             (b'{"message": "Welcome!"}', "application/json", EndReason.UNREADABLE),
@@ -433,9 +437,9 @@ class TestAFailure:
             (b'{"code": 401, "msg": "No."}', "application/json", EndReason.BAD_KEY),
             (b'[{"error": {"code": 503, "message": "No."}}]', "application/json", EndReason.OVERLOADED),
             (b"\x89PNG\r\n\x1a\n\0\0", "image/png", EndReason.UNREADABLE),
-            (b'event: message_start\ndata: {"type": "mess\n\n', "text/event-stream", EndReason.UNREADABLE),
-            (b"event: message_start\ndata: [1]\n\n", "text/event-stream", EndReason.UNREADABLE),
-            (b'event: message_start\ndata: {"type": "\xff"}\n\n', "text/event-stream", EndReason.UNREADABLE),
+            (b'event: message_start\ndata: {"type": "mess\n\n', "text/event-stream", EndReason.CUT),
+            (b"event: message_start\ndata: [1]\n\n", "text/event-stream", EndReason.CUT),
+            (b'event: message_start\ndata: {"type": "\xff"}\n\n', "text/event-stream", EndReason.CUT),
         ],
     )
     async def test_response_that_is_no_answer_is_a_failure(
@@ -520,7 +524,7 @@ async def test_malformed_first_event_is_asked_for_again_as_after_a_cut(
     broken = VendorResponse([event])
     assert (await ask(api, vendor, broken, api.streamed("one"), wrap=wrapped)).text == "one"
     received = await ask(api, vendor, broken, wrap=wrapped)
-    assert received.failure is EndReason.UNREADABLE
+    assert received.failure is EndReason.CUT
     assert len(received.retries) == wrappers.FURTHER_TRIES
 
 

@@ -366,7 +366,7 @@ class TestBedrocksStream:
         self, vendor: VendorServer, tokens: TokenServices, wrong: bytes
     ) -> None:
         received = await asked(BEDROCK, vendor, replace(BEDROCK.answer, chunks=[wrong, *BEDROCK.answer.chunks]))
-        assert received.failure is EndReason.UNREADABLE
+        assert received.failure is EndReason.CUT
 
     async def test_event_without_bytes_is_skipped(self, vendor: VendorServer, tokens: TokenServices) -> None:
         first, *others = BEDROCK.answer.chunks

@@ -516,6 +516,18 @@ class TestToolCalls:
         assert ["tools" in request.body for request in vendor.requests] == [True, False, False, False]
         assert "asking again without tools" in caplog.text
 
+    @pytest.mark.parametrize("api", [RESPONSES, CHAT], ids=str)
+    @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
+    async def test_call_that_is_written_to_a_server_that_refuses_tools_is_not_made(
+        self, vendor: VendorServer, api: VendorApi, streaming: bool
+    ) -> None:
+        written = f'I look. <tool_call>{{"name": "{CLOCK.name}", "arguments": {OSLO}}}</tool_call>'
+        answer = api.streamed(written) if streaming else api.whole(written)
+        vendor.script(refusal(400, {"error": {"message": "m does not support tools"}}), answer)
+        async with connected(api, vendor) as model:
+            received = await collect(model, CALLING)
+        assert (received.text, received.calls, received.failure) == ("I look. ", [], EndReason.WROTE_CALL)
+
     @pytest.mark.parametrize(
         ("status", "message"),
         [

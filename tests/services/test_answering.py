@@ -303,6 +303,8 @@ async def test_question_waits_in_sight_until_slack_says_who_asked(
         ((Retrying(0.5, is_charged=True),), EndReason.OVERLOADED, True),
         ((Thinking(80), Retrying(0.5)), EndReason.OVERLOADED, False),
         ((), EndReason.STALLED, True),
+        ((), EndReason.CUT, True),
+        ((), EndReason.UNREADABLE, False),
         ((Thinking(),), EndReason.ONLY_THOUGHT, True),
     ],
 )
