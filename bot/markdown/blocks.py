@@ -15,11 +15,13 @@ For each line, `BlockParser` does three things, in CommonMark's order:
 3. It adds the rest of the line to the open leaf block, or begins another. A paragraph also takes lines that don't
    repeat the markers of its containers ("lazy continuation lines").
 
-Two things are particular to Typist:
+Three things are particular to Typist:
 
 - The source is an answer that grows, so its last line may be incomplete. Some lines are ambiguous then: `-` may become
   a list item, a thematic break, or the underline that turns the paragraph above into a heading. The parser adds no
   ambiguous line to a block; it reports where that line begins, and the renderer holds it back.
+- A display formula in LaTeX belongs to its paragraph up to its end, also where a line of it is blank or would begin
+  another block (`formulas.py`). While its end may come, the lines behind its first one are held back.
 - Any model's output must be parsed in linear time. That is why nesting and link reference definitions have limits.
 """
 
@@ -30,6 +32,8 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 import regex
+
+from bot.markdown.formulas import MAYBE_DISPLAY, displays
 
 _QUOTE_MARKER = re.compile(r" {0,3}>[ \t]?")
 _ITEM_MARKER = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?P<space>[ \t]+)|\s*$)")
@@ -133,15 +137,20 @@ class BlockStructure:
     """The leaf block that the next line may continue."""
     ambiguous_line: int | None = None
     """The offset of the last line, if that line is incomplete and its block isn't known yet."""
+    held_from: int | None = None
+    """The offset behind the first line of a formula whose end may come. Nothing behind it is parsed."""
 
 
-def parse_blocks(markdown: str, *, last_line_incomplete: bool, open_fence: str = "") -> BlockStructure:
+def parse_blocks(
+    markdown: str, *, last_line_incomplete: bool, growing: bool = False, open_fence: str = ""
+) -> BlockStructure:
     """Returns the block structure of a source.
 
     `last_line_incomplete`: the last line may still grow.
+    `growing`: the source may continue.
     `open_fence`: the fence of code that is open where the source begins.
     """
-    parser = BlockParser(markdown)
+    parser = BlockParser(markdown, has_formulas=bool(MAYBE_DISPLAY.search(markdown)), growing=growing)
     blocks = parser.blocks
     if open_fence:
         blocks.open_leaf = LeafBlock(LeafKind.FENCED_CODE, [SourceLine(0, 0, 0)], open_fence, closing=open_fence)
@@ -149,6 +158,8 @@ def parse_blocks(markdown: str, *, last_line_incomplete: bool, open_fence: str =
     size = len(markdown)
     for line in parser.lines(join_code=True):
         parser.parse_line(line, incomplete=last_line_incomplete and line.end == size)
+        if blocks.held_from is not None:
+            break
     return blocks
 
 
@@ -200,15 +211,25 @@ def is_ambiguous(content: str) -> bool:
 
 
 class BlockParser:
-    """Parses a source line by line. The module's docstring explains the three steps for each line."""
+    """Parses a source line by line. The module's docstring explains the three steps for each line.
 
-    def __init__(self, markdown: str) -> None:
+    `has_formulas`: whether formulas are looked for, whose ends are in the lines behind the one that is parsed.
+    `growing`: the source may continue.
+    """
+
+    def __init__(self, markdown: str, *, has_formulas: bool = False, growing: bool = False) -> None:
         self.markdown = markdown
+        self.has_formulas = has_formulas
+        self.growing = growing
         self.blocks = BlockStructure()
         self.containers: list[Container] = []
         """The containers of the last line, outermost first."""
         self.continued_depth = 0
         """How many of these were open before the last line."""
+        self.formula_end = 0
+        """The offset up to which lines belong to a display formula."""
+        self._read_end = 0
+        """The offset behind the last formula."""
 
     def lines(self, *, join_code: bool = False) -> Iterator[SourceLine]:
         """Yields the lines of the source; the caller parses each before it takes the next.
@@ -230,7 +251,10 @@ class BlockParser:
         """Adds a line to the structure; `incomplete`: the line may still grow."""
         leaf = self.blocks.open_leaf
         self.continued_depth = len(self.containers)
-        if line.start == line.end and not (leaf and leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)):
+        if line.start < self.formula_end and leaf:
+            self._match_containers(line)
+            leaf.lines.append(line)
+        elif line.start == line.end and not (leaf and leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)):
             self.blocks.open_leaf = None
         elif incomplete or self.containers or (leaf and leaf.kind is not LeafKind.PARAGRAPH):
             self._parse_line(line, incomplete)
@@ -239,6 +263,18 @@ class BlockParser:
             self._add_text(line)
         else:
             self._parse_line(line, incomplete)
+        if self.has_formulas and (leaf := self.blocks.open_leaf) and leaf.lines[-1] is line:
+            self._find_formula(leaf, line)
+
+    def _find_formula(self, leaf: LeafBlock, line: SourceLine) -> None:
+        """Finds a display formula that begins in the last line of a paragraph and goes on behind it."""
+        if leaf.kind is LeafKind.PARAGRAPH and line.end > self.formula_end:
+            start = max(line.content, self._read_end)
+            for formula in displays(self.markdown, start, line.end, growing=self.growing):
+                self._read_end = formula.end
+                self.formula_end = formula.end if formula.is_display else self.formula_end
+                if formula.is_open and line.end + 1 < len(self.markdown):
+                    self.blocks.held_from = line.end + 1
 
     def _parse_line(self, line: SourceLine, incomplete: bool) -> None:
         depth_before = len(self.containers)

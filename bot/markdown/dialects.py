@@ -30,6 +30,7 @@ from bot.markdown.formulas import (
     DOLLARS,
     ENVIRONMENT,
     HALF_DOLLARS,
+    MAX_DISPLAY_CHARS,
     NOTHING_BEHIND,
     WRAPPERS,
     is_formula,
@@ -43,7 +44,7 @@ MAX_CONSTRUCT_CHARS = 400
 So nothing that is open for longer can change how its beginning is sent (`inlines.decided_inlines`).
 """
 MAX_TAG_CHARS = 1_000
-"""A tag or comment that is longer is text. So is a longer formula in lines of its own."""
+"""A tag or comment that is longer is text."""
 MAX_SCRIPT_CHARS = 60
 """How long a superscript or subscript may be."""
 MAX_TAG_DEPTH = 100
@@ -58,7 +59,7 @@ _MARK = re.compile(r"[<$&\\\]]")
 """Matches wherever `_MAYBE` does. This is found out faster."""
 _CODE_WITH_CELL_END = re.compile(r"`(?!\s)[^`\n|]*\|")
 _SPECIAL = re.compile(
-    r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$\$?)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
+    r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$+)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
     r"|(?P<entity>&\#?\w{1,31};)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -317,8 +318,10 @@ class _Rewriter:
         mark = opening[0].lower()
         if mark == "$":
             return self._read_dollars(start)
-        closing, limit = {"\\(": ("\\)", MAX_CONSTRUCT_CHARS), "\\[": ("\\]", MAX_TAG_CHARS)}.get(
-            mark, ("$$", MAX_TAG_CHARS)
+        if mark.startswith("$$$"):
+            return end
+        closing, limit = {"\\(": ("\\)", MAX_CONSTRUCT_CHARS), "\\[": ("\\]", MAX_DISPLAY_CHARS)}.get(
+            mark, ("$$", MAX_DISPLAY_CHARS)
         )
         wrapper = ""
         if mark == "\\begin{":
@@ -328,14 +331,16 @@ class _Rewriter:
                 return end
             closing, end = f"\\end{{{environment[1]}}}", environment.end()
             wrapper = "" if environment[1].rstrip("*") in WRAPPERS else environment[0]
-        stop = self.text.find(closing, end, end + limit)
+        stop = self.text.find(closing, end, start + limit)
         if stop < 0:
             self._hold(start, limit)
             return end
         formula, after = self.text[end:stop], stop + len(closing)
+        if mark in ("$$", "\\[") and not self.text[after:].strip(" \t") and self._hold(start, limit):
+            return end
         if not is_formula(self.text, mark, formula, start, after):
             return end
-        return self._as_code(start, after, f"{wrapper}{formula}{closing}" if wrapper else formula)
+        return self._as_code(start, after, f"{wrapper}{formula}{closing}" if wrapper else formula.lstrip(" \t"))
 
     def _read_dollars(self, start: int) -> int:
         before = self.text[max(0, start - 1) : start]

@@ -1,16 +1,23 @@
 r"""What is a formula in LaTeX, and what is a price, a shell's variable or words in brackets.
 
 Formulas stand between `\(` and `\)`, `\[` and `\]`, or dollar signs, or in an environment, `\begin{…}`.
+
+A **display formula** begins or ends the line of its opening mark. It may have blank lines, and lines that would begin
+another block elsewhere, such as `- b` or `=`. So `blocks.py` asks `display_end` before it reads further lines.
 """
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 MAX_DOLLARS_CHARS = 100
 """How long a formula between single dollars may be."""
+MAX_DISPLAY_CHARS = 1_000
+"""How long a formula in lines of its own may be, with its marks. A longer one is text."""
 
 NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
 """Matches where nothing follows in a line or a table's cell but the ends of elements."""
-_PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&-]+(?:[^\W\d_]{2,}|\d+))*[\s.!?]*")
+_PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&–—-]+(?:[^\W\d_]{2,}|\d+))*[\s.!?]*")
 _SIGN = re.compile(r"[\\^_=+<>{}]")
 ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
 WRAPPERS = frozenset(["align", "displaymath", "equation", "eqnarray", "gather", "math", "multline"])
@@ -26,6 +33,104 @@ _NUMBERS = re.compile(rf"-?\d(?:[\d.,]*+(?<![.,]))?[a-zA-Z]?(?: ?(?=[-+*/=<>^\\]
 """Matches a number, and what is calculated with it. Behind a price is no dollar sign."""
 _BRACKETED = re.compile(r"[a-zA-Z]?'?(?:\([^()]+\)|\[[^\[\]]+\])|\|[^|]+\|")
 """Matches `f(x)`, `(0, 1)` and `|x|`."""
+
+_MARK = re.compile(r"\$\$+|\\\[|\\begin\{([a-zA-Z]+\*?)\}|\\.|`[^`\n]+`|`")
+MAYBE_DISPLAY = re.compile(r"\$\$|\\\[|\\begin\{")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_PROSE_LINE = re.compile(
+    r"\n(?:(?:[^\W\d_]{1,2}(?![^\W\d_])|\d|[^\w\\^=+<>{}\n])*+[^\W\d_]{3,}+){3}[^\\^_=+<>{}\n]*+(?=\n)"
+)
+"""Matches a line of three words and no sign of a formula."""
+_MEANING = re.compile(r"\s*[=:–—-]\s*[^\W\d_]{3,}")
+"""Matches what a sign such as `$$` is explained with."""
+_BLANK_LINE = re.compile(r"\n[ \t>]*\n")
+_SINGLE_DOLLAR = re.compile(r"(?<![\\$])\$(?!\$)")
+
+
+class Display(NamedTuple):
+    """A formula that begins in a line and may go on in others."""
+
+    end: int
+    """The offset behind it; that of the text's end while its closing mark may come."""
+    is_display: bool
+    """Whether it may have blank lines, and lines that would begin another block."""
+    is_open: bool
+    """Whether its closing mark may come."""
+
+
+def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Display]:
+    """Yields the formulas between marks of display formulas that begin in a line of a paragraph, outside of code.
+
+    `start`, `end`: of the line's content, or of what is left of it behind the last formula.
+    `growing`: the text may continue.
+    """
+    at = start
+    while (mark := _MARK.search(text, at, end)) and mark[0] != "`":
+        at = mark.end()
+        if _closing(mark):
+            is_first, is_last = not text[start : mark.start()].strip(), not text[at:end].strip()
+            is_placed = is_first or (is_last and mark[0] != "$$")
+            if formula := _display(text, mark, end, is_placed=is_placed, growing=growing):
+                yield formula
+                at = formula.end
+
+
+def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int, int]]:
+    """Yields where what may be a display formula with blank lines begins and ends, also in code.
+
+    `growing`: the text may continue.
+    """
+    at = 0
+    while mark := MAYBE_DISPLAY.search(text, at):
+        start, at = mark.span()
+        whole = _MARK.match(text, start)
+        closing = _closing(whole) if whole else ""
+        stop = text.find(closing, at, start + MAX_DISPLAY_CHARS) if closing else -1
+        end = len(text) if stop < 0 else stop + len(closing)
+        if closing and (stop >= 0 or (growing and end <= start + MAX_DISPLAY_CHARS)):
+            if _BLANK_LINE.search(text, at, end):
+                yield start, end
+            else:
+                at = end
+
+
+def _closing(mark: re.Match[str]) -> str:
+    """Returns what closes a display formula that a mark opens; "" if the mark opens none."""
+    if mark[1]:
+        return f"\\end{{{mark[1]}}}"
+    return {"$$": "$$", "\\[": "\\]"}.get(mark[0], "")
+
+
+def _display(text: str, mark: re.Match[str], line_end: int, *, is_placed: bool, growing: bool) -> Display | None:
+    closing = _closing(mark)
+    start, limit = mark.end(), mark.start() + MAX_DISPLAY_CHARS
+    stop = text.find(closing, start, limit)
+    end = stop + len(closing)
+    if 0 <= stop < line_end:
+        return Display(end, False, False)
+    if growing and len(text) <= limit and (stop < 0 or end == len(text)):
+        # The closing mark may come, or be a part of another.
+        is_display = is_placed and _may_be_display(text[start:].rstrip("$"), mark[0])
+        return Display(len(text), True, True) if is_display else None
+    if stop < 0:
+        return None
+    formula = text[start:stop]
+    is_display = is_placed and not text.startswith("$", end) and _may_be_display(f"{formula}\n", mark[0])
+    return Display(end, is_display, False) if is_display or not _BLANK_LINE.search(formula) else None
+
+
+def _may_be_display(formula: str, mark: str) -> bool:
+    """Whether the text so far behind the opening mark may be a display formula. Its last line may be incomplete."""
+    if "`" in formula or "<br" in formula:
+        return False
+    if mark not in ("$$", "\\["):
+        return True
+    if mark == "$$" and (_SINGLE_DOLLAR.search(formula) or _MEANING.match(formula)):
+        return False
+    first, has_ended, _ = formula.partition("\n")
+    if has_ended and _WORD.search(first) and not _SIGN.search(first):
+        return False
+    return not _PROSE_LINE.search(formula)
 
 
 def is_in_dollars(formula: str) -> bool:
@@ -44,10 +149,10 @@ def is_formula(text: str, mark: str, formula: str, start: int, end: int) -> bool
     """
     if not formula.strip() or "`" in formula or "<br" in formula:
         return False
-    if mark == "$$" and "\n" not in formula and " " in formula.strip() and _PROSE.fullmatch(formula):
+    if mark == "$$" and len(formula.split()) > 1 and _PROSE.fullmatch(formula):
         return False
     if mark in ("$$", "\\begin{"):
-        return True
+        return not text.startswith("$", end)
     if mark == "\\[" and text.startswith("(", end):
         return False
     if mark == "\\[" and not _SIGN.search(formula):

@@ -325,22 +325,27 @@ class Outline:
     """Reads a source line by line. Its other methods are about a page break at the line that was read last."""
 
     def __init__(self, markdown: str) -> None:
-        self._parser = BlockParser(markdown)
+        self._parser = BlockParser(markdown, has_formulas=True, growing=True)
         self._line = SourceLine(0, 0, 0)
         self._leaf_above: LeafBlock | None = None
         """The last leaf block that began before the line."""
+        self._formula_above = 0
+        """The offset up to which lines belong to a formula that began before the line."""
 
     def lines(self) -> Iterator[SourceLine]:
         """Reads and yields each line."""
         leaf_blocks = self._parser.blocks.leaf_blocks
         for line in self._parser.lines():
             self._leaf_above = leaf_blocks[-1] if leaf_blocks else None
+            self._formula_above = self._parser.formula_end
             self._parser.parse_line(line)
             self._line = line
             yield line
 
     def quality(self) -> BreakQuality | None:
         """Returns how good a page break before the line is, or None if the line belongs to the one above it."""
+        if self._line.start < self._formula_above:
+            return None
         leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
         above = self._leaf_above
         # A break here would leave a heading at the end of a page, or code that only this line closes: a line outside of

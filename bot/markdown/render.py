@@ -41,11 +41,11 @@ escaped for mrkdwn (`mrkdwn`).
 
 import html
 import re
-from bisect import bisect
+from bisect import bisect, bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from bot.markdown.blocks import (
     DEFINITION_START,
@@ -62,6 +62,7 @@ from bot.markdown.blocks import (
 from bot.markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, last_cell_start, may_be_rewritten
 from bot.markdown.escaping import JOINER, Replacement, escape_code, fence_for, with_replacements
 from bot.markdown.extent import HEADING_CHARS, counted_chars, is_wide
+from bot.markdown.formulas import displays_with_blank_lines
 from bot.markdown.inlines import (
     CJK,
     DecidedInlines,
@@ -139,7 +140,7 @@ def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = froze
     if "]:" in markdown or open_files:
         found = tuple((match[1], match[2] or match[3] or "") for match in DEFINITION.finditer(markdown))
         definitions = _shared_definitions(found, open_files)
-    *complete, last = _segments(markdown)
+    *complete, last = _segments(markdown, growing=growing)
     parts, open_fence = [], ""
     for segment in complete:
         text, open_fence = render_complete(segment, open_fence, definitions)
@@ -148,9 +149,15 @@ def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = froze
     return "".join([*parts, text]).rstrip() + closing
 
 
-def _segments(markdown: str) -> list[str]:
-    """Splits a source at the blank lines before unindented lines, where no block but fenced code continues."""
-    return _SEGMENT_START.split(markdown)
+def _segments(markdown: str, *, growing: bool) -> list[str]:
+    """Splits a source at the blank lines before unindented lines.
+
+    No block but fenced code continues there, and no formula.
+    """
+    starts = [0, *(start.start() for start in _SEGMENT_START.finditer(markdown)), len(markdown)]
+    for start, end in displays_with_blank_lines(markdown, growing=growing):
+        del starts[bisect_right(starts, start) : bisect_left(starts, end, hi=len(starts) - 1)]
+    return [markdown[start:end] for start, end in pairwise(starts)]
 
 
 @lru_cache(maxsize=1024)
@@ -172,7 +179,9 @@ def _render_last(segment: str, open_fence: str, definitions: LinkDefinitions, *,
     held_back = ""
     while growing:
         incomplete = not segment.endswith("\n")
-        blocks = parse_blocks(segment, last_line_incomplete=incomplete, open_fence=open_fence)
+        blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fence=open_fence)
+        if blocks.held_from is not None:
+            segment, incomplete = segment[: blocks.held_from], False
         held_from = _first_held_line(segment, blocks, held_back, incomplete=incomplete)
         if held_from is None:
             shown = _render_growing(segment, blocks, definitions, incomplete=incomplete)
@@ -424,7 +433,7 @@ def stable_prefix(markdown: str) -> str:
     markdown = DROPPED.sub("", markdown.rstrip("\r"))
     definition = _first_definition(markdown)
     markdown = markdown if definition is None else markdown[:definition]
-    *complete, last = _segments(markdown)
+    *complete, last = _segments(markdown, growing=True)
     parts, open_fence = [], ""
     for segment in complete:
         text, open_fence = render_complete(segment, open_fence, NO_DEFINITIONS)
@@ -460,7 +469,9 @@ def _first_definition(markdown: str) -> int | None:
 def _stable_part(segment: str, open_fence: str) -> str:
     """Returns the stable beginning of the page's last segment, as it is sent."""
     incomplete = not segment.endswith("\n")
-    blocks = parse_blocks(segment, last_line_incomplete=incomplete, open_fence=open_fence)
+    blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fence=open_fence)
+    if blocks.held_from is not None:
+        segment, incomplete = segment[: blocks.held_from], False
     replacements = _replacements_of(segment, blocks.leaf_blocks, NO_DEFINITIONS)
     end = segment.rfind("\n") + 1
     if blocks.leaf_blocks:

@@ -136,6 +136,36 @@ FORMULAS = [
     ("$\\text{price} = \\$5$, $100 \\text{ km}$", "`\\text{price} = \\$5`, `100 \\text{ km}`"),
     ("\\begin{itemize}\n\\item a\n\\end{itemize}", "`\\begin{itemize}`\n`\\item a`\n`\\end{itemize}`"),
     (f"{CELLS}$x^2$ | \\(y\\) |\n", f"{CELLS}`x^2` | `y` |"),
+    ("$$ a + b\n= c $$", "`a + b`\n`= c`"),
+]
+DISPLAYS = [
+    ("$$\na = b\n\n+ c\n$$\n\nThen.", "`a = b`\n`+ c`\n\nThen."),
+    ("$$\na\n- b\n= c\n$$\nafter", "`a`\n`- b`\n`= c`\nafter"),
+    ("We get: \\[\n\\sum x\n=\n\n> 0\n\\]", "We get: `\\sum x`\n`=`\n`> 0`"),
+    ("\\begin{align*}\na\n\n1. b\n# c\n---\n\\end{align*}", "`a`\n`1. b`\n`# c`\n`---`"),
+    ("$$\n\\begin{aligned}\na\n\n- b\n\\end{aligned}\n$$", "`\\begin{aligned}`\n`a`\n`- b`\n`\\end{aligned}`"),
+    ("1. So:\n\n   $$\n   a\n\n   - b\n   $$\n\n2. Next", "1. So:\n\n   `a`\n`- b`\n\n2. Next"),
+    ("> $$\n> a\n>\n> - b\n> $$\n\nend", "> `a`\n`- b`\n\nend"),
+    ("- So:\n$$\na | b\n--- | ---\n\nc\n$$\n- z", "- So:\n`a | b`\n`--- | ---`\n`c`\n- z"),
+    ("$$ a\n\n    = b $$\n\n- x\n\n$$\nc\n\nd\n$$", "`a`\n`    = b`\n\n- x\n\n`c`\n`d`"),
+    ("$$\r\na\r\n\r\n- b\r\n$$", "`a`\n`- b`"),
+]
+"""Lines that are blank, or would begin another block, belong to the formula around them."""
+NO_DISPLAYS = [
+    "```\n$$\na\n\n- b\n$$\n```",
+    "- ```sh\n  echo $$\n\n  - b\n  $$\n  ```",
+    "    $$\n    a\n\n    - b\n    $$",
+    "`$$`\n\n- a\n\n`$$` `\n$$\n- b\n$$`",
+    "- $$ Luigi\n- $$$ Mario\n- $$ Bob",
+    "Price: $$\n\n- a\n\nPrice: $$",
+    "A – $$\nB – $$$\nC – $$",
+    "$$ – moderate\n$$$ – expensive",
+    "$$ = moderate\n\n- a\n\n$$ = fair",
+    "kill $$\n\nthen echo $$",
+    "$$\nThis is no formula at all\n\n- item\n$$",
+    "$$\nnever closed\n\n- item\n",
+    "$$\na\n\n- b\n" + "c + d\n" * 200 + "$$",
+    "\\[1\\] a\n\n- b \\[2\\]",
 ]
 CELL_ENDS = [
     (f"{CELLS}$P(A|B)$ | \\(|x|\\) |\n", f"{CELLS}`P(A\\|B)` | `\\|x\\|` |"),
@@ -146,7 +176,8 @@ CELL_ENDS = [
     ("# `a|b` $|x|$", "# `a|b` `|x|`"),
 ]
 """A `|` in code or a formula is meant as one, though Slack takes it for the end of a table's cell."""
-ROWS = CELL_ENDS + BREAKS + TAGS + TEXT + EMPHASIS + SLACK + ADDRESSES + FORMULAS
+UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS]
+ROWS = CELL_ENDS + BREAKS + TAGS + TEXT + EMPHASIS + SLACK + ADDRESSES + FORMULAS + DISPLAYS + UNCHANGED
 
 
 @pytest.mark.parametrize(("written", "sent"), ROWS)
@@ -160,7 +191,7 @@ def test_no_beginning_is_appended_that_changes(written: str, sent: str) -> None:
     assert all(sent.startswith(stable_prefix(written[:k])) for k in range(len(written) + 1))
 
 
-@pytest.mark.parametrize(("written", "sent"), CELL_ENDS + BREAKS + TAGS + SLACK + FORMULAS)
+@pytest.mark.parametrize(("written", "sent"), CELL_ENDS + BREAKS + TAGS + SLACK + FORMULAS + DISPLAYS)
 def test_no_frame_shows_half_a_mark(written: str, sent: str) -> None:
     for k in range(len(written) + 1):
         frame = rendered(written[:k], growing=True)
