@@ -171,7 +171,7 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "cell ends in code": ("| a | b |\n|---|---|\n| ", "`a|b` and $P(A|B)$ ", ""),
     "open formulas": "\\(",
     "open formulas on lines": "\\[\n",
-    "open formulas between blank lines": "\\[\n\n",
+    "open formulas between blank lines": "\\[\nx = y\n\n",
     "formulas with blank lines": "$$\n\n- a\n",
     "formulas": "\\(x^2\\) ",
     "environments": "\\begin{a}",

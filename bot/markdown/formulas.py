@@ -67,12 +67,9 @@ def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Disp
     at = start
     while (mark := _MARK.search(text, at, end)) and mark[0] != "`":
         at = mark.end()
-        if _closing(mark):
-            is_first, is_last = not text[start : mark.start()].strip(), not text[at:end].strip()
-            is_placed = is_first or (is_last and mark[0] != "$$")
-            if formula := _display(text, mark, end, is_placed=is_placed, growing=growing):
-                yield formula
-                at = formula.end
+        if (closing := _closing(mark)) and (formula := _display(text, start, mark, closing, end, growing)):
+            yield formula
+            at = formula.end
 
 
 def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int, int]]:
@@ -101,21 +98,24 @@ def _closing(mark: re.Match[str]) -> str:
     return {"$$": "$$", "\\[": "\\]"}.get(mark[0], "")
 
 
-def _display(text: str, mark: re.Match[str], line_end: int, *, is_placed: bool, growing: bool) -> Display | None:
-    closing = _closing(mark)
+def _display(
+    text: str, line_start: int, mark: re.Match[str], closing: str, line_end: int, growing: bool
+) -> Display | None:
     start, limit = mark.end(), mark.start() + MAX_DISPLAY_CHARS
     stop = text.find(closing, start, limit)
     end = stop + len(closing)
     if 0 <= stop < line_end:
         return Display(end, False, False)
-    if growing and len(text) <= limit and (stop < 0 or end == len(text)):
-        # The closing mark may come, or be a part of another.
-        is_display = is_placed and _may_be_display(text[start:].rstrip("$"), mark[0])
-        return Display(len(text), True, True) if is_display else None
-    if stop < 0:
+    # The closing mark may come, or be a part of another.
+    is_open = growing and len(text) <= limit and (stop < 0 or end == len(text))
+    if stop < 0 and not is_open:
         return None
-    formula = text[start:stop]
-    is_display = is_placed and not text.startswith("$", end) and _may_be_display(f"{formula}\n", mark[0])
+    is_first, is_last = not text[line_start : mark.start()].strip(), not text[start:line_end].strip()
+    formula = text[start:].rstrip("$") if is_open else f"{text[start:stop]}\n"
+    is_placed = is_first or (is_last and closing != "$$")
+    is_display = is_placed and (is_open or not text.startswith("$", end)) and _may_be_display(formula, mark[0])
+    if is_open:
+        return Display(len(text), True, True) if is_display else None
     return Display(end, is_display, False) if is_display or not _BLANK_LINE.search(formula) else None
 
 

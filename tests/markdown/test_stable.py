@@ -44,9 +44,10 @@ HOSTILE_PIECES = [
     "[a](b\\", "![i](u)", "[![i](u)](v)", "<", "<a", "<h", "<https://a.b>", "<b@c.d>", "<mailto:a@b.c>",
     "<!channel>", "<https://e|x>", ">", "&", "&amp;", "&#60;", "https://a.b", "https://a.b**", "https://g\u0456thub",
     "https://a.com\uff0c", "@c.d", "**https://a.b", "|", "| a | b |\n", "|---|---|\n", "--- | ---\n", "a | b\n",
+    "\n$$\n", "\n\\[\n", "\\]", "\n\n- ",
     "<b>", "</b>", "<i>", "</s>", "<br>", "<p>", "</p>", "<ul>", "<li>", "<tr>", "<td>", "</td>", "</tr>", "<code>",
     "</code>", "<sup>2</sup>", "<a href='https://a.b'>", "</a>", "<!--", "-->", "<section>", "List<B>", "<b ", "\\(",
-    "\\)", "x^2", "$x^2$", "$", "$$", "\\begin{a}", "\\end{a}", "\n$$\n", "\n\\[\n", "\\]", "\n\n- ", "<https://a.b|", "label>", "<@U1|", "[doc](https://a.b/",
+    "\\)", "x^2", "$x^2$", "$", "$$", "\\begin{a}", "\\end{a}", "<https://a.b|", "label>", "<@U1|", "[doc](https://a.b/",
     "my file (1).pdf)", "![x](a b)", "**a:**", "a**(b)**", "&mdash;", "<h2>", "</h2>", "\n    ",
     "| `x", "|a" * 22 + "|\n", "|-" * 22 + "|\n", "x" * 60 + " ", "long words here " * 12, "<" * 50,
 ]  # fmt: skip
