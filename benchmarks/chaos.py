@@ -66,8 +66,8 @@ from benchmarks.tool_server import agree_to_tools, tool_server
 from benchmarks.vendor_failures import VendorFailures
 from bot.core.channel_settings import ChannelSettings
 from bot.models.wrappers import silence_s
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import POST_RULES
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.budgets import POST_RULES
 from tests.fast import run_fast
 
 EDITS_A_MINUTE = 50

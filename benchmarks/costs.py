@@ -42,8 +42,8 @@ from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.reply import Reply
 from bot.reply.scheduler import ScheduledReply
-from sandbox.server import Sandbox, find_port
-from sandbox.web_api.budgets import GENEROUS
+from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.web_api.budgets import GENEROUS
 from tests.reply.schedules import scheduling
 from tests.simulated_time import run_simulated
 from tests.streams import speech

@@ -22,7 +22,7 @@ from bot.store.database import connected
 from bot.store.rows import messages_of
 from bot.store.schema import charges, jobs, outbox_entries, tool_calls, turns
 from bot.store.threads import ChannelSettingsStore
-from sandbox.workspace import TEAM_ID
+from slack_sandbox.workspace import TEAM_ID
 from tests.contracts.databases import PostgresqlServer, server
 
 Engine = Literal["sqlite", "postgresql"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.databases import Database, Postgresql
 from benchmarks.fleet import BotProcess, Fleet
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 
 STREAMING = ("chat.startStream", "chat.appendStream", "chat.stopStream")
 ANSWERING = ("chat.update", "chat.postMessage", *STREAMING)

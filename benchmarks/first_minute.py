@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.slack.manifest import app_manifest
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import inherited
+from slack_sandbox.workspace import Message
 from tests.newcomer import KEY, Terminal, as_openai, terminal
-from tests.processes import REPOSITORY, inherited
+from tests.processes import REPOSITORY
 from tests.streams.server import VendorServer
 
 INSTALLS_WITHIN_S = 600.0

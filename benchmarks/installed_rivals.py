@@ -35,8 +35,8 @@ from benchmarks import live
 from benchmarks.chat_server import END, event
 from benchmarks.numbered_model import QUESTION, NumberedModel, word
 from benchmarks.process import Process, started
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import POST_RULES
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.budgets import POST_RULES
 
 FOLDER = Path(__file__).parent / "installed"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "typist-rivals"

@@ -31,7 +31,7 @@ from bot.core import texts
 from bot.core.calls import Decision
 from bot.core.job import Status
 from bot.errors import EndReason
-from sandbox.web_api.http import CallRecord
+from slack_sandbox.web_api.http import CallRecord
 
 LIVE_STATES = tuple(status.value for status in Status if status is not Status.ENDED)
 INTERRUPTED = re.compile(r"interrupted three times|Press Continue")

@@ -42,9 +42,9 @@ from benchmarks.freshness import Lags, lags
 from benchmarks.numbered_model import BEGINNINGS, NumberedModel, question
 from benchmarks.process import Process, running
 from benchmarks.readers import Place, Readers
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import FLOORS, POST_RULES, WINDOW_S
-from sandbox.workspace import Channel, User
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.budgets import FLOORS, POST_RULES, WINDOW_S
+from slack_sandbox.workspace import Channel, User
 
 WORDS = 600
 WORDS_PER_S = 40

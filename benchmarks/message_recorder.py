@@ -7,8 +7,8 @@ from typing import Any
 
 from bot.core.texts import OWN_NAMES
 from bot.reply.late import ASK_EVENT, PING_EVENT
-from sandbox.control import unescape
-from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
+from slack_sandbox.control import unescape
+from slack_sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 
 MODEL = "openai/scripted"
 """The model that answers in what is recorded."""

@@ -22,7 +22,7 @@ from benchmarks.databases import Database, Engine, database
 from bot.core import texts
 from bot.settings import Settings
 from bot.slack.retry import CONNECTION
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.fast import FastClock
 from tests.scenarios.conftest import manifest, running, says, settings_of, shown
 from tests.streams.server import VendorServer

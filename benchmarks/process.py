@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
 
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 
 READY_WITHIN_S = 60
 _ROOT = Path(__file__).parent.parent

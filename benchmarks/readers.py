@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from benchmarks.freshness import ShownWords, is_complete, words_in
-from sandbox.workspace import Change, Changed, Deleted, Posted, StatusSet, Workspace
+from slack_sandbox.workspace import Change, Changed, Deleted, Posted, StatusSet, Workspace
 
 Place = tuple[str, str]
 """A question: the channel's id and the ts. Its answer is in its thread."""

@@ -27,8 +27,8 @@ from bot.clock import SystemClock
 from bot.core.calls import READ_CHANNEL
 from bot.models.prompt import TokenEstimate
 from bot.settings import read
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, connected, manifest, running
 from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer

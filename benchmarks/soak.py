@@ -50,9 +50,9 @@ from bot.core.caps import DAY_S
 from bot.slack.budget import CALLS_PER_MINUTE
 from bot.store import Stores
 from bot.store.erasure import RECORDS_KEPT_S
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import FLOORS, PostRule
-from sandbox.workspace import Change, Changed, Channel, Posted, User
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.budgets import FLOORS, PostRule
+from slack_sandbox.workspace import Change, Changed, Channel, Posted, User
 
 RAISED_CALLS = 20_000
 """Calls of each method in a minute, more than the run makes."""

@@ -33,9 +33,9 @@ from bot.mcp.config import McpSetup, ServerConfig, StdioTransport, ToolRules
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.demo.local_model import LocalModel, available
-from sandbox.server import Sandbox
-from tests.processes import inherited, started
+from demo.local_model import LocalModel, available
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import inherited, started
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, manifest, running, settings_of, shown
 from tests.scenarios.tools import by_results, calls, let_use

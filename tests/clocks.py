@@ -1,12 +1,10 @@
-"""Clocks that tests set, the limit for what is awaited in real time, and the wait for what runs beside a test."""
+"""Clocks that tests set, and the wait for what runs beside a test."""
 
 import asyncio
 from dataclasses import dataclass, field
 
 from bot.clock import Clock, SystemClock
-
-WITHIN_S = 120.0
-"""The longest wait for what must happen. What takes ten seconds beside other work takes a minute on another machine."""
+from slack_sandbox.testing.processes import WITHIN_S
 
 
 async def idle() -> None:

@@ -29,7 +29,6 @@ pytest_plugins = [
     "tests.contracts.databases",
     "tests.fast",
     "tests.bounded_teardown",
-    "tests.sandbox_options",
 ]
 
 

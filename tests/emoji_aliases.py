@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-TABLES = (ROOT / "bot/core/channel_settings.py", ROOT / "sandbox/emoji_aliases.py")
+TABLES = (ROOT / "bot/core/channel_settings.py", ROOT / "sandbox/slack_sandbox/emoji_aliases.py")
 BEGIN, END = "ALIASES: Final = MappingProxyType(\n    {\n", "    }\n)\n"
 
 

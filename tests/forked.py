@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.clocks import WITHIN_S
-from tests.processes import inherited
+from slack_sandbox.testing.processes import WITHIN_S, inherited
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.preloaded"])

@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S, inherited, started
 from tests.forked import ForkedBot, forked_bot
-from tests.processes import inherited, started
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse
 

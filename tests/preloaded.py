@@ -8,10 +8,10 @@ from importlib import import_module
 
 MODULES = (
     "bot.app",
-    "sandbox.typist.serve",
+    "demo.serve",
     "bot.mcp.server",
     "bot.models.openai",
-    "sandbox.server",
+    "slack_sandbox.server",
     "alembic.command",
     "httpcore2",
     "psycopg",

@@ -23,11 +23,11 @@ from bot.core.caps import parse_caps
 from bot.mcp.config import McpSetup
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
-from sandbox.page.guide import Guide
-from sandbox.server import Sandbox
-from sandbox.typist.guide import guide_of
-from sandbox.typist.models import ModelChoice
-from tests.browser import ARGUMENTS, find_chromium
+from demo.guide import guide_of
+from demo.models import ModelChoice
+from slack_sandbox.page.guide import Guide
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.browser import ARGUMENTS, find_chromium
 from tests.mcp.servers import RawServer, text_result, tool
 from tests.scenarios.conftest import manifest, running, says
 from tests.scenarios.surfaces import with_assistant_view

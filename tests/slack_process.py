@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.server import Sandbox
-from sandbox.web_api.http import Tokens
-from tests.processes import wait_for_line
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import wait_for_line
+from slack_sandbox.web_api.http import Tokens
 
 REPOSITORY = Path(__file__).parent.parent
 TOKENS = Tokens("xoxb-process", "xapp-1-process", "xoxe.xoxp-1-process")

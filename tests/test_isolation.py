@@ -16,9 +16,10 @@ import pytest
 from bot import isolation
 from bot.documents.document import Kind
 from bot.isolation import TRUNCATE_ABI
+from slack_sandbox.testing.processes import inherited, wait_for_line
 from tests import attacks
 from tests.forked import forked_bot
-from tests.processes import REPOSITORY, inherited, wait_for_line
+from tests.processes import REPOSITORY
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the protection is Linux's")
 

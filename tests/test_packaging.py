@@ -13,12 +13,14 @@ from packaging.utils import NormalizedName, canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+SANDBOX = tomllib.loads((ROOT / "sandbox/pyproject.toml").read_text())["project"]
 INSTALLED_FROM = {
-    "requirements.txt": [*PROJECT["dependencies"], *EXTRAS["mcp"], *EXTRAS["sandbox"]],
+    "requirements.txt": [*PROJECT["dependencies"], *EXTRAS["mcp"], *SANDBOX["dependencies"]],
     "requirements-local.txt": EXTRAS["local"],
     "requirements-dev.txt": [*EXTRAS["dev"], *EXTRAS["bedrock"], *EXTRAS["vertex"], *EXTRAS["azure"]],
+    "sandbox/requirements-dev.txt": [*SANDBOX["dependencies"], *SANDBOX["optional-dependencies"]["dev"]],
 }
-"""What each file pins, with all that it needs. The last two leave out what the first one has for all systems."""
+"""What each file pins, with all that it needs. The second and third leave out what the first has for all systems."""
 
 _PIN = re.compile(r"([A-Za-z0-9_.-]+)==([A-Za-z0-9.+]+)( ; [^\n]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 
@@ -43,7 +45,7 @@ def test_each_dependency_is_pinned_in_its_range(file: str, requirement: Requirem
     assert pinned(file)[canonicalize_name(requirement.name)] in requirement.specifier
 
 
-@pytest.mark.parametrize("file", ["requirements-local.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements-local.txt", "requirements-dev.txt", "sandbox/requirements-dev.txt"])
 def test_no_package_is_pinned_to_two_versions(file: str) -> None:
     first, second = pinned("requirements.txt"), pinned(file)
     assert all(first[name] == second[name] for name in first.keys() & second.keys())
@@ -65,6 +67,7 @@ def test_tests_run_with_the_pinned_versions(file: str) -> None:
         ("Makefile", "$(VENV)/run:", "requirements.txt"),
         ("Makefile", "$(VENV)/run:", "requirements-local.txt"),
         ("Makefile", "$(VENV)/dev:", "requirements-dev.txt"),
+        ("sandbox/Makefile", "$(VENV)/dev:", "requirements-dev.txt"),
     ],
 )
 def test_run_test_and_image_install_the_pinned_files(file: str, target: str, requirements: str) -> None:

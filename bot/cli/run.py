@@ -1,7 +1,7 @@
 """What runs until a signal: `typist run` and `typist sandbox`. `typist health` asks a running bot whether it is ready.
 
-`run` connects to Slack and answers there. `sandbox` starts the bot in a Slack on this machine (sandbox/typist), or that
-Slack alone. The image has no package `sandbox`, so it is imported only where it is used.
+`run` connects to Slack and answers there. `sandbox` starts the bot in a Slack on this machine (demo/serve.py). The
+image has neither `demo` nor `slack_sandbox`, so they are imported only where they are used.
 """
 
 import argparse
@@ -140,18 +140,13 @@ HEALTH = Subcommand(
 )
 
 LAST_PORT = 65_535
-TOKEN_PREFIXES = {"bot": "xoxb-", "app": "xapp-"}
 
 
 def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the port, the model, the rule for posts and the app's manifest."""
+    """Adds the port, the model, the kind of app, the rule for posts and the app's manifest."""
     parser.add_argument("--port", help="port of the sandbox's page (default: 3000, or the next free port)")
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
     parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
-    parser.add_argument("--no-bot", action="store_true", help="don't start Typist; connect a bot of your own")
-    for kind, prefix in TOKEN_PREFIXES.items():
-        help_text = f"with --no-bot: the {kind} token that your bot has, {prefix}… (default: a new one at each start)"
-        parser.add_argument(f"--{kind}-token", metavar="TOKEN", help=help_text)
     parser.add_argument(
         "--posts",
         choices=("generous", "strict"),
@@ -165,51 +160,35 @@ def _start_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Runs the sandbox until the process gets a signal to stop, and returns the exit code. Raises SettingsError."""
     exit_on_sigterm()
     try:
-        import sandbox.server  # noqa: F401
+        import slack_sandbox.server  # noqa: F401
     except ModuleNotFoundError as error:
         raise SettingsError(
             [f"The sandbox needs the package {error.name}. Install its packages: {install_command('sandbox')}"]
         ) from error
-    from sandbox import emulator
+    from slack_sandbox.start import StartError
 
     try:
         return _run_sandbox(env, options)
-    except emulator.EmulatorError as error:
+    except StartError as error:
         raise SettingsError(error.problems) from error
 
 
 def _run_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    from sandbox import emulator
+    from slack_sandbox.start import read_manifest
 
-    port, model = options.port, options.model
-    strict_posts = options.posts == "strict"
-    manifest = emulator.read_manifest(options.manifest) if options.manifest else app_manifest(agent=options.agent)
-    given = {kind: getattr(options, f"{kind}_token") for kind in TOKEN_PREFIXES}
-    tokens = {kind: token for kind, token in given.items() if token is not None}
-    if tokens and not options.no_bot:
-        raise SettingsError(["--bot-token and --app-token are for a bot of your own: add --no-bot."])
-    if options.no_bot:
-        if model is not None:
-            raise SettingsError(["--model chooses Typist's model: leave it out with --no-bot."])
-        own_port = None if port is None else parse_port(port)
-
-        async def serve_only(shutdown: "Shutdown") -> None:
-            await emulator.serve(own_port, manifest, tokens, shutdown.requested, strict_posts=strict_posts)
-
-        asyncio.run(until_signaled(serve_only, drain_s=0))
-        return 0
+    port = None if options.port is None else parse_port(options.port)
+    manifest = read_manifest(options.manifest) if options.manifest else app_manifest(agent=options.agent)
     ours = settings.read(env)
-    port = None if port is None else parse_port(port)
     logs.set_up(ours.log_level, ours.log_format)
     # A copy of .env.example names the default, too. Each sandbox is a new workspace: an old one's rows would be read.
     if ours.database_url == Settings().database_url:
         ours = replace(ours, database_url="sqlite://")
 
     # Only now: it imports the packages of the sandbox.
-    from sandbox.typist.serve import serve
+    from demo.serve import serve
 
     async def run_bot(shutdown: "Shutdown") -> None:
-        await serve(ours, shutdown, port, model, manifest, strict_posts=strict_posts)
+        await serve(ours, shutdown, port, options.model, manifest, strict_posts=options.posts == "strict")
 
     asyncio.run(until_signaled(run_bot, ours.drain_s))
     return 0
@@ -225,8 +204,8 @@ def parse_port(text: str) -> int:
 SANDBOX = Subcommand(
     "start the sandbox: a Slack on this machine, with the bot in it",
     "Starts a Slack on this machine, with the bot in it. Answers come from the models in your settings, from Ollama, "
-    "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script. With --no-bot, the "
-    "Slack is for a bot of your own.",
+    "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script. For a bot of your own, "
+    "start slack-sandbox instead.",
     _start_sandbox,
     _add_sandbox_arguments,
 )

@@ -34,7 +34,7 @@ of streams. A reply, or a page of it, is given to one of the two once, when it b
 - Where both cost the same, a stream carries where Slack shows its own Stop, because it leaves the edits to others.
   Elsewhere edits do: starts are the scarcest calls.
 
-A stream shows its growth to one person only (docs/sandbox-fidelity.md), so `may_be_streamed` leaves some out.
+A stream shows its growth to one person only (sandbox/FIDELITY.md), so `may_be_streamed` leaves some out.
 
 What is learned
 ---------------

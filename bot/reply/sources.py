@@ -6,7 +6,7 @@ leads to, whatever the title claims. A file in Slack is none: a link may open it
 
 A canvas has the answer's Markdown, as safe as in a message, in the forms that canvases.create accepts. Slack refuses a
 whole canvas for one line: headings below the third level, tables with a narrow delimiter row or more than 300 cells,
-lists of one kind within lists of the other, and quotes within lists (docs/sandbox-fidelity.md).
+lists of one kind within lists of the other, and quotes within lists (sandbox/FIDELITY.md).
 """
 
 import re

@@ -167,7 +167,7 @@ _NAMES: Mapping[Refusal, str] = {
     """,
 }
 """The names that Slack documents for the methods that Typist calls (docs.slack.dev/reference/methods), and those that
-were observed (docs/sandbox-fidelity.md)."""
+were observed (sandbox/FIDELITY.md)."""
 _REASON_OF = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import StoreError
 from bot.store.database import MAX_GROUP, Database, GroupCommit, create_engine
-from tests.clocks import WITHIN_S, ManualClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import ManualClock
 
 NUMBERS = sa.table("numbers", sa.column("number"))
 

@@ -12,11 +12,11 @@ from bot.slack.client import SlackClient, new_session
 from bot.slack.history import DIRECT_MESSAGES, MAX_CALLS, NEWEST_MESSAGES, History
 from bot.slack.users import MAX_NAMES
 from bot.store import Stores
-from sandbox.faults import FaultSettings
-from sandbox.people import Content
-from sandbox.server import Sandbox
-from sandbox.web_api.http import SCOPES
-from sandbox.workspace import User
+from slack_sandbox.faults import FaultSettings
+from slack_sandbox.people import Content
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.http import SCOPES
+from slack_sandbox.workspace import User
 from tests.fast import FastClock
 
 pytestmark = pytest.mark.skips_waits

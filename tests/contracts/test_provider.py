@@ -25,7 +25,7 @@ from bot.models.openai import ChatReader, ResponsesReader
 from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.streams import MAX_EVENT_BYTES, AnswerReader, end_of
 from bot.models.wrappers import Fallback, Stall
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import (
     ANTHROPIC,

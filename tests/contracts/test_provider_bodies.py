@@ -20,7 +20,7 @@ from bot.models.model import MAX_WRITTEN_CHARS
 from bot.models.prompt import ToolDefinition
 from bot.models.setup import VendorSettings
 from bot.models.streams import MAX_CALLS, MAX_EVENT_BYTES
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.notifications import PROMPT, ask
 from tests.contracts.vendors import APIS, KEY, VendorApi
 from tests.streams import speech, steps

@@ -12,7 +12,7 @@ from bot.errors import EndReason
 from bot.models.events import Retrying
 from bot.models.model import Provider
 from bot.models.wrappers import Fallback, Stall
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.notifications import ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech

@@ -24,11 +24,11 @@ from bot.reply.workspace import Workspace
 from bot.slack.client import PacedClient, SlackClient, new_session
 from bot.slack.history import LOOK_BACK_MESSAGES, History
 from bot.store import Stores
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import GENEROUS
-from sandbox.workspace import Json
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
+from slack_sandbox.web_api.budgets import GENEROUS
+from slack_sandbox.workspace import Json
 from tests.core.conversations import recorded_pages
-from tests.sandbox import manifests
 
 TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nThe end of it"
 LOST = (MessageRole.POSTING,)

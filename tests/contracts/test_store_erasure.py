@@ -24,8 +24,9 @@ from bot.models.events import Citation
 from bot.store import Stores
 from bot.store.erasure import RECORDS_KEPT_S, SLACK_RETRIES_S, rules
 from bot.store.schema import OF_THREADS, SafeText, checkpoints, feedback, jobs, metadata, seen_events, turns
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
-from tests.clocks import WITHIN_S, ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
     CALL,

@@ -24,7 +24,8 @@ from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S, NoConnection, create_engine, remedy_for
 from bot.store.schema import channel_settings, jobs, metadata, seen_events, workers
 from bot.store.workers import SILENCE_S
-from tests.clocks import WITHIN_S, ManualClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import ManualClock
 from tests.contracts.databases import PostgresqlServer, Process, cut_all_connections, opening, set_read_only
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, YES, answered, apart, asked, begun, count, enqueued, one, texts_of

@@ -26,8 +26,9 @@ from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.store import Stores
 from bot.store.erasure import UNPOSTED_KEPT_S
 from bot.store.schema import checkpoints, jobs, outbox_entries, steps
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
-from tests.clocks import WITHIN_S, LateClock, ManualClock
+from tests.clocks import LateClock, ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.store_machine import states
 from tests.contracts.stores import (

@@ -16,7 +16,7 @@ from bot.store import Stores
 from bot.store.schema import jobs
 from bot.store.schema import workers as workers_table
 from bot.store.workers import SILENCE_S
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
     DONE,

@@ -19,8 +19,8 @@ from bot.core.job import POSTING, Job
 from bot.store import Stores
 from bot.store.schema import metadata
 from bot.store.workers import LOCK_GRACE_S, MAX_BYTES, SILENCE_S, FailureDetector, FileLocks, Observation
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
-from tests.clocks import WITHIN_S
 from tests.contracts.databases import Process
 from tests.contracts.holding import holder, wait_for_output
 from tests.contracts.pooler import pooler

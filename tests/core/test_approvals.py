@@ -35,7 +35,7 @@ from bot.markdown.escaping import JOINER
 from bot.mcp.definitions import ListedTool
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
-from sandbox.blocks.rules import check_blocks
+from slack_sandbox.blocks.rules import check_blocks
 
 UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}\u2800]")
 SPACES = [char for char in map(chr, range(0x1_0000)) if unicodedata.category(char) in ("Zs", "Zl", "Zp")]

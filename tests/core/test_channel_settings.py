@@ -15,7 +15,7 @@ from bot.core.channel_settings import (
 )
 from bot.core.triage import Engagement
 from bot.models.prompt import Effort
-from sandbox import emoji_aliases
+from slack_sandbox import emoji_aliases
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful.")
 

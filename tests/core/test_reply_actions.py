@@ -24,7 +24,7 @@ from bot.errors import EndReason
 from bot.markdown.escaping import JOINER
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
-from sandbox.blocks.rules import check_blocks
+from slack_sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
 
 ADMINS = frozenset({"U9"})

@@ -20,7 +20,7 @@ from bot.core.files import document_kind
 from bot.documents import process
 from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
 from bot.documents.process import convert_image, read_document
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.documents.test_images import picture
 
 REFUSALS = {

@@ -23,7 +23,7 @@ from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Post, Update
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply
-from sandbox.blocks.rules import check_blocks
+from slack_sandbox.blocks.rules import check_blocks
 from tests.core.conversations import answer
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])

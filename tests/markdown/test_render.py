@@ -17,9 +17,9 @@ from bot.markdown.render import DROPPED, PREVIEW_CHARS, first_words, has_word, m
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply
-from sandbox.blocks.rules import check_blocks
-from sandbox.blocks.stored import stored_text
-from sandbox.control import live_controls
+from slack_sandbox.blocks.rules import check_blocks
+from slack_sandbox.blocks.stored import stored_text
+from slack_sandbox.control import live_controls
 from tests.core.conversations import answer
 from tests.markdown.markdown_texts import PIECES, markdown_texts
 from tests.reply.stored_messages import StoredMessages, grow, leaves, show, shown_text, stored

@@ -16,7 +16,7 @@ from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.mcp.definitions import offered_names
 from bot.mcp.server import McpServer, open_servers
 from bot.store import Stores
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 
 TOKEN = "secret-of-the-test"
 """What the server on HTTP wants to see."""

@@ -14,7 +14,7 @@ from bot.core.calls import CallState
 from bot.mcp.config import MAX_MESSAGE_BYTES, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import RESULT_TOO_LONG, RESULT_UNREADABLE, SERVER_DOWN
 from bot.mcp.server import McpServer, ServerDown, open_servers
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.mcp import flood
 from tests.mcp.flood import WEB_TOOLS, Web, flooding_web
 from tests.mcp.servers import Json, RawServer, running, text_result, tool

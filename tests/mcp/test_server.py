@@ -13,7 +13,8 @@ from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
 from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown
-from tests.clocks import WITHIN_S, HurriedClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, running, text_result, tool
 
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN

@@ -27,7 +27,8 @@ from bot.mcp.definitions import (
 from bot.mcp.server import MAX_LISTED_TOOLS, open_servers
 from bot.mcp.tools import McpTools
 from bot.store import Stores
-from tests.clocks import WITHIN_S, HurriedClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import HurriedClock
 from tests.mcp.servers import RawServer, text_result, tool
 
 CHANNEL, DIRECT = "C1", "D1"

@@ -8,9 +8,9 @@ from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Post, Update
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply
-from sandbox.blocks.rules import UPDATE_TEXT_BYTES, check_blocks, check_replacement
-from sandbox.blocks.stored import stored_text
-from sandbox.control import live_controls
+from slack_sandbox.blocks.rules import UPDATE_TEXT_BYTES, check_blocks, check_replacement
+from slack_sandbox.blocks.stored import stored_text
+from slack_sandbox.control import live_controls
 from tests.core.conversations import answer
 
 Json = dict[str, Any]

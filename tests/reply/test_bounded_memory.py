@@ -12,8 +12,8 @@ from bot.reply.posted import PostedReplies
 from bot.reply.workspace import Workspace
 from bot.slack.client import PacedClient, SlackClient, new_session
 from bot.slack.users import ChannelReaders
-from sandbox.server import Sandbox
-from sandbox.workspace import Channel
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Channel
 from tests.clocks import InstantClock
 from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 

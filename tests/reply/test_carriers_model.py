@@ -26,11 +26,11 @@ from bot.slack.budget import RateBudget
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.retry import reason_of
 from bot.slack.users import Users
-from sandbox.server import Sandbox
-from sandbox.web_api import streams
-from sandbox.workspace import Message, SlackError
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
+from slack_sandbox.web_api import streams
+from slack_sandbox.workspace import Message, SlackError
 from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
-from tests.sandbox import manifests
 from tests.simulated_time import SimulatedClock, run_simulated
 
 LATENCY_S = 0.06

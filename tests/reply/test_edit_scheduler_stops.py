@@ -14,7 +14,7 @@ from bot.reply.workspace import Workspace
 from bot.slack.budget import CALLS_PER_MINUTE
 from bot.slack.client import SlackClient, new_session
 from bot.store import Stores
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 
 QUESTION = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "?")
 ME = Identity("T1", "U0TYPIST", "B0TYPIST", "typist")

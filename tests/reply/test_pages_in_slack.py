@@ -14,7 +14,7 @@ from bot.markdown.pages import PAGE_CHARS, Pages
 from bot.markdown.render import rendered
 from bot.reply.messages import PageView, Upload
 from bot.reply.reply import MAX_PAGES, Reply
-from sandbox.blocks.rules import check_blocks
+from slack_sandbox.blocks.rules import check_blocks
 from tests.core import conversations
 from tests.markdown.markdown_texts import paged
 from tests.reply.stored_messages import StoredMessages, grow, kinds, leaves, show, shown_text, stored

@@ -17,7 +17,7 @@ from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.slack.home import action_message
 from bot.slack.text import answer_of
-from sandbox.blocks.rules import check_blocks, check_replacement
+from slack_sandbox.blocks.rules import check_blocks, check_replacement
 from tests.markdown.markdown_texts import MARKDOWN, paged
 from tests.reply.stored_messages import Json, kinds, leaves, shown_text, stored
 

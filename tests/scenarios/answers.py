@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from bot.settings import Settings
 from bot.store.database import create_engine
 from bot.store.schema import turns
-from sandbox.workspace import Message
+from slack_sandbox.workspace import Message
 from tests.charged_turns import CHARGED_TURNS
 from tests.scenarios.conftest import Stage, shown
 from tests.streams import speech

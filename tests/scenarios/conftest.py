@@ -22,13 +22,13 @@ from bot.models.setup import VendorSettings
 from bot.services import reply_actions
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.blocks.elements import interactive
-from sandbox.server import Sandbox
-from sandbox.web_api.http import CallRecord
-from sandbox.workspace import Message
+from slack_sandbox.blocks.elements import interactive
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.plugin import marked
+from slack_sandbox.web_api.http import CallRecord
+from slack_sandbox.workspace import Message
 from tests.fast import FastClock
 from tests.marked import untimed
-from tests.sandbox_options import marked
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 

@@ -6,10 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.workspace import Message
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
+from slack_sandbox.workspace import Message
 from tests.forked import ForkedBot, forked_bot
-from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, shown
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.forked import ForkedBot
 
 Step = tuple[str, str, str, bool]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from bot.settings import Settings
 from bot.store.database import create_engine
 from bot.store.schema import jobs, turns
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S
 
 Rows = Sequence[sa.Row[Any]]
 

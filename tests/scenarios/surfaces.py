@@ -3,7 +3,7 @@
 from typing import Any
 
 from bot.core import texts
-from sandbox.client import Client
+from slack_sandbox.client import Client
 from tests.scenarios.conftest import Stage, manifest, shown
 
 

@@ -17,7 +17,7 @@ from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
 from bot.store import Stores
 from bot.wiring import access_rules_of
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.clocks import LateClock
 from tests.core.user_kinds import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown

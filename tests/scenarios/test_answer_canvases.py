@@ -6,10 +6,10 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import CANVAS_RULE
 from bot.settings import Settings
-from sandbox.files import File
-from sandbox.server import Sandbox
-from sandbox.web_api.http import SCOPES
-from sandbox.workspace import Message
+from slack_sandbox.files import File
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.http import SCOPES
+from slack_sandbox.workspace import Message
 from tests.scenarios.answers import answered, on_record, press
 from tests.scenarios.conftest import Stage, running, says, settings_of
 from tests.scenarios.surfaces import ephemerals

@@ -26,11 +26,11 @@ from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import jobs
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID
-from tests.clocks import WITHIN_S, LateClock
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
+from slack_sandbox.workspace import TEAM_ID
+from tests.clocks import LateClock
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, agree, be_patient, http_server, text_result, tool
-from tests.processes import wait_for_line
 from tests.scenarios.answers import on_record, press, rows
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
 from tests.scenarios.fleet import Fleet, fleet_of

@@ -7,8 +7,8 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from sandbox.manifest import SuggestedPrompt
-from sandbox.server import Sandbox
+from slack_sandbox.manifest import SuggestedPrompt
+from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, buttons, manifest, says
 from tests.scenarios.surfaces import with_assistant_view
 from tests.streams import speech

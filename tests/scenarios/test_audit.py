@@ -14,7 +14,7 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
 from bot.store import Stores
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.clocks import ManualClock
 from tests.contracts.stores import CALL, DIRECT, STEPPED, THREAD, asked, asking_step, enqueued, one
 from tests.forked import forked_command

@@ -20,8 +20,8 @@ import pytest
 from benchmarks.hostile_texts import forget_renderings, text_of
 from bot.core import texts
 from bot.settings import Settings
-from sandbox.server import Sandbox, find_port
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.conftest import ROOT, Stage, running, shown
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer

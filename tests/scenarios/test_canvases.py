@@ -3,9 +3,9 @@
 import pytest
 
 from bot.core import texts
-from sandbox.files import UploadedFile, canvas_link
-from sandbox.server import Sandbox
-from sandbox.web_api.http import SCOPES
+from slack_sandbox.files import UploadedFile, canvas_link
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.http import SCOPES
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, running, settings_of
 from tests.streams.server import VendorServer

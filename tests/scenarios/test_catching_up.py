@@ -18,10 +18,10 @@ from bot.services import catching_up
 from bot.services.catching_up import KEPT_CALLS
 from bot.settings import Settings
 from bot.store.schema import jobs, listening
-from sandbox.faults import FaultSettings
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import FLOORS, WINDOW_S
-from sandbox.workspace import Channel
+from slack_sandbox.faults import FaultSettings
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.budgets import FLOORS, WINDOW_S
+from slack_sandbox.workspace import Channel
 from tests.scenarios.answers import on_record, press, rows
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
 from tests.scenarios.outages import until

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from bot.settings import Settings
 from bot.store.database import create_engine
 from bot.store.schema import jobs, listening
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.forked import forked_bot
 from tests.scenarios.conftest import Stage, connected, manifest, running
 from tests.scenarios.process_ends import Step, die_at

@@ -15,8 +15,8 @@ import pytest
 
 from bot.core.calls import READ_CHANNEL
 from bot.settings import Settings
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Message
 from tests.scenarios.answers import on_record
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.test_injections import ALLOWED, ALWAYS, Desk

@@ -7,7 +7,7 @@ import pytest
 from bot.core.channel_settings import ChannelSettings
 from bot.core.triage import Engagement
 from bot.store import Stores
-from sandbox.workspace import TEAM_ID
+from slack_sandbox.workspace import TEAM_ID
 from tests.scenarios.conftest import Stage
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, models=("openai/test", "openai/other"))]

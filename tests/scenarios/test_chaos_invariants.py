@@ -18,7 +18,7 @@ from benchmarks.tool_plan import seen_words
 from benchmarks.vendor_failures import Failure
 from bot.core import texts
 from bot.errors import EndReason
-from sandbox.web_api.http import CallRecord
+from slack_sandbox.web_api.http import CallRecord
 
 THREAD = Thread(0, "general", ("ada",))
 ROOT = "100.000001"

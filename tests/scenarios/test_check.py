@@ -36,15 +36,16 @@ from bot.store import Stores
 from bot.store.database import create_engine
 from bot.store.migrate import migrate
 from bot.store.schema import listening
-from sandbox.demo.scripted_model import ScriptedModel
-from sandbox.faults import FaultSettings
-from sandbox.server import Sandbox
-from sandbox.setup import WELL_SET_UP, Setup
-from sandbox.workspace import Json
+from demo.scripted_model import ScriptedModel
+from slack_sandbox.faults import FaultSettings
+from slack_sandbox.server import Sandbox
+from slack_sandbox.setup import WELL_SET_UP, Setup
+from slack_sandbox.testing.processes import output
+from slack_sandbox.workspace import Json
 from tests.contracts import databases
 from tests.forked import forked_command
 from tests.mcp.servers import RawServer, tool
-from tests.processes import bot_process, output
+from tests.processes import bot_process
 from tests.scenarios.conftest import ROOT
 from tests.streams import speech, steps
 from tests.streams.clouds import AZURE, BEDROCK, FOUNDRY, VERTEX, CloudApi, identities, no_identity

@@ -14,8 +14,8 @@ from bot.core.conversation import Question
 from bot.models.prompt import OURS, Offered, Permission, ToolRule
 from bot.settings import Settings
 from bot.store.schema import outbox_entries
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Message
 from tests.marked import unmarked
 from tests.scenarios.answers import press, reply, rows
 from tests.scenarios.conftest import Stage, buttons, footer, grows, running, says, shown

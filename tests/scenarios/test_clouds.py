@@ -10,7 +10,7 @@ from bot import settings as all_settings
 from bot.core import texts
 from bot.errors import EndReason
 from bot.models.registry import VENDORS
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, connected, running
 from tests.streams import speech
 from tests.streams.clouds import AZURE, BEDROCK, BEDROCK_OPENAI, FOUNDRY, VERTEX, WORDS, CloudApi, identities

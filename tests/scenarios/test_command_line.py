@@ -13,10 +13,10 @@ from bot import __version__
 from bot.core import texts
 from bot.errors import EndReason
 from bot.settings import install_command
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S, output, wait_for_line
 from tests.forked import forked_bot, forked_command
-from tests.processes import REPOSITORY, bot_process, output, wait_for_line
+from tests.processes import REPOSITORY, bot_process
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
@@ -121,12 +121,7 @@ async def test_ask_reports_a_failure_with_its_reason_and_without_the_key(tmp_pat
         (["ask", "why?"], {}, ["No model is configured"]),
         (["ask"], {"OPENAI_API_KEY": "k"}, ["There is no question"]),
         (["sandbox"], {"BOT_WELCOMES": "on"}, ["did you mean BOT_WELCOME?"]),
-        (["sandbox", "--no-bot", "--model", "local"], {}, ["--model chooses Typist's model: leave it out"]),
-        (["sandbox", "--bot-token", "xoxb-of-my-own"], {}, ["--bot-token and --app-token are for a bot of your own"]),
-        (["sandbox", "--no-bot", "--bot-token", "of-my-own"], {}, ["--bot-token must be xoxb- and at least 8"]),
-        (["sandbox", "--no-bot", "--app-token", "xapp-1\n"], {}, ["--app-token must be xapp- and at least 8"]),
         (["sandbox", "--manifest", "missing.json"], {}, ["missing.json: No such file or directory."]),
-        (["sandbox", "--manifest", "."], {}, [".: Is a directory."]),
     ],
 )
 async def test_invalid_arguments_are_reported_and_exit_2(
@@ -162,7 +157,7 @@ async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("package", ["markdown_it", "pygments"])
+@pytest.mark.parametrize("package", ["slack_sandbox", "pygments"])
 async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: Path, package: str) -> None:
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError(name='{package}')\n")
     async with bot_process(tmp_path, "sandbox") as process:
@@ -187,26 +182,3 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
         assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
     assert await stage.answers("general", asked, timeout_s=1) == [("word " * 60).rstrip()]
     assert (tmp_path / "typist.db").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (
-            b"display_information:\n  name: Greeter\n",
-            "is not JSON (line 1: Expecting value). Slack's app settings show",
-        ),
-        (b'{"settings": {},}', "is not JSON (line 1: "),
-        (b"\xff\xfe", "is not UTF-8 text."),
-        (b"[]", "/ must be an object."),
-        (b'{"display_information": {"name": "A"}, "features": {"bots": 1}}', "/features/bots is not a known property."),
-        (b'{"display_information": {"name": ""}}', "/display_information/name must be a"),
-    ],
-)
-async def test_manifest_that_cannot_be_used_is_named_and_exits_2(tmp_path: Path, text: bytes, sentence: str) -> None:
-    (tmp_path / "app.json").write_bytes(text)
-    code, out, err = await forked_command(tmp_path, "sandbox", "--no-bot", "--manifest", "app.json", env={})
-    assert (code, out) == (2, "")
-    (line,) = err.splitlines()
-    assert line.startswith("typist: app.json")
-    assert sentence in line

@@ -18,10 +18,10 @@ import pytest
 import sqlalchemy as sa
 
 from bot.settings import install_command
-from sandbox.demo.scripted_model import ScriptedModel
-from tests.clocks import WITHIN_S
+from demo.scripted_model import ScriptedModel
+from slack_sandbox.testing.processes import WITHIN_S, output
 from tests.forked import forked_bot, forked_command
-from tests.processes import REPOSITORY, bot_process, output
+from tests.processes import REPOSITORY, bot_process
 
 SCRIPTED = ("sandbox", "--model", "scripted")
 RUN = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "k"}

@@ -15,10 +15,10 @@ from bot.errors import EndReason
 from bot.settings import Settings
 from bot.store.rows import messages_of
 from bot.store.schema import jobs
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
+from slack_sandbox.workspace import Message
 from tests.charged_turns import CHARGED_TURNS
-from tests.clocks import WITHIN_S
 from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, buttons, footer, says, shown
 from tests.scenarios.fleet import fleet_of

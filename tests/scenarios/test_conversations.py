@@ -13,8 +13,8 @@ import pytest
 
 from bot import settings as all_settings
 from bot.core import texts
-from sandbox.server import Sandbox
-from sandbox.web_api.http import CallRecord
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.http import CallRecord
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, connected, running, says, shown
 from tests.streams import speech

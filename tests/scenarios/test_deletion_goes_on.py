@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.core.actions import ReplyAction
-from sandbox.workspace import Message
+from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, says
 from tests.scenarios.outages import CODE, until
 

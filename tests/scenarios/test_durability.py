@@ -17,10 +17,9 @@ from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING
 from bot.store import Stores, workers
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
-from tests.clocks import WITHIN_S
-from tests.processes import wait_for_line
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
+from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, footer, growing, grows, says, shown
 from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams import speech

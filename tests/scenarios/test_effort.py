@@ -10,8 +10,8 @@ from bot.core.channel_settings import ChannelSettings
 from bot.models.prompt import Effort
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID
 from tests.scenarios.answers import answered, on_record, press, reply
 from tests.scenarios.conftest import Stage, footer, running, says
 from tests.streams import speech

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from slack_sandbox.testing.processes import wait_for_line
 from tests.contracts import databases
 from tests.forked import ForkedBot, forked_bot
-from tests.processes import wait_for_line
 from tests.scenarios.conftest import asking, says
 from tests.scenarios.process_ends import AT_MOST_S, clean, end_of
 from tests.slack_process import SlackProcess, slack_process

@@ -9,7 +9,7 @@ from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import outbox_entries
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.contracts.stores import count
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown

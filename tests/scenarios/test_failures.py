@@ -12,8 +12,8 @@ from bot.core.actions import ReplyAction
 from bot.core.prompt import MESSAGES_OMITTED
 from bot.errors import EndReason
 from bot.slack.retry import REPLY_CALLS
-from sandbox.faults import FaultSettings
-from tests.clocks import WITHIN_S
+from slack_sandbox.faults import FaultSettings
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.conftest import Stage, buttons, grows, says, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.actions import ReplyAction
 from bot.core.pacing import Carrier
-from sandbox.files import File, UploadedFile, canvas_link
+from slack_sandbox.files import File, UploadedFile, canvas_link
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import EACH_CARRIER, Stage, buttons, says, shown
 from tests.scenarios.outages import CODE, CODE_LINES

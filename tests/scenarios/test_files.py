@@ -17,11 +17,11 @@ from bot.core.files import MAX_FILE_BYTES
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
-from sandbox.faults import FaultSettings
-from sandbox.files import UploadedFile
-from sandbox.server import Sandbox
-from sandbox.web_api.http import SCOPES
-from sandbox.workspace import Json, Message
+from slack_sandbox.faults import FaultSettings
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.http import SCOPES
+from slack_sandbox.workspace import Json, Message
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, running, settings_of
 from tests.streams import speech

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bot.core.actions import ReplyAction
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Message
 from tests.scenarios.answers import reply
 from tests.scenarios.conftest import Stage, buttons, growing, says, shown
 from tests.scenarios.fleet import fleet_of

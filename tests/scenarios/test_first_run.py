@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from sandbox.demo import local_model
-from tests.browser import Visit, browser, visit
-from tests.processes import REPOSITORY, bot_process, wait_for_line
+from demo import local_model
+from slack_sandbox.testing.browser import Visit, browser, visit
+from slack_sandbox.testing.processes import wait_for_line
+from tests.processes import REPOSITORY, bot_process
 
 __all__ = ["browser", "visit"]
 

@@ -7,7 +7,7 @@ import pytest
 from bot.core import texts
 from bot.core.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, grows, running, says
 from tests.scenarios.surfaces import ephemerals, queued_placeholders

@@ -15,8 +15,8 @@ from bot.core.channel_settings import ChannelSettings
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID
 from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import ephemerals
 from tests.streams import speech

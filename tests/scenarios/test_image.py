@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from sandbox.server import Sandbox, find_port
-from tests.processes import output, started, wait_for_line
+from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.testing.processes import output, started, wait_for_line
 from tests.scenarios.conftest import Stage, connected
 from tests.streams.server import VendorServer
 

@@ -16,11 +16,12 @@ import pytest_asyncio
 
 from bot.core import texts
 from bot.slack.manifest import app_manifest
-from sandbox.server import Sandbox
-from sandbox.setup import Setup
+from slack_sandbox.server import Sandbox
+from slack_sandbox.setup import Setup
+from slack_sandbox.testing.processes import started
 from tests.forked import forked_command
 from tests.newcomer import ANSWER, KEY, Terminal, as_openai, bot_terminal, terminal
-from tests.processes import REPOSITORY, started
+from tests.processes import REPOSITORY
 from tests.streams.server import VendorServer
 
 PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "nobody for now): "

@@ -27,11 +27,11 @@ from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import search
 from bot.store import Stores
-from sandbox.files import UploadedFile, canvas_link
-from sandbox.people import Content
-from sandbox.server import Sandbox
-from sandbox.web_api.http import CallRecord
-from sandbox.workspace import TEAM_ID, Message
+from slack_sandbox.files import UploadedFile, canvas_link
+from slack_sandbox.people import Content
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.http import CallRecord
+from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.answers import on_record, press
 from tests.scenarios.conftest import Stage, manifest, running, settings_of, shown
 from tests.scenarios.tools import asking, ended, values_of

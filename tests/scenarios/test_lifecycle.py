@@ -4,7 +4,7 @@ import pytest
 
 from bot.core import texts
 from bot.settings import Settings
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.clocks import LateClock
 from tests.scenarios.conftest import Stage, running, says, shown
 from tests.streams.server import VendorServer

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from benchmarks import live
 from benchmarks.freshness import Lags, ShownWords, lags
 from benchmarks.readers import Place, Readers
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import manifest
 
 GENERAL = "C0GENERAL"

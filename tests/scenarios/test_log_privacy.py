@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from bot.core.actions import ReplyAction
-from sandbox.files import UploadedFile
-from sandbox.server import Sandbox
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import wait_for_line
 from tests.forked import forked_bot
-from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, shown
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer, refusal

@@ -12,8 +12,8 @@ import pytest
 from bot.core import texts
 from bot.reply.reply import MAX_PAGES
 from bot.settings import Settings
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams import speech

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot import app
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import Stage, footer, says, settings_of, shown
 from tests.scenarios.outages import until

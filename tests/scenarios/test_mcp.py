@@ -14,12 +14,12 @@ from bot.core.calls import visible
 from bot.mcp.config import McpSetup
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.control import live_controls
-from sandbox.server import Sandbox
+from slack_sandbox.control import live_controls
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import wait_for_line
 from tests.forked import forked_bot
 from tests.mcp.hostile import HOSTILE
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, text_result, tool
-from tests.processes import wait_for_line
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, asking, running, says, shown
 from tests.scenarios.process_ends import AT_MOST_S, clean, end_of

@@ -12,10 +12,10 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from bot.store.claim import RESTARTS_AT_ONCE
-from sandbox.server import Sandbox
-from sandbox.socket_mode import Delivery
-from sandbox.workspace import Message, Session
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.socket_mode import Delivery
+from slack_sandbox.testing.processes import WITHIN_S
+from slack_sandbox.workspace import Message, Session
 from tests.scenarios import answers
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
 from tests.scenarios.surfaces import queued_placeholders

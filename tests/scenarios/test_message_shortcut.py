@@ -9,8 +9,8 @@ import pytest
 from bot.core import texts
 from bot.settings import Settings
 from bot.slack.modals import ASK_ABOUT
-from sandbox.server import Sandbox
-from sandbox.workspace import Channel
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Channel
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import last_notice

@@ -15,12 +15,12 @@ from bot.core.outbox import OUTBOX_HOLD_S
 from bot.services import shortcut
 from bot.settings import Settings
 from bot.slack.modals import ASK_ABOUT
-from sandbox.client import Client
-from sandbox.server import Sandbox
-from sandbox.workspace import Channel
-from tests.clocks import WITHIN_S, LateClock
+from slack_sandbox.client import Client
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
+from slack_sandbox.workspace import Channel
+from tests.clocks import LateClock
 from tests.forked import forked_bot
-from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, running
 from tests.scenarios.process_ends import Step, die_at
 from tests.streams.server import VendorServer

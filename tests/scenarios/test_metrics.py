@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.errors import EndReason
 from bot.models.prices import parse_prices
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.fast import run_fast
 from tests.scenarios.conftest import Stage, grows, manifest, running, settings_of
 from tests.scenarios.test_failures import openai_error

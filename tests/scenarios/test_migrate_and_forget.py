@@ -20,9 +20,10 @@ from bot.services.operations import Probes, serving
 from bot.store import Stores
 from bot.store.database import create_engine
 from bot.store.schema import jobs, metadata
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import output, wait_for_line
 from tests.forked import forked_command
-from tests.processes import bot_process, output, wait_for_line
+from tests.processes import bot_process
 from tests.scenarios.conftest import connected
 from tests.services.probes import WELL, none
 from tests.streams.server import VendorServer

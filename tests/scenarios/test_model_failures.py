@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bot.models import wrappers
-from sandbox.files import UploadedFile
-from sandbox.server import Sandbox
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox
 from tests.fast import run_fast
 from tests.scenarios.conftest import Stage, running, says, settings_of
 from tests.scenarios.page.test_page_files import png

@@ -3,7 +3,7 @@
 from bot import settings as all_settings
 from bot.core import texts
 from bot.errors import EndReason
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, connected, running, shown
 from tests.scenarios.surfaces import home, last_notice
 from tests.scenarios.test_failures import openai_error

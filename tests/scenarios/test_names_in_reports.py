@@ -12,7 +12,7 @@ from bot.core.job import End
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.forked import forked_command
 from tests.scenarios.conftest import connected
 from tests.streams.server import VendorServer

@@ -12,10 +12,10 @@ from benchmarks.carried import force
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
-from sandbox.faults import FaultSettings
-from sandbox.server import Sandbox
-from sandbox.web_api.http import CallRecord
-from sandbox.workspace import Message
+from slack_sandbox.faults import FaultSettings
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.http import CallRecord
+from slack_sandbox.workspace import Message
 from tests.scenarios.answers import reply
 from tests.scenarios.conftest import PACE_S, Stage, buttons, footer, growing, grows, shown
 from tests.scenarios.fleet import Fleet, fleet_of

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from slack_sandbox.testing import payloads
 from tests.mutations import mutations
-from tests.scenarios.conftest import ROOT, Stage
+from tests.scenarios.conftest import Stage
 
 pytestmark = pytest.mark.skips_waits
 
-SAMPLES = sorted(path for kind in ("events", "interactivity") for path in (ROOT / "tests/payloads" / kind).glob("*"))
+PAYLOADS = Path(payloads.__file__).parent
+SAMPLES = sorted(path for kind in ("events", "interactivity") for path in (PAYLOADS / kind).glob("*"))
 DEPTHS = [1, pytest.param(2, marks=pytest.mark.long)]
 """The values down to here are all changed; our own parsers are given all others in tests/slack/test_payloads.py."""
 

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.actions import ReplyAction
 from bot.settings import Settings
-from sandbox.workspace import Message
+from slack_sandbox.workspace import Message
 from tests.scenarios.answers import answered, on_record, press, reply
 from tests.scenarios.conftest import Stage, buttons, footer, says, shown
 

@@ -23,10 +23,10 @@ from bot.cli.check import checked
 from bot.mcp.server import http_client
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
-from sandbox.files import UploadedFile
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
-from tests.processes import REPOSITORY, inherited
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S, inherited
+from tests.processes import REPOSITORY
 from tests.scenarios.conftest import Stage, manifest, running, says
 from tests.streams.server import VendorServer
 

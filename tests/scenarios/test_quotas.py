@@ -16,9 +16,9 @@ from bot.models.events import Usage
 from bot.settings import Settings
 from bot.slack.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
 from bot.store import Stores
-from sandbox.client import Client
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID
+from slack_sandbox.client import Client
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID
 from tests.scenarios.conftest import Stage, running, says
 from tests.scenarios.outages import until
 from tests.scenarios.surfaces import home, text_of

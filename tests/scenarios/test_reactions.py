@@ -12,8 +12,8 @@ from bot.core.channel_settings import ChannelSettings
 from bot.services.shortcut import MAX_REACTIONS
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import ephemerals

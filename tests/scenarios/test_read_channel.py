@@ -13,8 +13,8 @@ from bot.core.calls import READ_CHANNEL
 from bot.core.channel_settings import ChannelSettings
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID, Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.conftest import Stage, manifest, running, says, settings_of, shown
 from tests.streams import steps
 from tests.streams.server import VendorResponse, VendorServer

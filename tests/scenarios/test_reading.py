@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.prompt import MESSAGES_OMITTED
-from sandbox.people import Content
+from slack_sandbox.people import Content
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage
 

@@ -12,11 +12,11 @@ from bot.core.actions import ReplyAction
 from bot.core.prompt import GO_ON_REQUEST
 from bot.settings import Settings
 from bot.store.schema import feedback, turns
-from sandbox.events import EVENTS
-from sandbox.server import Sandbox
-from sandbox.web_api.http import SCOPES
-from sandbox.workspace import Message
-from tests.clocks import WITHIN_S
+from slack_sandbox.events import EVENTS
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
+from slack_sandbox.web_api.http import SCOPES
+from slack_sandbox.workspace import Message
 from tests.scenarios.answers import answered, cut, on_record, press, reply, rows
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, settings_of, shown
 from tests.streams import speech

@@ -10,7 +10,7 @@ from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ReplyAction
 from bot.settings import Settings
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, grows, running, says, shown
 from tests.scenarios.surfaces import home, queued_placeholders

@@ -14,15 +14,15 @@ from bot.core import texts
 from bot.core.pacing import Carrier
 from bot.core.triage import Engagement
 from bot.settings import Settings
-from sandbox.demo.scenes import SCENES, Scene
-from sandbox.demo.scripted_model import TOKENS_PER_S, ScriptedModel
-from sandbox.faults import SHOWING
-from sandbox.page.guide import Reply
-from sandbox.server import Sandbox
-from sandbox.typist.guide import for_sandbox, guide_of
-from sandbox.typist.models import GO_ON, ModelChoice, cards_model
-from sandbox.web_api.budgets import FLOORS
-from sandbox.web_api.http import CallRecord
+from demo.guide import for_sandbox, guide_of
+from demo.models import GO_ON, ModelChoice, cards_model
+from demo.scenes import SCENES, Scene
+from demo.scripted_model import TOKENS_PER_S, ScriptedModel
+from slack_sandbox.faults import SHOWING
+from slack_sandbox.page.guide import Reply
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.budgets import FLOORS
+from slack_sandbox.web_api.http import CallRecord
 from tests.scenarios.conftest import Stage, manifest, running, says, settings_of, shown
 from tests.streams.server import VendorServer
 
@@ -259,6 +259,6 @@ async def test_busy_thread_is_answered_as_the_channels_mode_says(engagement: Eng
 
 
 def test_sandbox_without_the_mcp_sdk_has_no_card_with_its_tool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.typist.guide.find_spec", lambda name: None if name == "mcp" else find_spec(name))
+    monkeypatch.setattr("demo.guide.find_spec", lambda name: None if name == "mcp" else find_spec(name))
     assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == len(SCENES) - 1
     assert for_sandbox(Settings()).mcp.names == ()

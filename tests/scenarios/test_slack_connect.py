@@ -11,7 +11,7 @@ from bot.core.caps import parse_caps
 from bot.settings import Settings
 from bot.store.database import create_engine
 from bot.store.schema import charges, jobs
-from sandbox.files import UploadedFile
+from slack_sandbox.files import UploadedFile
 from tests.scenarios.answers import on_record
 from tests.scenarios.conftest import Stage
 

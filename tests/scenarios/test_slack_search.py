@@ -16,8 +16,8 @@ from bot.core.calls import NOT_KEPT
 from bot.settings import Settings
 from bot.slack import search
 from bot.wiring import Bot
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.conftest import Stage, growing, manifest, running, says, shown
 from tests.scenarios.tools import tools_in
 from tests.streams import steps

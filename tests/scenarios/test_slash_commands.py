@@ -17,10 +17,10 @@ from bot.settings import Settings
 from bot.slack.manifest import app_manifest
 from bot.slack.modals import ASK_ABOUT
 from bot.store import Stores
-from sandbox.client import Client
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID, Channel
-from tests.clocks import WITHIN_S
+from slack_sandbox.client import Client
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
+from slack_sandbox.workspace import TEAM_ID, Channel
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.surfaces import last_notice
 from tests.streams.server import VendorServer

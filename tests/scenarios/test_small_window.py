@@ -7,7 +7,7 @@ import pytest
 
 from bot.core.steps import CUT, DROPPED
 from bot.settings import Settings
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.scenarios.tools import Notes, calls
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal

@@ -22,13 +22,12 @@ from bot.settings import Settings
 from bot.slack import client as slack_client
 from bot.slack.manifest import OPTIONAL_SCOPES, app_manifest
 from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
-from sandbox.faults import FaultSettings
-from sandbox.files import UploadedFile
-from sandbox.server import Sandbox, find_port
-from sandbox.setup import Setup
-from tests.clocks import WITHIN_S
+from slack_sandbox.faults import FaultSettings
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox, find_port
+from slack_sandbox.setup import Setup
+from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
 from tests.forked import forked_bot, forked_command
-from tests.processes import wait_for_line
 from tests.scenarios.answers import reply
 from tests.scenarios.conftest import Stage, connected, grows, running, settings_of
 from tests.scenarios.surfaces import ephemerals

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.settings import Settings
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer

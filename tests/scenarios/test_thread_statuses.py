@@ -18,8 +18,8 @@ from bot.core.pacing import STREAM_LIFE_S
 from bot.reply import scheduler
 from bot.services.pane import SETTLE_S, ThreadStatuses
 from bot.settings import Settings
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.conftest import Stage, buttons, footer, manifest, running, says, settings_of, shown
 from tests.scenarios.fleet import fleet_of
 from tests.streams import speech

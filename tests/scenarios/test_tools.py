@@ -14,8 +14,8 @@ from bot.core.steps import MIN_CHARS
 from bot.models.prompt import CALL_TIMEOUT_S
 from bot.services import tool_calls
 from bot.settings import Settings
-from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Message
 from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, values_of

@@ -18,11 +18,10 @@ from bot.core.calls import CallState
 from bot.mcp.config import read_setup
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
 from tests.forked import ForkedBot, forked_bot
 from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
-from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.process_ends import Step, die_at
 from tests.scenarios.tools import by_results, calls

@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from bot.settings import Settings
 from bot.telemetry import Telemetry
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.forked import forked_bot
 from tests.scenarios.conftest import Stage, running, says
 from tests.scenarios.tools import Notes, by_results, calls

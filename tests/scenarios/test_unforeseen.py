@@ -20,11 +20,11 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.slack import search
 from bot.wiring import Bot
-from sandbox.files import Share, UploadedFile
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import WINDOW_S
-from sandbox.web_api.http import METHODS
-from sandbox.workspace import Channel, Message, User
+from slack_sandbox.files import Share, UploadedFile
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.budgets import WINDOW_S
+from slack_sandbox.web_api.http import METHODS
+from slack_sandbox.workspace import Channel, Message, User
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import ROOT, Stage, buttons, growing, manifest, settings_of, shown
 from tests.scenarios.outages import CODE, CODE_LINES, until

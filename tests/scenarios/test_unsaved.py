@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.services.operations import UNSAVED
 from bot.settings import Settings
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.contracts.databases import PostgresqlServer, set_read_only
 from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import ephemerals

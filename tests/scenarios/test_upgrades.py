@@ -23,10 +23,10 @@ from bot.core.conversation import Question, ThreadKey
 from bot.store import Stores
 from bot.store.database import create_engine
 from bot.store.schema import REVISION, jobs
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S, output, wait_for_line
 from tests.contracts.databases import PostgresqlServer
-from tests.processes import REPOSITORY, bot_process, output, wait_for_line
+from tests.processes import REPOSITORY, bot_process
 from tests.scenarios.conftest import Stage, grows
 from tests.scenarios.fleet import Fleet, fleet_of
 from tests.streams.server import VendorServer

@@ -16,9 +16,9 @@ from bot.core.actions import ReplyAction
 from bot.core.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.files import UploadedFile
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID, Json, Message
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID, Json, Message
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, growing, running
 from tests.streams import speech

@@ -12,8 +12,8 @@ from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import turns
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID, Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.answers import on_record, reply, rows
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.tools import tools_in

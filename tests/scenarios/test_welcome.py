@@ -13,8 +13,8 @@ from bot.services.welcome import GAP_S
 from bot.settings import Settings
 from bot.slack.home import SUGGESTION
 from bot.store import Stores
-from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID, Channel, Message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID, Channel, Message
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
 from tests.scenarios.surfaces import ephemerals, home
 from tests.streams.server import VendorServer

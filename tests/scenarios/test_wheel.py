@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.demo.scripted_model import ScriptedModel
-from sandbox.server import Sandbox
-from tests.processes import REPOSITORY, bot_process, output, wait_for_line
+from demo.scripted_model import ScriptedModel
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import output, wait_for_line
+from tests.processes import REPOSITORY, bot_process
 from tests.scenarios.conftest import Stage, connected, says
 from tests.streams.server import VendorServer
 

@@ -14,7 +14,7 @@ from bot.mcp.config import McpSetup, ServerConfig, ToolRules
 from bot.models.prompt import Offered, Permission, ToolDefinition, ToolRule
 from bot.settings import Settings
 from bot.store import Stores
-from sandbox.workspace import TEAM_ID, Message
+from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.conftest import Stage, buttons, says
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse

@@ -40,7 +40,8 @@ from bot.slack.surfaces import EphemeralMessages, Pane
 from bot.slack.users import KIND_WITHIN_S, Users
 from bot.store import Stores
 from bot.store.schema import jobs
-from tests.clocks import WITHIN_S, InstantClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
 from tests.services.parts import having, workspace_of
 

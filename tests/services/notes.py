@@ -14,7 +14,8 @@ from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, Too
 from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, ToolDefinition, ToolRule
 from bot.store import Stores
 from bot.store.schema import jobs
-from tests.clocks import WITHIN_S, InstantClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import InstantClock
 from tests.services.answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
 
 READ, WRITE = "notes__list", "notes__add"

@@ -42,8 +42,9 @@ from bot.store import Stores
 from bot.store.rows import messages_of
 from bot.store.schema import jobs
 from bot.store.worker_queue import WorkerQueue
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
-from tests.clocks import WITHIN_S, InstantClock
+from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
 from tests.services.answering import (
     BEGAN_S,

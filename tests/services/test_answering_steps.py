@@ -26,7 +26,8 @@ from bot.store import Stores
 from bot.store.rows import messages_of
 from bot.store.schema import charges
 from bot.telemetry_sdk import opened
-from tests.clocks import WITHIN_S, InstantClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import InstantClock
 from tests.services.answering import BEGAN_S, MESSAGES, MODEL, QUESTION, AnsweringStage, MemoryModel
 from tests.services.notes import (
     ANSWER,

@@ -27,7 +27,8 @@ from bot.store import Stores
 from bot.store.schema import jobs
 from bot.telemetry import Telemetry
 from bot.telemetry_sdk import opened
-from tests.clocks import WITHIN_S, SteppedClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import SteppedClock
 from tests.services.probes import WELL, none
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 

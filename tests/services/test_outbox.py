@@ -15,7 +15,7 @@ from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
 from bot.reply.messages import Shown
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Outbox
-from tests.clocks import WITHIN_S as TEST_WITHIN_S
+from slack_sandbox.testing.processes import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
 from tests.services.answering import QUESTION, Accounts, MemoryReplies, MemoryReply

@@ -19,7 +19,8 @@ from bot.models.prices import ModelPrices
 from bot.services.quota import CapNotices, Quota
 from bot.store import Stores
 from bot.store.usage import UsageLedger
-from tests.clocks import WITHIN_S, InstantClock
+from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import InstantClock
 from tests.services.answering import MODEL, QUESTION, Accounts
 from tests.services.parts import having, workspace_of
 

@@ -31,8 +31,9 @@ from bot.services.tool_calls import (
 from bot.store.calls import RecordedCalls
 from bot.store.schema import jobs
 from bot.store.usage import Meter
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
-from tests.clocks import WITHIN_S, InstantClock
+from tests.clocks import InstantClock
 from tests.contracts.stores import texts_of
 from tests.services.answering import MODEL, MODEL_NAME, QUESTION
 from tests.services.notes import (

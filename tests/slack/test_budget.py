@@ -35,7 +35,7 @@ from bot.slack.budget import (
     RateBudget,
 )
 from bot.store import Stores
-from sandbox.web_api.budgets import FLOORS
+from slack_sandbox.web_api.budgets import FLOORS
 from tests.clocks import ManualClock, SteppedClock
 from tests.reply.schedules import LoneLedger, watching
 from tests.simulated_time import SimulatedClock, run_simulated

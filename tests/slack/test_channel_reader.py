@@ -15,8 +15,8 @@ from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import history
 from bot.slack.history import DEFINITION, ChannelReader, messages_read
-from sandbox.server import Sandbox
-from tests.sandbox import manifests
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
 from tests.slack.workspaces import connected_workspace
 
 SECRET = "the secret launch date"

@@ -8,8 +8,8 @@ import pytest
 
 from bot.errors import Refusal, Refused
 from bot.slack.client import CONFIRM_S, LOOK_S, SlackClient, bot_credential, new_session, only_while
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.simulated_time import SimulatedClock, run_simulated
 from tests.slack.workspaces import connected
 

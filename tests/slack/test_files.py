@@ -21,9 +21,9 @@ from bot.models.prompt import Media
 from bot.slack.client import SlackClient, new_session
 from bot.slack.files import TEXT_BYTES, FairLine, Files, MemoryRoom, may_have_token
 from bot.slack.text import file_of, files_of
-from sandbox.files import UploadedFile
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.slack.workspaces import connected
 
 

@@ -22,7 +22,7 @@ from bot.core.surfaces import (
 from bot.core.triage import Engagement
 from bot.slack.blockkit import Json
 from bot.slack.home import home_view, usage_text
-from sandbox.blocks.view_rules import check_view
+from slack_sandbox.blocks.view_rules import check_view
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be <helpful>.")
 IN_EFFECT = effective_settings(ChannelSettings(), DEFAULTS)

@@ -16,9 +16,10 @@ from bot.slack.manifest import (
     app_manifest,
     differences,
 )
-from sandbox.manifest import read_manifest
+from slack_sandbox.manifest import read_manifest
+from slack_sandbox.testing.processes import output
 from tests.forked import forked_command
-from tests.processes import REPOSITORY, bot_process, output
+from tests.processes import REPOSITORY, bot_process
 from tests.scenarios.conftest import ROOT
 
 HOOKS = json.loads((REPOSITORY / ".slack/hooks.json").read_text())

@@ -32,8 +32,8 @@ from bot.settings import MAX_MODELS, parse_model_names, parse_models
 from bot.slack import modals
 from bot.slack.blockkit import Json
 from bot.slack.modals import caps_modal, entered_caps, submitted_caps
-from sandbox.blocks.rules import check_blocks
-from sandbox.blocks.view_rules import check_view
+from slack_sandbox.blocks.rules import check_blocks
+from slack_sandbox.blocks.view_rules import check_view
 
 DEFAULTS = DefaultSettings(
     ("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True, read_channel=True, gate=True

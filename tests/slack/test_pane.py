@@ -9,8 +9,8 @@ from bot.clock import SystemClock
 from bot.core.conversation import ThreadKey
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import SESSIONS, SESSIONS_A_MINUTE, Pane, loading_message
-from sandbox.server import Sandbox
-from tests.sandbox import manifests
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
 from tests.slack.workspaces import connected_workspace
 
 

@@ -1,4 +1,4 @@
-"""Payloads in Slack's forms (tests/payloads): each has its declared shape, and our parsers read it."""
+"""Payloads in Slack's forms (slack_sandbox/testing/payloads): each has its declared shape, and our parsers read it."""
 
 import json
 from collections.abc import Callable
@@ -37,11 +37,12 @@ from handlers.payloads import (
     suggestion_press_of,
     viewer_of,
 )
+from slack_sandbox.testing import payloads
+from slack_sandbox.testing.shapes import events, interactivity, web_api
+from slack_sandbox.testing.shapes.shape import Shape, problems
 from tests.mutations import mutations
-from tests.sandbox.shapes import events, interactivity, web_api
-from tests.sandbox.shapes.shape import Shape, problems
 
-PAYLOADS = Path(__file__).parent.parent / "payloads"
+PAYLOADS = Path(payloads.__file__).parent
 ME = Identity("T0OURS", "U0TYPIST", "B0TYPIST", "typist")
 METHODS = {
     "auth_test": "auth.test",

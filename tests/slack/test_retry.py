@@ -10,7 +10,7 @@ from bot.errors import Backoff, RateLimited, Refusal, Refused, TypistError
 from bot.slack import retry
 from bot.slack.client import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S
 from bot.slack.retry import CONNECTION, NO_FAILURES, Failures, Retrying, RetryPolicy
-from sandbox.faults import FaultSettings
+from slack_sandbox.faults import FaultSettings
 from tests.simulated_time import SimulatedClock, run_simulated
 from tests.slack.workspaces import connected
 

@@ -16,9 +16,9 @@ from bot.slack import search
 from bot.slack.search import DEFINITION, METHOD, NAME, SlackSearch
 from bot.slack.users import MAX_KEPT
 from handlers.payloads import action_token_of
-from sandbox.server import Sandbox
-from tests.clocks import WITHIN_S
-from tests.sandbox import manifests
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.slack.workspaces import connected_workspace
 
 SECRET = "the secret launch date"

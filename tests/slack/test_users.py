@@ -27,9 +27,9 @@ from bot.slack.users import (
     name_of,
     zone_of,
 )
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import WINDOW_S
-from sandbox.workspace import User
+from slack_sandbox.server import Sandbox
+from slack_sandbox.web_api.budgets import WINDOW_S
+from slack_sandbox.workspace import User
 from tests.fast import FastClock
 from tests.slack.workspaces import connected_workspace
 

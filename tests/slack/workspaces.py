@@ -7,7 +7,7 @@ from typing import Any
 from bot.clock import Clock
 from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
-from sandbox.server import Sandbox
+from slack_sandbox.server import Sandbox
 from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 
 

@@ -7,9 +7,9 @@ import pytest_asyncio
 from playwright.async_api import Page
 
 from bot.settings import Settings
-from sandbox.server import Sandbox
-from tests.browser import Visit, browser, open_page, visit
-from tests.sandbox_options import marked
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.browser import Visit, browser, open_page, visit
+from slack_sandbox.testing.plugin import marked
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams.server import VendorServer
 

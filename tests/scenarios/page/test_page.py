@@ -8,8 +8,8 @@ from playwright.async_api import Locator, Page, Route, expect
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.server import Sandbox
-from tests.browser import Visit, choose_action, message, thread
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.browser import Visit, choose_action, message, thread
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slack(note="running on nothing at all")]
 

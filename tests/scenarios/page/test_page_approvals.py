@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, expect
 from bot.core import texts
 from bot.mcp.config import McpSetup
 from bot.settings import Settings
-from tests.browser import send
+from slack_sandbox.testing.browser import send
 from tests.mcp.servers import RawServer, text_result, tool
 from tests.scenarios.conftest import Stage, manifest, says
 from tests.scenarios.tools import calls

@@ -4,10 +4,10 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.server import Sandbox
-from sandbox.web_api.budgets import FLOORS
-from tests.browser import Visit
-from tests.sandbox import manifests
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
+from slack_sandbox.testing.browser import Visit
+from slack_sandbox.web_api.budgets import FLOORS
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

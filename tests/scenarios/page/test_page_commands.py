@@ -5,8 +5,8 @@ from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core import texts
-from sandbox.server import Sandbox
-from tests.browser import Visit, choose_action, message, open_page, send, thread
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.browser import Visit, choose_action, message, open_page, send, thread
 from tests.scenarios.conftest import manifest
 
 pytestmark = [

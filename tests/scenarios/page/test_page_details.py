@@ -5,10 +5,10 @@ from playwright.async_api import Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.settings import Settings
-from sandbox.server import Sandbox
-from sandbox.typist.guide import guide_of
-from sandbox.typist.models import ModelChoice
-from tests.browser import Visit, open_page, thread
+from demo.guide import guide_of
+from demo.models import ModelChoice
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.browser import Visit, open_page, thread
 from tests.scenarios.conftest import manifest
 
 pytestmark = [

@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.files import UploadedFile
-from sandbox.server import Sandbox
+from slack_sandbox.files import UploadedFile
+from slack_sandbox.server import Sandbox
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 

@@ -4,9 +4,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
-from sandbox.page.render import Renderer
-from sandbox.server import Sandbox
-from tests.browser import Visit, open_page, send, thread
+from slack_sandbox.page.render import Renderer
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.browser import Visit, open_page, send, thread
 from tests.scenarios.conftest import Stage, says
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]

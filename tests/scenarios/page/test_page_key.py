@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser import Visit, send, thread
-from tests.processes import bot_process, wait_for_line
+from slack_sandbox.testing.browser import Visit, send, thread
+from slack_sandbox.testing.processes import wait_for_line
+from tests.processes import bot_process
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 

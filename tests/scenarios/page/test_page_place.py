@@ -6,11 +6,11 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.server import Sandbox
-from sandbox.workspace import Json
-from tests.browser import Visit, message, open_page, send, thread
-from tests.sandbox import manifests
-from tests.sandbox.bolt import connected, new_app, plain
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
+from slack_sandbox.testing.bolt import connected, new_app, plain
+from slack_sandbox.testing.browser import Visit, message, open_page, send, thread
+from slack_sandbox.workspace import Json
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

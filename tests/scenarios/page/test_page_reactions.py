@@ -3,8 +3,8 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from sandbox.server import Sandbox
-from tests.browser import choose_action, message
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.browser import choose_action, message
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 

@@ -12,8 +12,8 @@ from playwright.async_api import Locator, Page, expect
 from bot.core import texts
 from bot.services import reply_actions
 from bot.settings import Settings
-from tests.browser import send
-from tests.clocks import WITHIN_S
+from slack_sandbox.testing.browser import send
+from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.answers import on_record
 from tests.scenarios.conftest import Stage, says
 from tests.scenarios.outages import until

@@ -12,11 +12,11 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from bot.core import texts
-from sandbox.demo.scripted_model import TOKENS_PER_S, ScriptedModel
-from sandbox.server import Sandbox
-from sandbox.typist.guide import for_sandbox, guide_of
-from sandbox.typist.models import GO_ON, ModelChoice, cards_model
-from tests.browser import Visit, send, thread
+from demo.guide import for_sandbox, guide_of
+from demo.models import GO_ON, ModelChoice, cards_model
+from demo.scripted_model import TOKENS_PER_S, ScriptedModel
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.browser import Visit, send, thread
 from tests.mcp.servers import PATIENCE_S
 from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer

@@ -9,11 +9,11 @@ from playwright.async_api import Page, expect
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.server import Sandbox
-from sandbox.workspace import Json
-from tests.browser import Visit, choose_action, message, thread
-from tests.sandbox import manifests
-from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing import manifests
+from slack_sandbox.testing.bolt import actions, button, connected, new_app, option, plain
+from slack_sandbox.testing.browser import Visit, choose_action, message, thread
+from slack_sandbox.workspace import Json
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

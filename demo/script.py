@@ -1,0 +1,121 @@
+"""What the scripted model says: the answers to the scenes' questions, and one answer to all others. Pure.
+
+A question that is word for word one of scenes.py is answered by its script, which reads like a model's own answer: the
+page marks it as scripted. The answer to all others says so itself.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from demo.scenes import SCENES, Call, Scene
+
+LIMIT_TOKENS = 380
+"""Where the long answer stops as if at its length limit: after about 13 seconds. Tokens are words here."""
+_SEAM_CHARS = 60
+"""How many of an answer's last characters tell where it stopped. They occur only once in a script."""
+_OTHER_ANSWER = """\
+This is a **scripted answer**{number}: no model is connected, so nobody has thought about your question. \
+It was this:
+
+> {question}
+
+What you see is how an answer grows here, with everything that Markdown has to offer:
+
+1. **Text** with `code`, *emphasis* and [a link](https://example.com).
+2. Lists, as this one:
+   - with a level below,
+   - and words of many languages: Grüße, 你好, ありがとう, 👋🏽.
+3. Code, which keeps its shape:
+
+```python
+def ask(question: str) -> str:
+    return f"You asked: {{question}}"
+```
+
+| What | How much |
+| --- | ---: |
+| Words in your question | {words} |
+| Turns before it | {earlier} |
+
+To get real answers, paste a key of OpenAI or Anthropic in the sandbox's page, below the message box.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What the model is asked."""
+
+    turns: tuple[str, ...] = field(repr=False)
+    """The user's and the model's words in turn. The question is the last one, with its files."""
+    so_far: str = field(default="", repr=False)
+    """The answer so far, if the script goes on after it."""
+    result: str | None = field(default=None, repr=False)
+    """What the tool returned that the answer called."""
+    tools: frozenset[str] = frozenset()
+    mark: str = ""
+    """Tells conversations apart that begin alike."""
+
+    @property
+    def scene(self) -> tuple[Scene, str] | None:
+        """The scene that the question belongs to, and its words there."""
+        for scene in SCENES:
+            for question in scene.all_scripts:
+                # A speaker's mark may stand above the question, its files follow it. Another message never does. A
+                # choice is between marks.
+                if re.search(
+                    rf"(?:^|\n){re.escape(question)}(?:\n\n(?:\(|\[\w+ (?:file|attached)])|\n\[\w+ end]|$)",
+                    self.turns[-1],
+                ):
+                    return scene, question
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the model says in response to one request."""
+
+    tokens: Sequence[str]
+    is_cut: bool = False
+    """Whether it stops at the length limit."""
+    call: Call | None = None
+    """The tool that it calls at its end."""
+
+
+def step(asked: Conversation, count: int) -> Step:
+    """Returns the next step of the answer, which is the `count`th to this question."""
+    if asked.scene is None:
+        return Step(words(_rest(_other_answer(asked, count), asked.so_far)))
+    scene, question = asked.scene
+    call = scene.call if question in scene.scripts else None
+    if call and asked.result is not None:
+        return Step(words(call.rest(asked.result)))
+    label = f"*Attempt {count}*\n\n" if count > 1 else ""
+    text = label + scene.all_scripts[question](asked.turns[-1])
+    if call and call.tool not in asked.tools:
+        return Step(words(text + call.not_offered))
+    tokens = words(_rest(text, asked.so_far))
+    is_cut = scene.limited and not asked.so_far
+    return Step(tokens[:LIMIT_TOKENS] if is_cut else tokens, is_cut, call)
+
+
+def words(text: str) -> list[str]:
+    """Splits a text into words, each with the space before it. Joined, they are the text again."""
+    return re.findall(r"\s*\S+|\s+$", text)
+
+
+def _other_answer(asked: Conversation, count: int) -> str:
+    question = asked.turns[-1].strip()
+    return _OTHER_ANSWER.format(
+        number=f" (no. {count})" if count > 1 else "",
+        question=question.replace("\n", "\n> "),
+        words=len(question.split()),
+        earlier=len(asked.turns) - 1,
+    )
+
+
+def _rest(answer: str, so_far: str) -> str:
+    """Returns what is missing of an answer; all of it if `so_far` isn't this script's."""
+    seam = so_far.rstrip()[-_SEAM_CHARS:]
+    at = answer.rfind(seam) if seam else -1
+    return answer[at + len(seam) :] if at >= 0 else answer

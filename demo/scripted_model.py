@@ -1,0 +1,150 @@
+"""The scripted model: a server on the loopback interface with OpenAI's Chat Completions, whose answers are script.py's.
+
+It streams word by word, and never fails.
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Self
+
+from aiohttp import web
+
+from demo.script import Conversation, Step, step, words
+
+HOST: Final = "127.0.0.1"
+TOKENS_PER_S = 30.0
+"""Slow enough to watch."""
+_TIMES: Final = re.compile(r"^\[\w+ at [^\n]*\]\n|(?:\n\n)?\[\w+ now [^\n]*\]$", re.MULTILINE)
+"""Lines of a prompt that say when something was written, and when it is."""
+_MAX_REQUEST_BYTES: Final = 64 * 2**20
+"""Questions may come with images."""
+_CLOSE_TIMEOUT_S: Final = 0.1
+_MARK: Final = re.compile(r"\[([0-9a-f]{8}) ")
+"""What the system prompt tells of the marks of a conversation. Each has its own."""
+
+
+class ScriptedModel:
+    """Serves the model to any number of clients, in `async with`."""
+
+    model: Final = "scripted"
+
+    def __init__(self, requests_to_go_on: Collection[str], tokens_per_s: float = TOKENS_PER_S) -> None:
+        """`requests_to_go_on`: what the client writes below an unfinished answer, so that the model goes on."""
+        self.base_url = ""
+        """The base URL for an OpenAI client."""
+        self.tokens_per_s = tokens_per_s
+        self._requests_to_go_on = requests_to_go_on
+        self._answers: Counter[tuple[str, ...]] = Counter()
+        """How many answers each question got in its conversation, so that one to Regenerate is visibly another."""
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+        app.add_routes([web.post("/v1/chat/completions", self._complete), web.get("/v1/models", self._list)])
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, 0).start()
+        self.base_url = f"http://{HOST}:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._runner.cleanup()
+
+    def knows(self, turns: Sequence[str]) -> bool:
+        """Returns whether a conversation ends with a question of a scene. Its turns are the user's and the model's."""
+        return self._conversation(turns).scene is not None
+
+    def _conversation(
+        self, turns: Sequence[str], result: str | None = None, tools: frozenset[str] = frozenset()
+    ) -> Conversation:
+        if len(turns) > 2 and turns[-1] in self._requests_to_go_on:
+            return Conversation(tuple(turns[:-2]), turns[-2], result, tools)
+        return Conversation(tuple(turns), "", result, tools)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        asked = self._read(body)
+        said = step(asked, self._count(asked))
+        given = sum(len(words(_text_of(message))) for message in body["messages"])
+        usage = {"prompt_tokens": given, "completion_tokens": len(said.tokens)}
+        if not body.get("stream"):
+            choice = {"index": 0, "message": _message(said), "finish_reason": _finish_reason(said)}
+            return web.json_response(self._object("chat.completion", choices=[choice], usage=usage))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        began = time.monotonic()
+        for count, delta in enumerate(_deltas(said), start=1):
+            # Measured from the beginning, so that late wake-ups don't add up.
+            await asyncio.sleep(began + count / self.tokens_per_s - time.monotonic())
+            choice = {"index": 0, "delta": delta, "finish_reason": None}
+            await response.write(_event(self._object("chat.completion.chunk", choices=[choice])))
+        choice = {"index": 0, "delta": {}, "finish_reason": _finish_reason(said)}
+        await response.write(_event(self._object("chat.completion.chunk", choices=[choice], usage=usage)))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    def _read(self, body: Mapping[str, Any]) -> Conversation:
+        """Returns the conversation in a request. The steps of the answer begin with its first call of a tool."""
+        messages = [message for message in body["messages"] if message["role"] != "system"]
+        first_call = next((at for at, message in enumerate(messages) if message.get("tool_calls")), len(messages))
+        results = [_text_of(message) for message in messages[first_call:] if message["role"] == "tool"]
+        tools = frozenset(tool["function"]["name"] for tool in body.get("tools") or ())
+        turns = [_TIMES.sub("", _text_of(message)) for message in messages[:first_call]]
+        mark = _MARK.search("".join(_text_of(message) for message in body["messages"] if message["role"] == "system"))
+        asked = self._conversation(turns, results[-1] if results else None, tools)
+        return replace(asked, mark=mark[1] if mark else "")
+
+    def _count(self, asked: Conversation) -> int:
+        if asked.so_far or asked.result is not None:
+            return 1
+        question = asked.scene[1] if asked.scene else asked.turns[-1]
+        place = (asked.mark, *asked.turns[:-1], question)
+        self._answers[place] += 1
+        return self._answers[place]
+
+    def _object(self, kind: str, **fields: Any) -> dict[str, Any]:
+        return {"id": "chatcmpl-1", "object": kind, "created": int(time.time()), "model": self.model, **fields}
+
+
+def _deltas(said: Step) -> Iterator[dict[str, Any]]:
+    for token in said.tokens:
+        yield {"role": "assistant", "content": token}
+    if said.call:
+        yield {"tool_calls": _calls(said)}
+
+
+def _message(said: Step) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "".join(said.tokens)}
+    return message | ({"tool_calls": _calls(said)} if said.call else {})
+
+
+def _calls(said: Step) -> list[dict[str, Any]]:
+    if said.call is None:
+        return []
+    function = {"name": said.call.tool, "arguments": json.dumps(said.call.arguments)}
+    return [{"index": 0, "id": "call_1", "type": "function", "function": function}]
+
+
+def _finish_reason(said: Step) -> str:
+    if said.call:
+        return "tool_calls"
+    return "length" if said.is_cut else "stop"
+
+
+def _text_of(message: Mapping[str, Any]) -> str:
+    """Returns a message's text. A content of several parts may have images among them."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(part["text"] for part in content if part["type"] == "text")
+
+
+def _event(chunk: Mapping[str, Any]) -> bytes:
+    return f"data: {json.dumps(chunk)}\n\n".encode()

@@ -1,0 +1,88 @@
+"""Slack's limits on a message's blocks, as stored: Markdown is translated before anything is counted."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from slack_sandbox.workspace import Json, SlackError
+
+BLOCKS = 50
+ALL_TEXT = 13_200
+"""The most text in all of a message's blocks. `&`, `<` and `>` count as entities."""
+HEADER_COST = 100
+"""Characters that each header adds to its text."""
+HEADER_TEXT = 150
+"""The most text in a header. Measured for header blocks; assumed for Markdown headings."""
+TABLE_ROWS = 100
+TABLE_COLUMNS = 20
+TABLE_TEXT = 10_000
+"""The most text in the cells of all of a message's tables."""
+ONE_TABLE = True
+"""Whether a second table is refused, as in 2025. Slack's current rule is not known."""
+
+_TABLES = ("table", "data_table")
+UNCOUNTED = ("task_card", "plan")
+"""Blocks whose text isn't counted: a task's output took 40,000 characters."""
+
+_EMPTY_LINE = {"type": "text", "text": "\n\n"}
+_COUNTED = ("text", "alt_text")
+
+
+def check_stored(blocks: Sequence[Json], limit: int = BLOCKS) -> None:
+    """Raises SlackError if stored blocks exceed a limit: invalid_blocks, invalid_attachments, msg_blocks_too_long."""
+    tables = [(index, block) for index, block in enumerate(blocks) if block["type"] in _TABLES]
+    if problems := [*_too_many(blocks, limit), *_long_headers(blocks), *_large_tables(tables)]:
+        raise refusal("invalid_blocks", problems)
+    if ONE_TABLE and len(tables) > 1:
+        raise refusal("invalid_attachments", [f"only_one_table_allowed [json-pointer:/blocks/{tables[1][0]}]"])
+    headers = sum(block["type"] == "header" for block in blocks)
+    counted = [block for block in blocks if block["type"] not in UNCOUNTED]
+    if text_length(counted) + HEADER_COST * headers > ALL_TEXT:
+        raise SlackError("msg_blocks_too_long")
+
+
+def refusal(error: str, problems: Sequence[str]) -> SlackError:
+    """Returns the error with its problems, as Slack formats them."""
+    messages = [f"[ERROR] {problem}" for problem in problems]
+    return SlackError(error, errors=list(problems), response_metadata={"messages": messages})
+
+
+def text_length(node: Any) -> int:
+    """Returns the length of all text in blocks, as Slack counts it."""
+    if isinstance(node, (list, tuple)):
+        return sum(text_length(child) for child in node)
+    if not isinstance(node, dict):
+        return 0
+    own = sum(_escaped(node[key]) for key in _COUNTED if isinstance(node.get(key), str))
+    if node.get("type") == "rich_text_section" and node.get("elements") and node["elements"][-1] == _EMPTY_LINE:
+        # Slack adds it itself, before what follows. 13,200 characters in two blocks were taken.
+        own -= len(_EMPTY_LINE["text"])
+    if node.get("type") == "link" and "text" not in node:
+        own += _escaped(str(node.get("url", "")))
+    return own + sum(text_length(child) for child in node.values() if isinstance(child, (dict, list, tuple)))
+
+
+def _escaped(text: str) -> int:
+    return len(text) + 4 * text.count("&") + 3 * (text.count("<") + text.count(">"))
+
+
+def _too_many(blocks: Sequence[Json], limit: int) -> Iterator[str]:
+    if len(blocks) > limit:
+        yield f"no more than {limit} items allowed [json-pointer:/blocks]"
+
+
+def _long_headers(blocks: Sequence[Json]) -> Iterator[str]:
+    for index, block in enumerate(blocks):
+        if block["type"] == "header" and len(block["text"]["text"]) > HEADER_TEXT:
+            yield f"must be less than {HEADER_TEXT + 1} characters [json-pointer:/blocks/{index}/text/text]"
+
+
+def _large_tables(tables: Sequence[tuple[int, Json]]) -> Iterator[str]:
+    for index, table in tables:
+        rows = table.get("rows") or []
+        if table["type"] == "table" and len(rows) > TABLE_ROWS:
+            yield f"no more than {TABLE_ROWS} items allowed [json-pointer:/blocks/{index}/rows]"
+        for number, row in enumerate(rows):
+            if len(row) > TABLE_COLUMNS:
+                yield f"no more than {TABLE_COLUMNS} items allowed [json-pointer:/blocks/{index}/rows/{number}]"
+        if sum(text_length(other.get("rows")) for _, other in tables) > TABLE_TEXT:
+            yield f"must be less than {TABLE_TEXT + 1} characters [json-pointer:/blocks/{index}/rows]"

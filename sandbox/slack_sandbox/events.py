@@ -1,0 +1,247 @@
+"""The Events API: turns changes of the workspace into the payloads that the app receives."""
+
+import itertools
+import random
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from slack_sandbox.blocks.stored import with_other_ids
+from slack_sandbox.wire import message_json, team_of
+from slack_sandbox.workspace import (
+    APP_ID,
+    TEAM_ID,
+    Change,
+    Changed,
+    Channel,
+    ChannelType,
+    Deleted,
+    Joined,
+    Json,
+    Message,
+    Posted,
+    Reacted,
+    TombstoneRemoved,
+    Workspace,
+)
+
+TwinOrder = Literal["mention_first", "message_first", "either"]
+
+_MESSAGE_EVENTS: dict[ChannelType, str] = {
+    "channel": "message.channels",
+    "group": "message.groups",
+    "im": "message.im",
+    "mpim": "message.mpim",
+}
+EVENTS = frozenset({"app_mention", *_MESSAGE_EVENTS.values()})
+_NOT_IN_MENTIONS = ("subtype", "root")
+
+
+@dataclass
+class Events:
+    """Builds payloads for the events that the app is subscribed to.
+
+    A message that mentions the app is sent twice, as `message` and as `app_mention`. `twin_order` sets which comes
+    first.
+    """
+
+    workspace: Workspace
+    subscribed: AbstractSet[str] = EVENTS
+    twin_order: TwinOrder = "either"
+    chooser: random.Random = field(default_factory=random.Random)
+    pane_fields: Callable[[Message], Json] = lambda message: {}
+    """Returns the extra fields of a person's message to an app with an assistant pane (sandbox/panes.py)."""
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def payloads(self, change: Change) -> list[Json]:
+        """Returns the payloads for a change in delivery order, none if the app isn't subscribed or isn't a member."""
+        match change:
+            case Posted(message) | Changed(message) | Deleted(message) if message.ephemeral_to is not None:
+                events: list[Json] = []
+            case Posted(message) if message.subtype == "assistant_app_thread":
+                # The app gets assistant_thread_started instead.
+                events = []
+            case Posted(message):
+                events = self._posted(message)
+            case Changed(message, previous) if message == replace(previous, session=message.session) != previous:
+                events = self._edit(message.channel, self._metadata_of_root(message, previous))
+            case Changed(message, previous, announced=True):
+                edit = self._edit(message.channel, self._changed(message, previous))
+                events = self._twins(edit, self._edited_mention(change))
+            case Deleted(message):
+                before = message_json(self.workspace, message)
+                deleted = {"subtype": "message_deleted", "deleted_ts": message.ts, "previous_message": before}
+                events = self._edit(message.channel, deleted)
+            case TombstoneRemoved(message):
+                removed = {"subtype": "message_changed", "message": message_json(self.workspace, message)}
+                events = self._edit(message.channel, removed | {"previous_message": []})
+            case Reacted():
+                events = self._reacted(change)
+            case Joined():
+                events = self._joined(change)
+            case _:
+                events = []
+        return [self._payload(event) for event in events]
+
+    def payload(self, event: Json, person_id: str | None) -> Json | None:
+        """Returns the payload for an event other than a message, None if the app isn't subscribed to it.
+
+        `person_id`: in whose name it is sent; None for the bot's.
+        """
+        return self._payload(event, person_id) if event["type"] in self.subscribed else None
+
+    def _posted(self, message: Message) -> list[Json]:
+        channel = self.workspace.channel(message.channel)
+        events = []
+        if self._has_joined(channel) and _MESSAGE_EVENTS[channel.type] in self.subscribed:
+            pane_fields = self._pane_fields(message) if channel.type == "im" else {}
+            events.append(self._message_event(message) | {"channel_type": channel.type} | pane_fields)
+        mention = [self._mention(message)] if self._mentions(message) else []
+        return [*self._twins(events, mention), *self._after_reply(message)]
+
+    def _after_reply(self, message: Message) -> list[Json]:
+        """Returns the events that follow a reply without any edit: a broadcast once more, and its root's counters."""
+        events: list[Json] = []
+        if message.subtype == "thread_broadcast":
+            events += self._edit(message.channel, self._changed(message, message))
+        if message.thread_ts is not None:
+            root = self.workspace.message(message.channel, message.thread_ts)
+            if root.session is not None:
+                events += self._edit(message.channel, self._metadata_of_root(root, root))
+        return events
+
+    def _twins(self, events: list[Json], mention: list[Json]) -> list[Json]:
+        return [*mention, *events] if events and mention and self._mention_first() else [*events, *mention]
+
+    def _edited_mention(self, changed: Changed) -> list[Json]:
+        """Returns the app_mention event for an edited message that mentions the app: the original ts, the new text."""
+        message = changed.message
+        is_edit = message.edited_ts is not None and message.edited_ts != changed.previous.edited_ts
+        return [self._mention(message)] if is_edit and self._mentions(message) else []
+
+    def _message_event(self, message: Message) -> Json:
+        return _as_sent(message_json(self.workspace, message)) | {"channel": message.channel, "event_ts": message.ts}
+
+    def _mention(self, message: Message) -> Json:
+        fields = {key: value for key, value in self._message_event(message).items() if key not in _NOT_IN_MENTIONS}
+        return fields | {"type": "app_mention"} | self._pane_fields(message)
+
+    def _pane_fields(self, message: Message) -> Json:
+        return self.pane_fields(message) if message.client_msg_id else {}
+
+    def _has_joined(self, channel: Channel) -> bool:
+        return self.workspace.bot.id in channel.members
+
+    def _mentions(self, message: Message) -> bool:
+        channel = self.workspace.channel(message.channel)
+        # Slack sends no app_mention for DMs, for private channels without the app, or for the app's own messages.
+        if "app_mention" not in self.subscribed or channel.type == "im" or message.user_id == self.workspace.bot.id:
+            return False
+        may_be_sent = self._has_joined(channel) or channel.type == "channel"
+        return may_be_sent and f"<@{self.workspace.bot.id}>" in message.text
+
+    def _mention_first(self) -> bool:
+        if self.twin_order == "either":
+            return self.chooser.random() < 0.5
+        return self.twin_order == "mention_first"
+
+    def _edit(self, channel_id: str, event: Json) -> list[Json]:
+        channel = self.workspace.channel(channel_id)
+        if not self._has_joined(channel) or _MESSAGE_EVENTS[channel.type] not in self.subscribed:
+            return []
+        ts = self.workspace.next_ts()
+        location = {
+            "channel": channel.id,
+            "channel_type": channel.type,
+            "ts": ts,
+            "event_ts": ts,
+            "hidden": True,
+        }
+        return [{"type": "message"} | event | location]
+
+    def _changed(self, message: Message, previous: Message) -> Json:
+        fields = message_json(self.workspace, message)
+        if "user" in fields.get("edited", ()):
+            team = team_of(self.workspace, message.user_id)
+            fields |= {"source_team": team, "user_team": team}
+        before = _as_sent(message_json(self.workspace, previous))
+        return {"subtype": "message_changed", "message": fields, "previous_message": before}
+
+    def _metadata_of_root(self, message: Message, previous: Message) -> Json:
+        """Returns a root whose counters or session have changed: the same text, and other block_ids."""
+        event = self._changed(message, previous)
+        if message.blocks:
+            event["message"]["blocks"] = with_other_ids(event["message"]["blocks"])
+        if "reply_count" in event["previous_message"]:
+            event["previous_message"]["subscribed"] = False
+        return event
+
+    def _reacted(self, change: Reacted) -> list[Json]:
+        message, kind = change.message, "reaction_added" if change.added else "reaction_removed"
+        if not self._has_joined(self.workspace.channel(message.channel)) or kind not in self.subscribed:
+            return []
+        event = {
+            "type": kind,
+            "user": change.user_id,
+            "reaction": change.name,
+            "item": {"type": "message", "channel": message.channel, "ts": message.ts},
+            "item_user": message.user_id,
+            "event_ts": self.workspace.next_ts(),
+        }
+        return [event]
+
+    def _joined(self, change: Joined) -> list[Json]:
+        channel = self.workspace.channel(change.channel)
+        if "member_joined_channel" not in self.subscribed or not self._has_joined(channel):
+            return []
+        kind = "C" if channel.type == "channel" else "G"
+        place = {"channel": channel.id, "channel_type": kind, "team": team_of(self.workspace, change.user_id)}
+        inviter = {"inviter": change.inviter_id} if change.inviter_id else {}
+        event = {"type": "member_joined_channel", "user": change.user_id, **place, **inviter}
+        return [{**event, "event_ts": self.workspace.next_ts()}]
+
+    def _payload(self, event: Json, person_id: str | None = None) -> Json:
+        number = next(self._numbers)
+        authorization = {
+            "enterprise_id": None,
+            "team_id": TEAM_ID,
+            "user_id": person_id or self.workspace.bot.id,
+            "is_bot": person_id is None,
+            "is_enterprise_install": False,
+        }
+        payload = {
+            "token": "sandbox",
+            "team_id": self._team(event),
+            "api_app_id": APP_ID,
+            "event": event,
+            "type": "event_callback",
+            "event_id": f"Ev{number:010d}",
+            "event_time": int(time.time()),
+            "authorizations": [authorization],
+            "is_ext_shared_channel": self._is_shared(event),
+            "event_context": f"4-sandbox-{number}",
+        }
+        if event["type"] in ("message", "file_change"):
+            payload |= {"context_team_id": TEAM_ID, "context_enterprise_id": None}
+        return payload
+
+    def _team(self, event: Json) -> str:
+        """Returns the payload's team_id: the author's organization. The recipient is in `authorizations`."""
+        message = event.get("message") or event.get("previous_message") or event
+        return team_of(self.workspace, str(message.get("user")))
+
+    def _is_shared(self, event: Json) -> bool:
+        holder = event.get("item") or event
+        channel = self.workspace.channels.get(str(holder.get("channel")))
+        return channel is not None and channel.shared_with is not None
+
+
+def _as_sent(message: Json) -> Json:
+    """Returns a message as an event shows it: an open stream is empty, and gets its content with its end."""
+    if message.get("streaming_state") != "in_progress":
+        return message
+    return {key: value for key, value in message.items() if key != "blocks"} | {"text": ""}

@@ -1,0 +1,66 @@
+"""How each message of the app gets its text: by edits, by a native stream, or by replacing a deleted one."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from slack_sandbox.page.calls import AnswerCalls, Place
+from slack_sandbox.web_api.http import CallRecord
+from slack_sandbox.workspace import Json, Message, SlackError, Workspace
+
+
+@dataclass
+class CarrierCounts:
+    """Counts the calls that each message's text took. `changed` is called with messages whose counts changed."""
+
+    workspace: Workspace
+    answers: AnswerCalls
+    changed: Callable[[Message], None]
+    _edits: Counter[Place] = field(default_factory=Counter)
+    _appends: Counter[Place] = field(default_factory=Counter)
+    _streams: set[Place] = field(default_factory=set)
+    _replacing: set[Place] = field(default_factory=set)
+    """Messages below one of the same answer that was deleted."""
+
+    def record(self, call: CallRecord) -> None:
+        """Counts a call that took effect. Record it in `answers` first."""
+        if not call.ok or call.channel is None or call.ts is None:
+            return
+        place = (call.channel, call.ts)
+        match call.method:
+            case "chat.update":
+                self._edits[place] += 1
+            case "chat.startStream":
+                self._streams.add(place)
+            case "chat.appendStream":
+                self._appends[place] += 1
+            case "chat.delete":
+                self._deleted(place)
+                return
+            case "chat.postMessage":
+                # Nothing to count. But only now is it known which question the message answers.
+                pass
+            case _:
+                return
+        self._tell(place)
+
+    def json(self, message: Message) -> Json | None:
+        """Returns a message's carrier as the page shows it; None if it was posted once and that is all."""
+        place = (message.channel, message.ts)
+        carrier = {"stream": place in self._streams, "replacing": place in self._replacing}
+        counts = {"appends": self._appends[place], "edits": self._edits[place]}
+        return carrier | counts if any((*carrier.values(), *counts.values())) else None
+
+    def _deleted(self, place: Place) -> None:
+        """Notes which messages take the place of a deleted one: those of the same answer that came after it."""
+        for other in self.answers.messages_like(place):
+            if other > place and other not in self._replacing:
+                self._replacing.add(other)
+                self._tell(other)
+
+    def _tell(self, place: Place) -> None:
+        try:
+            self.changed(self.workspace.message(*place))
+        except SlackError:
+            # Deleted meanwhile.
+            return

@@ -1,0 +1,285 @@
+"""The page's HTTP routes: its files, the state, live updates, and people's messages. Only the page may call them."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from aiohttp import web
+
+from slack_sandbox.client import Surfaces
+from slack_sandbox.faults import FAULTS, GROUPS, Fault, Faults, FaultSettings
+from slack_sandbox.notifications import Notifications
+from slack_sandbox.page.calls import AnswerCalls
+from slack_sandbox.page.carriers import CarrierCounts
+from slack_sandbox.page.files import PageFiles
+from slack_sandbox.page.guard import body, done, for_page, strings
+from slack_sandbox.page.guide import Guide
+from slack_sandbox.page.render import Renderer
+from slack_sandbox.page.surfaces import PageSurfaces
+from slack_sandbox.page.updates import PageUpdates
+from slack_sandbox.people import People
+from slack_sandbox.problems import Problems
+from slack_sandbox.socket_mode import SocketMode
+from slack_sandbox.web_api.budgets import Budgets
+from slack_sandbox.web_api.http import CallRecord
+from slack_sandbox.workspace import SLACK, SLACKBOT, Channel, Json, Message, SlackError, Workspace
+
+_PAGE = Path(__file__).parent / "static"
+_ASSET_TYPES = frozenset({".js", ".css"})
+
+
+@dataclass
+class PageApi:
+    """Serves the page. `note` is the page's line about the models that answer."""
+
+    workspace: Workspace
+    people: People
+    budgets: Budgets
+    faults: Faults
+    sockets: SocketMode
+    note: str
+    surfaces: Surfaces
+    guide: Guide
+    problems: Problems
+    notifications: Notifications
+
+    def __post_init__(self) -> None:
+        self._token = secrets.token_urlsafe(16)
+        """Proves that a request comes from a page that this sandbox has served."""
+        self._renderer = Renderer(self.workspace.names)
+        self._files = PageFiles(self.workspace, self.people.files)
+        self._last_bot_state: Json = {}
+        self._answer_calls = AnswerCalls(self.workspace)
+        polled = {
+            "budgets": self.budgets_json,
+            "answers": self._answer_calls.newest_json,
+            "problems": self.problems.newest_json,
+            "notifications": self.notifications.counts_json,
+        }
+        self.updates = PageUpdates(self.workspace, self.message_json, polled)
+        self._carriers = CarrierCounts(self.workspace, self._answer_calls, self.updates.refresh)
+        self.page_surfaces = PageSurfaces(self.surfaces, self.updates, self._renderer)
+        self.faults.listeners.append(lambda: self.updates.send("faults", self.faults_json()))
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", for_page(self._index)),
+            web.get("/static/{name}", for_page(self._asset)),
+            web.get("/sandbox/state", for_page(self._state)),
+            web.get("/sandbox/events", for_page(self.updates.serve)),
+            web.post("/sandbox/say", for_page(self._say)),
+            web.post("/sandbox/upload", for_page(self._files.upload)),
+            web.get("/sandbox/files/{file_id}", for_page(self._files.download)),
+            web.post("/sandbox/transcribe", for_page(self._transcribe)),
+            web.post("/sandbox/edit", for_page(self._edit)),
+            web.post("/sandbox/delete", for_page(self._delete)),
+            web.post("/sandbox/react", for_page(self._react)),
+            web.post("/sandbox/fault", for_page(self._fault)),
+            web.post("/sandbox/stop_faults", for_page(self._stop_faults)),
+            web.post("/sandbox/key", for_page(self._key)),
+        ]
+
+    def record(self, call: CallRecord) -> None:
+        """Counts a call of the app for its answer and its message."""
+        self._answer_calls.record(call)
+        self._carriers.record(call)
+
+    def set_note(self, note: str) -> None:
+        """Changes the note, also on open pages."""
+        self.note = note
+        self.send_bot_state()
+
+    def send_bot_state(self) -> None:
+        """Sends the bot's state to open pages if it has changed."""
+        state = {"connected": bool(self.sockets.connections), "note": self.note}
+        if state != self._last_bot_state:
+            self._last_bot_state = state
+            self.updates.send("bot", state)
+
+    def message_json(self, message: Message) -> Json:
+        """Returns a message as the page shows it."""
+        author = self.workspace.users.get(message.user_id)
+        is_bot = author is not None and author.bot_id is not None
+        return {
+            "channel": message.channel,
+            "ts": message.ts,
+            "thread_ts": message.thread_ts,
+            "user_id": message.user_id,
+            "name": message.username or (author.real_name if author else "Slackbot"),
+            "is_bot": is_bot,
+            "html": self._renderer.html(message),
+            "text": message.title or message.text,
+            "files": self._files.message_files(message),
+            "edited": message.edited_ts is not None and not is_bot,
+            "ephemeral_to": message.ephemeral_to,
+            "only_for": message.only_for,
+            "reactions": [{"name": name, "users": users} for name, users in message.reactions],
+            "reply_count": len(self.workspace.replies(message.channel, message.ts)),
+            "deleted": message.subtype == "tombstone",
+            "opens_pane": message.subtype == "assistant_app_thread",
+            "status": self.workspace.status(message.channel, message.ts),
+            "loading": self.workspace.loading_messages(message.channel, message.ts),
+            "carrier": self._carriers.json(message),
+            "card": self._card(message, is_bot),
+            "scripted": self._is_scripted(message),
+        }
+
+    def _card(self, message: Message, is_bot: bool) -> str | None:
+        """Returns the title of the card whose question a message is."""
+        card = None if is_bot else self.guide.card_of(message.text)
+        return card.title if card else None
+
+    def _is_scripted(self, message: Message) -> bool:
+        """Returns whether a message of the app answers a card."""
+        question = self._answer_calls.question_of((message.channel, message.ts))
+        return question is not None and message.ephemeral_to is None and self.guide.card_of(question.text) is not None
+
+    def budgets_json(self) -> list[Json]:
+        """Returns all methods with a budget, and the channels whose posts are close together."""
+        methods = [{"method": m, "used": n, "limit": limit} for m, (n, limit) in self.budgets.used().items()]
+        in_channels = self.budgets.used_in_channels().items()
+        channels = [
+            {"method": "chat.postMessage", "channel": channel, "used": used, "limit": limit}
+            for channel, (used, limit) in in_channels
+        ]
+        return methods + channels
+
+    def faults_json(self) -> list[Json]:
+        """Returns all faults with their state."""
+        return [self._fault_json(group, kind) for group, kinds in GROUPS.items() for kind in kinds]
+
+    def _fault_json(self, group: str, kind: Fault) -> Json:
+        fault = self.faults.active(kind.name)
+        return {
+            "name": kind.name,
+            "group": group,
+            "label": kind.label,
+            "on": bool(fault),
+            "instant": kind.name in self.faults.actions,
+            "remaining": fault.times if fault else None,
+            "detail": (fault or kind).detail,
+        }
+
+    async def _index(self, request: web.Request) -> web.StreamResponse:
+        del request
+        return web.FileResponse(_PAGE / "index.html")
+
+    async def _asset(self, request: web.Request) -> web.StreamResponse:
+        # The route's name can't contain a slash, so that no other folder can be read.
+        asset = _PAGE / request.match_info["name"]
+        if asset.suffix not in _ASSET_TYPES or not asset.is_file():
+            raise web.HTTPNotFound
+        return web.FileResponse(asset)
+
+    async def _state(self, request: web.Request) -> web.StreamResponse:
+        del request
+        bot, everyone = self.workspace.bot, self.workspace.users.values()
+        messages = [m for c in self.workspace.channels for m in self.workspace.messages(c)]
+        state = {
+            "team": {"name": self.workspace.name},
+            "bot": {
+                "user_id": bot.id,
+                "name": bot.name,
+                "real_name": bot.real_name,
+                "connected": bool(self.sockets.connections),
+                "note": self.note,
+            },
+            "people": [self.guide.person_json(user) for user in everyone if user.id not in (bot.id, SLACK, SLACKBOT)],
+            "channels": [_channel_json(channel) for channel in self.workspace.channels.values()],
+            "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
+            "budgets": self.budgets_json(),
+            "answers": self._answer_calls.newest_json(),
+            "problems": self.problems.newest_json(),
+            "notifications": self.notifications.counts_json(),
+            "faults": self.faults_json(),
+            "guide": self.guide.state(),
+            "token": self._token,
+            **self.page_surfaces.state(),
+        }
+        return web.json_response(state)
+
+    async def _say(self, request: web.Request) -> web.StreamResponse:
+        data = await body(request)
+        thread_ts = str(data["thread_ts"]) if data.get("thread_ts") else None
+        if not data.get("files"):
+            user, channel, text = strings(data, "user_id", "channel", "text")
+            return done(ts=self.people.say(user, channel, text, thread_ts))
+        user, channel = strings(data, "user_id", "channel")
+        files = [self.people.files.get(str(file_id)) for file_id in data["files"]]
+        return done(ts=self.people.share(user, channel, str(data.get("text") or ""), files, thread_ts))
+
+    async def _transcribe(self, request: web.Request) -> web.StreamResponse:
+        file_id, text = strings(await body(request), "file_id", "text")
+        self.people.files.transcribe(self.people.files.get(file_id), text)
+        return done()
+
+    async def _edit(self, request: web.Request) -> web.StreamResponse:
+        self.people.edit(*strings(await body(request), "channel", "ts", "text"))
+        return done()
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        self.people.delete(*strings(await body(request), "channel", "ts"))
+        return done()
+
+    async def _react(self, request: web.Request) -> web.StreamResponse:
+        data = await body(request)
+        user, channel, ts, name = strings(data, "user_id", "channel", "ts", "name")
+        self.people.react(user, channel, ts, name, add=bool(data.get("add")))
+        return done()
+
+    async def _fault(self, request: web.Request) -> web.StreamResponse:
+        data = await body(request)
+        (name,) = strings(data, "name")
+        if name not in FAULTS:
+            raise SlackError("unknown_fault")
+        if data.get("on"):
+            self.faults.start(name, **_settings(data))
+        else:
+            self.faults.stop(name)
+        return done()
+
+    async def _stop_faults(self, request: web.Request) -> web.StreamResponse:
+        await body(request)
+        self.faults.stop_all()
+        return done()
+
+    async def _key(self, request: web.Request) -> web.StreamResponse:
+        """Hands a key that a person pasted to the app, and shows on all pages who answers then; "" removes it."""
+        data = await body(request)
+        key = data.get("key")
+        if not secrets.compare_digest(str(data.get("token")).encode(), self._token.encode()):
+            raise SlackError("invalid_token")
+        if self.guide.use_key is None or not isinstance(key, str):
+            raise SlackError("invalid_arguments")
+        changed = await self.guide.use_key(key)
+        if isinstance(changed, str):
+            raise SlackError(changed)
+        self.guide = changed
+        self.updates.send("guide", changed.state())
+        return done()
+
+
+def _settings(data: Json) -> FaultSettings:
+    """Returns the fault settings in a request. Missing ones keep the fault's defaults."""
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        "method": (str, type(None)),
+        "times": (int, type(None)),
+        "done": bool,
+        "error": str,
+    }
+    settings = {key: data[key] for key in kinds if key in data}
+    if not all(isinstance(value, kinds[key]) for key, value in settings.items()):
+        raise SlackError("invalid_arguments")
+    return cast(FaultSettings, settings)
+
+
+def _channel_json(channel: Channel) -> Json:
+    return {
+        "id": channel.id,
+        "name": channel.name,
+        "type": channel.type,
+        "user_id": channel.user_id,
+        "members": channel.members,
+    }

@@ -1,0 +1,188 @@
+"""People's messages: posting, editing, deleting, forwarding, sharing files."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from slack_sandbox.blocks.stored import stored
+from slack_sandbox.files import File, Files, UploadedFile
+from slack_sandbox.text.composer import compose, pasted_table
+from slack_sandbox.wire import permalink
+from slack_sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A message's text, blocks and attachments, as an app sends them."""
+
+    text: str = ""
+    blocks: Sequence[Json] = ()
+    attachments: Sequence[Json] = ()
+
+
+class People:
+    """Acts for people and other bots. All methods raise SlackError where Slack would refuse."""
+
+    def __init__(self, workspace: Workspace, files: Files) -> None:
+        self.workspace = workspace
+        self.files = files
+
+    def arrive(self, name: str, *, guest: bool = False, team_id: str = TEAM_ID) -> User:
+        """Adds a person to #general and #random, with a DM to the bot. `team_id` may be another organization's."""
+        person = User(f"U0{name.upper()}", name, name.title(), "#64748b", team_id=team_id, is_restricted=guest)
+        self.workspace.users[person.id] = person
+        for channel in ("general", "random"):
+            self.workspace.join(channel, person.id)
+        direct = Channel(f"D{person.id[1:]}", f"dm-{name}", "im", [person.id, self.workspace.bot.id], person.id)
+        self.workspace.channels[direct.id] = direct
+        return person
+
+    def say(self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False) -> str:
+        """Posts a message and returns its ts. `@name` and `<@U…>` are mentions; other `&`, `<` and `>` are escaped."""
+        draft = self._draft(user, channel, text, thread_ts)
+        if broadcast and thread_ts is not None:
+            draft = replace(draft, subtype="thread_broadcast")
+        return self.workspace.post(draft).ts
+
+    def share(
+        self, user: str, channel: str, text: str, files: Sequence[UploadedFile | File], thread_ts: str | None = None
+    ) -> str:
+        """Posts a message with files and returns its ts."""
+        draft = self._draft(user, channel, text, thread_ts)
+        shared = [self.files.add(draft.user_id, f) if isinstance(f, UploadedFile) else f for f in files]
+        return self.files.share(draft, shared).ts
+
+    def say_as_bot(self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False) -> str:
+        """Posts a message of another bot and returns its ts.
+
+        `old`: as an old-style integration, with the subtype bot_message and without a user.
+        """
+        draft = self._draft(self._bot(name, channel).id, channel, text, thread_ts)
+        return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
+
+    def _bot(self, name: str, channel: str) -> User:
+        """Returns another bot of this name, as a member of the channel."""
+        bot = User(f"U0BOT{name.upper()}", name, name.title(), "#64748b", bot_id=f"B0{name.upper()}")
+        self.workspace.users.setdefault(bot.id, bot)
+        self.workspace.join(channel, bot.id)
+        return bot
+
+    def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
+        """Starts a stream of another bot in a thread, and returns the message's ts."""
+        bot = self._bot(name, channel)
+        draft = self._draft(bot.id, channel, "", thread_ts)
+        return self.workspace.post(replace(draft, blocks=(), streaming_state="in_progress")).ts
+
+    def end_stream_as_bot(self, channel: str, ts: str, text: str) -> None:
+        """Ends a stream of another bot with its whole text."""
+        mrkdwn, blocks = self.typed(text)
+        message = self.workspace.message(channel, ts)
+        self.workspace.change(replace(message, text=mrkdwn, blocks=blocks, streaming_state="completed"))
+
+    def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
+        """Posts a message that an app writes on behalf of a person, and returns its ts."""
+        return self.workspace.post(
+            replace(self._draft(user, channel, text, None), app_id=app_id, client_msg_id=None)
+        ).ts
+
+    def edit(self, channel: str, ts: str, text: str) -> None:
+        """Edits a message. The bot's messages can't be edited."""
+        message = self._own_message(channel, ts, "cant_update_message")
+        mrkdwn, blocks = self.typed(text)
+        edited = replace(message, text=mrkdwn, blocks=blocks, edited_ts=self.workspace.next_ts())
+        self.workspace.change(edited)
+
+    def delete(self, channel: str, ts: str) -> None:
+        """Deletes a message. The bot's messages can't be deleted."""
+        self.workspace.delete(self._own_message(channel, ts, "cant_delete_message"))
+
+    def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
+        """Posts a message with this text, these blocks and attachments, and returns its ts."""
+        draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=stored(content.blocks))
+        return self.workspace.post(replace(draft, attachments=tuple(content.attachments))).ts
+
+    def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str]]) -> str:
+        """Posts a message with a pasted table and returns its ts. The first row is the heading."""
+        draft = self._draft(user, channel, text, None)
+        table = {"id": 1, "fallback": "[no preview available]", "blocks": [pasted_table(rows)]}
+        return self.workspace.post(replace(draft, attachments=(table,))).ts
+
+    def react(self, user: str, channel: str, ts: str, name: str, *, add: bool) -> None:
+        """Adds or removes a person's reaction."""
+        person, place = self.workspace.user(user), self.workspace.channel(channel)
+        if person.id not in place.members:
+            raise SlackError("not_in_channel")
+        self.workspace.react(self.workspace.message(place.id, ts), name, person.id, add=add)
+
+    def notice(self, user: str, text: str) -> str:
+        """Posts a message of Slack's own account in a person's DM with the bot, and returns its ts."""
+        dm = self.workspace.dm(user)
+        return self.workspace.post(Message(dm.id, self.workspace.next_ts(), SLACK, text)).ts
+
+    def deactivate(self, user: str) -> None:
+        """Deactivates a person's account. Their messages stay."""
+        person = self.workspace.user(user)
+        self.workspace.users[person.id] = replace(person, deleted=True)
+
+    def forward(self, user: str, message: Message, channel: str, comment: str = "") -> str:
+        """Forwards a message to another channel and returns the new message's ts."""
+        draft = self._draft(user, channel, comment, None)
+        return self.workspace.post(replace(draft, attachments=(self._forwarded(message),))).ts
+
+    def _forwarded(self, message: Message) -> Json:
+        author = self.workspace.user(message.user_id)
+        original = {
+            "team": TEAM_ID,
+            "channel": message.channel,
+            "ts": message.ts,
+            "message": {"blocks": [*message.blocks]},
+        }
+        return {
+            "id": 1,
+            "ts": message.ts,
+            "author_id": author.id,
+            "author_name": author.real_name,
+            "author_subname": author.real_name,
+            "channel_id": message.channel,
+            "channel_team": TEAM_ID,
+            "is_msg_unfurl": True,
+            "is_share": True,
+            "message_blocks": [original],
+            "text": message.text,
+            "fallback": f"{author.real_name}: {message.text}",
+            "from_url": permalink(message),
+            "mrkdwn_in": ["text"],
+            **({"files": [*message.files]} if message.files else {}),
+        }
+
+    def typed(self, text: str) -> tuple[str, tuple[Json, ...]]:
+        """Returns typed text as mrkdwn, and as rich_text blocks."""
+        return compose(text, self._user_id)
+
+    def _user_id(self, name: str) -> str | None:
+        return next((user.id for user in self.workspace.users.values() if user.name == name.lower()), None)
+
+    def _draft(self, user: str, channel: str, text: str, thread_ts: str | None) -> Message:
+        author, target = self.workspace.user(user), self.workspace.channel(channel)
+        if target.archived:
+            raise SlackError("is_archived")
+        if author.id not in target.members:
+            raise SlackError("not_in_channel")
+        if thread_ts is not None:
+            thread_ts = self.workspace.message(target.id, thread_ts).root_ts
+        mrkdwn, blocks = self.typed(text)
+        return Message(
+            target.id,
+            self.workspace.next_ts(),
+            author.id,
+            mrkdwn,
+            blocks if text else (),
+            thread_ts=thread_ts,
+            client_msg_id=None if author.bot_id else str(uuid.uuid4()),
+        )
+
+    def _own_message(self, channel: str, ts: str, error: str) -> Message:
+        message = self.workspace.message(self.workspace.channel(channel).id, ts)
+        if message.user_id == self.workspace.bot.id:
+            raise SlackError(error)
+        return message

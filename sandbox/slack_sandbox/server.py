@@ -1,0 +1,441 @@
+"""A simulated Slack on 127.0.0.1 over real HTTP and WebSocket, with Slack's rules, and faults on demand."""
+
+import asyncio
+import itertools
+import linecache
+import random
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from aiohttp import web
+
+from slack_sandbox.action_tokens import ActionTokens
+from slack_sandbox.client import Client, Surfaces
+from slack_sandbox.commands import Commands
+from slack_sandbox.events import EVENTS, Events, TwinOrder
+from slack_sandbox.faults import Faults
+from slack_sandbox.files import MAX_BYTES, Files, UploadedFile
+from slack_sandbox.interactivity import Interactivity
+from slack_sandbox.manifest import EVENT_SCOPES, Manifest, read_manifest
+from slack_sandbox.modals import Modals
+from slack_sandbox.notifications import Notifications
+from slack_sandbox.page.actions import PageActions
+from slack_sandbox.page.guard import refuse_other_sites
+from slack_sandbox.page.guide import Guide
+from slack_sandbox.page.routes import PageApi
+from slack_sandbox.panes import Panes
+from slack_sandbox.people import Content, People
+from slack_sandbox.problems import Problems
+from slack_sandbox.responses import Responses
+from slack_sandbox.sample_workspace import bot_user, populate
+from slack_sandbox.setup import WELL_SET_UP, Setup
+from slack_sandbox.socket_mode import Delivery, SocketMode
+from slack_sandbox.triggers import Triggers
+from slack_sandbox.views import Views
+from slack_sandbox.web_api.budgets import GENEROUS, STRICT, Budgets, PostRule
+from slack_sandbox.web_api.http import SCOPES, CallRecord, Tokens, WebApi
+from slack_sandbox.web_api.method import App
+from slack_sandbox.web_api.streams import STOPPED_BY_USER, close
+from slack_sandbox.workspace import TEAM_ID, Change, Json, Message, Revision, Stream, Workspace
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+_CLOSE_TIMEOUT_S = 1.0
+_NEWEST = 8
+
+
+def _source(predicate: Callable[[], object]) -> str:
+    """Returns where a predicate is written, and its first line."""
+    code = getattr(predicate, "__code__", None)
+    if code is None:
+        return repr(predicate)
+    line = linecache.getline(code.co_filename, code.co_firstlineno).strip()
+    return f"{code.co_filename}:{code.co_firstlineno}: {line}"
+
+
+def find_port(preferred: int = 3000) -> int:
+    """Returns the preferred port or the next free one. Raises OSError if the next 100 ports are taken."""
+    for port in range(preferred, preferred + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"No free port between {preferred} and {preferred + 99}.")
+
+
+@dataclass
+class Sandbox:
+    """A workspace with its servers. `async with Sandbox() as sandbox:` serves until the block ends."""
+
+    port: int = 0
+    """0: any free port."""
+    note: str = ""
+    """The page's line about the models that answer."""
+    guide: Guide = field(default_factory=Guide)
+    """What the page says about the app."""
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    """Calls a minute by method, where they differ from Slack's limits."""
+    posts: PostRule = GENEROUS
+    """How many posts one channel takes. The fault strict_posts replaces the rule."""
+    stream_capacity_bytes: int | None = 10_000
+    """The most text in a native stream's message, in UTF-8; None: no such limit. Reports on it are in conflict."""
+    scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
+    """The bot's initial scopes; `granted` has the current ones. Only apps with a pane have assistant:write."""
+    subscribed: frozenset[str] = EVENTS
+    shared_after_s: float = 0.05
+    """How long Slack takes to share an app's files: less than the real one (files.SHARED_AFTER_S), for fast tests."""
+    index_delay_s: float = 0.0
+    """How long Slack takes until its search finds a message: in no time, for fast tests."""
+    twin_order: TwinOrder = "either"
+    seed: int = 0
+    """Seed for the order of a mention's two events."""
+    ack_timeout_s: float = 3.0
+    redelivery_delays_s: Sequence[float] = (0.0, 60.0, 300.0)
+    keep_revisions: bool = True
+    manifest: Json | None = None
+    """The app's manifest. `scopes` and `subscribed` are used only without one."""
+    setup: Setup = WELL_SET_UP
+    """How the app's installation is wrong, if it is."""
+    tokens: Tokens = field(default_factory=Tokens)
+    """Other ones at each start: a web page that guesses them could read the workspace and post."""
+    monotonic: Callable[[], float] = time.monotonic
+    """The clock for budgets, streams, statuses and records."""
+
+    team_id = TEAM_ID
+
+    def __post_init__(self) -> None:
+        default_config = Manifest(self.scopes, self.subscribed)
+        self.config = default_config if self.manifest is None else read_manifest(self.manifest)
+        bot = bot_user(self.config)
+        self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
+        populate(self.workspace)
+        self.faults = Faults()
+        self.granted = set(self.config.scopes)
+        self.workspace.declared_metadata = self.config.metadata
+        self.files = Files(
+            self.workspace,
+            self.faults,
+            lambda: self.url,
+            self.bot_token,
+            self.granted,
+            self.shared_after_s,
+            self._emit,
+        )
+        self.people = People(self.workspace, self.files)
+        self.problems = Problems()
+        self.notifications = Notifications(self.workspace)
+        self.sockets = SocketMode(
+            self.faults,
+            self.setup,
+            self.ack_timeout_s,
+            self.redelivery_delays_s,
+            self.monotonic,
+            self._on_sockets_changed,
+            acknowledged=self.problems.acknowledged,
+            not_acknowledged=self.problems.not_acknowledged,
+        )
+        chooser = random.Random(self.seed)  # noqa: S311 - not used for secrets
+        self._events = Events(
+            self.workspace,
+            self.config.events,
+            self.twin_order,
+            chooser,
+            lambda message: self.panes.message_fields(message),
+        )
+        self.views, triggers, streams = Views(bot), Triggers(self.monotonic), dict[tuple[str, str], Stream]()
+        action_tokens = ActionTokens(self.monotonic)
+        self.panes = Panes(
+            self.workspace,
+            self.config,
+            self.views,
+            streams,
+            action_tokens,
+            self._emit,
+            lambda channel, ts: close(app, channel, ts, STOPPED_BY_USER),
+        )
+        self._scheduled: dict[int, asyncio.TimerHandle] = {}
+        app = App(
+            self.workspace,
+            self.monotonic,
+            self._socket_url,
+            self.granted,
+            self.files,
+            self.config,
+            triggers,
+            action_tokens,
+            self.views,
+            self.panes,
+            streams,
+            {},
+            self._scheduled,
+            itertools.count(1),
+            set(),
+            self.setup,
+            self.manifest,
+            self.stream_capacity_bytes,
+            self.index_delay_s,
+        )
+        self._budgets = Budgets(self.budgets, self.posts, self.monotonic)
+        self.faults.listeners.append(self._set_post_rule)
+        self._web = WebApi(app, self._budgets, self.faults, self.tokens, self._on_call)
+        self.responses = Responses(self.workspace, self.monotonic, lambda: self.url)
+        interactivity = Interactivity(
+            self.workspace,
+            self.sockets,
+            self.config.interactive,
+            triggers,
+            self.responses,
+            self.views.suggested,
+        )
+        commands, modals = Commands(interactivity, self.config), Modals(interactivity, self.views)
+        self._surfaces = Surfaces(self.workspace, interactivity, commands, modals, self.panes)
+        self._page = PageApi(
+            self.workspace,
+            self.people,
+            self._budgets,
+            self.faults,
+            self.sockets,
+            self.note,
+            self._surfaces,
+            self.guide,
+            self.problems,
+            self.notifications,
+        )
+        self.workspace.listeners.append(self._on_change)
+        self._waiters: set[asyncio.Event] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> "Sandbox":
+        app = web.Application(client_max_size=MAX_BYTES, middlewares=[refuse_other_sites])
+        app.add_routes(self._page.routes())
+        app.add_routes(PageActions(self._surfaces, self._page.page_surfaces.acts).routes())
+        app.add_routes([web.post("/response/{token}", self.responses.handle)])
+        app.add_routes([web.post("/api/{method}", self._web.handle), web.get("/api/{method}", self._web.handle)])
+        app.add_routes(self.files.routes())
+        app.add_routes([web.get("/link/", self.sockets.connect)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        self._page.updates.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.files.close()
+        self.problems.close()
+        for timer in self._scheduled.values():
+            timer.cancel()
+        await self.sockets.close()
+        await self._page.updates.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def api_url(self) -> str:
+        """The Web API's base URL for slack_sdk."""
+        return f"{self.url}/api/"
+
+    @property
+    def bot_token(self) -> str:
+        return self.tokens.bot
+
+    @property
+    def app_token(self) -> str:
+        return self.tokens.app
+
+    @property
+    def config_token(self) -> str:
+        return self.tokens.config
+
+    @property
+    def bot_user_id(self) -> str:
+        return self.workspace.bot.id
+
+    @property
+    def calls(self) -> deque[CallRecord]:
+        """The last 20,000 Web API calls, oldest first."""
+        return self._web.calls
+
+    @property
+    def deliveries(self) -> deque[Delivery]:
+        """The last 5,000 events with their delivery state, oldest first."""
+        return self.sockets.deliveries
+
+    def set_note(self, note: str) -> None:
+        """Changes the page's line about the models that answer."""
+        self._page.set_note(note)
+
+    async def say(
+        self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False
+    ) -> str:
+        """Posts as a person and returns the message's ts. `<@BOT>` and `@` with the bot's name mention it."""
+        return self.people.say(user, channel, self._with_mention(text), thread_ts, broadcast=broadcast)
+
+    async def share(
+        self, user: str, channel: str, text: str, files: Sequence[UploadedFile], thread_ts: str | None = None
+    ) -> str:
+        """Posts files as a person and returns the message's ts."""
+        return self.people.share(user, channel, text, files, thread_ts)
+
+    async def transcribe(self, file_id: str, text: str) -> None:
+        """Has Slack write down an audio clip, as after a person's click, with the four file_change events of it."""
+        self.files.transcribe(self.files.get(file_id), text)
+
+    async def say_as_bot(
+        self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False
+    ) -> str:
+        """Posts as another bot and returns the message's ts. `old`: as an old-style integration (bot_message)."""
+        return self.people.say_as_bot(name, channel, text, thread_ts, old=old)
+
+    async def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
+        """Starts a stream as another bot and returns the message's ts."""
+        return self.people.stream_as_bot(name, self.workspace.channel(channel).id, thread_ts)
+
+    async def end_stream_as_bot(self, channel: str, ts: str, text: str) -> None:
+        """Ends another bot's stream with its whole text."""
+        self.people.end_stream_as_bot(self.workspace.channel(channel).id, ts, self._with_mention(text))
+
+    async def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
+        """Posts as an app that acts for a person, without a bot_id, and returns the message's ts."""
+        return self.people.say_through(app_id, user, channel, self._with_mention(text))
+
+    async def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
+        """Posts text, blocks and attachments as given, and returns the message's ts."""
+        return self.people.post(user, channel, content, thread_ts)
+
+    async def forward(self, user: str, channel: str, ts: str, to: str, comment: str = "") -> str:
+        """Forwards a message to another channel as a person, and returns the new message's ts."""
+        message = self.workspace.message(self.workspace.channel(channel).id, ts)
+        return self.people.forward(user, message, to, comment)
+
+    async def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str]]) -> str:
+        """Posts a pasted table as a person, and returns the message's ts."""
+        return self.people.paste(user, channel, text, rows)
+
+    async def react(self, user: str, channel: str, ts: str, name: str, *, add: bool = True) -> None:
+        """Adds or removes a reaction as a person."""
+        self.people.react(user, channel, ts, name, add=add)
+
+    async def notice(self, user: str, text: str) -> str:
+        """Posts as Slack itself in a person's DM with the bot, and returns the message's ts."""
+        return self.people.notice(user, text)
+
+    async def edit(self, channel: str, ts: str, text: str) -> None:
+        """Edits a person's message."""
+        self.people.edit(channel, ts, text)
+
+    async def delete(self, channel: str, ts: str) -> None:
+        """Deletes a person's message."""
+        self.people.delete(channel, ts)
+
+    def client(self, user: str) -> Client:
+        """Returns a person's Slack client, for buttons, modals, commands and tabs."""
+        return Client(self.workspace.user(user).id, self._surfaces)
+
+    def dm(self, user: str) -> str:
+        """Returns the id of a person's DM with the bot."""
+        return self.workspace.dm(user).id
+
+    def messages(self, channel: str, thread_ts: str | None = None) -> list[Message]:
+        """Returns a channel's messages outside threads, or a thread with its root; oldest first."""
+        channel_id = self.workspace.channel(channel).id
+        if thread_ts is not None:
+            return [self.workspace.message(channel_id, thread_ts), *self.workspace.replies(channel_id, thread_ts)]
+        return [message for message in self.workspace.messages(channel_id) if message.thread_ts is None]
+
+    def revisions(self, channel: str, ts: str) -> list[Revision]:
+        """Returns a message's revisions as readers saw them, oldest first."""
+        return self.workspace.revisions(self.workspace.channel(channel).id, ts)
+
+    def redeliver(self, event_id: str | None = None) -> None:
+        """Delivers an acknowledged event again, the last one by default."""
+        for delivery in reversed(self.deliveries):
+            if event_id in (None, delivery.event_id):
+                self.sockets.redeliver(delivery)
+                return
+
+    async def wait_for(self, predicate: Callable[[], T], timeout_s: float = 40.0) -> T:
+        """Waits until the predicate is true and returns its result. Raises TimeoutError with the newest messages.
+
+        The predicate is called after each change, call and delivery.
+        """
+        changed = asyncio.Event()
+        self._waiters.add(changed)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (result := predicate()):
+                    await changed.wait()
+                    changed.clear()
+                return result
+        except TimeoutError:
+            raise TimeoutError(f"waited {timeout_s:g} s for {_source(predicate)}; {self._newest()}") from None
+        finally:
+            self._waiters.discard(changed)
+
+    def _newest(self) -> str:
+        """Describes the newest messages of all channels, for a wait that failed."""
+        channels = self.workspace.channels
+        newest = sorted(
+            (message for name in channels for message in self.workspace.messages(name)), key=lambda message: message.ts
+        )
+        lines = [
+            f"{message.channel} {message.ts} {message.user_id}: {str(message.sent_blocks or message.text)[:300]}"
+            for message in newest[-_NEWEST:]
+        ]
+        return "\n".join(["newest messages:", *lines]) if lines else "no messages"
+
+    async def wait_for_bot(self, timeout_s: float = 40.0) -> None:
+        """Waits until the bot's socket is connected. Raises TimeoutError."""
+        await self.wait_for(lambda: self.sockets.connections, timeout_s)
+
+    def _socket_url(self) -> str:
+        return f"ws://{HOST}:{self.port}/link/?ticket={self.sockets.ticket()}&app_id={self.setup.app_token_app_id}"
+
+    def _with_mention(self, text: str) -> str:
+        return text.replace("<@BOT>", f"@{self.workspace.bot.name}")
+
+    def _emit(self, event: Json, person_id: str | None = None) -> None:
+        payload = self._events.payload(event, person_id)
+        if payload is not None:
+            self._send(payload)
+
+    def _on_change(self, change: Change) -> None:
+        for payload in self._events.payloads(change):
+            self._send(payload)
+        self._wake_waiters()
+
+    def _send(self, payload: Json) -> None:
+        """Sends an event, unless its scope was declined. Messages don't stop: see FIDELITY.md."""
+        scope = EVENT_SCOPES.get(payload["event"]["type"])
+        if scope is None or scope in self.granted:
+            self.sockets.send(payload)
+
+    def _on_call(self, call: CallRecord) -> None:
+        self.problems.called(call)
+        self._page.record(call)
+        self._wake_waiters()
+
+    def _set_post_rule(self) -> None:
+        self._budgets.posts = STRICT if self.faults.active("strict_posts") else self.posts
+
+    def _on_sockets_changed(self) -> None:
+        self._page.send_bot_state()
+        self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        for waiter in self._waiters:
+            waiter.set()

@@ -1,0 +1,86 @@
+"""Starts a sandbox for a command: reads the app's manifest, and says what prevents the start.
+
+A command line imports this module at each start, so it imports the rest of the sandbox only where that is used.
+"""
+
+import json
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slack_sandbox.page.guide import Guide
+    from slack_sandbox.server import Sandbox
+    from slack_sandbox.web_api.http import Tokens
+
+PREFERRED_PORT = 3000
+YAML_HINT = "Slack's app settings show a YAML manifest as JSON, too."
+
+
+class StartError(Exception):
+    """The sandbox can't start. `problems`: a sentence for each reason, which says what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def read_manifest(path: Path) -> Any:
+    """Returns the manifest in a file. Raises StartError with a line for each problem."""
+    from slack_sandbox import manifest
+    from slack_sandbox.workspace import SlackError
+
+    try:
+        manifest_json = json.loads(path.read_text(encoding="utf-8"))
+        manifest.read_manifest(manifest_json)
+    except OSError as error:
+        raise StartError([f"{path}: {error.strerror}."]) from error
+    except UnicodeDecodeError as error:
+        raise StartError([f"{path} is not UTF-8 text."]) from error
+    except json.JSONDecodeError as error:
+        raise StartError([f"{path} is not JSON (line {error.lineno}: {error.msg}). {YAML_HINT}"]) from error
+    except SlackError as refused:
+        lines = [f"{path}: {problem['pointer']} {problem['message']}." for problem in refused.fields["errors"]]
+        raise StartError(lines) from refused
+    return manifest_json
+
+
+async def start(
+    stack: AsyncExitStack,
+    port: int | None,
+    manifest: Any,
+    *,
+    note: str = "",
+    guide: "Guide | None" = None,
+    strict_posts: bool = False,
+    tokens: "Tokens | None" = None,
+) -> "Sandbox":
+    """Serves a sandbox until the stack closes, at the port or the first free one. Raises StartError.
+
+    `note` and `guide` are texts on its page. `strict_posts` starts the fault of this name. Without
+    `tokens`, the bot's tokens are random.
+    """
+    from slack_sandbox.files import SHARED_AFTER_S
+    from slack_sandbox.page.guide import Guide
+    from slack_sandbox.server import Sandbox, find_port
+    from slack_sandbox.web_api.http import Tokens
+    from slack_sandbox.web_api.search import INDEX_DELAY_S
+
+    sandbox = Sandbox(
+        port=port or find_port(PREFERRED_PORT),
+        note=note,
+        guide=guide or Guide(),
+        shared_after_s=SHARED_AFTER_S,
+        index_delay_s=INDEX_DELAY_S,
+        keep_revisions=False,
+        manifest=manifest,
+        tokens=tokens or Tokens(),
+    )
+    if strict_posts:
+        sandbox.faults.start("strict_posts")
+    try:
+        return await stack.enter_async_context(sandbox)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise StartError([f"Can't listen on port {sandbox.port}: {reason}. Choose another --port."]) from error

@@ -1,0 +1,34 @@
+"""The fixture `slack`, and the mark `slack(**options)`: pytest finds both in each environment that has this package.
+
+Both serve tests without an event loop. An asynchronous test opens `Sandbox` itself: `async with Sandbox() as sandbox`.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from slack_sandbox.testing.in_thread import SandboxInThread
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slack(**options): options of the test's Sandbox")
+
+
+def marked(request: pytest.FixtureRequest, **defaults: Any) -> dict[str, Any]:
+    """Returns these options, changed by the marks of the module and then of the test, and by an indirect parameter."""
+    options = defaults
+    for mark in reversed(list(request.node.iter_markers("slack"))):
+        options |= mark.kwargs
+    return options | getattr(request, "param", {})
+
+
+@pytest.fixture
+def slack(request: pytest.FixtureRequest) -> "Iterator[SandboxInThread]":
+    """Yields a Slack that a bot can connect to. The mark `slack(**options)` names options of `Sandbox`."""
+    # Only now: pytest imports this module at each start, also where no test needs a sandbox.
+    from slack_sandbox.testing.in_thread import SandboxInThread
+
+    with SandboxInThread(**marked(request)) as slack:
+        yield slack

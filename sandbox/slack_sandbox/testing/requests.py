@@ -1,0 +1,40 @@
+"""Requests to the sandbox that apps make."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from slack_sandbox.web_api.http import FORM_ONLY
+from slack_sandbox.workspace import SlackError
+
+
+async def respond(url: str, **content: Any) -> tuple[int, str]:
+    """Posts to a response_url and returns the response's status and text."""
+    async with aiohttp.ClientSession() as session, session.post(url, json=content) as answer:
+        return answer.status, await answer.text()
+
+
+async def refused(call: Awaitable[object]) -> Any:
+    """Returns the response with which Slack refuses an app's call."""
+    with pytest.raises(SlackApiError) as caught:
+        await call
+    return caught.value.response
+
+
+async def refusal(call: Awaitable[object]) -> str:
+    """Returns the name of the error with which Slack refuses an app's call or a person's action."""
+    with pytest.raises((SlackApiError, SlackError)) as caught:
+        await call
+    error = caught.value
+    return str(error.response["error"]) if isinstance(error, SlackApiError) else str(error)
+
+
+async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
+    """Returns the name of the error with which Slack refuses a call, in JSON where the method takes JSON."""
+    if method in FORM_ONLY:
+        return await refusal(web.api_call(method, params=arguments))
+    return await refusal(web.api_call(method, json=arguments))

@@ -1,0 +1,161 @@
+"""The parts that all Web API methods share: their context, their declaration and argument checks."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+from slack_sandbox.action_tokens import ActionTokens
+from slack_sandbox.files import Files
+from slack_sandbox.manifest import Manifest
+from slack_sandbox.panes import Panes
+from slack_sandbox.setup import Setup
+from slack_sandbox.triggers import Triggers
+from slack_sandbox.views import Views
+from slack_sandbox.workspace import Channel, Json, Message, SlackError, Stream, Workspace
+
+T = TypeVar("T")
+TokenKind = Literal["bot", "app", "config"]
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The app's state in the sandbox, which every Web API method reads and changes."""
+
+    workspace: Workspace
+    monotonic: Callable[[], float]
+    open_socket: Callable[[], str]
+    """Returns the address for a new Socket Mode connection."""
+    scopes: AbstractSet[str]
+    """The scopes of the bot's token. Tests may change them."""
+    files: Files
+    config: Manifest
+    """The app's configuration from its manifest."""
+    triggers: Triggers
+    action_tokens: ActionTokens
+    views: Views
+    panes: Panes
+    streams: dict[tuple[str, str], Stream]
+    """Open streams by channel and ts."""
+    closed_streams: dict[tuple[str, str], str]
+    """By channel and ts: what Slack answers to calls for a stream that the app didn't stop itself."""
+    scheduled: dict[int, asyncio.TimerHandle]
+    """Timers of the messages that are scheduled, by number."""
+    schedule_numbers: Iterator[int]
+    pins: set[tuple[str, str]]
+    """Pinned messages by channel and ts."""
+    setup: Setup
+    manifest: Json | None
+    """As the app was made from it; None where it was made without one."""
+    stream_capacity_bytes: int | None
+    """The most text in a stream's message, in UTF-8. None: only the limits of messages apply."""
+    index_delay_s: float
+    """How old a message is before search finds it."""
+
+    def post_later(self, draft: Message, delay_s: float) -> int:
+        """Posts a message of the bot after a delay. Returns its number among all that were ever scheduled."""
+        number = next(self.schedule_numbers)
+
+        def post() -> None:
+            del self.scheduled[number]
+            self.workspace.post(replace(draft, ts=self.workspace.next_ts()))
+
+        self.scheduled[number] = asyncio.get_running_loop().call_later(delay_s, post)
+        return number
+
+    def readable(self, args: Json, key: str = "channel") -> Channel:
+        """Returns a channel that the bot can see: a public one, or one that it is a member of. Raises SlackError."""
+        try:
+            channel = self.workspace.channels[required(args, key)]
+        except KeyError:
+            raise SlackError("channel_not_found") from None
+        if channel.type != "channel" and self.workspace.bot.id not in channel.members:
+            raise SlackError("channel_not_found")
+        return channel
+
+    def channel_id(self, name_or_id: str) -> str:
+        """Returns the id of a channel named `#general` or `general`; for a person's id, that of their DM.
+
+        Returns anything else unchanged.
+        """
+        name = name_or_id.removeprefix("#")
+        channels = self.workspace.channels.values()
+        named = (c.id for c in channels if c.type in ("channel", "group") and c.name == name)
+        return next(named, None) or next((c.id for c in channels if c.user_id == name_or_id), name_or_id)
+
+    def need(self, *scopes: str) -> None:
+        """Raises SlackError("missing_scope") unless the bot has one of the scopes. No scopes: no check."""
+        need(self.scopes, *scopes)
+
+    def joined(self, args: Json, key: str = "channel") -> Channel:
+        """Returns a channel that the bot is a member of. Raises SlackError."""
+        channel = self.readable(args, key)
+        if self.workspace.bot.id not in channel.members:
+            raise SlackError("not_in_channel")
+        return channel
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A Web API method. The caller needs one of `scopes`, if there are any."""
+
+    run: Callable[[App, Json], Json]
+    scopes: tuple[str, ...] = ()
+    called_with: TokenKind | None = "bot"
+    """The kind of token that the method takes: app is the app-level token, config the app configuration token.
+
+    None: it takes any, and works without one.
+    """
+
+
+def need(granted: AbstractSet[str], *scopes: str) -> None:
+    """Raises SlackError("missing_scope") unless one of the scopes is granted. No scopes: no check."""
+    if scopes and granted.isdisjoint(scopes):
+        raise SlackError("missing_scope", needed=scopes[0], provided=",".join(sorted(granted)))
+
+
+def required(args: Json, key: str) -> str:
+    """Returns an argument as a string. Raises SlackError("invalid_arguments") if it is missing or empty."""
+    value = args.get(key)
+    if value in (None, ""):
+        messages = [f"[ERROR] missing required field: {key}"]
+        raise SlackError("invalid_arguments", response_metadata={"messages": messages})
+    return str(value)
+
+
+def flag(args: Json, key: str) -> bool:
+    """Returns a boolean argument, as JSON or as form data."""
+    value: Any = args.get(key)
+    return value is True or str(value).lower() in ("1", "true")
+
+
+def paginate(args: Json, items: Sequence[T], default_limit: int, most: int = 1_000) -> tuple[Sequence[T], Json]:
+    """Returns the requested page, and the response metadata with the next page's cursor, if there is one."""
+    limit, start = _limit(args, default_limit, most), _start(args)
+    if start + limit >= len(items):
+        return items[start:], {}
+    cursor = base64.b64encode(f"next:{start + limit}".encode()).decode()
+    return items[start : start + limit], {"response_metadata": {"next_cursor": cursor}}
+
+
+def _limit(args: Json, default_limit: int, most: int) -> int:
+    try:
+        limit = int(args.get("limit") or default_limit)
+    except ValueError:
+        raise SlackError("invalid_limit") from None
+    if not 1 <= limit <= most:
+        raise SlackError("invalid_limit")
+    return limit
+
+
+def _start(args: Json) -> int:
+    cursor = args.get("cursor")
+    if not cursor:
+        return 0
+    try:
+        return int(base64.b64decode(str(cursor), validate=True).decode().removeprefix("next:"))
+    except (ValueError, binascii.Error):
+        raise SlackError("invalid_cursor") from None

@@ -1,0 +1,468 @@
+"""The state of one Slack workspace: people, channels, messages and threads. Listeners are notified of changes."""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from slack_sandbox.control import live_controls
+from slack_sandbox.emoji_aliases import ALIASES
+
+Json = dict[str, Any]
+ChannelType = Literal["channel", "group", "im", "mpim"]
+SessionStatus = Literal["active", "processing", "suspended", "closed"]
+
+TEAM_ID = "T0SANDBOX"
+PARTNERS_ID = "T0PARTNERS"
+"""The other organization of the shared channel."""
+APP_ID = "A0TYPIST"
+SLACK = "USLACK"
+"""The author of Slack's own notices."""
+SLACKBOT = "USLACKBOT"
+"""The author of the tombstone that replaces a deleted root."""
+STATUS_LIFE_S = 120.0
+"""Slack removes a thread's status after two minutes."""
+_KEPT_REVISIONS = 2_000
+"""The most revisions that are kept of one message."""
+_KEPT_HISTORIES = 1_000
+"""The most messages whose revisions are kept."""
+
+
+class SlackError(Exception):
+    """A response with `ok: false`. `error` is the error's name; `fields` are the response's other fields."""
+
+    def __init__(self, error: str, **fields: Any) -> None:
+        self.error = error
+        self.fields = fields
+        super().__init__(error)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person, or a bot if `bot_id` is set."""
+
+    id: str
+    name: str
+    """The handle, which is typed after an @."""
+    real_name: str
+    """What messages and mentions show: it is the display name, too."""
+    color: str
+    bot_id: str | None = None
+    team_id: str = TEAM_ID
+    is_admin: bool = False
+    is_owner: bool = False
+    is_restricted: bool = False
+    """A guest. With `is_ultra_restricted`, a single-channel guest."""
+    is_ultra_restricted: bool = False
+    deleted: bool = False
+    """Deactivated. Slack keeps the account and shows fewer fields."""
+    tz: str = "Etc/UTC"
+    """The person's time zone by its IANA name, such as Europe/Berlin."""
+
+    @property
+    def email(self) -> str | None:
+        """A person's email address, None for bots and Slack's own accounts."""
+        return None if self.bot_id or self.id in (SLACK, SLACKBOT) else f"{self.name}@sandbox.example"
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel, group or DM. `user_id` is the person in a DM with the bot."""
+
+    id: str
+    name: str
+    type: ChannelType
+    members: list[str]
+    user_id: str | None = None
+    archived: bool = False
+    creator: str | None = None
+    """The only information about a channel's managers that bots get. Channel roles are visible to admins only."""
+    shared_with: str | None = None
+    """The team_id of another organization, with Slack Connect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An agent's session in one thread."""
+
+    status: SessionStatus
+    title: str = ""
+    expires_s: int | None = None
+    """When `processing` ends by itself, in seconds since the epoch; None in other states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as Slack stores it. `text` has `&`, `<` and `>` as entities."""
+
+    channel: str
+    ts: str
+    user_id: str
+    text: str
+    blocks: tuple[Json, ...] = ()
+    thread_ts: str | None = None
+    """The root's ts for a reply, None for a root."""
+    subtype: str | None = None
+    client_msg_id: str | None = None
+    app_id: str | None = None
+    """The app that posted on behalf of a person."""
+    username: str | None = None
+    """The name that an old-style integration gave itself."""
+    files: tuple[Json, ...] = ()
+    attachments: tuple[Json, ...] = ()
+    """Forwarded messages, and apps' legacy attachments."""
+    metadata: Json | None = None
+    edited_ts: str | None = None
+    title: str | None = None
+    """The title of an assistant thread, at its root."""
+    ephemeral_to: str | None = None
+    sent_blocks: tuple[Json, ...] = ()
+    """The blocks as the app sent them, empty for text alone. Only tests and benchmarks see them."""
+    reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Pairs of a reaction's name and the users who added it."""
+    streaming_state: Literal["in_progress", "completed"] | None = None
+    """Whether a native stream still grows, None for other messages."""
+    stream_recipient: str | None = None
+    """The only person in a channel who sees a native stream grow. Everybody sees it after its stop."""
+    session: Session | None = None
+    """The agent's session in the thread, at its root."""
+
+    @property
+    def root_ts(self) -> str:
+        return self.thread_ts or self.ts
+
+    @property
+    def only_for(self) -> str | None:
+        """The only person who sees the message now, None if all members of the channel do."""
+        return self.stream_recipient if self.streaming_state == "in_progress" else self.ephemeral_to
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task of a native stream, which Slack shows as a card."""
+
+    id: str
+    title: str
+    status: str
+    details: str = ""
+    output: str = ""
+    sources: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An open native stream."""
+
+    started_s: float
+    display_mode: str = "timeline"
+    """timeline: a card for each task, in place. plan: all tasks in one block."""
+    mode: Literal["text", "chunks"] | None = None
+    """What its content is sent as. The first call with content decides."""
+    parts: tuple[str | Task | tuple[Json, ...], ...] = ()
+    """Its content in order: Markdown, tasks as they were first sent, and blocks."""
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    """Its tasks' current state, by id."""
+    plan_title: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its Markdown."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A new message."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A changed message. Only `announced` changes become message_changed; reactions and stream appends don't."""
+
+    message: Message
+    previous: Message
+    announced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A deleted message."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class TombstoneRemoved:
+    """The tombstone of a deleted root, removed together with the last reply."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSet:
+    """A thread's new status. An empty text removes it."""
+
+    channel: str
+    thread_ts: str
+    text: str
+    loading: tuple[str, ...] = ()
+    """Messages that Slack shows in turn while the status lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reacted:
+    """A reaction that a user added or removed."""
+
+    message: Message
+    name: str
+    user_id: str
+    added: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A user who became a member of a channel."""
+
+    channel: str
+    user_id: str
+    inviter_id: str = ""
+    """Empty if nobody invited them."""
+
+
+Change = Joined | Posted | Changed | Deleted | TombstoneRemoved | StatusSet | Reacted
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A message as readers saw it from `at_s` on, in monotonic seconds."""
+
+    at_s: float
+    text: str
+    blocks: tuple[Json, ...]
+    sent_blocks: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A control sequence in the bot's message that notifies people."""
+
+    channel: str
+    ts: str
+    control: str
+
+
+@dataclass
+class Workspace:
+    """The workspace's state. Methods don't block. Listeners are called in the order of the changes."""
+
+    bot: User
+    monotonic: Callable[[], float] = time.monotonic
+    keep_revisions: bool = True
+    name: str = "Sandbox"
+    declared_metadata: AbstractSet[str] = frozenset()
+    """The metadata types that the app's manifest declares."""
+    users: dict[str, User] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    ephemerals: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
+    notified: list[Notification] = field(default_factory=list)
+    listeners: list[Callable[[Change], None]] = field(default_factory=list)
+    _messages: dict[str, dict[str, Message]] = field(default_factory=lambda: defaultdict(dict))
+    _replies: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    _revisions: dict[tuple[str, str], deque[Revision]] = field(default_factory=dict)
+    _status: dict[tuple[str, str], tuple[StatusSet, float]] = field(default_factory=dict)
+    """By channel and thread: the status, and until when it lasts, in monotonic seconds."""
+    _deleted: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
+    """Recently deleted messages. A person may still see one and press its buttons."""
+    _last_ts_us: int = 0
+
+    def __post_init__(self) -> None:
+        self.users[self.bot.id] = self.bot
+
+    def user(self, name_or_id: str) -> User:
+        """Returns a user by name or id. Raises SlackError("user_not_found")."""
+        user = self.users.get(name_or_id) or next((u for u in self.users.values() if u.name == name_or_id), None)
+        if user is None:
+            raise SlackError("user_not_found")
+        return user
+
+    def channel(self, name_or_id: str) -> Channel:
+        """Returns a channel by name or id. Raises SlackError("channel_not_found")."""
+        name = name_or_id.removeprefix("#")
+        channel = self.channels.get(name_or_id) or next((c for c in self.channels.values() if c.name == name), None)
+        if channel is None:
+            raise SlackError("channel_not_found")
+        return channel
+
+    def dm(self, name_or_id: str) -> Channel:
+        """Returns a person's DM with the bot. Raises SlackError: user_not_found, cannot_dm_bot."""
+        person = self.user(name_or_id)
+        dm = next((c for c in self.channels.values() if c.user_id == person.id), None)
+        if dm is None:
+            raise SlackError("cannot_dm_bot")
+        return dm
+
+    def join(self, channel: str, user: str, inviter: str = "") -> None:
+        """Adds a user to a channel; `inviter` is "" if nobody invited them. Raises SlackError."""
+        members = self.channel(channel).members
+        if (user_id := self.user(user).id) not in members:
+            members.append(user_id)
+            self._notify(Joined(self.channel(channel).id, user_id, self.user(inviter).id if inviter else ""))
+
+    def leave(self, channel: str, user: str) -> None:
+        """Removes a user from a channel. Raises SlackError."""
+        self.channel(channel).members.remove(self.user(user).id)
+
+    def set_time(self, now_s: float) -> None:
+        """Gives later messages a later ts, in seconds since 1970: for tests that tell hours."""
+        self._last_ts_us = max(self._last_ts_us, int(now_s * 1_000_000))
+
+    def next_ts(self) -> str:
+        """Returns a new ts, later than all earlier ones."""
+        self._last_ts_us = max(self._last_ts_us + 1, time.time_ns() // 1000)
+        return f"{self._last_ts_us // 1_000_000}.{self._last_ts_us % 1_000_000:06d}"
+
+    def message(self, channel: str, ts: str) -> Message:
+        """Returns a message. Raises SlackError("message_not_found")."""
+        message = self._messages[channel].get(ts)
+        if message is None:
+            raise SlackError("message_not_found")
+        return message
+
+    def message_or_ephemeral(self, channel: str, ts: str) -> Message:
+        """Returns a message, which may be ephemeral. Raises SlackError("message_not_found")."""
+        return _find(self.ephemerals, channel, ts) or self.message(channel, ts)
+
+    def message_even_if_deleted(self, channel: str, ts: str) -> Message:
+        """Returns a message, which may be ephemeral or recently deleted. Raises SlackError("message_not_found")."""
+        return _find(self._deleted, channel, ts) or self.message_or_ephemeral(channel, ts)
+
+    def messages(self, channel: str) -> Iterator[Message]:
+        """Returns a channel's messages including replies, oldest first."""
+        return iter(self._messages[channel].values())
+
+    def replies(self, channel: str, root_ts: str) -> list[Message]:
+        """Returns a thread's replies without the root, oldest first."""
+        return [self._messages[channel][ts] for ts in self._replies.get((channel, root_ts), ())]
+
+    def revisions(self, channel: str, ts: str) -> list[Revision]:
+        """Returns a message's revisions, oldest first, as far as they are kept."""
+        return list(self._revisions.get((channel, ts), ()))
+
+    def post(self, message: Message) -> Message:
+        """Adds a message and returns it. A message of the bot ends the thread's status."""
+        if message.ephemeral_to is not None:
+            self.ephemerals.append(message)
+        else:
+            self._messages[message.channel][message.ts] = message
+            if message.thread_ts is not None:
+                self._replies[message.channel, message.thread_ts].append(message.ts)
+        self._record(message)
+        if message.user_id == self.bot.id:
+            self.set_status(message.channel, message.root_ts, "")
+        self._notify(Posted(message))
+        return message
+
+    def change(self, message: Message, *, announced: bool = True) -> Message:
+        """Replaces the message that has the same ts. Raises SlackError("message_not_found")."""
+        previous = self.message_or_ephemeral(message.channel, message.ts)
+        if message.ephemeral_to is not None:
+            self.ephemerals[self.ephemerals.index(previous)] = message
+        else:
+            self._messages[message.channel][message.ts] = message
+        if (message.text, message.blocks) != (previous.text, previous.blocks):
+            self._record(message)
+        self._notify(Changed(message, previous, announced))
+        return message
+
+    def delete(self, message: Message) -> None:
+        """Deletes a message. A root with replies becomes a tombstone, as in Slack."""
+        self._deleted.append(message)
+        if message.ephemeral_to is not None:
+            self.ephemerals.remove(message)
+            self._notify(Deleted(message))
+            return
+        if self._replies.get((message.channel, message.ts)):
+            tombstone = Message(message.channel, message.ts, SLACKBOT, "This message was deleted.", subtype="tombstone")
+            self.change(tombstone)
+            return
+        root = None if message.thread_ts is None else self.message(message.channel, message.thread_ts)
+        del self._messages[message.channel][message.ts]
+        if root is None:
+            self._notify(Deleted(message))
+            return
+        replies = self._replies[message.channel, root.ts]
+        replies.remove(message.ts)
+        self._notify(Deleted(message))
+        if not replies and root.subtype == "tombstone":
+            del self._messages[root.channel][root.ts]
+            self._notify(TombstoneRemoved(root))
+
+    def react(self, message: Message, name: str, user_id: str, *, add: bool) -> None:
+        """Adds or removes a reaction, under its canonical name. Raises SlackError: already_reacted, no_reaction."""
+        plain, tone, number = name.partition("::")
+        name = f"{ALIASES.get(plain, plain)}{tone}{number}"
+        reactions = dict(message.reactions)
+        users = reactions.get(name, ())
+        if (user_id in users) == add:
+            raise SlackError("already_reacted" if add else "no_reaction")
+        reactions[name] = (*users, user_id) if add else tuple(u for u in users if u != user_id)
+        remaining = tuple((n, user_ids) for n, user_ids in reactions.items() if user_ids)
+        self.change(replace(message, reactions=remaining), announced=False)
+        self._notify(Reacted(message, name, user_id, add))
+
+    def set_status(self, channel: str, thread_ts: str, text: str, loading: tuple[str, ...] = ()) -> None:
+        """Sets a thread's status. An empty text removes it."""
+        status = StatusSet(channel, thread_ts, text, loading)
+        before = self._live_status(channel, thread_ts)
+        self._status.pop((channel, thread_ts), None)
+        if text:
+            self._status[channel, thread_ts] = status, self.monotonic() + STATUS_LIFE_S
+        if status != before:
+            self._notify(status)
+
+    def status(self, channel: str, thread_ts: str) -> str | None:
+        """Returns a thread's status, None without one."""
+        return self._live_status(channel, thread_ts).text or None
+
+    def loading_messages(self, channel: str, thread_ts: str) -> tuple[str, ...]:
+        """Returns the messages that Slack shows in turn while a thread's status lasts."""
+        return self._live_status(channel, thread_ts).loading
+
+    def _live_status(self, channel: str, thread_ts: str) -> StatusSet:
+        none = StatusSet(channel, thread_ts, "")
+        status, until_s = self._status.get((channel, thread_ts), (none, 0.0))
+        return status if self.monotonic() < until_s else none
+
+    def expire_statuses(self) -> None:
+        """Removes expired statuses and notifies listeners."""
+        expired = [key for key, (_, until_s) in self._status.items() if self.monotonic() >= until_s]
+        for channel, thread_ts in expired:
+            del self._status[channel, thread_ts]
+            self._notify(StatusSet(channel, thread_ts, ""))
+
+    def names(self) -> Mapping[str, str]:
+        """Returns the names of users and channels by id, as messages show them."""
+        return {u.id: u.real_name for u in self.users.values()} | {c.id: c.name for c in self.channels.values()}
+
+    def _record(self, message: Message) -> None:
+        if self.keep_revisions:
+            history = self._revisions.setdefault((message.channel, message.ts), deque(maxlen=_KEPT_REVISIONS))
+            history.append(Revision(self.monotonic(), message.text, message.blocks, message.sent_blocks))
+            if len(self._revisions) > _KEPT_HISTORIES:
+                del self._revisions[next(iter(self._revisions))]
+        if message.user_id == self.bot.id:
+            # For text alone, the stored blocks repeat the text.
+            controls = live_controls(message.text, message.blocks if message.sent_blocks else ())
+            self.notified.extend(Notification(message.channel, message.ts, control) for control in controls)
+
+    def _notify(self, change: Change) -> None:
+        for listener in self.listeners:
+            listener(change)
+
+
+def _find(messages: Iterable[Message], channel: str, ts: str) -> Message | None:
+    return next((message for message in messages if (message.channel, message.ts) == (channel, ts)), None)

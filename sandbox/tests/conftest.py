@@ -1,0 +1,122 @@
+"""Fixtures: a running sandbox, and an app on Slack's own SDK. If CI is set, a skipped test fails the run."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from hypothesis import HealthCheck, settings
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from slack_sandbox.server import Sandbox
+from slack_sandbox.testing.plugin import marked
+from slack_sandbox.testing.processes import WITHIN_S
+from slack_sandbox.workspace import Json
+
+# The time of an example depends on the machine's load, so there is no deadline.
+for profile, examples in {"daily": 25, "long": 500}.items():
+    settings.register_profile(
+        profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile("daily")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails the run on CI if any test was skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("Tests were skipped, and CI is to skip none.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@dataclass
+class ManualTime:
+    """A monotonic time that stands still until a test sets it, for Sandbox(monotonic=…)."""
+
+    now_s: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class SdkApp:
+    """An app on slack_sdk's Socket Mode client. It records requests and, with `acknowledge`, acknowledges them."""
+
+    sandbox: Sandbox
+    web: AsyncWebClient
+    acknowledge: bool = True
+    requests: list[SocketModeRequest] = field(default_factory=list)
+    clients: list[SocketModeClient] = field(default_factory=list)
+    _received: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def connect(self) -> SocketModeClient:
+        client = SocketModeClient(self.sandbox.app_token, web_client=self.web)
+        client.socket_mode_request_listeners.append(self._on_request)
+        before = len(self.sandbox.sockets.connections)
+        self.clients.append(client)
+        await client.connect()  # type: ignore[no-untyped-call]
+        await self.sandbox.wait_for(lambda: len(self.sandbox.sockets.connections) > before)
+        return client
+
+    async def events(self, count: int) -> list[Json]:
+        """Returns all events as soon as there are at least `count`."""
+        async with asyncio.timeout(WITHIN_S):
+            while len(self.requests) < count:
+                await self._received.wait()
+                self._received.clear()
+        return [request.payload["event"] for request in self.requests]
+
+    async def close(self) -> None:
+        for client in self.clients:
+            await client.close()  # type: ignore[no-untyped-call]
+
+    async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        self.requests.append(request)
+        self._received.set()
+        if self.acknowledge:
+            await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+
+
+@pytest.fixture
+def clock() -> ManualTime:
+    return ManualTime()
+
+
+@pytest.fixture
+async def sandbox(request: pytest.FixtureRequest, clock: ManualTime) -> AsyncIterator[Sandbox]:
+    options = marked(
+        request, monotonic=clock, ack_timeout_s=30.0, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
+    )
+    async with Sandbox(**options) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def web(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncWebClient:
+    return AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+
+
+def sent_events(sandbox: Sandbox) -> list[Json]:
+    """Returns the events that the sandbox has sent or tried to send."""
+    return [delivery.payload["event"] for delivery in sandbox.deliveries]
+
+
+@pytest.fixture
+async def app(sandbox: Sandbox, web: AsyncWebClient) -> AsyncIterator[SdkApp]:
+    app = SdkApp(sandbox, web)
+    yield app
+    await app.close()

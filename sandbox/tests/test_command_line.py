@@ -1,0 +1,54 @@
+"""`slack-sandbox` as a process: what it refuses, in one line that says what to do, with exit code 2."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from slack_sandbox.testing.processes import inherited, output, started
+
+
+async def refused(folder: Path, *arguments: str) -> str:
+    """Returns the line with which the command refuses its arguments."""
+    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    command = (sys.executable, "-m", "slack_sandbox", *arguments)
+    async with started(*command, cwd=folder, env=inherited(), **pipes) as process:
+        out, err = await output(process)
+    assert (process.returncode, out) == (2, "")
+    return err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--bot-token", "of-my-own"], "--bot-token must be xoxb- and at least 8"),
+        (["--app-token", "xapp-1\n"], "--app-token must be xapp- and at least 8"),
+        (["--manifest", "missing.json"], "missing.json: No such file or directory."),
+        (["--manifest", "."], ".: Is a directory."),
+        (["--port", "65536"], "--port: must be a whole number from 1 to 65,535, not 65536"),
+    ],
+)
+async def test_arguments_that_cannot_be_used_are_named(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    assert sentence in await refused(tmp_path, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            b"display_information:\n  name: Greeter\n",
+            "is not JSON (line 1: Expecting value). Slack's app settings show",
+        ),
+        (b'{"settings": {},}', "is not JSON (line 1: "),
+        (b"\xff\xfe", "is not UTF-8 text."),
+        (b"[]", "/ must be an object."),
+        (b'{"display_information": {"name": "A"}, "features": {"bots": 1}}', "/features/bots is not a known property."),
+        (b'{"display_information": {"name": ""}}', "/display_information/name must be a"),
+    ],
+)
+async def test_manifest_that_cannot_be_used_is_named(tmp_path: Path, text: bytes, sentence: str) -> None:
+    (tmp_path / "app.json").write_bytes(text)
+    line = await refused(tmp_path, "--manifest", "app.json")
+    assert line.startswith("slack-sandbox: app.json")
+    assert sentence in line

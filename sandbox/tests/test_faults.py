@@ -1,0 +1,32 @@
+"""The page's switches that lose or limit calls hit what shows an answer, and each switch says what it hits."""
+
+import pytest
+
+from slack_sandbox.faults import CALL_FAULTS, FAULTS, SHOWING, Fault, Faults
+
+SHOWS_ANSWERS = [
+    fault for fault in CALL_FAULTS if fault.name not in ("refuse", "close_stream", "unavailable", "strict_posts")
+]
+
+
+@pytest.mark.parametrize("method", SHOWING)
+@pytest.mark.parametrize("fault", SHOWS_ANSWERS, ids=lambda fault: fault.name)
+def test_switch_hits_edits_and_streams(fault: Fault, method: str) -> None:
+    faults = Faults()
+    faults.start(fault.name)
+    assert faults.take(fault.name, method) is not None
+
+
+@pytest.mark.parametrize("fault", CALL_FAULTS, ids=lambda fault: fault.name)
+def test_switch_that_hits_some_calls_says_which(fault: Fault) -> None:
+    named = "edits and streams" if fault.method == SHOWING else str(fault.method or "")
+    assert fault.detail.startswith(named)
+
+
+def test_fault_of_one_method_leaves_others_alone() -> None:
+    faults = Faults()
+    faults.start("drop_request", method="chat.postMessage", times=1)
+    assert FAULTS["drop_request"].method == SHOWING
+    assert faults.take("drop_request", "chat.update") is None
+    assert faults.take("drop_request", "chat.postMessage") is not None
+    assert faults.take("drop_request", "chat.postMessage") is None

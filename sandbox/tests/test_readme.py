@@ -1,0 +1,197 @@
+"""README.md: its lists are made from the code, and its examples run.
+
+`python -m tests.test_readme` writes the lists again.
+"""
+
+import asyncio
+import os
+import re
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from slack_sandbox import action_tokens, files, manifest, responses, socket_mode, triggers, views
+from slack_sandbox.blocks import elements, rules, sizes, view_rules
+from slack_sandbox.manifest import EVENT_SCOPES, NEVER_SENT
+from slack_sandbox.server import find_port
+from slack_sandbox.testing.processes import WITHIN_S, inherited, started, wait_for_line
+from slack_sandbox.web_api import search, streams
+from slack_sandbox.web_api.budgets import FLOORS
+from slack_sandbox.web_api.http import METHODS
+from tests.other_bots.running import node_process
+
+PAGE = Path(__file__).parent.parent / "README.md"
+BEGIN = "<!-- generated from the code: python -m tests.test_readme -->\n"
+END = "<!-- end of the generated part -->\n"
+LIMITS: Mapping[str, object] = {
+    "Blocks of a message, as stored": sizes.BLOCKS,
+    "Characters in all blocks of a message": sizes.ALL_TEXT,
+    "Characters of a `markdown` block": rules.MARKDOWN,
+    "Characters of `text` in chat.postMessage, cut beyond": rules.POST_TEXT,
+    "UTF-8 bytes of `text` in chat.update": rules.UPDATE_TEXT_BYTES,
+    "Characters of a header": sizes.HEADER_TEXT,
+    "Characters of a section, of one of its fields": f"{rules.SECTION_TEXT:,}, {rules.SECTION_FIELD:,}",
+    "Rows and columns of a table": f"{sizes.TABLE_ROWS}, {sizes.TABLE_COLUMNS}",
+    "Characters in a message's tables": sizes.TABLE_TEXT,
+    "Characters of a button's text, value and URL": (
+        f"{elements.BUTTON_TEXT}, {elements.BUTTON_VALUE:,}, {elements.BUTTON_URL:,}"
+    ),
+    "Characters of an option's text and value": f"{elements.OPTION_TEXT}, {elements.OPTION_VALUE}",
+    "Characters of a placeholder": elements.PLACEHOLDER,
+    "Characters of action_id, block_id, callback_id": elements.IDENTIFIER,
+    "Characters typed before block_suggestion, by default": elements.MIN_QUERY_LENGTH,
+    "Options in an answer to block_suggestion": elements.MAX_SUGGESTED_OPTIONS,
+    "Blocks of a view": view_rules.BLOCKS,
+    "Bytes of a view": view_rules.VIEW_BYTES,
+    "Characters of a view's title, of private_metadata": f"{view_rules.TITLE}, {view_rules.PRIVATE_METADATA:,}",
+    "Modals on top of each other": views.MAX_STACKED,
+    "Seconds that a trigger_id lives": f"{triggers.LIFE_S:.0f}",
+    "Seconds that an action_token lives; results of a search": f"{action_tokens.LIFE_S:.0f}, {search.MAX_RESULTS}",
+    "Uses of a response_url, within seconds": f"{responses.USES}, {responses.LIFE_S:,.0f}",
+    "Bytes of a file": files.MAX_BYTES,
+    "Socket Mode connections": socket_mode.MAX_CONNECTIONS,
+    "Seconds that a native stream is open": f"{streams.LIFE_S:.0f}",
+    "Slash commands, shortcuts and events of a manifest": (
+        f"{manifest.MAX_COMMANDS}, {manifest.MAX_SHORTCUTS}, {manifest.MAX_EVENTS}"
+    ),
+}
+"""What is limited, and the sandbox's constant."""
+
+
+def generated() -> str:
+    """Returns the page's lists, made from the sandbox's code."""
+    methods: dict[str, list[str]] = {}
+    for name in sorted(METHODS):
+        methods.setdefault(_scopes(name), []).append(f"`{name}` {FLOORS.get(name, '')}".strip())
+    events: dict[str, list[str]] = {}
+    for event, scope in sorted(EVENT_SCOPES.items()):
+        events.setdefault(f"`{scope}`" if scope else "no scope", []).append(event)
+    blocks = [(f"`{block}`", _names(sorted(allowed))) for block, allowed in elements.ALLOWED.items()]
+    limits = [(what, f"{limit:,}" if isinstance(limit, int) else limit) for what, limit in LIMITS.items()]
+    sections = {
+        "Methods": (
+            "By scopes, of which one is enough, with the calls a minute beyond which a method gets HTTP 429:",
+            listed((scopes, ", ".join(methods[scopes])) for scopes in sorted(methods)),
+        ),
+        "Events": (
+            "A manifest can subscribe to these. Each needs its scope.",
+            listed((scope, _names(events[scope])) for scope in sorted(events)),
+            f"It can subscribe to Slack's other {len(NEVER_SENT)} events, too, which the sandbox never sends.",
+        ),
+        "Blocks": ("The elements that each block takes:", listed(blocks)),
+        "Limits": (listed(limits),),
+    }
+    return "\n".join("\n".join((f"## {heading}\n", *_spaced(parts))) for heading, parts in sections.items())
+
+
+def _spaced(parts: Iterable[str]) -> Iterable[str]:
+    return (part if part.endswith("\n") else f"{part}\n" for part in parts)
+
+
+def listed(rows: Iterable[tuple[str, object]]) -> str:
+    """Returns a list in Markdown."""
+    return "".join(f"{_filled(f'- {what}: {text}', '  ')}\n" for what, text in rows)
+
+
+def _scopes(method: str) -> str:
+    scopes = _names(METHODS[method].scopes)
+    if METHODS[method].called_with is None:
+        return "no token"
+    kind = METHODS[method].called_with
+    note = {"app": "the app-level token", "config": "an app configuration token"}.get(kind or "", "")
+    return ", ".join(part for part in (scopes, note) if part) or "no scope"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _filled(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def code(language: str, number: int = 0) -> str:
+    """Returns one of the page's examples in a language."""
+    return str(re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)[number])
+
+
+def test_lists_of_the_page_are_made_from_the_code() -> None:
+    page = PAGE.read_text()
+    assert page[page.index(BEGIN) + len(BEGIN) : page.index(END)] == f"\n{generated()}\n"
+
+
+@asynccontextmanager
+async def command(folder: Path, *arguments: str) -> AsyncIterator[dict[str, str]]:
+    """Runs the page's command, and yields what it prints for a bot."""
+    # A range of ports for each worker: two that look for a free one at once would find the same.
+    port = find_port(25_000 + os.getpid() % 1_000 * 10)
+    program = (sys.executable, "-m", "slack_sandbox", "--port", str(port), *arguments)
+    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    async with started(*program, cwd=folder, env=inherited(), **pipes) as process:
+        printed = [await wait_for_line(process.stdout, f"{name}=") for name in ("BOT_TOKEN", "APP_TOKEN", "API_URL")]
+        yield dict(line.strip().split("=", 1) for line in printed)
+        process.terminate()
+        async with asyncio.timeout(WITHIN_S):
+            assert await process.wait() == 0
+
+
+@pytest.mark.long
+async def test_tokens_are_others_at_each_start_unless_they_are_chosen(tmp_path: Path) -> None:
+    async with command(tmp_path) as first, command(tmp_path) as second:
+        tokens = {*first.values(), *second.values()} - {first["SLACK_API_URL"], second["SLACK_API_URL"]}
+    assert len(tokens) == 4
+    assert all(len(token) > 32 for token in tokens)
+    own = {"SLACK_BOT_TOKEN": "xoxb-of-my-own", "SLACK_APP_TOKEN": "xapp-of-my-own"}
+    arguments = ("--bot-token", own["SLACK_BOT_TOKEN"], "--app-token", own["SLACK_APP_TOKEN"])
+    async with command(tmp_path, *arguments) as chosen:
+        assert own.items() <= chosen.items()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the page's files."""
+    (tmp_path / "manifest.json").write_text(code("json"))
+    (tmp_path / "bot.py").write_text(code("python"))
+    (tmp_path / "bot.js").write_text(code("javascript"))
+    (tmp_path / "test_bot.py").write_text(code("python", 1))
+    (tmp_path / "bot.test.mjs").write_text(code("javascript", 1))
+    return tmp_path
+
+
+@pytest.mark.long
+async def test_python_test_of_the_page_passes(folder: Path) -> None:
+    await succeeds(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_bot.py", env=inherited())
+
+
+@pytest.mark.long
+async def test_javascript_test_of_the_page_passes(folder: Path) -> None:
+    async with (
+        command(folder, "--manifest", "manifest.json") as env,
+        node_process(folder / "bot.js", env),
+    ):
+        await succeeds(folder, "node", "--test", "bot.test.mjs", env={**inherited(), **env})
+
+
+@pytest.mark.long
+async def test_python_bot_of_the_page_passes_the_javascript_test(folder: Path) -> None:
+    async with command(folder, "--manifest", "manifest.json") as env:
+        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+        async with started(sys.executable, "bot.py", cwd=folder, env={**inherited(), **env}, **pipes):
+            await succeeds(folder, "node", "--test", "bot.test.mjs", env={**inherited(), **env})
+
+
+async def succeeds(folder: Path, *program: str, env: Mapping[str, str]) -> None:
+    """Fails with all that a program prints, unless it exits with 0."""
+    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
+    async with started(*program, cwd=folder, env=env, **pipes) as process, asyncio.timeout(WITHIN_S):
+        out, _ = await process.communicate()
+        assert process.returncode == 0, out.decode()
+
+
+if __name__ == "__main__":
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{generated()}\n{END}{rest.partition(END)[2]}")

@@ -1,5 +1,0 @@
-"""The shapes of what Slack sends: keys, types and nesting, and which keys may be missing.
-
-They were declared from recordings of the real Slack; where there is none, from docs.slack.dev, and the shape says so.
-What the sandbox emits and the payloads in tests/payloads are compared with them.
-"""
