@@ -23,7 +23,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,21 +68,22 @@ _format = "text"
 log = logging.getLogger(__name__)
 
 
-def use(log_format: str) -> None:
-    """Sets the format of `line`, before the log is set up."""
-    global _format
-    _format = log_format
-
-
-def line(sentence: str) -> str:
+def line(sentence: str, *, is_error: bool = True) -> str:
     """Returns a sentence for stderr, in the log's format."""
     if _format == "text":
-        return f"typist: {sentence}"
-    return JsonFormatter().format(logging.makeLogRecord({"name": "bot", "levelname": "ERROR", "msg": sentence}))
+        return f"typist: {sentence}" if is_error else sentence
+    level = "ERROR" if is_error else "INFO"
+    return JsonFormatter().format(logging.makeLogRecord({"name": "bot", "levelname": level, "msg": sentence}))
+
+
+def begin(log_format: str) -> None:
+    """Logs warnings and errors of the time before `set_up`, which knows the level."""
+    set_up("warning", log_format)
+    take_over()
 
 
 def take_over() -> None:
-    """Logs what Python and its threads would print to stderr: warnings, and exceptions that nobody catches."""
+    """Logs what Python would print to stderr: warnings, and exceptions that nobody catches."""
 
     def warned(
         message: Warning | str,
@@ -100,6 +101,10 @@ def take_over() -> None:
     def ignored(failed: "sys.UnraisableHookArgs") -> None:
         log.error("error ignored while an object was removed", exc_info=failed.exc_value)
 
+    def process_failed(_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        log.critical("process failed", exc_info=error)
+
+    sys.excepthook = process_failed
     warnings.showwarning = warned
     threading.excepthook = thread_failed
     sys.unraisablehook = ignored
@@ -138,15 +143,25 @@ class Repeats(logging.Filter):
         return True
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Says that a record can't be written. Python would print its arguments, which may be a user's text."""
+        # The stream may be what failed.
+        with suppress(OSError, ValueError):
+            self.stream.write(f"{line(f'record not written: logger={record.name}')}\n")
+            self.flush()
+
+
 def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) -> None:
     """Sets up logging to the stream, of our records from this level on, as "text" or "json"."""
+    global _format
+    _format = log_format
     ours = getattr(logging, level.upper())
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     text = PrivateFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     handler.addFilter(lambda record: record.levelno >= _threshold(record.name, ours))
     handler.addFilter(Repeats())
-    use(log_format)
     logging.basicConfig(level=max(logging.WARNING, ours), handlers=[handler], force=True)
     for name in OURS:
         logging.getLogger(name).setLevel(ours)
@@ -213,7 +228,8 @@ class JsonFormatter(PrivateFormatter):
             entry["repeated"] = repeated
         if private.exc_info:
             entry["exception"] = self.formatException(private.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        # In ASCII: stderr replaces what its encoding lacks by what isn't JSON.
+        return json.dumps(entry)
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:

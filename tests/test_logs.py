@@ -5,14 +5,9 @@ import io
 import json
 import logging
 import re
-import sys
-import threading
-import warnings
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -199,19 +194,22 @@ def test_repeated_warning_is_written_ever_more_seldom_with_its_count(written: io
 
 
 @pytest.mark.parametrize("written", ["json"], indirect=True)
-def test_all_that_a_process_prints_is_json(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner, name in ((warnings, "showwarning"), (threading, "excepthook"), (sys, "unraisablehook")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
-    logs.take_over()
-    warnings.showwarning("text of a user", UserWarning, "/somewhere/module.py", 7)
-    error = fails(ValueError("text of a user"))
-    threading.excepthook(threading.ExceptHookArgs((ValueError, error, None, None)))
-    ignored: Any = SimpleNamespace(exc_type=ValueError, exc_value=error, exc_traceback=None)
-    sys.unraisablehook(ignored)
-    entries = [json.loads(line) for line in [*written.getvalue().splitlines(), logs.line("It ends.")]]
-    assert [entry["level"] for entry in entries] == ["WARNING", "ERROR", "ERROR", "ERROR"]
-    assert entries[0]["message"] == "Python warns: kind=UserWarning at=module.py:7"
-    assert entries[3]["message"] == "It ends."
-    assert "text of a user" not in written.getvalue()
-    logs.use("text")
+def test_sentence_for_stderr_has_the_logs_format(written: io.StringIO) -> None:
+    error, said = json.loads(logs.line("It ends.")), json.loads(logs.line("Nothing was deleted.", is_error=False))
+    assert [(entry["level"], entry["message"]) for entry in (error, said)] == [
+        ("ERROR", "It ends."),
+        ("INFO", "Nothing was deleted."),
+    ]
+    logs.set_up("debug", "text", written)
     assert logs.line("It ends.") == "typist: It ends."
+    assert logs.line("Nothing was deleted.", is_error=False) == "Nothing was deleted."
+
+
+@pytest.mark.parametrize("written", ["json"], indirect=True)
+def test_json_is_valid_in_any_encoding_of_stderr(written: io.StringIO) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "latin-1", errors="backslashreplace", write_through=True)
+    logs.set_up("info", "json", stream)
+    said = "Привет 🎈 \x85\u2028 \udc80"
+    logging.getLogger("bot.cli.run").info("%s", said)
+    (line,) = stream.buffer.getvalue().decode().splitlines()
+    assert json.loads(line)["message"] == said

@@ -132,7 +132,7 @@ def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
         )
     target = ErasureTarget(options.user, None if options.thread is None else parse_thread(options.thread))
     if not options.yes and not _confirmed(f"This deletes {target} for good. Continue?", "delete"):
-        print("Nothing was deleted.", file=sys.stderr)
+        print(logs.line("Nothing was deleted.", is_error=False), file=sys.stderr)
         return EXIT_FAILED
     asyncio.run(_erase(ours, target))
     return 0
@@ -366,13 +366,14 @@ async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -
 
     async with connected(ours.database_url) as engine:
         if nothing := await nothing_recorded(engine):
-            print(nothing, file=sys.stderr)
+            print(logs.line(nothing, is_error=False), file=sys.stderr)
             return
         await migrate(engine)
         entries = Audit(Database(engine, SystemClock()))
         first = await entries.first_since(since)
         if first is None:
-            print("No audit entries" + (f" since {audit.time_text(since)}." if since else "."), file=sys.stderr)
+            none = "No audit entries" + (f" since {audit.time_text(since)}." if since else ".")
+            print(logs.line(none, is_error=False), file=sys.stderr)
             return
         if not as_json:
             print(f"{'entry':>7}  {'time (UTC)':19}  {'kind':8}  {'user':11}  {'channel':11}  {'by':11}  details")
@@ -490,7 +491,7 @@ async def _list_or_agree(ours: Settings, names: Sequence[str], *, yes: bool) -> 
             raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
         for name in dict.fromkeys(tool for pattern in names for tool in _fitting(seen, pattern)):
             if not yes and not _confirmed("Models read this. Agree?", "agree", _change_of(name, seen[name])):
-                print("No further tools were agreed to.", file=sys.stderr)
+                print(logs.line("No further tools were agreed to.", is_error=False), file=sys.stderr)
                 return EXIT_FAILED
             await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
             print(f"{name}: agreed. It is offered from the next question on.")

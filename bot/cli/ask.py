@@ -61,7 +61,7 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
                     case Citation():
                         citations = with_citation(citations, event)
                     case Retrying(wait_s=wait_s) if wait_s:
-                        print(texts.TRYING_AGAIN, file=sys.stderr)
+                        print(logs.line(texts.TRYING_AGAIN, is_error=False), file=sys.stderr)
                     case TakenBack(text=text):
                         output.take_back(text)
                     case str():
@@ -116,7 +116,7 @@ def _write_end(
         usage = completion.usage
         cost_usd = model_prices(settings).cost_usd(completion.model, usage, time.time()) if usage else None
         name = settings.model_names.of(completion.model)
-        print(summary(name, completion, first_s, cost_usd), file=sys.stderr)
+        print(logs.line(summary(name, completion, first_s, cost_usd), is_error=False), file=sys.stderr)
 
 
 def summary(model_name: str, completion: Completion, first_s: float, cost_usd: float | None) -> str:

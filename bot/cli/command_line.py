@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from bot import __version__, logs, network, settings
 from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, check, init, run
@@ -83,6 +84,8 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    # Until .env is read, in the environment's own format.
+    logs.begin(settings.log_format(os.environ))
     parser = _parser()
     try:
         options = parser.parse_args(arguments)
@@ -90,7 +93,7 @@ def _run(arguments: Sequence[str]) -> int:
         # argparse has written help, the version or what is wrong.
         return EXIT_INVALID if ended.code else 0
     env = settings.environment()
-    logs.use(settings.log_format(env))
+    logs.begin(settings.log_format(env))
     network.share(env)
     if options.command is None:
         # With only one of the tokens, `run` reports the missing one.
@@ -106,8 +109,16 @@ def _failed(code: int, *sentences: str) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong with the arguments, with their usage unless the log is JSON."""
+        if settings.log_format(os.environ) == "json":
+            raise SettingsError([f"{self.prog}: {message}. --help lists what there is."])
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m bot" if Path(sys.argv[0]).name == "__main__.py" else "typist",
         description=DESCRIPTION,
         epilog=EPILOG,

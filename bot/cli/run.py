@@ -40,7 +40,6 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     from bot import app
 
     logs.set_up(ours.log_level, ours.log_format)
-    logs.take_over()
     _warn_of_exposure(ours.database_url)
 
     def ready(bot: "Bot") -> None:

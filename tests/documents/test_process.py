@@ -122,6 +122,17 @@ async def test_whatever_the_process_writes_is_bounded_and_checked(
     assert await read_document(Kind.CSV, b"a,b") in (Refusal.DAMAGED, Refusal.TOO_LARGE)
 
 
+async def test_what_the_process_prints_is_not_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A library's warning would be a line that is no JSON, with a document's text."""
+    script = _saying(tmp_path, "{}")
+    script.write_text(f"{script.read_text()}echo text of a user >&2\n")
+    monkeypatch.setattr(sys, "executable", str(script))
+    assert await read_document(Kind.CSV, b"a,b") is Refusal.DAMAGED
+    assert capfd.readouterr() == ("", "")
+
+
 async def test_process_that_takes_too_long_is_killed_with_its_children(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,9 +2,9 @@
 
 The file is JSON, and read again for each request: `tools` is the list of tools, `results` has what each tool answers
 with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"sleep_s": …}, {"error, and an end": …}. `start`
-may be "die", "silent", "stubborn" (nothing but SIGKILL ends it) or "hung" (that, and silent, and it has a child whose
-id is in child.pid). Each call is appended to FILE.calls. It speaks the protocol of 2025-11-25,
-and starts faster than any server that imports the SDK.
+may be "die", "silent", "stubborn" (nothing but SIGKILL ends it), "hung" (that, and silent, and it has a child whose id
+is in child.pid) or "loud" (it writes each message to stderr). Each call is appended to FILE.calls. It speaks the
+protocol of 2025-11-25, and starts faster than any server that imports the SDK.
 """
 
 import json
@@ -30,6 +30,8 @@ def main(file: Path) -> None:
         time.sleep(1)
     for line in sys.stdin:
         message = json.loads(line)
+        if start == "loud":
+            sys.stderr.write(line)
         if "id" in message and start != "silent":
             answer = answered(file, message["id"], message["method"], message.get("params") or {})
             sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}) + "\n")

@@ -125,6 +125,15 @@ class TestStarts:
         assert await server.tools() == ()
         assert raw.is_alive
 
+    async def test_what_a_server_prints_is_not_in_the_log(
+        self, raw: RawServer, clock: HurriedClock, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """It would be a line that is no JSON, with arguments of a call."""
+        raw.script([], start="loud")
+        async with running(raw.config(), clock) as server:
+            assert await server.tools() == ()
+        assert capfd.readouterr() == ("", "")
+
     @pytest.mark.parametrize(
         ("config", "reason"),
         [

@@ -1,22 +1,30 @@
 """What goes wrong on the command line is one sentence that says what to do: no traceback, no riddle, the right code."""
 
+import argparse
 import asyncio
 import ctypes
+import gc
 import importlib
+import json
+import logging
 import os
 import pwd
 import runpy
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 import sqlalchemy as sa
 
+from bot.cli import command_line
 from bot.settings import install_command
 from demo.scripted_model import ScriptedModel
 from slack_sandbox.testing.processes import WITHIN_S, output
@@ -225,6 +233,144 @@ async def test_failure_is_a_sentence_with_its_exit_code(case: FailureCase, folde
     code, out, err = await forked_command(folder, *arguments, env=env, before=case.before)
     lines = [f"typist: {sentence.format(taken=taken, folder=folder)}" for sentence in case.sentences]
     assert (code, out, err.splitlines()) == (case.code, "", lines)
+
+
+JSON = {"BOT_LOG_FORMAT": "json"}
+SECRET = "text of a user"
+
+
+def warn() -> None:
+    warnings.warn(SECRET, stacklevel=2)
+
+
+def log_before_the_set_up() -> None:
+    logging.getLogger("foreign.library").warning("Slow: %s", SECRET)
+
+
+def log_what_cannot_be_formatted() -> None:
+    logging.getLogger("bot.cli.run").error("%d s", SECRET)
+
+
+def fail() -> NoReturn:
+    raise RuntimeError(SECRET)
+
+
+def fail_in_a_thread() -> None:
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+
+def fail_in_a_task() -> None:
+    async def forget() -> None:
+        task = asyncio.create_task(asyncio.to_thread(fail))
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+
+    asyncio.run(forget())
+
+
+def fail_in_a_callback() -> None:
+    async def call() -> None:
+        asyncio.get_running_loop().call_soon(fail)
+        await asyncio.sleep(0)
+
+    asyncio.run(call())
+
+
+def fail_while_it_is_removed() -> None:
+    class Removed:
+        def __del__(self) -> None:
+            fail()
+
+    Removed()
+
+
+PRINTED: Mapping[str, tuple[Callable[[], object], int, str]] = {
+    "a warning": (warn, 0, "Python warns: kind=UserWarning"),
+    "a library's record": (log_before_the_set_up, 0, "Slow"),
+    "a record that can't be formatted": (log_what_cannot_be_formatted, 0, "record not written: logger=bot.cli.run"),
+    "an exception": (fail, 1, "Unexpected error: RuntimeError"),
+    "an exception in a thread": (fail_in_a_thread, 0, "thread failed"),
+    "an exception in a task": (fail_in_a_task, 0, "Task exception was never retrieved"),
+    "an exception in a callback": (fail_in_a_callback, 0, "Exception in callback fail"),
+    "an exception in __del__": (fail_while_it_is_removed, 0, "error ignored while an object was removed"),
+}
+
+
+def doing(wrong: Callable[[], object]) -> None:
+    """Has `typist manifest` do something wrong, before it or anything else has set up the log."""
+
+    def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
+        wrong()
+        return 0
+
+    commands = dict(command_line.SUBCOMMANDS)
+    commands["manifest"] = replace(commands["manifest"], run=run)
+    setattr(command_line, "SUBCOMMANDS", commands)  # noqa: B010 a constant, in a process of its own
+
+
+def logged(err: str) -> list[dict[str, str]]:
+    """Returns the records in a process's stderr, each line of which is JSON."""
+    return [json.loads(line) for line in err.splitlines()]
+
+
+@pytest.mark.parametrize(("wrong", "code", "message"), PRINTED.values(), ids=PRINTED.keys())
+async def test_all_that_a_command_prints_to_stderr_is_json(
+    folder: Path, wrong: Callable[[], object], code: int, message: str
+) -> None:
+    ended, out, err = await forked_command(folder, "manifest", env=JSON, before=partial(doing, wrong))
+    (entry,) = logged(err)
+    assert (ended, out) == (code, "")
+    assert entry["message"].startswith(message)
+    assert SECRET not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "code", "message"),
+    [
+        (("run",), None, 2, "SLACK_BOT_TOKEN is not set"),
+        (("usage",), unreadable, 2, ".env can't be read: Permission denied."),
+        (("usage",), written(b"source keys\n"), 2, ".env, line 1"),
+        (("usage", "--bogus"), None, 2, "bot: unrecognized arguments: --bogus. --help lists what there is."),
+        (("forget",), None, 2, "forget: one of the arguments"),
+        (("forget", "--all"), None, 2, "There is no terminal to confirm at."),
+        (("audit",), None, 0, "Nothing is recorded yet"),
+        (("migrate",), read_only, 1, "/folder can't be written to."),
+    ],
+)
+async def test_what_is_wrong_with_settings_and_arguments_is_json(
+    folder: Path, arguments: tuple[str, ...], given: Callable[[Path], None] | None, code: int, message: str
+) -> None:
+    if given:
+        given(folder)
+    ended_with, _, err = await ended(folder, *arguments, env=JSON)
+    assert ended_with == code
+    assert any(message in entry["message"] for entry in logged(err))
+
+
+async def test_format_in_a_file_holds_before_the_settings_are_valid(folder: Path) -> None:
+    (folder / ".env").write_text("BOT_LOG_FORMAT=json\nBOT_DRAIN_S=soon\n")
+    code, _, err = await ended(folder, "usage", env={})
+    assert code == 2
+    assert [entry["message"].partition(" ")[0] for entry in logged(err)] == ["BOT_DRAIN_S"]
+
+
+async def test_what_nothing_catches_is_json(folder: Path) -> None:
+    code = (
+        "import asyncio\n"
+        "from bot import __main__\n"
+        "from bot.cli import command_line\n"
+        "def run(*_): raise asyncio.CancelledError('text of a user')\n"
+        "command_line._run = lambda _: command_line.logs.begin('json') or run()\n"
+        "__main__.main()\n"
+    )
+    async with bot_process(folder, env=JSON, program=("-c", code)) as process:
+        _, err = await output(process)
+    (entry,) = logged(err)
+    assert (process.returncode, entry["message"]) == (1, "process failed")
+    assert entry["exception"].splitlines()[-1] == "CancelledError"
 
 
 async def test_database_that_a_server_does_not_have_is_named(folder: Path, postgresql_server_url: str) -> None:
