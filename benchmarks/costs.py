@@ -40,6 +40,7 @@ from bot.models.wrappers import Fallback, Stall
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
+from bot.reply.outcomes import CallDone
 from bot.reply.reply import Reply
 from bot.reply.scheduler import ScheduledReply
 from slack_sandbox.server import Sandbox, find_port
@@ -412,7 +413,8 @@ def _edit(reply: Reply) -> bool:
         return False
     if isinstance(call, Post | Update):
         json.dumps(reply_blocks.message(call.view))
-    reply.confirmed(call, str(call.page) if isinstance(call, Post | Update) else "file")
+    reply.leaves(call)
+    reply.came(call, CallDone(str(call.page) if isinstance(call, Post | Update) else "file"))
     return True
 
 

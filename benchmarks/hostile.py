@@ -41,7 +41,7 @@ from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, wit
 from bot.core.job import Checkpoint, End, Job
 from bot.core.steps import Seam, continued, start_of
 from bot.core.triage import Identity, Participants, TriageRules, triage
-from bot.errors import EndReason, ProviderError, Refusal
+from bot.errors import EndReason, ProviderError, Refusal, Refused
 from bot.markdown import inlines, render
 from bot.markdown.escaping import unlinked
 from bot.markdown.extent import Extent, has_paragraph
@@ -61,7 +61,8 @@ from bot.reply.answer import Answer
 from bot.reply.attachments import long_code
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, PageView, Shown, Upload
-from bot.reply.reply import Reply
+from bot.reply.outcomes import CallDone, CallRefused, Outcome
+from bot.reply.reply import METHODS, Reply
 from bot.reply.sources import shown_sources
 from bot.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack import text as slack_text
@@ -355,7 +356,7 @@ def is_refused(text: str, holds: Holds) -> None:
     _append(reply, text, holds)
     for reason in (Refusal.TOO_LONG, Refusal.UNREADABLE):
         if call := reply.next_call():
-            holds.measured("refused", partial(reply.refused, call, reason))
+            _came(reply, call, CallRefused(Refused(METHODS[type(call)], reason, reason)), holds)
         _show(reply, holds)
     _end(reply, END, holds)
 
@@ -389,6 +390,11 @@ WAYS = {
 }
 
 
+def _came(reply: Reply, call: Call, outcome: Outcome, holds: Holds) -> None:
+    reply.leaves(call)
+    holds.measured("came", partial(reply.came, call, outcome))
+
+
 def _append(reply: Reply, text: str, holds: Holds) -> None:
     holds.measured("append", partial(reply.append, text))
 
@@ -406,9 +412,9 @@ def _show(reply: Reply, holds: Holds, *, takes_files: bool = True) -> None:
             holds.measured("message", partial(reply_blocks.message, call.view))
             _stream(call.view, holds)
         if isinstance(call, Upload) and not takes_files:
-            holds.measured("refused", partial(reply.refused, call, Refusal.FORBIDDEN))
+            _came(reply, call, CallRefused(Refused(METHODS[Upload], "not_allowed", Refusal.FORBIDDEN)), holds)
         else:
-            holds.measured("confirmed", partial(reply.confirmed, call, _ts_of(call, holds)))
+            _came(reply, call, CallDone(_ts_of(call, holds)), holds)
 
 
 def _ts_of(call: Call, holds: Holds) -> str:

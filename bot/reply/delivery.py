@@ -26,6 +26,7 @@ from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.reply import blocks as reply_blocks
 from bot.reply.edits import Offer, Post, Update
 from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
+from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallRefused, CallUnsent, Outcome
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import METHODS, Reply, unanswered_role
 from bot.reply.streams import AppendStream, StartStream, StopStream, Stream
@@ -42,6 +43,8 @@ NOT_SHARED = "not_shared"
 MAX_REFUSALS = 1_000
 POST_SEARCHES = 3
 """Failed searches for a lost post. Then the page is posted again: a message twice is better than none."""
+CALL_TIMEOUT_S = 60.0
+"""The limit for one call and everything that belongs to it, such as a file's upload."""
 CLEAN_UP_TIMEOUT_S = 20.0
 
 log = logging.getLogger(__name__)
@@ -255,9 +258,9 @@ class Senders:
 
 
 class MessageDelivery:
-    """Sends one reply's calls, one at a time, and records in the reply what Slack did.
+    """Sends one reply's calls, one at a time, and returns what became of each.
 
-    It knows which of them have lost their answers.
+    It knows which of them have lost their answers. It only reads the reply.
     """
 
     def __init__(self, senders: Senders, reply: Reply) -> None:
@@ -269,48 +272,63 @@ class MessageDelivery:
         self._staged: tuple[Upload, list[str]] | None = None
         """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
 
-    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
-        """Sends a call and everything that belongs to it, and confirms it to the reply.
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
+        """Sends a call and everything that belongs to it; returns what became of it.
 
         The call's own budget is already taken; any other method waits for its own. `may_send` is asked again right
-        before the request leaves. Raises RateLimited and Refused.
+        before the request leaves. Never raises, unless it is canceled.
         """
+        method = METHODS[type(call)]
+        outcome: Outcome
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                outcome = await self.deliver(call, may_send)
+        except RateLimited as error:
+            outcome = CallLimited(error) if error.method == method else CallUnsent(error)
+        except Refused as error:
+            outcome = CallLost(error) if error.reason.may_pass else CallRefused(error)
+        except TimeoutError:
+            outcome = CallLost(Refused(method, "TimeoutError", Refusal.TRANSIENT))
+        except Exception as error:
+            log.error("%s failed: %s", method, trace_of(error))
+            outcome = CallLost(Refused(method, type(error).__name__, Refusal.UNKNOWN))
+        self._note(call, outcome)
+        return outcome
+
+    async def deliver(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
+        """Sends a call as `send` does, without a time limit. Raises RateLimited and Refused."""
         with only_while(may_send):
             if MessageRole.STARTING in self.lost:
                 await self._remove_lost_stream()
             match call:
                 case StartStream():
-                    self.reply.confirmed(call, await self._senders.streams.start(call))
-                case AppendStream():
-                    await self._senders.streams.append(call)
-                    self.reply.confirmed(call, call.ts)
-                case StopStream():
-                    await self._senders.streams.stop(call)
-                    self.reply.confirmed(call, call.ts)
+                    return CallDone(await self._senders.streams.start(call))
                 case Post():
-                    await self._post(call)
-                case Update():
-                    await update(self._senders.client, call)
-                    self.reply.confirmed(call, call.ts)
+                    return await self._post(call)
                 case Upload():
-                    await self._upload(call, may_send)
-                case Delete():
+                    return await self._upload(call, may_send)
+                case AppendStream(ts=ts):
+                    await self._senders.streams.append(call)
+                case StopStream(ts=ts):
+                    await self._senders.streams.stop(call)
+                case Update(ts=ts):
+                    await update(self._senders.client, call)
+                case Delete(ts=ts):
                     await self._senders.files.delete(call)
-                    self.reply.confirmed(call, call.ts)
+                case _:
+                    raise TypeError(f"no way to send a {type(call).__name__}")
+        return CallDone(ts)
 
-    def refused(self, call: Call, error: Refused) -> None:
-        """Records in the reply that Slack refused a call, and notes messages or files to search for."""
-        if error.reason is Refusal.OUTSIDE_THREAD:
-            self.reply.posted_outside_thread(error.ts)
-            return
-        self.reply.refused(call, error.reason)
-        if isinstance(call, StartStream):
-            self._senders.streams.refused(call.question, error)
-        if error.reason.may_pass:
-            if isinstance(call, Begin):
-                self.lost.add(unanswered_role(call))
-            if error.error == NOT_SHARED:
-                self._staged = None
+    def _note(self, call: Call, outcome: Outcome) -> None:
+        """Notes where Slack starts no streams, and which messages or files have to be searched for."""
+        match outcome:
+            case CallRefused(error) if isinstance(call, StartStream):
+                self._senders.streams.refused(call.question, error)
+            case CallLost(Refused() as error):
+                if isinstance(call, Begin):
+                    self.lost.add(unanswered_role(call))
+                if error.error == NOT_SHARED:
+                    self._staged = None
 
     async def _remove_lost_stream(self) -> None:
         """Deletes a stream whose start got no answer, before anything else shows the page."""
@@ -336,14 +354,14 @@ class MessageDelivery:
     def _known_ts(self) -> tuple[str, ...]:
         return tuple(message.ts for message in self.reply.messages)
 
-    async def clean_up(self) -> bool:
-        """Deletes unrecorded messages of the reply, whose posts arrived late; returns False if another try may help.
+    async def clean_up(self) -> Outcome:
+        """Deletes unrecorded messages of the reply, whose posts arrived late; lost if another try may help.
 
         Never raises.
         """
         reply = self.reply
         if not reply.of(*UNANSWERED):
-            return True
+            return CallDone()
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
                 known = [message.ts for message in reply.messages if message.role is not MessageRole.REPLACED]
@@ -353,24 +371,22 @@ class MessageDelivery:
                     await self._remove_streams()
         except (Refused, RateLimited, TimeoutError) as error:
             log.warning("late messages not deleted: %s", str(error) or "it took too long")
-            return isinstance(error, Refused) and error.reason.is_final
+            is_final = isinstance(error, Refused) and error.reason.is_final
+            return CallDone() if is_final else CallLost()
         except Exception as error:
             log.error("late messages not deleted: %s", trace_of(error))
-        return True
+        return CallDone()
 
-    async def _post(self, call: Post) -> None:
+    async def _post(self, call: Post) -> CallDone | CallFound:
         """Posts a page, unless an earlier post of it turns out to have arrived."""
         if MessageRole.POSTING in self.lost:
             message = await self._lost_post(call)
             self.lost.discard(MessageRole.POSTING)
             self._failed_searches = 0
-            if message is not None and message.is_current and self.reply.ended:
-                self.reply.confirmed(call, message.ts)
-                return
             if message is not None:
-                self.reply.found(message.ts)
-                return
-        self.reply.confirmed(call, await post(self._senders.client, call))
+                shows_call = message.is_current and self.reply.ended
+                return CallDone(message.ts) if shows_call else CallFound(message.ts)
+        return CallDone(await post(self._senders.client, call))
 
     async def _lost_post(self, call: Post) -> FoundPost | None:
         """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
@@ -385,7 +401,7 @@ class MessageDelivery:
             log.warning("posting a page again, may be a duplicate: %s", error)
             return None
 
-    async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> None:
+    async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> CallDone | CallUnsent:
         """Uploads files and shares them. Bytes take a while, so the lease is checked again before files show."""
         is_retry = self._staged is not None and self._staged[0] == call
         if self._staged is None or not is_retry:
@@ -394,8 +410,7 @@ class MessageDelivery:
         ts = await self._senders.posted.find_files(call.question, ids) if is_retry else None
         if ts is None and may_send():
             ts = await self._senders.files.share(call, ids, is_retry=is_retry)
-        if ts is not None:
-            self.reply.confirmed(call, ts)
+        return CallUnsent() if ts is None else CallDone(ts)
 
 
 async def post(client: SlackClient, call: Post) -> str:

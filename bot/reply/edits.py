@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from bot.core.pacing import STREAM_BYTES
 from bot.errors import Refusal
 from bot.markdown.pages import PAGE_BYTES
-from bot.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
+from bot.reply.messages import Begin, Call, Carrier, Change, Moved, PageView, ReplyMessage, Verdict, Wanted
 from bot.reply.streams import Stage, Stream, needs_edit
 
 PLAIN_BYTES = 3_300
@@ -174,11 +174,11 @@ class Edits:
         if (self._plain_shown + 1).bit_count() == 1 or call.view.end is not None:
             self.plain_from = math.inf
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
+    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Moved | None:
         is_edit = isinstance(call, Update)
         if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACED_AT:
             self._refusals += CONFLICT_WEIGHT
-            return Stream(stage=Stage.LEFT)
+            return Moved(Stream(stage=Stage.LEFT))
         if reason.is_gone:
             return Verdict.GONE
         if is_edit and reason in UNEDITABLE:

@@ -263,6 +263,11 @@ class Delete:
 Call = Begin | Change | Upload | Delete
 
 
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """Deletes messages of the reply that aren't on record: what calls may have left whose responses were lost."""
+
+
 class Verdict(Enum):
     """What follows from a refused call for the reply, if not the same call again or another form."""
 
@@ -272,6 +277,13 @@ class Verdict(Enum):
     """The messages were deleted, or the channel is closed to Typist."""
     LATER = auto()
     """The same call is of no use for now: once the answer has ended, the outbox shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Another carrier has the message from now on."""
+
+    to: "Carrier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +349,8 @@ class Carrier(Protocol):
         """Notes that Slack did a call."""
         ...
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> "Verdict | Carrier | None":
-        """Notes that Slack refused a call; returns a carrier if that one has the message from now on."""
+    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Moved | None:
+        """Notes that Slack refused a call; returns what follows from that, None if another call does."""
         ...
 
     def limited(self, call: Begin | Change) -> None:

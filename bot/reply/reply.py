@@ -1,8 +1,18 @@
-"""One reply: what Slack should show, what it does show, and the next call that brings the two closer. Pure.
+"""Decides which call to Slack comes next for one answer, by comparing what Slack should show with what it shows. Pure.
 
-A `Reply` is told of each change of its `Answer`, and of the result of each call. From the answer's text it derives the
-desired pages. `messages` are those that Slack shows, each with its role. `next_call()` compares both and returns one
-call, in this order:
+The life of a `Reply`:
+
+1. It opens with what Slack shows already: nothing, or what an earlier attempt left (`Shown`).
+2. It grows: `append` and `show_activity` change what Slack should show, and `next_call` returns the difference.
+3. Each call leaves by `leaves`, and its outcome enters by `came`. No two calls of a reply are under way at once.
+4. `finish` ends the text. The calls that are left show the end, the files, and no message beside them.
+5. It is over once Slack shows all of it, once it is lost or given up, or by `leave`. Then it makes no more calls.
+
+`Life` and `TURNS` (messages.py) have these states. What can't happen in a state is an error, and so is an outcome of a
+call that hasn't left.
+
+From the answer's text a reply derives the desired pages. `messages` are those that Slack shows, each with its role.
+`next_call()` compares both and returns one call, in this order:
 
 1. posts and changes of pages, from the first that differs;
 2. the upload of files that belong below the pages;
@@ -11,19 +21,15 @@ call, in this order:
 A page's carrier decides how its message travels, and in which form. That is edits (edits.py), unless they leave a page
 that begins to another carrier.
 
-A call that fails is not recorded as displayed, so the comparison finds the same difference again, with newer text. A
-take-over starts from what an earlier attempt displayed (`Shown`). Full pages never change, so an edit
-costs the same however long the answer is. A page is laid out once all before it are displayed, so no step lays out
-more than one: not a long delta, nor another form, nor the end.
-
-Queries change nothing. The methods above `next_call` tell a reply what has happened. `TURNS` (messages.py)
-has its states and what leads from one to the next.
+A call that fails is not recorded as shown, so the comparison finds the same difference again, with newer text. Full
+pages never change, so an edit costs the same however long the answer is. A page is laid out once Slack shows all pages
+before it. So no step lays out more than one page: neither a long delta, nor another form, nor the end.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TypeGuard
+from typing import TypeGuard, assert_never
 
 from bot.core import texts
 from bot.core.calls import Ask
@@ -43,8 +49,10 @@ from bot.reply.messages import (
     Call,
     Carrier,
     Change,
+    CleanUp,
     Delete,
     Life,
+    Moved,
     PageView,
     ReplyMessage,
     Shown,
@@ -54,6 +62,17 @@ from bot.reply.messages import (
     Wanted,
     after,
     shown_transcript,
+)
+from bot.reply.outcomes import (
+    CallDone,
+    CallFound,
+    CallGivenUp,
+    CallLimited,
+    CallLost,
+    CallRefused,
+    CallUnsent,
+    Outcome,
+    refusal_of,
 )
 from bot.reply.streams import AppendStream, StartStream, StopStream
 
@@ -75,9 +94,9 @@ METHODS: Mapping[type[Call], str] = {
 
 
 class Reply:
-    """Shows an answer in Slack. An earlier attempt's text stays until this attempt's is longer.
+    """Shows an answer in Slack: it opens, grows, sends call after call, ends, and is over (see above).
 
-    `shown`: what Slack shows of it already.
+    An earlier attempt's text stays until this attempt's is longer. `shown`: what Slack shows of the answer already.
     """
 
     page_chars = PAGE_CHARS
@@ -102,11 +121,13 @@ class Reply:
         self.earlier = shown
         self._activity: str | tuple[Ask, ...] = ""
         """What the model does while it doesn't write: a sentence, or the calls that a person has to decide about."""
+        self._under_way: Call | CleanUp | None = None
+        """The call that has left, and of which no outcome has come."""
         self._files: tuple[AttachedFile, ...] | None = ()
         """The files that belong below the pages; None: Slack takes none."""
         self._lay_out(self._pages, answer.kept)
         if shown.outdated and not shown.queued:
-            self.happened(Turn.GROW)
+            self._happened(Turn.GROW)
 
     @property
     def job(self) -> Job:
@@ -211,7 +232,7 @@ class Reply:
         else:
             self._pages.append(delta)
             self._keep_to_form()
-        self.happened(Turn.GROW)
+        self._happened(Turn.GROW)
 
     def take_back(self, chars: int) -> None:
         """Shows no more of the answer than so many characters: the rest was reasoning."""
@@ -220,7 +241,7 @@ class Reply:
         self._lay_out(self._empty_pages(), self.answer.kept)
         # What a stream has appended stays.
         self.leave_carriers()
-        self.happened(Turn.GROW)
+        self._happened(Turn.GROW)
 
     def _show_own(self) -> None:
         """Shows this attempt's text in place of an earlier attempt's."""
@@ -235,7 +256,7 @@ class Reply:
         is_new = activity != self._activity
         self._activity = activity
         if activity:
-            self.happened(Turn.GROW)
+            self._happened(Turn.GROW)
         if activity and not isinstance(activity, str):
             self._edits.shorten_if_full(self._last, self._page(self._last).markdown)
             self._keep_to_form()
@@ -251,7 +272,7 @@ class Reply:
         self._transcript = shown_transcript(transcripts)
         self._pages = self._empty_pages()
         if self._transcript:
-            self.happened(Turn.GROW)
+            self._happened(Turn.GROW)
 
     def finish(self, end: End) -> None:
         """Records how the answer ended; no more text will come."""
@@ -260,31 +281,67 @@ class Reply:
         self.answer.end = end
         if self.answer.is_behind:
             self._show_own()
-        self.happened(Turn.FINISH)
+        self._happened(Turn.FINISH)
         self._close()
         self._settle()
         self._look_whether_all_is_shown()
 
-    def happened(self, turn: Turn) -> None:
-        """Records what becomes of the reply."""
+    def leave(self) -> None:
+        """Ends the reply as it is: another process has its job, or may have it by now."""
+        self._happened(Turn.LEAVE)
+
+    def _happened(self, turn: Turn) -> None:
         self.life = after(self.life, turn)
 
-    def leaves(self, call: Begin) -> None:
-        """Notes that a call leaves which makes a message."""
-        self.messages.append(ReplyMessage(unanswered_role(call), "", self._edits))
+    def leaves(self, call: Call | CleanUp) -> None:
+        """Notes that a call leaves, and the message that it may make. Raises ValueError if another call is under way.
 
-    def answered(self, call: Begin, *, is_lost: bool) -> None:
-        """Notes that such a call is over. `is_lost`: Slack may have done it, now or later."""
+        `came` says what became of it.
+        """
+        if self._under_way is not None:
+            raise ValueError(
+                f"a {type(call).__name__} can't leave while a {type(self._under_way).__name__} is under way"
+            )
+        self._under_way = call
+        if isinstance(call, Begin):
+            self.messages.append(ReplyMessage(unanswered_role(call), "", self._edits))
+
+    def came(self, call: Call | CleanUp | None, outcome: Outcome) -> None:
+        """Records what became of a call that has left. Raises ValueError if it hasn't.
+
+        A call may be limited or given up before it leaves. `call` is None if the reply as a whole is given up.
+        """
+        if call is not None and call == self._under_way:
+            self._under_way = None
+            self._answered(call, outcome)
+        elif not isinstance(outcome, CallLimited | CallGivenUp):
+            raise ValueError(f"{type(outcome).__name__} came for a {type(call).__name__} that hasn't left")
+        match outcome:
+            case CallDone(ts):
+                self._done(call, ts)
+            case CallFound(ts):
+                self._found(ts)
+            case CallRefused() | CallLost():
+                self._refused(call, outcome)
+            case CallLimited():
+                self._limited(call)
+            case CallGivenUp():
+                self._given_up(call)
+            case CallUnsent():
+                pass
+            case _:
+                assert_never(outcome)
+        self._look_whether_all_is_shown()
+
+    def _answered(self, call: Call | CleanUp, outcome: Outcome) -> None:
+        """Forgets the message that a call may have made, unless it was lost: of several of a kind, one stays."""
+        if not isinstance(call, Begin):
+            return
         unanswered = self.of(unanswered_role(call))
-        if unanswered and not (is_lost and len(unanswered) == 1):
+        if not (isinstance(outcome, CallLost) and len(unanswered) == 1):
             self.messages.remove(unanswered[-1])
 
-    def cleaned_up(self) -> None:
-        """Notes that Slack shows nothing of the reply beside its messages."""
-        self.messages = [message for message in self.messages if message.role not in UNANSWERED]
-
-    def confirmed(self, call: Call, ts: str) -> None:
-        """Records that Slack did a call; `ts` is the message's, "" if it isn't known."""
+    def _done(self, call: Call | CleanUp | None, ts: str) -> None:
         match call:
             case Begin():
                 if carrier := self._carrier_of(call):
@@ -299,7 +356,8 @@ class Reply:
                 self.messages.append(ReplyMessage(MessageRole.FILE, ts, self._edits, attached))
             case Delete():
                 self._forget(call.ts)
-        self._look_whether_all_is_shown()
+            case CleanUp():
+                self.messages = [message for message in self.messages if message.role not in UNANSWERED]
 
     def _add_page(self, ts: str, carrier: Carrier, shown: PageView | None) -> None:
         self.messages.append(ReplyMessage(MessageRole.PAGE, ts, carrier, shown))
@@ -312,27 +370,30 @@ class Reply:
         self._reform_since(plain_from)
         self._settle()
 
-    def found(self, ts: str) -> None:
-        """Records that a post whose answer was lost was done, whatever text it carried.
+    def _found(self, ts: str) -> None:
+        """Adds the page of a post that Slack had accepted: what it shows isn't known.
 
         A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
         """
         shown = self._view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
         self._add_page(ts, self._edits, shown)
-        self._look_whether_all_is_shown()
 
-    def refused(self, call: Call, reason: Refusal) -> None:
-        """Records that Slack refused a call: the next call has another form, or is the same again."""
+    def _refused(self, call: Call | CleanUp | None, outcome: CallRefused | CallLost) -> None:
+        """Decides what follows from a refusal: the next call has another form, or is the same again."""
+        reason = refusal_of(outcome)
+        if reason is Refusal.OUTSIDE_THREAD and outcome.error is not None and outcome.error.ts:
+            # The page is deleted, and the reply ends.
+            self.messages.append(ReplyMessage(MessageRole.STRAY, outcome.error.ts, self._edits))
+            return
         match call:
             case Upload() if not reason.may_pass:
                 self._files = None
             case Delete() if reason is Refusal.TOKEN_GONE:
-                self.happened(Turn.GIVE_UP)
+                self._happened(Turn.GIVE_UP)
             case Delete() if not reason.may_pass:
                 self._forget(call.ts)
             case Begin() | Change():
                 self._refused_page(call, reason)
-        self._look_whether_all_is_shown()
 
     def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
         carrier = self._carrier_of(call)
@@ -345,22 +406,19 @@ class Reply:
         plain_from = self._edits.plain_from
         match carrier.refused(call, reason):
             case Verdict.GONE:
-                self.happened(Turn.SHUT_OUT if reason is Refusal.CHANNEL_GONE else Turn.LOSE)
+                self._happened(Turn.SHUT_OUT if reason is Refusal.CHANNEL_GONE else Turn.LOSE)
             case Verdict.LATER:
                 # Text that still comes would be lost: it is tried again until the retry policy gives the reply up.
                 if self.ended:
-                    self.happened(Turn.GIVE_UP)
+                    self._happened(Turn.GIVE_UP)
             case Verdict.REPLACE:
                 self._abandon_messages(call.page)
-            case None:
-                pass
-            case other if isinstance(call, Change):
-                self._message_at(call.ts).carrier = other
+            case Moved(to=carrier) if isinstance(call, Change):
+                self._message_at(call.ts).carrier = carrier
         self._end_carriers()
         self._reform_since(plain_from)
 
-    def limited(self, call: Call) -> None:
-        """Records that a call would have to wait, for its rate or for its channel."""
+    def _limited(self, call: Call | CleanUp | None) -> None:
         if isinstance(call, Begin) and (carrier := self._carrier_of(call)):
             carrier.limited(call)
             self._end_carriers()
@@ -389,20 +447,15 @@ class Reply:
                 message.carrier = self._edits
                 message.shown = message.shown if keeps_shown else None
 
-    def posted_outside_thread(self, ts: str) -> None:
-        """Records a page that Slack posted outside its thread: it is deleted, and the reply ends."""
-        self.messages.append(ReplyMessage(MessageRole.STRAY, ts, self._edits))
-
-    def give_up(self) -> None:
-        """Does without the next call, which Slack has refused for minutes. Text that still comes can go on."""
-        match self.next_call():
+    def _given_up(self, call: Call | CleanUp | None) -> None:
+        """Does without a call. Text that still comes can go on."""
+        match call:
             case Delete() if not (self.ended or self.of(MessageRole.STRAY)):
                 pass
             case Upload():
                 self._files = None
             case _:
-                self.happened(Turn.GIVE_UP)
-        self._look_whether_all_is_shown()
+                self._happened(Turn.GIVE_UP)
 
     def may_be_posted_again(self, call: Call) -> TypeGuard[Update]:
         """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
@@ -410,7 +463,7 @@ class Reply:
 
     def post_again(self, page: int) -> None:
         """Has new messages show a page and all later ones, because edits are spent. The old ones are deleted then."""
-        self.happened(Turn.POST_AGAIN)
+        self._happened(Turn.POST_AGAIN)
         self._abandon_messages(page)
 
     def filled(self, call: Call) -> Call | None:
@@ -463,7 +516,7 @@ class Reply:
 
     def _look_whether_all_is_shown(self) -> None:
         if (self.life, Turn.SHOW) in TURNS and self.next_call() is None:
-            self.happened(Turn.SHOW)
+            self._happened(Turn.SHOW)
 
     def _abandon_messages(self, page: int) -> None:
         """Has a page and all later ones posted again: the pages' order stays."""
@@ -623,7 +676,7 @@ class Reply:
 
     def _forget(self, ts: str) -> None:
         if any(message.ts == ts for message in self.of(MessageRole.STRAY)):
-            self.happened(Turn.LOSE)
+            self._happened(Turn.LOSE)
         self.messages = [message for message in self.messages if message.ts != ts]
 
 

@@ -51,8 +51,7 @@ from typing import TypeVar
 
 from bot.clock import Clock
 from bot.core.calls import Ask
-from bot.core.job import End, Job, Lease, RecordedMessage
-from bot.core.outbox import OutboxKind
+from bot.core.job import End, Job, Lease
 from bot.core.pacing import STEP_GAP_S, Carrier, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
@@ -61,7 +60,17 @@ from bot.markdown.render import has_word, rendered
 from bot.reply.answer import Answer, Freshness
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Begin, Call, Change, Delete, Life, Shown, Turn, Upload
+from bot.reply.messages import Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload
+from bot.reply.outcomes import (
+    CallDone,
+    CallFound,
+    CallGivenUp,
+    CallLimited,
+    CallLost,
+    CallUnsent,
+    Outcome,
+    error_of,
+)
 from bot.reply.reply import METHODS, Reply
 from bot.reply.streams import StartStream
 from bot.slack.budget import Paces, RateBudget
@@ -72,8 +81,6 @@ from bot.telemetry import OFF, Telemetry
 
 MAX_IN_FLIGHT = 12
 """The most calls of one method at once."""
-CALL_TIMEOUT_S = 60.0
-"""The limit for one call and everything that belongs to it, such as a file's upload."""
 PLACEHOLDER_DELAY_S = 110.0
 """Slack removes a status after two minutes."""
 SCARCE_DELAY_S = 3.0
@@ -127,35 +134,6 @@ class ScheduledReply:
     def reply(self) -> Reply:
         return self.delivery.reply
 
-    @property
-    def shown(self) -> Shown:
-        return self.reply.earlier
-
-    @property
-    def is_queued(self) -> bool:
-        """Whether this is the placeholder of a queued question."""
-        return self.reply.earlier.queued
-
-    @property
-    def gone(self) -> bool:
-        return self.reply.gone
-
-    @property
-    def shut_out(self) -> bool:
-        return self.reply.life is Life.SHUT_OUT
-
-    @property
-    def unshown(self) -> bool:
-        return self.reply.unshown
-
-    @property
-    def for_outbox(self) -> OutboxKind | None:
-        return self.reply.for_outbox
-
-    @property
-    def messages(self) -> tuple[RecordedMessage, ...]:
-        return self.reply.recorded
-
     def append(self, delta: str) -> None:
         reply = self.reply
         is_seen = self.freshness.has_begun or has_word(reply.answer.text + delta, growing=True)
@@ -201,11 +179,12 @@ class ScheduledReply:
         self.laid_out(lambda: self.reply.finish(end))
         self.scheduler.touch(self)
         await self.idle.wait()
-        if not self.reply.unshown and await self.delivery.clean_up():
-            self.reply.cleaned_up()
+        if not self.reply.unshown:
+            self.reply.leaves(CleanUp())
+            self.reply.came(CleanUp(), await self.delivery.clean_up())
 
     async def leave(self) -> None:
-        self.reply.happened(Turn.LEAVE)
+        self.reply.leave()
         self.scheduler.touch(self)
         await self.idle.wait()
 
@@ -223,7 +202,7 @@ class ScheduledReply:
             return filled
         self.wordless_since = min(self.wordless_since, now)
         if is_late:
-            self.reply.limited(call)
+            self.reply.came(call, CallLimited())
         self.not_before = now + LOOK_AGAIN_S
         return None
 
@@ -240,8 +219,17 @@ class ScheduledReply:
         text = call.text if isinstance(call, StartStream) else rendered(view.markdown, growing=True)
         return not has_word(text, growing=False)
 
-    def succeeded(self, call: Call, now: float) -> None:
-        """Records that Slack did a call."""
+    def came(self, call: Call, outcome: Outcome, now: float) -> None:
+        """Hands the outcome of a call to the reply. Sets the next try of one that failed, or gives it up."""
+        self.laid_out(lambda: self.reply.came(call, outcome))
+        if isinstance(outcome, CallDone | CallFound):
+            self._succeeded(call, now)
+        elif (error := error_of(outcome)) is not None:
+            log.warning("%s", error)
+            if not self._may_try_again(call, error, now) and not self.reply.life.is_over:
+                self.give_up(call)
+
+    def _succeeded(self, call: Call, now: float) -> None:
         if isinstance(call, Begin | Change) and call.view is not None:
             self.freshness.shows(call.view.end_chars, now)
         if not isinstance(call, Delete):
@@ -249,8 +237,8 @@ class ScheduledReply:
         self.failures = NO_FAILURES
         self.calls += 1
 
-    def failed(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
-        """Records a failure; returns False if the retry policy gives the reply up.
+    def _may_try_again(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
+        """Sets the time of the next try; returns False if the retry policy gives the call up.
 
         A rate limit holds back the method, by its budget, and not the reply: its end may be posted instead of edited.
         Nor does the first refusal that is final: the next call is another one.
@@ -264,10 +252,14 @@ class ScheduledReply:
             self.not_before = next_try_at
         return True
 
-    def give_up(self) -> None:
-        """Ends what Slack has refused for minutes; the reply may have other calls left."""
-        self.laid_out(self.reply.give_up)
+    def give_up(self, call: Call) -> None:
+        """Does without a call that Slack has refused for minutes; the reply may have others left."""
+        self.laid_out(lambda: self.reply.came(call, CallGivenUp()))
         self.failures = NO_FAILURES
+        if self.reply.life.is_over:
+            with of_job(self.reply.job.id):
+                log.error("Slack doesn't accept the reply; the outbox tries again later")
+        self.scheduler.touch(self)
 
     def laid_out(self, lay_out: Callable[[], T]) -> T | None:
         """Asks the reply. A text that can't be laid out ends this reply, and no other one."""
@@ -276,14 +268,14 @@ class ScheduledReply:
         except Exception as error:
             with of_job(self.reply.job.id):
                 log.error("reply not laid out: %s", trace_of(error))
-            self.reply.happened(Turn.GIVE_UP)
+            self.reply.came(None, CallGivenUp())
             return None
 
 
-async def show_end(reply: ScheduledReply, end: End, users: Users) -> None:
+async def show_end(live: ScheduledReply, end: End, users: Users) -> None:
     """Shows the end of an answer, with the names of the people who decided about its calls."""
     names = await users.names(end.deciders) if end.decided else {}
-    await reply.finish(end.naming(names))
+    await live.finish(end.naming(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +370,7 @@ class EditScheduler:
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job's reply: another process has the job now."""
         for live in [live for live in self._live if live.reply.job.id == job_id]:
-            live.reply.happened(Turn.LEAVE)
+            live.reply.leave()
             self.touch(live)
 
     def allow_stream(self, job: Job) -> None:
@@ -432,7 +424,7 @@ class EditScheduler:
             # The outbox can wait for such a rate limit to end; the questions behind this one can't.
             too_late = [due for due in dues if due.live.reply.ended and due.ready_at > now + REPLY_CALLS.within_s]
             for due in too_late:
-                self._give_up(due.live)
+                due.live.give_up(due.call)
             waiting = [due for due in dues if due not in too_late]
             ready = [due for due in waiting if due.ready_at <= now]
             if not ready:
@@ -447,7 +439,7 @@ class EditScheduler:
         calls = {}
         for live in [live for live in self._live if not (live.idle.is_set() or live in self._in_flight)]:
             if now >= live.until:
-                live.reply.happened(Turn.LEAVE)
+                live.reply.leave()
             self._keep_room(live)
             live.laid_out(partial(live.reply.prepare, now))
             self._keep_room(live)
@@ -513,62 +505,49 @@ class EditScheduler:
 
     async def _send(self, live: ScheduledReply, call: Call) -> None:
         try:
-            before = live.messages
-            is_done = await self._try_to_send(live, call)
+            before = live.reply.recorded
+            outcome = await self._try_to_send(live, call)
             self._wake.set()
-            if is_done and (live.messages != before or live.is_queued):
+            is_done = isinstance(outcome, CallDone | CallFound)
+            if is_done and (live.reply.recorded != before or live.reply.earlier.queued):
                 await self._record_messages(live)
         except Exception as error:
             log.error("call for the reply failed: %s", trace_of(error))
-            live.reply.happened(Turn.GIVE_UP)
+            live.reply.came(None, CallGivenUp())
         finally:
             del self._in_flight[live]
         self.touch(live)
 
-    async def _try_to_send(self, live: ScheduledReply, call: Call) -> bool:
-        """Sends a call if it may still be sent; returns whether Slack did it."""
+    async def _try_to_send(self, live: ScheduledReply, call: Call) -> Outcome:
+        """Sends a call if it may still be sent; returns what became of it, once the reply knows."""
         method = METHODS[type(call)]
-        has_left = False
-        is_lost = False
         channel_id = call.question.thread.channel_id
+        has_left = False
+        outcome: Outcome = CallUnsent()
+        live.reply.leaves(call)
         try:
             is_recorded = await self._record(live, call)
             if is_recorded and await self._budget.take(method, channel_id) and self._may_send(live):
-                has_left = is_lost = True
-                async with asyncio.timeout(CALL_TIMEOUT_S):
-                    await live.delivery.send(call, lambda: self._may_send(live))
-                is_lost = False
-                live.succeeded(call, self.clock.monotonic())
-                if live.asked_at is not None and live.reply.page_ts:
-                    # The question has its first message.
-                    self._telemetry.placeholder_shown(max(0.0, self.clock.now() - live.asked_at))
-                    live.asked_at = None
-                return True
-        except RateLimited as error:
-            is_lost = False
-            # The budget of any other method has already noted its rate limit.
-            if error.method == method:
-                self._budget.limited(method, error.retry_after_s, channel_id)
-                live.reply.limited(call)
-            self._failed(live, call, error)
-        except Refused as error:
-            is_lost = error.reason.may_pass
-            self._refused(live, call, error)
-        except TimeoutError:
-            self._refused(live, call, Refused(method, "TimeoutError", Refusal.TRANSIENT))
+                has_left, outcome = True, CallLost()
+                outcome = await live.delivery.send(call, lambda: self._may_send(live))
         except Exception as error:
             log.error("%s failed: %s", method, trace_of(error))
-            self._refused(live, call, Refused(method, type(error).__name__, Refusal.UNKNOWN))
+            outcome = CallUnsent(Refused(method, type(error).__name__, Refusal.UNKNOWN))
         finally:
             self._in_flight[live] = ""
-            if isinstance(call, Begin):
-                live.reply.answered(call, is_lost=is_lost)
+            if isinstance(outcome, CallLimited) and outcome.error is not None:
+                self._budget.limited(method, outcome.error.retry_after_s, channel_id)
             if has_left:
                 self._budget.answered(method, channel_id)
                 live.last_sent = self.clock.monotonic()
             else:
                 self._budget.withdrawn(method, channel_id)
-        return False
+            live.came(call, outcome, self.clock.monotonic())
+        if live.asked_at is not None and live.reply.page_ts:
+            # The question has its first message.
+            self._telemetry.placeholder_shown(max(0.0, self.clock.now() - live.asked_at))
+            live.asked_at = None
+        return outcome
 
     def _may_send(self, live: ScheduledReply) -> bool:
         """Whether the job is still this process's; checked last, right before a call leaves."""
@@ -581,16 +560,14 @@ class EditScheduler:
         While the database is away, nothing leaves: a take-over would not know of it. A queued question's placeholder
         needs no record of its own.
         """
-        if isinstance(call, Begin):
-            live.reply.leaves(call)
-        if live.is_queued:
+        if live.reply.earlier.queued:
             return True
         if self.clock.monotonic() >= self._away_until:
             try:
                 if not await self._record_text(live, live.reply.answer):
                     return False
                 if isinstance(call, Begin):
-                    await self._worker_queue.record_messages(live.reply.job, live.messages)
+                    await self._worker_queue.record_messages(live.reply.job, live.reply.recorded)
                 return True
             except StoreError as error:
                 log.warning("answers pause until the database records them: %s", error)
@@ -608,39 +585,24 @@ class EditScheduler:
             return True
         if live.reply.life is not Life.LEFT:
             log.warning("not shown further, because another attempt answers it")
-            live.reply.happened(Turn.LEAVE)
+            live.reply.leave()
         return False
 
     async def _record_messages(self, live: ScheduledReply) -> None:
         """Records the reply's messages, which a call has changed. The answer goes on without."""
-        record = self._worker_queue.record_placeholder if live.is_queued else self._worker_queue.record_messages
+        is_queued = live.reply.earlier.queued
+        record = self._worker_queue.record_placeholder if is_queued else self._worker_queue.record_messages
         try:
-            await record(live.reply.job, live.messages)
+            await record(live.reply.job, live.reply.recorded)
         except StoreError as error:
             log.error("reply messages not recorded: %s", error)
         except Exception as error:
             log.error("reply messages not recorded: %s", trace_of(error))
 
-    def _refused(self, live: ScheduledReply, call: Call, error: Refused) -> None:
-        live.delivery.refused(call, error)
-        self._failed(live, call, error)
-
-    def _failed(self, live: ScheduledReply, call: Call, error: RateLimited | Refused) -> None:
-        log.warning("%s", error)
-        if not live.failed(call, error, self.clock.monotonic()) and not live.reply.life.is_over:
-            self._give_up(live)
-
-    def _give_up(self, live: ScheduledReply) -> None:
-        live.give_up()
-        if live.reply.life.is_over:
-            with of_job(live.reply.job.id):
-                log.error("Slack doesn't accept the reply; the outbox tries again later")
-        self.touch(live)
-
     def _close(self, live: ScheduledReply) -> None:
         if live in self._live:
             self._live.remove(live)
-            if not live.is_queued:
+            if not live.reply.earlier.queued:
                 self._budget.closed(live)
         live.idle.set()
 

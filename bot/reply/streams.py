@@ -20,7 +20,7 @@ from bot.core.pacing import STREAM_BYTES
 from bot.errors import Refusal
 from bot.markdown.links import has_address
 from bot.markdown.render import has_definitions, rendered, stable_prefix
-from bot.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
+from bot.reply.messages import Begin, Call, Change, PageView, ReplyMessage, Verdict, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Stream:
             case StopStream():
                 self._enter(Stage.OVER)
 
-    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
+    def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
         if isinstance(call, StartStream):
             self._enter(Stage.OVER)
         elif reason.is_gone:

@@ -95,7 +95,7 @@ class Answering:
 
     async def answer(self, attempt: AnswerAttempt) -> None:
         """Runs an attempt. Then the job has ended in Slack and on record, or another attempt can continue it."""
-        job, reply = attempt.job, None
+        job, live = attempt.job, None
         checking = asyncio.create_task(self._denial(job))
         try:
             await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
@@ -105,32 +105,32 @@ class Answering:
                 await self._record(attempt, None)
                 return
             signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
-            reply = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
+            live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
             end = job.checkpoint.end
             if end is None:
-                end = await self._end(attempt, reply, checking)
+                end = await self._end(attempt, live, checking)
                 attempt.phase = Phase.ENDING
                 end = await self._close(attempt, end)
-            if job.checkpoint.end is not None and reply.shown.is_end_shown:
-                await reply.leave()
+            if job.checkpoint.end is not None and live.reply.earlier.is_end_shown:
+                await live.leave()
             else:
-                await show_end(reply, end, self.workspace.users)
-            if await self._record(attempt, reply, reply.for_outbox):
-                self._report(attempt, end, reply)
+                await show_end(live, end, self.workspace.users)
+            if await self._record(attempt, live, live.reply.for_outbox):
+                self._report(attempt, end, live)
                 if end.usage is not None:
                     self.quota.warn(job.question)
         except asyncio.CancelledError:
-            await self._leave(attempt, reply)
+            await self._leave(attempt, live)
         except GivenUp as given_up:
             attempt.phase = given_up.phase
             log.info("attempt given up: %s", given_up.phase.name.lower())
             if attempt.phase is Phase.AWAITING_APPROVAL:
-                await self._wait_for_decision(attempt, reply)
+                await self._wait_for_decision(attempt, live)
             else:
-                await self._leave(attempt, reply)
+                await self._leave(attempt, live)
         except Exception as error:
             log.error("unexpected error, ending the job: %s", trace_of(error))
-            await self._end_with_internal_error(attempt, reply)
+            await self._end_with_internal_error(attempt, live)
         finally:
             checking.cancel()
             self.pane.end(job.question, asks=attempt.phase is Phase.AWAITING_APPROVAL)
@@ -151,13 +151,13 @@ class Answering:
             raise GivenUp(Phase.TOKEN_REFUSED)
         return denial
 
-    async def _end(self, attempt: AnswerAttempt, reply: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
+    async def _end(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
         """Asks the model if nothing forbids it; returns how the answer ended. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped(attempt)
         attempt.phase = Phase.STREAMING
         try:
-            return await self._forbidden(attempt, reply, checking) or await self.steps.take(attempt, reply)
+            return await self._forbidden(attempt, live, checking) or await self.steps.take(attempt, live)
         except GivenUp:
             raise
         except TypistError as error:
@@ -172,11 +172,11 @@ class Answering:
             return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
 
     async def _forbidden(
-        self, attempt: AnswerAttempt, reply: ScheduledReply, checking: asyncio.Task[Denial | None]
+        self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
     ) -> End | None:
         """Returns how the answer ends if no model may be asked, once access is checked. Raises GivenUp."""
         if not checking.done():
-            reply.show_activity(texts.CHECKING_ACCESS)
+            live.show_activity(texts.CHECKING_ACCESS)
         if denial := await checking:
             return End(EndReason.DENIED, denial)
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
@@ -185,24 +185,24 @@ class Answering:
             return End(EndReason.OFFERED, texts.offer_after_absence(attempt.job.question.ts))
         return None
 
-    async def _wait_for_decision(self, attempt: AnswerAttempt, reply: ScheduledReply | None) -> None:
+    async def _wait_for_decision(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
         """Gives the job up until the calls that the reply asks about are decided.
 
         If the decision was faster, or somebody stopped or edited the question, the job is released instead.
         """
         attempt.phase = Phase.RESTART
-        if reply is not None:
-            await reply.leave()
+        if live is not None:
+            await live.leave()
         records = self.stores.recorded_calls
         piece = attempt.answer.piece()
         mention_at = attempt.job.asked_at + self.settings.done_mention_s if self.settings.done_mention_s else None
-        await self.steps.tool_calls.insist(lambda: self._record_messages(attempt.job, reply))
+        await self.steps.tool_calls.insist(lambda: self._record_messages(attempt.job, live))
         if await self.steps.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
             attempt.phase = Phase.AWAITING_APPROVAL
         else:
-            await self._release(attempt, reply)
+            await self._release(attempt, live)
 
-    def _report(self, attempt: AnswerAttempt, end: End, reply: ScheduledReply | None) -> None:
+    def _report(self, attempt: AnswerAttempt, end: End, live: ScheduledReply | None) -> None:
         """Reports the metrics of an attempt that ended its job."""
         total_s = self.stores.clock.monotonic() - attempt.claimed_at
         times = Times(waited_s(attempt.job, self.stores.clock.now() - total_s), total_s, attempt.first_token_s)
@@ -210,9 +210,9 @@ class Answering:
         self.workspace.telemetry.charged(end.model, cost_usd)
         used = attempt.used.plus(end.usage, cost_usd)
         whole = replace(end, usage=used.usage) if end.usage else end
-        is_shown = reply is not None and not (reply.gone or reply.unshown)
-        freshness = reply.freshness if reply is not None and is_shown else Freshness()
-        self.metrics(JobLife.of(attempt.job, whole, times, used.usd, reply.calls if reply else 0, freshness))
+        is_shown = live is not None and not (live.reply.gone or live.reply.unshown)
+        freshness = live.freshness if live is not None and is_shown else Freshness()
+        self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.calls if live else 0, freshness))
 
     async def _close(self, attempt: AnswerAttempt, end: End) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text."""
@@ -223,17 +223,17 @@ class Answering:
             usd = added(usd, attempt.used.usd if is_first else await self.quota.earlier_usd(attempt.job))
         return attempt.close(end, usd, self.settings.model_names, has_canvases=self.workspace.canvases.may_write)
 
-    async def _end_with_internal_error(self, attempt: AnswerAttempt, reply: ScheduledReply | None) -> None:
+    async def _end_with_internal_error(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
         attempt.phase = Phase.ENDING
         end = attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), None, self.settings.model_names)
-        if reply is not None:
-            await reply.leave()
-        if await self._record(attempt, reply, OutboxKind.SHOW_END):
-            self._report(attempt, end, reply)
+        if live is not None:
+            await live.leave()
+        if await self._record(attempt, live, OutboxKind.SHOW_END):
+            self._report(attempt, end, live)
 
     async def _record(
-        self, attempt: AnswerAttempt, reply: ScheduledReply | None, for_outbox: OutboxKind | None = None
+        self, attempt: AnswerAttempt, live: ScheduledReply | None, for_outbox: OutboxKind | None = None
     ) -> bool:
         """Records the end, however long the database is away; returns False if the job is no longer ours."""
         job, text, end = attempt.job, attempt.answer.text, attempt.answer.end
@@ -243,7 +243,7 @@ class Answering:
         canvas_for = wanted_by(asked, self.workspace.me.user_id) if is_document else ""
 
         async def record() -> bool:
-            await self._record_messages(job, reply)
+            await self._record_messages(job, live)
             waited_s = self.stores.clock.now() - job.asked_at
             mention = end.reason.is_answer and 0 < self.settings.done_mention_s < waited_s
             return await self.stores.worker_queue.finish(
@@ -252,31 +252,31 @@ class Answering:
 
         return await insist(record, self.stores.clock, "end not recorded", Exception)
 
-    async def _record_messages(self, job: Job, reply: ScheduledReply | None) -> None:
-        if reply is not None and reply.messages:
-            await self.stores.worker_queue.record_messages(job, reply.messages)
+    async def _record_messages(self, job: Job, live: ScheduledReply | None) -> None:
+        if live is not None and live.reply.recorded:
+            await self.stores.worker_queue.record_messages(job, live.reply.recorded)
 
-    async def _leave(self, attempt: AnswerAttempt, reply: ScheduledReply | None) -> None:
+    async def _leave(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
-        if reply is not None:
-            await reply.leave()
+        if live is not None:
+            await live.leave()
         match attempt.phase:
             case Phase.HANDOVER:
                 try:
-                    await self._record_messages(attempt.job, reply)
+                    await self._record_messages(attempt.job, live)
                     await self.stores.worker_queue.release(attempt.job, attempt.answer.piece(), attempt.spent)
                 except StoreError as error:
                     log.error("job not released, another process takes it over later: %s", error)
             case Phase.RESTART | Phase.TOKEN_REFUSED | Phase.INTERRUPTED:
-                await self._release(attempt, reply)
+                await self._release(attempt, live)
 
-    async def _release(self, attempt: AnswerAttempt, reply: ScheduledReply | None) -> None:
+    async def _release(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
         """Releases the job, however long the database is away: nobody takes it over while this process runs."""
         job = attempt.job
         is_interrupted = attempt.phase is Phase.INTERRUPTED
 
         async def release() -> bool:
-            await self._record_messages(job, reply)
+            await self._record_messages(job, live)
             piece, spent = attempt.answer.piece(), attempt.spent
             return await self.stores.worker_queue.release(job, piece, spent, is_interrupted=is_interrupted)
 

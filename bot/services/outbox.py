@@ -170,17 +170,17 @@ class Outbox:
         job = await self.stores.outbox.unshown_end(entry)
         if job is None or job.checkpoint.end is None:
             return
-        reply = await self.workspace.scheduler.open(Answer(job), until=until)
+        live = await self.workspace.scheduler.open(Answer(job), until=until)
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
-            if replaces or not reply.shown.is_end_shown:
+            if replaces or not live.reply.earlier.is_end_shown:
                 end = replace(job.checkpoint.end, choices=()) if closes else job.checkpoint.end
-                await show_end(reply, end, self.workspace.users)
+                await show_end(live, end, self.workspace.users)
         finally:
-            await reply.leave()
-        if reply.messages != job.messages:
-            await self.stores.outbox.record_messages(entry, reply.messages)
-        if reply.for_outbox is not None:
+            await live.leave()
+        if live.reply.recorded != job.messages:
+            await self.stores.outbox.record_messages(entry, live.reply.recorded)
+        if live.reply.for_outbox is not None:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:
@@ -193,17 +193,17 @@ class Outbox:
         job = before = await self.stores.outbox.job_awaiting_approval(entry)
         if before is None:
             return
-        reply = await self.workspace.scheduler.open(Answer(before), until=until)
+        live = await self.workspace.scheduler.open(Answer(before), until=until)
         try:
             while (
                 job
                 and self.stores.clock.monotonic() < until
                 and (asks := asks_of(job.steps[-1].calls, job.version, self.admins, entry.waits_until)) != shown
             ):
-                await reply.ask(asks)
+                await live.ask(asks)
                 shown = asks
                 job = await self.stores.outbox.job_awaiting_approval(entry)
         finally:
-            await reply.leave()
-        if reply.messages != before.messages:
-            await self.stores.outbox.record_messages(entry, reply.messages)
+            await live.leave()
+        if live.reply.recorded != before.messages:
+            await self.stores.outbox.record_messages(entry, live.reply.recorded)

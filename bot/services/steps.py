@@ -33,6 +33,7 @@ from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, 
 from bot.models.model import Models, Provider
 from bot.models.prompt import Offered, Prompt, results_in_window
 from bot.reply.answer import Answer, StepUnderWay
+from bot.reply.messages import Life
 from bot.reply.scheduler import ScheduledReply
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
@@ -77,7 +78,7 @@ class Steps:
     tool_calls: ToolCalls
     settings: StepSettings
 
-    async def take(self, attempt: AnswerAttempt, reply: ScheduledReply) -> End:
+    async def take(self, attempt: AnswerAttempt, live: ScheduledReply) -> End:
         """Builds the prompt and asks the model; returns how the answer ended. Raises GivenUp and NotOurs."""
         questions = (attempt.job.question, *attempt.job.earlier)
         me = self.workspace.me.user_id
@@ -88,7 +89,7 @@ class Steps:
 
         def listening(is_listening: bool) -> None:
             """Says that a recording is being transcribed, which takes seconds, until that is over."""
-            reply.show_activity(texts.TRANSCRIBING if is_listening else "")
+            live.show_activity(texts.TRANSCRIBING if is_listening else "")
             status = texts.STATUS_LISTENING if is_listening else texts.STATUS_THINKING
             self.pane.show_status(attempt.job.question, status)
 
@@ -99,13 +100,13 @@ class Steps:
                     attempt.answer, memory, Offered(offer.definitions, offer.missing), listening, window_tokens
                 )
                 if built.transcripts:
-                    reply.show_transcripts(built.transcripts)
+                    live.show_transcripts(built.transcripts)
                 attempt.built = built
                 if self.workspace.token_refused():
                     raise GivenUp(Phase.TOKEN_REFUSED)
                 await self._allow_stream(attempt.job)
                 provider = self.models.led_by(built.model, built.prompt)
-                return await self._take_each(attempt, built.prompt, offer, provider, reply, window_tokens)
+                return await self._take_each(attempt, built.prompt, offer, provider, live, window_tokens)
 
         try:
             return await asked(None)
@@ -125,7 +126,7 @@ class Steps:
         prompt: Prompt,
         offer: Offer,
         provider: Provider,
-        reply: ScheduledReply,
+        live: ScheduledReply,
         window_tokens: int | None,
     ) -> End:
         """Asks the model, and makes its calls, until it asks for no more.
@@ -139,9 +140,9 @@ class Steps:
         answer = attempt.answer
         begun = answer.text[len(_written(answer)) :]
         while True:
-            await self._make_calls(attempt, offer, reply)
-            if answer.steps and reply.gone:
-                return _gone(answer, reply)
+            await self._make_calls(attempt, offer, live)
+            if answer.steps and live.reply.gone:
+                return _gone(answer, live)
             if answer.steps and were_replied_to(answer.steps[-1].calls):
                 return End(EndReason.STOPPED, texts.REPLIED_INSTEAD, model=answer.steps[-1].model)
             step_no = len(answer.steps)
@@ -152,11 +153,11 @@ class Steps:
             kept = self._fitting(answer.steps, prompt, window_tokens)
             steps = kept, answer.follow_ups, self.workspace.me.user_id
             step_prompt = continued(*steps, begun=begun, is_last=is_last)
-            step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
+            step = await self._ask_model(attempt, step_prompt, provider, live, resumed=begun)
             if step is None:
-                return _gone(answer, reply)
+                return _gone(answer, live)
             if asked_back := offer.choices_in(step.calls):
-                return _asking_back(answer, step, asked_back, reply)
+                return _asking_back(answer, step, asked_back, live)
             if not step.calls or is_last:
                 return _completed(answer, step)
             await self._record_step(attempt, step, offer, begun)
@@ -170,7 +171,7 @@ class Steps:
         kept = with_room(steps, estimate.tokens, limit_tokens)
         return cut_to_fit(kept, estimate.tokens, limit_tokens) if kept and window else kept
 
-    async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: ScheduledReply) -> None:
+    async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, live: ScheduledReply) -> None:
         """Makes the calls of the last step. Asks about none if the reply is gone. Raises GivenUp and NotOurs."""
         job, answer = attempt.job, attempt.answer
         if not answer.steps:
@@ -178,7 +179,7 @@ class Steps:
 
         def show_tool(tool: str) -> None:
             """Says which tool runs, until all calls of the step are made."""
-            reply.show_activity(texts.running(tool))
+            live.show_activity(texts.running(tool))
             self.pane.show_status(job.question, texts.status_running(tool))
 
         step = answer.steps[-1]
@@ -186,14 +187,14 @@ class Steps:
             return
         calls = await self.tool_calls.make(job, step.step_no, offer, show_tool)
         if asks := asks_of(calls, job.version, self.settings.admins, self.stores.clock.now() + APPROVAL_S):
-            await reply.ask(asks)
-            if reply.gone:
+            await live.ask(asks)
+            if live.reply.gone:
                 # Nobody sees the buttons.
                 return
-            if reply.unshown:
+            if live.reply.unshown:
                 raise NotShown
             raise GivenUp(Phase.AWAITING_APPROVAL)
-        reply.show_activity("")
+        live.show_activity("")
         self.pane.show_status(job.question, texts.STATUS_THINKING)
         answer.made(calls)
 
@@ -217,7 +218,7 @@ class Steps:
         self.workspace.telemetry.charged(end.model, self.quota.cost_usd(end))
 
     async def _ask_model(
-        self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: ScheduledReply, *, resumed: str
+        self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, live: ScheduledReply, *, resumed: str
     ) -> StepUnderWay | None:
         """Reserves the quota and appends the text of one step to the reply; returns None if the reply is gone.
 
@@ -227,7 +228,7 @@ class Steps:
         await self.quota.reserve(attempt.job, input_tokens, MAX_SEARCHES if prompt.web_search else 0)
         answer = attempt.answer
         step = attempt.step_began(provider.model, input_tokens, prompt.origins)
-        shown = _StepReply(answer, reply, is_new=bool(answer.steps) and not resumed)
+        shown = _StepReply(answer, live, is_new=bool(answer.steps) and not resumed)
         try:
             async with self._notes_silence(attempt.job, shown), aclosing(provider.stream(prompt)) as events:
                 async for event in events:
@@ -236,9 +237,9 @@ class Steps:
                         shown.take_back()
                     if shown.receive(attempt.receive(event, self.stores.clock.monotonic())):
                         self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
-                    if reply.gone:
+                    if live.reply.gone:
                         return None
-                    if reply.unshown:
+                    if live.reply.unshown:
                         raise NotShown
         except ProviderError as error:
             has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
@@ -314,12 +315,12 @@ class Steps:
 class _StepReply:
     """Shows one step of a model in the reply: its work, and its text as it joins the text of earlier steps."""
 
-    def __init__(self, answer: Answer, reply: ScheduledReply, *, is_new: bool) -> None:
+    def __init__(self, answer: Answer, live: ScheduledReply, *, is_new: bool) -> None:
         """`is_new`: the step begins a paragraph of its own; else it continues the text so far."""
         self._answer = answer
         self._so_far = answer.text
         self._is_new = is_new
-        self._reply = reply
+        self._live = live
         self._shows_activity = False
         self._begin()
 
@@ -336,7 +337,7 @@ class _StepReply:
         """Shows no text of the step any more."""
         self._begin()
         if len(self._answer.text) > len(self._so_far):
-            self._reply.take_back(len(self._so_far))
+            self._live.take_back(len(self._so_far))
 
     def receive(self, delta: str) -> bool:
         """Shows text of the model; returns whether there is any that can be shown."""
@@ -346,7 +347,7 @@ class _StepReply:
 
     def show_activity(self, activity: str) -> None:
         """Shows what the model is doing, until it writes."""
-        self._reply.show_activity(activity)
+        self._live.show_activity(activity)
         self._shows_activity = True
 
     def end(self) -> None:
@@ -357,9 +358,9 @@ class _StepReply:
         if not text:
             return
         if self._shows_activity:
-            self._reply.show_activity("")
+            self._live.show_activity("")
             self._shows_activity = False
-        self._reply.append(self._gap + text)
+        self._live.append(self._gap + text)
         self._gap = ""
 
 
@@ -368,9 +369,9 @@ def _written(answer: Answer) -> str:
     return kept_text(answer.job) + "".join(step.text for step in answer.steps)
 
 
-def _gone(answer: Answer, reply: ScheduledReply) -> End:
+def _gone(answer: Answer, live: ScheduledReply) -> End:
     """Returns the end of an answer whose reply can't be shown. If its channel is opened again, the end is shown."""
-    if not reply.shut_out:
+    if live.reply.life is not Life.SHUT_OUT:
         return End(EndReason.REPLY_GONE)
     return End(EndReason.SHUT_OUT, texts.SHUT_OUT if answer.kept.strip() else texts.SHUT_OUT_WITHOUT_TEXT)
 
@@ -388,9 +389,9 @@ def _completed(answer: Answer, step: StepUnderWay) -> End:
     return End(reason, notice, model=completion.model, usage=completion.usage)
 
 
-def _asking_back(answer: Answer, step: StepUnderWay, offered: Choices, reply: ScheduledReply) -> End:
+def _asking_back(answer: Answer, step: StepUnderWay, offered: Choices, live: ScheduledReply) -> End:
     """Shows a question to the reader; returns the end of an answer that offers choices."""
-    reply.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
+    live.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
     log.info("choices offered: %d", len(offered.choices))
     completion = _completion(step)
     return End(EndReason.WHOLE, model=completion.model, usage=completion.usage, choices=offered.choices)

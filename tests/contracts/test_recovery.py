@@ -13,10 +13,11 @@ from bot.core.job import POSTING, Checkpoint, End, Job, MessageRole, RecordedMes
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason, Refusal, Refused
 from bot.reply.answer import Answer
-from bot.reply.delivery import MessageTransport
+from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
 from bot.reply.late import OutboxSender
-from bot.reply.messages import Delete, PageView, Shown
+from bot.reply.messages import Call, Delete, PageView, Shown
+from bot.reply.outcomes import CallDone, CallLost
 from bot.reply.posted import PostedReplies
 from bot.reply.reply import Reply
 from bot.reply.streams import StartStream
@@ -29,6 +30,7 @@ from slack_sandbox.testing import manifests
 from slack_sandbox.web_api.budgets import GENEROUS
 from slack_sandbox.workspace import Json
 from tests.core.conversations import recorded_pages
+from tests.reply.outcomes import refused
 
 TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nThe end of it"
 LOST = (MessageRole.POSTING,)
@@ -72,7 +74,13 @@ async def show(transport: MessageTransport, reply: Reply) -> None:
     delivery = transport.delivery(reply)
     while (call := reply.next_call()) is not None:
         assert isinstance(call, Post | Update)
-        await delivery.send(call, lambda: True)
+        await sent(delivery, reply, call)
+
+
+async def sent(delivery: MessageDelivery, reply: Reply, call: Call) -> None:
+    """Sends a call, and tells the reply what became of it."""
+    reply.leaves(call)
+    reply.came(call, await delivery.send(call, lambda: True))
 
 
 async def growing(transport: MessageTransport, question: Question, text: str) -> Reply:
@@ -158,7 +166,7 @@ async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_message_
         reply = Reply(Answer(Job(1, question, 1)), Shown(reply.page_ts, unanswered=unanswered))
         delivery = transport.delivery(reply)
         sandbox.faults.start("rate_limit", method="conversations.replies", times=1, retry_after_s=60)
-        assert await delivery.clean_up() is (not unanswered)
+        assert await delivery.clean_up() == (CallLost() if unanswered else CallDone())
 
 
 async def test_end_that_slack_shows_is_known_at_a_take_over() -> None:
@@ -215,7 +223,7 @@ async def ended_again(
     before = recorded_ahead(reply)
     delivery = transport.delivery(reply)
     while isinstance(call := reply.next_call(), Post):
-        await delivery.send(call, lambda: True)
+        await sent(delivery, reply, call)
     return reply, before
 
 
@@ -240,11 +248,11 @@ async def test_growing_page_that_was_replaced_unrecorded_is_continued_in_its_new
         reply.append(" and more")
         edit = reply.next_call()
         assert isinstance(edit, Update)
-        reply.refused(edit, Refusal.UNEDITABLE)
+        refused(reply, edit, Refusal.UNEDITABLE)
         before = recorded_ahead(reply)
         delivery = transport.delivery(reply)
         while isinstance(call := reply.next_call(), Post):
-            await delivery.send(call, lambda: True)
+            await sent(delivery, reply, call)
         job = Job(1, reply.job.question, 2, before, checkpoint=Checkpoint(text))
         shown = await transport.recover(job)
         assert shown == Shown(reply.page_ts, unanswered=LOST)
@@ -298,10 +306,7 @@ async def show_everything(transport: MessageTransport, reply: Reply) -> None:
     """Sends until nothing is left, as the edit scheduler does."""
     delivery = transport.delivery(reply)
     while (call := reply.next_call()) is not None:
-        try:
-            await delivery.send(call, lambda: True)
-        except Refused as error:
-            delivery.refused(call, error)
+        await sent(delivery, reply, call)
 
 
 @pytest.mark.parametrize("paced", [True, False])

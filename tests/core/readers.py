@@ -7,6 +7,7 @@ from bot.reply.attachments import AttachedFile
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Delete, PageView, Upload
 from bot.reply.reply import Reply
+from tests.reply.outcomes import done
 
 C = TypeVar("C")
 
@@ -57,6 +58,6 @@ def show_all(reply: Reply, channel: ReadersChannel) -> int:
     calls = 0
     while (call := reply.next_call()) is not None:
         assert call.question == reply.job.question
-        reply.confirmed(call, channel.take(call))
+        done(reply, call, channel.take(call))
         calls += 1
     return calls

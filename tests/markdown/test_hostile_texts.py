@@ -20,6 +20,7 @@ from bot.reply.messages import Shown
 from bot.reply.reply import Reply
 from tests.core.conversations import answer
 from tests.reply.counted import FEW_CALLS, FEW_STEPS, steps
+from tests.reply.outcomes import refused
 
 STEPS_PER_CHAR = 30
 
@@ -76,15 +77,15 @@ def test_longest_answer_is_laid_out_in_few_steps_at_a_time(repeated: str) -> Non
 @pytest.mark.parametrize("repeated", ["|a|\n|-|\n|b|\n\n", "- a\n", "*a* "])
 def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeated: str) -> None:
     text = repeated * (100_000 // len(repeated))
-    refused = Reply(answer())
-    refused.append(text)
-    call = refused.next_call()
+    other_form = Reply(answer())
+    other_form.append(text)
+    call = other_form.next_call()
     assert isinstance(call, Post)
     earlier = Reply(answer(text), Shown(("2.0",)))
     page = steps(lambda _: Pages(max_full=1).append(text), "")
-    assert steps(lambda _: refused.refused(call, Refusal.TOO_LONG), "") <= 2 * page
+    assert steps(lambda _: refused(other_form, call, Refusal.TOO_LONG), "") <= 2 * page
     assert steps(lambda _: earlier.finish(End(EndReason.CUT, "Cut.")), "") <= 2 * page
-    assert refused.text == earlier.text == text
+    assert other_form.text == earlier.text == text
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -35,6 +35,7 @@ from bot.reply.reply import Reply
 from bot.reply.sources import shown_sources
 from bot.slack.modals import posted_question
 from tests.core.conversations import answer
+from tests.reply.outcomes import refused
 from tests.reply.stored_messages import leaves, shown_text, stored
 
 
@@ -606,7 +607,7 @@ def test_links_that_slack_refuses_are_broken_and_the_answer_keeps_its_form() -> 
     call = reply.next_call()
     assert isinstance(call, Post)
     assert CANVAS in str(reply_blocks.message(call.view))
-    reply.refused(call, Refusal.LINK_BLOCKED)
+    refused(reply, call, Refusal.LINK_BLOCKED)
     again = reply.next_call()
     assert isinstance(again, Post)
     assert not again.view.plain

@@ -25,6 +25,7 @@ from bot.reply.messages import PageView
 from bot.reply.reply import Reply
 from slack_sandbox.blocks.rules import check_blocks
 from tests.core.conversations import answer
+from tests.reply.outcomes import done
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 MARKS = {"em", "strong", "s", "code_inline"}
@@ -134,7 +135,7 @@ def frames(markdown: str) -> dict[int, list[str]]:
             message = reply_blocks.message(call.view)
             check_blocks(message["blocks"])
             sent[call.page].append("".join(block["text"] for block in message["blocks"] if block["type"] == "markdown"))
-            reply.confirmed(call, f"{call.page}.0")
+            done(reply, call, f"{call.page}.0")
     assert reply.life.is_over
     return sent
 

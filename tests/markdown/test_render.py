@@ -22,6 +22,7 @@ from slack_sandbox.blocks.stored import stored_text
 from slack_sandbox.control import live_controls
 from tests.core.conversations import answer
 from tests.markdown.markdown_texts import PIECES, markdown_texts
+from tests.reply.outcomes import refused
 from tests.reply.stored_messages import StoredMessages, grow, leaves, show, shown_text, stored
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
@@ -344,7 +345,7 @@ def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
     if plain:
         placeholder = reply.next_call()
         assert placeholder
-        reply.refused(placeholder, Refusal.UNREADABLE)
+        refused(reply, placeholder, Refusal.UNREADABLE)
     for start in range(0, len(text), step):
         reply.append(text[start : start + step])
         show(reply, slack)

@@ -18,6 +18,7 @@ from bot.reply.answer import Answer
 from bot.reply.delivery import MessageDelivery, MessageTransport, chosen_carrier
 from bot.reply.edits import Offer
 from bot.reply.messages import Call, Shown
+from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal_of
 from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.slack.budget import RateBudget
@@ -163,7 +164,14 @@ class SimulatedDelivery(MessageDelivery):
     transport: "SimulatedTransport"
     reply: Reply
 
-    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
+        outcome = await super().send(call, may_send)
+        if isinstance(outcome, CallRefused | CallLost):
+            self.transport.refused.append((call, refusal_of(outcome)))
+            return self.transport.on_refusal(outcome)
+        return outcome
+
+    async def deliver(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
         transport = self.transport
         await asyncio.sleep(transport.connecting_s)
         if not may_send():
@@ -178,16 +186,14 @@ class SimulatedDelivery(MessageDelivery):
             raise
         if (error := transport.error_of(call)) is not None:
             raise error
-        self.reply.confirmed(call, getattr(call, "ts", f"{len(transport.sent)}.0"))
+        return CallDone(getattr(call, "ts", f"{len(transport.sent)}.0"))
 
-    def refused(self, call: Call, error: Refused) -> None:
-        self.transport.refused.append((call, error.reason))
-        self.transport.on_refusal()
-        self.reply.refused(call, error.reason)
+    def _note(self, call: Call, outcome: Outcome) -> None:
+        """Does nothing: each post is made again."""
 
-    async def clean_up(self) -> bool:
+    async def clean_up(self) -> Outcome:
         self.transport.cleaned_up.append(self.reply.job.id)
-        return self.transport.is_clean
+        return CallDone() if self.transport.is_clean else CallLost()
 
 
 @dataclass
@@ -204,8 +210,8 @@ class SimulatedTransport(MessageTransport):
     streams_for: frozenset[str] = frozenset({"U1"})
     """Slack starts streams for these people only."""
     sent: list[Sent] = field(default_factory=list)
-    on_refusal: Callable[[], None] = lambda: None
-    """Called when a call was refused."""
+    on_refusal: Callable[[Outcome], Outcome] = lambda outcome: outcome
+    """Returns the outcome of a call that was refused or lost."""
     refused: list[tuple[Call, Refusal]] = field(default_factory=list)
     withheld: int = 0
     cut_off: int = 0

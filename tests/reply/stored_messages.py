@@ -12,6 +12,7 @@ from slack_sandbox.blocks.rules import UPDATE_TEXT_BYTES, check_blocks, check_re
 from slack_sandbox.blocks.stored import stored_text
 from slack_sandbox.control import live_controls
 from tests.core.conversations import answer
+from tests.reply.outcomes import done
 
 Json = dict[str, Any]
 
@@ -45,7 +46,7 @@ def stored(view: PageView) -> Sequence[Json]:
 def show(reply: Reply, slack: StoredMessages) -> None:
     """Sends the reply's posts and updates."""
     while isinstance(call := reply.next_call(), Post | Update):
-        reply.confirmed(call, slack.take(call))
+        done(reply, call, slack.take(call))
 
 
 def grow(text: str, step: int, slack: StoredMessages) -> Reply:

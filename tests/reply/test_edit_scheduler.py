@@ -19,12 +19,13 @@ from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.logs import PrivateFormatter, of_job
 from bot.reply.answer import Answer
+from bot.reply.delivery import CALL_TIMEOUT_S
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, Shown, Upload
+from bot.reply.outcomes import Outcome
 from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import (
     AWAY_PAUSE_S,
-    CALL_TIMEOUT_S,
     LAST_CALLS_S,
     LOOK_AGAIN_S,
     MAX_IN_FLIGHT,
@@ -138,7 +139,7 @@ def test_calls_of_one_reply_leave_in_time(
                 kept.append(happens(schedule, reply))
             await asyncio.sleep(LONG_S + 10)
             is_unshown = finish in (happens for _, happens in events) and not calls
-            assert (reply.unshown, reply.for_outbox is not None) == (is_unshown, is_unshown)
+            assert (reply.reply.unshown, reply.reply.for_outbox is not None) == (is_unshown, is_unshown)
             return [(round(sent.at, 2), type(sent.call).__name__) for sent in schedule.transport.sent]
 
     assert run_simulated(run()) == [(round(at, 2), kind) for at, kind in calls]
@@ -154,18 +155,17 @@ async def test_continued_answer_begins_with_its_text_so_far_and_its_placeholder_
     [sent] = schedule.transport.sent
     assert isinstance(sent.call, Post)
     assert (sent.at, sent.call.view.markdown) == (4.0, "One two\n\nthree.")
-    assert (reply.calls, reply.for_outbox, schedule.transport.cleaned_up) == (1, None, [1])
+    assert (reply.calls, reply.reply.for_outbox, schedule.transport.cleaned_up) == (1, None, [1])
 
 
-@pytest.mark.parametrize("handling", [None, ValueError("unforeseen")], ids=["refused", "unforeseen"])
+@pytest.mark.parametrize("unforeseen", [None, "no outcome"], ids=["refused", "unforeseen"])
 @simulated
-async def test_call_that_never_ends_counts_as_refused_and_an_error_in_handling_that_gives_up(
-    handling: Exception | None,
+async def test_call_that_never_ends_counts_as_refused_and_an_unknown_outcome_gives_the_reply_up(
+    unforeseen: Any,
 ) -> None:
-    def on_refusal() -> None:
+    def on_refusal(outcome: Outcome) -> Outcome:
         transport.latency_s = 0.0
-        if handling is not None:
-            raise handling
+        return unforeseen or outcome
 
     transport = SimulatedTransport(latency_s=math.inf, on_refusal=on_refusal)
     async with scheduling(transport) as schedule:
@@ -174,9 +174,9 @@ async def test_call_that_never_ends_counts_as_refused_and_an_error_in_handling_t
         await asyncio.sleep(CALL_TIMEOUT_S - 1)
         await reply.finish(End(EndReason.WHOLE))
     assert transport.refused == [(transport.sent[0].call, Refusal.TRANSIENT)]
-    again = [] if handling else [pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.backoff.first_s)]
+    again = [] if unforeseen else [pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.backoff.first_s)]
     assert schedule.times(Update) == [0, *again]
-    assert reply.unshown is (handling is not None)
+    assert reply.reply.unshown is (unforeseen is not None)
 
 
 @simulated
@@ -185,8 +185,8 @@ async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox(
         reply = await schedule.open(1)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
-    assert reply.for_outbox is OutboxKind.SHOW_END
-    assert POSTING in reply.messages
+    assert reply.reply.for_outbox is OutboxKind.SHOW_END
+    assert POSTING in reply.reply.recorded
 
 
 @simulated
@@ -208,7 +208,7 @@ async def test_text_that_cannot_be_laid_out_ends_its_own_reply() -> None:
         for reply in (broken, other):
             async with asyncio.timeout(10):
                 await reply.finish(End(EndReason.WHOLE))
-    assert [broken.unshown, other.unshown] == [True, False]
+    assert [broken.reply.unshown, other.reply.unshown] == [True, False]
 
 
 @simulated
@@ -350,7 +350,7 @@ async def test_reply_that_slack_refuses_or_limits_for_minutes_is_given_up(error_
         reply = await schedule.open(1)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
-    assert reply.unshown
+    assert reply.reply.unshown
     times = [sent.at for sent in schedule.transport.sent]
     assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + wait_s
     assert schedule.transport.cleaned_up == []
@@ -389,7 +389,7 @@ async def test_rate_limit_delays_all_replies() -> None:
         assert schedule.times(Update)[0] == 0
         assert min(schedule.times(Update)[1:]) >= 20
         await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
-    assert [reply.unshown for reply in replies] == [False, False]
+    assert [reply.reply.unshown for reply in replies] == [False, False]
 
 
 @simulated
@@ -422,7 +422,7 @@ async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_
         reply.append(SIX_PAGES)
         await reply.finish(End(EndReason.WHOLE))
     assert len(reply.reply.page_ts) == 6
-    assert not reply.unshown
+    assert not reply.reply.unshown
 
 
 @simulated
@@ -456,7 +456,7 @@ async def test_ends_that_come_together_share_the_edits_and_the_posts_that_are_le
     assert max(schedule.times(Update) + schedule.times(Post)) <= 30 + 2
     made = {call.__name__: len(schedule.times(call)) for call in (Update, Post, Delete)}
     assert made == {"Update": 10, "Post": 8, "Delete": 8}
-    assert not any(reply.unshown for reply in replies)
+    assert not any(reply.reply.unshown for reply in replies)
 
 
 @simulated
@@ -549,7 +549,7 @@ async def test_abandoned_reply_is_over_at_once_and_others_go_on() -> None:
         assert abandoned.reply.life.is_over
         assert abandoned.idle.is_set()
         await other.finish(End(EndReason.WHOLE))
-    assert not other.unshown
+    assert not other.reply.unshown
     assert schedule.calls()[2:] == [(2, "Update")]
 
 
@@ -639,7 +639,7 @@ async def test_other_replies_wait_for_no_record_of_messages() -> None:
 async def test_messages_of_a_recovered_reply_are_known_and_not_recorded_again() -> None:
     async with scheduling() as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
-        assert reply.shown == Shown(("1.0",))
+        assert reply.reply.earlier == Shown(("1.0",))
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == [(1, "Update")]
@@ -705,7 +705,7 @@ async def test_post_that_slack_limited_is_not_looked_for() -> None:
         reply = await schedule.open(1)
         await asyncio.sleep(1)
         assert schedule.calls() == [(1, "Post")]
-        assert reply.messages == ()
+        assert reply.reply.recorded == ()
 
 
 @simulated
@@ -726,7 +726,7 @@ async def test_post_whose_answer_was_lost_stays_on_record_until_it_was_looked_fo
         assert schedule.records.messages[1] == (*recorded_pages("2.0"), POSTING)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
-        assert reply.messages == recorded_pages("2.0")
+        assert reply.reply.recorded == recorded_pages("2.0")
 
 
 @simulated
@@ -892,7 +892,7 @@ async def test_reply_that_asks_and_is_gone_asks_no_longer() -> None:
         reply = await schedule.open(1, page_ts=("1.0",))
         async with asyncio.timeout(1):
             await reply.ask((Ask("notes.add", "{}", "0.0.0.hash"),))
-    assert reply.gone
+    assert reply.reply.gone
 
 
 @simulated

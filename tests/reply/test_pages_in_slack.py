@@ -17,6 +17,7 @@ from bot.reply.reply import MAX_PAGES, Reply
 from slack_sandbox.blocks.rules import check_blocks
 from tests.core import conversations
 from tests.markdown.markdown_texts import paged
+from tests.reply.outcomes import done, refused
 from tests.reply.stored_messages import StoredMessages, grow, kinds, leaves, show, shown_text, stored
 
 ROW = "| a cell with some words | and *another* one |\n"
@@ -64,7 +65,7 @@ def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
     show(reply, slack)
     call = reply.next_call()
     if isinstance(call, Upload):
-        reply.confirmed(call, "9.0")
+        done(reply, call, "9.0")
         show(reply, slack)
     assert reply.life.is_over
     assert len(slack.messages) <= MAX_PAGES
@@ -75,7 +76,7 @@ def test_plain_pages_fit_in_bytes(text: str) -> None:
     slack, reply = StoredMessages(), Reply(conversations.answer())
     placeholder = reply.next_call()
     assert placeholder
-    reply.refused(placeholder, Refusal.UNREADABLE)
+    refused(reply, placeholder, Refusal.UNREADABLE)
     for start in range(0, len(text), 997):
         reply.append(text[start : start + 997])
         show(reply, slack)

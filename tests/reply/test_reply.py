@@ -1,24 +1,36 @@
 """A reply: whichever calls Slack refuses, it finally shows the whole text, page by page."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from benchmarks.hostile import milliseconds
 from bot.core import texts
-from bot.core.job import End, MessageRole, RecordedMessage
+from bot.core.job import POSTING, End, MessageRole, RecordedMessage
 from bot.core.pacing import STREAM_BYTES, Urgency
-from bot.errors import EndReason, Refusal
+from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.markdown.escaping import JOINER
 from bot.markdown.extent import BLOCK_CHARS, HEADER_CHARS, counted_chars
 from bot.markdown.pages import PAGE_CHARS
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
-from bot.reply.messages import TURNS, Life, PageView, Shown, Turn, after, shown_transcript
+from bot.reply.messages import TURNS, Delete, Life, PageView, Shown, Turn, after, shown_transcript
+from bot.reply.outcomes import (
+    CallDone,
+    CallFound,
+    CallGivenUp,
+    CallLimited,
+    CallLost,
+    CallRefused,
+    CallUnsent,
+    Outcome,
+)
 from bot.reply.reply import Reply
 from tests.core.conversations import answer, job, recorded_pages, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
+from tests.reply.outcomes import done, found, refused
 
 LEFT, OLD = "Hello wor", "One.\n\nTwo is"
 WHOLE, CUT = End(EndReason.WHOLE), End(EndReason.CUT, "Cut.")
@@ -155,13 +167,64 @@ def test_activity_below_an_earlier_attempts_text_is_removed_again() -> None:
         assert channel.shown == {"5.1": PageView("Hello", growing=True, activity=activity)}
 
 
+def leaves_twice(reply: Reply, post: Post) -> None:
+    reply.leaves(post)
+    reply.leaves(post)
+
+
+def came_before_it_left(reply: Reply, post: Post) -> None:
+    reply.came(post, CallDone("1.0"))
+
+
+def came_twice(reply: Reply, post: Post) -> None:
+    done(reply, post, "1.0")
+    reply.came(post, CallDone("1.0"))
+
+
+def came_for_another_call(reply: Reply, post: Post) -> None:
+    reply.leaves(post)
+    reply.came(Delete(reply.job.question, "1.0"), CallDone())
+
+
+@pytest.mark.parametrize("happens", [leaves_twice, came_before_it_left, came_twice, came_for_another_call])
+def test_call_leaves_alone_and_has_one_outcome(happens: Callable[[Reply, Post], None]) -> None:
+    reply = Reply(answer())
+    with pytest.raises(ValueError, match=r"can't leave|hasn't left"):
+        happens(reply, next_of(reply, Post))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_on_record"),
+    [
+        (CallDone("1.0"), False),
+        (CallFound("1.0"), False),
+        (CallRefused(Refused("chat.postMessage", "no_text", Refusal.UNREADABLE)), False),
+        (CallLimited(RateLimited("chat.postMessage", 1.0)), False),
+        (CallLost(), True),
+        (CallLost(Refused("chat.postMessage", "internal_error", Refusal.TRANSIENT)), True),
+        (CallUnsent(), False),
+        (CallGivenUp(), False),
+    ],
+    ids=str,
+)
+def test_message_that_a_call_may_have_made_stays_on_record_only_if_the_call_is_lost(
+    outcome: Outcome, *, is_on_record: bool
+) -> None:
+    reply = Reply(answer())
+    post = next_of(reply, Post)
+    reply.leaves(post)
+    assert POSTING in reply.recorded
+    reply.came(post, outcome)
+    assert (POSTING in reply.recorded) is is_on_record
+
+
 def test_found_post_is_edited_to_show_the_newest_text() -> None:
     reply = Reply(answer())
     post = next_of(reply, Post)
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
-    reply.refused(post, Refusal.TRANSIENT)
-    reply.found("7.0")
+    refused(reply, post, Refusal.TRANSIENT)
+    found(reply, post, "7.0")
     call = next_of(reply, Update)
     assert (call.ts, call.view) == ("7.0", PageView("Hello", end=End(EndReason.WHOLE)))
 
@@ -223,7 +286,7 @@ def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_d
     calls = []
     while (call := reply.next_call()) is not None:
         calls.append(type(call).__name__)
-        reply.confirmed(call, channel.take(call))
+        done(reply, call, channel.take(call))
     assert calls == ["Post", "Delete"]
     assert reply.page_ts[0] == first
     assert second not in channel.shown
@@ -250,7 +313,7 @@ def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:
         call = reply.next_call()
         assert call is not None
         urgencies.append(reply.urgency_of(call).name)
-        reply.confirmed(call, f"{len(urgencies)}.0")
+        done(reply, call, f"{len(urgencies)}.0")
 
     send()
     for activity in ("Searching…", "Searching for bots…"):
@@ -286,8 +349,8 @@ def test_found_placeholder_is_not_posted_again() -> None:
     reply, channel = Reply(answer(), Shown(outdated=True, queued=True)), ReadersChannel()
     post = next_of(reply, Post)
     ts = channel.take(post)
-    reply.refused(post, Refusal.TRANSIENT)
-    reply.found(ts)
+    refused(reply, post, Refusal.TRANSIENT)
+    found(reply, post, ts)
     assert reply.life is Life.SHOWN
     assert reply.next_call() is None
 

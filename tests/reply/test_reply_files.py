@@ -11,10 +11,12 @@ from bot.markdown.pages import PAGE_CHARS
 from bot.reply.attachments import Attached, AttachedFile, file_keys, files_notice, whole_answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, PageView, Shown, Upload
+from bot.reply.outcomes import CallGivenUp
 from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
 from bot.reply.scheduler import UPLOAD_TRIES
 from tests.core.conversations import answer, question
 from tests.core.readers import ReadersChannel, next_of, show_all
+from tests.reply.outcomes import done, refused
 from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
 SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
@@ -48,9 +50,9 @@ def test_notice_about_a_file_follows_its_upload() -> None:
     reply.finish(End(EndReason.WHOLE, "Cut."))
     for _ in range(MAX_PAGES):
         call = next_of(reply, Post)
-        reply.confirmed(call, channel.take(call))
+        done(reply, call, channel.take(call))
     upload = next_of(reply, Upload)
-    reply.confirmed(upload, channel.take(upload))
+    done(reply, upload, channel.take(upload))
     last = next_of(reply, Update)
     assert last.page == 4
     assert last.view.notice.startswith("Cut. Continues in answer.md, which has all of it: ")
@@ -100,8 +102,8 @@ def without_files(text: str = SEVEN_PAGES) -> tuple[Reply, ReadersChannel]:
     reply.finish(End(EndReason.WHOLE))
     while not isinstance(call := reply.next_call(), Upload):
         assert call is not None
-        reply.confirmed(call, channel.take(call))
-    reply.give_up()
+        done(reply, call, channel.take(call))
+    reply.came(call, CallGivenUp())
     return reply, channel
 
 
@@ -121,10 +123,10 @@ def test_answer_without_a_file_fills_at_most_twenty_messages(tables: int, *, is_
 def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
     reply, channel = without_files()
     edit = next_of(reply, Update)
-    reply.refused(edit, Refusal.UNREADABLE)
+    refused(reply, edit, Refusal.UNREADABLE)
     plain = next_of(reply, Update)
     assert plain.view.plain
-    reply.confirmed(plain, channel.take(plain))
+    done(reply, plain, channel.take(plain))
     show_all(reply, channel)
     assert (channel.files, channel.text()) == ({}, SEVEN_PAGES)
 
@@ -157,8 +159,8 @@ def test_code_that_slack_takes_no_file_of_is_shown_without() -> None:
     reply.finish(End(EndReason.WHOLE))
     while not isinstance(call := reply.next_call(), Upload):
         assert call is not None
-        reply.confirmed(call, channel.take(call))
-    reply.refused(call, Refusal.FORBIDDEN)
+        done(reply, call, channel.take(call))
+    refused(reply, call, Refusal.FORBIDDEN)
     assert show_all(reply, channel) == 1
     assert (channel.files, list(channel.shown.values())[-1].notice) == ({}, "")
 
@@ -196,7 +198,7 @@ def test_current_file_beside_another_one_is_uploaded_again_before_their_message_
     calls = []
     while (call := reply.next_call()) is not None:
         calls.append(type(call))
-        reply.confirmed(call, channel.take(call))
+        done(reply, call, channel.take(call))
     assert calls[-3:] == [Upload, Update, Delete]
     ((file,),) = channel.files.values()
     assert file.content.decode() == SEVEN_PAGES

@@ -26,6 +26,7 @@ from bot.reply.reply import MAX_PAGES, Reply
 from bot.slack.retry import REPLY_CALLS
 from tests.core.conversations import answer, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
+from tests.reply.outcomes import done, found, refused
 from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
 TEXT = "A **bold** word, and more of them. " * 200
@@ -173,7 +174,7 @@ def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
     reply.append("Hello")
     call = reply.next_call()
     assert isinstance(call, Update if page_ts else Post)
-    reply.refused(call, reason)
+    refused(reply, call, reason)
     assert (reply.gone, reply.next_call(), reply.for_outbox) == (True, None, for_outbox)
 
 
@@ -191,9 +192,9 @@ def test_deletion_that_is_refused_for_good_ends_the_reply(
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
     update = next_of(reply, Update)
-    reply.confirmed(update, channel.take(update))
+    done(reply, update, channel.take(update))
     delete = next_of(reply, Delete)
-    reply.refused(delete, reason)
+    refused(reply, delete, reason)
     assert (reply.life, reply.next_call(), reply.for_outbox) == (life, None, for_outbox)
     assert ("8.0" in {message.ts for message in reply.recorded}) == (for_outbox is not None)
 
@@ -247,19 +248,19 @@ def refused_until(reply: Reply, accepts: Callable[[PageView], bool]) -> Post | U
         assert isinstance(call, Post | Update)
         if accepts(call.view):
             return call
-        reply.refused(call, Refusal.UNKNOWN)
+        refused(reply, call, Refusal.UNKNOWN)
     raise AssertionError("no other form was tried")
 
 
 def edited(reply: Reply, channel: ReadersChannel, refusals: int = 0) -> Post | Update:
     """Refuses a page's call so often without a reason, and then lets Slack do it; returns that call."""
     for _ in range(refusals):
-        refused = reply.next_call()
-        assert isinstance(refused, Post | Update)
-        reply.refused(refused, Refusal.UNKNOWN)
+        call = reply.next_call()
+        assert isinstance(call, Post | Update)
+        refused(reply, call, Refusal.UNKNOWN)
     call = reply.next_call()
     assert isinstance(call, Post | Update)
-    reply.confirmed(call, channel.take(call))
+    done(reply, call, channel.take(call))
     return call
 
 
@@ -290,7 +291,7 @@ def test_post_that_is_always_refused_takes_both_forms_in_turn() -> None:
     for _ in range(2 * REFUSALS_UNTIL_REPLACED):
         call = next_of(reply, Post)
         forms.append(call.view.plain)
-        reply.refused(call, Refusal.UNKNOWN)
+        refused(reply, call, Refusal.UNKNOWN)
     assert forms == 2 * [number >= REFUSALS_UNTIL_PLAIN for number in range(REFUSALS_UNTIL_REPLACED)]
 
 
@@ -302,7 +303,7 @@ def test_message_that_took_anothers_place_is_replaced_after_fewer_refusals() -> 
         reply.append("word ")
         weight = 0
         while isinstance(call := reply.next_call(), Update):
-            reply.refused(call, Refusal.UNKNOWN)
+            refused(reply, call, Refusal.UNKNOWN)
             weight += WEIGHT[Refusal.UNKNOWN]
         assert (type(call), weight) == (Post, expected)
         show_all(reply, channel)
@@ -316,9 +317,9 @@ def test_full_form_is_tried_again_after_twice_as_many_plain_edits_each_time_and_
             assert isinstance(call, Post | Update)
             forms += "p" if call.view.plain else "F"
             if call.view.plain:
-                reply.confirmed(call, channel.take(call))
+                done(reply, call, channel.take(call))
             else:
-                reply.refused(call, Refusal.UNREADABLE)
+                refused(reply, call, Refusal.UNREADABLE)
     assert forms == "F" + "pF" + "ppF" + 4 * "p" + "F" + 8 * "p" + "F" + 5 * "p"
     reply.finish(End(EndReason.WHOLE))
     assert edited(reply, channel).view.plain
@@ -343,25 +344,25 @@ def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
     reply.finish(End(EndReason.WHOLE))
     for _ in range(2):
         post = next_of(reply, Post)
-        reply.confirmed(post, channel.take(post))
+        done(reply, post, channel.take(post))
     before, full = dict(channel.shown), reply.next_call()
     assert isinstance(full, Post)
 
     plain = refused_until(reply, lambda view: view.plain)
     assert (type(plain), plain.page, len(plain.view.markdown) <= PLAIN_BYTES) == (Post, 2, True)
-    reply.confirmed(plain, channel.take(plain))
+    done(reply, plain, channel.take(plain))
     again = next_of(reply, Update)
     assert (again.page, again.view) == (2, full.view), "the full form is tried once more"
-    reply.refused(again, Refusal.UNKNOWN)
+    refused(reply, again, Refusal.UNKNOWN)
     later = next_of(reply, Post)
     assert (later.page, later.view.plain) == (3, True), "all pages from there on have the same form"
 
     while (call := reply.next_call()) is not None:
         assert isinstance(call, Post | Update)
         if call.view.plain:
-            reply.confirmed(call, channel.take(call))
+            done(reply, call, channel.take(call))
         else:
-            reply.refused(call, Refusal.UNKNOWN)
+            refused(reply, call, Refusal.UNKNOWN)
     assert channel.text() == reply.text
     shown = list(channel.shown.items())
     assert dict(shown[:2]) == before
@@ -375,9 +376,9 @@ def test_replaced_messages_have_an_end() -> None:
     while (call := reply.next_call()) is not None:
         if isinstance(call, Post):
             posted += 1
-            reply.found(f"{posted}.0")
+            found(reply, call, f"{posted}.0")
         else:
-            reply.refused(call, Refusal.UNEDITABLE)
+            refused(reply, call, Refusal.UNEDITABLE)
     assert posted == 1 + MAX_REPLACED_IN_ALL
     assert reply.for_outbox is OutboxKind.SHOW_END
 

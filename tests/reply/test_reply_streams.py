@@ -15,10 +15,12 @@ from bot.models.events import Citation
 from bot.reply.answer import Answer
 from bot.reply.edits import PLAIN_AT, Post, Update
 from bot.reply.messages import Call, Delete, Shown
+from bot.reply.outcomes import CallLimited
 from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream
 from tests.core.conversations import answer, job, question
 from tests.core.readers import C, next_of
+from tests.reply.outcomes import done, refused
 
 STAY_OPEN = [reason for reason in Refusal if not reason.is_gone and reason is not Refusal.STREAM_CLOSED]
 """Refusals after which the stream may still be open."""
@@ -99,7 +101,7 @@ def advance(reply: Reply, thread: StreamingThread, carrier: Carrier = "stream") 
     """Does the next call; returns it."""
     call = next_filled(reply, carrier)
     if call is not None:
-        reply.confirmed(call, thread.take(call))
+        done(reply, call, thread.take(call))
     return call
 
 
@@ -125,7 +127,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     start = filled_of(reply, StartStream)
     assert (start.page, start.text, streaming(reply)) == (0, "One", Stage.STARTING)
     assert reply.urgency_of(start) is Urgency.FIRST
-    reply.confirmed(start, thread.take(start))
+    done(reply, start, thread.take(start))
     assert (streaming(reply), reply.page_ts, reply.begun) == (Stage.OPEN, ("1.0",), True)
     assert next_filled(reply) is None, "the last word may still grow"
 
@@ -133,7 +135,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     append = filled_of(reply, AppendStream)
     assert (append.page, append.ts, append.text) == (0, "1.0", " two")
     assert reply.urgency_of(append) is Urgency.PROGRESS
-    reply.confirmed(append, thread.take(append))
+    done(reply, append, thread.take(append))
     assert next_filled(reply) is None
 
     reply.finish(End(EndReason.WHOLE, footer="model"))
@@ -142,7 +144,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     assert (stop.page, stop.ts, stop.text) == (0, "1.0", " three")
     assert stop.view.end == End(EndReason.WHOLE, footer="model")
     assert reply.urgency_of(stop) is Urgency.FINAL
-    reply.confirmed(stop, thread.take(stop))
+    done(reply, stop, thread.take(stop))
     assert (streaming(reply), reply.life.is_over, reply.page_ts) == (None, True, ("1.0",))
     assert thread.texts == {"1.0": "One two three"}
 
@@ -203,12 +205,12 @@ def silent(reply: Reply) -> None:
     """The model hasn't said a word."""
 
 
-def refused(*reasons: Refusal) -> Callable[[Reply], None]:
+def after_refusals(*reasons: Refusal) -> Callable[[Reply], None]:
     def begin(reply: Reply) -> None:
         reply.append("One ")
         for reason in reasons:
             call = next_of(reply, Post)
-            reply.refused(call, reason)
+            refused(reply, call, reason)
 
     return begin
 
@@ -226,12 +228,12 @@ def words(reply: Reply) -> None:
 def words_below_others(reply: Reply) -> None:
     """Edits have shown words before a stream was allowed."""
     words(reply)
-    reply.confirmed(reply.next_call(), "1.0")  # type: ignore[arg-type]
+    done(reply, reply.next_call(), "1.0")  # type: ignore[arg-type]
     words(reply)
 
 
 def words_below_a_placeholder(reply: Reply) -> None:
-    reply.confirmed(reply.next_call(), "1.0")  # type: ignore[arg-type]
+    done(reply, reply.next_call(), "1.0")  # type: ignore[arg-type]
     reply.append("One ")
 
 
@@ -247,8 +249,8 @@ def words_below_a_placeholder(reply: Reply) -> None:
         ({"shown": Shown(has_stop=True)}, ended, False),
         ({"answer": Answer(job(version=1))}, words, False),
         ({"shown": Shown(("1.0",))}, words, False),
-        ({}, refused(Refusal.UNREADABLE), False),
-        ({}, refused(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
+        ({}, after_refusals(Refusal.UNREADABLE), False),
+        ({}, after_refusals(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
         ({"shown": Shown(has_stop=True)}, with_full_page, True),
         ({}, with_full_page, False),
     ],
@@ -305,7 +307,7 @@ def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
         show_all(reply, thread)
         reply.append("more ")
         edit = filled_of(reply, Update)
-        reply.refused(edit, Refusal.STREAM_OPEN)
+        refused(reply, edit, Refusal.STREAM_OPEN)
     assert next_filled(reply) == StopStream(question(), 1, "2.0")
 
 
@@ -325,12 +327,12 @@ def test_stream_is_left_before_an_address(is_confirmed: bool, link: str) -> None
     reply.append("One two ")
     start = filled_of(reply, StartStream)
     if is_confirmed:
-        reply.confirmed(start, "1.0")
+        done(reply, start, "1.0")
     reply.append(f"three {link} four ")
     if not is_confirmed:
-        reply.confirmed(start, "1.0")
+        done(reply, start, "1.0")
     assert next_filled(reply) == StopStream(question(), 0, "1.0", keeps_stop=True)
-    reply.confirmed(StopStream(question(), 0, "1.0", keeps_stop=True), "1.0")
+    done(reply, StopStream(question(), 0, "1.0", keeps_stop=True), "1.0")
     assert isinstance(next_filled(reply), Update)
 
 
@@ -360,7 +362,7 @@ def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
     reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
     reply.append("One two ")
     start = filled_of(reply, StartStream)
-    reply.refused(start, reason)
+    refused(reply, start, reason)
     assert streaming(reply) is None
     assert isinstance(advance(reply, thread), Post)
     reply.append("three ")
@@ -372,7 +374,7 @@ def test_append_that_must_wait_leaves_the_stream_open() -> None:
     reply, _ = streamed()
     reply.append("four ")
     append = filled_of(reply, AppendStream)
-    reply.limited(append)
+    reply.came(append, CallLimited())
     assert (streaming(reply), next_filled(reply)) == (Stage.OPEN, append)
 
 
@@ -384,7 +386,7 @@ def refused_in_stream(reason: Refusal, *, at_the_end: bool) -> tuple[Reply, Stre
         reply.finish(End(EndReason.WHOLE))
     call = next_filled(reply)
     assert isinstance(call, StopStream if at_the_end else AppendStream)
-    reply.refused(call, reason)
+    refused(reply, call, reason)
     return reply, thread
 
 
@@ -418,7 +420,7 @@ def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> 
     reply.leave_carriers()
     stop = next_filled(reply)
     assert stop == StopStream(question(), 0, "1.0")
-    reply.refused(stop, reason)
+    refused(reply, stop, reason)
     if reason.may_pass:
         assert next_filled(reply) == stop
     else:
@@ -433,12 +435,12 @@ def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> 
     reply.append("four ")
     for _ in range(2):
         edit = filled_of(reply, Update)
-        reply.refused(edit, Refusal.STREAM_OPEN)
+        refused(reply, edit, Refusal.STREAM_OPEN)
         thread.open.add("1.0")
         thread.sent.clear()
         assert advance(reply, thread) == StopStream(question(), 0, "1.0")
     edit = filled_of(reply, Update)
-    reply.refused(edit, Refusal.STREAM_OPEN)
+    refused(reply, edit, Refusal.STREAM_OPEN)
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StopStream, Post, Delete]
     assert thread.texts == {"2.0": "One two three four "}

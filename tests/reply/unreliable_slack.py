@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.errors import Refusal, Refused
+from bot.errors import Refusal
 from bot.reply.attachments import AttachedFile
 from bot.reply.delivery import MessageDelivery
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Begin, Call, Delete, PageView, Upload
-from bot.reply.reply import METHODS, Reply
+from bot.reply.outcomes import CallDone, CallFound, Outcome
+from bot.reply.reply import Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from tests.clocks import ManualClock
+from tests.reply.outcomes import refusal
 
 
 @dataclass(frozen=True)
@@ -66,34 +68,27 @@ class UnreliableDelivery(MessageDelivery):
     slack: UnreliableSlack
     has_lost_post: bool = field(default=False, init=False)
 
-    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
         assert may_send()
-        self.try_to_send(call)
+        return self.outcome_of(call)
 
-    def try_to_send(self, call: Call) -> None:
-        """Sends a call. Raises Refused if Slack refuses it."""
+    def outcome_of(self, call: Call) -> Outcome:
+        """Sends a call; returns what became of it."""
         if isinstance(call, Post) and self.has_lost_post:
             self.has_lost_post = False
             if ts := self.slack.find(call, tuple(message.ts for message in self.reply.messages)):
-                self.reply.found(ts)
-                return
+                return CallFound(ts)
         result = self.slack.result_of(call)
         is_outside_thread = result.reason is Refusal.OUTSIDE_THREAD and isinstance(call, Post)
         ts = self.slack.take(call) if result.reason is None or result.done or is_outside_thread else ""
         if result.reason is not None:
-            raise Refused(METHODS[type(call)], result.reason, result.reason, ts)
-        self.reply.confirmed(call, ts)
+            self.has_lost_post = self.has_lost_post or (result.reason.may_pass and isinstance(call, Post))
+            return refusal(call, result.reason, ts)
+        return CallDone(ts)
 
-    def refused(self, call: Call, error: Refused) -> None:
-        if error.reason is Refusal.OUTSIDE_THREAD and isinstance(call, Post):
-            self.reply.posted_outside_thread(error.ts)
-            return
-        self.reply.refused(call, error.reason)
-        self.has_lost_post = self.has_lost_post or (error.reason.may_pass and isinstance(call, Post))
-
-    async def clean_up(self) -> bool:
+    async def clean_up(self) -> Outcome:
         """Does nothing: no post arrives late here."""
-        return True
+        return CallDone()
 
 
 class IdleScheduler(EditScheduler):
@@ -143,11 +138,5 @@ class SimulatedScheduler:
         raise AssertionError(f"the reply still has calls after {max_calls}")
 
     def _send(self, call: Call) -> None:
-        try:
-            self.delivery.try_to_send(call)
-        except Refused as error:
-            self.delivery.refused(call, error)
-            if not self.scheduled.failed(call, error, self.now) and not self.reply.life.is_over:
-                self.scheduled.give_up()
-        else:
-            self.scheduled.succeeded(call, self.now)
+        self.reply.leaves(call)
+        self.scheduled.came(call, self.delivery.outcome_of(call), self.now)

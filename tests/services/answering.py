@@ -22,7 +22,7 @@ from bot.models.events import Completion, FinishReason, StreamEvent, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Prompt, TokenEstimate
 from bot.reply.answer import Answer, Freshness
-from bot.reply.messages import Shown
+from bot.reply.messages import Life, Shown
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.answer_attempt import AnswerAttempt, JobLife
 from bot.services.answering import Answering, AnswerSettings
@@ -92,19 +92,32 @@ class MemoryModel:
 
 
 @dataclass
+class ReplyState:
+    """What a reply says of itself."""
+
+    earlier: Shown = field(default_factory=Shown)
+    recorded: tuple[RecordedMessage, ...] = PAGES
+    life: Life = Life.GROWING
+    for_outbox: OutboxKind | None = None
+
+    @property
+    def gone(self) -> bool:
+        return self.life in (Life.GONE, Life.SHUT_OUT)
+
+    @property
+    def unshown(self) -> bool:
+        return self.life is Life.UNSHOWN
+
+
+@dataclass
 class MemoryReply:
     """A reply in memory, which records its calls."""
 
     answer: Answer
     may_finish: asyncio.Event
-    shown: Shown = field(default_factory=Shown)
-    messages: tuple[RecordedMessage, ...] = PAGES
+    reply: ReplyState = field(default_factory=ReplyState)
     calls: int = 3
     freshness: Freshness = field(default_factory=Freshness)
-    gone: bool = False
-    unshown: bool = False
-    shut_out: bool = False
-    for_outbox: OutboxKind | None = None
     end: End | None = None
     """The end that `finish` was called with."""
     is_left: bool = False
@@ -144,14 +157,9 @@ class MemoryReply:
 
 @dataclass
 class MemoryReplies:
-    """Opens replies once `may_open` is set; each begins with `shown` and `for_outbox`."""
+    """Opens replies once `may_open` is set; each begins with `state`."""
 
-    shown: Shown = field(default_factory=Shown)
-    for_outbox: OutboxKind | None = None
-    gone: bool = False
-    unshown: bool = False
-    shut_out: bool = False
-    messages: tuple[RecordedMessage, ...] = PAGES
+    state: ReplyState = field(default_factory=ReplyState)
     when_asked: Callable[[], Awaitable[object]] | None = None
     when_left: Callable[[], Awaitable[object]] | None = None
     opened: list[MemoryReply] = field(default_factory=list)
@@ -169,9 +177,7 @@ class MemoryReplies:
         self.opening += 1
         self.signs.append(Signs(sign, has_stop))
         await self.may_open.wait()
-        reply = MemoryReply(answer, self.may_finish, self.shown, self.messages)
-        reply.for_outbox = self.for_outbox
-        reply.gone, reply.unshown, reply.shut_out = self.gone, self.unshown, self.shut_out
+        reply = MemoryReply(answer, self.may_finish, replace(self.state))
         reply.when_asked = self.when_asked
         reply.when_left = self.when_left
         self.opened.append(reply)
@@ -302,7 +308,7 @@ class AnsweringStage:
     stores: Stores
     clock: InstantClock
     model: MemoryModel = field(default_factory=MemoryModel)
-    replies: MemoryReplies = field(default_factory=lambda: MemoryReplies(messages=MESSAGES))
+    replies: MemoryReplies = field(default_factory=lambda: MemoryReplies(ReplyState(recorded=MESSAGES)))
     accounts: Accounts = field(default_factory=Accounts)
     pane: RecordedStatuses = field(default_factory=RecordedStatuses)
     tools: Tools | None = None

@@ -35,7 +35,7 @@ from bot.models.events import (
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, OTHERS, OURS, Effort
 from bot.reply.answer import HIDDEN_TOKENS_PER_S, Answer
-from bot.reply.messages import Shown
+from bot.reply.messages import Life, Shown
 from bot.services.answer_attempt import AnswerAttempt, Phase
 from bot.services.steps import GO_ON_AFTER_S
 from bot.store import Stores
@@ -423,7 +423,7 @@ async def test_stop_edit_and_hand_over_end_the_wait_to_go_on(event: str) -> None
 
 
 async def test_end_that_slack_did_not_accept_goes_to_the_outbox(alone: AnsweringStage) -> None:
-    alone.replies.for_outbox = OutboxKind.SHOW_END
+    alone.replies.state.for_outbox = OutboxKind.SHOW_END
     await attempt_at(alone)
     end = await unshown_end(alone)
     assert end is not None
@@ -652,24 +652,23 @@ async def test_answer_is_recorded_with_its_usage_times_and_versions(alone: Answe
 
 
 @pytest.mark.parametrize(
-    ("lost", "reason"),
+    ("life", "reason"),
     [
-        (("unshown",), EndReason.NOT_SHOWN),
-        (("gone",), EndReason.REPLY_GONE),
-        (("gone", "shut_out"), EndReason.SHUT_OUT),
+        (Life.UNSHOWN, EndReason.NOT_SHOWN),
+        (Life.GONE, EndReason.REPLY_GONE),
+        (Life.SHUT_OUT, EndReason.SHUT_OUT),
     ],
     ids=["refused", "deleted", "channel closed"],
 )
 async def test_reply_that_slack_no_longer_shows_ends_the_stream(
-    alone: AnsweringStage, lost: tuple[str, ...], reason: EndReason
+    alone: AnsweringStage, life: Life, reason: EndReason
 ) -> None:
-    for state in lost:
-        setattr(alone.replies, state, True)
+    alone.replies.state.life = life
     await attempt_at(alone)
     assert alone.model.hung_up
     row = await turn(alone)
     assert (row.end_reason, row.answer) == (reason, "Because.")
-    assert bool(end_of(alone).notice) is (lost != ("gone",)), "nobody reads the end of a deleted reply"
+    assert bool(end_of(alone).notice) is (life is not Life.GONE), "nobody reads the end of a deleted reply"
 
 
 @pytest.mark.parametrize(
@@ -707,7 +706,7 @@ async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_
     end = End(EndReason.LENGTH_LIMIT, "A notice.", "a footer", "openai/gpt-6", first_token_s=2.5, prompt_version="v7")
     async with alone.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(version=1))
-    alone.replies.shown = shown
+    alone.replies.state.earlier = shown
     await attempt_at(alone, lambda job: replace(job, version=1, checkpoint=Checkpoint("Because.", end)))
     assert alone.model.prompts == []
     [reply] = alone.replies.opened
@@ -931,7 +930,7 @@ class Broken(MemoryReplies):
         if not self.opens:
             raise ValueError("unforeseen")
         reply = await super().open(answer)
-        self.opened[-1] = BrokenReply(answer, self.may_finish, reply.shown)
+        self.opened[-1] = BrokenReply(answer, self.may_finish, reply.reply)
         return self.opened[-1]
 
 

@@ -20,6 +20,7 @@ from bot.models.events import SEARCH_RESULT_TOKENS, Searching, StreamEvent, Thin
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, WEB, Permission, Prompt, ToolRule, WebSearch
 from bot.reply.answer import Answer
+from bot.reply.messages import Life
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.pane import AssistantPane, Signs
 from bot.store import Stores
@@ -195,12 +196,14 @@ async def test_new_version_is_told_which_calls_an_earlier_one_has_made() -> None
 # Approvals.
 
 
-@pytest.mark.parametrize(("state", "end_reason"), [("unshown", EndReason.NOT_SHOWN), ("gone", EndReason.REPLY_GONE)])
-async def test_reply_that_slack_no_longer_shows_asks_nobody(state: str, end_reason: EndReason) -> None:
+@pytest.mark.parametrize(
+    ("life", "end_reason"), [(Life.UNSHOWN, EndReason.NOT_SHOWN), (Life.GONE, EndReason.REPLY_GONE)]
+)
+async def test_reply_that_slack_no_longer_shows_asks_nobody(life: Life, end_reason: EndReason) -> None:
     async with staged(notes(), asking(MILK), ANSWER) as stage:
 
         async def refuse() -> None:
-            setattr(stage.replies.opened[0], state, True)
+            stage.replies.opened[0].reply.life = life
 
         stage.replies.when_asked = refuse
         await ended(stage)

@@ -18,7 +18,7 @@ from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Out
 from slack_sandbox.testing.processes import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
-from tests.services.answering import QUESTION, Accounts, MemoryReplies, MemoryReply
+from tests.services.answering import QUESTION, Accounts, MemoryReplies, MemoryReply, ReplyState
 from tests.services.parts import having, stores_of, workspace_of
 
 PAGE_TS = "999991.000000"
@@ -299,7 +299,9 @@ async def test_end_is_shown_once(
 ) -> None:
     job = replace(ENDED, messages=recorded_pages(on_record))
     shown = SETTLED if is_shown else Shown()
-    stage = Stage(Entries([[entry(OutboxKind.SHOW_END)]], [job]), replies=MemoryReplies(shown, for_outbox))
+    stage = Stage(
+        Entries([[entry(OutboxKind.SHOW_END)]], [job]), replies=MemoryReplies(ReplyState(shown, for_outbox=for_outbox))
+    )
     await stage.look()
     [reply] = stage.replies.opened
     assert reply.end == (None if is_shown else End(EndReason.WHOLE))

@@ -1,0 +1,69 @@
+"""What can become of a call to Slack: the closed union `Outcome`. Pure.
+
+The delivery returns an outcome (delivery.py), and `Reply.came` (reply.py) takes it: nothing else tells a reply what
+Slack did.
+"""
+
+from dataclasses import dataclass
+
+from bot.errors import RateLimited, Refusal, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class CallDone:
+    """Slack did the call. `ts`: the message's, "" if it isn't known."""
+
+    ts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFound:
+    """Slack accepted an earlier post although its response was lost: `ts` shows the page in some earlier state."""
+
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRefused:
+    """Slack refused the call. It did nothing, except with OUTSIDE_THREAD."""
+
+    error: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimited:
+    """The call would have to wait: for its rate, for its channel, or for a word to show."""
+
+    error: RateLimited | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallLost:
+    """Nobody knows whether Slack did the call, or does it later. `error` is None if the process cut it off."""
+
+    error: Refused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallUnsent:
+    """The call did not leave: it may no longer be sent, or something that has to come before it failed."""
+
+    error: RateLimited | Refused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallGivenUp:
+    """The reply has to do without the call: Slack has refused it for minutes, or it can't be laid out."""
+
+
+Outcome = CallDone | CallFound | CallRefused | CallLimited | CallLost | CallUnsent | CallGivenUp
+
+
+def refusal_of(outcome: CallRefused | CallLost) -> Refusal:
+    """Returns why a call was not done as far as anybody knows."""
+    return Refusal.TRANSIENT if outcome.error is None else outcome.error.reason
+
+
+def error_of(outcome: Outcome) -> RateLimited | Refused | None:
+    """Returns the error for which the retry policy sets the next try; None if there is none."""
+    return None if isinstance(outcome, CallDone | CallFound | CallGivenUp) else outcome.error

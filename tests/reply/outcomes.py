@@ -1,0 +1,33 @@
+"""Calls of a reply that leave and have an outcome at once."""
+
+from bot.errors import Refusal, Refused
+from bot.reply.messages import Call
+from bot.reply.outcomes import CallDone, CallFound, CallLost, CallRefused, Outcome
+from bot.reply.reply import METHODS, Reply
+
+
+def came(reply: Reply, call: Call, outcome: Outcome) -> None:
+    """Has a call leave, and tells the reply what became of it."""
+    reply.leaves(call)
+    reply.came(call, outcome)
+
+
+def done(reply: Reply, call: Call, ts: str) -> None:
+    """Has Slack do a call. `ts`: the message's."""
+    came(reply, call, CallDone(ts))
+
+
+def found(reply: Reply, call: Call, ts: str) -> None:
+    """Has an earlier post of the call's page turn out to have arrived."""
+    came(reply, call, CallFound(ts))
+
+
+def refused(reply: Reply, call: Call, reason: Refusal, ts: str = "") -> None:
+    """Has Slack refuse a call for a reason, or leave open whether it did it."""
+    came(reply, call, refusal(call, reason, ts))
+
+
+def refusal(call: Call, reason: Refusal, ts: str = "") -> CallRefused | CallLost:
+    """Returns the outcome of a call that meets a refusal."""
+    error = Refused(METHODS[type(call)], reason, reason, ts)
+    return CallLost(error) if reason.may_pass else CallRefused(error)
