@@ -1,8 +1,8 @@
 """The documents that benchmarks.documents and the tests read: what people share, written by several producers.
 
-The archive is the source. docs/decisions.md has the reason why no program here makes the files. A file is named
-`{content}-{producer}.{format}`; `pieces()` returns the paragraphs and cells that are in it. Files named `protected-…`
-need a password.
+The archive is the source. docs/contributors/decisions.md has the reason why no program here makes the files. A file is
+named `{content}-{producer}.{format}`; `pieces()` returns the paragraphs and cells that are in it. Files named
+`protected-…` need a password.
 """
 
 import tarfile

@@ -655,7 +655,7 @@ def _missing_for_cloud(vendor: VendorEntry, cloud: Cloud, ours: VendorSettings, 
     if not cloud.region_variable:
         needed = {vendor.base_url_variable: ours.base_url}
     problems = [
-        f"{variable} is not set, and {model} needs it. See docs/clouds.md."
+        f"{variable} is not set, and {model} needs it. See docs/admins/company.md."
         for variable, value in needed.items()
         if variable and not value
     ]

@@ -6,8 +6,8 @@ The current span is kept here, too: MCP's SDK would send the id of OpenTelemetry
 No label and no attribute holds text, a person or a channel. Labels have few values: a method of Slack's, a model of
 BOT_MODELS, its vendor, an end reason. Spans name their job, as log lines do.
 
-Names with `gen_ai.` follow OpenTelemetry's conventions for models. docs/metrics.md lists all metrics as Prometheus
-shows them.
+Names with `gen_ai.` follow OpenTelemetry's conventions for models. docs/admins/operate.md lists all metrics as
+Prometheus shows them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer
 from bot.errors import EndReason, RateLimited, Refused
 
 DELAYS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0)
-"""The objectives of docs/metrics.md are among them."""
+"""The objectives of docs/admins/operate.md are among them."""
 DURATIONS_S = tuple(0.01 * 2**power for power in range(14))
 TOKENS = tuple(float(4**power) for power in range(14))
 ERROR_TYPE = "error.type"

@@ -47,7 +47,7 @@ def test_relative_links_of_a_page_resolve(path: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("name", ["docs/architecture.md", "sandbox/FIDELITY.md"])
+@pytest.mark.parametrize("name", ["docs/contributors/architecture.md", "sandbox/FIDELITY.md"])
 def test_modules_named_without_a_path_are_in_the_sandbox(name: str) -> None:
     named = set(re.findall(r"`([\w/]+\.py)`", (ROOT / name).read_text()))
     named -= {path for path in named if PATH.fullmatch(path)}
@@ -56,7 +56,7 @@ def test_modules_named_without_a_path_are_in_the_sandbox(name: str) -> None:
 
 
 def test_names_in_the_where_is_table_are_in_their_files() -> None:
-    rows = NAMED_IN.findall((ROOT / "docs/architecture.md").read_text())
+    rows = NAMED_IN.findall((ROOT / "docs/contributors/architecture.md").read_text())
     assert len(rows) > 40
     missing = [
         f"{file}: {name}"
@@ -69,7 +69,7 @@ def test_names_in_the_where_is_table_are_in_their_files() -> None:
 
 def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:
     """Erasure is left out: it can remove the row in any state."""
-    text = (ROOT / "docs/architecture.md").read_text().replace("[*]", State.ABSENT.value)
+    text = (ROOT / "docs/contributors/architecture.md").read_text().replace("[*]", State.ABSENT.value)
     arrows = re.findall(r"^    (\w+) --> (\w+): (\w+)$", text, re.MULTILINE)
     table = {
         (state.value, target.value, event.value)
@@ -89,7 +89,7 @@ def test_readme_names_what_a_channels_settings_have_and_nothing_else() -> None:
 
 def test_command_for_operators_has_the_user_the_settings_and_the_database_of_the_unit() -> None:
     unit = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / "deploy/typist.service").read_text(), re.MULTILINE))
-    page = (ROOT / "docs/deploy.md").read_text()
+    page = (ROOT / "docs/admins/setup.md").read_text()
     command = re.search(r"systemd-run .*?\"\$@\"", page, re.DOTALL)
     assert command is not None
     said = command[0].replace("\\\n", " ").split()
@@ -100,7 +100,7 @@ def test_command_for_operators_has_the_user_the_settings_and_the_database_of_the
 
 
 def test_security_page_has_each_scope_and_what_is_lost_without_it() -> None:
-    page = (ROOT / "docs/security.md").read_text()
+    page = (ROOT / "docs/admins/security.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z_:.]+)` \| ([^|]+) \|$", page, re.MULTILINE))
     assert list(rows) == scopes_of(agent=True, search=True)
     # The Agents feature is known by its scope, so nothing says that it is missing.
@@ -108,6 +108,6 @@ def test_security_page_has_each_scope_and_what_is_lost_without_it() -> None:
 
 
 def test_retention_of_each_table_is_documented() -> None:
-    page = (ROOT / "docs/deploy.md").read_text()
+    page = (ROOT / "docs/admins/security.md").read_text()
     said = page.partition("### What grows, and its bound\n")[2].partition("\nMemory")[0]
     assert set(re.findall(r"`([a-z_]+)`", said)) == set(metadata.tables)

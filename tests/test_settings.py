@@ -65,7 +65,7 @@ PROBLEMS = {
     ),
     "a cloud without its region": (
         {"BOT_MODELS": "bedrock/us.anthropic.claude-haiku-5-5"},
-        ["AWS_REGION is not set, and bedrock/us.anthropic.claude-haiku-5-5 needs it. See docs/clouds.md."],
+        ["AWS_REGION is not set, and bedrock/us.anthropic.claude-haiku-5-5 needs it. See docs/admins/company.md."],
     ),
     "a cloud without its project": (
         {"BOT_MODELS": "vertex/claude-haiku-5-5", "GOOGLE_CLOUD_LOCATION": "eu"},

@@ -359,7 +359,7 @@ MCP_HTTP_FIX = (
     "Check url and headers in BOT_MCP_CONFIG, the network, and that the server runs. "
     "Until it works, answers don't use its tools."
 )
-MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/mcp.md."
+MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/admins/tools.md."
 MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or deny these tools."
 MCP_CUT_FIX = "Ask the maintainers of the server for shorter descriptions, or deny these tools."
 
@@ -437,7 +437,9 @@ ISOLATION_FIX = (
 )
 
 
-NETWORK_FIX = "Typist goes through proxies of http and https. Exempt addresses with NO_PROXY. See docs/deploy.md."
+NETWORK_FIX = (
+    "Typist goes through proxies of http and https. Exempt addresses with NO_PROXY. See docs/admins/company.md."
+)
 
 
 def ways(ways: Mapping[str, Way], certificates: str | None) -> str:

@@ -450,7 +450,7 @@ def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.mcp.servers:
-        raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers. See docs/mcp.md."])
+        raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers. See docs/admins/tools.md."])
     if options.action == REVOKE:
         return asyncio.run(_revoke(ours, options.tools))
     return asyncio.run(_list_or_agree(ours, options.tools, yes=options.yes))

@@ -40,7 +40,7 @@ What is learned
 ---------------
 What is learned is a value (`Learned`), so that other processes and later ones can go by it. The newest one counts.
 
-docs/decisions.md has the simulations behind the rule; `python -m benchmarks.pacing` runs this code.
+docs/contributors/decisions.md has the simulations behind the rule; `python -m benchmarks.pacing` runs this code.
 """
 
 import math

@@ -44,7 +44,7 @@ WEB_SEARCH_USD = Decimal(10)
 """What OpenAI and Anthropic charge for 1,000 searches."""
 
 _MOST = 1_000_000_000
-_FORM = "docs/deploy.md shows the form"
+_FORM = "docs/admins/company.md shows the form"
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ HAND_OVER_S = 1.2
 """How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter, and later canceled attempts to
 release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
 MAX_LIVE = 200
-"""Live answers of one process, which take 40% of a core (docs/scaling.md). Further questions are queued."""
+"""Live answers of one process, which take 40% of a core (docs/admins/operate.md). Further questions are queued."""
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 Entries are written in the transaction of what they record, so neither is ever there without the other. They are never
 changed, except that erasure empties the fields that name people, and retention removes the oldest. Whoever can write to
-the database can write anything, so proof for auditors is an export that somebody else keeps (docs/security.md).
+the database can write anything, so proof for auditors is an export that somebody else keeps (docs/admins/security.md).
 """
 
 import json

@@ -220,7 +220,7 @@ _REMEDIES = {
     "25006": "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
     "28P01": _PASSWORD_FIX,
     "3F000": "Create the schema that search_path names, or have it name another one.",
-    "42501": "Have the user in DATABASE_URL own its schema and all tables: docs/deploy.md has the statements.",
+    "42501": "Have the user in DATABASE_URL own its schema and all tables: docs/admins/company.md has the statements.",
     "53300": _CONNECTIONS_FIX,
     "SQLITE_READONLY": "Let Typist's user write to the file in DATABASE_URL and to its folder.",
 }

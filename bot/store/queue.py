@@ -4,7 +4,7 @@
 result for each is the one that it would have had alone: whether its event or its message was seen before, and whether
 it has to wait behind others. With 100 questions in a second beside their answers, one transaction for each question
 left 73 without an acknowledgment within Slack's three seconds, because each of them waited for its turn among the
-transactions of live answers. Together, all had one within 2 s (docs/scaling.md).
+transactions of live answers. Together, all had one within 2 s (docs/admins/operate.md).
 
 **Changes.** A queued job is changed on the spot. A begun job is changed by its worker, now or at the next attempt: the
 methods leave the request and the new version for it (core/job.py). A job that has ended gets outbox entries instead.

@@ -296,8 +296,8 @@ UPGRADE = command.upgrade
 
 
 def documented(begins: str) -> str:
-    """Returns the statement of docs/deploy.md that begins with these words."""
-    text = (Path(__file__).parent.parent.parent / "docs/deploy.md").read_text()
+    """Returns the statement of docs/admins/company.md that begins with these words."""
+    text = (Path(__file__).parent.parent.parent / "docs/admins/company.md").read_text()
     (statement,) = re.findall(rf"^    ({re.escape(begins)} .*)$", text, re.MULTILINE)
     return str(statement)
 
@@ -308,7 +308,7 @@ def as_typist(url: str, database: str) -> str:
 
 
 class TestServers:
-    """A server is set up as docs/deploy.md says, and refused with a remedy if it isn't."""
+    """A server is set up as docs/admins/company.md says, and refused with a remedy if it isn't."""
 
     async def test_documented_statements_give_the_role_its_database(self, own_server: PostgresqlServer) -> None:
         with psycopg.connect(own_server.url, autocommit=True) as admin:

@@ -70,7 +70,7 @@ ROWS = list(rows())
 
 
 def expected(row: Combination, kind: UserKind | None) -> Denial | None:
-    """Returns the decision by the rules of docs/decisions.md, in their order."""
+    """Returns the decision by the rules of docs/contributors/decisions.md, in their order."""
     rules = row.rules
     if rules.allow_channels and row.channel_id == HERE and HERE not in rules.allow_channels:
         return Denial.CHANNEL

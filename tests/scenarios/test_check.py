@@ -1017,7 +1017,7 @@ def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
 
 
 def test_docs_explain_every_check_that_finds_a_fault() -> None:
-    explained = set(re.findall(r"^\| `(\S+)` \|", (ROOT / "docs/check.md").read_text(), re.MULTILINE))
+    explained = set(re.findall(r"^\| `(\S+)` \|", (ROOT / "docs/admins/check.md").read_text(), re.MULTILINE))
     cases = [*SLACK.values(), *MODELS.values(), *CLOUDS.values(), *MCP.values(), *DATABASES.values()]
     ids = {
         re.sub(r"^model\.\w+/[^/]+?(?=\.tools$|$)", "model.MODEL", case.line).replace("mcp.it", "mcp.SERVER")

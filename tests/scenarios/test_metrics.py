@@ -30,7 +30,7 @@ from tests.streams.server import VendorServer
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy/grafana/typist.json"
 RULES = ROOT / "deploy/prometheus/rules.yaml"
-PAGE = ROOT / "docs/metrics.md"
+PAGE = ROOT / "docs/admins/operate.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|", re.MULTILINE)
 QUESTION, ANSWER = "Quokkas", "Wombats"
 """A word of each text, which occurs nowhere else."""

@@ -1,6 +1,6 @@
 """What the asker sees when a model fails: the bot against the sandbox, with vendors served over HTTP.
 
-`python -m tests.scenarios.test_model_failures` prints the table of docs/model-failures.md.
+`python -m tests.scenarios.test_model_failures` prints the tables of model_failures.md.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tests.scenarios.page.test_page_files import png
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
-PAGE = Path(__file__).parents[2] / "docs" / "model-failures.md"
+PAGE = Path(__file__).with_name("model_failures.md")
 WITHIN_S = 900.0
 BEGUN = speech.tokens("A first half. ")
 ANSWER = "The answer of the other model."

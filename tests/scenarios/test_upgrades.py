@@ -1,7 +1,7 @@
 """Upgrades: an older version answers while a newer one migrates the database, and after it, and takes over again.
 
-Backups are made and restored by the commands of docs/deploy.md. The newer version is a copy of this one with one more
-migration, which waits in its transaction until a test lets it go.
+Backups are made and restored by the commands of docs/admins/operate.md. The newer version is a copy of this one with
+one more migration, which waits in its transaction until a test lets it go.
 """
 
 import asyncio
@@ -180,9 +180,9 @@ async def test_new_database_gets_the_migrations_of_all_versions(newer: NewerVers
 
 
 def documented(program: str) -> str:
-    """Returns the command of docs/deploy.md that begins with these words."""
+    """Returns the command of docs/admins/operate.md that begins with these words."""
     (command,) = re.findall(
-        rf"^    ({re.escape(program)} .*)$", (REPOSITORY / "docs/deploy.md").read_text(), re.MULTILINE
+        rf"^    ({re.escape(program)} .*)$", (REPOSITORY / "docs/admins/operate.md").read_text(), re.MULTILINE
     )
     return str(command)
 

@@ -1,6 +1,6 @@
 """What happens to each kind of event in each mode, through intake, message edits and the message shortcut.
 
-`python -m tests.services.test_engagement_table` prints the table and the list of docs/engagement.md.
+`python -m tests.services.test_engagement_table` prints the table and the list of docs/admins/channels.md.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from tests.services.intake import IntakeStage
 from tests.services.parts import ME, workspace_of
 from tests.services.presses import MemorySurfaces
 
-PAGE = Path(__file__).parents[2] / "docs" / "engagement.md"
+PAGE = Path(__file__).parents[2] / "docs" / "admins" / "channels.md"
 IN_EACH_MODE = "In each mode:"
 ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
 TOLD = {
@@ -285,7 +285,7 @@ async def column(mode: str) -> list[str]:
 
 
 def printed(columns: dict[str, list[str]]) -> str:
-    """Formats the table of docs/engagement.md, and the list of events whose outcome doesn't depend on the mode."""
+    """Formats the table of docs/admins/channels.md, and the list of events whose outcome doesn't depend on the mode."""
     lines = [f"| event | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     others: dict[str, list[str]] = {}
     for event, cells in zip(ROWS, zip(*columns.values(), strict=True), strict=True):
@@ -300,7 +300,7 @@ def printed(columns: dict[str, list[str]]) -> str:
 
 
 def documented(mode: str) -> dict[str, str]:
-    """Returns what docs/engagement.md says of a mode, by row."""
+    """Returns what docs/admins/channels.md says of a mode, by row."""
     page = PAGE.read_text()
     lines = (line for line in page.splitlines() if line.startswith("|"))
     heads, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)

@@ -1,4 +1,4 @@
-"""Who may have which conversation read to them: the table in docs/security.md, from what the tool does.
+"""Who may have which conversation read to them: the table in docs/admins/security.md, from what the tool does.
 
 `python -m tests.slack.test_reading_rights` prints it. Each cell is what the tool does against the sandbox: a message is
 asked for by its link.
@@ -13,7 +13,7 @@ from pathlib import Path
 from bot.core.conversation import Question, ThreadKey
 from tests.slack.test_channel_reader import SECRET, ReaderStage, link_to, reader_stage
 
-PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+PAGE = Path(__file__).parents[2] / "docs" / "admins" / "security.md"
 YES, NO = "yes", "–"
 ASKERS = {
     "a member": "ada",
