@@ -1,7 +1,8 @@
 """The forms of the marks that chat templates put into a text, and what each does by the words of its name. Pure.
 
-A token's form alone shows that it is one: `<|name|>` with straight or full-width bars, on one side or both, and
-`◁name▷`. Of tags and words in brackets, only those are marks whose names are about thinking, turns or calls.
+A token's form alone shows that it is one: `<|name|>` with straight or full-width bars, on one side or both, `[|name|]`,
+`◁name▷` and `]<]name[>[`. Of tags and words in brackets, only those are marks whose names are about thinking, turns or
+calls. A name may have another one before or behind it: `<mm:think>`, `<think:6124c78e>`, `<ifm|think>`.
 """
 
 import re
@@ -26,6 +27,8 @@ class Kind(Enum):
     """Begins the name of a role."""
     ROLE = auto()
     """Names the role whose message follows."""
+    PART = auto()
+    """Opens or closes what is named behind it, up to another token."""
     CALL = auto()
     RESULT = auto()
     OTHER = auto()
@@ -44,24 +47,37 @@ class Mark:
     """Whether its form alone shows that it is one: `<|name|>`, `◁name▷`."""
 
 
-_THOUGHTS = {"think", "thinking", "thought", "thoughts", "reason", "reasoning", "reflection", "scratchpad", "analysis"}
+_NO_ANSWER = {"think", "thinking", "thought", "thoughts", "monologue"}
+"""Their tags are no part of an answer even behind its first word, and whatever stands before the word."""
+_THOUGHTS = {*_NO_ANSWER, "reason", "reasoning", "reflection", "scratchpad", "analysis"}
 _AROUND_THOUGHTS = {"begin", "start", "end", "of", "on", "off", "inner", "chain", "process", "seed", "block", ""}
+_ENDS = {"end", "close", "suffix"}
 OWN_ROLES = {"assistant", "model", "ai", "bot", "chatbot", "gpt"}
 _OTHER_ROLES = {"user", "human", "system", "developer", "observation", "ipython", "environment", "tool"}
-_TOOLS = {"tool", "tools", "function", "functions", "toolcall", "toolcalls", "action", "plugin", "python", "invoke"}
-_CALLS = {"call", "calls", "toolcall", "toolcalls"}
+_CALLS = {"call", "calls", "toolcall", "toolcalls", "functioncall", "functioncalls"}
+_USES = {"use", "uses"}
+_TOOLS = {"tool", "tools", "function", "functions", "action", "plugin", "python", "invoke", *_CALLS - {"call", "calls"}}
 _RESULTS = {"response", "responses", "output", "outputs", "result", "results"}
 _TURNS = {"turn", "text", "sentence", "utterance", "sequence", "document"}
 _HEADERS = {"im", "start", "begin", "of", "turn", "header", "id", "role", "token"}
 
-_TOKEN = re.compile(r"<(/?[|｜]?/?)(\w[\w▁./:+|｜-]*?)((?:[ =][^<>\n]*?)?)([|｜]?)>")
-_MAYBE_TOKEN = re.compile(r"<(?:/?[|｜]?/?(?:\w[\w▁./:+|｜-]*(?:[ =][^<>\n]*)?)?)?")
+_TOKEN = re.compile(r"<(/?[|｜]{0,2}/?)(\w[\w▁./:+|｜-]*?)((?:[ =][^<>\n]*?)?)([|｜]?)>")
+_MAYBE_TOKEN = re.compile(r"<(?:/?[|｜]{0,2}/?(?:\w[\w▁./:+|｜-]*(?:[ =][^<>\n]*)?)?)?")
 _TAG = re.compile(r"</?(\w[\w▁./:+-]*)([ =]?)")
+_THOUGHT_TAG = re.compile(
+    r"<(/?)\s{0,3}([A-Za-z][\w:|-]{0,40})"
+    r"(?:\s{1,9}[\w-]{1,20}=(?:\"[^\"<>\n]{0,40}\"|'[^'<>\n]{0,40}'|[\w.-]{1,20})){0,2}\s{0,3}(/?)>"
+)
+"""Also with attributes, blanks, or nothing in it."""
+_MAYBE_THOUGHT_TAG = re.compile(r"</?\s{0,3}(?:([A-Za-z][\w:|-]{0,40})(?:\s[^<>]{0,130}|/)?)?")
+_HALF_TAG = re.compile(r"<function=[\w.-]{1,64}(?=\s?[({])")
+_SPECIAL = re.compile(r"(?:bos|eos|pad|unk|sop|eop|eod)(?:_?token)?|(?:unused|reserved|extra_id)_?\d+|s", re.IGNORECASE)
+"""The names of tags that stand for nothing."""
 _SYSTEM = re.compile(r"<</?SYS>>")
 _BRACKETED = re.compile(r"\[(/?)([A-Z][A-Z_ ]{2,30})\]")
 _MAYBE_BRACKETED = re.compile(r"\[/?(?:[A-Z][A-Z_ ]{0,30})?")
-_TRIANGLES = re.compile(r"◁(/?)(\w{1,30})▷")
-_MAYBE_TRIANGLES = re.compile(r"◁/?\w{0,30}")
+_FRAMED = re.compile(r"◁(/?)(\w{1,30})▷|\[\|(/?)(\w{2,40})\|\]|\]<\](/?)(\w{1,30})\[>\[")
+_MAYBE_FRAMED = re.compile(r"◁/?\w{0,30}|\[\|/?\w{0,40}\|?|\](?:<(?:\](?:\w{1,30}(?:\[>?)?)?)?)?")
 
 
 def words_of(name: str) -> set[str]:
@@ -69,24 +85,43 @@ def words_of(name: str) -> set[str]:
     return set(re.split(r"[\W_]+", name.lower()))
 
 
+def is_thought(name: str) -> bool:
+    """Returns whether a tag of this name holds reasoning, wherever it stands."""
+    parts = [re.split(r"[\W_]+", part) for part in re.split(r"[:|]", name.lower())]
+    return any(part[-1] in _NO_ANSWER or (len(part) > 1 and part[0] == "think") for part in parts)
+
+
 def _kind(name: str, *, closes: bool, is_token: bool, has_attributes: bool) -> Kind | None:
     """Returns what a mark of this name does; None if a tag, or a word in brackets, is none."""
     words = words_of(name)
-    is_call = bool(words & _TOOLS) and (is_token or bool(words & _CALLS) or (has_attributes and not words - _TOOLS))
+    is_use = bool(words & (_CALLS | _USES)) or words == {"tools"} or (has_attributes and not words - _TOOLS)
+    is_call = bool(words & _TOOLS) and (is_token or is_use)
     if words & _TOOLS and words & _RESULTS:
         return Kind.RESULT
     if is_call and (words - _TOOLS or has_attributes or words != {"tool"}):
         return Kind.CALL
-    if words & _THOUGHTS and not words - _THOUGHTS - _AROUND_THOUGHTS:
+    if is_thought(name) or (words & _THOUGHTS and (is_token or not words - _THOUGHTS - _AROUND_THOUGHTS)):
+        return Kind.THOUGHT
+    if is_token and words in ({"inner", "prefix"}, {"inner", "suffix"}):
         return Kind.THOUGHT
     if not words - _HEADERS and (words & {"start", "begin"} or (name == "turn" and is_token)) and not closes:
         return Kind.HEADER if is_token or "turn" in words else None
     if not is_token:
         is_turns = bool(words & _TURNS) and bool(words & {"start", "begin", "end"})
-        return Kind.OTHER if is_turns or name in ("s", "bos", "eos", "pad", "unk") else None
+        return Kind.OTHER if is_turns or _SPECIAL.fullmatch(name) else None
+    return _KIND_OF_TOKEN.get(name.lower()) or _kind_of_token(words, closes=closes)
+
+
+_KIND_OF_TOKEN = {"open": Kind.PART, "close": Kind.PART, "sep": Kind.MESSAGE}
+
+
+def _kind_of_token(words: set[str], *, closes: bool) -> Kind:
+    """Returns what a token does that is about neither thinking nor calls."""
     if words & {"channel", "constrain"}:
         return Kind.CHANNEL if "channel" in words else Kind.CONSTRAIN
-    if words & {"message", "content"} or (words & {"header", "role"} and "end" in words):
+    if words & {"message", "content"} and not closes and not words & OWN_ROLES:
+        return Kind.MESSAGE
+    if words & {"header", "role"} and "end" in words:
         return Kind.MESSAGE
     return Kind.ROLE if words & (OWN_ROLES | _OTHER_ROLES) else Kind.OTHER
 
@@ -106,18 +141,25 @@ _BRACKETS = {
 def read_mark(text: str, at: int) -> Mark | str | None:
     """Returns the mark that begins at a place; None if none does; "" if that takes more text to know."""
     head = text[at : at + MAX_MARK_CHARS]
-    match head[0]:
-        case "[":
-            return _bracketed(head)
-        case "◁":
-            if found := _TRIANGLES.match(head):
-                kind = _kind(found[2], closes=bool(found[1]), is_token=True, has_attributes=False)
-                return Mark(kind or Kind.OTHER, found[0], found[2].lower(), bool(found[1]), True)
-            return "" if _MAYBE_TRIANGLES.fullmatch(head) else None
+    if found := _FRAMED.match(head):
+        slash, name = found[1] or found[3] or found[5], found[2] or found[4] or found[6]
+        is_end = bool(slash) or name.startswith("end")
+        kind = Kind.OTHER if head[0] == "]" else _kind(name, closes=is_end, is_token=True, has_attributes=False)
+        return Mark(kind or Kind.OTHER, found[0], name.lower(), is_end, True)
+    if _MAYBE_FRAMED.fullmatch(head):
+        return ""
+    return _bracketed(head) if head[0] == "[" else _angled(head) if head[0] == "<" else None
+
+
+def _angled(head: str) -> Mark | str | None:
     if found := _SYSTEM.match(head):
         return Mark(Kind.ROLE, found[0], "system", False, True)
     if "<</SYS>>".startswith(head) or "<<SYS>>".startswith(head):
         return ""
+    if (thought := _thought_tag(head)) is not None:
+        return thought
+    if half := _HALF_TAG.match(head):
+        return Mark(Kind.CALL, half[0], "function", False, False)
     if (tag := _TAG.match(head)) and (len(tag[1]) > MAX_NAME_CHARS or (tag[2] and not words_of(tag[1]) & _TOOLS)):
         return None
     found = _TOKEN.match(head)
@@ -125,9 +167,25 @@ def read_mark(text: str, at: int) -> Mark | str | None:
         return "" if len(head) < MAX_MARK_CHARS and _MAYBE_TOKEN.fullmatch(head) else None
     slash, name, attributes, bar = found.groups()
     is_token = bool(set(slash + bar) & set("|｜"))
-    closes = "/" in slash or (bool(bar) and not set(slash) & set("|｜")) or "end" in words_of(name)
-    kind = _kind(name, closes=closes, is_token=is_token, has_attributes=bool(attributes))
+    if is_token and len(name) == 1:
+        return None
+    said = name + attributes.partition("=")[0] if is_token else name
+    closes = "/" in slash or (bool(bar) and not set(slash) & set("|｜")) or bool(words_of(name) & _ENDS)
+    kind = _kind(said, closes=closes, is_token=is_token, has_attributes=bool(attributes))
     return Mark(kind, found[0], name.lower(), closes, is_token) if kind else None
+
+
+def _thought_tag(head: str) -> Mark | str | None:
+    """Returns the tag of reasoning that begins a text, as `read_mark` does. One without content is of no kind."""
+    if found := _THOUGHT_TAG.match(head):
+        slash, name, empty = found.groups()
+        kind = Kind.OTHER if empty and not slash else Kind.THOUGHT
+        return Mark(kind, found[0], name.lower(), bool(slash), False) if is_thought(name) else None
+    maybe = _MAYBE_THOUGHT_TAG.fullmatch(head) if len(head) < MAX_MARK_CHARS else None
+    if maybe is None:
+        return None
+    name = (maybe[1] or "").lower()
+    return "" if is_thought(name) or any(word.startswith(name) for word in _NO_ANSWER) else None
 
 
 def _bracketed(head: str) -> Mark | str | None:
@@ -143,6 +201,20 @@ def _bracketed(head: str) -> Mark | str | None:
 
 def closing_of(mark: Mark) -> str:
     """Returns what closes a tag, or a word in brackets."""
-    name = re.match(r"[\[<]([\w:.-]+)", mark.text)
+    name = re.match(r"[\[<]([\w:.|-]+)", mark.text)
     assert name is not None
-    return f"{mark.text[0]}/{name[1]}{mark.text[-1]}"
+    return f"{mark.text[0]}/{name[1]}{'>' if mark.text[0] == '<' else ']'}"
+
+
+def closing_pattern(mark: Mark) -> re.Pattern[str]:
+    """Returns what closes reasoning: its own tag in any case, or that of another name of reasoning."""
+    own = re.escape(closing_of(mark)[2:-1])
+    if mark.text[0] == "[":
+        return re.compile(rf"\[/{own}\]", re.IGNORECASE)
+    others = "|".join(sorted(_NO_ANSWER))
+    name = rf"(?:{own}|(?:[\w-]{{1,12}}[:|_])?(?:{others}))(?::\w{{1,12}})?"
+    return re.compile(rf"</\s{{0,3}}{name}\s{{0,3}}>", re.IGNORECASE)
+
+
+MAX_CLOSING_CHARS = MAX_NAME_CHARS + 40
+"""The longest text that such a pattern matches."""

@@ -6,7 +6,8 @@ name is about thinking, turns or calls. Nothing depends on a model's name. What 
 its name (`_kind`); a token of an unknown name is taken out.
 
 In code a mark is text, and so is one within a sentence: behind a space or a quotation mark, with more of the sentence
-behind it. Reasoning between tags counts only before the answer's first word.
+behind it. Tokens with which the text ends within code that nothing closes are none of it. Behind the answer's first
+word, reasoning between tags counts where a paragraph or sentence begins, if its tag is closed.
 
 A template may open the reasoning itself, so that only the closing mark is in the text. Then all text before it is taken
 back (`TakenBack`), and `starts_within_thought` is set: with it, the next answer's text is withheld until the closing
@@ -22,15 +23,32 @@ wait has a limit. Each character is looked at a limited number of times.
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Self
 
 from bot.models.events import TakenBack, Thinking
-from bot.models.mark_forms import MAX_MARK_CHARS, OWN_ROLES, Kind, Mark, closing_of, read_mark, words_of
+from bot.models.mark_forms import (
+    MAX_CLOSING_CHARS,
+    MAX_MARK_CHARS,
+    OWN_ROLES,
+    Kind,
+    Mark,
+    closing_of,
+    closing_pattern,
+    is_thought,
+    read_mark,
+    words_of,
+)
 from bot.models.prompt import ToolDefinition
-from bot.models.written_calls import MAX_CALL_CHARS, WrittenCall, looks_like_call, read_calls
+from bot.models.written_calls import MAX_CALL_CHARS, WrittenCall, begins_call, looks_like_call, read_calls
 
 CODE_AHEAD_CHARS = 1_000
 """How far the end of inline code is looked for. What goes on for longer is taken for code."""
+MAX_AGAIN_CHARS = 10_000
+"""So much of a text that was withheld is looked at once more, at its end."""
+MAX_PLACES = 3
+"""At so many marks in reasoning a call is read."""
 MAX_RUN = 100
 """Longer runs of backticks are taken apart."""
 STEPS_AT_ONCE = 500
@@ -38,7 +56,7 @@ STEPS_AT_ONCE = 500
 
 _ANSWER_CHANNELS = {"final", "answer", "response", "output", "text", "content", "commentary"}
 
-_EVENT = re.compile(r"[\n`~]|<(?=[\w/|｜]|<(?:[/S]|\Z)|\Z)|[\[◁](?=[\w/]|\Z)")
+_EVENT = re.compile(r"[\n`~]|<(?=[\w/|｜]|<(?:[/S]|\Z)|\Z)|[\[◁](?=[\w/|]|\Z)|\](?=<|\Z)")
 """What is looked at: a line's end, code, and what may begin a mark."""
 _RUN = re.compile(rf"`{{1,{MAX_RUN}}}|~{{1,{MAX_RUN}}}")
 _TICKS = re.compile(r"`+")
@@ -46,7 +64,27 @@ _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 _CONTAINER = re.compile(r"(?:[ \t]{0,20}(?:>|[-+*]|\d{1,9}[.)]))*[ \t]*")
 _ITEM = re.compile(r"[ \t]*(?:[-+*>]|\d)")
 _NOT_BLANK = re.compile(r"\S")
-_LABEL = re.compile(r"[ \t]*([\w-]{0,40})((?:[ \t]+to=[\w.:-]{1,100})?)((?:[ \t]+(?:json|code))?)[ \t]*")
+_TOKENS_FORM = r"</?[|｜]{1,2}[\w▁./:+-]{2,60}[|｜]{1,2}>"
+_LAST_TOKENS = re.compile(rf"(?:{_TOKENS_FORM}\s{{0,3}}){{1,4}}\Z")
+_MAYBE_LAST_TOKENS = re.compile(
+    rf"(?:{_TOKENS_FORM}\s{{0,3}}){{0,4}}(?:<(?:/?[|｜]{{1,2}}[\w▁./:+-]{{0,60}}[|｜]{{0,2}}|/)?)?\Z"
+)
+_CUT_TOKEN = re.compile(r"(?:</?[|｜]|\[\||\]<\]|◁)[^\s<>]{0,60}\Z")
+_CUT_MARKS = (
+    "<thinking>",
+    "</thinking>",
+    "<tool_calls>",
+    "</tool_calls>",
+    "<function=",
+    "<function_call>",
+    "[TOOL_CALLS]",
+)
+"""Those that a limit of the output cuts most often; cut ones of other names are shown."""
+_LABEL = re.compile(
+    r"[ \t]*(?:(?P<alone>to=[\w.:-]{0,100})|(?P<label>[\w-]{0,40})(?P<to>(?:[ \t]+to=[\w.:-]{1,100})?))"
+    r"(?:[ \t]+(?:json|code))?[ \t]*"
+)
+_PART = re.compile(r"([\w-]{0,40})((?: [^<>\n]{0,120})?)")
 _MAYBE_LABEL = re.compile(r"(?:to?=?|js?o?|co?d?)?")
 _OF_OTHERS = re.compile(r"\s*(?:#{1,4} *)?(?:user|human|instruction|system)\s{0,3}:", re.IGNORECASE)
 _MAYBE_OF_OTHERS = re.compile(r"\s*(?:#{0,4} *)?[A-Za-z]{0,11}\s{0,3}")
@@ -54,8 +92,12 @@ _WRAPPED = re.compile(r"<(answer|response|final|final_answer|solution|output)>")
 _OPENING = " \t\"'“‘«([{*_|:=,/"
 _SENTENCE_ENDS = ".!?…。！？"
 _LABELS = ("assistant", "analysis", "commentary", "final")
-_UNMARKED_FINAL = "assistantfinal"
+_TO_FIRST = re.compile(r"to=[\w.:-]{1,100}(?:[ \t]+(?:json|code))?[ \t]*<[|｜]")
+_MAYBE_TO_FIRST = re.compile(r"t(?:o(?:=(?:[\w.:-]{1,100}(?:[ \t]+[a-z]{0,4}[ \t]*)?<?)?)?)?")
+_UNMARKED_FINAL = re.compile("assistantfinal")
 """How gpt-oss's channels end their analysis where the server drops the tokens and keeps the labels."""
+_UNMARKED_CALL = re.compile(r"commentary[ \t]{1,3}to=([\w.:-]{1,100})[ \t]{0,3}(?:json|code)?[ \t]{0,3}(?=\{)")
+_LINE_OF_MARK = re.compile(r"^[ \t]{0,9}(?=[<\[◁])", re.MULTILINE)
 _WHOLE = re.compile(
     r"(?:`{3,}[\w-]{0,20}[ \t]{0,9}\n\s{0,9})?\[?\s{0,9}\{\s{0,9}"
     r'"(?P<key>\w{1,20})"\s{0,9}:\s{0,9}(?:"(?P<value>[^"\n]{0,100})"|[{\[])'
@@ -65,7 +107,7 @@ _MAYBE_WHOLE = re.compile(
     r'(?:"(?:\w{0,20}|(?P<key>\w{1,20})"\s{0,9}(?::\s{0,9}(?:"[^"\n]{0,100})?)?))?)?'
 )
 _NAMES_CALL = {"name", "tool", "tool_name", "function"}
-_BEGINS_CALL = {*_NAMES_CALL, "type", "id", "arguments", "parameters", "args"}
+_BEGINS_CALL = {*_NAMES_CALL, "type", "id", "arguments", "parameters", "args", "tool_calls"}
 
 
 class Mode(Enum):
@@ -73,7 +115,7 @@ class Mode(Enum):
 
     ANSWER = auto()
     LABEL = auto()
-    """The name of a role or channel."""
+    """The name of a role, a channel or a part."""
     AFTER_END = auto()
     """Behind the end of a turn: a next turn may be invented."""
     THOUGHT = auto()
@@ -107,8 +149,7 @@ class TemplateMarks:
         """Text that is the answer only if no closing mark comes."""
         self._takes_back = False
         """A closing mark has come: the next word takes back what is before it."""
-        self._has_taken_back = False
-        self._closed_by_role = False
+        self._has_taken_back = self._closed_by_role = False
         self._begun = False
         """Whether the answer has a word."""
         self._is_bare = True
@@ -124,19 +165,19 @@ class TemplateMarks:
         self._line = ""
         """The beginning of the line."""
         self._after_blank_line = True
-        self._fence = ""
-        self._ticks = 0
-        """How many backticks may have opened inline code; negative: they have."""
+        self._fence, self._ticks = "", 0
+        """What opened a block of code, and how many backticks may have opened inline code; negative: they have."""
         self._opened = Counter[str]()
         """The tags that are text and not closed, by name."""
-        self._closer = ""
-        """What ends the thought; "": any mark of a form that tokens have."""
+        self._thought = _Thought(None)
+        """The last one."""
         self._had_thought = False
         self._wrapper = ""
-        self._label_kind = Kind.HEADER
+        self._labeled = HEADER
+        """The mark whose label is read."""
         self._call = _Written(None)
-        self._unclosed: list[str] = []
-        """What may be reasoning without tokens, and is the answer if its end never comes."""
+        self._is_last_look = self._is_cut = False
+        """Whether withheld text is read once more; whether the model was cut off, perhaps within a mark."""
 
     def withhold(self) -> None:
         """Withholds the text until a mark closes the reasoning that it begins with. Called before any text."""
@@ -172,12 +213,15 @@ class TemplateMarks:
 
         `has_calls`: the answer has calls beside its text.
         """
+        self._is_cut = not is_complete
         self._read(ended=True)
+        if self._mode is Mode.THOUGHT and is_complete:
+            self._end_unclosed()
         if self._mode is Mode.CALL:
             self._end_call(is_complete=is_complete)
-        if self._mode is Mode.THOUGHT and self._closer == _UNMARKED_FINAL and is_complete:
-            self._mode = Mode.ANSWER
-            self._emit("".join(self._unclosed))
+        if is_complete and self._thought.is_weak and not (self._begun or has_calls or self.calls):
+            # A name such as "analysis" may be an element of the XML that was asked for.
+            self._read_again(self._thought.text)
         if self._takes_back and (has_calls or self.calls):
             self._take_back()
         if self._withheld is not None and is_complete:
@@ -280,7 +324,7 @@ class TemplateMarks:
                 return
 
     def _read_answer(self, ended: bool) -> bool:
-        if not self._begun and (decided := self._read_beginning(ended)) is not None:
+        if (not self._begun or self._takes_back) and (decided := self._read_beginning(ended)) is not None:
             return decided
         found = _EVENT.search(self._text, self._at)
         end = found.start() if found else len(self._text)
@@ -315,15 +359,31 @@ class TemplateMarks:
             return True
         if self._had_thought and not ended and re.fullmatch(r"<[a-z_]{0,12}", head):
             return False
+        if _TO_FIRST.match(head):
+            self._mode, self._labeled = Mode.LABEL, HEADER
+            return True
+        if not ended and _MAYBE_TO_FIRST.fullmatch(head):
+            return False
         for label in _LABELS:
             if head.startswith(label):
-                return self._read_bare_label(label, head[len(label) :], ended)
+                decided = self._read_bare_label(label, head[len(label) :], ended)
+                if decided is not None:
+                    return decided
+                break
             if label.startswith(head) and not ended:
                 return False
-        return self._read_whole_call(head, ended) if self._tools and head[0] in "{[`" else None
+        return self._read_whole_call(head, ended) if self._tools and not self._is_last_look else None
 
     def _read_whole_call(self, head: str, ended: bool) -> bool | None:
         """Reads the beginning of a text that may be nothing but a call, without a mark; None if it isn't."""
+        if (begins := begins_call(head, self._tools)) is not None:
+            if begins:
+                self._begin_call(None)
+            elif ended:
+                return None
+            return begins
+        if head[0] not in "{[`":
+            return None
         if found := _WHOLE.match(head):
             names_other = found["key"] in _NAMES_CALL and found["value"] and found["value"] not in self._tools
             if names_other or found["key"] not in _BEGINS_CALL:
@@ -339,8 +399,10 @@ class TemplateMarks:
             return False
         is_marked = rest.startswith(("<|", "<｜"))
         if label == "assistant":
-            if rest[:1] == "\n" or is_marked:
-                self._at += len(label)
+            if any(other.startswith(rest) for other in _LABELS) and not ended:
+                return False
+            if rest[:1] == "\n" or is_marked or rest.startswith(_LABELS[1:]):
+                self._at += len(label) + (len("final") if rest.startswith("final") and not is_marked else 0)
                 self._is_bare = False
                 return True
             return None
@@ -350,7 +412,7 @@ class TemplateMarks:
             return True
         if label == "analysis" and (rest[:1].isupper() or rest[:1] in "\"'“"):
             self._at += len(label)
-            self._begin_thought(_UNMARKED_FINAL)
+            self._begin_thought(_Thought(_UNMARKED_FINAL))
             return True
         return None
 
@@ -386,15 +448,17 @@ class TemplateMarks:
     def _read_mark(self, ended: bool) -> bool:
         """Reads what may be a mark."""
         if self._is_in_code:
-            self._pass(1)
-            return True
+            return self._read_last_tokens(ended)
         if (read := self._own_mark(ended)) is not None or (read := self._end_of_wrapper(ended)) is not None:
             return read
         mark = read_mark(self._text, self._at)
         if mark == "" and not ended:
             return False
         if not isinstance(mark, Mark):
-            self._pass(1)
+            if mark == "" and self._ends_within_mark(self._text[self._at :]):
+                self._skip_rest()
+            else:
+                self._pass(1)
             return True
         code = self._code_from(len(mark.text), ended) if self._ticks else 0
         is_text = None if code is None else bool(code) or self._is_text(mark, ended)
@@ -405,6 +469,25 @@ class TemplateMarks:
         elif is_text is not None:
             self._meet(mark)
         return is_text is not None
+
+    def _read_last_tokens(self, ended: bool) -> bool:
+        """Reads what is code, unless the whole text ends with it and it has the form of tokens."""
+        if ended and _LAST_TOKENS.match(self._text, self._at):
+            self._skip_rest()
+        elif not ended and _MAYBE_LAST_TOKENS.match(self._text, self._at):
+            return False
+        else:
+            self._pass(1)
+        return True
+
+    def _ends_within_mark(self, rest: str) -> bool:
+        """Returns whether the text ends in the middle of a mark: of a token, or of a tag if the model was cut off."""
+        if _CUT_TOKEN.match(rest):
+            return len(rest) > 2 or self._last not in " \t"
+        return self._is_cut and len(rest) > 2 and any(mark.startswith(rest) for mark in _CUT_MARKS)
+
+    def _skip_rest(self) -> None:
+        self._at = len(self._text)
 
     @property
     def _is_in_code(self) -> bool:
@@ -457,20 +540,34 @@ class TemplateMarks:
 
     def _is_text(self, mark: Mark, ended: bool) -> bool | None:
         """Returns whether a mark is part of what the answer says; None if that takes more text to know."""
-        if mark.kind is Kind.THOUGHT and not mark.is_token:
-            if mark.closes and self._opened[mark.name] > 0:
-                return True
-            if not mark.closes and self._begun:
-                return True
+        if mark.kind is Kind.THOUGHT and not mark.is_token and (is_text := self._is_text_thought(mark)) is not None:
+            return is_text
         if mark.name == "s" and self._begun:
             # Also what strikes text through.
             return not mark.closes or self._opened["s"] > 0 or self._has_more_on_line(len(mark.text), ended)
         is_within_line = self._begun and not self._after_end and bool(self._line.strip())
+        if mark.kind is Kind.OTHER and is_within_line and mark.is_token and self._last in _OPENING:
+            behind = self._text[self._at + len(mark.text) : self._at + len(mark.text) + 1]
+            # Nobody writes of a token and leaves no space behind it.
+            if behind.isalnum() or not (behind or ended):
+                return False if behind else None
         if mark.kind is Kind.CALL or not is_within_line or self._last not in _OPENING:
             return False
         if mark.kind is Kind.THOUGHT and mark.closes and self._last in " \t" and self._last_ink in _SENTENCE_ENDS:
             return False
         return self._has_more_on_line(len(mark.text), ended)
+
+    def _is_text_thought(self, mark: Mark) -> bool | None:
+        """Returns whether a tag of reasoning is part of what the answer says; None if its place must tell."""
+        if mark.closes:
+            return True if self._opened[mark.name] > 0 else None
+        if self._is_last_look:
+            return True
+        if not self._begun or self._takes_back:
+            return None
+        is_at_beginning = not self._line.strip() or self._last in _SENTENCE_ENDS
+        # Behind another tag, it is one of the elements of a document.
+        return not (is_thought(mark.name) and is_at_beginning and self._last_ink != ">")
 
     def _has_more_on_line(self, chars: int, ended: bool) -> bool | None:
         """Returns whether words follow on the line behind a mark of so many characters; None if that isn't known."""
@@ -489,13 +586,14 @@ class TemplateMarks:
             case Kind.THOUGHT | Kind.CHANNEL if mark.closes:
                 self._close_thought(by_role=False)
             case Kind.THOUGHT:
-                self._begin_thought("" if mark.is_token else closing_of(mark))
-            case Kind.CHANNEL | Kind.HEADER:
-                self._mode, self._label_kind = Mode.LABEL, mark.kind
+                self._begin_thought(_Thought.of(mark))
+            case Kind.CHANNEL | Kind.HEADER | Kind.PART:
+                self._mode, self._labeled = Mode.LABEL, mark
             case Kind.ROLE if mark.closes:
                 self._close_thought(by_role=True)
             case Kind.ROLE if words_of(mark.name) & OWN_ROLES:
                 self._breaks = self._begun
+                self._mode, self._labeled = Mode.LABEL, mark
             case Kind.ROLE | Kind.RESULT if self._begun:
                 self._mode = Mode.CUT
             case Kind.CALL:
@@ -517,30 +615,29 @@ class TemplateMarks:
             self._closed_by_role = by_role
             self._had_thought = not by_role
 
-    def _begin_thought(self, closer: str) -> None:
+    def _begin_thought(self, thought: "_Thought") -> None:
         self._mode = Mode.THOUGHT
-        self._closer = closer
+        self._thought = thought
         self._is_bare = False
         self._had_thought = True
-        self._unclosed = []
         if not self._begun:
             self._out = []
             self._withheld = [] if self._withheld is not None else None
 
     def _read_thought(self, ended: bool) -> bool:
         """Reads reasoning up to its end. While it lasts, only a possible beginning of the closing mark is kept."""
-        if self._closer:
-            closed_at = self._text.find(self._closer, self._at)
-            if closed_at < 0:
-                kept = max(self._at, len(self._text) - len(self._closer) + 1)
-                if self._closer == _UNMARKED_FINAL:
-                    self._unclosed.append(self._text[self._at : len(self._text) if ended else kept])
-                self._at = len(self._text) if ended else kept
+        if self._thought.closer is not None:
+            closing = self._thought.closer.search(self._text, self._at)
+            if closing is None:
+                kept = len(self._text) if ended else max(self._at, len(self._text) - MAX_CLOSING_CHARS)
+                self._thought.pieces.append(self._text[self._at : kept])
+                self._at = kept
                 return False
-            self._at = closed_at + len(self._closer)
+            self._thought.pieces.append(self._text[self._at : closing.end()])
+            self._at = closing.end()
             self._end_thought()
             return True
-        found = re.compile(r"[<◁]").search(self._text, self._at)
+        found = re.compile(r"[<◁]|\[(?=\||\Z)").search(self._text, self._at)
         self._at = found.start() if found else len(self._text)
         if found is None:
             return False
@@ -562,11 +659,49 @@ class TemplateMarks:
         if self._withheld == []:
             self._withheld = None
 
+    def _end_unclosed(self) -> None:
+        """Ends reasoning whose end never came: models call tools in it, or it is the answer after all."""
+        thought, is_unmarked = self._thought.text, self._thought.closer is _UNMARKED_FINAL
+        if self._thought.closer is None or self._find_call(thought[-MAX_AGAIN_CHARS:], is_unmarked=is_unmarked):
+            return
+        if self._begun or is_unmarked:
+            self._mode = Mode.ANSWER
+            self._read_again(thought)
+
+    def _find_call(self, thought: str, *, is_unmarked: bool) -> bool:
+        """Looks for a call of an offered tool at the end of reasoning."""
+        begins: list[tuple[int, Mark]] = []
+        if is_unmarked and (found := _UNMARKED_CALL.search(thought)):
+            begins = [(found.start(), Mark(Kind.CALL, "", found[1], False, True))]
+        elif not is_unmarked:
+            marks = [(line.end(), read_mark(thought, line.end())) for line in _LINE_OF_MARK.finditer(thought)]
+            begins = [(at, mark) for at, mark in marks if isinstance(mark, Mark) and mark.kind is Kind.CALL]
+        for at, mark in begins[-MAX_PLACES:]:
+            written = thought[at:]
+            if not mark.closes and any(call.name in self._tools for call in read_calls(written, self._tools)):
+                self._begin_call(mark)
+                self._call.add(written)
+                return True
+        return False
+
+    def _read_again(self, text: str) -> None:
+        """Reads text that was withheld, at the end. In a long one, marks stay."""
+        self._is_last_look = True
+        if len(text) > MAX_AGAIN_CHARS:
+            self._emit(text)
+            return
+        self._text, self._at = text, 0
+        self._read(ended=True)
+
     def _read_label(self, ended: bool) -> bool:
-        """Reads the name of a role or a channel."""
+        """Reads the name of a role, a channel or a part."""
+        if self._labeled.kind is Kind.PART:
+            return self._read_part(ended)
         found = _LABEL.match(self._text, self._at)
         assert found is not None
         at = found.end()
+        if self._labeled.kind is Kind.ROLE:
+            return self._read_name_of_tool(at, ended)
         while at < len(self._text) and self._text[at] == "<":
             mark = read_mark(self._text, at)
             if mark == "" and not ended:
@@ -581,22 +716,65 @@ class TemplateMarks:
             if not ended and _MAYBE_LABEL.fullmatch(self._text, at):
                 return False
             at += self._text[at : at + 1] == "\n"
+        self._at = at
+        recipient = (found["alone"] or found["to"]).strip().removeprefix("to=")
+        self._follow_label(found["label"] or "", recipient)
+        return True
+
+    def _follow_label(self, label: str, recipient: str) -> None:
+        """Does what a label says. `recipient`: to whom the message is, if it says so."""
         self._mode = Mode.ANSWER
-        recipient = found[2].strip().removeprefix("to=")
-        if recipient and recipient not in ("all", "user", "assistant"):
+        if recipient == "self":
+            self._begin_thought(_Thought(None))
+        elif recipient and recipient not in ("all", "user", "assistant"):
             # A tool, by gpt-oss's name for it.
-            self._at = at
             self._begin_call(Mark(Kind.CALL, "", recipient, False, True))
             self._add_to_call(f"{recipient} ")
-        elif self._label_kind is Kind.CHANNEL:
-            self._at = at
-            self._open_channel(found[1])
-        elif found[1].lower() in OWN_ROLES or not found[1]:
-            self._at = at
+        elif self._labeled.kind is Kind.CHANNEL:
+            self._open_channel(label)
+        elif label.lower() in OWN_ROLES or not label:
             self._breaks = self._begun
         else:
-            self._at = at
             self._mode = Mode.CUT if self._begun else Mode.ANSWER
+
+    def _read_part(self, ended: bool) -> bool:
+        """Reads the name of a part, which says whether it is a thought, a call or the answer."""
+        found = _PART.match(self._text, self._at)
+        assert found is not None
+        at = found.end()
+        mark = read_mark(self._text, at) if at < len(self._text) else ""
+        if mark == "" and not ended:
+            return False
+        self._mode = Mode.ANSWER
+        if not isinstance(mark, Mark) or mark.kind is not Kind.MESSAGE:
+            self._at = at if mark == "" else self._at
+            return True
+        if is_thought(found[1]):
+            self._at = at + len(mark.text)
+            self._meet_thought_part()
+        elif words_of(found[1]) & {"tools", "tool", "call", "calls", "function"} and not self._labeled.closes:
+            self._begin_call(Mark(Kind.CALL, "", found[1], False, True))
+        else:
+            self._at = at + len(mark.text)
+        return True
+
+    def _meet_thought_part(self) -> None:
+        if not self._labeled.closes:
+            self._begin_thought(_Thought(None, is_part=True))
+        elif self._thought.is_part:
+            self._thought = _Thought(None)
+            self._end_thought()
+        else:
+            self._close_thought(by_role=False)
+
+    def _read_name_of_tool(self, at: int, ended: bool) -> bool:
+        """Reads a tool's name between the model's role and the mark of a call; any other text is the answer."""
+        mark = read_mark(self._text, at) if at < len(self._text) else ""
+        if mark == "" and not ended:
+            return False
+        self._mode = Mode.ANSWER
+        if isinstance(mark, Mark) and mark.kind is Kind.CALL:
+            self._at = at
         return True
 
     def _open_channel(self, label: str) -> None:
@@ -604,7 +782,7 @@ class TemplateMarks:
         if label.lower() in _ANSWER_CHANNELS:
             self._end_thought()
         else:
-            self._begin_thought("")
+            self._begin_thought(_Thought(None))
 
     def _read_after_end(self, ended: bool) -> bool:
         """Reads what follows the end of a turn: a role's name in words begins a turn that the model invents."""
@@ -625,7 +803,10 @@ class TemplateMarks:
         """Withholds text. What is too long for a call is text, and so is what closes without being one."""
         self._call.add(text)
         if self._call.chars > MAX_CALL_CHARS:
-            self._end_call(is_complete=True)
+            if self._call.mark is None:
+                self._restore(self._call.text)
+            else:
+                self._end_call(is_complete=True)
         elif self._call.has_closed() and not self._call.may_be_call(self._tools):
             self._restore(self._call.text[: self._call.end])
             self._text, self._at = self._call.text[self._call.end :], 0
@@ -641,14 +822,48 @@ class TemplateMarks:
         calls = read_calls(written, self._tools, is_whole=self._call.mark is None)
         offered = [call for call in calls if call.name in self._tools]
         self._mode = Mode.CUT
-        if (self._call.mark is None and (not calls or offered != calls)) or self._call.is_example:
+        if self._call.is_example(is_offered=bool(offered)):
             self._restore(written)
+        elif self._call.mark is None and (not calls or offered != calls):
+            self._mode = Mode.ANSWER
+            self._read_again(written)
+            if self._mode is Mode.CALL:
+                self._end_call(is_complete=is_complete)
         elif offered and is_complete:
             self.calls = offered
-        elif calls or looks_like_call(written):
+        elif not self._call.is_weak and (calls or looks_like_call(written)):
             self.has_unusable_call = is_complete
         else:
             self._restore(written)
+
+
+HEADER = Mark(Kind.HEADER, "", "", False, True)
+
+
+@dataclass(eq=False)
+class _Thought:
+    """Reasoning, as it grows."""
+
+    closer: re.Pattern[str] | None
+    """What ends it; None: any mark of a form that tokens have."""
+    pieces: list[str] = field(default_factory=list)
+    """Its text, if only its own tag ends it, with its tags: it may be the answer, or hold a call."""
+    is_part: bool = False
+    """Whether it is a part between tokens."""
+    is_weak: bool = False
+    """Whether the name of its tag may be one of an answer's own."""
+
+    @classmethod
+    def of(cls, mark: Mark) -> Self:
+        """Returns the one that a mark opens."""
+        if mark.is_token:
+            return cls(None)
+        return cls(closing_pattern(mark), [mark.text], is_weak=not is_thought(mark.name))
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self.pieces)
 
 
 class _Written:
@@ -664,6 +879,8 @@ class _Written:
         self.end = 0
         """Where the mark ends that closes it; 0: it hasn't come."""
         self._is_inline = is_inline
+        self.is_weak = mark is not None and not mark.is_token and words_of(mark.name) <= {"tool", "tools", "use"}
+        """Whether its tag says too little: what isn't a call of an offered tool is text."""
         self._closer = closing_of(mark) if mark is not None and mark.text and not mark.is_token else ""
         self._pieces: list[str] = []
         self._tail = ""
@@ -673,11 +890,14 @@ class _Written:
         """All of it."""
         return "".join(self._pieces)
 
-    @property
-    def is_example(self) -> bool:
-        """Whether the sentence goes on behind it."""
-        behind = self.text[self.end :].partition("\n")[0].strip() if self.end and self._is_inline else ""
-        return bool(behind) and behind[0] not in "<["
+    def is_example(self, *, is_offered: bool) -> bool:
+        """Returns whether the sentence goes on behind it, or behind its mark alone if no such tool is offered."""
+        if not self._is_inline or self.mark is None:
+            return False
+        begin = self.end or (0 if is_offered else len(self.mark.text))
+        behind = self.text[begin:].partition("\n")[0] if begin else ""
+        is_word = bool(self.end) or behind[:1] in (" ", "\t")
+        return is_word and bool(behind.strip()) and behind.strip()[0] not in "<[{"
 
     def add(self, text: str) -> None:
         """Adds text."""
@@ -695,4 +915,7 @@ class _Written:
 
     def may_be_call(self, tools: Mapping[str, ToolDefinition]) -> bool:
         """Returns whether it is a call, or nothing that a reader is meant to read."""
-        return bool(read_calls(self.text[: self.end], tools)) or looks_like_call(self.text)
+        calls = read_calls(self.text[: self.end], tools)
+        if self.is_weak:
+            return any(call.name in tools for call in calls)
+        return bool(calls) or looks_like_call(self.text)

@@ -9,7 +9,9 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from bot.models.prompt import ToolDefinition
@@ -18,6 +20,8 @@ from bot.text import unique_members
 MAX_CALL_CHARS = 100_000
 """The longest text that is read for calls."""
 MAX_PYTHON_CHARS = 10_000
+MAX_WRITTEN = 100
+"""So many calls are read."""
 MAX_FAILURES = 20
 """After so many braces without JSON behind them, no more are tried."""
 
@@ -27,18 +31,45 @@ _ANY_MARK = re.compile(r"<[^<>\n]{0,80}>|\[/?[A-Z][A-Z_ ]{2,30}\]")
 _WORD = re.compile(r"[A-Za-z_][\w.:-]{0,200}")
 _NO_NAMES = {"json", "function", "functions", "commentary", "to", "call", "code", "assistant", "analysis", "tool"}
 _NAMED_TAG = re.compile(
-    r"<[^<>\s=/]{0,20}\b(?:function|invoke)(?:=|\s+name=)[\"']?([\w.:-]{1,200})[\"']?[^<>\n]{0,80}>"
+    r"<[^<>\s=/]{0,20} ?\b(?:function|invoke)(?:\s{0,3}=\s{0,3}|\s{1,3}name=)[\"']?([\w.:-]{1,200})[\"']?"
+    r"(?:[^<>\n{(]{0,80}>|(?=\s?[{(]))"
 )
-_PARAMETER = re.compile(r"<[^<>\s=/]{0,20}\bparameter(?:=|\s+name=)[\"']?([\w.:-]{1,200})[\"']?([^<>\n]{0,80})>")
-_PARAMETER_END = re.compile(r"</[^<>\n]{0,20}\bparameter>")
-_KEY_TAG = "<arg_key>"
-_KEY_AND_VALUE = re.compile(r"\s*([\w.-]{1,200})\s*</arg_key>\s*<arg_value>")
+_PARAMETER = re.compile(
+    r"<[^<>\s=/]{0,20} ?\bparam(?:eter)?(?:\s{0,3}=\s{0,3}|\s{1,3}name=)[\"']?([\w.:-]{1,200})[\"']?([^<>\n]{0,80})>"
+)
+_PARAMETER_END = re.compile(r"</[^<>\n]{0,20}\b(?:param(?:eter)?|function|invoke|tool_?calls?)(?::\w{1,12})?>")
+_CHILD_TAG = re.compile(r"<(/?)([A-Za-z_][\w-]{0,60})>")
+_NAME_CHILD = re.compile(r"<(?:tool_)?name>\s{0,9}([\w.:-]{1,200})\s{0,9}</(?:tool_)?name>")
+_CDATA = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*", re.DOTALL)
+_KEY_TAG = re.compile(r"<[^<>\s/]{0,20}arg_key[^<>\s]{0,20}>|<\|tool_arg:start\|>")
+_KEY_AND_VALUE = re.compile(
+    r"\s*([\w.-]{1,200})\s*(?:</[^<>\s]{0,20}arg_key[^<>\s]{0,20}>\s*(?:<[^<>]{0,40}type>[^<>]{0,40}</[^<>]{0,40}type>\s*)?"
+    r"<[^<>\s]{0,20}arg_value[^<>\s]{0,20}>|<\|tool_arg:value\|>)"
+)
+_VALUE_END = re.compile(r"</[^<>\s]{0,20}arg_value[^<>\s]{0,20}>|<\|tool_arg:end\|>")
+_CALL_TAG = re.compile(r"<[^<>\s/]{0,20}tool_call(?:[:|]?\w{1,12})?\|?>")
 _GEMMA = re.compile(r"\bcall:([\w.-]{1,200})\s{0,9}(?=\{)")
 _BARE_KEY = re.compile(r"([{,]\s*)([A-Za-z_][\w-]{0,100})\s*:")
-_FENCED = re.compile(r"\s*(`{3,})[^\n`]{0,40}\n(?P<code>.*?)\n?[ \t]*\1\s*", re.DOTALL)
+_FENCE = re.compile(r"(`{3,20})[^\n`]{0,40}\n")
 _OBJECT = re.compile(r"\{|\[(?=\s*[{\]])")
 _CALL_BEGINS = re.compile(r"\s*(?:[{\[<]|```|[\w.:-]{1,200}\s*[{(<\[\n])")
 _DECODER = json.JSONDecoder(object_pairs_hook=unique_members)
+
+_PART_OF_CALL = re.compile(r"\bcall [^<>\n]{0,200}?\btool=\"([\w.:-]{1,200})\"[^<>\n]{0,80}<\|sep\|>")
+_PART_OF_ARGUMENT = re.compile(
+    r"<\|open\|>argument [^<>\n]{0,200}?\bkey=\"([^\"<>\n]{1,200})\"([^<>\n]{0,80})<\|sep\|>"
+)
+_FRAME = re.compile(r"\]<\]\w{1,30}\[>\[")
+_LAST_TOKENS = re.compile(r"(?:\s{0,9}(?:<[|｜][^<>\s]{1,40}[|｜]>|</s>)){1,4}\s{0,9}\Z")
+_NAMED_BEFORE = re.compile(
+    r"(?:(?:commentary\s{1,3})?to=(?P<to>[\w.:-]{1,200})\s{0,3}(?:json|code)?|(?P<args>[\w.:-]{1,200})\[ARGS\]"
+    r"|functools)\s{0,3}(?=[{\[])"
+)
+_MAYBE_TO = re.compile(r"(?:commentary\s{1,3})?to=[\w.:-]{0,200}\s{0,3}[a-z]{0,4}\s{0,3}")
+_PYTHON_LIST = re.compile(r"\[\s{0,9}([\w.]{1,200})\(")
+_MAYBE_PYTHON_LIST = re.compile(r"\[\s{0,9}[\w.]{0,200}")
+_TOOL_FENCES = ("```tool_code\n", "```tool_call\n", "```tool_calls\n")
+_LITERALS = {"null": None, "true": True, "false": False}
 
 Tools = Mapping[str, ToolDefinition]
 
@@ -50,6 +81,23 @@ class WrittenCall:
     name: str
     arguments: object = field(repr=False)
     """A JSON text, or an object."""
+
+
+def begins_call(head: str, tools: Tools) -> bool | None:
+    """Returns whether a text may be nothing but a call that no mark shows; None if not, False if that isn't known yet.
+
+    A JSON object is no such form.
+    """
+    if found := _NAMED_BEFORE.match(head):
+        name = found["to"] or found["args"]
+        return True if name is None or _plain(name) in tools else None
+    if found := _PYTHON_LIST.match(head):
+        return True if _tool_of(found[1], tools) else None
+    if head.startswith(_TOOL_FENCES):
+        return True
+    is_maybe = any(begin.startswith(head) for begin in (*_TOOL_FENCES, "functools[", "commentary to="))
+    is_maybe = is_maybe or any(f"{name}[ARGS]".startswith(head) for name in tools)
+    return False if is_maybe or _MAYBE_TO.fullmatch(head) or _MAYBE_PYTHON_LIST.fullmatch(head) else None
 
 
 def looks_like_call(written: str) -> bool:
@@ -67,21 +115,38 @@ def read_calls(written: str, tools: Tools, *, is_whole: bool = False) -> list[Wr
         return []
     try:
         if is_whole:
-            return _whole(written)
-        for read in (_tagged, _with_keys, _gemma, _json, _python):
-            if calls := list(read(written, tools)):
+            return _whole(_LAST_TOKENS.sub("", written), tools)
+        written = _FRAME.sub("", written)
+        for read in (_tagged, _with_keys, _with_children, _with_parts, _gemma, _json, _python, _bare):
+            if calls := list(islice(read(written, tools), MAX_WRITTEN)):
                 return calls
     except RecursionError:
         pass
     return []
 
 
-def _whole(written: str) -> list[WrittenCall]:
-    fenced = _FENCED.fullmatch(written)
+def _whole(written: str, tools: Tools) -> list[WrittenCall]:
+    if written.startswith(_TOOL_FENCES):
+        code = written.partition("\n")[2].strip().removesuffix("```")
+        return [*_python(code, tools)] or _whole(code, tools)
+    if _PYTHON_LIST.match(written):
+        return [*_python(written, tools)]
+    if found := _NAMED_BEFORE.match(written):
+        name, rest = found["to"] or found["args"], written[found.end() :]
+        if name:
+            with suppress(ValueError):
+                return [WrittenCall(_plain(name), _DECODER.decode(rest.strip()))]
+            return []
+        written = rest
+    code = written.strip()
+    if fence := _FENCE.match(code):
+        code = code[fence.end() :].removesuffix(fence[1]).strip()
     try:
-        value = _DECODER.decode((fenced["code"] if fenced else written).strip())
+        value = _DECODER.decode(code)
     except ValueError:
         return []
+    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
+        value = value["tool_calls"]
     objects = value if isinstance(value, list) else [value]
     calls = [call for one in objects if (call := _call_in(one, needs_arguments=True))]
     return calls if len(calls) == len(objects) else []
@@ -146,12 +211,33 @@ def _tagged(written: str, tools: Tools) -> Iterator[WrittenCall]:
     for name, body in zip(parts[::2], parts[1::2], strict=True):
         name = _plain(name)
         _, *parameters = _PARAMETER.split(body)
-        if parameters:
-            of_each = zip(parameters[::3], parameters[1::3], parameters[2::3], strict=True)
-            values = {key: _value(raw, _type_of(name, key, tools), attributes) for key, attributes, raw in of_each}
-            yield WrittenCall(name, values)
-        else:
-            yield WrittenCall(name, _object_in(body))
+        of_each = zip(parameters[::3], parameters[1::3], parameters[2::3], strict=True)
+        values = {key: _value(raw, _type_of(name, key, tools), attributes) for key, attributes, raw in of_each}
+        yield WrittenCall(name, values or _object_in(body) or _children(name, body, tools))
+
+
+def _children(name: str, body: str, tools: Tools) -> dict[str, object]:
+    """Returns parameters that are tags of their own names."""
+    values: dict[str, object] = {}
+    opened: re.Match[str] | None = None
+    for tag in _CHILD_TAG.finditer(body):
+        if opened is None:
+            opened = None if tag[1] else tag
+        elif tag[1] and tag[2] == opened[2]:
+            values[tag[2]] = _value(body[opened.end() : tag.start()], _type_of(name, tag[2], tools))
+            opened = None
+    return values
+
+
+def _with_children(written: str, tools: Tools) -> Iterator[WrittenCall]:
+    """Yields calls whose name and arguments are tags."""
+    _, *parts = _NAME_CHILD.split(written)
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        arguments = [value for key, value in _children("", body, {}).items() if key in _ARGUMENT_KEYS]
+        if arguments and isinstance(arguments[0], str):
+            yield WrittenCall(_plain(name), _children(_plain(name), arguments[0], tools))
+        elif arguments:
+            yield WrittenCall(_plain(name), arguments[0])
 
 
 def _object_in(body: str) -> object:
@@ -170,6 +256,8 @@ def _value(raw: str, kind: object, attributes: str = "") -> object:
     """Returns a parameter's value: text where the tool, or the tag, says so, else JSON if it can be read as such."""
     ends = _PARAMETER_END.search(raw)
     text = (raw[: ends.start()] if ends else raw).removeprefix("\n").removesuffix("\n")
+    if quoted := _CDATA.fullmatch(text):
+        text = quoted[1]
     if kind == "string" or 'string="true"' in attributes:
         return text
     try:
@@ -180,18 +268,31 @@ def _value(raw: str, kind: object, attributes: str = "") -> object:
 
 def _with_keys(written: str, tools: Tools) -> Iterator[WrittenCall]:
     """Yields calls of GLM: a name, then tags for keys and tags for values."""
-    if _KEY_TAG not in written:
+    if not _KEY_TAG.search(written):
         return
-    for part in written.split("<tool_call>"):
-        head, *arguments = part.split(_KEY_TAG)
+    for part in _CALL_TAG.split(written):
+        head, *arguments = _KEY_TAG.split(part)
         names = _WORD.findall(_ANY_MARK.sub(" ", head))
         values = {}
         for argument in arguments:
             if found := _KEY_AND_VALUE.match(argument):
-                raw = argument[found.end() :].partition("</arg_value>")[0]
+                raw = _VALUE_END.split(argument[found.end() :], maxsplit=1)[0]
                 values[found[1]] = _value(raw, _type_of(_plain(names[-1]) if names else "", found[1], tools))
         if names:
             yield WrittenCall(_plain(names[-1]), values)
+
+
+def _with_parts(written: str, tools: Tools) -> Iterator[WrittenCall]:
+    """Yields calls of Kimi K3, whose parts are named between tokens."""
+    _, *parts = _PART_OF_CALL.split(written)
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        name = _plain(name)
+        _, *arguments = _PART_OF_ARGUMENT.split(body)
+        values: dict[str, object] = {}
+        for key, attributes, rest in zip(arguments[::3], arguments[1::3], arguments[2::3], strict=True):
+            raw = rest.partition("<|close|>")[0]
+            values[key] = raw if 'type="string"' in attributes else _value(raw, _type_of(name, key, tools))
+        yield WrittenCall(name, values)
 
 
 def _gemma(written: str, tools: Tools) -> Iterator[WrittenCall]:
@@ -207,21 +308,52 @@ def _gemma(written: str, tools: Tools) -> Iterator[WrittenCall]:
 
 
 def _python(written: str, tools: Tools) -> Iterator[WrittenCall]:
-    """Yields calls as Python writes them, `[name(key="value")]`, of tools that are offered."""
-    code = _ANY_MARK.sub(" ", written).strip()
-    if len(code) > MAX_PYTHON_CHARS or "(" not in code:
+    """Yields calls as Python writes them, `[name(key="value")]`, and objects as it does, of tools that are offered."""
+    if len(written) > MAX_PYTHON_CHARS:
         return
-    try:
-        expression = ast.parse(code, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError):
-        return
-    for node in expression.elts if isinstance(expression, ast.List | ast.Tuple) else [expression]:
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            name = name if name in tools else name.removesuffix(".call").removeprefix("functions.")
-            try:
-                arguments = {word.arg or "": ast.literal_eval(word.value) for word in node.keywords}
-            except ValueError:
-                continue
-            if name in tools and not node.args:
-                yield WrittenCall(name, arguments)
+    for code in filter(str.strip, _ANY_MARK.split(written)):
+        try:
+            body = ast.parse(code.strip()).body
+        except (SyntaxError, ValueError, MemoryError):
+            continue
+        for statement in body:
+            if isinstance(statement, ast.Expr):
+                yield from _python_calls(statement.value, tools)
+
+
+def _python_calls(node: ast.expr, tools: Tools) -> Iterator[WrittenCall]:
+    if isinstance(node, ast.List | ast.Tuple):
+        for one in node.elts:
+            yield from _python_calls(one, tools)
+    elif isinstance(node, ast.Dict):
+        with suppress(ValueError, TypeError):
+            call = _call_in(ast.literal_eval(node))
+            if call is not None and call.name in tools:
+                yield call
+    elif isinstance(node, ast.Call):
+        name = _tool_of(ast.unparse(node.func), tools)
+        if name and not node.args:
+            with suppress(ValueError):
+                yield WrittenCall(name, {word.arg or "": _literal(word.value) for word in node.keywords})
+        elif len(node.args) == 1 and ast.unparse(node.func) == "print":
+            yield from _python_calls(node.args[0], tools)
+
+
+def _literal(node: ast.expr) -> object:
+    """Returns a value; also `null` and `true`, which models write as JSON does."""
+    if isinstance(node, ast.Name) and node.id in _LITERALS:
+        return _LITERALS[node.id]
+    return ast.literal_eval(node)
+
+
+def _tool_of(written: str, tools: Tools) -> str:
+    """Returns the tool that a name in code means; "" if none is offered."""
+    names = (written, written.removesuffix(".call").removeprefix("functions."), written.rpartition(".")[2])
+    return next((name for name in names if name in tools), "")
+
+
+def _bare(written: str, tools: Tools) -> Iterator[WrittenCall]:
+    """Yields the call of an offered tool whose name stands alone."""
+    name = _plain(_ANY_MARK.sub(" ", written))
+    if name in tools:
+        yield WrittenCall(name, {})

@@ -1,7 +1,9 @@
 """Marks of chat templates never appear in the answer, in the forms of open models, however the text is cut into deltas.
 
 Reported as vllm#17144 and sglang#36285 (no opening tag), TensorRT-LLM#9256 and joplin#16595 (channels), llama.cpp#6903
-and ollama#3759 (stop tokens), ollama-vscode#20 and vllm#30651 (calls as text).
+and ollama#3759 (stop tokens), ollama-vscode#20 and vllm#30651 (calls as text), vllm#22975 (no outer tag),
+lmstudio-bug-tracker#2013 and omlx#1028 (Gemma's thoughts), pi#368 and mlx-lm#1416 (MiniMax's calls), aiope#119 (DSML),
+mlx-lm#1663 (Apertus).
 """
 
 import json
@@ -98,6 +100,53 @@ SIZES = pytest.mark.parametrize("size", [1, 3, 1000])
         ("<|begin_of_thought|>a<|end_of_thought|>\n\n<|begin_of_solution|>Hello<|end_of_solution|>", "Hello"),
         ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>Hello<|END_RESPONSE|>", "Hello"),
         ("<think>never closed", ""),
+        ("<THINK>a</THINK>\nHello", "Hello"),
+        ("<Think>a</think>Hello", "Hello"),
+        ("<think>a</thinking>Hello", "Hello"),
+        ('<think duration="3">a</think>Hello', "Hello"),
+        ("<think >a</think >Hello", "Hello"),
+        ("<think/>Hello", "Hello"),
+        ("<think>\n\n</think>\n\nHello", "Hello"),
+        ("<think:6124c78e>a</think:6124c78e>Hello", "Hello"),
+        ("<ifm|think_fast>a</ifm|think_fast>Hello", "Hello"),
+        ("<mm:think>a</mm:think>Hello", "Hello"),
+        ("<longcat_think>a</longcat_think>Hello", "Hello"),
+        ("<internal_monologue>a</internal_monologue>Hello", "Hello"),
+        ("<seed:think>a<seed:cot_budget_reflect>b</seed:cot_budget_reflect></seed:think>Hello", "Hello"),
+        ("<|inner_prefix|>a<|inner_suffix|>Hello<|assistant_end|>", "Hello"),
+        ("<|think:start|>a<|think:end|>Hello<|im:end|>", "Hello"),
+        ("<|plamo:begin_think:plamo|>a<|plamo:end_think:plamo|>Hello<|plamo:tag|>", "Hello"),
+        (
+            "<|message_model|><|content_thinking|>a<|end_message|><|message_model|><|content_text|>Hello<|end_message|>",
+            "Hello",
+        ),
+        (
+            "<|open|>think<|sep|>a<|close|>think<|sep|><|open|>response<|sep|>Hello<|close|>response<|sep|>"
+            "<|close|>message<|sep|>",
+            "Hello",
+        ),
+        (
+            "<|start|>assistant to=self<|message|>a<|eom|><|start|>assistant to=user<|message|>Hello<|eot|>",
+            "Hello",
+        ),
+        ("<think>a</think>\n<response>Hello</response>", "Hello"),
+        # Between two parts of the answer.
+        ("Hello.\n<think>a</think>\nBye.", "Hello.\n\nBye."),
+        ("Hello.\n\n<think>\na\n</think>\n\nBye.", "Hello.\n\nBye."),
+        ("Hello.<think>a</think>Bye.", "Hello.\n\nBye."),
+        ("Hello.\n<think>is how it begins.", "Hello.\n<think>is how it begins."),
+        ("So:\n<task>\n<think>a</think>\n</task>", "So:\n<task>\n<think>a</think>\n</task>"),
+        # The answer is XML.
+        ("<reason>late</reason>", "<reason>late</reason>"),
+        ("<analysis>\n<item/>\n</analysis>", "<analysis>\n<item/>\n</analysis>"),
+        ("<answer>4</answer>", "<answer>4</answer>"),
+        (
+            "<details>\n<summary>More</summary>\nText\n</details>",
+            "<details>\n<summary>More</summary>\nText\n</details>",
+        ),
+        ("&lt;think&gt;a&lt;/think&gt; it goes", "&lt;think&gt;a&lt;/think&gt; it goes"),
+        ("<think about it>", "<think about it>"),
+        ("<thinking_budget>5</thinking_budget>", "<thinking_budget>5</thinking_budget>"),
         ("Use <think>so</think>.", "Use <think>so</think>."),
         ("<think>a</think>It writes <think>b</think>.", "It writes <think>b</think>."),
         ("<thin air", "<thin air"),
@@ -123,6 +172,14 @@ def test_reasoning_between_marks_is_no_part_of_the_answer(text: str, expected: s
         "Secret.\n<channel|>The answer is four.",
         "Secret.<|end_of_thought|>\n\n<|begin_of_solution|>The answer is four.",
         "Secret. [BEGIN FINAL RESPONSE]The answer is four.",
+        "Secret.</THINK>The answer is four.",
+        "Secret.\n</ think>\nThe answer is four.",
+        "Secret.\n</think\n>\nThe answer is four.",
+        "Secret.</seed:think>The answer is four.",
+        "Secret.</inner_thoughts>The answer is four.",
+        "Secret.</think>more</think>The answer is four.",
+        "Secret.<|close|>think<|sep|><|open|>response<|sep|>The answer is four.",
+        "Secret.\n</think>\n\n<response>The answer is four.</response>",
         "An odd ` in it.\n\nSecret.</think>The answer is four.",
     ],
 )
@@ -207,6 +264,22 @@ def test_thought_before_a_call_is_taken_back() -> None:
         ("The answer is four.<|endoftext|>Human: More?\n\nAssistant: Yes.", FOUR),
         ("The answer is four.<|end|><|user|>\nMore?", FOUR),
         ("The answer is four.<｜end▁of▁sentence｜><｜User｜>More?", FOUR),
+        ("The answer is four.[|endofturn|]", FOUR),
+        ("[|assistant|]The answer is four.", FOUR),
+        ("The answer is four.<EOS_TOKEN>", FOUR),
+        ("The answer is four.<unused5><reserved_106>", FOUR),
+        ("The answer is <|begin_of_box|>four<|end_of_box|>.", FOUR),
+        ("assistantanalysisWe need it.assistantfinalThe answer is four.", FOUR),
+        # Cut by a limit, or by a server's stop string.
+        ("The answer is four.<|im_en", FOUR),
+        ("The answer is four.<|", FOUR),
+        ("The answer is four.<｜end▁of", FOUR),
+        # Code that nothing closes.
+        ("```py\nx=1\n<|im_end|>", "```py\nx=1\n"),
+        ("```py\nx=1<|eot_id|>", "```py\nx=1"),
+        ("```py\nx=1\n<｜end▁of▁sentence｜>", "```py\nx=1\n"),
+        ("~~~\nx=1\n<|im_end|><|endoftext|>\n", "~~~\nx=1\n"),
+        ("Use `x<|im_end|>", "Use `x"),
         (f"[{CODE} at Wed 2026-11-25 10:00 UTC]\nThe answer is four.", FOUR),
         (f"[{CODE}-ab12 Typist]\n[{CODE} now Wed]\nThe answer is four.", FOUR),
     ],
@@ -222,6 +295,22 @@ def test_marks_go(text: str, expected: str, size: int) -> None:
         "Use `<|im_end|>` to end.",
         "Use ``<think>`` and `</think>`.",
         "```\n<|im_start|>user\nHi<|im_end|>\n```\nDone.",
+        "```py\nx='<|im_end|>'",
+        "```html\n<p>a</p>\n</s>",
+        "```py\nx = a <| b",
+        "List.map f <| List.filter g <| xs",
+        "a <|b| c",
+        "a<|b|>c",
+        "f <|",
+        "Use <function=name> for it.",
+        "<tools>\n<tool>hammer</tool>\n</tools>",
+        "<tool_use>is a tag</tool_use>",
+        "It uses <tool_call> tags around JSON.",
+        "```tool_code\nprint(1)\n```",
+        "[name(limit=3)] is a list",
+        "commentary to=the text",
+        "to=you",
+        "functools[0]",
         "> ```\n> </think>\n> ```\n\nDone.",
         "An example:\n\n    <|im_start|>user\n\nDone.",
         "The token <|im_end|> ends a turn.",
@@ -276,27 +365,93 @@ CALLS = [
     '<|tools_prefix|>[{"read_channel": {"limit": 3}}]<|tools_suffix|>',
     '<TOOLCALL>[{"name": "read_channel", "arguments": {"limit": 3}}]</TOOLCALL>',
     '<think>x</think>\n<tool_call>{"name": "read_channel", "arguments": {"limit": 3}}</tool_call><|im_end|>',
+]
+
+
+# Known by a mark, where the server's parser is another model's, or the model has forgotten a part.
+MORE_CALLS = [
+    "<function=read_channel>\n<parameter=limit>\n3\n</parameter>\n</function>\n</tool_call>",
+    "<tool_call>\n<function=read_channel>\n<parameter=limit>\n3\n</function>\n</tool_call>",
+    "<tool_call>\n<function = read_channel>\n<parameter = limit>\n3\n</parameter>\n</function>\n</tool_call>",
+    '<think>\nI look.\n<tool_call>\n{"name": "read_channel", "arguments": {"limit": 3}}\n</tool_call>',
+    "<tool_call>\n{'name': 'read_channel', 'arguments': {'limit': 3}}\n</tool_call>",
+    '<functioncall>{"name": "read_channel", "arguments": {"limit": 3}}</functioncall>',
+    "<longcat_tool_call>read_channel\n<longcat_arg_key>limit</longcat_arg_key>\n<longcat_arg_value>3</longcat_arg_value>\n"
+    "</longcat_tool_call>",
+    "<tool_calls:6124c78e><tool_call:6124c78e>read_channel\n<arg_key:6124c78e>limit</arg_key:6124c78e>\n"
+    "<arg_value:6124c78e>3</arg_value:6124c78e>\n</tool_call:6124c78e></tool_calls:6124c78e>",
+    "<ifm|tool_calls><ifm|tool_call>read_channel\n<ifm|arg_key>limit</ifm|arg_key><ifm|arg_type>integer</ifm|arg_type>"
+    "<ifm|arg_value>3</ifm|arg_value></ifm|tool_call></ifm|tool_calls>",
+    "<|tool_call:start|>read_channel\n<|tool_arg:start|>limit<|tool_arg:value|>3<|tool_arg:end|>\n<|tool_call:end|>",
+    '<｜｜DSML｜｜tool_calls>\n<｜｜DSML｜｜invoke name="read_channel">\n'
+    '<｜｜DSML｜｜parameter name="limit" string="false">3'
+    "</｜｜DSML｜｜parameter>\n</｜｜DSML｜｜invoke>\n</｜｜DSML｜｜tool_calls>",
+    '<｜DSML｜ tool_calls>\n<｜DSML｜ invoke name="read_channel">\n<｜DSML｜ parameter name="limit" string="false">3'
+    "</｜DSML｜ parameter>\n</｜DSML｜ invoke>\n</｜DSML｜ tool_calls>",
+    ']<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name="read_channel">\n]<]minimax[>[<limit>3]<]minimax[>[</limit>\n'
+    "]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>",
+    "<function_calls>\n<invoke>\n<tool_name>read_channel</tool_name>\n<parameters>\n<limit>3</limit>\n</parameters>\n"
+    "</invoke>\n</function_calls>",
+    '<function name="read_channel"><param name="limit"><![CDATA[3]]></param></function>',
+    '<|message_model|>read_channel<|content_invoke_tool_json|>{"name":"read_channel","args":{"limit":3}}<|end_message|>',
+    '<|open|>tools<|sep|><|open|>call tool="read_channel" index="0"<|sep|>'
+    '<|open|>argument key="limit" type="number"<|sep|>'
+    "3<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|>",
+    '<|inner_prefix|>look<|tools_prefix|>[{"read_channel": {"limit": 3}}]<|tools_suffix|>',
+    '<function=read_channel{"limit": 3}</function>',
+    '<function=read_channel {"limit": 3}></function>',
+    "<|tool_call_start|>[read_channel(limit=3)]<|tool_call_end|>I look.",
+    "<function_calls>read_channel(limit=3)</function_calls>",
+    '<tools>\n{"name": "read_channel", "arguments": {"limit": 3}}\n</tools>',
+    '<tool_use>{"name": "read_channel", "input": {"limit": 3}}</tool_use>',
+    '<tool_use>\n<name>read_channel</name>\n<arguments>{"limit": 3}</arguments>\n</tool_use>',
+]
+# Known by the whole text alone.
+WHOLE_CALLS = [
     '{"name": "read_channel", "arguments": {"limit": 3}}',
     '[{"name": "read_channel", "parameters": {"limit": 3}}]',
     '```json\n{"name": "read_channel", "arguments": {"limit": 3}}\n```',
     '{"type": "function", "function": {"name": "read_channel", "arguments": "{\\"limit\\": 3}"}}',
+    '{"name": "read_channel", "parameters": {"limit": 3}}<|eot_id|>',
+    '{"tool_calls": [{"name": "read_channel", "arguments": {"limit": 3}}]}',
+    "[read_channel(limit=3)]",
+    'functools[{"name": "read_channel", "arguments": {"limit": 3}}]',
+    'read_channel[ARGS]{"limit": 3}',
+    "```tool_code\nread_channel(limit=3)\n```",
+    "```tool_code\nprint(default_api.read_channel(limit=3))\n```",
+    '```tool_call\n{"name": "read_channel", "arguments": {"limit": 3}}\n```',
+    'commentary to=functions.read_channel json{"limit": 3}',
+    'analysisWe look.assistantcommentary to=functions.read_channel json{"limit": 3}',
+    'to=functions.read_channel<|channel|>commentary json<|message|>{"limit": 3}<|call|>',
 ]
 
 
-@pytest.mark.parametrize("text", CALLS)
+@pytest.mark.parametrize("text", [*CALLS, *MORE_CALLS, *WHOLE_CALLS])
 @SIZES
 def test_written_call_of_an_offered_tool_is_a_call(text: str, size: int) -> None:
     assert read(cut(text, size)) == Read("", (("read_channel", {"limit": 3}),))
 
 
-@pytest.mark.parametrize("text", [text for text in CALLS if text[0] in "<[" and text[:2] != "[{"])
+@pytest.mark.parametrize("text", CALLS)
 def test_written_call_where_no_tool_is_offered_is_no_answer(text: str) -> None:
     assert read(cut(text, 2), tools={}) == Read("", has_unusable_call=True)
 
 
-def test_text_before_a_written_call_stays_and_text_behind_it_goes() -> None:
-    text = f"I'll look.\n{CALLS[0]}\nThe channel says hello."
-    assert read(cut(text, 1)) == Read("I'll look.\n", (("read_channel", {"limit": 3}),))
+@pytest.mark.parametrize("text", [*CALLS, *MORE_CALLS])
+@pytest.mark.parametrize("behind", ["", "\nThe channel says hello."])
+def test_text_before_a_written_call_stays_and_text_behind_it_goes(text: str, behind: str) -> None:
+    read_text = read(cut(f"I'll look.\n\n{text}{behind}", 1))
+    assert read_text == Read("I'll look.\n\n", (("read_channel", {"limit": 3}),))
+
+
+@pytest.mark.parametrize("text", WHOLE_CALLS)
+def test_what_has_no_mark_is_a_call_only_as_the_whole_text(text: str) -> None:
+    assert read(cut(f"I'll look.\n\n{text}", 1)).calls == ()
+
+
+def test_call_after_reasoning_that_no_mark_opens_is_a_call() -> None:
+    read_text = read(cut('I look.</think>\n{"name": "read_channel", "arguments": {"limit": 3}}', 1))
+    assert read_text == Read("", (("read_channel", {"limit": 3}),), starts_within_thought=True)
 
 
 def test_text_values_stay_text() -> None:
@@ -306,8 +461,32 @@ def test_text_values_stay_text() -> None:
     assert read([gemma]).calls == (("read_channel", {"q": 'a, {b}: "c"', "limit": 3}),)
 
 
-def test_several_calls_are_all_read() -> None:
-    assert len(read([CALLS[0] + "\n" + CALLS[0]]).calls) == 2
+@pytest.mark.parametrize(
+    "text",
+    [
+        CALLS[0] + "\n" + CALLS[0],
+        "<function_calls>read_channel(limit=3)\nread_channel(limit=3)</function_calls>",
+        "<|tool_call_start|>[read_channel(limit=3), read_channel(limit=3)]<|tool_call_end|>",
+        '[TOOL_CALLS]read_channel[ARGS]{"limit": 3}[TOOL_CALLS]read_channel[ARGS]{"limit": 3}',
+    ],
+)
+def test_several_calls_are_all_read(text: str) -> None:
+    assert read([text]).calls == (("read_channel", {"limit": 3}),) * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("<tool_call>read_channel</tool_call>", {}),
+        ("<tool_call>read_channel\n</tool_call>", {}),
+        ("<function_calls>read_channel(limit=3, q=null)</function_calls>", {"limit": 3, "q": None}),
+        ('<function name="read_channel"><param name="q"><![CDATA[a\nb]]></param></function>', {"q": "a\nb"}),
+        (f"<tool_call>{'<a>' * 20_000}", None),
+        ("<tools>read_channel(</tools>", None),
+    ],
+)
+def test_arguments_are_those_that_were_written(text: str, arguments: object) -> None:
+    assert read([text]).calls == (() if arguments is None else (("read_channel", arguments),))
 
 
 PIECES = [
@@ -316,6 +495,26 @@ PIECES = [
     *("<s>", "[INST]", "[/INST]", *CALLS[:3], "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "read_channel", "{}"),
     *("<|", "<", "[", "|>", "◁think▷", "<|channel>thought\n", "<channel|>", "to=functions.read_channel", " json"),
     *("    ", "- ", "> ", "User:", "\\", f"[{CODE} at x]", "<answer>", "</answer>", "é", "“", "(", "assistantfinal"),
+    *("<mm:think>", "</ think>", "</think\n>", '<think a="1">', "<think/>", "[|endofturn|]", "]<]minimax[>[", "]"),
+    *("<|inner_prefix|>", "<|content_thinking|>", "<|end_message|>", "<|message_model|>", "<tools>", "</tools>"),
+    *(
+        "<function=read_channel",
+        "<analysis>",
+        "</analysis>",
+        "to=self<|message|>",
+        "commentary to=functions.read_channel",
+    ),
+    *(
+        "[read_channel(limit=3)]",
+        "```tool_code\n",
+        "[ARGS]",
+        "<|im",
+        "</thi",
+        "end.",
+        "<|open|>",
+        "think<|sep|>",
+        "<|close|>",
+    ),
 ]
 LONG = [
     "<",
@@ -323,6 +522,15 @@ LONG = [
     "`a`",
     "<tool_call>a b c</tool_call> ",
     "\n```\n",
+    "</ ",
+    "]",
+    "[|x|]",
+    "<|open|>a",
+    "\n<think>a",
+    "<analysis>a</analysis>",
+    "<tools>{",
+    "<function=a{",
+    "```\n<|ab|>\n",
 ]
 
 
