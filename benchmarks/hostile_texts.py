@@ -169,6 +169,8 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "formulas in dollars": "$x^2$ ",
     "sums in dollars": "$1 + \\text{ k",
     "cell ends in code": ("| a | b |\n|---|---|\n| ", "`a|b` and $P(A|B)$ ", ""),
+    "bold with a space inside": "**a: **b ",
+    "marks between spaces": ". ** ~~ ",
     "open formulas": "\\(",
     "open formulas on lines": "\\[\n",
     "open formulas between blank lines": "\\[\nx = y\n\n",

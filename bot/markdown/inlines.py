@@ -11,6 +11,8 @@ sent. The result is a list of replacements:
 - A link whose label names another host than the link leads to becomes text that shows both (`links.py`).
 - Emphasis gets hair spaces beside CJK letters, and is left out around bare URLs: there Slack doesn't read `*` and `**`
   as CommonMark does. Nobody has measured exactly which forms Slack accepts, so the plainest forms are sent.
+- Emphasis with spaces inside its marks, as in `**Note: **text`, gets them outside, where people mean emphasis.
+  Operators, patterns of paths, parameters (`**kwargs`) and single marks stay.
 - Autolinks (`<https://…>`) become bare URLs, whose hosts say where they lead (`links.py`).
 - Addresses of files in Slack that the readers may not open become code (`links.py`).
 
@@ -34,6 +36,8 @@ from bisect import bisect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import regex
 
 from bot.markdown import escaping
 from bot.markdown.blocks import LeafKind
@@ -89,6 +93,11 @@ _PLAIN_SCHEME = re.compile(r"https?\Z", re.IGNORECASE)
 _URL_START = re.compile(r"<?https?://", re.IGNORECASE)
 _INCOMPLETE_URL = re.compile(r"h|ht|htt|https?:?/?|https?://.*", re.IGNORECASE)
 _LAST_WORD = re.compile(r"(?<!\S)[*_~(\[{\"'<]*(\S+)$")
+_PHRASE_END = regex.compile(
+    r"(?:[\p{Terminal_Punctuation}--[,،，、]]|…|\p{So}|[\p{Pd}--\-])[\p{Pe}\p{Pf}\"'*_~`]*\Z", regex.V1
+)
+"""Matches what ends a label or sentence. Behind a comma, `**` may begin another parameter."""
+_RUN_OR_CODE = re.compile(r"\\.|`[^`]*`|\*+|_+|~+", re.DOTALL)
 _SPACES = re.compile(r"\s*")
 _WORD_CHARS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 LinkDestinations = Mapping[str, Sequence[str]]
@@ -105,9 +114,16 @@ class DelimiterRun(NamedTuple):
     """How many of its delimiters have found no partner yet."""
     can_close: bool
     is_loose: bool
-    """Whether it may open emphasis only with a space before it (`_loosely_flanking`)."""
+    """Whether it may open emphasis only with a space before it (`_loosely_flanking`), or without the one behind it."""
+    is_apart: bool
+    """Whether a space follows it (`_opens_apart`)."""
     previous: "DelimiterRun | None"
     """The run below it on the stack."""
+
+    @property
+    def max_chars(self) -> int:
+        """How far it may be from a run that closes it, if it opens loosely."""
+        return MAX_HELD_LABEL_CHARS if self.is_apart else MAX_CONSTRUCT_CHARS
 
 
 class Bracket(NamedTuple):
@@ -173,7 +189,8 @@ def parse_inlines(
 def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> DecidedInlines:
     """Returns the beginning of a growing text that no later text changes, unless that defines a link."""
     markdown = rewritten(text, growing=True, kind=kind)
-    end, is_open, replacements = _InlineParser(markdown.text, {}, growing=True).parse_decided()
+    # What follows a run of delimiters says what the run does.
+    end, is_open, replacements = _InlineParser(markdown.decided_text, {}, growing=True).parse_decided()
     end = min(markdown.source_offset(end), markdown.undecided)
     end, replacements = _before(end, markdown.composed(replacements))
     return DecidedInlines(end, is_open or markdown.is_open, replacements)
@@ -207,6 +224,8 @@ class _InlineParser:
         """The images so far and their labels, in order; none is within another."""
         self._undecided_start = -1
         """Where a code span or autolink begins that the end of a growing text closes, or leaves open."""
+        self._undecided_pair = -1
+        """Where emphasis begins that a run closes behind a space, unless a later run closes that run."""
         self._destination_ends: dict[int, int] = {}
         """Where the destinations behind parentheses end, as far as the text was read for one."""
         self._last_end = 0
@@ -241,6 +260,8 @@ class _InlineParser:
             for bracket in self._active_brackets()
         ]
         run = self.last_run
+        if self._undecided_pair >= 0:
+            starts.append(self._undecided_pair)
         is_open = bool(run or starts or stop < size)
         while run:
             starts += [run.start] if run.delimiter == "*" or run.is_loose else []
@@ -327,12 +348,14 @@ class _InlineParser:
         opens_loosely, closes_loosely = self._loosely_flanking(start, end)
         # Strikethrough takes two tildes.
         remaining = length - length % 2 if delimiter == "~" else length
-        run = DelimiterRun(delimiter, start, length, remaining, can_close, opens_loosely and not can_open, None)
+        is_apart = self._opens_apart(start, end)
+        is_loose = is_apart or (opens_loosely and not can_open)
+        run = DelimiterRun(delimiter, start, length, remaining, can_close, is_loose, is_apart, None)
         if can_close:
             run = self._close_emphasis(run, can_open)
-        elif closes_loosely and self._closes_loosely(run):
+        elif (closes_loosely and self._closes_loosely(run)) or self._closes_apart(run):
             return end
-        if (can_open or opens_loosely) and run.remaining:
+        if (can_open or is_loose) and run.remaining:
             self.last_run = run._replace(previous=self.last_run)
         return end
 
@@ -365,18 +388,79 @@ class _InlineParser:
         is_close = after[:1].isalnum() and _is_mark(before[-1:], "Ps", "Pi")
         return False, is_close and len(before) == 2 and _touches(before[1], before[0])
 
+    def _opens_apart(self, start: int, end: int) -> bool:
+        """Whether a run opens emphasis once the space behind it is left out: `** Note:** text`.
+
+        It begins a line or sentence there, so it is no operator. A single mark may begin a footnote, and `__` may be a
+        gap to fill in.
+        """
+        if not 1 < end - start < 4 or self.text[start] == "_" or not self.text.startswith((" ", "\t"), end):
+            return False
+        if self.text[start - 1 : start] not in " \t\n|" or self._opener(start):
+            return False
+        line = self.text[max(0, start - MAX_JOINED_CHARS) : start].rpartition("\n")[2].rstrip(" \t")
+        is_first = not line or line.endswith("|") or self.text[start] == "~" or bool(_PHRASE_END.search(line))
+        return (
+            is_first
+            and not line.endswith("\\")
+            and self.text[start - 1 : start] in " \t\n|"
+            and not self._opener(start)
+        )
+
+    def _opener(self, at: int) -> DelimiterRun | None:
+        """Returns the last run that may open emphasis and has the delimiter at an offset."""
+        run, considered = self.last_run, 0
+        while run and run.delimiter != self.text[at] and considered < MAX_OPENERS:
+            run, considered = run.previous, considered + 1
+        return run if run and run.delimiter == self.text[at] else None
+
+    def _closes_apart(self, run: DelimiterRun) -> bool:
+        """Closes the emphasis that the run closes without the space before it, if there is one: `**Note: **text`."""
+        is_behind_space = run.length > 1 and self.text[run.start - 1 : run.start] in (" ", "\t")
+        opener = self._opener(run.start) if is_behind_space else None
+        if not opener or not _is_loose_pair(opener, run) or not _may_stand_before(self.text, opener.start):
+            return False
+        inner, inner_end = self._inner(opener, run)
+        if inner >= inner_end or not _begins_phrase(self.text[inner]):
+            return False
+        end = run.start + run.length
+        after = self.text[end : end + 1]
+        ends_phrase = bool(_PHRASE_END.search(self.text, max(inner, inner_end - 8), inner_end))
+        ends_phrase = ends_phrase or bool(CJK.match(self.text, inner_end - 1))
+        if not after.strip() or _PHRASE_END.match(after):
+            begins_line = not opener.start or self.text[opener.start - 1] == "\n"
+            is_meant = run.delimiter != "_" and (opener.is_apart or begins_line or ends_phrase)
+        else:
+            is_meant = ends_phrase and _begins_phrase(after)
+        if not is_meant or self._next_run_closes(end, run.delimiter, opener.start):
+            return False
+        self._separate_emphasis(opener, run)
+        self.last_run = opener.previous
+        return True
+
+    def _next_run_closes(self, at: int, delimiter: str, opener_start: int) -> bool:
+        """Whether the next run of a delimiter closes emphasis. If later text says that, the pair so far is noted."""
+        for run in _RUN_OR_CODE.finditer(self.text, at, at + MAX_CONSTRUCT_CHARS):
+            if run[0][0] == delimiter:
+                return not self.text[run.start() - 1].isspace()
+        if self.growing and len(self.text) <= at + MAX_CONSTRUCT_CHARS:
+            self._undecided_pair = opener_start
+        return False
+
     def _closes_loosely(self, run: DelimiterRun) -> bool:
         """Closes the emphasis that the run closes with a space behind it, if there is one. Both runs are as long."""
-        opener = self.last_run
-        while opener and opener.delimiter != run.delimiter:
-            opener = opener.previous
+        opener = self._opener(run.start)
         if not opener or not opener.remaining == opener.length == run.remaining:
             return False
         end = opener.start + opener.length
-        if run.start - opener.start > MAX_CONSTRUCT_CHARS or (run.length == 1 and self.text[end] in "./"):
+        if run.start - opener.start > opener.max_chars or (run.length == 1 and self.text[end] in "./"):
             return False
-        if opener.is_loose and not (
-            run.length > 1 and self.text[opener.start - 1].isalpha() and self.text[run.start + run.length].isalpha()
+        if (
+            opener.is_loose
+            and not opener.is_apart
+            and not (
+                run.length > 1 and self.text[opener.start - 1].isalpha() and self.text[run.start + run.length].isalpha()
+            )
         ):
             return False
         self._separate_emphasis(opener, run)
@@ -409,15 +493,33 @@ class _InlineParser:
         last = closer.start + closer.length
         if closer.start - opener.start > MAX_CONSTRUCT_CHARS:
             return
+        inner, inner_end = self._inner(opener, closer)
+        space = " " if inner_end < closer.start and self.text[last : last + 1].strip() else ""
+        if space and _PHRASE_END.match(self.text, last, last + 1):
+            space = ""
         if (
             opener.delimiter == "*"
             and closer.length == opener.length
-            and (_begins_with_url(self.text, end) or _start_of_last_url(self.text, closer.start) is not None)
+            and (_begins_with_url(self.text, inner) or _start_of_last_url(self.text, inner_end) is not None)
         ):
-            self.inlines.replacements += [Replacement(start, end, ""), Replacement(closer.start, last, "")]
+            self.inlines.replacements += [Replacement(start, inner, ""), Replacement(inner_end, last, space)]
             return
-        self._separate(opener.delimiter, start, self.text[max(0, start - 1) : start], self.text[end : end + 1])
+        self._separate(opener.delimiter, start, self.text[max(0, start - 1) : start], self.text[inner : inner + 1])
+        if inner > end:
+            self.inlines.replacements.append(Replacement(end, inner, ""))
+        if inner_end < closer.start:
+            self.inlines.replacements.append(Replacement(inner_end, last, self.text[closer.start : last] + space))
+            return
         self._separate(opener.delimiter, last, self.text[last : last + 1], self.text[closer.start - 1 : closer.start])
+
+    def _inner(self, opener: DelimiterRun, closer: DelimiterRun) -> tuple[int, int]:
+        """Returns where the text of emphasis begins and ends, without spaces inside its marks."""
+        start, end = opener.start + opener.length, closer.start
+        while opener.is_apart and self.text.startswith((" ", "\t"), start):
+            start += 1
+        while self.text.startswith((" ", "\t"), end - 1):
+            end -= 1
+        return start, end
 
     def _separate(self, delimiter: str, at: int, outer: str, inner: str) -> None:
         """Adds a space between a run and the letter beside it, where Slack needs one to read the run."""
@@ -693,6 +795,11 @@ class _InlineParser:
         elif entity := _INCOMPLETE_ENTITY.search(text, 0, shown_end):
             shown_end = shown_end if inlines.closing else entity.start()
         run = self.last_run
+        while run:
+            if run.is_apart and shown_end - run.start <= run.max_chars:
+                shown_end, self.last_run, inlines.closing = run.start, run.previous, ""
+            run = run.previous
+        run = self.last_run
         if run and run.delimiter == "*" and not inlines.closing:
             url_start = _start_of_last_url(text, shown_end, growing=True)
             shown_end = shown_end if url_start is None else url_start
@@ -703,7 +810,10 @@ class _InlineParser:
             run = run.previous
         inlines.shown_end = shown_end
         while run:
-            if run.delimiter == "*" and _begins_with_url(text, run.start + run.length):
+            if run.is_apart:
+                # It is text, because no run that is near enough closes it.
+                pass
+            elif run.delimiter == "*" and _begins_with_url(text, run.start + run.length):
                 inlines.replacements.append(Replacement(run.start, run.start + run.length, ""))
             else:
                 inlines.closing += run.delimiter * run.remaining
@@ -728,8 +838,20 @@ def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can
 
 def _is_loose_pair(opener: DelimiterRun, closer: DelimiterRun) -> bool:
     """Whether a run closes one that opens loosely: both are whole, and not too far apart."""
-    is_near = closer.start - opener.start <= MAX_CONSTRUCT_CHARS
+    is_near = closer.start - opener.start <= opener.max_chars
     return is_near and opener.remaining == opener.length == closer.length == closer.remaining
+
+
+def _begins_phrase(character: str) -> bool:
+    """Whether a label or sentence may begin with a character, and not a path or an operator."""
+    return character.isalnum() or character in "\"'¿¡" or _is_mark(character, "Po", "Pe", "Pf", "Pc", "Sm")
+
+
+def _may_stand_before(text: str, start: int) -> bool:
+    """Whether what is before an offset may stand before emphasis, and not before a pattern of paths or an operator."""
+    before = text[max(0, start - 1) : start]
+    is_bracket = _is_mark(before, "Po", "Pe", "Pf", "Pc", "Sm", "Sk", "Sc")
+    return not before.strip() or is_bracket or bool(CJK.match(before) or _PHRASE_END.match(before))
 
 
 def _is_mark(character: str, *others: str) -> bool:

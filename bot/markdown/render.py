@@ -85,6 +85,11 @@ _EMPHASIS_BESIDE_MARK = re.compile(
     r"|[_~](?<=\S(?:[^\w\s]|_)[_~])[_~]+\w|[_~](?<=[^\W_][_~])[_~]+(?:[^\w\s]|_)\S"
 )
 """Matches emphasis that needs a space between it and a letter."""
+_EMPHASIS_APART = re.compile(
+    r"(?<!\S)(?:\*\*+|~~+)(?=[ \t])|(?<=[ \t])(?:\*\*+|~~+)(?=[^\w\s]|\Z)"
+    rf"|(?:[^\w\s,*_~]|{CJK.pattern})[ \t]+(?:\*\*|__|~~)"
+)
+"""Matches what may be emphasis with spaces inside its marks."""
 _RUN_BESIDE_LETTER = re.compile(r"[^\W_](?:__+|~~+)|(?<=[^\s_~])(?:__+|~~+)(?=[^\W_])")
 DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
@@ -317,7 +322,7 @@ def _needs_parsing(text: str, kind: LeafKind) -> bool:
     """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
-    if may_be_rewritten(text, kind) or _EMPHASIS_BESIDE_MARK.search(text):
+    if may_be_rewritten(text, kind) or _EMPHASIS_BESIDE_MARK.search(text) or _EMPHASIS_APART.search(text):
         return True
     if (_MARK.search(text) or "://" in text or "slack" in text.casefold()) and _NEEDS_PARSING.search(text):
         return True

@@ -21,6 +21,12 @@ class Rewriting(NamedTuple):
         """Returns replacements in the rewritten text as such in the source, with those that made it."""
         return list(_composed(self, replacements)) if self.replacements else list(replacements)
 
+    @property
+    def decided_text(self) -> str:
+        """The text up to where later text may change it."""
+        growth = sum(_growth(replacement) for replacement in self.replacements if replacement.end <= self.undecided)
+        return self.text[: self.undecided + growth]
+
     def source_offset(self, offset: int) -> int:
         """Returns where an offset in the rewritten text is in the source: before what is rewritten there."""
         shift = 0

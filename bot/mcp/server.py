@@ -245,8 +245,7 @@ class ServerConnection:
         """Returns why a connection failed, without anything that the server said."""
         # The SDK reports failures in groups, of which the first one counts.
         while isinstance(error, BaseExceptionGroup):
-            others = [inner for inner in error.exceptions if not isinstance(inner, asyncio.CancelledError)]
-            error = (others or error.exceptions)[0]
+            error = error.exceptions[0]
         match error:
             case TimeoutError():
                 return DOWN_NO_ANSWER

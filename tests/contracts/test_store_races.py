@@ -19,7 +19,7 @@ from bot.store import Stores, claim, steps
 from bot.store.database import create_engine
 from bot.store.outbox_entries import _take
 from bot.store.queue import QuestionQueue
-from bot.store.schema import charges, jobs, workers
+from bot.store.schema import charges, checkpoints, jobs, workers
 from bot.store.workers import Observation
 from tests.contracts.databases import Process
 from tests.contracts.store_machine import states
@@ -229,6 +229,17 @@ async def test_take_over_waits_for_a_piece_that_is_being_written(server_store: S
     pieces = {job: Piece(0, "One ")}
     [taken] = await taken_over_behind(server_store, lambda writing: steps.append_text(writing, "w1", pieces))
     assert taken.checkpoint.text == "One "
+
+
+async def test_piece_that_waits_for_a_take_over_is_not_written(server_store: Stores) -> None:
+    job, dead = await begun(server_store), await observed(server_store)
+    are_written = await behind(
+        server_store,
+        lambda taking: claim.take_over(taking, "w2", dead, 10, 0.0, METER),
+        lambda writing: steps.append_text(writing, "w1", {job: Piece(0, "One ")}),
+    )
+    async with server_store.database.engine.connect() as reading:
+        assert (are_written, (await reading.execute(sa.select(checkpoints))).all()) == (False, [])
 
 
 async def test_question_deleted_during_its_claim_takes_no_other_question_along(server_store: Stores) -> None:

@@ -99,6 +99,73 @@ EMPHASIS = [
     ),
     ('*foo "*bar*" baz*', '*foo "*bar*" baz*'),
 ]
+APART = [
+    ("**Note: **text", "**Note:** text"),
+    ("** Note:** text", "**Note:** text"),
+    ("__Note: __text", "__Note:__ text"),
+    ("~~ x ~~", "~~x~~"),
+    ("**注意： **内容", "**注意：** 内容"),
+    ("**重要 **内容", "**重要** 内容"),
+    ("** 注意：**内容", f"**注意：**{HAIR}内容"),
+    ("**Important! **Do not\n**More: **b", "**Important!** Do not\n**More:** b"),
+    ("** bold **", "**bold**"),
+    ("** bold ** and ** more **", "**bold** and ** more **"),
+    ("**bold ** text", "**bold** text"),
+    ("- **Note: **text\n- ** x ** y", "- **Note:** text\n- **x** y"),
+    ("**Note that\nthis: **text", "**Note that\nthis:** text"),
+    ("***Both: ***x", "***Both:*** x"),
+    ("~~old: ~~new and ~~ gone ~~.", "~~old:~~ new and ~~gone~~."),
+    ("Text. ** Note:** more", "Text. **Note:** more"),
+    ("| ** a ** | **b: **c |\n|---|---|\n| ** x ** | y |\n", "| **a** | **b:** c |\n|---|---|\n| **x** | y |"),
+    ("**Итог: **да", "**Итог:** да"),
+    ("**ملاحظة: **نص", "**ملاحظة:** نص"),
+    ("**Note (x): **text", "**Note (x):** text"),
+    ("**“Quote.” **text", "**“Quote.”** text"),
+    ("**Done ✅ **next", "**Done ✅** next"),
+    ("**A: **b and **C: **d", "**A:** b and **C:** d"),
+    ("**Note – **text", "**Note –** text"),
+    ("**Note: **`code`", "**Note:** `code`"),
+    ("**Note: **[l](https://a.b)", "**Note:** [l](https://a.b)"),
+    ("**https://a.b: **x", "https://a.b: x"),
+    ("**Note:  ** text", "**Note:** text"),
+    ("> **Note: **text", "> **Note:** text"),
+    ("# **Note: **text", "# **Note:** text"),
+    ("**Note：**文本 **重点： **x", f"**Note：**{HAIR}文本 **重点：** x"),
+    ("**Is it? **Yes, **Right! **no", "**Is it?** Yes, **Right!** no"),
+    ("**1. **First", "**1.** First"),
+    ("**Step 1: **Do **this** now", "**Step 1:** Do **this** now"),
+]
+"""Spaces inside the marks of emphasis, where people mean emphasis."""
+NOT_APART = [
+    "*a *b",
+    "2 ** 3 ** 4",
+    "**/*.py and **/*.js",
+    "src/**: **docs",
+    "a ** b",
+    "footnote* and that*",
+    "f(**a, **b)",
+    "**kwargs and **options",
+    "Pass **kwargs. **Note:** more",
+    "x = 2 ** (3) ** y",
+    "*Prices exclude VAT. *Terms apply.",
+    "Name: __ Age: __ end",
+    "__ is the capital of __.",
+    "__init __x",
+    "Price** net. ** Excludes VAT",
+    "**\n\na **",
+    "** first note\n** second note",
+    "a ** b, c ** d.",
+    "**Label: **value** x",
+    "`**Note: **`x ** y",
+    "\\** a ** b",
+    "**never closed: text",
+    "Use **kwargs: **Important** x",
+    "```\n**Note: **x\n```",
+    "5 ~~ 6",
+    "** unclosed " + "word " * 40 + "end**",
+    "**/a. **/b",
+]
+"""Operators, patterns of paths, parameters, footnotes, gaps to fill in, and what CommonMark reads as emphasis."""
 SLACK = [
     ("<https://a.b/?b=1&c=2|the page>", "[the page](https://a.b/?b=1&c=2)"),
     ("**<https://a.b/?b=1&amp;c=2|x>**", "**[x](https://a.b/?b=1&c=2)**"),
@@ -176,8 +243,8 @@ CELL_ENDS = [
     ("# `a|b` $|x|$", "# `a|b` `|x|`"),
 ]
 """A `|` in code or a formula is meant as one, though Slack takes it for the end of a table's cell."""
-UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS]
-ROWS = CELL_ENDS + BREAKS + TAGS + TEXT + EMPHASIS + SLACK + ADDRESSES + FORMULAS + DISPLAYS + UNCHANGED
+UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS + NOT_APART]
+ROWS = CELL_ENDS + BREAKS + TAGS + TEXT + EMPHASIS + SLACK + ADDRESSES + FORMULAS + DISPLAYS + APART + UNCHANGED
 
 
 @pytest.mark.parametrize(("written", "sent"), ROWS)
@@ -198,6 +265,12 @@ def test_no_frame_shows_half_a_mark(written: str, sent: str) -> None:
         if "lt;" not in sent:
             assert "lt;" not in frame, written[:k]
         assert not re.search(r"(?<!\\)\$|\\[(\[]", frame), written[:k]
+
+
+@pytest.mark.parametrize(("written", "sent"), APART)
+def test_no_frame_shows_a_mark_that_is_taken_back(written: str, sent: str) -> None:
+    frames = [rendered(written[:k], growing=True).rstrip("*_~`") for k in range(len(written) + 1)]
+    assert [frame for frame in frames if not sent.startswith(frame.rstrip())] == []
 
 
 @pytest.mark.parametrize("written", ["<!here>", "<!channel|all>", "<@U0ADA>", "<@U0ADA|Ada>", "<!subteam^S1|@team>"])

@@ -187,6 +187,7 @@ HONEST = {
     "its host": ("bank.com", "https://bank.com/x"),
     "its host without www": ("bank.com", "https://www.bank.com/x"),
     "its host with www": ("www.bank.com", "https://bank.com"),
+    "its host without www, under which others have hosts": ("github.io", "https://www.github.io/x"),
     "its host with a scheme": ("https://bank.com", "https://bank.com/login"),
     "its host in capitals": ("GitHub.com", "https://github.com/x"),
     "its host with a port": ("localhost:8080", "http://localhost:8080/x"),

@@ -44,7 +44,7 @@ HOSTILE_PIECES = [
     "[a](b\\", "![i](u)", "[![i](u)](v)", "<", "<a", "<h", "<https://a.b>", "<b@c.d>", "<mailto:a@b.c>",
     "<!channel>", "<https://e|x>", ">", "&", "&amp;", "&#60;", "https://a.b", "https://a.b**", "https://g\u0456thub",
     "https://a.com\uff0c", "@c.d", "**https://a.b", "|", "| a | b |\n", "|---|---|\n", "--- | ---\n", "a | b\n",
-    "\n$$\n", "\n\\[\n", "\\]", "\n\n- ",
+    "\n$$\n", "\n\\[\n", "\\]", "\n\n- ", "**Note: **", "** ", " **", " ~~ ",
     "<b>", "</b>", "<i>", "</s>", "<br>", "<p>", "</p>", "<ul>", "<li>", "<tr>", "<td>", "</td>", "</tr>", "<code>",
     "</code>", "<sup>2</sup>", "<a href='https://a.b'>", "</a>", "<!--", "-->", "<section>", "List<B>", "<b ", "\\(",
     "\\)", "x^2", "$x^2$", "$", "$$", "\\begin{a}", "\\end{a}", "<https://a.b|", "label>", "<@U1|", "[doc](https://a.b/",
@@ -82,6 +82,8 @@ def test_what_is_appended_stays(texts: st.SearchStrategy[str], data: st.DataObje
         "[bank.example " + "word " * 100 + "](https://evil.example) and",
         "世**" + "word " * 100 + "**世",
         "`<\n\u2028`",
+        "https://a.b**<p>https://a.b**",
+        "https://a.b**https://a.b**<i><i>https://a.b**",
     ],
 )
 def test_no_beginning_of_a_text_appends_what_changes(text: str) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from bot.store import Stores
 from slack_sandbox.control import live_controls
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import wait_for_line
-from tests.forked import forked_bot
+from tests.forked import ForkedBot, forked_bot
 from tests.mcp.hostile import HOSTILE
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, text_result, tool
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, asking, running, says, shown
+from tests.scenarios.outages import until
 from tests.scenarios.process_ends import AT_MOST_S, clean, end_of
 from tests.scenarios.surfaces import last_notice
 from tests.scenarios.tools import asking as asking_approval
@@ -152,26 +155,55 @@ async def test_admins_read_in_the_settings_which_tools_a_channel_leaves_out(
             await grace.command("general", "/typist model")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("start", ["", "stubborn"], ids=["a well-behaved process", "a process that only SIGKILL ends"])
-async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, vendor: VendorServer, start: str) -> None:
-    raw = RawServer(tmp_path / "script.json")
-    raw.script([tool("look")], {"look": text_result("Seen.")}, start=start)
-    file = tmp_path / "mcp.json"
+@asynccontextmanager
+async def bot_with_server(folder: Path, vendor: VendorServer, raw: RawServer) -> AsyncIterator[ForkedBot]:
+    """Runs a bot process that was asked something, with a server of tools."""
+    file = folder / "mcp.json"
     file.write_text(json.dumps({"mcpServers": {"raw": raw.entry()}, "allow": ["raw__*"], "directMessages": ["raw"]}))
+    database_url = f"sqlite:///{folder}/own.db"
+    stores = await Stores.open(database_url, "w2", SystemClock())
+    await let_use(stores, "raw")
+    await stores.close()
     async with slack_process() as slack:
         env = {**asking(vendor), **slack.env, "BOT_MCP_CONFIG": str(file), "BOT_DRAIN_S": "1"}
-        database_url = f"sqlite:///{tmp_path}/own.db"
-        stores = await Stores.open(database_url, "w2", SystemClock())
-        await let_use(stores, "raw")
-        await stores.close()
-        env = {**env, "DATABASE_URL": database_url}
-        async with forked_bot(tmp_path, "run", env=env, before=be_patient) as process:
+        env["DATABASE_URL"] = database_url
+        async with forked_bot(folder, "run", env=env, before=be_patient) as process:
             await wait_for_line(process.stdout, "is connected to Slack")
             await slack.ask()
+            yield process
+
+
+STARTS = {
+    "a well-behaved process": "",
+    "a process that only SIGKILL ends": "stubborn",
+    "a process that hangs at its start, with its child": "hung",
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, vendor: VendorServer, start: str) -> None:
+    raw, child = RawServer(tmp_path / "script.json"), RawServer(tmp_path / "child.json")
+    raw.script([tool("look")], {"look": text_result("Seen.")}, start=start)
+    async with bot_with_server(tmp_path, vendor, raw) as process:
+        await until(lambda: raw.has_started and (start != "hung" or child.has_started), "the server's start")
+        if start != "hung":
             await vendor.request(0)
-            assert raw.is_alive
-            end = await end_of(process)
-            assert end.took_s < 1 + AT_MOST_S, end.log
-            assert (end.code, clean(end.log)) == (0, True), end.log
-    assert not raw.is_alive
+        assert raw.is_running
+        end = await end_of(process)
+        assert end.took_s < 1 + AT_MOST_S, end.log
+        assert (end.code, clean(end.log)) == (0, True), end.log
+    assert not raw.is_running
+    assert not (start == "hung" and child.is_running)
+
+
+@pytest.mark.long
+async def test_server_ends_with_its_stdin_if_the_bot_is_killed(tmp_path: Path, vendor: VendorServer) -> None:
+    raw = RawServer(tmp_path / "script.json")
+    raw.script([tool("look")], {"look": text_result("Seen.")})
+    async with bot_with_server(tmp_path, vendor, raw) as process:
+        await vendor.request(0)
+        assert raw.is_running
+        process.kill()
+        await process.wait()
+        await until(lambda: not raw.is_running, "the server's end")
