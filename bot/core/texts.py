@@ -515,7 +515,7 @@ def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
 END = "the end"
 OLD_FORMAT = "comments, charts and the numbers of lists"
 """Of files of before 2007."""
-OLD_SHEET = "formats, links, comments, charts and marks of hidden rows"
+OLD_SHEET = "formats other than dates, links, comments, charts and which rows and columns are hidden"
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from bot.documents import formats
 from bot.documents.document import Document, Kind, LeftOut, Part, Refusal, Unreadable
 
 FILES = packed_files(Path(__file__).parent / "old.tar.xz")
-WORD, SLIDES = FILES["old.doc"], FILES["old.ppt"]
+WORD, SLIDES, HIDDEN = FILES["old.doc"], FILES["old.ppt"], FILES["hidden.ppt"]
 LEFT_OUT = (LeftOut(Part.OLD_FORMAT, 1),)
 
 
@@ -23,6 +23,20 @@ def test_old_document_is_read_without_the_numbers_of_its_lists() -> None:
 def test_old_slides_are_read_with_their_notes() -> None:
     shown = "\n\n".join(f"## Slide {n}\n\n# T{n}\n\nbody {n}\n\nNotes: note {n}" for n in (1, 2))
     assert formats.read(Kind.OLE, SLIDES) == Document(shown, LEFT_OUT)
+
+
+def test_hidden_slides_are_left_out_and_named_in_their_order() -> None:
+    """The first and third one are hidden. The fourth one's records come before those of the others."""
+    document = formats.read(Kind.OLE, HIDDEN)
+    assert document.text == "## Slide 2\n\n# T1\n\nbody 1\n\n## Slide 4\n\n# T3\n\nbody 3"
+    assert document.left_out == (*LEFT_OUT, LeftOut(Part.HIDDEN_SLIDE, 2, ("1", "3")))
+
+
+@pytest.mark.parametrize("at", range(0, len(HIDDEN), 12_007))
+def test_damaged_slides_are_read_or_refused(at: int) -> None:
+    for damaged in (HIDDEN[:at] + b"\xff" * 16 + HIDDEN[at + 16 :], HIDDEN[:at]):
+        with suppress(Unreadable, OSError, ValueError):
+            formats.read(Kind.OLE, damaged)
 
 
 @pytest.mark.parametrize("at", range(0, 2_048, 4))
