@@ -157,7 +157,8 @@ async def built(
         models = wrap(await stack.enter_async_context(open_models(model_setup(settings), telemetry)))
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, toolbox, transcriber)
-        worker = Worker(stores, workspace, settings.drain_s, answering.answer, parts.access.may_be_queued)
+        may_be_queued = parts.access.may_be_queued
+        worker = Worker(stores, workspace, settings.drain_s, answering.answer, may_be_queued, answering.pane)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts, answering.quota))
         outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools)

@@ -108,6 +108,8 @@ class Urgency(IntEnum):
     """More of an answer that is visible already."""
     STEP = 3
     """What the model does, and what it writes in between."""
+    QUEUED = 4
+    """A queued question's placeholder, by the rule of first words. Answers go first: they end, and it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +429,7 @@ class Pacer:
             return self._not_before
         if urgency is Urgency.FINAL:
             return self._window.free_at(now, 1)
-        if urgency is Urgency.FIRST:
+        if urgency in (Urgency.FIRST, Urgency.QUEUED):
             ready_at = self._window.free_at(now, self.live + 1)
             return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
         own_gap_s = STEP_GAP_S if urgency is Urgency.STEP else OWN_GAP_S

@@ -1047,6 +1047,7 @@ def settings_for_admins(
 
 # Thread statuses: Slack puts the app's name before them
 
+STATUS_QUEUED = "has queued your question…"
 STATUS_THINKING = "is thinking…"
 STATUS_LISTENING = "is listening…"
 STATUS_WRITING = "is writing… Reply “stop” to stop me"

@@ -212,6 +212,8 @@ class Reply:
 
     def urgency_of(self, call: Call) -> Urgency:
         """Returns the urgency of a call."""
+        if self.life is Life.QUEUED:
+            return Urgency.QUEUED
         if self.ended or (isinstance(call, Change) and call.is_closing):
             return Urgency.FINAL
         view = call.view if isinstance(call, Change) else None

@@ -17,7 +17,7 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
    carrier, an end that no edit can show in time is to be posted, one that would come too late is given up, and a reply
    that is over is closed;
 3. asks each of them for its next call, and the budget when that call may go, given its urgency: finals, first words,
-   progress, then steps of tools. These questions change nothing;
+   progress, steps of tools, then placeholders of queued questions. These questions change nothing;
 4. starts the most urgent call that may go now, as a task of its own, and repeats from 1;
 5. if none may go now, sleeps until the earliest time that the budget named, or until a reply changes.
 
@@ -31,6 +31,9 @@ Before a call leaves, three things happen in the call's task: the text that it s
 that it makes; the call is counted in the database together with those of other processes; and the lease is checked once
 more, because both of these may have taken long. So Slack never shows what a take-over doesn't know. While the database
 is away, answers pause.
+
+A queued question's placeholder waits for as long as the answers ahead need the budget. It keeps its job from no worker
+meanwhile: the database is told right before the call leaves, and says if the job was claimed or has ended.
 
 A call that fails is retried by the retry policy: the reply gets a time before which it sends nothing, while others go
 on. A reply whose calls fail for minutes is given up, and the outbox shows its end later.
@@ -48,6 +51,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from bot.clock import Clock
 from bot.core.calls import Ask
@@ -94,6 +98,8 @@ MAX_WORDLESS_S = 1.0
 stream can't begin is left to edits."""
 UPLOAD_TRIES = 3
 """Refusals in a row after which an answer goes on in pages instead of a file."""
+PLACEHOLDER_WITHIN_S = 5.0
+"""How soon a queued question's placeholder leaves once it is begun: after 10 s its job may be claimed without it."""
 AWAY_PAUSE_S = 1.0
 """How long all answers pause after the database failed to record one."""
 
@@ -290,7 +296,8 @@ class Due:
     @property
     def order(self) -> tuple[int, float]:
         """Sorts calls by urgency, then by the time since the reply's last call. First words stay in their order."""
-        return self.urgency, 0.0 if self.urgency is Urgency.FIRST else self.live.last_sent
+        is_in_order = self.urgency in (Urgency.FIRST, Urgency.QUEUED)
+        return self.urgency, 0.0 if is_in_order else self.live.last_sent
 
 
 class EditScheduler:
@@ -320,6 +327,8 @@ class EditScheduler:
         """The methods of calls under way; "" once Slack has answered."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._channels: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Let one placeholder of a queued question in each channel take part in the loop, which looks at each reply."""
 
     async def open(
         self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = math.inf
@@ -357,15 +366,22 @@ class EditScheduler:
         next_post_at = self._budget.post_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
         return next_post_at > now or not self._budget.room(METHODS[Update], live).is_fresh
 
-    async def post_placeholder(self, job: Job, until: float) -> None:
+    async def post_placeholder(self, job: Job) -> None:
         """Shows a queued question's placeholder; returns once it is on record, or can't be shown.
 
-        `until`: no call is sent after this, by the monotonic clock.
+        That may take as long as the answers ahead need the budget. Cancel it once the job isn't queued any more: then
+        nothing more is sent.
         """
-        live = self._schedule(Reply(Answer(job), Shown(job.page_ts, outdated=True, queued=True)), until)
-        if not job.page_ts:
-            live.asked_at = _asked_at(job)
-        await live.idle.wait()
+        async with self._channels.setdefault(job.question.thread.channel_id, asyncio.Lock()):
+            live = self._schedule(Reply(Answer(job), Shown(job.page_ts, outdated=True, queued=True)))
+            if not job.page_ts:
+                live.asked_at = _asked_at(job)
+            try:
+                await live.idle.wait()
+            except asyncio.CancelledError:
+                live.reply.leave()
+                self.touch(live)
+                raise
 
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job's reply: another process has the job now."""
@@ -404,7 +420,7 @@ class EditScheduler:
             for live in [live for live in self._live if live.reply.life is Life.LEFT]:
                 self._close(live)
 
-    def _schedule(self, reply: Reply, until: float) -> ScheduledReply:
+    def _schedule(self, reply: Reply, until: float = math.inf) -> ScheduledReply:
         delivery = self._transport.delivery(reply)
         live = ScheduledReply(self, delivery, until)
         self._live.append(live)
@@ -516,6 +532,9 @@ class EditScheduler:
             live.reply.came(None, CallGivenUp())
         finally:
             del self._in_flight[live]
+            if live.reply.earlier.queued:
+                # Each try has a time of its own (`_begin_placeholder`).
+                live.until = math.inf
         self.touch(live)
 
     async def _try_to_send(self, live: ScheduledReply, call: Call) -> Outcome:
@@ -527,7 +546,8 @@ class EditScheduler:
         live.reply.leaves(call)
         try:
             is_recorded = await self._record(live, call)
-            if is_recorded and await self._budget.take(method, channel_id) and self._may_send(live):
+            is_granted = is_recorded and await self._budget.take(method, channel_id)
+            if is_granted and await self._begin_placeholder(live) and self._may_send(live):
                 has_left, outcome = True, CallLost()
                 outcome = await live.delivery.send(call, lambda: self._may_send(live))
         except Exception as error:
@@ -557,8 +577,8 @@ class EditScheduler:
     async def _record(self, live: ScheduledReply, call: Call) -> bool:
         """Puts on record what a call will show, and the message that it will make; returns False if it mustn't leave.
 
-        While the database is away, nothing leaves: a take-over would not know of it. A queued question's placeholder
-        needs no record of its own.
+        While the database is away, nothing leaves: a take-over would not know of it. Of a queued question's placeholder
+        it is told later (`_begin_placeholder`).
         """
         if live.reply.earlier.queued:
             return True
@@ -570,10 +590,30 @@ class EditScheduler:
                     await self._worker_queue.record_messages(live.reply.job, live.reply.recorded)
                 return True
             except StoreError as error:
-                log.warning("answers pause until the database records them: %s", error)
-                self._away_until = self.clock.monotonic() + AWAY_PAUSE_S
+                self._away(error)
         live.not_before = max(live.not_before, self._away_until)
         return False
+
+    async def _begin_placeholder(self, live: ScheduledReply) -> bool:
+        """Keeps a queued question's job for its placeholder, which leaves at once; returns False if it mustn't leave.
+
+        Once its budget is granted: a job that is kept for longer than a post takes would wait for its answer, too.
+        """
+        if not live.reply.earlier.queued:
+            return True
+        live.until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
+        try:
+            if await self._worker_queue.begin_placeholder(live.reply.job):
+                return True
+            live.reply.leave()
+        except StoreError as error:
+            self._away(error)
+            live.not_before = max(live.not_before, self._away_until)
+        return False
+
+    def _away(self, error: StoreError) -> None:
+        log.warning("answers pause until the database records them: %s", error)
+        self._away_until = self.clock.monotonic() + AWAY_PAUSE_S
 
     async def _record_text(self, live: ScheduledReply, answer: Answer) -> bool:
         """Records the answer's text; returns False if the job is no longer this worker's."""

@@ -85,6 +85,11 @@ class ThreadStatuses:
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
+    def wanted(self, thread: ThreadKey) -> str:
+        """Returns the status that this process has a thread show; "" if it has none."""
+        thread_status = self._status_of(thread)
+        return thread_status.wanted if thread_status else ""
+
     def answering(self, thread: ThreadKey, status: str) -> bool:
         """Shows the status of an answer in the background, until `ended`; returns False where Slack takes none."""
         return self._show(thread, status) is not None
@@ -271,6 +276,19 @@ class AssistantPane:
         if has_message or not await self.statuses.confirmed(thread, texts.STATUS_THINKING, SIGN_WITHIN_S):
             return Signs()
         return Signs(Sign.SEEN if is_in_pane else Sign.MAY_BE_SEEN)
+
+    def queued(self, question: Question) -> None:
+        """Shows in the background that a question is queued, if it starts its thread.
+
+        Elsewhere an earlier question's answer has the thread's status.
+        """
+        if question.thread.thread_ts == question.ts:
+            self.statuses.answering(question.thread, texts.STATUS_QUEUED)
+
+    def unqueued(self, question: Question) -> None:
+        """Removes that status in the background, unless an answer has the thread's status now."""
+        if self.statuses.wanted(question.thread) == texts.STATUS_QUEUED:
+            self.statuses.ended(question.thread)
 
     def show_status(self, question: Question, status: str) -> None:
         """Shows what the model does, unless Slack's own Stop stands there or is on its way."""

@@ -8,7 +8,8 @@ One process has one worker. It runs three things side by side:
 - `stay_alive` sends a heartbeat about once a second. It carries what each attempt has used and the new text of each
   answer, and brings back which jobs are still ours, which a person stopped, and whose question was edited. It also
   renews the lease: without it the edit scheduler sends nothing more (core/job.py).
-- Placeholders of queued questions are posted by tasks of their own, in the order of their thread.
+- Placeholders of queued questions are posted by tasks of their own, in the order of their thread. Answers go first in
+  Slack's budgets, so a placeholder may come late; a status tells the asker at once that their question is queued.
 
 Canceling an attempt
 --------------------
@@ -48,14 +49,13 @@ from bot.logs import of_job
 from bot.reply.answer import Answer
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import AnswerAttempt, Phase
+from bot.services.pane import AssistantPane
 from bot.store import Stores
 
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
 """Between two heartbeats, however often other processes wake this one, and between two looks for a queue's turn."""
-PLACEHOLDER_WITHIN_S = 5.0
-"""A placeholder is posted no later: after 10 s the database lets a worker claim a job without its placeholder."""
 HAND_OVER_S = 1.2
 """How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter, and later canceled attempts to
 release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
@@ -79,8 +79,10 @@ class Worker:
     """How long live answers get to end after the stop."""
     answer: Callable[[AnswerAttempt], Awaitable[None]]
     may_be_queued: Callable[[Question], Awaitable[bool]]
+    pane: AssistantPane
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
-    _placeholders: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _placeholders: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    """By job."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
     """When `stop` was called, by the monotonic clock."""
@@ -102,23 +104,28 @@ class Worker:
         self._wake.set()
 
     def stop_answer(self, job_id: int) -> None:
-        """Stops a job at once if this worker has it; else its worker learns of the recorded stop with a heartbeat."""
+        """Stops a job at once if this worker has it; else its worker learns of the recorded stop with a heartbeat.
+
+        A queued job is over by then, and needs no placeholder.
+        """
+        self._end_placeholder(job_id)
         self._cancel(job_id, Phase.STOPPED)
 
     def post_placeholder(self, job: Job) -> None:
-        """Posts a queued job's placeholder in the background. The job is claimed once that is on record."""
+        """Posts a queued job's placeholder in the background, unless the job is claimed or ends before."""
 
         def ended(task: asyncio.Task[None]) -> None:
-            self._placeholders.discard(task)
+            if self._placeholders.get(job.id) is task:
+                del self._placeholders[job.id]
             if not task.cancelled() and (error := task.exception()) is not None:
                 # The database closes under placeholders that are still to be posted when the process ends.
                 level = logging.ERROR if self._stopped_at is None else logging.INFO
                 log.log(level, "placeholder for queued question not posted: %s", error)
             self.wake()
 
+        self._end_placeholder(job.id)
         with of_job(job.id):
-            task = asyncio.create_task(self._post_placeholder(job))
-            self._placeholders.add(task)
+            task = self._placeholders[job.id] = asyncio.create_task(self._post_placeholder(job))
             task.add_done_callback(ended)
 
     async def run(self) -> None:
@@ -164,8 +171,8 @@ class Worker:
         """Cancels live attempts: another process or the next start continues them; takes at most HAND_OVER_S."""
         for attempt, _ in list(self._live.values()):
             self._cancel(attempt.job.id, Phase.HANDOVER)
-        for task in self._placeholders:
-            task.cancel()
+        for job_id in self._placeholders:
+            self._end_placeholder(job_id)
         live = [task for _, task in self._live.values()]
         if live:
             await asyncio.wait(live, timeout=HAND_OVER_S)
@@ -189,6 +196,7 @@ class Worker:
         for job in jobs:
             attempt = AnswerAttempt(Answer(job), self.stores.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
+            self._end_placeholder(job.id)
             with of_job(job.id):
                 self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
                 if job.earlier:
@@ -263,8 +271,12 @@ class Worker:
         attempt.phase = reason
         task.cancel()
 
+    def _end_placeholder(self, job_id: int) -> None:
+        """Posts no placeholder for a job that is no longer queued, as far as it hasn't left for Slack."""
+        if task := self._placeholders.get(job_id):
+            task.cancel()
+
     async def _post_placeholder(self, job: Job) -> None:
-        until = self.stores.clock.monotonic() + PLACEHOLDER_WITHIN_S
         may_be_queued = not self.workspace.token_refused() and await self.may_be_queued(job.question)
         if self.workspace.token_refused():
             return
@@ -272,8 +284,15 @@ class Worker:
             # Else the question would keep its place among those that are shown as queued.
             await self.stores.question_queue.request_stop(job.id)
             return
-        while self.stores.clock.monotonic() < until:
-            if await self.stores.question_queue.may_post_placeholder(job.question):
-                await self.workspace.scheduler.post_placeholder(job, until)
-                return
-            await self.stores.clock.sleep(MIN_PAUSE_S)
+        if job.id not in self._live and not job.page_ts:
+            self.pane.queued(job.question)
+        try:
+            pause_s = MIN_PAUSE_S
+            while not await self.stores.question_queue.may_post_placeholder(job.question):
+                await self.stores.clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, HEARTBEAT_S)
+            await self.workspace.scheduler.post_placeholder(job)
+        finally:
+            # An attempt that has begun goes on with the status.
+            if job.id not in self._live:
+                self.pane.unqueued(job.question)

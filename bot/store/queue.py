@@ -104,7 +104,7 @@ class QuestionQueue(WorkerOperations):
 
         The arguments are those of Arrival. The job needs a placeholder if an earlier question of its thread is not
         answered yet, if the asker has as many answers under way as one person may have, or if this process is `full`.
-        The caller posts the placeholder and records it. Until then, but for 10 s at most, no worker claims the job.
+        The caller posts it, between `WorkerQueue.begin_placeholder` and `record_placeholder`.
         """
         # Each batch is bounded, but not the wait for a question's own batch.
         return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
@@ -158,8 +158,8 @@ class QuestionQueue(WorkerOperations):
         again = Arrival("", question_of(row), full)
         waits = (await _queue_before(connection, [again], self._max_per_user)).is_behind(again)
         effort = row.effort if continues else effort
-        await _requeue(connection, row, self._now(), waits=waits, continues=continues, effort=effort)
-        if not waits:
+        await _requeue(connection, row, self._now(), continues=continues, effort=effort)
+        if full or not waits:
             await self._worker.wake_all(connection)
         return Enqueued(job_id, waits, row.attempts)
 
@@ -232,7 +232,9 @@ class QuestionQueue(WorkerOperations):
             taken = await write_arrivals(connection, arrivals, self._max_per_user, now)
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
             replied = await deny_by_reply(connection, asked, now)
-            if replied or any(enqueued and not enqueued.needs_placeholder for enqueued in taken):
+            queued = [(enqueued, arrival.full) for enqueued, arrival in zip(taken, arrivals, strict=True) if enqueued]
+            # Another process may have a place for what this one is too full for.
+            if replied or any(full or not enqueued.needs_placeholder for enqueued, full in queued):
                 await self._worker.wake_others(connection)
             return taken
 
@@ -286,7 +288,6 @@ async def _requeue(
     row: sa.Row[Any],
     now: float,
     *,
-    waits: bool = False,
     continues: bool = False,
     effort: Effort | None = None,
 ) -> None:
@@ -296,7 +297,7 @@ async def _requeue(
         "end_reason": None,
         "interruptions": 0,
         # The placeholder of a job that ended in the queue may not be on record yet.
-        "placeholder_due_since": now if waits else None if row.attempts else row.placeholder_due_since,
+        "placeholder_due_since": None if row.attempts else row.placeholder_due_since,
         "continues": continues,
         "effort": effort,
         **_next_version(now),
@@ -362,9 +363,6 @@ async def write_arrivals(
     for message, arrival in first_messages.items():
         if message in ids:
             taken[arrival.event_id] = Enqueued(ids[message], queue.is_behind(arrival))
-    waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.needs_placeholder]
-    if waiting:
-        await connection.execute(sa.update(jobs).where(jobs.c.id.in_(waiting)).values(placeholder_due_since=now))
     return [
         taken.get(arrival.event_id) if first_events.get(arrival.event_id) is arrival else None for arrival in arrivals
     ]

@@ -81,7 +81,7 @@ jobs = sa.Table(
     sa.Column("started_at", sa.Double),
     # The messages of the reply, each with its role, first the pages; those without a ts were sent and not answered.
     sa.Column("messages", sa.JSON, nullable=False, server_default="[]"),
-    # Since when a queued job needs a placeholder; NULL if it is recorded, or none is needed.
+    # Since when a queued job's placeholder is being posted; NULL before that, and once it is recorded.
     sa.Column("placeholder_due_since", sa.Double),
     # The later question of the thread whose answer is this one's, too.
     sa.Column("answered_with", RowId),

@@ -124,6 +124,17 @@ class WorkerQueue(MeteredOperations):
         await connection.execute(held.fenced.values(_with_messages(messages)))
 
     @writes_unsynced
+    async def begin_placeholder(self, connection: AsyncConnection, job: Job) -> bool:
+        """Keeps a queued job from being claimed for PLACEHOLDER_HOLD_S, while its placeholder is posted.
+
+        Returns False if it mustn't be posted: the job was claimed since it was queued, or has ended. Until then it may
+        be begun as often as it takes.
+        """
+        is_unclaimed = jobs.c.attempts == job.attempts, jobs.c.version == job.version, is_queued()
+        begun = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(placeholder_due_since=self._now())
+        return (await connection.execute(begun)).rowcount > 0
+
+    @writes_unsynced
     async def record_placeholder(
         self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]
     ) -> None:

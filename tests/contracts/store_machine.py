@@ -437,6 +437,21 @@ class Machine(RuleBasedStateMachine):
                 assert stopped is self.model.request_stop(job_id)
                 happened |= {job_id: Event.STOP} if stopped else {}
 
+    @rule(worker=workers, number=few, versions_ago=st.integers(0, 1))
+    def begin_one(self, worker: str, number: int, versions_ago: int) -> None:
+        """Begins to post the placeholder of a question, perhaps after it was claimed, ended or was queued again."""
+        if (job_id := self._one(number)) is not None:
+            self.begin_placeholder(worker, job_id, versions_ago)
+
+    def begin_placeholder(self, worker: str, job_id: int, versions_ago: int = 0) -> bool:
+        job = self.model.jobs[job_id]
+        attempts = 0 if job.attempts == 0 else job.attempts - (job.status is not Status.QUEUED)
+        unclaimed = Job(job_id, job.question, attempts, version=job.version - versions_ago)
+        with self._notified(), self._moving():
+            begun = self._do(self.stores[worker].worker_queue.begin_placeholder(unclaimed))
+            assert begun is self.model.begin_placeholder(unclaimed)
+        return begun
+
     @rule(worker=workers, thread=threads, is_late=st.booleans())
     def announce(self, worker: str, thread: ThreadKey, is_late: bool) -> None:
         """Records the placeholders of a thread's queued questions, perhaps after they were claimed."""

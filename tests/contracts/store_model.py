@@ -174,8 +174,7 @@ class StoreModel:
         if known or job_id is None:
             return None
         waits = full or self._is_behind(question)
-        now = self.clock.now()
-        self.jobs[job_id] = Expected(question, placeholder_due_since=now if waits else None, asked_at=now)
+        self.jobs[job_id] = Expected(question, asked_at=self.clock.now())
         return waits
 
     def _is_behind(self, question: Question) -> bool:
@@ -437,6 +436,13 @@ class StoreModel:
         if self.holds(worker, job):
             self._change(job.id, page_ts=page_ts, placeholder_due_since=None)
 
+    def begin_placeholder(self, job: Job) -> bool:
+        old = self.jobs.get(job.id)
+        if old is None or (old.status, old.attempts, old.version) != (Status.QUEUED, job.attempts, job.version):
+            return False
+        self._change(job.id, placeholder_due_since=self.clock.now())
+        return True
+
     def record_placeholder(self, job: Job, page_ts: tuple[str, ...]) -> None:
         old = self.jobs.get(job.id)
         if old is None or old.attempts != job.attempts or not (old.status is Status.QUEUED or old.attempts == 0):
@@ -468,7 +474,7 @@ class StoreModel:
         lines = self.lines.get(thread, {}).items()
         others_wrote = any(line_ts > ts and writer != job.question.user_id for line_ts, writer in lines)
         if [*self.of(thread)][-1] == job_id and self.shared.get(thread, "") <= ts and not others_wrote:
-            self._requeue(job_id, waits=False)
+            self._requeue(job_id)
         elif job.attempts:
             self._change(job_id, pieces=())
             self._add(job_id, OutboxKind.SHOW_VERSION)
@@ -507,12 +513,12 @@ class StoreModel:
         if not self._may_be_regenerated(old):
             return None
         waits = full or self._is_behind(old.question)
-        self._requeue(job_id, waits=waits, continues=continues, effort=old.effort if continues else effort)
+        self._requeue(job_id, continues=continues, effort=old.effort if continues else effort)
         return waits
 
-    def _requeue(self, job_id: int, *, waits: bool, continues: bool = False, effort: Effort | None = None) -> None:
+    def _requeue(self, job_id: int, *, continues: bool = False, effort: Effort | None = None) -> None:
         old = self.jobs[job_id]
-        since = self.clock.now() if waits else old.placeholder_due_since if old.attempts == 0 else None
+        since = old.placeholder_due_since if old.attempts == 0 else None
         self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None, continues=continues, effort=effort)
         self._change(job_id, interruptions=0, placeholder_due_since=since)
         self._change(job_id, version=old.version + 1, stop_requested=False, pieces=(), asked_at=self.clock.now())

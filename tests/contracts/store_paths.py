@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from bot.core.calls import CallState, Decision
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Job, State
+from bot.core.job import End, Enqueued, Job, State
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -78,16 +78,23 @@ class Player:
         self.machine.read(worker, THREADS[0])
 
     def ask(self, worker: str, name: str, *how: str) -> str:
-        """Asks, and records the placeholder if one is needed: shown, or none (it may also be on its way: posting)."""
+        """Asks; if a placeholder is needed, it may be on its way (posting) or on record (shown)."""
         thread, number = _place(name)
         event = number + 10 * THREADS.index(thread) + 100 * ("again" in how)
         self.machine.enqueue(worker, event, thread, number, "full" in how)
-        if self.machine.result is None:
+        taken = self.machine.result
+        if not isinstance(taken, Enqueued):
             return "known"
         job_id = self.ids[name] = max(self.model.jobs)
-        if (waits := self.model.jobs[job_id].placeholder_due_since is not None) and "posting" not in how:
-            self.machine.record_placeholder(worker, job_id, (SHOWN_AT,) if "shown" in how else ())
-        return "queued" if waits else "ready"
+        if "posting" in how or "shown" in how:
+            self.machine.begin_placeholder(worker, job_id)
+        if "shown" in how:
+            self.machine.record_placeholder(worker, job_id, (SHOWN_AT,))
+        return "queued" if taken.needs_placeholder else "ready"
+
+    def post(self, worker: str, name: str, *how: str) -> str:
+        """Begins to post a placeholder, perhaps that of an earlier version."""
+        return "begun" if self.machine.begin_placeholder(worker, self.ids[name], int("earlier" in how)) else "no"
 
     def announce(self, worker: str, name: str) -> None:
         """Records a placeholder, however late."""

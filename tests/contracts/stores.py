@@ -56,11 +56,9 @@ def unclaimed(taken: Enqueued, question: Question | None = None) -> Job:
 
 
 async def enqueued(store: Stores, question: Question) -> int:
-    """Enqueues a question and returns its job's ID. If it is queued, its placeholder is recorded."""
+    """Enqueues a question and returns its job's ID."""
     taken = await store.question_queue.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
-    if taken.needs_placeholder:
-        await store.worker_queue.record_placeholder(unclaimed(taken), ())
     return taken.job_id
 
 

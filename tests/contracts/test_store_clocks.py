@@ -12,7 +12,7 @@ from bot.errors import EndReason
 from bot.store.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import STEPPED, asked, asking_step, begun, one
+from tests.contracts.stores import STEPPED, asked, asking_step, begun, one, unclaimed
 
 HOUR_S = 3600.0
 ABOUT = QuotedMessage("C1", "1.0", "1.0", "quoted", "https://hooks.slack.com/1")
@@ -43,7 +43,9 @@ JUMPS = pytest.mark.parametrize("jump_s", [-3 * HOUR_S, -HOUR_S / 2, 5 * 24 * HO
 async def test_queued_question_is_claimed_on_time_while_the_clock_jumps(worker: Process, jump_s: float) -> None:
     clock = JumpingClock()
     store = await worker("w1", clock)
-    await store.question_queue.enqueue("Ev1", asked(1), full=True)
+    taken = await store.question_queue.enqueue("Ev1", asked(1), full=True)
+    assert taken
+    assert await store.worker_queue.begin_placeholder(unclaimed(taken))
     clock.wall_s += jump_s
     clock.wait(PLACEHOLDER_HOLD_S - 1)
     assert await store.worker_queue.claim(1) == []

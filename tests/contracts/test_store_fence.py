@@ -58,8 +58,8 @@ WRITES: Mapping[str, Write] = {
     "usage.reserve": lambda store, job: store.usage.reserve(job, Amount(7, 0.0), [CAP]),
 }
 """Each write of an attempt, as it holds its job or too late."""
-PLACEHOLDER = "worker_queue.record_placeholder"
-"""It comes before an attempt, and names the one before that."""
+PLACEHOLDERS = {"worker_queue.begin_placeholder", "worker_queue.record_placeholder"}
+"""They come before an attempt, and name the one before that."""
 OTHERS = {
     "question_queue.enqueue",
     "worker_queue.claim",
@@ -99,7 +99,7 @@ def _operations() -> set[str]:
 
 
 def test_each_write_about_a_job_is_listed() -> None:
-    assert _operations() == {*WRITES, PLACEHOLDER, *OTHERS}
+    assert _operations() == {*WRITES, *PLACEHOLDERS, *OTHERS}
 
 
 async def held(store: Stores) -> Job:
@@ -176,7 +176,8 @@ async def test_attempt_that_lost_its_job_writes_nothing(
         await write(store, job)
         assert await contents(store) == before, f"{name} wrote"
     await store.worker_queue.record_placeholder(replace(job, attempts=job.attempts - 1), LATE)
-    assert await contents(store) == before, f"{PLACEHOLDER} wrote"
+    assert not await store.worker_queue.begin_placeholder(replace(job, attempts=job.attempts - 1))
+    assert await contents(store) == before, "a placeholder was written"
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -20,6 +20,14 @@ question is queued behind a later one that was begun
     ask 3, claim, release 3, ask 1 -> queued
 question waits a while for its placeholder
     ask 1 full posting -> queued, claim -> none, w2 claim -> none, pass_s 9, claim -> none, pass_s 2, claim -> 1
+question waits for no placeholder that is not begun yet
+    ask 1 full -> queued, w2 claim -> 1, post 1 -> no
+placeholder is begun however late and again
+    ask 1 full, pass_s 300, post 1 -> begun, w2 claim -> none, pass_s 9, post 1 -> begun, pass_s 9, claim -> none,
+    w2 post 1 -> begun, announce 1, w2 claim -> 1
+placeholder of a question that was claimed, ended or queued again is not begun
+    ask 1 full, ask d1 full, claim, release 1, post 1 -> begun, post d1 -> no, ask 3 full, stop 3, post 3 -> no,
+    ask t1, claim, finish t1, regenerate t1 full, post t1 earlier -> no, post t1 -> begun
 later question does not overtake one without a placeholder
     ask 1 full posting, ask 3 shown -> queued, claim -> none, announce 1, claim -> 1+3
 questions of a thread are claimed together in the order of writing
@@ -141,7 +149,7 @@ regenerated answer keeps its messages, and its reply asks no more
 regenerated answer waits behind the one that its thread is getting
     ask 1, claim, finish 1, ask 3, claim -> 3, regenerate 1, announce 1, claim -> none, finish 3, claim -> 1v1
 regenerated answer whose process has no room waits for its placeholder
-    ask 1, claim, pages 1, finish 1, w2 regenerate 1 full, claim -> none, w2 announce 1, claim -> 1v1
+    ask 1, claim, pages 1, finish 1, w2 regenerate 1 full, w2 post 1, claim -> none, w2 announce 1, claim -> 1v1
 regenerated question that was stopped in the queue keeps its placeholder
     ask 1 full shown, stop 1, regenerate 1, claim -> 1v1
 regenerated question whose placeholder may have been cleared gets a new message

@@ -117,6 +117,9 @@ class RecordsInMemory(WorkerQueue):
     """The jobs that another worker has taken over."""
     is_away: bool = False
     asked_while_away: int = 0
+    begun_at: list[float] = field(default_factory=list)
+    """When placeholders were begun."""
+    begins_s: float = 0.0
 
     async def record_messages(self, job: Job, messages: Sequence[RecordedMessage]) -> None:
         self._look()
@@ -129,6 +132,12 @@ class RecordsInMemory(WorkerQueue):
         if shown != (job.id, dict(self.pages).get(job.id, ())):
             self.pages.append(shown)
         self.messages[job.id] = tuple(messages)
+
+    async def begin_placeholder(self, job: Job) -> bool:
+        self._look()
+        self.begun_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.begins_s)
+        return job.id not in self.lost
 
     async def record_placeholder(self, job: Job, messages: Sequence[RecordedMessage]) -> None:
         await self.record_messages(job, messages)

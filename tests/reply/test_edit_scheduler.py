@@ -31,6 +31,7 @@ from bot.reply.scheduler import (
     MAX_IN_FLIGHT,
     MAX_WORDLESS_S,
     PLACEHOLDER_DELAY_S,
+    PLACEHOLDER_WITHIN_S,
     SCARCE_DELAY_S,
     ScheduledReply,
 )
@@ -672,7 +673,7 @@ async def test_calls_name_their_question_and_the_answers_version() -> None:
         reply = await schedule.scheduler.open(Answer(answered))
         await reply.finish(End(EndReason.WHOLE))
         queued = Job(2, Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U2", "and then?"), 0, version=2)
-        await schedule.scheduler.post_placeholder(queued, until=math.inf)
+        await schedule.scheduler.post_placeholder(queued)
     posts = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Post)]
     assert [(post.question, post.view.version, post.view.queued) for post in posts] == [
         (answered.question, 3, False),
@@ -684,7 +685,7 @@ async def test_calls_name_their_question_and_the_answers_version() -> None:
 async def test_message_of_an_earlier_version_becomes_the_placeholder_while_the_question_is_queued_again() -> None:
     job = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 0, recorded_pages("5.0"), version=1)
     async with scheduling() as schedule:
-        await schedule.scheduler.post_placeholder(job, until=math.inf)
+        await schedule.scheduler.post_placeholder(job)
     [sent] = schedule.transport.sent
     assert isinstance(sent.call, Update)
     assert (sent.call.ts, sent.call.view.queued) == ("5.0", True)
@@ -694,7 +695,7 @@ async def test_message_of_an_earlier_version_becomes_the_placeholder_while_the_q
 @simulated
 async def test_placeholder_that_is_shown_in_a_message_on_record_is_recorded() -> None:
     async with scheduling() as schedule:
-        await schedule.scheduler.post_placeholder(job_of(1, ("50.0",)), until=math.inf)
+        await schedule.scheduler.post_placeholder(job_of(1, ("50.0",)))
     assert schedule.records.writes == 1, "the job waits for that"
 
 
@@ -733,8 +734,62 @@ async def test_post_whose_answer_was_lost_stays_on_record_until_it_was_looked_fo
 async def test_placeholder_of_a_queued_question_waits_for_no_record() -> None:
     async with scheduling() as schedule:
         schedule.records.delay_s = 100.0
-        await schedule.scheduler.post_placeholder(job_of(1), until=math.inf)
+        await schedule.scheduler.post_placeholder(job_of(1))
         assert schedule.times(Post) == [0]
+
+
+@simulated
+async def test_placeholder_of_a_queued_question_waits_for_its_budget_and_holds_its_job_only_while_it_is_posted() -> (
+    None
+):
+    async with scheduling() as schedule:
+        schedule.budget.limited("chat.postMessage", 200.0, "C1")
+        await schedule.scheduler.post_placeholder(job_of(1))
+        assert schedule.times(Post) == [pytest.approx(200.0)]
+        assert schedule.records.begun_at == schedule.times(Post)
+        assert schedule.records.pages == [(1, ("1.0",))]
+
+
+@simulated
+async def test_answers_go_before_placeholders_of_queued_questions() -> None:
+    async with scheduling() as schedule:
+        schedule.budget.limited("chat.postMessage", 30.0, "C1")
+        queued = [asyncio.create_task(schedule.scheduler.post_placeholder(job_of(number))) for number in (1, 2)]
+        await asyncio.sleep(1)
+        await schedule.open(3)
+        await asyncio.gather(*queued)
+    assert schedule.calls() == [(3, "Post"), (1, "Post"), (2, "Post")]
+
+
+@pytest.mark.parametrize("ends", ["claimed", "canceled"])
+@simulated
+async def test_placeholder_of_a_question_that_is_not_queued_any_more_is_not_posted(ends: str) -> None:
+    async with scheduling() as schedule:
+        schedule.budget.limited("chat.postMessage", 30.0, "C1")
+        posting = asyncio.create_task(schedule.scheduler.post_placeholder(job_of(1)))
+        await asyncio.sleep(1)
+        if ends == "claimed":
+            schedule.records.lost.add(1)
+        else:
+            posting.cancel()
+        await asyncio.wait((posting,), timeout=31)
+        assert posting.done()
+    assert (schedule.calls(), schedule.records.pages) == ([], [])
+
+
+@simulated
+async def test_placeholder_that_was_begun_too_long_ago_is_withheld_and_begun_again() -> None:
+    async with scheduling() as schedule:
+        schedule.records.begins_s = PLACEHOLDER_WITHIN_S + 1
+        posting = asyncio.create_task(schedule.scheduler.post_placeholder(job_of(1)))
+        await asyncio.sleep(schedule.records.begins_s + 0.5)
+        schedule.records.begins_s = 0.0
+        assert schedule.calls() == []
+        schedule.records.is_away = True
+        await asyncio.sleep(30)
+        schedule.records.is_away = False
+        await asyncio.wait_for(posting, 30)
+        assert schedule.calls() == [(1, "Post")]
 
 
 @simulated
@@ -845,7 +900,8 @@ async def test_end_and_earlier_messages_wait_for_no_status_of_the_pane() -> None
 @simulated
 async def test_call_that_is_about_to_leave_at_a_replys_until_is_withheld() -> None:
     async with scheduling(SimulatedTransport(connecting_s=1.0)) as schedule:
-        await schedule.scheduler.post_placeholder(job_of(1), until=0.5)
+        reply = await schedule.scheduler.open(Answer(job_of(1)), until=0.5)
+        await reply.idle.wait()
     assert (schedule.calls(), schedule.transport.withheld) == ([], 1)
 
 
@@ -856,7 +912,8 @@ async def test_nothing_is_sent_after_a_replys_until() -> None:
         await asyncio.sleep(10)
         schedule.budget.limited("chat.postMessage", 30.0, "D1")
         async with asyncio.timeout(21):
-            await schedule.scheduler.post_placeholder(Job(1, question, 0), until=30.0)
+            reply = await schedule.scheduler.open(Answer(Job(1, question, 0)), until=30.0)
+            await reply.idle.wait()
         assert schedule.calls() == []
         other = await schedule.open(2)
         await other.finish(End(EndReason.WHOLE))

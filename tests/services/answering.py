@@ -186,7 +186,7 @@ class MemoryReplies:
     def allow_stream(self, job: Job) -> None:
         self.streamed.append(job.id)
 
-    async def post_placeholder(self, job: Job, until: float) -> None:
+    async def post_placeholder(self, job: Job) -> None:
         raise AssertionError(f"job {job.id} is not queued")
 
     def abandon(self, job_id: int) -> None:
@@ -349,7 +349,7 @@ class AnsweringStage:
         )
         answers = AnswerSettings(done_mention_s=60, model_names=OWN_NAMES)
         self.answering = Answering(stores, workspace, steps, self.lives.append, access, quota, pane, answers)
-        self.worker = Worker(stores, workspace, 5.0, self._answer, self.answering.access_control.may_be_queued)
+        self.worker = Worker(stores, workspace, 5.0, self._answer, access.may_be_queued, pane)
 
     def change(self, **parts: Any) -> None:
         """Has attempts use other parts of answering and of its steps."""

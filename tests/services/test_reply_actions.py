@@ -436,7 +436,7 @@ class PostedPlaceholders(MemoryReplies):
     jobs: list[Job] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def post_placeholder(self, job: Job, until: float) -> None:
+    async def post_placeholder(self, job: Job) -> None:
         self.jobs.append(job)
         self.begun.set()
 

@@ -9,20 +9,23 @@ from typing import Concatenate, ParamSpec
 
 import pytest
 
+from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, Job, Lease, Piece, Pulse, Spent
 from bot.errors import StoreError
 from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Phase
+from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
     HAND_OVER_S,
     HEARTBEAT_S,
-    PLACEHOLDER_WITHIN_S,
     Worker,
 )
 from bot.store.queue import QuestionQueue
 from bot.store.worker_queue import WorkerQueue
+from tests.core.conversations import recorded_pages
+from tests.services.answering import RecordedStatuses
 from tests.services.parts import stores_of, workspace_of
 from tests.simulated_time import SimulatedClock, run_simulated
 
@@ -37,6 +40,8 @@ def job_of(number: int) -> Job:
 
 
 JOB = job_of(1)
+FOLLOW_UP = Job(2, Question(JOB.question.thread, "2.000000", "U1", "And then?"), attempts=0)
+REGENERATED = replace(JOB, messages=recorded_pages("5.0"), version=1)
 
 
 @dataclass
@@ -86,9 +91,9 @@ class Placeholders(QuestionQueue):
     posted: list[int] = field(default_factory=list)
     checked: list[Question] = field(default_factory=list)
     """Questions that were checked for whether their placeholder may be posted."""
-    untils: list[float] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
     abandoned: list[int] = field(default_factory=list)
+    canceled: list[int] = field(default_factory=list)
 
     async def may_post_placeholder(self, question: Question) -> bool:
         self.checked.append(question)
@@ -98,10 +103,13 @@ class Placeholders(QuestionQueue):
         self.stopped.append(job_id)
         return True
 
-    async def post_placeholder(self, job: Job, until: float) -> None:
-        self.untils.append(until)
-        await asyncio.sleep(self.posts_s)
-        self.posted.append(job.id)
+    async def post_placeholder(self, job: Job) -> None:
+        try:
+            await asyncio.sleep(self.posts_s)
+            self.posted.append(job.id)
+        except asyncio.CancelledError:
+            self.canceled.append(job.id)
+            raise
 
     async def open(self, *_: object, **more: object) -> ScheduledReply:
         raise AssertionError("nothing is answered")
@@ -153,6 +161,7 @@ class WorkerStage:
     allows_s: float = 0.0
     """How long it takes to find out whether an asker has access."""
     token_refused: bool = False
+    pane: RecordedStatuses = field(default_factory=RecordedStatuses)
     checked: list[Question] = field(default_factory=list)
     """Questions whose asker's access was checked."""
     running: asyncio.Task[None] = field(init=False)
@@ -168,11 +177,17 @@ class WorkerStage:
         workspace = workspace_of(
             lease=self.lease, scheduler=self.placeholders, token_refused=lambda: self.token_refused
         )
-        self.worker = Worker(stores, workspace, self.drain_s, self.answers.answer, allows)
+        pane = AssistantPane(stores, workspace, ThreadStatuses(self.pane, self.clock))
+        self.worker = Worker(stores, workspace, self.drain_s, self.answers.answer, allows, pane)
 
     @property
     def now(self) -> float:
         return self.clock.monotonic()
+
+    @property
+    def statuses(self) -> list[str]:
+        """The statuses that were sent since the last look."""
+        return [self.pane.sent.get_nowait() for _ in range(self.pane.sent.qsize())]
 
     @property
     def cancellations(self) -> list[Phase]:
@@ -477,7 +492,7 @@ async def test_a_queued_question_is_neither_denied_nor_shown_while_slack_refuses
     stage.worker.post_placeholder(JOB)
     await asyncio.sleep(refused_after_s)
     stage.token_refused = True
-    await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
+    await asyncio.sleep(10)
     assert (stage.placeholders.stopped, stage.placeholders.posted) == ([], [])
 
 
@@ -566,18 +581,68 @@ async def test_placeholder_of_a_queued_question_waits_for_those_above_it(stage: 
     await asyncio.sleep(1.9)
     assert stage.placeholders.posted == []
     claims = len(stage.queue.claims)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.1 + HEARTBEAT_S)
     assert stage.placeholders.posted == [JOB.id]
     assert len(stage.queue.claims) == claims + 1, "the job may be claimed now"
-    assert stage.placeholders.untils == [PLACEHOLDER_WITHIN_S]
     assert (stage.checked, set(stage.placeholders.checked)) == ([JOB.question], {JOB.question})
 
 
-@on_stage(lambda: WorkerStage(placeholders=Placeholders(may_post_from=PLACEHOLDER_WITHIN_S + 0.5)), after_s=0.0)
-async def test_placeholder_is_not_posted_once_its_job_may_be_claimed(stage: WorkerStage) -> None:
+@on_stage(lambda: WorkerStage(placeholders=Placeholders(may_post_from=300.0)), after_s=0.0)
+async def test_placeholder_is_posted_however_late_its_turn_comes(stage: WorkerStage) -> None:
+    """With 400 new people at once, half of those who were queued saw nothing for a minute and a half."""
     stage.worker.post_placeholder(JOB)
-    await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
-    assert stage.placeholders.posted == []
+    await asyncio.sleep(301)
+    assert stage.placeholders.posted == [JOB.id]
+    assert len(stage.placeholders.checked) < 320, "about one read of the database a second"
+
+
+@pytest.mark.parametrize("ends", ["claimed", "stopped", "queued again"])
+@on_stage(lambda: WorkerStage(placeholders=Placeholders(posts_s=60.0)), after_s=0.0)
+async def test_placeholder_that_waits_for_the_budget_ends_with_the_wait_of_its_job(
+    stage: WorkerStage, ends: str
+) -> None:
+    stage.worker.post_placeholder(JOB)
+    await asyncio.sleep(5)
+    match ends:
+        case "claimed":
+            stage.queue.jobs = [JOB]
+            stage.worker.wake()
+        case "stopped":
+            stage.worker.stop_answer(JOB.id)
+        case _:
+            stage.worker.post_placeholder(REGENERATED)
+    await asyncio.sleep(70)
+    assert stage.placeholders.canceled == [JOB.id]
+    assert stage.placeholders.posted == [JOB.id] * (ends == "queued again")
+
+
+@pytest.mark.parametrize(
+    ("job", "ends", "sent"),
+    [
+        (JOB, "posted", [texts.STATUS_QUEUED]),
+        (JOB, "stopped", [texts.STATUS_QUEUED, ""]),
+        (JOB, "claimed", [texts.STATUS_QUEUED]),
+        (FOLLOW_UP, "posted", []),
+        (REGENERATED, "posted", []),
+    ],
+    ids=["first of its thread", "stopped", "its answer takes the status over", "below another answer", "has a message"],
+)
+@on_stage(lambda: WorkerStage(placeholders=Placeholders(posts_s=60.0)), after_s=0.0)
+async def test_status_says_that_a_question_is_queued_until_its_placeholder_does(
+    stage: WorkerStage, job: Job, ends: str, sent: list[str]
+) -> None:
+    stage.worker.post_placeholder(job)
+    await asyncio.sleep(1)
+    if ends == "stopped":
+        stage.worker.stop_answer(job.id)
+    elif ends == "claimed":
+        stage.queue.jobs = [job]
+        stage.worker.wake()
+    else:
+        await asyncio.sleep(57)
+        stage.worker.pane.statuses.posted("C1", job.question.thread.thread_ts or "", is_stream=False)
+    await asyncio.sleep(5)
+    assert stage.statuses == sent
 
 
 @on_stage(lambda: WorkerStage(denied=True), after_s=0.0)
