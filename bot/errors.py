@@ -5,7 +5,7 @@ Sentences for people in Slack are in core/texts.py; the others are for operators
 
 import traceback
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from pathlib import PurePath
 
 
@@ -164,10 +164,24 @@ _CHARGED_WITHOUT_TEXT = {
 }
 
 
+class FileFault(Enum):
+    """What may be wrong with the images and PDFs of a request."""
+
+    FILE = auto()
+    """Some of them can't be read, or aren't accepted."""
+    TOO_LARGE = auto()
+    """A file, or the request, has too many bytes."""
+    TOGETHER = auto()
+    """They are too many, or with the text too many tokens."""
+    KIND = auto()
+    """The model takes no such files."""
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedFiles:
     """What a vendor says of the images and PDFs for which it refuses a request, perhaps nothing."""
 
+    fault: FileFault = FileFault.FILE
     names_files: bool = False
     """Whether it speaks of files, and not of a model that takes none."""
     place: tuple[int, int] | None = None

@@ -11,15 +11,18 @@ Below that: the wish for a canvas, recordings, and how the files' content joins 
 
 import html
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import chain, islice
+from types import MappingProxyType
 
 from bot.core import texts
 from bot.core.conversation import File, Question, without_address
 from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, two_ends
 from bot.documents.document import Document, Kind, LeftOut, Part, Refusal
+from bot.errors import FileFault
 from bot.markdown.escaping import fenced
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
 
@@ -28,6 +31,7 @@ MAX_FILE_BYTES = 20 * 2**20
 MAX_BYTES = 50 * 2**20
 """The limit for all files of one answer."""
 MAX_NAMED = 6
+NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
 
 
 class Unread(Enum):
@@ -51,6 +55,8 @@ class Unread(Enum):
     TOO_SLOW = texts.FILE_TOO_SLOW
     MODEL = texts.FILE_NOT_FOR_MODEL
     REFUSED = texts.FILE_REFUSED
+    TOO_LARGE_FOR_MODEL = texts.FILE_TOO_LARGE_FOR_MODEL
+    TOO_MUCH_FOR_MODEL = texts.FILES_TOO_MUCH_FOR_MODEL
     CANVAS_SCOPE = texts.CANVAS_SCOPE_MISSING
     CANVAS_NOT_SHARED = texts.CANVAS_NOT_SHARED
     CANVAS_NOT_FOUND = texts.CANVAS_NOT_FOUND
@@ -65,6 +71,14 @@ REFUSED = {
     Refusal.PROTECTED: Unread.PROTECTED,
     Refusal.TOO_LARGE: Unread.TOO_LARGE,
     Refusal.TOO_MANY_PIXELS: Unread.TOO_MANY_PIXELS,
+}
+
+
+BY_FAULT = {
+    FileFault.FILE: Unread.REFUSED,
+    FileFault.TOO_LARGE: Unread.TOO_LARGE_FOR_MODEL,
+    FileFault.TOGETHER: Unread.TOO_MUCH_FOR_MODEL,
+    FileFault.KIND: Unread.MODEL,
 }
 
 
@@ -88,10 +102,14 @@ class OpenedFile:
     content: Content
     truncated: bool = False
     """Whether the middle of its text is left out."""
+    number: int = 0
+    """Which of several files with the same name it is, from 1; 0 if it is the only one."""
 
     @property
     def name(self) -> str:
-        return short_name(self.file.name)
+        """The name for people and models, in one line."""
+        name = short_name(self.file.name)
+        return texts.one_of_several(name, self.number) if self.number else name
 
 
 HEIC = "image/heic"
@@ -273,7 +291,7 @@ def file_label(file: OpenedFile) -> str:
     if isinstance(content, Media):
         return f"(Attached: {name})"
     if isinstance(content, Document):
-        return f"(Attached: {name})\n{document_label(content, _language(name))}"
+        return f"(Attached: {name})\n{document_label(content, _language(file.file.name))}"
     if isinstance(content, Transcript):
         text = content.text.strip()
         if not text:
@@ -283,7 +301,7 @@ def file_label(file: OpenedFile) -> str:
         return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
     if not content.strip():
         return f"(Attached: {name}, which is empty)"
-    return f"(Attached: {name})\n{fenced(content.rstrip(), _language(name))}"
+    return f"(Attached: {name})\n{fenced(content.rstrip(), _language(file.file.name))}"
 
 
 def _language(name: str) -> str:
@@ -303,10 +321,12 @@ def document_label(document: Document, language: str = "") -> str:
     return f"{about}\n{fenced(text, language)}" if text else f"{about}\n(It has no text.)"
 
 
-def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = (), refused: Collection[str] = ()) -> str:
+def unread_notice(
+    files: Collection[OpenedFile], left_out: Collection[str] = (), refused: Mapping[str, FileFault] = NOTHING_REFUSED
+) -> str:
     """Returns sentences that tell people which files, and what of others, was not read and why; "" if all was.
 
-    `left_out`: names of media that the model was not given. `refused`: those of them that its vendor refused.
+    `left_out`: names of media that the model was not given. `refused`: why its vendor refused some of them.
     """
     unread = [phrase for file in files for phrase in _not_read(file, left_out, refused)]
     only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
@@ -320,7 +340,7 @@ def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = (),
     return " ".join(sentences)
 
 
-def _not_read(file: OpenedFile, left_out: Collection[str], refused: Collection[str]) -> Iterator[str]:
+def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str, FileFault]) -> Iterator[str]:
     """Yields what of one file was not read."""
     read = file.content
     if isinstance(read, Unread):
@@ -330,7 +350,7 @@ def _not_read(file: OpenedFile, left_out: Collection[str], refused: Collection[s
         if read.name not in left_out:
             return
         if (text := _text_in_place(read, left_out)) is None:
-            reason = Unread.REFUSED if read.name in refused else Unread.MODEL
+            reason = BY_FAULT[refused.get(read.name, FileFault.KIND)]
             yield texts.file_not_read(file.name, reason.value)
             return
         read = text
@@ -458,6 +478,25 @@ def open_to_readers(shared: Sequence[PromptMessage], opened: Mapping[str, Opened
     """
     readable = {file_id for file_id, file in opened.items() if not isinstance(file.content, Unread)}
     return frozenset(readable | {file.id for message in shared for file in message.files})
+
+
+def told_apart(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage]) -> dict[str, OpenedFile]:
+    """Numbers files of the same name in the order of the conversation; other files stay as they are."""
+    in_order = dict.fromkeys(file.id for message in messages for file in message.files if file.id in files)
+    counts = Counter(
+        file.name for file in files.values() if file.name not in (texts.FILE_UNNAMED, texts.CANVAS_UNNAMED)
+    )
+    seen = Counter[str]()
+    apart = dict(files)
+    for file_id in in_order:
+        file = files[file_id]
+        if counts[file.name] <= 1:
+            continue
+        seen[file.name] += 1
+        file = replace(file, number=seen[file.name])
+        content = file.content
+        apart[file_id] = replace(file, content=replace(content, name=file.name)) if isinstance(content, Media) else file
+    return apart
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:

@@ -471,6 +471,8 @@ FILE_NO_ACCESS = "Slack doesn't let me open it"
 FILE_FAILED = "Slack didn't deliver it"
 FILE_TOO_SLOW = "the download took too long"
 FILE_REFUSED = "the model's provider refused it"
+FILE_TOO_LARGE_FOR_MODEL = "too large for the model's provider"
+FILES_TOO_MUCH_FOR_MODEL = "too much together for this model"
 FILE_NOT_FOR_MODEL = "this model doesn't take it"
 CLIP_NOT_TRANSCRIBED = (
     "no transcript: open its transcript in Slack and press Regenerate, "
@@ -483,6 +485,12 @@ CANVAS_UNNAMED = "a canvas"
 CANVAS_SCOPE_MISSING = "a workspace admin must give this app the canvases:read scope"
 CANVAS_NOT_SHARED = "not shared in this conversation"
 CANVAS_NOT_FOUND = "deleted, or not shared with me"
+
+
+def one_of_several(name: str, number: int) -> str:
+    """One of several files with the same name, counted in the order of the conversation."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{name} ({number}{ending})"
 
 
 def file_not_read(name: str, reason: str) -> str:

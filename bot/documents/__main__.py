@@ -1,6 +1,6 @@
 """The process that reads one document or converts one image: bytes in, JSON out.
 
-It is called as `python -m bot.documents KIND`, for an image with the pixels of its longer side.
+It is called as `python -m bot.documents KIND`, for an image with the pixels of its longer side and the bytes of a PNG.
 
 Its first limits come before it reads anything. Once the document and the readers are in memory it gives up opening
 files and starting processes. Limits don't stop calls that need no open file: those that name a path, or that reach into
@@ -82,7 +82,7 @@ def _said(kind: Kind, content: bytes) -> dict[str, object]:
         return asdict(formats.read(kind, content))
     from bot.documents import images
 
-    media_type, packed = images.converted(content, *map(int, sys.argv[2:3]))
+    media_type, packed = images.converted(content, *map(int, sys.argv[2:4]))
     return {"media_type": media_type, "base64": base64.b64encode(packed).decode()}
 
 

@@ -19,8 +19,12 @@ _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
-def converted(content: bytes, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[str, bytes]:
-    """Returns an image's media type and bytes in a form that vendors accept. `max_pixels`: of the longer side.
+def converted(
+    content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
+) -> tuple[str, bytes]:
+    """Returns an image's media type and bytes in a form that vendors accept.
+
+    `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
 
     Raises Unreadable if unpacking it would take too much memory, or any error of the library.
     """
@@ -43,7 +47,7 @@ def converted(content: bytes, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[str, 
             raise Unreadable(Refusal.TOO_MANY_PIXELS)
         image.seek(0)
         # Scaled first: turning an image takes another copy of it.
-        return _packed(ImageOps.exif_transpose(_scaled(image, max_pixels)))
+        return _packed(ImageOps.exif_transpose(_scaled(image, max_pixels)), max_png_bytes)
 
 
 def _scaled(image: Image.Image, max_pixels: int) -> Image.Image:
@@ -66,7 +70,7 @@ def _scaled_size(image: Image.Image, max_pixels: int) -> tuple[int, int]:
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
-def _packed(image: Image.Image) -> tuple[str, bytes]:
+def _packed(image: Image.Image, max_png_bytes: int) -> tuple[str, bytes]:
     """Returns the image as PNG, which loses nothing, or as JPEG if the PNG is too large."""
     packed = io.BytesIO()
     if image.mode.startswith("I;16") or image.mode == "I":
@@ -75,7 +79,7 @@ def _packed(image: Image.Image) -> tuple[str, bytes]:
     if image.mode not in ("RGB", "RGBA", "L"):
         image = image.convert("RGBA")
     image.save(packed, "PNG")
-    if packed.tell() <= MAX_IMAGE_BYTES:
+    if packed.tell() <= max_png_bytes:
         return "image/png", packed.getvalue()
     packed = io.BytesIO()
     image.convert("RGB").save(packed, "JPEG", quality=85)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.documents.document import (
+    MAX_IMAGE_BYTES,
     MAX_IMAGE_PIXELS,
     MAX_OUTPUT_BYTES,
     OUT_OF_MEMORY,
@@ -47,12 +48,14 @@ async def read_document(kind: Kind, content: bytes) -> Document | Refusal:
     return _checked(await _said(kind, content), _document)
 
 
-async def convert_image(content: bytes, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[str, str] | Refusal:
+async def convert_image(
+    content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
+) -> tuple[str, str] | Refusal:
     """Returns the media type and the base64 of an image that vendors accept, or why there is none, within WALL_S.
 
-    `max_pixels`: of the longer side.
+    `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
     """
-    return _checked(await _said(Kind.IMAGE, content, str(max_pixels)), _image)
+    return _checked(await _said(Kind.IMAGE, content, str(max_pixels), str(max_png_bytes)), _image)
 
 
 async def _said(kind: Kind, content: bytes, *arguments: str) -> bytes | Refusal:

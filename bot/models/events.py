@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from bot.errors import FileFault
+
 THINKING_TOKENS = 24_576
 """Output tokens left for thinking beyond the answer's text. OpenAI advises 25,000 tokens for both together."""
 
@@ -171,8 +173,8 @@ class Completion:
     """The most output tokens that the server takes for an answer's text; None: as many as the settings want."""
     window_tokens: int | None = None
     """The server's window, which holds prompt and answer; None: no refusal has named it."""
-    refused_files: frozenset[str] = frozenset()
-    """Names in `left_out`: those left out because the vendor refused them, and not because the model takes none."""
+    refused_files: Mapping[str, FileFault] = field(default_factory=dict)
+    """Why the vendor refused names in `left_out`. The model takes no files like the others."""
 
 
 StreamEvent = str | TakenBack | Thinking | Searching | Retrying | Citation | ToolCall | Opaque | Completion

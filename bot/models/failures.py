@@ -34,7 +34,7 @@ import aiohttp
 import httpx2
 
 from bot import network
-from bot.errors import EndReason, ProviderError, RefusedFiles
+from bot.errors import EndReason, FileFault, ProviderError, RefusedFiles
 from bot.text import GrowingText, paired
 
 if TYPE_CHECKING:
@@ -221,6 +221,16 @@ _SEES_NONE = re.compile(
 )
 """A model that takes no files. Other words cost a request for each file, and these would cost all files."""
 _OF_ONE_FILE = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
+_TOO_MANY_BYTES = re.compile(
+    r"too (?:large|big)|larger than|payload"
+    r"|\bexceed\w*\b[^.]{0,40}\b(?:size|bytes?|[kmg]i?b)\b|(?:size|bytes)\b[^.]{0,40}\b(?:exceed|limit)",
+    re.I,
+)
+_TOO_MANY_FILES = re.compile(
+    r"(?:at most|up to|more than|maximum of|limit of) [1-9]\d{0,3} (?:image|file|picture|document|pdf)"
+    r"|too many (?:images|files|pictures|documents|pdfs)|(?:number|count) of (?:images|files|documents|pdfs)",
+    re.I,
+)
 _PLACE = re.compile(r"\b(?:messages|input)\W{1,4}(\d{1,4})\W{1,4}content\W{1,4}(\d{1,4})\b")
 """As in messages.0.content.1, input[0].content[1] and ['messages', 0, 'content', 1]."""
 _MAX_PIXELS = re.compile(
@@ -330,7 +340,7 @@ class RequestAttempt:
             retry_after_s=_retry_after_s(headers or {}),
             detail=self._clean(detail),
             may_pass=may_pass,
-            refused_files=_refused_files(body, message) if may_be_files else None,
+            refused_files=_refused_files(failure, status, body, message) if may_be_files else None,
             window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
         )
 
@@ -484,13 +494,25 @@ def _by_words(message: str, status: int | None) -> EndReason | None:
     return None
 
 
-def _refused_files(body: object, message: str) -> RefusedFiles:
+def _refused_files(failure: EndReason, status: int | None, body: object, message: str) -> RefusedFiles:
     """Returns what an error says of the files in its request."""
     is_of_one = _OF_ONE_FILE.search(message) is not None or _SEES_NONE.search(message) is None
     place = _PLACE.search(str(body))
     limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
+    names_files = _NAMES_FILES.search(message) is not None and is_of_one
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (
+        failure is not EndReason.CONTEXT_TOO_LONG and _TOO_MANY_BYTES.search(message)
+    ):
+        fault = FileFault.TOO_LARGE
+    elif failure is EndReason.CONTEXT_TOO_LONG or _TOO_MANY_FILES.search(message):
+        fault = FileFault.TOGETHER
+    elif failure is EndReason.UNKNOWN_MODEL or not is_of_one:
+        fault = FileFault.KIND
+    else:
+        fault = FileFault.FILE
     return RefusedFiles(
-        names_files=_NAMES_FILES.search(message) is not None and is_of_one,
+        fault,
+        names_files,
         place=(int(place[1]), int(place[2])) if place else None,
         max_pixels=min(limits, default=0) if _NAMES_PIXELS.search(message) else 0,
     )

@@ -14,7 +14,7 @@ import json
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import httpx2
 
 from bot import network
-from bot.errors import EndReason, ProviderError
+from bot.errors import EndReason, FileFault, ProviderError
 from bot.models.bodies import bounded, whole
 from bot.models.events import (
     SIGNS_OF_WORK,
@@ -35,6 +35,7 @@ from bot.models.events import (
     StreamEvent,
     TakenBack,
     Thinking,
+    Usage,
 )
 from bot.models.failures import ErrorResponse, RequestAttempt, error_response, meaning
 from bot.models.prompt import (
@@ -118,6 +119,7 @@ class Models(Protocol):
 
 
 MAX_UNKNOWN_ENDS = 20
+MAX_REFUSED_FILES = 500
 SHORT_TOKENS = 1_000
 """Every model takes a conversation that is shorter."""
 MAX_PAUSES = 4
@@ -287,6 +289,10 @@ class VendorModel:
         """Also remembered."""
         self._max_pixels = 0
         """The most of an image's side that the model takes, as a refusal has named it; 0: none has."""
+        self._too_large_bytes = 0
+        """The size of a request that was too large; 0: none was."""
+        self._refused_files: dict[int, FileFault] = {}
+        """Why files were refused, by the hashes of their base64. Also remembered."""
         self._room = Room()
         """Also remembered, and said in the log when it is learned."""
         self._estimate = TokenEstimate((self.model,))
@@ -299,34 +305,74 @@ class VendorModel:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of one answer. If a request is refused for its files, others follow (refused_files.py)."""
-        fit = newest_media_within(prompt.turns, self._api.max_media_bytes)
-        offered, left_out = without_media(prompt, lambda media: media in fit and self._api.accepts(media))
+        accepted, of_other_kinds = without_media(prompt, self._api.accepts)
+        fit = newest_media_within(accepted.turns, self._api.max_media_bytes)
+        fitting, too_large = without_media(accepted, lambda media: media in fit)
+        offered, refused = self._without_refused(fitting)
+        refused += ((name, FileFault.TOO_LARGE) for name in too_large)
         requests = FileRequests(offered)
         if self._max_pixels:
             await requests.scale(self._max_pixels)
+        if self._too_large_bytes:
+            await requests.fit(self._too_large_bytes)
+        used: list[Usage] = []
         while True:
-            shown, more_left_out = requests.prompt()
+            asked = requests.prompt()
             begun = False
             try:
-                refused = frozenset(more_left_out if requests.speaks_of_files else ())
-                async with aclosing(self._answer(shown, (*left_out, *more_left_out), refused)) as events:
+                if requests.is_about_one:
+                    used.append(await self._ask_about_one(asked))
+                    requests.taken()
+                    yield Thinking()
+                    continue
+                async with aclosing(self._answer(asked)) as events:
                     async for event in events:
                         begun = begun or not isinstance(event, SIGNS_OF_WORK)
                         self._max_pixels = requests.max_pixels or self._max_pixels
+                        self._too_large_bytes = requests.too_large_bytes or self._too_large_bytes
+                        if isinstance(event, Completion):
+                            found = requests.left_out()
+                            self._remember_files(found)
+                            refused += ((media.name, fault) for media, fault in found)
+                            event = _completed(event, of_other_kinds, refused, used)
                         yield event
                 return
             except ProviderError as error:
                 if begun or error.refused_files is None:
                     raise
-                body = self._api.request(self._name, shown, frozenset(), self._api.wanted_tokens)
+                body = self._api.request(self._name, asked, frozenset(), self._api.wanted_tokens)
                 if not await requests.after(error.refused_files, body):
                     raise
-                left = len(requests.sent)
-                log.info("%s: %s (%s), asking again with files: %d", self.model, error.reason, error.detail, left)
+                log.info(
+                    "%s: %s (%s), asking again with files: %d", self.model, error.reason, error.detail, requests.count
+                )
 
-    async def _answer(
-        self, prompt: Prompt, left_out: tuple[str, ...], refused_files: frozenset[str]
-    ) -> AsyncGenerator[StreamEvent, None]:
+    def _without_refused(self, prompt: Prompt) -> tuple[Prompt, list[tuple[str, FileFault]]]:
+        """Returns the prompt without files that were refused before, and their names with the reasons."""
+        if not self._refused_files:
+            return prompt, []
+        files = [media for turn in prompt.turns for media in turn.media]
+        known = [(media, self._refused_files.get(hash(media.base64))) for media in files]
+        refused = {id(media): (media.name, fault) for media, fault in known if fault is not None}
+        return without_media(prompt, lambda media: id(media) not in refused)[0], list(refused.values())
+
+    def _remember_files(self, refused: Sequence[tuple[Media, FileFault]]) -> None:
+        """Remembers which files aren't worth another request: later steps and answers have the same ones."""
+        alone = {hash(media.base64): fault for media, fault in refused if fault is not FileFault.TOGETHER}
+        self._refused_files = dict([*self._refused_files.items(), *alone.items()][-MAX_REFUSED_FILES:])
+
+    async def _ask_about_one(self, prompt: Prompt) -> Usage:
+        """Returns about what it costs to find that the vendor takes a file. Raises ProviderError if it doesn't."""
+        try:
+            async with aclosing(self._answer(prompt)) as events:
+                await anext(events)
+        except ProviderError as error:
+            # Any other failure is one of the answer.
+            if error.refused_files is not None or error.may_pass:
+                raise
+        return Usage(input_tokens=self._estimate.prompt_tokens(prompt))
+
+    async def _answer(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of one answer, which the vendor may pause.
 
         An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
@@ -376,12 +422,10 @@ class VendorModel:
                 self.model,
                 finish_reason,
                 reader.usage,
-                left_out,
-                answered.refused,
-                answered.effort,
+                refused=answered.refused,
+                effort=answered.effort,
                 max_output_tokens=answered.output_tokens if answered.has_too_little_room else None,
                 window_tokens=self._room.window_tokens,
-                refused_files=refused_files,
             )
 
     def _reader(self, answered: _Answered, attempt: RequestAttempt) -> AnswerReader:
@@ -534,6 +578,22 @@ class VendorModel:
         names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
         is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(refused)
         log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", self.model, names)
+
+
+def _completed(
+    completion: Completion,
+    of_other_kinds: tuple[str, ...],
+    refused: Sequence[tuple[str, FileFault]],
+    used: Sequence[Usage],
+) -> Completion:
+    """Returns a completion that says which files were left out and why. `used`: by requests about single files."""
+    usage = completion.usage
+    return replace(
+        completion,
+        usage=usage if usage is None else sum(used, usage),
+        left_out=(*of_other_kinds, *(name for name, _ in refused)),
+        refused_files={name: fault for name, fault in refused if fault is not FileFault.KIND},
+    )
 
 
 def _unused_by(prompt: Prompt) -> frozenset[OptionalParameter]:

@@ -191,7 +191,7 @@ class AnswerAttempt:
         answer = self.answer
         answer.settle(end.reason)
         done = self.completion
-        left_out, refused = (done.left_out, done.refused_files) if done else ((), frozenset[str]())
+        left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
         decided = decided_about(call for step in answer.steps for call in step.calls)
         notices = end.notice, expired, unread_notice(self.built.opened if self.built else (), left_out, refused)

@@ -37,6 +37,7 @@ from bot.core.files import (
     is_canvas,
     is_recording,
     open_to_readers,
+    told_apart,
     truncate_files,
     wanted_by,
     with_linked_canvases,
@@ -347,7 +348,7 @@ class PromptBuilder:
         canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]
         read |= await self.workspace.canvases.read(canvases, job.question)
         in_order = {file.id: read[file.id] for file in wanted}
-        return truncate_files({**in_order, **unread}, self.estimate.tokens, room_tokens // 2)
+        return truncate_files(told_apart({**in_order, **unread}, messages), self.estimate.tokens, room_tokens // 2)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who began it."""

@@ -2,13 +2,14 @@
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from bot.errors import EndReason
+from bot.errors import EndReason, FileFault
 from bot.models.model import VendorModel
 from bot.models.openai import ChatApi, open_sdk
 from bot.models.prompt import Media, Prompt, Turn
@@ -16,7 +17,7 @@ from bot.models.setup import VendorSettings
 from bot.models.wrappers import Fallback
 from tests.contracts.notifications import ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
-from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
+from tests.streams.server import ResponseEnd, Script, VendorRequest, VendorResponse, VendorServer, refusal
 
 IMAGE = Media("plan.png", "image/png", "aW1n")
 NAMELESS = Media("terms", "application/pdf", "cGRm")
@@ -24,12 +25,11 @@ PDF = Media("terms.pdf", "application/pdf", "cGRm")
 QUESTION = "What is this?"
 PROMPT = Prompt("", (Turn("user", QUESTION, (IMAGE, PDF)),))
 
-# Errors of servers whose model can't see (llama.cpp, vLLM, OpenRouter), and of vendors for a request that is too large.
+# Errors of servers whose model can't see (llama.cpp, vLLM, OpenRouter).
 BLIND = [
     refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}}),
     refusal(400, {"object": "error", "message": "At most 0 image(s) may be provided", "type": "BadRequestError"}),
     refusal(404, {"error": {"code": 404, "message": "No endpoints found that support image input"}}),
-    refusal(413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}}),
 ]
 
 
@@ -139,7 +139,7 @@ async def test_fallback_that_cannot_see_reports_it(vendor: VendorServer) -> None
         received = await collect(Fallback([first, second]), PROMPT)
     assert received.text == "I can't see it."
     assert sorted(received.completions[0].left_out) == ["plan.png", "terms.pdf"]
-    assert received.completions[0].refused_files == frozenset()
+    assert received.completions[0].refused_files == {}
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
@@ -205,18 +205,154 @@ async def test_only_the_file_in_the_named_place_is_left_out(
     assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["a.png", "b.png"]]
 
 
+EMPTY = VendorResponse(status=413)
+PAGE = VendorResponse([b"<html><title>413 Request Entity Too Large</title></html>"], 413, "text/html")
+TOO_LARGE = refusal(413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}})
+SILENT = refusal(400, {"error": {"type": "invalid_request_error", "message": "Bad request."}})
+PLACELESS: dict[str, tuple[VendorResponse, FileFault]] = {
+    "an image that can't be read": (UNCLEAR, FileFault.FILE),
+    "an error that names nothing": (SILENT, FileFault.FILE),
+    "no body": (VendorResponse(status=400), FileFault.FILE),
+    "too large, in a vendor's words": (TOO_LARGE, FileFault.TOO_LARGE),
+    "too large, without a body": (EMPTY, FileFault.TOO_LARGE),
+    "too large, as a proxy's page": (PAGE, FileFault.TOO_LARGE),
+}
+
+
+def judging(api: VendorApi, bad: Callable[[VendorRequest], bool], error: VendorResponse) -> Script:
+    """Returns a vendor that refuses requests, and answers all others."""
+    return lambda request: error if bad(request) else api.streamed("Seen.")
+
+
+def having(*files: Media) -> Callable[[VendorRequest], bool]:
+    """Returns whether a request has one of these files."""
+    return lambda request: any(file.base64 in str(request.body) for file in files)
+
+
+@pytest.mark.parametrize("bad", [(A,), (B,), (A, B), (A, C), (B, C)], ids=lambda bad: ", ".join(f.name for f in bad))
+@pytest.mark.parametrize(("error", "fault"), PLACELESS.values(), ids=PLACELESS)
 @pytest.mark.parametrize("api", APIS, ids=str)
-async def test_refused_file_without_a_name_is_looked_for(vendor: VendorServer, api: VendorApi) -> None:
-    received = await ask(api, vendor, UNCLEAR, UNCLEAR, api.streamed("Two."), prompt=THREE)
-    assert (received.text, received.completions[0].left_out) == ("Two.", ("b.png",))
-    assert received.completions[0].refused_files == {"b.png"}
-    assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["b.png", "c.png"], ["a.png", "c.png"]]
+async def test_refused_files_without_a_place_are_found_and_no_other_is_left_out(
+    vendor: VendorServer, api: VendorApi, error: VendorResponse, fault: FileFault, bad: tuple[Media, ...]
+) -> None:
+    """Each costs nothing but itself, in a number of requests that grows with that of the files."""
+    received = await ask(api, vendor, judging(api, having(*bad), error), prompt=THREE)
+    names = tuple(file.name for file in bad)
+    assert (received.text, received.completions[0].left_out) == ("Seen.", names)
+    assert received.completions[0].refused_files == dict.fromkeys(names, fault)
+    assert names_sent(vendor)[-1] == [file.name for file in (A, B, C) if file not in bad]
+    assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["a.png"], ["b.png"], ["c.png"], names_sent(vendor)[-1]]
+    assert QUESTION in str(vendor.requests[-1].body)
+    usage = received.completions[0].usage
+    assert usage
+    assert len(usage.each) == 1 + 3 - len(bad)
 
 
-async def test_requests_after_refusals_are_bounded(vendor: VendorServer) -> None:
-    received = await ask(CHAT, vendor, *[UNCLEAR] * 4, CHAT.streamed("None."), prompt=THREE)
-    assert (received.text, received.completions[0].left_out) == ("None.", ("a.png", "b.png", "c.png"))
+@pytest.mark.parametrize("error", [UNCLEAR, SILENT, EMPTY], ids=["unclear", "silent", "too large"])
+async def test_refused_files_are_not_asked_about_again(vendor: VendorServer, error: VendorResponse) -> None:
+    """Later steps and answers have the same files."""
+    vendor.script(judging(CHAT, having(A, C), error))
+    async with connected(CHAT, vendor) as model:
+        first, again = [await collect(model, THREE) for _ in range(2)]
+    assert first.completions[0].left_out == again.completions[0].left_out == ("a.png", "c.png")
+    assert first.completions[0].refused_files == again.completions[0].refused_files
+    assert names_sent(vendor)[-2:] == [["b.png"], ["b.png"]]
+    assert len(vendor.requests) == 6
+
+
+async def test_file_of_the_same_name_stays(vendor: VendorServer) -> None:
+    """One of two that are alike in all else stays, too."""
+    same = replace(B, name=A.name)
+    prompt = Prompt("", (Turn("user", QUESTION, (A, same)),))
+    received = await ask(CHAT, vendor, judging(CHAT, having(same), UNCLEAR), prompt=prompt)
+    assert (received.text, received.completions[0].left_out) == ("Seen.", ("a.png",))
+    assert names_sent(vendor)[-1] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("error", "faults"), [(UNCLEAR, {FileFault.FILE}), (EMPTY, {FileFault.TOO_LARGE}), (SILENT, set[FileFault]())]
+)
+async def test_requests_after_refusals_are_bounded(
+    vendor: VendorServer, error: VendorResponse, faults: set[FileFault]
+) -> None:
+    """A vendor that refuses each file and doesn't speak of files takes none."""
+    received = await ask(CHAT, vendor, judging(CHAT, having(A, B, C), error), prompt=THREE)
+    assert (received.text, received.completions[0].left_out) == ("Seen.", ("a.png", "b.png", "c.png"))
+    assert set(received.completions[0].refused_files.values()) == faults
     assert (len(vendor.requests), names_sent(vendor)[-1]) == (5, [])
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "message", ["At most {most} image(s) may be provided in one request.", "Too many images in request.", "No."]
+)
+async def test_as_many_of_the_newest_files_stay_as_a_vendor_takes_together(
+    vendor: VendorServer, message: str, most: int
+) -> None:
+    """No words make more requests than two for each file, and six."""
+    five = tuple(drawn(f"{number}.png", 8 + number) for number in range(5))
+    prompt = Prompt("", (Turn("user", QUESTION, five),))
+    error = refusal(400, {"error": {"message": message.format(most=most)}})
+    received = await ask(
+        CHAT, vendor, judging(CHAT, lambda request: str(request.body).count("data:image/") > most, error), prompt=prompt
+    )
+    gone = tuple(file.name for file in five[: 5 - most])
+    assert (received.text, received.completions[0].left_out) == ("Seen.", gone)
+    assert len(vendor.requests) <= 2 * len(five) + 6
+
+
+async def test_text_that_is_too_long_is_not_looked_for_among_files(vendor: VendorServer) -> None:
+    error = refusal(400, {"error": {"code": "context_length_exceeded", "message": "The prompt is too long."}})
+    received = await ask(CHAT, vendor, error, prompt=THREE)
+    assert received.failure is EndReason.CONTEXT_TOO_LONG
+    assert names_sent(vendor) == [["a.png", "b.png", "c.png"], ["b.png", "c.png"], ["c.png"], []]
+
+
+def noisy(name: str, side: int) -> Media:
+    packed = io.BytesIO()
+    Image.effect_noise((side, side), 60).save(packed, "PNG")
+    return Media(name, "image/png", base64.b64encode(packed.getvalue()).decode())
+
+
+@pytest.mark.parametrize("error", [EMPTY, PAGE, TOO_LARGE], ids=["no body", "page", "vendor's words"])
+async def test_images_become_smaller_where_a_request_is_too_large(vendor: VendorServer, error: VendorResponse) -> None:
+    """The size is remembered, as that of a proxy in front of the model: requests of less are sent as they are."""
+    large = Prompt("", (Turn("user", QUESTION, (noisy("a.png", 1_200), noisy("b.png", 900), C)),))
+    vendor.script(judging(ANTHROPIC, lambda request: len(request.content) > 2_000_000, error))
+    async with connected(ANTHROPIC, vendor) as model:
+        for requests in (2, 3):
+            received = await collect(model, large)
+            assert (received.text, received.completions[0].left_out) == ("Seen.", ())
+            assert len(vendor.requests) == requests
+        small = noisy("small.png", 600)
+        assert (await collect(model, Prompt("", (Turn("user", QUESTION, (small,)),)))).text == "Seen."
+    assert small.base64 in str(vendor.requests[-1].body)
+    sizes = []
+    for held in vendor.requests[1].body["messages"][0]["content"][:3]:
+        with Image.open(io.BytesIO(base64.b64decode(held["source"]["data"]))) as image:
+            sizes.append(image.size)
+    assert sizes == [(1_000, 1_000), (900, 900), (10, 6)]
+
+
+async def test_image_that_stays_too_large_is_left_out_alone(vendor: VendorServer) -> None:
+    """groq and others name the place and the bytes."""
+    too_large = "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 6000000 bytes > 5242880 bytes"
+    prompt = Prompt("", (Turn("user", QUESTION, (A, noisy("b.png", 400), C)),))
+    error = refusal(400, {"error": {"message": too_large}})
+    received = await ask(ANTHROPIC, vendor, *[error] * 3, ANTHROPIC.streamed("Two."), prompt=prompt)
+    assert (received.text, received.completions[0].left_out) == ("Two.", ("b.png",))
+    assert received.completions[0].refused_files == {"b.png": FileFault.TOO_LARGE}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [refusal(429, {"error": {"message": "Slow down."}}), VendorResponse(ending=ResponseEnd.NOTHING)],
+    ids=["a limit", "a lost connection"],
+)
+async def test_failure_that_may_pass_ends_the_search(vendor: VendorServer, failure: VendorResponse) -> None:
+    received = await ask(CHAT, vendor, UNCLEAR, failure, prompt=THREE)
+    assert received.failure in (EndReason.RATE_LIMITED, EndReason.UNREACHABLE)
+    assert len(vendor.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -251,6 +387,7 @@ async def test_image_is_scaled_to_the_pixels_that_a_refusal_names(
 
 async def test_file_that_was_shared_twice_stays_once(vendor: VendorServer) -> None:
     prompt = Prompt("", (Turn("user", QUESTION, (A, replace(A))),))
-    received = await ask(CHAT, vendor, UNCLEAR, CHAT.streamed("One."), prompt=prompt)
+    one = judging(CHAT, lambda request: str(request.body).count(A.base64) > 1, UNCLEAR)
+    received = await ask(CHAT, vendor, one, prompt=prompt)
     assert received.completions[0].left_out == ("a.png",)
     assert str(vendor.requests[-1].body).count(A.base64) == 1

@@ -27,6 +27,7 @@ from bot.core.files import (
 )
 from bot.core.prompt import Marks, PromptMessage
 from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, decode_text
+from bot.errors import FileFault
 from bot.models.prompt import PDF, Media, Prompt, TokenEstimate, Turn, newest_media_within, without_media
 
 NOTES = File("F1", "notes.md")
@@ -244,7 +245,47 @@ class TestLabelsAndNotices:
         opened = [OpenedFile(NOTES, "text"), OpenedFile(File("F2", "a.png"), media("a.png"))]
         assert files.unread_notice(opened) == ""
         assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.FILE_NOT_FOR_MODEL})."
-        assert files.unread_notice(opened, ("a.png",), {"a.png"}) == f"Not read: a.png ({texts.FILE_REFUSED})."
+        for fault, reason in {
+            FileFault.FILE: texts.FILE_REFUSED,
+            FileFault.TOO_LARGE: texts.FILE_TOO_LARGE_FOR_MODEL,
+            FileFault.TOGETHER: texts.FILES_TOO_MUCH_FOR_MODEL,
+        }.items():
+            assert files.unread_notice(opened, ("a.png",), {"a.png": fault}) == f"Not read: a.png ({reason})."
+
+    def test_files_of_one_name_are_numbered_in_the_order_of_the_conversation(self) -> None:
+        shared = [File(f"F{n}", name) for n, name in enumerate(["a.py", "a.png", "b.png", "a.png", "a.py", "a.zip"])]
+        messages = [
+            PromptMessage("U1", "", files=(shared[0], shared[1])),
+            PromptMessage(None, "ok"),
+            PromptMessage("U1", "", files=(*shared[2:], shared[1])),
+        ]
+        contents: list[files.Content] = ["x = 1", media("a.png"), media("b.png"), media("a.png"), "x = 2", Unread.KIND]
+        opened = {file.id: OpenedFile(file, content) for file, content in zip(shared, contents, strict=True)}
+        newest_first = {file.id: opened[file.id] for file in files_newest_first(messages)}
+        apart = files.told_apart(newest_first, messages)
+        assert list(apart) == list(newest_first)
+        assert {file_id: file.name for file_id, file in sorted(apart.items())} == {
+            "F0": "a.py (1st)",
+            "F1": "a.png (1st)",
+            "F2": "b.png",
+            "F3": "a.png (2nd)",
+            "F4": "a.py (2nd)",
+            "F5": "a.zip",
+        }
+        notice = files.unread_notice(apart.values(), ("a.png (2nd)",), {"a.png (2nd)": FileFault.FILE})
+        assert f"a.png (2nd) ({texts.FILE_REFUSED})" in notice
+        assert "(1st)" not in notice
+        assert files.file_label(apart["F4"]) == "(Attached: a.py (2nd))\n```py\nx = 2\n```"
+        in_prompt = attach_files(messages, apart)
+        assert [picture.name for message in in_prompt for picture in message.media] == [
+            "b.png",
+            "a.png (2nd)",
+            "a.png (1st)",
+        ]
+
+    @pytest.mark.parametrize(("number", "nth"), [(3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd"), (113, "113th")])
+    def test_number_of_a_file_is_an_ordinal(self, number: int, nth: str) -> None:
+        assert OpenedFile(NOTES, "", number=number).name == f"{NOTES.name} ({nth})"
 
 
 class TestShared:

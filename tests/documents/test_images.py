@@ -120,9 +120,9 @@ def test_animated_image_becomes_its_first_frame() -> None:
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK"])
-def test_large_image_of_any_color_mode_is_converted(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_IMAGE_BYTES", 10)
-    media_type, content = images.converted(picture("JPEG" if mode == "CMYK" else "PNG", (2_100, 700), mode))
+def test_large_image_of_any_color_mode_is_converted(mode: str) -> None:
+    large = picture("JPEG" if mode == "CMYK" else "PNG", (2_100, 700), mode)
+    media_type, content = images.converted(large, max_png_bytes=10)
     assert media_type == "image/jpeg"
     assert Image.open(io.BytesIO(content)).size == (2_000, 667)
 

@@ -2,8 +2,9 @@
 
 import base64
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -339,3 +340,46 @@ async def test_one_refused_picture_of_three_is_named_and_the_others_are_seen(sta
     ]
     assert await asked(stage, *uploads) == f"{ANSWER}\nNot read: b.png ({texts.FILE_REFUSED})."
     assert [image.size for image in images_of(content(stage))] == [(8, 6), (200, 2_000)]
+
+
+IMAGE_REFUSALS: dict[str, tuple[VendorResponse, str]] = {
+    "unclear": (
+        refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}}),
+        texts.FILE_REFUSED,
+    ),
+    "silent": (refusal(400, {"error": {"message": "Bad request"}}), texts.FILE_REFUSED),
+    "too large": (VendorResponse(status=413), texts.FILE_TOO_LARGE_FOR_MODEL),
+}
+
+
+@pytest.mark.parametrize(("error", "reason"), IMAGE_REFUSALS.values(), ids=IMAGE_REFUSALS)
+@pytest.mark.parametrize(
+    ("speak", "path", "model"), [(speech.chat, "/v1", "openai/test"), (speech.messages, "", "anthropic/test")]
+)
+async def test_two_refused_pictures_of_three_are_named_although_the_refusal_has_no_place(
+    settings: Settings,
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    speak: Callable[[Sequence[str]], list[bytes]],
+    path: str,
+    model: str,
+    error: VendorResponse,
+    reason: str,
+) -> None:
+    """Two have the same name, and one of them is seen."""
+    uploads = [
+        UploadedFile("photo.png", picture("PNG")),
+        UploadedFile("photo.png", picture("PNG", "red", (9, 6))),
+        UploadedFile("b.png", picture("PNG", "blue", (10, 6))),
+    ]
+    bad = [base64.b64encode(upload.content).decode() for upload in uploads[1:]]
+    vendor.script(
+        lambda request: error if any(one in str(request.body) for one in bad) else VendorResponse(speak([ANSWER]))
+    )
+    vendors = {model.partition("/")[0]: VendorSettings("key", f"{vendor.url}{path}")}
+    async with running(replace(settings, vendors=vendors, models=(model,))):
+        answer = await asked(Stage(sandbox, vendor), *uploads)
+    assert answer == f"{ANSWER}\nNot read: photo.png (2nd) ({reason}), b.png ({reason})."
+    last = str(vendor.requests[-1].body)
+    assert base64.b64encode(uploads[0].content).decode() in last
+    assert "(You can't be shown photo.png (2nd).)" in last
