@@ -69,7 +69,7 @@ _LAST_TOKENS = re.compile(rf"(?:{_TOKENS_FORM}\s{{0,3}}){{1,4}}\Z")
 _MAYBE_LAST_TOKENS = re.compile(
     rf"(?:{_TOKENS_FORM}\s{{0,3}}){{0,4}}(?:<(?:/?[|｜]{{1,2}}[\w▁./:+-]{{0,60}}[|｜]{{0,2}}|/)?)?\Z"
 )
-_CUT_TOKEN = re.compile(r"(?:</?[|｜]|\[\||\]<\]|◁)[^\s<>]{0,60}\Z")
+_CUT_TOKEN = re.compile(r"(?:</?[|｜]|\[\||\]<\]\w|◁)[^\s<>]{0,60}\Z")
 _CUT_MARKS = (
     "<thinking>",
     "</thinking>",
@@ -879,7 +879,11 @@ class _Written:
         self.end = 0
         """Where the mark ends that closes it; 0: it hasn't come."""
         self._is_inline = is_inline
-        self.is_weak = mark is not None and not mark.is_token and words_of(mark.name) <= {"tool", "tools", "use"}
+        self.is_weak = (
+            mark is not None
+            and not mark.is_token
+            and (words_of(mark.name) <= {"tool", "tools", "use"} or mark.text.startswith("<function name="))
+        )
         """Whether its tag says too little: what isn't a call of an offered tool is text."""
         self._closer = closing_of(mark) if mark is not None and mark.text and not mark.is_token else ""
         self._pieces: list[str] = []

@@ -37,7 +37,9 @@ _NAMED_TAG = re.compile(
 _PARAMETER = re.compile(
     r"<[^<>\s=/]{0,20} ?\bparam(?:eter)?(?:\s{0,3}=\s{0,3}|\s{1,3}name=)[\"']?([\w.:-]{1,200})[\"']?([^<>\n]{0,80})>"
 )
-_PARAMETER_END = re.compile(r"</[^<>\n]{0,20}\b(?:param(?:eter)?|function|invoke|tool_?calls?)(?::\w{1,12})?>")
+_PARAMETER_END = re.compile(r"</[^<>\n]{0,20}\bparam(?:eter)?>")
+_CALL_END = re.compile(r"</[^<>\n]{0,20}\b(?:function|invoke|tool_?calls?)>")
+"""Ends a parameter whose own end is missing."""
 _CHILD_TAG = re.compile(r"<(/?)([A-Za-z_][\w-]{0,60})>")
 _NAME_CHILD = re.compile(r"<(?:tool_)?name>\s{0,9}([\w.:-]{1,200})\s{0,9}</(?:tool_)?name>")
 _CDATA = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*", re.DOTALL)
@@ -254,7 +256,7 @@ def _type_of(name: str, key: str, tools: Tools) -> object:
 
 def _value(raw: str, kind: object, attributes: str = "") -> object:
     """Returns a parameter's value: text where the tool, or the tag, says so, else JSON if it can be read as such."""
-    ends = _PARAMETER_END.search(raw)
+    ends = _PARAMETER_END.search(raw) or _CALL_END.search(raw)
     text = (raw[: ends.start()] if ends else raw).removeprefix("\n").removesuffix("\n")
     if quoted := _CDATA.fullmatch(text):
         text = quoted[1]
