@@ -23,7 +23,7 @@ FIRST = {
     "tests/contracts/test_store_workers.py": 0.67,
     "tests/contracts/test_store_states.py": 0.34,
     "tests/scenarios/test_log_privacy.py": 0.0,
-    "tests/scenarios/test_first_run.py": 0.67,
+    "tests/demo/page/test_page_first_run.py": 0.67,
 }
 """Modules with long tests, and how far into the run they begin: just behind the end of another worker's third."""
 

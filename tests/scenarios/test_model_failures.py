@@ -17,7 +17,7 @@ from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
 from tests.fast import run_fast
 from tests.scenarios.conftest import Stage, running, says, settings_of
-from tests.scenarios.page.test_page_files import png
+from tests.slack.test_files import PNG
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
@@ -115,7 +115,7 @@ async def failing(*, has_other: bool) -> AsyncIterator[Callable[[VendorResponse,
                     return response
 
                 vendor.script(respond)
-                files = [UploadedFile("plan.png", png())] if has_file else []
+                files = [UploadedFile("plan.png", PNG)] if has_file else []
                 ts = await sandbox.share("ada", "general", "@typist what is it?", files)
                 [text] = await stage.answers("general", ts, timeout_s=WITHIN_S)
                 with_file = [request for _, request in asked if "image_url" in str(request.body)]

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the sandbox's page in a real browser, all in the loop of the module's browser."""
+"""Fixtures: the bot in a sandbox whose page is open in a real browser, all in the loop of the module's browser."""
 
 from collections.abc import AsyncIterator
 

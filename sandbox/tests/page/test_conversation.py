@@ -1,4 +1,4 @@
-"""The sandbox's page in a real browser, without the bot: what people see and do there."""
+"""A conversation on the page: what people see and do there."""
 
 import asyncio
 from typing import Any
@@ -210,6 +210,7 @@ async def test_message_content_executes_nothing(page: Page, web: AsyncWebClient)
     page.on("request", lambda request: asked.append(request.url))
     attack = (
         "<script>window.hacked = 1</script> <img src=x onerror='window.hacked = 1'> &lt;b&gt;bold&lt;/b&gt; "
+        "<style>body { display: none }</style> <iframe src=https://example.invalid></iframe> "
         "[click](javascript:window.hacked=1) ![picture](https://example.invalid/p.png) &lt;!channel&gt; the end"
     )
     await web.chat_postMessage(channel=GENERAL, **markdown(attack))
@@ -218,12 +219,35 @@ async def test_message_content_executes_nothing(page: Page, web: AsyncWebClient)
     await expect(page.get_by_text("<script>window.hacked = 1</script>")).to_have_count(2)
     assert await page.evaluate("window.hacked === undefined")
     assert (
-        await page.locator(".body :is(script, img, iframe, b, [onerror], [style], [href^='javascript'])").count() == 0
+        await page.locator(".body :is(script, style, img, iframe, b, [onerror], [style], [href^='javascript'])").count()
+        == 0
     )
     assert await page.locator(".body .mention").count() == 0
-    link = page.get_by_role("link", name="picture")
-    await expect(link).to_have_attribute("rel", "noopener noreferrer")
     assert not [url for url in asked if "example.invalid" in url]
+
+
+async def test_link_is_followed_only_when_pressed_and_sends_no_referrer(page: Page, web: AsyncWebClient) -> None:
+    requests: list[str] = []
+
+    async def elsewhere(route: Route) -> None:
+        requests.append(route.request.url)
+        await route.fulfill(body="elsewhere", content_type="text/html")
+
+    await page.context.route("https://*.example/**", elsewhere)
+    await web.chat_postMessage(
+        channel=GENERAL, **markdown("[page](https://docs.example/page) ![picture](https://docs.example/p.png)")
+    )
+    for name in ("page", "picture"):
+        link = page.locator(".body").get_by_role("link", name=name)
+        await expect(link).to_have_attribute("rel", "noopener noreferrer")
+        await expect(link).to_have_attribute("target", "_blank")
+    assert requests == []
+    async with page.context.expect_page() as opening:
+        await page.locator(".body").get_by_role("link", name="page").click()
+    opened = await opening.value
+    await opened.wait_for_load_state()
+    assert requests == ["https://docs.example/page"]
+    assert await opened.evaluate("[window.opener, document.referrer]") == [None, ""]
 
 
 async def test_fault_can_be_switched_on_and_off(page: Page, web: AsyncWebClient) -> None:

@@ -1,19 +1,18 @@
-"""Details of the sandbox's page in a real browser: menus, times, links to canvases, the list of people."""
+"""Details of the page: menus, times, links to canvases, the list of people."""
 
 import pytest
 from playwright.async_api import Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.settings import Settings
-from demo.guide import guide_of
-from demo.models import ModelChoice
+from slack_sandbox.page.guide import Guide
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.browser import Visit, open_page, thread
-from tests.scenarios.conftest import manifest
 
+NOTES = {"owner": "The app lets owners choose its settings.", "guest": "The app answers no guests. " * 3}
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.slack(manifest=manifest(), guide=guide_of(ModelChoice(Settings(), "a small model"))),
+    pytest.mark.long,
+    pytest.mark.slack(guide=Guide(people_notes=NOTES)),
 ]
 
 WINDOW = {"width": 1280, "height": 800}

@@ -1,17 +1,15 @@
-"""Buttons, menus, modals and the Home tab on the sandbox's page, in a real browser, with a Bolt app."""
+"""Buttons, menus, modals and the Home tab on the page, with a Bolt app."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
-from slack_sandbox.testing.bolt import actions, button, connected, new_app, option, plain
+from slack_sandbox.testing.bolt import actions, button, option, plain
 from slack_sandbox.testing.browser import Visit, choose_action, message, thread
 from slack_sandbox.workspace import Json
 
@@ -24,19 +22,17 @@ pytestmark = [
 GENERAL = "C0GENERAL"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def bolt(sandbox: Sandbox) -> AsyncIterator[AsyncApp]:
-    bolt = new_app(sandbox)
-    async with connected(bolt, sandbox):
-        yield bolt
-
-
 def growing(text: str, *elements: Json) -> Json:
     """Returns a message with this text and these buttons."""
     return {"text": text, "blocks": [{"type": "markdown", "text": text}, actions(*elements)]}
 
 
-async def test_button_works_while_the_text_above_it_grows(page: Page, bolt: AsyncApp, web: AsyncWebClient) -> None:
+@pytest.mark.parametrize("means", ["keyboard", "mouse"])
+async def test_button_works_while_the_text_above_it_grows(
+    page: Page, bolt: AsyncApp, web: AsyncWebClient, means: str
+) -> None:
+    """With the mouse, the press begins before the edits and ends after them."""
+
     @bolt.action("stop")
     async def stop(ack: Any, body: Json, client: AsyncWebClient) -> None:
         await ack()
@@ -46,11 +42,14 @@ async def test_button_works_while_the_text_above_it_grows(page: Page, bolt: Asyn
     ts = (await web.chat_postMessage(channel=GENERAL, **growing("One", button())))["ts"]
     pressed = page.get_by_role("button", name="Stop")
     await pressed.focus()
+    if means == "mouse":
+        await pressed.hover()
+        await page.mouse.down()
     for text in ("One two", "One two three", "One two three\n\nfour"):
         await web.chat_update(channel=GENERAL, ts=ts, **growing(text, button()))
         await expect(message(page, text.split("\n")[-1])).to_be_visible()
-    await expect(pressed).to_be_focused()
-    await page.keyboard.press("Enter")
+        await expect(pressed).to_be_focused()
+    await (page.mouse.up() if means == "mouse" else page.keyboard.press("Enter"))
     await expect(message(page, "Stopped by a press.")).to_be_visible()
     await expect(pressed).to_have_count(0)
 
@@ -154,6 +153,12 @@ SETTINGS: Json = {
         },
     ],
 }
+
+
+def field(name: str) -> Json:
+    """Returns an input of a text."""
+    element = {"type": "plain_text_input", "action_id": "text"}
+    return {"type": "input", "block_id": name, "label": plain(name), "optional": True, "element": element}
 
 
 async def test_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page, bolt: AsyncApp) -> None:
@@ -324,6 +329,54 @@ async def test_home_tab_is_opened_and_used(page: Page, bolt: AsyncApp, sandbox: 
     assert opened_tabs == ["messages", "home", "messages"]
 
 
+def home(*blocks: Json) -> Json:
+    return {"type": "home", "blocks": list(blocks)}
+
+
+async def open_home(page: Page) -> Locator:
+    await page.get_by_role("button", name="Typist", exact=True).click()
+    await page.get_by_role("tab", name="Home").click()
+    return page.get_by_role("tabpanel", name="Home")
+
+
+async def test_new_home_leaves_a_modal_as_it_is_and_forgets_what_was_chosen(
+    page: Page, bolt: AsyncApp, web: AsyncWebClient
+) -> None:
+    @bolt.action("person")
+    async def choose(ack: Any, body: Json, client: AsyncWebClient) -> None:
+        await ack()
+        prompt = SETTINGS["blocks"][1]
+        await client.views_open(trigger_id=body["trigger_id"], view={**SETTINGS, "blocks": [prompt]})
+
+    @bolt.view("settings")
+    async def refuse(ack: Any) -> None:
+        await ack(response_action="errors", errors={"prompt": "That prompt is taken."})
+
+    menu = {"type": "users_select", "action_id": "person", "placeholder": plain("Person")}
+    choosing = {"type": "actions", "elements": [menu]}
+    await web.views_publish(user_id="U0ADA", view=home(choosing))
+    shown = await open_home(page)
+    person = shown.get_by_role("combobox", name="Person")
+    modal = page.get_by_role("dialog", name="Settings")
+    prompt = modal.get_by_role("textbox", name="Prompt")
+    await person.focus()
+    await page.keyboard.press("g")
+    await prompt.fill("Be brief.")
+    await prompt.press("Enter")
+    await expect(modal.get_by_text("That prompt is taken.")).to_be_visible()
+    await web.views_publish(user_id="U0ADA", view=home({"type": "section", "text": plain("A new Home.")}, choosing))
+    await expect(shown).to_contain_text("A new Home.")
+    await expect(modal.get_by_text("That prompt is taken.")).to_be_visible()
+    await expect(prompt).to_be_focused()
+    await expect(prompt).to_have_value("Be brief.")
+    await page.keyboard.press("Escape")
+    await expect(modal).to_be_hidden()
+    await expect(person).to_have_value("")
+    await person.focus()
+    await page.keyboard.press("g")
+    await expect(modal).to_be_visible()
+
+
 async def test_person_can_act_as_guest_partner_or_bot(page: Page, sandbox: Sandbox) -> None:
     box = page.locator("#main-box")
     for name, place, role in (
@@ -367,18 +420,28 @@ async def test_thread_messages_are_edited_and_deleted(page: Page, sandbox: Sandb
 
 
 @pytest.mark.parametrize("width", [360, 768, 1024])
-async def test_home_and_modal_fit_any_window(sandbox: Sandbox, bolt: AsyncApp, visit: Visit, width: int) -> None:
+async def test_home_and_modal_fit_any_window(
+    sandbox: Sandbox, bolt: AsyncApp, web: AsyncWebClient, visit: Visit, width: int
+) -> None:
+    tall = [field(f"Field {number}") for number in range(12)]
+
     @bolt.shortcut("ask_anything")
     async def start(ack: Any, body: Json, client: AsyncWebClient) -> None:
         await ack()
-        await client.views_open(trigger_id=body["trigger_id"], view=SETTINGS)
+        await client.views_open(trigger_id=body["trigger_id"], view={**SETTINGS, "blocks": tall})
+
+    @bolt.view("settings")
+    async def refuse(ack: Any) -> None:
+        await ack(response_action="errors", errors={"Field 11": "That is too little."})
 
     page = await visit(sandbox.url, viewport={"width": width, "height": 640})
     if width < 700:
         await page.get_by_role("button", name="Conversations").click()
-    await page.get_by_role("button", name="Typist", exact=True).click()
-    await page.get_by_role("tab", name="Home").click()
-    await expect(page.get_by_text("This app has nothing on its Home yet.")).to_be_visible()
+    shown = await open_home(page)
+    await expect(shown).to_contain_text("This app has nothing on its Home yet.")
+    section = {"type": "section", "text": plain("Averylongword" * 20), "accessory": button()}
+    await web.views_publish(user_id="U0ADA", view=home(section, actions(*(button(f"b{at}") for at in range(5)))))
+    await expect(shown.get_by_role("button")).to_have_count(6)
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
     await page.get_by_role("tab", name="Messages").click()
     await page.locator("#main-box").fill("/")
@@ -386,3 +449,5 @@ async def test_home_and_modal_fit_any_window(sandbox: Sandbox, bolt: AsyncApp, v
     modal = page.get_by_role("dialog", name="Settings")
     await expect(modal.get_by_role("button", name="Save")).to_be_in_viewport()
     assert await modal.evaluate("node => node.scrollWidth <= node.clientWidth")
+    await modal.get_by_role("button", name="Save").click()
+    await expect(modal.get_by_text("That is too little.")).to_be_in_viewport(ratio=0.9)

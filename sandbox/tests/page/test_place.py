@@ -1,4 +1,4 @@
-"""Where the reader is on the sandbox's page, and what a pointer or a finger can do there, in a real browser."""
+"""Where the reader is on the page, and what a pointer or a finger can do there."""
 
 from typing import Any
 

@@ -9,11 +9,9 @@ import pytest
 from playwright.async_api import expect
 
 from demo import local_model
-from slack_sandbox.testing.browser import Visit, browser, visit
+from slack_sandbox.testing.browser import Visit
 from slack_sandbox.testing.processes import wait_for_line
 from tests.processes import REPOSITORY, bot_process
-
-__all__ = ["browser", "visit"]
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 

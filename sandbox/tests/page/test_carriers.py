@@ -1,4 +1,4 @@
-"""The sandbox's page tells how each message got its text, and shows all meters of the workspace, in a real browser."""
+"""The page tells how each message got its text, and shows all meters of the workspace."""
 
 import pytest
 from playwright.async_api import Locator, Page, expect

@@ -1,4 +1,4 @@
-"""The assistant pane and an agent's messages on the sandbox's page, in a real browser, with a Bolt app."""
+"""The assistant pane and an agent's messages on the page, with a Bolt app."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Files on the sandbox's page, in a real browser: uploaded by people, shown with their messages, and never executed."""
+"""Files on the page: uploaded by people, shown with their messages, and never executed."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Reactions on the sandbox's page, in a real browser: a person adds and removes them."""
+"""Reactions on the page: a person adds and removes them."""
 
 import pytest
 from playwright.async_api import Page, expect
