@@ -197,10 +197,15 @@ class MessageTriage:
     gate: Gate | None
 
     async def participants_at(self, message: Message) -> Participants:
-        """Returns the thread's participants. A second person is on record before Slack's envelope is acknowledged."""
+        """Returns the thread's participants. Raises StoreError."""
         if message.thread_ts is None or not self._is_persons_in_channel(message):
             return Participants()
         return await self.stores.participants.at_message(message.thread, message.user_id or "", message.ts)
+
+    async def record_group(self, message: Message, participants: Participants) -> None:
+        """Records a thread as a group's from the message of its second person on. Raises StoreError."""
+        if participants.joined:
+            await self.stores.participants.mark_group(message.thread, message.ts)
 
     def at_once(self, message: Message) -> Question | Ignore:
         """Returns what a message is by itself: mentions and direct messages are questions in any thread and channel."""

@@ -89,6 +89,8 @@ class Intake:
                 return False
             participants = await self._triage.participants_at(message)
             found = await self._triage.decide(message, participants)
+            # Only now: a database that can be read says whether it is a question, though it takes nothing.
+            await self._triage.record_group(message, participants)
             return await self._take(event_id, message, participants, found, action_token, offered=offered)
         except StoreError:
             if tells and isinstance(found, Question) and not self._access_control.denial_at_once(found):

@@ -16,7 +16,7 @@ from bot.core.conversation import ThreadKey, is_direct
 from bot.core.triage import MAX_LINES, Engagement, Line, Participants
 from bot.models.prompt import Effort
 from bot.store import audit
-from bot.store.database import Operations, completes, reads, writes
+from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
     has_come,
     in_thread,
@@ -47,13 +47,12 @@ LINES_KEPT = 3 * MAX_LINES
 class ThreadParticipants(Operations):
     """Finds the participants of a thread, and records threads in which several people write."""
 
-    @completes()
-    async def at_message(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
+    @reads
+    async def at_message(self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Returns who was in the thread when `user_id` wrote the message `ts`.
 
-        If the writer is not the only person in it, the thread is recorded as a group's from that message on. Later
-        messages do not count, however late Slack delivers this one. A redelivery gives the same result: if the message
-        is a question, it doesn't make the bot take part before it.
+        Later messages do not count, however late Slack delivers this one. A redelivery gives the same result: if the
+        message is a question, it doesn't make the bot take part before it.
         """
         asked = in_thread(thread), ~is_denied()
         facts = sa.select(
@@ -66,15 +65,11 @@ class ThreadParticipants(Operations):
             .scalar_subquery(),
             sa.select(group_threads.c.since_ts).where(in_thread(thread, group_threads)).scalar_subquery(),
         )
-        async with self._database.begin_read() as connection:
-            takes_part, is_asked, other_asked, starter, quiet, since_ts = (await connection.execute(facts)).one()
-            is_group = since_ts is not None and since_ts <= ts
-            others = is_asked and (other_asked or is_group)
-            lines = await _lines_before(connection, thread, ts) if others else ()
-        joined = others and not is_group
-        if joined:
-            await self.mark_group(thread, ts)
-        return Participants(takes_part, others, joined, starter or "", bool(quiet), lines)
+        takes_part, is_asked, other_asked, starter, quiet, since_ts = (await connection.execute(facts)).one()
+        is_group = since_ts is not None and since_ts <= ts
+        others = is_asked and (other_asked or is_group)
+        lines = await _lines_before(connection, thread, ts) if others else ()
+        return Participants(takes_part, others, others and not is_group, starter or "", bool(quiet), lines)
 
     @writes
     async def mark_group(

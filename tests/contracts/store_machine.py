@@ -588,6 +588,9 @@ class Machine(RuleBasedStateMachine):
         found = self._do(self.stores[worker].participants.at_message(thread, user_id, ts))
         expected = self.model.at_message(thread, user_id, ts)
         assert astuple(found) == astuple(expected)
+        if found.joined:
+            self.runner.run(self.stores[worker].participants.mark_group(thread, ts))
+            self.model.mark_group(thread, ts)
 
     @rule(worker=workers, thread=threads, user_id=writers, number=numbers)
     def record_line(self, worker: str, thread: ThreadKey, user_id: str, number: int) -> None:

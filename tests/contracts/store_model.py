@@ -650,8 +650,6 @@ class StoreModel:
         is_group = thread in self.shared and self.shared[thread] <= ts
         others = (others_asked or is_group) and any(asked_ts <= ts for asked_ts in answered)
         lines = self._lines_before(thread, ts) if others else ()
-        if others:
-            self.mark_group(thread, ts)
         switched_ts, quiet = self.switched.get(thread, ("", False))
         is_quiet = quiet and switched_ts < ts
         return Participants(takes_part, others, others and not is_group, self.starter(thread), is_quiet, lines)

@@ -4,6 +4,7 @@ Askers read a sentence once, whatever Slack delivers again and to which process,
 takes questions again.
 """
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -13,12 +14,21 @@ from pathlib import Path
 import aiohttp
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import SystemClock
 from bot.core import texts
+from bot.core.actions import ReplyAction
+from bot.core.channel_settings import ChannelSettings
+from bot.core.triage import Engagement
 from bot.services.operations import UNSAVED
 from bot.settings import Settings
+from bot.store import Stores
+from bot.store.schema import jobs
 from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID
 from tests.contracts.databases import PostgresqlServer, set_read_only
+from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, running
 from tests.scenarios.surfaces import ephemerals
 from tests.streams.server import VendorServer
@@ -41,17 +51,21 @@ class Switched:
     """What /readyz says of it."""
 
 
-@pytest.fixture(params=["full disk", "read-only server"])
+@pytest.fixture(params=["full disk", "read-only file", "read-only server"])
 def switched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Switched]:
-    if request.param == "full disk":
-        full = tmp_path / "full"
+    if request.param != "read-only server":
+        taken = tmp_path / "taken"
 
-        def fill(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {1 if full.exists() else 1_000_000}")
+        def take_away(connection: sa.Connection) -> None:
+            if request.param == "full disk":
+                connection.exec_driver_sql(f"PRAGMA max_page_count = {1 if taken.exists() else 1_000_000}")
+            else:
+                connection.exec_driver_sql(f"PRAGMA query_only = {taken.exists():d}")
 
-        sa.event.listen(sa.Engine, "begin", fill)
-        yield Switched(f"sqlite:///{tmp_path}/typist.db", 1, full.touch, full.unlink, UNSAVED)
-        sa.event.remove(sa.Engine, "begin", fill)
+        reason = UNSAVED if request.param == "full disk" else "readonly database"
+        sa.event.listen(sa.Engine, "begin", take_away)
+        yield Switched(f"sqlite:///{tmp_path}/typist.db", 1, taken.touch, taken.unlink, reason)
+        sa.event.remove(sa.Engine, "begin", take_away)
         return
     server: PostgresqlServer = request.getfixturevalue("own_server")
 
@@ -102,3 +116,47 @@ async def test_askers_read_once_that_their_question_is_not_saved(
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
         assert await ready(port) == (200, "ok")
         assert sorted(ephemerals(stage)) == [("U0ADA", texts.NOT_SAVED_YET), ("U0GRACE", texts.NOT_SAVED_YET)]
+
+
+@pytest.mark.empty_database
+@pytest.mark.parametrize("switched", ["read-only file", "read-only server"], indirect=True)
+async def test_askers_without_a_mention_read_it_too_and_are_answered_once_afterwards(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, switched: Switched
+) -> None:
+    """By a follow-up, as the first or second person in a thread, and by an emoji. Slack sends no press again."""
+    sandbox.redelivery_delays_s = (0.0, 300.0)
+    stage, general = Stage(sandbox, vendor), sandbox.workspace.channel("general").id
+    stores = await Stores.open(switched.url, "setting up", SystemClock())
+    chosen = ChannelSettings(reaction="eyes", engagement=Engagement.EVERYONE)
+    await stores.channel_settings.write(TEAM_ID, general, chosen)
+    joined = texts.SOMEBODY_JOINED[Engagement.EVERYONE]
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(stores.close)
+        for _ in range(switched.processes):
+            await stack.enter_async_context(running(replace(settings, database_url=switched.url)))
+        asked = await stage.mention()
+        await stage.answers("general", asked)
+        while await stores.database.read(live):  # noqa: ASYNC110 nothing tells of it
+            await asyncio.sleep(1)
+        remark = await stage.sandbox.say("ada", "general", "The deploy failed.")
+        await stage.delivered()
+        switched.take_away()
+        (answer,) = stage.bots("general", asked)
+        assert await press(stage, answer, ReplyAction.REGENERATE) == texts.ACTION_FAILED
+        await stage.sandbox.say("ada", "general", "and then?", asked)
+        await stage.sandbox.say("grace", "general", "and for me?", asked)
+        await stage.sandbox.react("alan", "general", remark, "eyes")
+        told = {(user, texts.NOT_SAVED_YET) for user in ("U0ADA", "U0GRACE", "U0ALAN")}
+        told.add(("U0ADA", texts.ACTION_FAILED))
+        await stage.sandbox.wait_for(lambda: told <= set(ephemerals(stage)))
+        switched.give_back()
+        answered = await stage.answers("general", asked, count=3, timeout_s=600)
+        assert answered == ["The whole answer."] * 3
+        assert len(await stage.answers("general", remark, count=2, timeout_s=600)) == 2
+        assert sorted(pair for pair in ephemerals(stage) if pair[1] != joined) == sorted(told)
+
+
+async def live(connection: AsyncConnection) -> int:
+    """Returns how many questions are not answered yet, according to the database."""
+    is_live = jobs.c.status.in_(("queued", "running"))
+    return int(await connection.scalar(sa.select(sa.func.count()).where(is_live)) or 0)
