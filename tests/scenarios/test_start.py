@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -29,10 +30,10 @@ from slack_sandbox.setup import Setup
 from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
 from tests.forked import forked_bot, forked_command
 from tests.scenarios.answers import reply
-from tests.scenarios.conftest import Stage, connected, grows, running, settings_of
+from tests.scenarios.conftest import Stage, connected, grows, running, says, settings_of
 from tests.scenarios.surfaces import ephemerals
 from tests.slack_process import SlackProcess
-from tests.streams.server import VendorServer
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 METHODS = {"auth.test": "SLACK_BOT_TOKEN", "apps.connections.open": "SLACK_APP_TOKEN"}
 """Which token each method is called with."""
@@ -298,6 +299,30 @@ async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_wh
     assert len(vendor.requests) == 2
     assert sum("SLACK_BOT_TOKEN (token_revoked)" in line for line in caplog.messages) == 1
     assert sum("Questions stay queued" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.skips_waits
+@pytest.mark.bot(admins=frozenset({"U0GRACE"}))
+async def test_admin_reads_in_a_direct_message_that_a_model_ends_soon(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bot looks within an hour of its start, and its own answers go on."""
+    monkeypatch.setattr("bot.services.operations.HOUR_S", 60.0)
+    ends = datetime.now(UTC).date() + timedelta(days=20)
+    model = {"id": "test", "object": "model", "created": 1, "owned_by": "x", "shutdown_date": ends.isoformat()}
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        if request.path.endswith("/models/test"):
+            return VendorResponse([json.dumps(model).encode()], content_type="application/json")
+        return says("The whole answer.")
+
+    vendor.script(answer)
+    stage, direct = Stage(sandbox, vendor), sandbox.dm("grace")
+    async with running(settings):
+        (message,) = await sandbox.wait_for(lambda: stage.bots(direct), 600)
+        assert message.text == texts.model_retires("openai/test", ends)
+        assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
+        assert len(stage.bots(direct)) == 1
 
 
 @pytest.mark.skips_waits

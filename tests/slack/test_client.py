@@ -55,6 +55,24 @@ def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
     assert accepted == "SLACK_BOT_TOKEN is accepted by Slack again"
 
 
+@pytest.mark.parametrize("works_after_s", [0.1, 4.9, 6.0, 36.0, 3_606.0])
+def test_a_token_that_works_again_is_noticed_within_10_s(works_after_s: float) -> None:
+    """However long Slack has refused it: questions stay queued until then."""
+
+    async def work() -> None:
+        token, slack = bot_credential(SimulatedClock()), AuthTest(refuses=True)
+        watching = asyncio.create_task(token.watch(slack))
+        await asyncio.sleep(LOOK_S)
+        token.call_refused(REVOKED)
+        await asyncio.sleep(works_after_s)
+        slack.refuses = False
+        await asyncio.sleep(10)
+        assert not token.refused
+        watching.cancel()
+
+    run_simulated(work())
+
+
 def test_a_token_that_no_call_doubts_is_looked_at_every_minute() -> None:
     async def work() -> None:
         token, slack = bot_credential(SimulatedClock()), AuthTest()
