@@ -79,8 +79,8 @@ def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:
     assert sorted(arrows) == sorted(table)
 
 
-def test_readme_names_what_a_channels_settings_have_and_nothing_else() -> None:
-    text = re.sub(r"\s+", " ", (ROOT / "README.md").read_text())
+def test_docs_name_what_a_channels_settings_have_and_nothing_else() -> None:
+    text = re.sub(r"\s+", " ", (ROOT / "docs/admins/channels.md").read_text())
     said = re.search(r"Each channel can have its own ([^.]*)\.", text)
     labels = [label for name, label in texts.SETTING_LABELS.items() if name not in ("read_channel", "allowed_tools")]
     assert said is not None

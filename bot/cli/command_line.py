@@ -86,7 +86,7 @@ def run_command(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     # Until .env is read, in the environment's own format.
     logs.begin(settings.log_format(os.environ))
-    parser = _parser()
+    parser = argument_parser()
     try:
         options = parser.parse_args(arguments)
     except SystemExit as ended:
@@ -117,7 +117,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-def _parser() -> argparse.ArgumentParser:
+def argument_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line. It exits for arguments that `typist` doesn't take."""
     parser = _Parser(
         prog="python -m bot" if Path(sys.argv[0]).name == "__main__.py" else "typist",
         description=DESCRIPTION,

@@ -49,7 +49,7 @@ ASK: Mapping[str, str] = {
     "Generate Token and Scopes. Enter a name, add the scope connections:write, click Generate, and copy the token\n"
     "(xapp-…).",
     ANY_KEY: f"Copy a key from OpenAI or Anthropic: {' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
-    "server of your own, press Ctrl-C, and set OPENAI_BASE_URL and BOT_MODELS in .env (Recipes in README.md).",
+    "server of your own, press Ctrl-C, and set OPENAI_BASE_URL and BOT_MODELS in .env (docs/admins/setup.md).",
     **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},
 }
 PASTE = "Paste it here (it stays hidden): "
