@@ -1,6 +1,7 @@
-"""The answer of one attempt as it grows: its text, sources and steps, and what of them is on record. Pure.
+"""Holds the text that a model writes for one answer, and says which of it the database doesn't have yet. Pure.
 
-`Answer` holds the only text. The pages of a reply (reply/reply.py) show it. `StepUnderWay` is what a model is writing.
+`Answer` holds the only text: the pages of a reply (reply/reply.py) are views of it. `StepUnderWay` is what the model is
+writing now.
 
 `Freshness` is what a reader has of the answer: when words came, and when Slack showed them. `staleness_s` is the mean
 age of the oldest word that the model has written and the reader can't see, from the first word to the moment at which
@@ -41,9 +42,14 @@ HIDDEN_TOKENS_PER_S = 50
 
 
 class Answer:
-    """An attempt's answer, and how much of it is on record.
+    """The answer of one attempt. Its life:
 
-    It begins with what the attempt resumes from. An earlier attempt's record stays until this text is longer.
+    1. It begins with the text and the steps that the attempt resumes from, as the job has them.
+    2. It grows: `append` adds text, `note` sources and origins, `made` the results of calls.
+       `take_back` drops reasoning.
+    3. Meanwhile `piece` says what has to be recorded, and `recorded` that it was.
+    4. `settle` decides which text stays: an incomplete one gives way to a longer text that an earlier attempt left.
+    5. `close` sets the end, once. From then on, only the piece with the end has to be recorded.
     """
 
     def __init__(self, job: Job) -> None:
@@ -63,7 +69,7 @@ class Answer:
         self.open_files = _found_files(call for step in self.steps for call in step.calls)
         """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
         self.end = job.checkpoint.end
-        """How the answer ended; None while it grows."""
+        """How the answer ended; None while it grows. Set by `close` alone."""
         self._start = len(start)
         self._recorded = Piece(len(start), "", self.end, self.sources)
         """Where the record ends, with the sources and the end there."""
@@ -130,15 +136,16 @@ class Answer:
         self.open_files |= _found_files(calls)
 
     def settle(self, reason: EndReason) -> None:
-        """Decides which text an answer has that ends for a reason."""
+        """Decides which text the answer has if it ends for this reason. `close` follows."""
         if self.is_behind and not reason.is_answer:
             self._text = GrowingText(self._left)
             self.origins |= UNKNOWN
             self._recorded = Piece(0, "")
 
     def close(self, end: End) -> None:
-        """Ends the answer."""
-        self.settle(end.reason)
+        """Ends the answer, whose text is settled. Raises ValueError if it has ended."""
+        if self.end is not None:
+            raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
         self.end = end
         self._recorded = replace(self._recorded, end=None)
 

@@ -1,4 +1,4 @@
-"""Edits: a page is posted as a message, which is edited as the page grows. Pure.
+"""Shows a page of an answer as a message that is edited as the page grows, whatever Slack refuses. Pure.
 
 Slack may refuse a page in one form and take it in another. There are three forms:
 
@@ -45,7 +45,7 @@ WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 
 CONFLICT_WEIGHT = 5
 """What an edit counts that Slack refuses because the message still grows. The third in a row has it replaced."""
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
-"""Refusals of an edit after which a new message takes the old one's place."""
+"""Refusals after which a page is posted as a new message, and its old message is deleted."""
 
 Offer = Callable[[float, bool], Carrier | None]
 """Returns what carries a page that begins now; None: edits. Takes the time, and whether Slack shows its own Stop."""

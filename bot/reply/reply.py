@@ -121,6 +121,8 @@ class Reply:
         self.earlier = shown
         self._activity: str | tuple[Ask, ...] = ""
         """What the model does while it doesn't write: a sentence, or the calls that a person has to decide about."""
+        self._end: End | None = None
+        """What is shown of the answer's end; None until `finish`."""
         self._under_way: Call | CleanUp | None = None
         """The call that has left, and of which no outcome has come."""
         self._files: tuple[AttachedFile, ...] | None = ()
@@ -277,10 +279,11 @@ class Reply:
             self._happened(Turn.GROW)
 
     def finish(self, end: End) -> None:
-        """Records how the answer ended; no more text will come."""
+        """Ends the text, and shows `end` below it: the answer's own, with names, or without its choices."""
         if self.answer.end is None:
+            self.answer.settle(end.reason)
             self.answer.close(end)
-        self.answer.end = end
+        self._end = end
         if self.answer.is_behind:
             self._show_own()
         self._happened(Turn.FINISH)
@@ -549,7 +552,7 @@ class Reply:
         view = self._edits.formed(view, page)
         if self._is_full(page):
             return view
-        end = self.answer.end if self.ended else None
+        end = self._end if self.ended else None
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""

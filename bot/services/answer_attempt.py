@@ -183,13 +183,17 @@ class AnswerAttempt:
         *,
         has_canvases: bool = False,
     ) -> End:
-        """Ends the answer; returns the end with all that is recorded of it and shown below the text.
+        """Ends the answer, if it hasn't ended; returns the end with all that is recorded and shown of it.
+
+        An answer ends once: an unexpected error after that ends only the job in another way.
 
         `usd`: what the answer has cost. `names`: those of the models. `has_canvases`: a long answer can be saved as a
         canvas.
         """
         answer = self.answer
-        answer.settle(end.reason)
+        is_open = answer.end is None
+        if is_open:
+            answer.settle(end.reason)
         done = self.completion
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
@@ -206,7 +210,8 @@ class AnswerAttempt:
             decided=decided,
             effort="" if self.effort is Effort.NORMAL else self.effort,
         )
-        answer.close(end)
+        if is_open:
+            answer.close(end)
         return end
 
     def counted(self, end: End) -> End:

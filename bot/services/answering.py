@@ -101,21 +101,20 @@ class Answering:
             await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
             if checking.done() and (denial := checking.result()) and not job.page_ts:
                 self.access_control.tell(job.question, denial)
-                attempt.answer.close(End(EndReason.DENIED))
-                await self._record(attempt, None)
+                end = End(EndReason.DENIED)
+                attempt.answer.settle(end.reason)
+                attempt.answer.close(end)
+                await self._record(attempt, end, None)
                 return
             signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
             live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
-            end = job.checkpoint.end
-            if end is None:
-                end = await self._end(attempt, live, checking)
-                attempt.phase = Phase.ENDING
-                end = await self._close(attempt, end)
-            if job.checkpoint.end is not None and live.reply.earlier.is_end_shown:
+            recorded = job.checkpoint.end
+            end = recorded or await self._close(attempt, await self._end(attempt, live, checking))
+            if recorded and live.reply.earlier.is_end_shown:
                 await live.leave()
             else:
                 await show_end(live, end, self.workspace.users)
-            if await self._record(attempt, live, live.reply.for_outbox):
+            if await self._record(attempt, end, live, live.reply.for_outbox):
                 self._report(attempt, end, live)
                 if end.usage is not None:
                     self.quota.warn(job.question)
@@ -216,6 +215,7 @@ class Answering:
 
     async def _close(self, attempt: AnswerAttempt, end: End) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text."""
+        attempt.phase = Phase.ENDING
         usd = self.quota.cost_usd(attempt.counted(end))
         if attempt.effort is Effort.THOROUGH:
             # Its footer has what the whole answer has cost.
@@ -229,15 +229,14 @@ class Answering:
         end = attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), None, self.settings.model_names)
         if live is not None:
             await live.leave()
-        if await self._record(attempt, live, OutboxKind.SHOW_END):
+        if await self._record(attempt, end, live, OutboxKind.SHOW_END):
             self._report(attempt, end, live)
 
     async def _record(
-        self, attempt: AnswerAttempt, live: ScheduledReply | None, for_outbox: OutboxKind | None = None
+        self, attempt: AnswerAttempt, end: End, live: ScheduledReply | None, for_outbox: OutboxKind | None = None
     ) -> bool:
-        """Records the end, however long the database is away; returns False if the job is no longer ours."""
-        job, text, end = attempt.job, attempt.answer.text, attempt.answer.end
-        assert end is not None, "the answer was closed"
+        """Records an end, however long the database is away; returns False if the job is no longer ours."""
+        job, text = attempt.job, attempt.answer.text
         asked = (job.question, *job.earlier, *(later.question for later in attempt.answer.follow_ups))
         is_document = end.reason is EndReason.WHOLE and bool(text.strip()) and not end.choices
         canvas_for = wanted_by(asked, self.workspace.me.user_id) if is_document else ""

@@ -1,4 +1,4 @@
-"""Whether a message is a question: triage by its channel's settings, quiet threads, and a model that decides in doubt.
+"""Decides whether a message is a question: by its channel's settings, quiet threads, and a model that decides in doubt.
 
 - **Quiet threads.** "Stay quiet" ends follow-ups without a mention in a thread, and a mention begins them again. Both
   are for the thread's starter and for Typist admins. The starter learns once how the bot goes on when somebody else
@@ -12,11 +12,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.clock import Background
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.conversation import Message, Question, ThreadKey, called_users
@@ -52,8 +50,6 @@ STAY_QUIET = "stay_quiet"
 """The button's action_id."""
 DECIDED_WITHIN_S = 2.0
 READ_WITHIN_S = 5.0
-MAX_AT_ONCE = 10
-"""More doubtful messages at once stay unanswered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,7 @@ class QuietThreads:
 
 
 class Gate:
-    """Decides in the background: no acknowledgment waits for a model."""
+    """Asks a small model whether a doubtful message is for the bot. Reads only, except for the usage that it counts."""
 
     def __init__(self, decider: "Decider", workspace: Workspace, quota: Quota, estimate: TokenEstimate) -> None:
         self._decider = decider
@@ -135,23 +131,9 @@ class Gate:
         self._quota = quota
         self._estimate = estimate
         self._me = workspace.me
-        self._background = Background()
 
-    def decide(
-        self, question: Question, may_ask: Callable[[], Awaitable[bool]], enqueue: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Has the question enqueued if its writer may ask, and the model takes its message for one."""
-        if len(self._background) >= MAX_AT_ONCE:
-            log.warning("doubtful message %s ignored: too many at once", question.ts)
-            return
-
-        async def enqueue_if_for_us() -> None:
-            if await may_ask() and await self._is_for_us(question):
-                await enqueue()
-
-        self._background.start(enqueue_if_for_us(), f"doubtful message {question.ts} ignored")
-
-    async def _is_for_us(self, question: Question) -> bool:
+    async def is_for_us(self, question: Question) -> bool:
+        """Returns whether the model takes a doubtful message for a question. Raises TypistError and TimeoutError."""
         if not await self._quota.has_room(question):
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
             return False

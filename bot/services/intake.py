@@ -7,13 +7,14 @@ much else, so only changed words count.
 import json
 import logging
 
+from bot.clock import Background
 from bot.core.conversation import Message, Question, called_users, without_address
 from bot.core.job import Job
 from bot.core.triage import Ignore, Participants, by_person, stop_in
 from bot.errors import StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl, UnsavedQuestions
-from bot.services.engagement import MessageTriage, question_of
+from bot.services.engagement import Gate, MessageTriage, question_of
 from bot.services.reply_actions import ReplyActions
 from bot.services.worker import Worker
 from bot.slack.search import SlackSearch
@@ -23,6 +24,8 @@ from bot.store.workers import ProcessMessages
 log = logging.getLogger(__name__)
 
 _KIND = "action_token"
+MAX_IN_DOUBT = 10
+"""More doubtful messages at once stay unanswered."""
 
 
 class SharedTokens:
@@ -71,6 +74,7 @@ class Intake:
         self._unsaved = unsaved
         self._me = workspace.me
         self._action_tokens = action_tokens
+        self._in_doubt = Background()
 
     async def take(
         self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False, tells: bool = False
@@ -111,7 +115,7 @@ class Intake:
         if isinstance(found, Ignore):
             log.debug("message %s ignored: %s", message.ts, found.reason)
             await self._record_line(message, participants)
-            self._decide(event_id, found.in_doubt)
+            self._ask_gate(event_id, found.in_doubt)
         elif denial := self._access_control.denial_at_once(found):
             await self._record_line(message, participants)
             self._access_control.tell(found, denial)
@@ -122,19 +126,21 @@ class Intake:
             return await self.enqueue(event_id, found, offered=offered)
         return False
 
-    def _decide(self, event_id: str, question: Question | None) -> None:
-        """Has a model decide about a message in doubt, unless its writer has no access. They aren't told of that."""
+    def _ask_gate(self, event_id: str, question: Question | None) -> None:
+        """Has a model decide about a message in doubt, in the background: no acknowledgment waits for a model."""
         gate = self._triage.gate
         if question is None or gate is None:
             return
+        if len(self._in_doubt) >= MAX_IN_DOUBT:
+            log.warning("doubtful message %s ignored: too many at once", question.ts)
+            return
+        deciding = self._enqueue_if_for_us(event_id, question, gate)
+        self._in_doubt.start(deciding, f"doubtful message {question.ts} ignored")
 
-        async def may_ask() -> bool:
-            return await self._access_control.denial(question) is None
-
-        async def enqueue() -> None:
+    async def _enqueue_if_for_us(self, event_id: str, question: Question, gate: Gate) -> None:
+        """Queues a doubtful message that the gate takes for a question, if its writer has access. They aren't told."""
+        if await self._access_control.denial(question) is None and await gate.is_for_us(question):
             await self.enqueue(event_id, question)
-
-        gate.decide(question, may_ask, enqueue)
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
         """Records who wrote a message that is not a question, where that decides about later messages."""

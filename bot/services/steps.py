@@ -136,7 +136,6 @@ class Steps:
         records, job = self.stores.recorded_calls, attempt.job
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
         replied_to = await self.tool_calls.insist(lambda: records.replied_to(job)) if offer.by_name else ()
-        continued = partial(with_steps, prompt, made_before=made_before, replied_to=replied_to)
         answer = attempt.answer
         begun = answer.text[len(_written(answer)) :]
         while True:
@@ -150,9 +149,16 @@ class Steps:
                 # Questions that came while calls were made.
                 answer.follow_ups += await self.tool_calls.insist(partial(records.take_follow_ups, job, step_no))
             is_last = step_no + 1 >= MAX_STEPS
-            kept = self._fitting(answer.steps, prompt, window_tokens)
-            steps = kept, answer.follow_ups, self.workspace.me.user_id
-            step_prompt = continued(*steps, begun=begun, is_last=is_last)
+            step_prompt = with_steps(
+                prompt,
+                steps=self._fitting(answer.steps, prompt, window_tokens),
+                follow_ups=answer.follow_ups,
+                bot_user_id=self.workspace.me.user_id,
+                made_before=made_before,
+                replied_to=replied_to,
+                begun=begun,
+                is_last=is_last,
+            )
             step = await self._ask_model(attempt, step_prompt, provider, live, resumed=begun)
             if step is None:
                 return _gone(answer, live)

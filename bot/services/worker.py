@@ -180,8 +180,9 @@ class Worker:
     @property
     def left_s(self) -> float:
         """How many seconds of BOT_DRAIN_S are left."""
-        now = self.stores.clock.monotonic()
-        return max(0.0, self.drain_s - (now - (self._stopped_at or now)))
+        if self._stopped_at is None:
+            return self.drain_s
+        return max(0.0, self.drain_s - (self.stores.clock.monotonic() - self._stopped_at))
 
     async def _claim(self) -> None:
         free = MAX_LIVE - self.live

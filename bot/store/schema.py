@@ -45,10 +45,11 @@ seen_events = sa.Table(
 
 sa.Index("ix_seen_events_seen_at", seen_events.c.seen_at)
 
-# core/job.py explains status, attempts, end_reason, version and the requests.
+# The columns stand in five groups. core/job.py explains status, attempts, end_reason, version and the requests.
 jobs = sa.Table(
     "jobs",
     metadata,
+    # 1. The question: where it was asked, by whom, and its words.
     sa.Column("id", RowId, primary_key=True),
     sa.Column("team_id", sa.Text, nullable=False),
     sa.Column("channel_id", sa.Text, nullable=False),
@@ -68,9 +69,10 @@ jobs = sa.Table(
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
     # How many of the text's last characters the asker didn't write.
     sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
-    # The first version is an offer to answer, because the question was found late (bot/services/catching_up.py).
-    sa.Column("offered", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The newest edit of the question: one that Slack delivers late must not undo it.
+    sa.Column("edited_ts", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
+    # 2. The work on it: whose it is, and how often it was tried.
     # A Status, and once the job has ended an EndReason.
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("end_reason", sa.Text),
@@ -79,32 +81,35 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("started_at", sa.Double),
-    # The messages of the reply, each with its role, first the pages; those without a ts were sent and not answered.
-    sa.Column("messages", sa.JSON, nullable=False, server_default="[]"),
-    # Since when a queued job's placeholder is being posted; NULL before that, and once it is recorded.
-    sa.Column("placeholder_due_since", sa.Double),
-    # The later question of the thread whose answer is this one's, too.
-    sa.Column("answered_with", RowId),
-    # The step of that job's model which read this question first; NULL if the job answered it from the start.
-    sa.Column("joined_step", sa.Integer),
+    # 3. What people have asked for since: a stop, another version, a decision.
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),
     # Since when the asker waits for this version; NULL: since created_at.
     sa.Column("asked_at", sa.Double),
-    # The turn that readers chose to see; NULL: the newest.
-    sa.Column("shown_turn", RowId),
-    # The newest edit of the question: one that Slack delivers late must not undo it.
-    sa.Column("edited_ts", sa.Text),
     # This version continues the answer before it, which had reached its length limit.
     sa.Column("continues", sa.Boolean, nullable=False, server_default=sa.false()),
     # The Effort that somebody chose for this version; NULL: the channel's.
     sa.Column("effort", sa.Text),
+    # The first version is an offer to answer, because the question was found late (bot/services/catching_up.py).
+    sa.Column("offered", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("stop_requested", sa.Boolean, nullable=False, server_default=sa.false()),
     # The row is removed when the job ends.
     sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
-    # The answer's texts are gone, its usage stays.
-    sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # Until when a person may approve the calls that a job that awaits approval asks about.
     sa.Column("waits_until", sa.Double),
+    # 4. The other questions that its answer is for.
+    # The later question of the thread whose answer is this one's, too.
+    sa.Column("answered_with", RowId),
+    # The step of that job's model which read this question first; NULL if the job answered it from the start.
+    sa.Column("joined_step", sa.Integer),
+    # 5. What Slack shows of it.
+    # The messages of the reply, each with its role, first the pages; those without a ts were sent and not answered.
+    sa.Column("messages", sa.JSON, nullable=False, server_default="[]"),
+    # Since when a queued job's placeholder is being posted; NULL before that, and once it is recorded.
+    sa.Column("placeholder_due_since", sa.Double),
+    # The turn that readers chose to see; NULL: the newest.
+    sa.Column("shown_turn", RowId),
+    # The answer's texts are gone, its usage stays.
+    sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # The message that mentioned the askers when the answer was ready.
     sa.Column("mention_ts", sa.Text),
     # The message that mentioned the asker because a call waits; deleted once the call is decided.

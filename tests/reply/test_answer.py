@@ -49,6 +49,7 @@ def test_text_that_was_taken_back_leaves_the_record_with_the_next_piece_and_the_
     answer.recorded(first)
     answer.append("ur.")
     assert answer.piece() == Piece(2, "ur.")
+    answer.settle(END.reason)
     answer.close(END)
     # A piece of the thought may have reached the record meanwhile.
     assert answer.piece() == Piece(0, "Four.", END, takes_back=True)
@@ -100,6 +101,7 @@ def test_end_is_recorded_once_even_without_new_text() -> None:
     answer = Answer(JOB)
     answer.append("One.")
     answer.recorded(Piece(0, "One."))
+    answer.settle(END.reason)
     answer.close(END)
     assert answer.piece() == Piece(4, "", END)
     answer.recorded(Piece(4, "", END))
@@ -109,6 +111,7 @@ def test_end_is_recorded_once_even_without_new_text() -> None:
 def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
     answer.append("Less.")
+    answer.settle(CUT.reason)
     answer.close(CUT)
     assert answer.piece() == Piece(0, LEFT, CUT)
 
@@ -126,6 +129,7 @@ def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
 def test_what_stays_of_an_answer(left: str, text: str, end: End, stays: str) -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(left)))
     answer.append(text)
+    answer.settle(end.reason)
     answer.close(end)
     assert answer.text == stays
 
@@ -183,6 +187,7 @@ def test_piece_that_is_recorded_after_the_text_became_another_one_hides_none_of_
     answer = Answer(replace(JOB, checkpoint=Checkpoint("What an earlier attempt left.")))
     answer.append("Other words.")
     late = Piece(0, "Other words.")
+    answer.settle(CUT.reason)
     answer.close(CUT)
     answer.recorded(late)
     assert answer.piece() == Piece(0, "What an earlier attempt left.", CUT)

@@ -5,7 +5,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.clock import Background
 from bot.core.access import UserKind
 from bot.core.conversation import Question
 from bot.core.triage import TriageRules
@@ -44,9 +43,8 @@ class SureGate(Gate):
 
     def __init__(self) -> None:
         """Needs no model."""
-        self._background = Background()
 
-    async def _is_for_us(self, question: Question) -> bool:
+    async def is_for_us(self, question: Question) -> bool:
         return True
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,14 @@ from bot.core.conversation import Message, Question
 from bot.errors import StoreError
 from bot.models.openai import Decider
 from bot.models.prompt import Decision, TokenEstimate
-from bot.services.engagement import MAX_AT_ONCE, Gate
+from bot.services.access_control import AccessControl
+from bot.services.engagement import Gate
+from bot.services.intake import MAX_IN_DOUBT
 from bot.slack.history import History
 from bot.store import Stores
 from tests.clocks import InstantClock, idle
 from tests.services.answering import MODEL, QUESTION, AnsweringStage
+from tests.services.intake import IntakeStage, queued
 from tests.services.parts import workspace_of
 
 DOUBTFUL = replace(QUESTION, ts="999995.000000", text="And why?")
@@ -45,44 +49,50 @@ class SureModel(Decider):
 
 
 @dataclass
+class Rights(AccessControl):
+    """Says who may ask, once `may_say` is set."""
+
+    error: Exception | None = None
+    """Why nobody can say whether the writer may ask."""
+    may_say: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def denial(self, question: Question, **more: Any) -> None:
+        await self.may_say.wait()
+        if self.error:
+            raise self.error
+
+
+@dataclass
 class GateStage:
-    """A gate, and what becomes of the doubtful messages."""
+    """An intake with a gate, and what becomes of the doubtful messages."""
 
     stores: Stores
     has: Sequence[Message] = (QUESTION.as_message(), DOUBTFUL.as_message())
     error: Exception | None = None
     """Why nobody can say whether the writer may ask."""
-    may_say: asyncio.Event = field(default_factory=asyncio.Event)
-    questions: int = 0
 
     def __post_init__(self) -> None:
         quota = AnsweringStage(self.stores, InstantClock()).answering.quota
-        self.model = SureModel()
-        self.gate = Gate(self.model, workspace_of(history=Thread(self.has)), quota, TokenEstimate((MODEL,)))
+        self.model, self.rights = SureModel(), object.__new__(Rights)
+        self.rights.error, self.rights.may_say = self.error, asyncio.Event()
+        gate = Gate(self.model, workspace_of(history=Thread(self.has)), quota, TokenEstimate((MODEL,)))
+        self.intake = IntakeStage(self.stores, gate).intake
+        self.intake._access_control = self.rights
 
     def decide(self) -> None:
-        self.gate.decide(DOUBTFUL, self._may_ask, self._enqueue)
-
-    async def _may_ask(self) -> bool:
-        await self.may_say.wait()
-        if self.error:
-            raise self.error
-        return True
-
-    async def _enqueue(self) -> None:
-        self.questions += 1
+        self.intake._ask_gate("Ev1", DOUBTFUL)
 
 
 async def test_doubtful_messages_beyond_the_most_at_once_stay_unanswered(stores: Stores) -> None:
     stage = GateStage(stores)
-    for _ in range(MAX_AT_ONCE + 1):
+    for _ in range(MAX_IN_DOUBT + 1):
         stage.decide()
-    stage.may_say.set()
+    stage.rights.may_say.set()
     await idle()
-    assert stage.questions == MAX_AT_ONCE
+    assert (len(stage.model.asked), await queued(stores)) == (MAX_IN_DOUBT, 1)
     stage.decide()
     await idle()
-    assert stage.questions == MAX_AT_ONCE + 1
+    assert len(stage.model.asked) == MAX_IN_DOUBT + 1
 
 
 @pytest.mark.parametrize(
@@ -95,8 +105,8 @@ async def test_no_model_reads_a_doubtful_message_without_need(
 ) -> None:
     caplog.set_level("INFO")
     stage = GateStage(stores, has, error)
-    stage.may_say.set()
+    stage.rights.may_say.set()
     stage.decide()
     await idle()
-    assert (stage.model.asked, stage.questions) == ([], 0)
+    assert (stage.model.asked, await queued(stores)) == ([], 0)
     assert f"doubtful message {DOUBTFUL.ts} ignored" in caplog.text
