@@ -1,4 +1,4 @@
-"""Sends the calls of one reply, each by its way of showing, and knows which of them have lost their answers.
+"""Sends the calls of one reply to Slack, and returns what became of each, also of those whose response was lost.
 
 After a lost answer, Slack may have done the call. An update is sent again with newer text: twice does no harm. A post
 would stand in the thread twice, so its message is looked for first, by the metadata that each page carries. It may also

@@ -1,4 +1,4 @@
-"""Does the outbox's work in Slack: deletes replies, mentions the asker, and tells admins.
+"""Makes the calls to Slack that the outbox has left over: deletes replies, mentions the asker, and tells admins.
 
 A mention is posted once: a second try looks in Slack for the message of the first, which is known by its metadata.
 """

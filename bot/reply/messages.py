@@ -1,4 +1,4 @@
-"""What a reply consists of: its life, what its pages show, its messages, and the calls that change them. Pure.
+"""Defines what a reply consists of: its states, what its pages show, its messages, and the calls to Slack. Pure.
 
 `Reply` (reply.py) finds the next call; a `Carrier` (edits.py, streams.py) knows how one message travels.
 

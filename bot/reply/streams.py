@@ -1,10 +1,9 @@
 """Shows a page of an answer as a native stream of Slack, and leaves it to edits if anything goes wrong. Pure.
 
-A page starts as a message with its first words, grows by appends, and is stopped.
-
-What was appended stays. So only text that can't change anymore is appended (markdown/render.py). Whatever goes wrong
-with a stream ends in the same way: it is stopped, and the page is edited as a whole. So a stream needs to be right only
-about what it has appended, and an edit covers all else.
+A page starts as a message with its first words, grows by appends, and is stopped. What was appended stays. So only
+text that can't change anymore is appended (markdown/render.py). Whatever goes wrong with a stream ends in the same way:
+it is stopped, and the page is edited as a whole. So a stream needs to be right only about what it has appended, and an
+edit covers all else.
 
 A stream is left in the same way before anything is appended that only an edit may show (`needs_edit`). One of these is
 an address: words of others may have made the model write it, and Slack may fetch it.
