@@ -204,10 +204,6 @@ class TestReserving:
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
 
-    async def test_used_up_cap_is_reported_as_reached(self, store: Stores) -> None:
-        await store.worker_queue.finish(await begun(store, apart(1)), replace(ANSWERED, usage=Usage(5_000, 0)), YES)
-        assert await store.usage.reserve(await begun(store, apart(2)), MOST, [CAP]) == CapCheck(reached=CAP)
-
     async def test_dollars_are_capped_like_tokens(self, store: Stores) -> None:
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.MONTH), COST_USD + 0.5, in_dollars=True)
         await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
@@ -359,12 +355,6 @@ async def test_cap_of_ones_own_takes_the_place_of_the_default_until_it_is_remove
     await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: None}, by="UADMIN")
     assert await store.usage.reserve(job, MOST_TOKENS, DEFAULTS) == CapCheck()
     assert await store.caps.own("T1", ADA) == ()
-
-
-async def test_own_cap_may_be_higher_than_the_default(store: Stores) -> None:
-    await used(store, 1, 1_500)
-    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 2_000.0}, by="UADMIN")
-    assert await store.usage.reserve(await begun(store, apart(2)), MOST_TOKENS, DEFAULTS) == CapCheck()
 
 
 async def test_cap_that_leaves_least_decides(store: Stores) -> None:

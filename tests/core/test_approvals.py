@@ -22,6 +22,7 @@ from bot.core.calls import (
     RecordedCall,
     ask_of,
     asks_of,
+    call_named,
     claims_in,
     details_of,
     fields_of,
@@ -29,6 +30,7 @@ from bot.core.calls import (
     mixed_words,
     readable,
     title_of,
+    value_of,
 )
 from bot.core.pacing import STREAM_BYTES
 from bot.markdown.escaping import JOINER
@@ -240,6 +242,25 @@ def test_name_that_a_model_made_up_stays_a_name(name: str) -> None:
     assert regex.fullmatch(r"(?:[A-Za-z0-9._-]|\\u[0-9a-f]{4})+", label_of(name))
     assert details_of([call(name)], {}) == f"`{label_of(name)}`: waiting for approval"
     assert len(label_of("x" * 5_000)) <= 101
+
+
+def test_button_names_the_very_call_that_it_was_shown_with() -> None:
+    shown, other = call(text="Milk"), replace(call(text="Milk"), index=1)
+    value = value_of(shown, 0)
+    assert call_named(value, 0, [other, shown]) is shown
+    for forged in ("", "0.0.0", value[:-1], f"{value}0", f"1{value}", "💥"):
+        assert call_named(forged, 0, [other, shown]) is None, forged
+    assert call_named(value, 1, [other, shown]) is None, "another version"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"arguments": {"text": "Bread"}}, {"tool": "notes__drop"}, {"definition_hash": "i"}, {"index": 1}, {"step_no": 1}],
+    ids=str,
+)
+def test_button_does_not_name_a_call_that_differs_from_the_shown_one(change: dict[str, object]) -> None:
+    shown = call(text="Milk")
+    assert call_named(value_of(shown, 0), 0, [replace(shown, **change)]) is None  # type: ignore[arg-type]
 
 
 def test_name_of_a_decider_forges_no_line() -> None:

@@ -9,7 +9,7 @@ from bot.core.calls import Ask
 from bot.core.job import End, MessageRole, RecordedMessage
 from bot.core.pacing import OWN_GAP_S, STREAM_LIFE_S, Carrier
 from bot.core.surfaces import Sign
-from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.errors import EndReason, RateLimited
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
@@ -115,19 +115,16 @@ async def test_old_stream_is_stopped_and_the_answer_goes_on_in_edits() -> None:
     assert last.view.markdown == "word " * (int(STREAM_LIFE_S) + 20)
 
 
-@pytest.mark.parametrize("error", [RateLimited("chat.startStream", 30.0), Refused("", "", Refusal.FORBIDDEN)])
-def test_start_that_fails_leaves_the_answer_to_edits(error: RateLimited | Refused) -> None:
-    def error_of(call: Call) -> RateLimited | Refused | None:
-        return error if isinstance(call, StartStream) else None
+@simulated
+async def test_start_that_slack_limits_leaves_the_answer_to_edits_at_once() -> None:
+    def error_of(call: Call) -> RateLimited | None:
+        return RateLimited("chat.startStream", 30.0) if isinstance(call, StartStream) else None
 
-    async def test() -> None:
-        async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of), carrier=STREAM) as schedule:
-            await tell(await schedule.open_in_pane(1))
-        assert kinds(schedule) == ["StartStream", *EDITED]
-        assert schedule.times(Post) == [0]
-        assert schedule.records.messages == {1: (RecordedMessage("2.0", MessageRole.PAGE, for_stream=True),)}
-
-    run_simulated(test())
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of), carrier=STREAM) as schedule:
+        await tell(await schedule.open_in_pane(1))
+    assert kinds(schedule) == ["StartStream", *EDITED]
+    assert schedule.times(Post) == [0]
+    assert schedule.records.messages == {1: (RecordedMessage("2.0", MessageRole.PAGE, for_stream=True),)}
 
 
 @simulated

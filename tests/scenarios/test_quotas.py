@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.caps import CapField, CapOwner, Scope, parse_caps
-from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End
-from bot.errors import EndReason
-from bot.models.events import Usage
 from bot.settings import Settings
 from bot.slack.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
 from bot.store import Stores
@@ -228,20 +223,3 @@ async def test_admin_sees_who_used_what(stage: Stage) -> None:
     assert f"gpt-6.1-sol: {3 * USED_TOKENS} tokens" in text
     assert "*Last month*: 0 tokens" in text
     assert "Each person's quota of 5,000 tokens per day" in text
-
-
-async def test_notice_of_a_process_that_is_gone_is_sent_by_the_next(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    caps = parse_caps("user/day=100tokens")
-    gone = await Stores.open(settings.database_url, "gone", SystemClock(), caps=caps)
-    await gone.question_queue.enqueue(
-        "Ev1", Question(ThreadKey(TEAM_ID, GENERAL.id, "1.000100"), "1.000100", "U0ALAN", "Why?")
-    )
-    [job] = await gone.worker_queue.claim(1)
-    await gone.worker_queue.finish(job, End(EndReason.WHOLE, model=MODEL, usage=Usage(85, 0)), "Because.")
-    await gone.close()
-    stage = Stage(sandbox, vendor)
-    async with running(replace(settings, caps=caps)):
-        [notice] = await sandbox.wait_for(lambda: stage.bots(sandbox.dm("grace")))
-    assert notice.text.startswith("80% of <@U0ALAN>'s quota of 100 tokens per day is used.")

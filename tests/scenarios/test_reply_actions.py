@@ -184,18 +184,6 @@ async def test_only_the_asker_or_an_admin_may_use_the_buttons(stage: Stage) -> N
         assert await press(stage, message, ReplyAction.STOP, "grace") is None
 
 
-async def test_forged_press_gets_a_notice(stage: Stage, settings: Settings) -> None:
-    asked, message = await answered(stage, settings)
-    for action, value, notice in (
-        (ReplyAction.STOP, "2", texts.ANSWER_FINISHED),
-        (ReplyAction.CONTINUE, "", texts.ANSWER_FINISHED),
-        (ReplyAction.PREVIOUS, "", texts.NO_PREVIOUS_VERSION),
-        (ReplyAction.FEEDBACK, "'; drop table jobs", texts.UNKNOWN_BUTTON),
-    ):
-        assert await press(stage, message, action, value=value) == notice, action
-        assert await stage.answers("general", asked) == ["The whole answer."], action
-
-
 async def test_late_press_on_a_deleted_answer_is_told_so(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.DELETE)

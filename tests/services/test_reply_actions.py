@@ -154,10 +154,19 @@ async def test_menu_beside_regenerate_chooses_the_effort(
     assert (again.version, again.effort) == (1, effort)
 
 
-@pytest.mark.parametrize("value", ["", "THOROUGH", "max"])
-async def test_item_that_the_menu_does_not_have_is_refused(stores: Stores, value: str) -> None:
-    await stores.worker_queue.finish(await under_way(stores), END, "Because.")
-    press = replace(STOP, action=ReplyAction.REGENERATE_WITH, value=value)
+@pytest.mark.parametrize(
+    ("action", "value"),
+    [
+        (ReplyAction.REGENERATE_WITH, ""),
+        (ReplyAction.REGENERATE_WITH, "THOROUGH"),
+        (ReplyAction.REGENERATE_WITH, "max"),
+        (ReplyAction.FEEDBACK, ""),
+        (ReplyAction.FEEDBACK, "'; drop table jobs"),
+    ],
+)
+async def test_value_that_no_button_has_is_refused(stores: Stores, action: ReplyAction, value: str) -> None:
+    await stores.worker_queue.finish(await under_way(stores), replace(END, model=MODEL), "Because.")
+    press = replace(STOP, action=action, value=value)
     assert await actions_of(stores, BusyClock()).press(press) == ActionResponse(texts.UNKNOWN_BUTTON)
     assert await stores.worker_queue.claim(1) == []
 
@@ -291,16 +300,21 @@ async def test_modal_with_arguments_offers_approval_only_while_it_may_be_given(
     assert surfaces_of(actions).modals == [place if may_approve else None]
 
 
-async def test_arguments_of_an_unknown_call_are_not_shown() -> None:
-    async with asked_about(MILK) as (_, actions, [call]):
-        forged = replace(press_of(call, ReplyAction.ARGUMENTS), value="0.0.0.x")
+@pytest.mark.parametrize("action", [ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ARGUMENTS])
+async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> None:
+    async with asked_about(MILK) as (stage, actions, [call]):
+        forged = replace(press_of(call, action, "UADMIN"), value=f"{value_of(call, 0)}0")
         assert await actions.press(forged) == ActionResponse(texts.NOTHING_TO_DECIDE)
+        [now] = await stage.stores.approvals.shown(1)
+    assert (now.decision, surfaces_of(actions).modals) == (None, [])
 
 
-async def test_second_decision_about_a_call_is_told_that_there_is_none() -> None:
+async def test_first_of_several_decisions_about_a_call_counts_and_the_others_read_that_there_is_none() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (_, actions, [call, _]):
-        assert await actions.press(press_of(call)) == ActionResponse(texts.others_to_decide(1))
-        assert await actions.press(press_of(call, ReplyAction.DENY)) == ActionResponse(texts.NOTHING_TO_DECIDE)
+        at_once = await asyncio.gather(*(actions.press(press_of(call)) for _ in range(4)))
+        responses = [*at_once, await actions.press(press_of(call, ReplyAction.DENY))]
+    assert responses.count(ActionResponse(texts.others_to_decide(1))) == 1
+    assert responses.count(ActionResponse(texts.NOTHING_TO_DECIDE)) == 4
 
 
 async def test_details_are_those_of_the_calls_if_there_were_any(stores: Stores) -> None:
