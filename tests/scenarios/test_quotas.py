@@ -194,14 +194,6 @@ async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
     assert await another_process.caps.all(TEAM_ID) == []
 
 
-async def test_person_sees_their_own_quota_in_place_of_the_default(stage: Stage, another_process: Stores) -> None:
-    await another_process.caps.change(TEAM_ID, ALAN, {CapField.TOKENS_A_DAY: 777.0}, by="U0GRACE")
-    text = await home(stage, "alan")
-    assert "Your quota of 777 tokens per day: 0% used" in text
-    assert "5,000" not in text
-    assert "5,000 tokens per day: 0% used" in await home(stage, "ada")
-
-
 async def test_admin_sees_who_used_what(stage: Stage) -> None:
     await asked(stage, "alan")
     await asked(stage, "alan")

@@ -9,7 +9,18 @@ import pytest
 
 from bot.clock import BACKOFF
 from bot.core import texts
-from bot.core.caps import DAY_S, DAYS_IN_CHART, Amount, CapCheck, CapNotice, Period, parse_caps
+from bot.core.caps import (
+    DAY_S,
+    DAYS_IN_CHART,
+    Amount,
+    CapCheck,
+    CapField,
+    CapNotice,
+    CapOwner,
+    Period,
+    Scope,
+    parse_caps,
+)
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxEntry, OutboxKind
@@ -175,6 +186,9 @@ async def test_persons_usage_is_their_own_with_the_caps_that_hold_for_them(store
         ("user/day=100tokens", 40),
         ("workspace/month=500tokens", 10),
     ]
+    await stores.caps.change("T1", CapOwner(Scope.USER, "U1"), {CapField.TOKENS_A_DAY: 80.0}, by="UADMIN")
+    own = (await quota.personal_use("T1", "U1")).caps[0]
+    assert (own[0].setting, own[1]) == ("user/day=80tokens", 50)
 
 
 @dataclass
