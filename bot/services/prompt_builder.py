@@ -98,7 +98,11 @@ class PromptSettings:
 
 @dataclass(frozen=True)
 class Transcription:
-    """Knows transcripts, and has a model write others."""
+    """Knows transcripts, and has a model write others.
+
+    A transcript goes on record before it shows, so retries and later questions use that one. A recording can play
+    anybody's words, so its words count as a file's.
+    """
 
     stores: Stores
     transcriber: "Transcriber | None"
