@@ -204,6 +204,14 @@ class TestReserving:
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
 
+    @pytest.mark.parametrize(("scope", "other"), [(Scope.CHANNEL, apart(2)), (Scope.USER, by("U2", 2))])
+    async def test_reservation_for_one_channel_or_person_leaves_the_room_of_another(
+        self, store: Stores, scope: Scope, other: Question
+    ) -> None:
+        cap = Cap(CapWindow(scope, Period.DAY), MOST.tokens, in_dollars=False)
+        assert await store.usage.reserve(await begun(store, apart(1)), MOST, [cap]) == CapCheck()
+        assert await store.usage.reserve(await begun(store, other), MOST, [cap]) == CapCheck()
+
     async def test_dollars_are_capped_like_tokens(self, store: Stores) -> None:
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.MONTH), COST_USD + 0.5, in_dollars=True)
         await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
