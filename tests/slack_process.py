@@ -77,7 +77,7 @@ async def main(port: int) -> None:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             word, _, text = line.strip().partition(" ")
             if word == "ask":
-                ts = await sandbox.say("ada", "general", f"@typist {text}")
+                ts = await sandbox.say("ada", "general", f"@bot {text}")
                 sys.stdout.write(f"asked {ts}\n")
                 sys.stdout.flush()
 

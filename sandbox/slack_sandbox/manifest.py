@@ -160,8 +160,8 @@ class Manifest:
     """The prompts that the pane shows until the app sets others."""
     metadata: AbstractSet[str] = frozenset()
     """The declared types of message metadata. Their payloads are included in all responses and events."""
-    app_name: str = "Typist"
-    bot_name: str = "typist"
+    app_name: str = "Bot"
+    bot_name: str = "bot"
 
 
 def read_manifest(manifest: Any) -> Manifest:

@@ -33,7 +33,7 @@ def bot_user(config: Manifest) -> User:
     name = re.sub(r"[^a-z0-9._-]", "", config.bot_name.lower()) or "bot"
     taken = {user.name for user in (*_MEMBERS, *_GUESTS, _EXTERNAL_USER, _OTHER_BOT, *SYSTEM)}
     free = next(candidate for candidate in (name, f"{name}2") if candidate not in taken)
-    return User("U0TYPIST", free, config.app_name, "#4a154b", bot_id="B0TYPIST")
+    return User("U0BOT", free, config.app_name, "#4a154b", bot_id="B0BOT")
 
 
 def populate(workspace: Workspace) -> None:

@@ -288,8 +288,8 @@ class Sandbox:
     async def share(
         self, user: str, channel: str, text: str, files: Sequence[UploadedFile], thread_ts: str | None = None
     ) -> str:
-        """Posts files as a person and returns the message's ts."""
-        return self.people.share(user, channel, text, files, thread_ts)
+        """Posts files as a person and returns the message's ts. `<@BOT>` mentions the bot."""
+        return self.people.share(user, channel, self._with_mention(text), files, thread_ts)
 
     async def transcribe(self, file_id: str, text: str) -> None:
         """Has Slack write down an audio clip, as after a person's click, with the four file_change events of it."""

@@ -17,7 +17,7 @@ SessionStatus = Literal["active", "processing", "suspended", "closed"]
 TEAM_ID = "T0SANDBOX"
 PARTNERS_ID = "T0PARTNERS"
 """The other organization of the shared channel."""
-APP_ID = "A0TYPIST"
+APP_ID = "A0BOT"
 SLACK = "USLACK"
 """The author of Slack's own notices."""
 SLACKBOT = "USLACKBOT"

@@ -26,7 +26,7 @@ async def test_posted_message_appears_in_its_channel(sandbox: Sandbox, web: Asyn
     (message,) = sandbox.messages("general")
     assert (message.ts, message.text, message.sent_blocks) == (answer["ts"], "hi", tuple(markdown(5)))
     assert answer["message"]["blocks"] == list(message.blocks)
-    assert answer["message"]["bot_id"] == "B0TYPIST"
+    assert answer["message"]["bot_id"] == "B0BOT"
 
 
 async def test_timestamps_are_unique_and_increasing(web: AsyncWebClient) -> None:
@@ -77,7 +77,7 @@ async def test_edit_replaces_the_content_and_names_the_bot_as_editor(sandbox: Sa
     (message,) = sandbox.messages("general")
     assert (message.text, message.sent_blocks) == ("plain", ()), "text without blocks removes the blocks"
     assert [element["elements"] for element in message.blocks[0]["elements"]] == [[{"type": "text", "text": "plain"}]]
-    assert updated["message"]["edited"]["user"] == "B0TYPIST"
+    assert updated["message"]["edited"]["user"] == "B0BOT"
     assert updated["message"]["edited"]["ts"].endswith(".000000"), "in whole seconds"
     assert message.metadata == metadata
     assert [revision.text[:5] for revision in sandbox.revisions("general", message.ts)] == ["…", "longl", "plain"]
@@ -108,7 +108,7 @@ async def test_deleted_root_with_replies_becomes_a_tombstone(sandbox: Sandbox, w
 async def test_bot_cannot_post_in_a_channel_that_it_has_not_joined(
     sandbox: Sandbox, web: AsyncWebClient, channel: str, error: str
 ) -> None:
-    sandbox.workspace.leave(channel, "typist")
+    sandbox.workspace.leave(channel, "bot")
     channel_id = sandbox.workspace.channel(channel).id
     assert await error_of(web, "chat.postMessage", channel=channel_id, text="x") == error
 

@@ -13,7 +13,7 @@ from slack_sandbox.testing.bolt import connected, new_app
 from slack_sandbox.testing.requests import refusal
 from slack_sandbox.workspace import Json
 
-ESCAPED = {**manifests.COMMAND, "command": "/typist-who", "should_escape": True}
+ESCAPED = {**manifests.COMMAND, "command": "/bot-who", "should_escape": True}
 pytestmark = pytest.mark.slack(manifest=manifests.classic(slash_commands=[manifests.COMMAND, ESCAPED]))
 
 
@@ -27,16 +27,16 @@ async def bolt(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterato
 async def test_command_reaches_the_app_and_responses_are_ephemeral(sandbox: Sandbox, bolt: AsyncApp) -> None:
     received: list[Json] = []
 
-    @bolt.command("/typist")
+    @bolt.command("/bot")
     async def answer(ack: Any, command: Json, respond: Any) -> None:
         received.append(command)
         await ack("At once.")
         await respond("And later.")
 
-    await sandbox.client("ada").command("general", "/typist model  @grace large ")
+    await sandbox.client("ada").command("general", "/bot model  @grace large ")
     await sandbox.wait_for(lambda: len(sandbox.workspace.ephemerals) == 2)
     expected = {
-        "command": "/typist",
+        "command": "/bot",
         "text": "model  @grace large",
         "user_id": "U0ADA",
         "user_name": "ada",
@@ -56,18 +56,18 @@ async def test_command_reaches_the_app_and_responses_are_ephemeral(sandbox: Sand
 async def test_names_in_a_command_become_ids_with_should_escape(sandbox: Sandbox, bolt: AsyncApp) -> None:
     received: list[str] = []
 
-    @bolt.command("/typist-who")
+    @bolt.command("/bot-who")
     async def answer(ack: Any, command: Json) -> None:
         received.append(command["text"])
         await ack()
 
-    await sandbox.client("ada").command("general", "/typist-who @grace #random <b> @nobody")
+    await sandbox.client("ada").command("general", "/bot-who @grace #random <b> @nobody")
     assert received == ["<@U0GRACE|grace> <#C0RANDOM|random> &lt;b&gt; @nobody"]
 
 
 async def test_unknown_and_unanswered_commands_raise_errors(sandbox: Sandbox) -> None:
     assert await refusal(sandbox.client("ada").command("general", "/tea")) == "unknown_command"
-    assert await refusal(sandbox.client("ada").command("general", "/typist help")) == "app_not_responding"
+    assert await refusal(sandbox.client("ada").command("general", "/bot help")) == "app_not_responding"
 
 
 async def test_shortcut_payload_has_the_message_for_message_shortcuts_only(sandbox: Sandbox, bolt: AsyncApp) -> None:

@@ -86,7 +86,7 @@ async def test_reaction_can_be_added_and_removed_once(sandbox: Sandbox, web: Asy
     again = {"channel": GENERAL, "timestamp": ts, "name": "eyes"}
     assert await error_of(web, "reactions.add", **again) == "already_reacted"
     reactions = (await web.conversations_history(channel=GENERAL))["messages"][0]["reactions"]
-    assert reactions == [{"name": "eyes", "users": ["U0TYPIST"], "count": 1}]
+    assert reactions == [{"name": "eyes", "users": ["U0BOT"], "count": 1}]
     await web.reactions_remove(channel=GENERAL, timestamp=ts, name="eyes")
     assert await error_of(web, "reactions.remove", **again) == "no_reaction"
 
@@ -137,7 +137,7 @@ async def test_user_has_the_flags_of_their_role(
 
 
 async def test_external_user_without_a_common_channel_is_a_stranger(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    sandbox.workspace.leave("partners", "typist")
+    sandbox.workspace.leave("partners", "bot")
     assert (await web.users_info(user="U0EMMY"))["user"]["is_stranger"] is True
 
 
@@ -149,7 +149,7 @@ async def test_channel_has_its_creator_members_and_connected_teams(web: AsyncWeb
     members = []
     async for page in await web.conversations_members(channel="C0PARTNERS", limit=4):
         members += page["members"]
-    assert members == ["U0ADA", "U0GRACE", "U0ALAN", "U0TYPIST", "U0EDITH", "U0EMMY"]
+    assert members == ["U0ADA", "U0GRACE", "U0ALAN", "U0BOT", "U0EDITH", "U0EMMY"]
     names = {user["name"] for user in (await web.users_list())["members"]}
     assert len(names) == 11
-    assert {"slackbot", "slack", "typist"} < names
+    assert {"slackbot", "slack", "bot"} < names

@@ -17,7 +17,7 @@ def kind(event: Json) -> tuple[str, str | None, str | None]:
 
 
 async def mention(sandbox: Sandbox) -> None:
-    await sandbox.say("ada", "general", "@typist hi")
+    await sandbox.say("ada", "general", "@bot hi")
 
 
 async def plain(sandbox: Sandbox) -> None:
@@ -25,11 +25,11 @@ async def plain(sandbox: Sandbox) -> None:
 
 
 async def direct(sandbox: Sandbox) -> None:
-    await sandbox.say("ada", sandbox.dm("ada"), "@typist hi")
+    await sandbox.say("ada", sandbox.dm("ada"), "@bot hi")
 
 
 async def group(sandbox: Sandbox) -> None:
-    await sandbox.say("ada", "mpdm-ada--grace--typist-1", "hi")
+    await sandbox.say("ada", "mpdm-ada--grace--bot-1", "hi")
 
 
 async def private(sandbox: Sandbox) -> None:
@@ -37,12 +37,12 @@ async def private(sandbox: Sandbox) -> None:
 
 
 async def mention_without_membership(sandbox: Sandbox) -> None:
-    sandbox.workspace.leave("general", "typist")
+    sandbox.workspace.leave("general", "bot")
     await mention(sandbox)
 
 
 async def private_without_membership(sandbox: Sandbox) -> None:
-    sandbox.workspace.leave("project-x", "typist")
+    sandbox.workspace.leave("project-x", "bot")
     await private(sandbox)
     await plain(sandbox)
 
@@ -130,14 +130,14 @@ async def test_actions_of_people_become_events(
 
 async def test_mention_is_sent_as_two_events_for_one_message(app: SdkApp) -> None:
     await app.connect()
-    ts = await app.sandbox.say("ada", "general", "@typist <b> & co")
+    ts = await app.sandbox.say("ada", "general", "@bot <b> & co")
     first, second = await app.events(2)
     assert first["ts"] == second["ts"] == ts
     assert first["client_msg_id"] == second["client_msg_id"]
     assert len({request.payload["event_id"] for request in app.requests}) == 2
-    assert first["text"] == "<@U0TYPIST> &lt;b&gt; &amp; co"
+    assert first["text"] == "<@U0BOT> &lt;b&gt; &amp; co"
     assert first["blocks"][0]["elements"][0]["elements"] == [
-        {"type": "user", "user_id": "U0TYPIST"},
+        {"type": "user", "user_id": "U0BOT"},
         {"type": "text", "text": " <b> & co"},
     ]
 
@@ -226,9 +226,9 @@ async def test_bot_receives_events_for_its_own_edits_and_deletions(app: SdkApp, 
     await web.chat_update(channel="C0GENERAL", ts=posted["ts"], text="whole")
     await web.chat_delete(channel="C0GENERAL", ts=posted["ts"])
     post, changed, deletion = await app.events(3)
-    assert (post["bot_id"], post["user"]) == ("B0TYPIST", "U0TYPIST")
+    assert (post["bot_id"], post["user"]) == ("B0BOT", "U0BOT")
     assert (changed["message"]["text"], changed["previous_message"]["text"]) == ("whole", "…")
-    assert changed["message"]["edited"]["user"] == "B0TYPIST"
+    assert changed["message"]["edited"]["user"] == "B0BOT"
     assert "edited" not in changed["previous_message"]
     assert deletion["deleted_ts"] == posted["ts"]
 

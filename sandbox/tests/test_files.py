@@ -34,7 +34,7 @@ async def upload_file(web: AsyncWebClient, session: aiohttp.ClientSession, conte
 
 
 async def share_file(sandbox: Sandbox, upload: UploadedFile) -> Json:
-    ts = await sandbox.share("ada", "general", "@typist look", [upload])
+    ts = await sandbox.share("ada", "general", "@bot look", [upload])
     return sandbox.workspace.message(GENERAL, ts).files[0]
 
 
@@ -48,7 +48,7 @@ async def download_file(session: aiohttp.ClientSession, url: str, token: str) ->
 
 async def test_uploaded_file_is_posted_in_its_thread(sandbox: Sandbox, web: AsyncWebClient, app: SdkApp) -> None:
     await app.connect()
-    root = await sandbox.say("ada", "general", "@typist write it down")
+    root = await sandbox.say("ada", "general", "@bot write it down")
     answer = await web.files_upload_v2(
         channel=GENERAL, thread_ts=root, content="# Title\n\nText\n", filename="answer.md", initial_comment="All of it:"
     )

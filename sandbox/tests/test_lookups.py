@@ -27,7 +27,7 @@ async def listed(web: AsyncWebClient, **arguments: Any) -> list[list[str]]:
 
 async def test_channels_are_listed_in_pages(web: AsyncWebClient) -> None:
     assert await listed(web, limit=2) == [["general", "random"], ["partners"]]
-    assert await listed(web, types="private_channel,mpim") == [["project-x", "mpdm-ada--grace--typist-1"]]
+    assert await listed(web, types="private_channel,mpim") == [["project-x", "mpdm-ada--grace--bot-1"]]
     assert await listed(web, types="im", limit=5) == [["D0ADA", "D0GRACE", "D0ALAN", "D0EDITH", "D0MARY"], ["D0EMMY"]]
 
 
@@ -38,15 +38,15 @@ async def test_archived_channels_are_listed_unless_they_are_excluded(sandbox: Sa
 
 
 async def test_own_conversations_are_those_that_the_bot_is_in(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    sandbox.workspace.leave("random", "typist")
+    sandbox.workspace.leave("random", "bot")
     types = "public_channel,private_channel"
     pages = [page["channels"] async for page in await web.users_conversations(types=types, limit=2)]
     assert [[channel["name"] for channel in page] for page in pages] == [["general", "project-x"], ["partners"]]
 
 
 async def test_private_channels_without_the_bot_are_not_listed(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    sandbox.workspace.leave("project-x", "typist")
-    sandbox.workspace.leave("random", "typist")
+    sandbox.workspace.leave("project-x", "bot")
+    sandbox.workspace.leave("random", "bot")
     assert await listed(web, types="public_channel,private_channel") == [["general", "random", "partners"]]
 
 
@@ -80,7 +80,7 @@ async def test_direct_message_has_one_budget_by_its_id_and_its_persons(web: Asyn
 
 async def test_group_dm_is_opened_once(sandbox: Sandbox, web: AsyncWebClient) -> None:
     opened = await web.conversations_open(users="U0ADA,U0ALAN", return_im=True)
-    assert opened["channel"]["name"] == "mpdm-ada--alan--typist-1"
+    assert opened["channel"]["name"] == "mpdm-ada--alan--bot-1"
     assert "already_open" not in opened.data
     again = await web.conversations_open(users=["U0ALAN", "U0ADA"])
     assert (again["channel"], again["already_open"]) == ({"id": opened["channel"]["id"]}, True)
@@ -88,7 +88,7 @@ async def test_group_dm_is_opened_once(sandbox: Sandbox, web: AsyncWebClient) ->
     await web.chat_postMessage(channel=opened["channel"]["id"], text="hi")
     assert [message.text for message in sandbox.messages(opened["channel"]["id"])] == ["hi"]
     members = (await web.conversations_members(channel=opened["channel"]["id"]))["members"]
-    assert set(members) == {"U0ADA", "U0ALAN", "U0TYPIST"}
+    assert set(members) == {"U0ADA", "U0ALAN", "U0BOT"}
 
 
 async def test_conversation_of_too_many_people_is_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
@@ -119,7 +119,7 @@ async def test_email_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> N
 
 
 async def test_profile_is_the_bots_own_without_a_user(web: AsyncWebClient) -> None:
-    assert (await web.users_profile_get())["profile"]["bot_id"] == "B0TYPIST"
+    assert (await web.users_profile_get())["profile"]["bot_id"] == "B0BOT"
 
 
 async def test_team_is_the_bots_own(sandbox: Sandbox, web: AsyncWebClient) -> None:

@@ -56,7 +56,7 @@ def setting(key: str, value: Any) -> Callable[[Json], None]:
         (optional("chat:write", "reactions:write"), "/oauth_config/scopes/bot_optional"),
         (optional(7), "/oauth_config/scopes/bot_optional"),
         (without_scope("im:history"), "/settings/event_subscriptions/bot_events/3"),
-        (feature("slash_commands", [{**manifests.COMMAND, "command": "typist"}]), "/features/slash_commands/0/command"),
+        (feature("slash_commands", [{**manifests.COMMAND, "command": "bot"}]), "/features/slash_commands/0/command"),
         (feature("slash_commands", [manifests.COMMAND] * 51), "/features/slash_commands"),
         (feature("shortcuts", [{**manifests.SHORTCUTS[0], "name": "n" * 25}]), "/features/shortcuts/0/name"),
         (feature("shortcuts", [{**manifests.SHORTCUTS[0], "type": "any"}]), "/features/shortcuts/0/type"),
@@ -65,7 +65,7 @@ def setting(key: str, value: Any) -> Callable[[Json], None]:
         (feature("app_home", {"home_tab_enabled": "yes"}), "/features/app_home/home_tab_enabled"),
         (setting("event_subscriptions", {"bot_events": ["tea_time"]}), "/settings/event_subscriptions/bot_events/0"),
         (setting("socket_mode_enabled", False), "/settings/interactivity"),
-        (feature("slash_commands", {"command": "/typist"}), "/features/slash_commands"),
+        (feature("slash_commands", {"command": "/bot"}), "/features/slash_commands"),
         (lambda manifest: manifest.update(features=[]), "/features"),
         (setting("interactivity", {"is_enabled": False}), "/settings/interactivity/is_enabled"),
     ],
@@ -149,7 +149,7 @@ async def test_bot_is_named_by_the_manifest(app: str, bot: str, expected: tuple[
         user = sandbox.workspace.bot
         assert (user.name, user.real_name) == expected
         ts = await sandbox.say("ada", "general", f"@{user.name} hi")
-        assert sandbox.messages("general")[-1].text == "<@U0TYPIST> hi"
+        assert sandbox.messages("general")[-1].text == "<@U0BOT> hi"
         assert sandbox.messages("general")[-1].user_id == "U0ADA"
         assert ts == await sandbox.wait_for(
             lambda: sandbox.deliveries and sandbox.deliveries[-1].payload["event"]["ts"]

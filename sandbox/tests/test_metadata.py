@@ -16,7 +16,7 @@ WHOLE = {"event_type": "reply", "event_payload": {"job": 7}}
 TYPE_ALONE = {"event_type": "reply"}
 
 
-def manifest_with(where: str, app_id: str = "A0TYPIST") -> Json:
+def manifest_with(where: str, app_id: str = "A0BOT") -> Json:
     manifest = manifests.classic()
     if where == "event_types":
         manifest["event_types"] = {"reply": {"type": "object", "properties": {}}}

@@ -52,7 +52,7 @@ class ModalApp:
             self.bodies.append(body)
             await ack(**self.answer)
 
-        bolt.command("/typist")(record)
+        bolt.command("/bot")(record)
         bolt.view("settings")(record)
         bolt.view_closed("settings")(record)
         for name in ("model", "reset"):
@@ -63,7 +63,7 @@ class ModalApp:
         return self.sandbox.client("ada")
 
     async def trigger(self) -> str:
-        await self.ada.command("general", "/typist settings")
+        await self.ada.command("general", "/bot settings")
         return str(self.bodies.pop()["trigger_id"])
 
     async def open_modal(self, content: Json | None = None) -> Json:

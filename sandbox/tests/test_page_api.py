@@ -68,13 +68,13 @@ async def test_state_has_the_bot_people_channels_messages_budgets_and_faults(
     sandbox: Sandbox, session: aiohttp.ClientSession, web: AsyncWebClient
 ) -> None:
     sandbox.set_note("scripted")
-    root = await sandbox.say("ada", "general", "@typist *hi* <b>")
+    root = await sandbox.say("ada", "general", "@bot *hi* <b>")
     blocks = [{"type": "markdown", "text": "**so**"}]
     await web.chat_postMessage(channel=GENERAL, text="so", blocks=blocks, thread_ts=root)
     await web.reactions_add(channel=GENERAL, timestamp=root, name="eyes")
     loaded = await state(sandbox, session)
-    names = {"name": "typist", "real_name": "Typist"}
-    assert loaded["bot"] == {"user_id": "U0TYPIST", **names, "connected": False, "note": "scripted"}
+    names = {"name": "bot", "real_name": "Bot"}
+    assert loaded["bot"] == {"user_id": "U0BOT", **names, "connected": False, "note": "scripted"}
     assert [(person["name"], person["role"]) for person in loaded["people"]] == [
         ("ada", "owner"),
         ("grace", "admin"),
@@ -87,9 +87,9 @@ async def test_state_has_the_bot_people_channels_messages_budgets_and_faults(
     ]
     assert {channel["type"] for channel in loaded["channels"]} == {"channel", "group", "im", "mpim"}
     question, answer = loaded["messages"]
-    mention = '<span class="mention" data-user="U0TYPIST">@Typist</span>'
+    mention = '<span class="mention" data-user="U0BOT">@Bot</span>'
     assert question["html"] == f"<p>{mention} <strong>hi</strong> &lt;b&gt;</p>"
-    assert (question["reply_count"], question["reactions"]) == (1, [{"name": "eyes", "users": ["U0TYPIST"]}])
+    assert (question["reply_count"], question["reactions"]) == (1, [{"name": "eyes", "users": ["U0BOT"]}])
     assert (answer["thread_ts"], answer["is_bot"], answer["text"]) == (root, True, "so")
     assert "<strong>so</strong>" in answer["html"]
     assert {"method": "chat.update", "used": 0, "limit": 50} in loaded["budgets"]
@@ -154,8 +154,8 @@ async def test_slow_page_is_disconnected(sandbox: Sandbox, updates: UpdateStream
 
 
 async def test_person_posts_edits_and_deletes(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
-    posted = await post(sandbox, session, "say", {"user_id": "U0ADA", "channel": GENERAL, "text": "@typist hi"})
-    assert sandbox.messages("general")[0].text == "<@U0TYPIST> hi"
+    posted = await post(sandbox, session, "say", {"user_id": "U0ADA", "channel": GENERAL, "text": "@bot hi"})
+    assert sandbox.messages("general")[0].text == "<@U0BOT> hi"
     message = {"channel": GENERAL, "ts": posted["ts"]}
     assert await post(sandbox, session, "edit", {**message, "text": "hello"}) == {"ok": True}
     assert sandbox.messages("general")[0].edited_ts is not None

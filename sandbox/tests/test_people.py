@@ -15,7 +15,7 @@ from slack_sandbox.workspace import Json, SlackError, User, Workspace
 
 
 def people_of_sample_workspace() -> People:
-    workspace = Workspace(User("U0TYPIST", "typist", "Typist", "#4a154b", bot_id="B0TYPIST"))
+    workspace = Workspace(User("U0BOT", "bot", "Bot", "#4a154b", bot_id="B0BOT"))
     populate(workspace)
     files = Files(workspace, Faults(), lambda: "http://127.0.0.1", "xoxb", frozenset())
     return People(workspace, files)
@@ -29,13 +29,13 @@ def people() -> People:
 @pytest.mark.parametrize(
     ("typed", "stored"),
     [
-        ("@typist hi", "<@U0TYPIST> hi"),
-        ("@Typist, ask @ADA", "<@U0TYPIST>, ask <@U0ADA>"),
-        ("hi @typist, @ada!", "hi <@U0TYPIST>, <@U0ADA>!"),
-        ("<@U0TYPIST> hi", "<@U0TYPIST> hi"),
+        ("@bot hi", "<@U0BOT> hi"),
+        ("@Bot, ask @ADA", "<@U0BOT>, ask <@U0ADA>"),
+        ("hi @bot, @ada!", "hi <@U0BOT>, <@U0ADA>!"),
+        ("<@U0BOT> hi", "<@U0BOT> hi"),
         ("a < b && c > d", "a &lt; b &amp;&amp; c &gt; d"),
         ("@here @nobody", "<!here> @nobody"),
-        ("mail ada@typist.example", "mail ada@typist.example"),
+        ("mail ada@bot.example", "mail ada@bot.example"),
         ("see https://a.example/?q=1&r=2.", "see <https://a.example/?q=1&amp;r=2>."),
         ("<script>", "&lt;script&gt;"),
         ("&lt;", "&amp;lt;"),
@@ -114,7 +114,7 @@ def test_typed_markup_becomes_elements(people: People, typed: str, elements: lis
 
 def test_person_cannot_post_in_a_channel_that_they_have_not_joined(people: People) -> None:
     with pytest.raises(SlackError, match="not_in_channel"):
-        people.say("alan", "mpdm-ada--grace--typist-1", "hi")
+        people.say("alan", "mpdm-ada--grace--bot-1", "hi")
 
 
 def test_reply_to_a_reply_is_posted_in_the_thread(people: People) -> None:

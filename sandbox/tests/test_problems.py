@@ -64,7 +64,7 @@ async def test_mention_that_no_call_follows_is_explained(
     told: list[str] = []
     sandbox.problems.added.append(told.append)
     await sandbox.say("ada", "general", "hi")
-    await sandbox.say("ada", "general", "@typist hi")
+    await sandbox.say("ada", "general", "@bot hi")
     await sandbox.wait_for(lambda: all(delivery.acked_at_s is not None for delivery in sandbox.deliveries))
     if answers:
         await web.chat_postMessage(channel="C0GENERAL", text="hello")

@@ -22,7 +22,7 @@ def typed(text: str) -> Json:
 
 
 def render_block(block: Json) -> str:
-    return RENDERER.html(Message("C0GENERAL", "1.000000", "U0TYPIST", "", (block,)))
+    return RENDERER.html(Message("C0GENERAL", "1.000000", "U0BOT", "", (block,)))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class UrlRecorder:
             await ack()
 
         bolt.action("stop")(record)
-        bolt.command("/typist")(record)
+        bolt.command("/bot")(record)
         bolt.shortcut("ask_about")(record)
 
 
@@ -67,7 +67,7 @@ async def test_response_url_refuses_markdown(
 
 
 async def test_response_to_a_command_is_not_replaced(sandbox: Sandbox, recorder: UrlRecorder) -> None:
-    await sandbox.client("ada").command("general", "/typist help")
+    await sandbox.client("ada").command("general", "/bot help")
     await respond(recorder.urls[-1], text="Thinking…")
     await respond(recorder.urls[-1], text="Done.", replace_original=True)
     assert [message.text for message in sandbox.workspace.ephemerals] == ["Thinking…", "Done."]

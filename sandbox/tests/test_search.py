@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slack(manifest=searching())
 
 async def asked(sandbox: Sandbox, user: str = "ada", channel: str = "general") -> str:
     """Returns the action token of a mention; "" if its event has none."""
-    await sandbox.say(user, channel, "@typist look it up")
+    await sandbox.say(user, channel, "@bot look it up")
     [event] = [event for event in sent_events(sandbox) if event["type"] == "app_mention"][-1:]
     return str(event.get("assistant_thread", {}).get("action_token", ""))
 

@@ -125,7 +125,7 @@ async def wire() -> AsyncIterator[Wire]:
 
 
 async def a_mention(wire: Wire) -> None:
-    await wire.sandbox.say("ada", "general", "@typist *why* is that? :wave: https://typist.example")
+    await wire.sandbox.say("ada", "general", "@bot *why* is that? :wave: https://bot.example")
 
 
 async def a_thread(wire: Wire) -> None:
@@ -138,19 +138,19 @@ async def a_direct_message(wire: Wire) -> None:
 
 
 async def a_mention_where_the_app_is_no_member(wire: Wire) -> None:
-    wire.sandbox.workspace.leave("general", "typist")
-    await wire.sandbox.say("ada", "general", "@typist why?")
+    wire.sandbox.workspace.leave("general", "bot")
+    await wire.sandbox.say("ada", "general", "@bot why?")
 
 
 async def an_edited_mention(wire: Wire) -> None:
-    ts = await wire.sandbox.say("ada", "general", "@typist why?")
-    await wire.sandbox.edit("general", ts, "@typist why not?")
+    ts = await wire.sandbox.say("ada", "general", "@bot why?")
+    await wire.sandbox.edit("general", ts, "@bot why not?")
 
 
 async def a_mention_by_an_edit_where_the_app_is_no_member(wire: Wire) -> None:
-    wire.sandbox.workspace.leave("general", "typist")
+    wire.sandbox.workspace.leave("general", "bot")
     ts = await wire.sandbox.say("ada", "general", "why?")
-    await wire.sandbox.edit("general", ts, "@typist why?")
+    await wire.sandbox.edit("general", ts, "@bot why?")
 
 
 async def a_broadcast(wire: Wire) -> None:
@@ -161,12 +161,12 @@ async def a_broadcast(wire: Wire) -> None:
 async def a_stream_of_another_app(wire: Wire) -> None:
     root = await wire.sandbox.say("grace", "general", "root")
     ts = await wire.sandbox.stream_as_bot("deploys", "general", root)
-    await wire.sandbox.end_stream_as_bot("general", ts, "@typist *done*")
+    await wire.sandbox.end_stream_as_bot("general", ts, "@bot *done*")
 
 
 async def a_file(wire: Wire) -> None:
     await wire.sandbox.share(
-        "ada", "general", "@typist look", [UploadedFile("a.png", b"png"), UploadedFile("a.txt", b"text")]
+        "ada", "general", "@bot look", [UploadedFile("a.png", b"png"), UploadedFile("a.txt", b"text")]
     )
 
 
@@ -197,7 +197,7 @@ async def a_notice_of_slack(wire: Wire) -> None:
 
 
 async def another_bot(wire: Wire) -> None:
-    await wire.sandbox.say_as_bot("deploys", "general", "@typist done")
+    await wire.sandbox.say_as_bot("deploys", "general", "@bot done")
 
 
 async def an_app_that_acts_for_a_person(wire: Wire) -> None:
@@ -470,7 +470,7 @@ async def test_interactive_payload_has_the_recorded_shape(
 
 
 async def test_command_has_the_recorded_shape(wire: Wire) -> None:
-    await wire.sandbox.client("ada").command("general", "/typist help me")
+    await wire.sandbox.client("ada").command("general", "/bot help me")
     (envelope,) = await wire.of_kind("slash_commands", 1)
     assert problems(envelope["payload"], interactivity.COMMAND) == []
 
@@ -559,7 +559,7 @@ async def test_file_has_shares_and_types_after_slack_has_posted_it(wire: Wire) -
     [
         ("U0ADA", messages.MEMBER),
         ("U0EDITH", messages.MEMBER),
-        ("U0TYPIST", messages.MEMBER),
+        ("U0BOT", messages.MEMBER),
         ("USLACKBOT", {**messages.MEMBER, "name": "slackbot", "is_bot": False}),
         ("USLACK", {**messages.MEMBER, "name": "slack", "is_bot": False}),
         ("U0EMMY", messages.FOREIGNER),

@@ -19,7 +19,7 @@ async def test_connection_starts_with_hello(sandbox: Sandbox, session: aiohttp.C
     async with session.ws_connect(await open_url(sandbox, session)) as socket:
         hello = await socket.receive_json()
     assert (hello["type"], hello["num_connections"]) == ("hello", 1)
-    assert hello["connection_info"] == {"app_id": "A0TYPIST"}
+    assert hello["connection_info"] == {"app_id": "A0BOT"}
 
 
 async def test_ticket_opens_one_connection(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:

@@ -72,7 +72,7 @@ async def test_stop_takes_blocks_behind_chunks(sandbox: Sandbox, web: AsyncWebCl
 
 async def test_timeline_changes_a_task_in_place(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web, chunks=[{**SEARCH, "details": "Three pages"}])
-    source = {"type": "url", "url": "https://typist.example", "text": "Docs"}
+    source = {"type": "url", "url": "https://bot.example", "text": "Docs"}
     update = {**SEARCH, "status": "complete", "output": "Found", "sources": [source]}
     chunks = [{"type": "markdown_text", "text": "It says so."}, update]
     await web.chat_appendStream(channel=GENERAL, ts=ts, chunks=chunks)
@@ -114,7 +114,7 @@ async def test_task_left_in_progress_shows_an_error_after_the_stop(sandbox: Sand
         {**SEARCH, "status": "done"},
         {**SEARCH, "id": ""},
         {**SEARCH, "title": "x" * 257},
-        {**SEARCH, "sources": ["https://typist.example"]},
+        {**SEARCH, "sources": ["https://bot.example"]},
         {"type": "plan_update", "title": "x" * 257},
     ],
 )
@@ -232,7 +232,7 @@ async def test_details_and_output_of_a_task_are_appended(sandbox: Sandbox, web: 
         ({"recipient_user_id": None}, "missing_recipient_user_id"),
         ({"recipient_user_id": "C0GENERAL"}, "invalid_arguments"),
         ({"recipient_user_id": "U0NOBODY"}, "user_not_found"),
-        ({"recipient_user_id": "U0TYPIST"}, "user_not_found"),
+        ({"recipient_user_id": "U0BOT"}, "user_not_found"),
         ({"recipient_team_id": "T0PARTNERS"}, "team_not_found"),
         ({"task_display_mode": "cards"}, "invalid_arguments"),
     ],

@@ -32,7 +32,7 @@ async def test_method_that_reads_takes_no_json(sandbox: Sandbox, session: aiohtt
 
 async def test_auth_test_returns_the_bots_identity(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.auth_test()
-    assert (answer["user_id"], answer["bot_id"], answer["team_id"]) == ("U0TYPIST", "B0TYPIST", "T0SANDBOX")
+    assert (answer["user_id"], answer["bot_id"], answer["team_id"]) == ("U0BOT", "B0BOT", "T0SANDBOX")
     assert "chat:write" in answer.headers["X-OAuth-Scopes"]
 
 
@@ -86,7 +86,7 @@ async def test_app_that_is_set_up_wrongly_is_refused(
     sandbox: Sandbox, web: AsyncWebClient, token: str, method: str, error: str
 ) -> None:
     web.token = getattr(sandbox.tokens, token)
-    assert await error_of(web, method, channel=GENERAL, text="x", app_id="A0TYPIST") == error
+    assert await error_of(web, method, channel=GENERAL, text="x", app_id="A0BOT") == error
 
 
 @pytest.mark.slack(setup=Setup(clock_ahead_s=600, lists_scopes=False))
@@ -97,14 +97,14 @@ async def test_headers_contain_the_clock_and_the_scopes(web: AsyncWebClient) -> 
 
 
 async def test_bots_info_names_the_bots_app(web: AsyncWebClient) -> None:
-    bot = (await web.bots_info(bot="B0TYPIST"))["bot"]
-    assert (bot["app_id"], bot["user_id"]) == ("A0TYPIST", "U0TYPIST")
+    bot = (await web.bots_info(bot="B0BOT"))["bot"]
+    assert (bot["app_id"], bot["user_id"]) == ("A0BOT", "U0BOT")
 
 
 @pytest.mark.slack(manifest={**manifests.classic(), "_metadata": {"major_version": 2}})
 async def test_exported_manifest_contains_what_slack_adds(sandbox: Sandbox, web: AsyncWebClient) -> None:
     web.token = sandbox.config_token
-    exported = (await web.apps_manifest_export(app_id="A0TYPIST"))["manifest"]
+    exported = (await web.apps_manifest_export(app_id="A0BOT"))["manifest"]
     assert await refusal(web.apps_manifest_export(app_id="A0OTHER")) == "app_not_found"
     assert exported.pop("settings") == {**manifests.classic()["settings"], "is_mcp_enabled": False}
     assert exported == {key: value for key, value in manifests.classic().items() if key != "settings"}

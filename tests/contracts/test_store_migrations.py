@@ -178,12 +178,12 @@ class TestMigrations:
         async with asyncio.timeout(20):
             while len(growing) < 2:
                 growing += await store.worker_queue.claim(2 - len(growing))
-        assert [job.question.text for job in growing] == ["<@U0TYPIST> two?", "<@U0TYPIST> three?"]
+        assert [job.question.text for job in growing] == ["<@U0BOT> two?", "<@U0BOT> three?"]
         assert [job.checkpoint.text.split()[-2] for job in growing] == ["word14", "word27"]
         for job in growing:
             assert await store.worker_queue.finish(job, DONE, f"{job.checkpoint.text} and the rest")
         (queued,) = await store.worker_queue.claim(5)
-        assert queued.question.text == "<@U0TYPIST> four?"
+        assert queued.question.text == "<@U0BOT> four?"
 
 
 WORKERS = (

@@ -18,7 +18,7 @@ from tests.clocks import InstantClock
 from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 
 BOUND = 3
-MEMBERS = ["U0ADA", "U0GRACE", "U0TYPIST"]
+MEMBERS = ["U0ADA", "U0GRACE", "U0BOT"]
 REFUSED = Refused("chat.startStream", "not_allowed", Refusal.FORBIDDEN)
 
 

@@ -17,7 +17,7 @@ from bot.store import Stores
 from slack_sandbox.server import Sandbox
 
 QUESTION = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "?")
-ME = Identity("T1", "U0TYPIST", "B0TYPIST", "typist")
+ME = Identity("T1", "U0BOT", "B0BOT", "typist")
 
 
 def _has_lost_post(scheduler: EditScheduler) -> bool:

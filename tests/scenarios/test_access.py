@@ -107,7 +107,7 @@ PEOPLE: dict[str, UserKind | None] = {
     "U0STAN": UserKind.EXTERNAL,
     "U0NOBODY": UserKind.EXTERNAL,
     "U0BOTDEPLOYS": UserKind.BOT,
-    "U0TYPIST": UserKind.BOT,
+    "U0BOT": UserKind.BOT,
     "U0ALAN": UserKind.DEACTIVATED,
 }
 """An owner, an admin, two guests, two people of other organizations, one whom Slack hides, another bot, Typist itself,

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 SENDER: Json = {
     "team": {"id": "T0SANDBOX", "domain": "sandbox"},
     "user": {"id": "U0ADA", "username": "ada", "name": "ada", "team_id": "T0SANDBOX"},
-    "api_app_id": "A0TYPIST",
+    "api_app_id": "A0BOT",
     "token": "sandbox",
     "trigger_id": "1.2.abc",
     "enterprise": None,
@@ -32,7 +32,7 @@ def event(**content: Any) -> tuple[str, Json]:
     envelope = {
         "type": "event_callback",
         "team_id": "T0SANDBOX",
-        "api_app_id": "A0TYPIST",
+        "api_app_id": "A0BOT",
         "event_id": "Ev0",
         "token": "",
     }

@@ -46,7 +46,7 @@ def picture(kind: str, colour: str = "teal", size: tuple[int, int] = (8, 6)) -> 
 
 
 async def asked(
-    stage: Stage, *uploads: UploadedFile, text: str = "@typist what is it?", thread_ts: str | None = None
+    stage: Stage, *uploads: UploadedFile, text: str = "<@BOT> what is it?", thread_ts: str | None = None
 ) -> str:
     """Asks with files and returns the bot's answer."""
     before = len(stage.bots("general", thread_ts)) if thread_ts else 0

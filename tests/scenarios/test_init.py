@@ -131,7 +131,7 @@ async def test_a_token_of_another_app_is_not_accepted(tmp_path: Path, env: dict[
         await terminal.types(PASTE, slack.bot_token)
         await terminal.types(PASTE, slack.app_token)
         seen = await terminal.reads(PASTE_AGAIN)
-        assert "✘ The tokens belong to two apps: SLACK_BOT_TOKEN to A0TYPIST, SLACK_APP_TOKEN to A0OTHER." in seen
+        assert "✘ The tokens belong to two apps: SLACK_BOT_TOKEN to A0BOT, SLACK_APP_TOKEN to A0OTHER." in seen
     assert set(written(tmp_path)) == {"SLACK_BOT_TOKEN"}
 
 

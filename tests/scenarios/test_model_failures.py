@@ -116,7 +116,7 @@ async def failing(*, has_other: bool) -> AsyncIterator[Callable[[VendorResponse,
 
                 vendor.script(respond)
                 files = [UploadedFile("plan.png", PNG)] if has_file else []
-                ts = await sandbox.share("ada", "general", "@typist what is it?", files)
+                ts = await sandbox.share("ada", "general", "<@BOT> what is it?", files)
                 [text] = await stage.answers("general", ts, timeout_s=WITHIN_S)
                 with_file = [request for _, request in asked if "image_url" in str(request.body)]
                 return Seen(len(asked), len(with_file), asked[-1][0] - asked[0][0], text)

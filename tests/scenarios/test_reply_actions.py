@@ -218,7 +218,7 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
         stage = Stage(sandbox, vendor)
         async with running(settings_of(sandbox, vendor)), growing_answer(stage) as (asked, message):
             vendor.script(UNFINISHED)
-            queued = await sandbox.say("ada", "general", "@typist and after that?", asked)
+            queued = await sandbox.say("ada", "general", "<@BOT> and after that?", asked)
             await sandbox.wait_for(lambda: any(texts.QUEUED in shown(reply) for reply in stage.bots("general", asked)))
             stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
             sandbox._emit({**stop, "streaming_message_ts": []})

@@ -109,7 +109,7 @@ async def test_what_an_admin_declined_is_left_out_and_named_once(
     with caplog.at_level(logging.INFO):
         async with running(replace(settings, admins=frozenset({"U0ADA"}))):
             files = [UploadedFile("notes.txt", b"We ship on Friday.")]
-            asked = await sandbox.share("ada", "general", "<@U0TYPIST> write it as a canvas", files)
+            asked = await sandbox.share("ada", "general", "<@U0BOT> write it as a canvas", files)
             assert (await stage.answers("general", asked))[0].startswith("The whole answer.")
             await sandbox.wait_for(lambda: ("U0ADA", texts.CANVAS_FORBIDDEN) in ephemerals(stage))
             await sandbox.react("ada", "general", asked, "eyes")

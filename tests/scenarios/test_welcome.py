@@ -57,7 +57,7 @@ async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None
     new_channel(stage.sandbox)
     invite(stage.sandbox)
     [welcome] = await welcomes(stage, "new")
-    assert "Mention <@U0TYPIST> with your question" in welcome.text
+    assert "Mention <@U0BOT> with your question" in welcome.text
     assert texts.SEEN_IN_CHANNEL[True] in shown(welcome)
     assert buttons(welcome) == [f"{SUGGESTION}-{number}" for number in range(3)]
     stage.sandbox.workspace.leave("new", stage.sandbox.bot_user_id)

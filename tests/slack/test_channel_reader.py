@@ -31,7 +31,7 @@ class ReaderStage:
 
     async def asked(self, channel: str = "general", user: str = "ada", thread_ts: str | None = None) -> Question:
         """Returns a person's question in a channel."""
-        ts = await self.sandbox.say(user, channel, "@typist catch me up", thread_ts)
+        ts = await self.sandbox.say(user, channel, "@bot catch me up", thread_ts)
         channel_id = self.sandbox.workspace.channel(channel).id
         return Question(ThreadKey(self.sandbox.team_id, channel_id, thread_ts or ts), ts, f"U0{user.upper()}", "")
 

@@ -41,7 +41,7 @@ from slack_sandbox.testing import payloads
 from tests.mutations import mutations
 
 PAYLOADS = Path(payloads.__file__).parent
-ME = Identity("T0OURS", "U0TYPIST", "B0TYPIST", "typist")
+ME = Identity("T0OURS", "U0BOT", "B0BOT", "typist")
 
 
 def load(name: str) -> Any:
@@ -53,15 +53,15 @@ def named(folder: str) -> list[str]:
 
 
 MESSAGES = {
-    "app_mention": "<@U0TYPIST> what is due today?",
-    "app_mention_by_bot": "<@U0TYPIST> the build is red",
-    "app_mention_edited": "<@U0TYPIST> why is the sky blue?",
-    "app_mention_grid": "<@U0TYPIST> please",
-    "app_mention_shared_channel": "<@U0TYPIST> what is due?",
-    "app_mention_with_file": "<@U0TYPIST> what does the plan say?",
-    "app_mention_grid_multi_workspace": "<@U0TYPIST> please",
+    "app_mention": "<@U0BOT> what is due today?",
+    "app_mention_by_bot": "<@U0BOT> the build is red",
+    "app_mention_edited": "<@U0BOT> why is the sky blue?",
+    "app_mention_grid": "<@U0BOT> please",
+    "app_mention_shared_channel": "<@U0BOT> what is due?",
+    "app_mention_with_file": "<@U0BOT> what does the plan say?",
+    "app_mention_grid_multi_workspace": "<@U0BOT> please",
     "message_bot_message": "The build is green.",
-    "message_channel": "<@U0TYPIST> what is due today?",
+    "message_channel": "<@U0BOT> what is due today?",
     "message_channel_join": "<@U0ADA> has joined the channel",
     "message_file_share": "Here is the plan.",
     "message_file_share_audio_clip": "",
@@ -73,14 +73,14 @@ MESSAGES = {
     "message_im_in_thread": "When is the next release?",
     "message_in_thread": "and tomorrow?",
     "message_me": "is away",
-    "message_of_app_without_bot_id": "<@U0TYPIST> deployed",
+    "message_of_app_without_bot_id": "<@U0BOT> deployed",
     "message_of_other_bot": "The build is green.",
     "message_of_own_bot": "Writing…",
     "message_of_own_bot_header_buttons": "**Which planet?**",
-    "message_shared_channel": "<@U0TYPIST> what is due?",
-    "message_shared_channel_with_file": "<@U0TYPIST> what is due?",
+    "message_shared_channel": "<@U0BOT> what is due?",
+    "message_shared_channel_with_file": "<@U0BOT> what is due?",
     "message_stream_start": "",
-    "message_stream_whole": "<@U0TYPIST> how far is **the moon**?",
+    "message_stream_whole": "<@U0BOT> how far is **the moon**?",
     "message_thread_broadcast": "Here is the plan.",
     "message_thread_broadcast_private_channel": "The plan is here.",
     "message_with_pasted_table": "Which planets have rings?",
@@ -90,8 +90,8 @@ CHANGES = {
     "message_changed_assistant_root": ("New chat", "New chat"),
     "message_changed_by_person": ("How far is the moon?", "How far is the moon, in miles?"),
     "message_changed_own_edit": ("**The moon**", "**The moon**"),
-    "message_changed_root_metadata": ("<@U0TYPIST> how far is **the moon**?",) * 2,
-    "message_changed_stream_end": ("", "<@U0TYPIST> how far is **the moon**?"),
+    "message_changed_root_metadata": ("<@U0BOT> how far is **the moon**?",) * 2,
+    "message_changed_stream_end": ("", "<@U0BOT> how far is **the moon**?"),
     "message_changed_thread_broadcast": ("The plan is here.",) * 2,
     "message_changed_to_tombstone": ("Who has a spare key?", "This message was deleted."),
     "message_changed_tombstone_last_reply_gone": ("", "This message was deleted."),
@@ -297,7 +297,7 @@ def test_command_shortcut_and_modals_are_parsed() -> None:
     for invocation in (invocation_of_command(command), invocation_of_shortcut(shortcut)):
         assert (invocation.user_id, invocation.channel_id) == ("U0ADA", "C0GENERAL")
     message = message_of_shortcut(shortcut, "T0OURS")
-    assert (message.text, message.team_id, message.ts) == ("<@U0TYPIST> please", "T0OURS", shortcut["message_ts"])
+    assert (message.text, message.team_id, message.ts) == ("<@U0BOT> please", "T0OURS", shortcut["message_ts"])
     place, settings = submitted_settings(load("interactivity/view_submission")["view"])
     assert (place.channel_id, settings.model, settings.system_prompt) == ("C0GENERAL", "long", "Say less")
     about, words = submitted_question(load("interactivity/view_submission_question")["view"])

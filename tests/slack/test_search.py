@@ -29,7 +29,7 @@ class SearchStage:
     sandbox: Sandbox
     search: SlackSearch
 
-    async def asked(self, text: str = "@typist look it up", *, keep: bool = True) -> Question:
+    async def asked(self, text: str = "@bot look it up", *, keep: bool = True) -> Question:
         """Returns Ada's question; its token is kept as intake keeps it."""
         ts = await self.sandbox.say("ada", "general", text)
         question = Question(ThreadKey(self.sandbox.team_id, "C0GENERAL", ts), ts, "U0ADA", text)
@@ -57,7 +57,7 @@ async def stage() -> AsyncIterator[SearchStage]:
 
 async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage) -> None:
     root = await stage.sandbox.say("grace", "random", "The launch is on *Friday* &amp; <@U0ALAN> knows")
-    question = await stage.asked("@typist when is the launch?")
+    question = await stage.asked("@bot when is the launch?")
     result = await stage.result(question)
     assert (result.outcome, result.is_error, result.may_be_stored) == (CallState.DONE, False, False)
     permalink = f"https://sandbox.slack.com/archives/C0RANDOM/p{root.replace('.', '')}"
@@ -83,7 +83,7 @@ async def test_nothing_found_is_a_result(stage: SearchStage) -> None:
 async def test_only_public_channels_are_searched(stage: SearchStage) -> None:
     for channel in (stage.sandbox.dm("ada"), "project-x", "C0MPDM"):
         await stage.sandbox.say("ada", channel, SECRET)
-    question = await stage.asked("@typist tell me")
+    question = await stage.asked("@bot tell me")
     assert (await stage.result(question, query=SECRET)).text == search.NOTHING_FOUND
 
 

@@ -22,12 +22,12 @@ def new_app(sandbox: Sandbox, session: aiohttp.ClientSession | None = None) -> A
             enterprise_id=None,
             team_id=sandbox.team_id,
             bot_token=sandbox.bot_token,
-            bot_id="B0TYPIST",
+            bot_id="B0BOT",
             bot_user_id=sandbox.bot_user_id,
         )
 
     return AsyncApp(
-        name="typist",
+        name="bot",
         client=AsyncWebClient(base_url=sandbox.api_url, session=session),
         authorize=authorize,
         request_verification_enabled=False,

@@ -4,7 +4,7 @@ from typing import Any
 
 from slack_sandbox.workspace import Json
 
-COMMAND = {"command": "/typist", "description": "Ask, and set how it answers", "usage_hint": "[help]"}
+COMMAND = {"command": "/bot", "description": "Ask, and set how it answers", "usage_hint": "[help]"}
 SHORTCUTS = [
     {"name": "Ask about this", "type": "message", "callback_id": "ask_about", "description": "Asks about a message"},
     {"name": "Ask anything", "type": "global", "callback_id": "ask_anything", "description": "Asks a question"},
@@ -51,8 +51,8 @@ def agent() -> Json:
 def manifest(features: Json, scopes: list[str], events: list[str]) -> Json:
     home = {"home_tab_enabled": True, "messages_tab_enabled": True, "messages_tab_read_only_enabled": False}
     return {
-        "display_information": {"name": "Typist"},
-        "features": {"bot_user": {"display_name": "typist", "always_online": True}, "app_home": home, **features},
+        "display_information": {"name": "Bot"},
+        "features": {"bot_user": {"display_name": "bot", "always_online": True}, "app_home": home, **features},
         "oauth_config": {"scopes": {"bot": scopes}},
         "settings": {
             "event_subscriptions": {"bot_events": events},

@@ -14,7 +14,7 @@ from slack_sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError
 MAX_RESULTS = 20
 CONTEXT_MESSAGES = 3
 INDEX_DELAY_S = 5.0
-"""How long a message isn't found in `typist sandbox`. In Slack, one was not found for 12 hours."""
+"""How long a message isn't found where the command starts the sandbox. In Slack, one was not found for 12 hours."""
 _SEARCHED = frozenset({None, "thread_broadcast", "file_share"})
 _SORTS: dict[str, Callable[[Message], str]] = {
     "score": lambda message: message.ts,

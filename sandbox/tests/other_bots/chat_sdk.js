@@ -21,7 +21,7 @@ async function main() {
     botToken: process.env.SLACK_BOT_TOKEN,
     feedbackButtons: true,
   });
-  const bot = new Chat({ userName: "typist", adapters: { slack }, state: createMemoryState() });
+  const bot = new Chat({ userName: "bot", adapters: { slack }, state: createMemoryState() });
   bot.onNewMention(async (thread) => {
     await thread.subscribe();
     await thread.startTyping();

@@ -41,22 +41,22 @@ async def test_assistant_pane_follows_the_open_channel(sandbox: Sandbox, visit: 
 
     async with connected(bolt, sandbox):
         page = await open_page(visit, sandbox)
-        await page.get_by_role("button", name="Ask Typist").press("Enter")
+        await page.get_by_role("button", name="Ask Bot").press("Enter")
         pane = page.get_by_role("region", name="New chat")
         await expect(pane.get_by_role("group", name="Try this")).to_be_visible()
         await pane.get_by_role("button", name="Summarize it").click()
         pane = page.get_by_role("region", name="A summary")
         await expect(pane.get_by_role("listitem")).to_contain_text("Summarize #general")
-        await expect(pane.get_by_role("status")).to_have_text("Typist is reading…")
+        await expect(pane.get_by_role("status")).to_have_text("Bot is reading…")
         await expect(pane.get_by_role("group", name="Try this")).to_be_hidden()
         await page.get_by_role("button", name="random").click()
         changed = "assistant_thread_context_changed"
         await sandbox.wait_for(lambda: sandbox.deliveries[-1].payload["event"]["type"] == changed)
 
-        await page.get_by_role("button", name="Typist", exact=True).click()
+        await page.get_by_role("button", name="Bot", exact=True).click()
         await send(page, "another matter")
         await expect(thread(page).get_by_text("another matter")).to_be_visible()
-        await expect(thread(page).get_by_role("status")).to_have_text("Typist is reading…")
+        await expect(thread(page).get_by_role("status")).to_have_text("Bot is reading…")
         await expect(pane).to_be_hidden()
 
 
@@ -81,11 +81,11 @@ async def test_agents_prompts_and_slacks_own_stop_button_work(sandbox: Sandbox, 
 
     async with connected(bolt, sandbox):
         page = await open_page(visit, sandbox)
-        await page.get_by_role("button", name="Typist", exact=True).click()
+        await page.get_by_role("button", name="Bot", exact=True).click()
         await page.get_by_role("button", name="What can you do?").click()
         helping = page.get_by_role("region", name="Helping")
         await expect(helping.get_by_text("On it")).to_be_visible()
-        await expect(helping.get_by_role("status")).to_have_text("Typist is working…")
+        await expect(helping.get_by_role("status")).to_have_text("Bot is working…")
         await helping.get_by_role("button", name="Stop").press("Enter")
         await expect(helping.get_by_text("Okay, I stopped.")).to_be_visible()
         await expect(helping.get_by_role("button", name="Stop")).to_be_hidden()
@@ -109,15 +109,15 @@ async def test_channel_threads_status_or_session_is_shown_below_its_question_and
 
     async with connected(bolt, sandbox):
         page = await open_page(visit, sandbox)
-        asked = await sandbox.say("ada", "general", "@typist why?")
+        asked = await sandbox.say("ada", "general", "@bot why?")
         question = page.locator("#main .message").filter(has_text="why?")
-        await question.get_by_role("button", name="Typist is thinking…").click()
-        await expect(thread(page).get_by_role("status")).to_have_text("Typist is thinking…")
+        await question.get_by_role("button", name="Bot is thinking…").click()
+        await expect(thread(page).get_by_role("status")).to_have_text("Bot is thinking…")
         await expect(thread(page).get_by_role("button", name="Stop")).to_be_hidden()
 
         await web.agents_sessions_setStatus(channel_id="C0GENERAL", thread_ts=asked, status="processing")
-        await expect(thread(page).get_by_role("status")).to_have_text("Typist is working…")
-        await expect(question.get_by_role("button", name="Typist is working…")).to_be_visible()
+        await expect(thread(page).get_by_role("status")).to_have_text("Bot is working…")
+        await expect(question.get_by_role("button", name="Bot is working…")).to_be_visible()
         await thread(page).get_by_role("button", name="Stop").press("Enter")
         await expect(thread(page).get_by_text("I stopped.")).to_be_visible()
         await expect(thread(page).get_by_role("status")).to_have_text("")
@@ -129,29 +129,29 @@ async def test_thread_shows_the_session_or_the_loading_messages_that_began_befor
     sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     processing, loading = [
-        {"channel_id": "C0GENERAL", "thread_ts": await sandbox.say("ada", "general", f"@typist {question}?")}
+        {"channel_id": "C0GENERAL", "thread_ts": await sandbox.say("ada", "general", f"@bot {question}?")}
         for question in ("why", "how many")
     ]
     await web.agents_sessions_setStatus(**processing, status="processing")
     await web.assistant_threads_setStatus(**loading, status="is thinking…", loading_messages=["is counting…"])
 
     page = await open_page(visit, sandbox)
-    await page.get_by_role("button", name="Typist is working…").click()
+    await page.get_by_role("button", name="Bot is working…").click()
     await expect(thread(page).get_by_role("button", name="Stop")).to_be_visible()
-    await page.get_by_role("button", name="Typist is thinking…").click()
-    await expect(thread(page).get_by_role("status")).to_have_text("Typist is counting…")
+    await page.get_by_role("button", name="Bot is thinking…").click()
+    await expect(thread(page).get_by_role("status")).to_have_text("Bot is counting…")
 
 
 async def test_button_below_a_question_keeps_the_focus_when_a_reply_or_a_status_changes_it(
     sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
-    ts = await sandbox.say("ada", "general", "@typist why?")
+    ts = await sandbox.say("ada", "general", "@bot why?")
     await sandbox.say("grace", "general", "I wonder, too", ts)
     page = await open_page(visit, sandbox)
     await page.get_by_role("button", name="1 reply").focus()
     await sandbox.say("grace", "general", "and so does Alan", ts)
     await expect(page.get_by_role("button", name="2 replies")).to_be_focused()
     await web.assistant_threads_setStatus(channel_id="C0GENERAL", thread_ts=ts, status="is thinking…")
-    await expect(page.get_by_role("button", name="Typist is thinking…")).to_be_focused()
+    await expect(page.get_by_role("button", name="Bot is thinking…")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(thread(page).get_by_text("and so does Alan")).to_be_visible()

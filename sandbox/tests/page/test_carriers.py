@@ -45,7 +45,7 @@ async def streamed(sandbox: Sandbox, web: AsyncWebClient, asked: str, words: lis
 async def test_message_tells_its_carrier_while_the_meters_are_shown(
     sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
-    asked = await sandbox.say("ada", "general", "@typist why?")
+    asked = await sandbox.say("ada", "general", "@bot why?")
     edited = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…"))["ts"]
     await streamed(sandbox, web, asked, ["It grows ", "by ", "appends."])
     await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="Posted once.")
@@ -65,7 +65,7 @@ async def test_message_tells_its_carrier_while_the_meters_are_shown(
 async def test_message_that_takes_the_place_of_a_deleted_one_says_so(
     sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
-    asked = await sandbox.say("ada", "general", "@typist why?")
+    asked = await sandbox.say("ada", "general", "@bot why?")
     before = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="As far as edits went"))["ts"]
     page = await opened(sandbox, visit, asked)
     await open_panel(page)
@@ -73,7 +73,7 @@ async def test_message_that_takes_the_place_of_a_deleted_one_says_so(
     await expect(carrier(page, "The whole answer.")).to_have_text("")
     await web.chat_delete(channel=GENERAL, ts=before)
     await expect(carrier(page, "The whole answer.")).to_have_text("replaces a deleted message")
-    await sandbox.say("ada", "general", "@typist and then?", asked)
+    await sandbox.say("ada", "general", "@bot and then?", asked)
     await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="Another answer.")
     await expect(carrier(page, "Another answer.")).to_have_text("")
 
@@ -81,7 +81,7 @@ async def test_message_that_takes_the_place_of_a_deleted_one_says_so(
 async def test_all_methods_have_meters_and_those_without_a_call_are_folded_away(
     sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
-    asked = await sandbox.say("ada", "general", "@typist why?")
+    asked = await sandbox.say("ada", "general", "@bot why?")
     page = await opened(sandbox, visit, asked)
     await open_panel(page)
     meters = page.get_by_role("meter")

@@ -39,13 +39,11 @@ def markdown(text: str) -> dict[str, Any]:
 
 async def test_first_visit_shows_what_to_try(page: Page, sandbox: Sandbox) -> None:
     await expect(page.get_by_role("heading", name="Nothing in general yet")).to_be_visible()
-    await page.get_by_role("button", name="@Typist hello").press("Enter")
-    await expect(box(page)).to_have_value("@Typist hello")
-    await expect(page.get_by_role("status").first).to_contain_text(
-        "Typist is not connected · running on nothing at all"
-    )
+    await page.get_by_role("button", name="@Bot hello").press("Enter")
+    await expect(box(page)).to_have_value("@Bot hello")
+    await expect(page.get_by_role("status").first).to_contain_text("Bot is not connected · running on nothing at all")
     await page.get_by_role("button", name="a direct message").press("Enter")
-    await expect(page.get_by_role("heading", name="Typist", exact=True)).to_be_visible()
+    await expect(page.get_by_role("heading", name="Bot", exact=True)).to_be_visible()
     await expect(box(page)).to_be_focused()
 
 
@@ -67,15 +65,15 @@ async def test_what_is_typed_before_the_channel_is_shown_stays(page: Page) -> No
 
 async def test_question_and_thread_work_by_keyboard_alone(page: Page, sandbox: Sandbox) -> None:
     keyboard = page.keyboard
-    await keyboard.type("Hi @ty")
-    await expect(page.get_by_role("option", name="Typist")).to_have_attribute("aria-selected", "true")
+    await keyboard.type("Hi @bo")
+    await expect(page.get_by_role("option", name="Bot")).to_have_attribute("aria-selected", "true")
     await keyboard.press("Tab")
     await keyboard.type("are you")
     await keyboard.press("Shift+Enter")
     await keyboard.type("there?")
     await keyboard.press("Enter")
     asked = message(page, "are you")
-    await expect(asked.locator(".mention")).to_have_text("@Typist")
+    await expect(asked.locator(".mention")).to_have_text("@Bot")
     assert sandbox.messages(GENERAL)[0].text == f"Hi <@{sandbox.bot_user_id}> are you\nthere?"
 
     await asked.focus()
@@ -111,7 +109,7 @@ async def test_tab_reaches_everything_with_visible_focus(page: Page, sandbox: Sa
 
 
 @pytest.mark.parametrize(("typed", "keys", "written"), [
-    ("@", ["Enter"], "@Typist "),
+    ("@", ["Enter"], "@Bot "),
     ("@", ["ArrowDown", "Enter"], "@Grace "),
     ("hey @GR", ["Tab"], "hey @Grace "),
     ("@gra", ["Escape"], "@gra"),
@@ -163,7 +161,7 @@ async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandb
 
 
 async def test_answer_grows_in_place(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
-    await page.keyboard.type("@typist hello")
+    await page.keyboard.type("@bot hello")
     await page.keyboard.press("Enter")
     await expect(messages(page)).to_have_count(1)
     asked = sandbox.messages(GENERAL)[0].ts
@@ -296,13 +294,13 @@ async def test_ephemeral_message_is_shown_to_its_recipient_only(page: Page, web:
 
 
 async def test_assistant_status_is_shown_until_it_is_cleared(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
-    asked = await sandbox.say("grace", GENERAL, "@typist a long one")
+    asked = await sandbox.say("grace", GENERAL, "@bot a long one")
     await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="one reply")
     await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="is thinking…")
     opener = page.get_by_role("button", name="1 reply")
-    await expect(opener).to_contain_text("Typist is thinking…")
+    await expect(opener).to_contain_text("Bot is thinking…")
     await opener.click()
-    await expect(thread(page).get_by_role("status")).to_have_text("Typist is thinking…")
+    await expect(thread(page).get_by_role("status")).to_have_text("Bot is thinking…")
     await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="done")
     await expect(thread(page).get_by_role("status")).to_have_text("")
     await expect(page.get_by_role("button", name="2 replies")).to_contain_text("Last at")
@@ -352,13 +350,13 @@ async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
         await second.say("ada", GENERAL, "after")
         await expect(message(page, "after")).to_be_visible(timeout=10_000)
         await expect(message(page, "before")).to_have_count(0)
-        await expect(page.get_by_role("status").first).to_contain_text("Typist is not connected")
+        await expect(page.get_by_role("status").first).to_contain_text("Bot is not connected")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("width", [360, 768, 1024, 1440])
 async def test_long_answer_fits_any_window(sandbox: Sandbox, web: AsyncWebClient, visit: Visit, width: int) -> None:
-    asked = await sandbox.say("ada", GENERAL, "@typist a long one")
+    asked = await sandbox.say("ada", GENERAL, "@bot a long one")
     await web.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown(LONG))
     page = await visit(sandbox.url, viewport={"width": width, "height": 740})
     await page.get_by_role("button", name="1 reply").click()

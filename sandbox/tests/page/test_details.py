@@ -26,7 +26,7 @@ UNCUT = """(menu) => {
 
 @pytest.mark.parametrize("buttons", [0, 3], ids=["left", "at the edge"])
 async def test_menu_of_a_message_is_not_cut(sandbox: Sandbox, web: AsyncWebClient, visit: Visit, buttons: int) -> None:
-    root = await sandbox.say("ada", "general", "@typist hi")
+    root = await sandbox.say("ada", "general", "@bot hi")
     named = [{"type": "plain_text", "text": f"A button {number}"} for number in range(buttons)]
     options = [
         {"text": {"type": "plain_text", "text": text}, "value": text} for text in ("Think longer", "Answer faster")

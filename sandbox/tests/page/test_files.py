@@ -72,7 +72,7 @@ async def test_files_are_attached_and_sent_by_keyboard(page: Page, sandbox: Sand
 
 
 async def test_dropped_and_pasted_files_stay_with_their_draft(page: Page, sandbox: Sandbox) -> None:
-    await page.keyboard.type("@typist look")
+    await page.keyboard.type("@bot look")
     await page.keyboard.press("Escape")
     await hand_over(page, "drop", "dropped.txt", "one")
     await hand_over(page, "paste", "pasted.txt", "two")
@@ -83,7 +83,7 @@ async def test_dropped_and_pasted_files_stay_with_their_draft(page: Page, sandbo
     await page.locator("#main-box").press("Enter")
     await expect(cards(page)).to_have_count(2)
     (message,) = sandbox.messages("general")
-    assert message.text == "<@U0TYPIST> look"
+    assert message.text == "<@U0BOT> look"
     assert [sandbox.files.get(file["id"]).content for file in message.files] == [b"one", b"two"]
 
 

@@ -36,7 +36,7 @@ async def test_reload_in_mid_answer_keeps_person_conversation_and_thread(
 ) -> None:
     await page.get_by_role("radio", name="Grace").check()
     await page.get_by_role("button", name="random").click()
-    asked = await sandbox.say("grace", "random", "@typist why?")
+    asked = await sandbox.say("grace", "random", "@bot why?")
     answer = (await web.chat_postMessage(channel="C0RANDOM", thread_ts=asked, text="One"))["ts"]
     await page.get_by_role("button", name="1 reply").click()
     await page.reload()
@@ -94,7 +94,7 @@ async def test_thread_that_a_new_sandbox_does_not_have_is_closed(visit: Visit) -
 async def test_modal_is_shown_in_the_tab_in_which_it_was_opened(sandbox: Sandbox, visit: Visit) -> None:
     bolt = new_app(sandbox)
 
-    @bolt.command("/typist")
+    @bolt.command("/bot")
     async def command(ack: Any, body: Json, client: AsyncWebClient) -> None:
         await ack()
         view = {"type": "modal", "title": plain("Settings"), "blocks": [{"type": "divider"}]}
@@ -102,7 +102,7 @@ async def test_modal_is_shown_in_the_tab_in_which_it_was_opened(sandbox: Sandbox
 
     async with connected(bolt, sandbox):
         first, second = await visit(sandbox.url, **WIDE), await visit(sandbox.url, **WIDE)
-        await send(first, "/typist settings")
+        await send(first, "/bot settings")
         await expect(first.get_by_role("dialog", name="Settings")).to_be_visible()
         await sandbox.say("grace", GENERAL, "meanwhile")
         await expect(message(second, "meanwhile")).to_be_visible()
@@ -174,8 +174,8 @@ async def test_at_200_percent_zoom_all_conversations_can_be_reached(
         return document.elementFromPoint(at.left + 20, at.bottom - 3)?.closest("button") === node;
     }).length >= 5"""
     await page.wait_for_function(reachable)
-    await page.get_by_role("button", name="Typist", exact=True).click()
-    await expect(heading(page, "Typist")).to_be_visible()
+    await page.get_by_role("button", name="Bot", exact=True).click()
+    await expect(heading(page, "Bot")).to_be_visible()
 
 
 async def test_thread_follows_its_end_after_an_answer_became_shorter(
@@ -183,7 +183,7 @@ async def test_thread_follows_its_end_after_an_answer_became_shorter(
 ) -> None:
     """As when edits are refused: the text goes, a notice stands in its place, and the whole answer comes later."""
     page = await open_page(visit, sandbox)
-    asked = await sandbox.say("ada", GENERAL, "@typist why?")
+    asked = await sandbox.say("ada", GENERAL, "@bot why?")
     answer = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("line\n\n" * 60)))["ts"]
     await page.get_by_role("button", name="1 reply").click()
     last = thread(page).locator(".message").last
@@ -202,7 +202,7 @@ async def test_switches_keep_their_places_while_meters_and_answers_come(
     switch = page.get_by_role("switch", name="Request lost")
     before = await switch.bounding_box()
     for person in ("ada", "grace", "alan"):
-        asked = await sandbox.say(person, GENERAL, f"@typist {person} asks")
+        asked = await sandbox.say(person, GENERAL, f"@bot {person} asks")
         await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…")
         await web.conversations_replies(channel=GENERAL, ts=asked)
         await web.users_info(user="U0ADA")
@@ -210,7 +210,7 @@ async def test_switches_keep_their_places_while_meters_and_answers_come(
     await expect(page.get_by_role("meter")).to_have_count(5)
     calls = page.get_by_role("group", name="Slack calls for each answer")
     await expect(calls.get_by_text("3 calls")).to_have_count(3)
-    await expect(calls).to_contain_text("Alan @Typist alan asks")
+    await expect(calls).to_contain_text("Alan @Bot alan asks")
     assert await switch.bounding_box() == before
     await switch.click()
     await expect(page.get_by_role("button", name="Simulate Slack failures 1 on")).to_be_visible()

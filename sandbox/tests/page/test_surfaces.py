@@ -164,7 +164,7 @@ def field(name: str) -> Json:
 async def test_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page, bolt: AsyncApp) -> None:
     submitted: list[Json] = []
 
-    @bolt.command("/typist")
+    @bolt.command("/bot")
     async def command(ack: Any, body: Json, client: AsyncWebClient) -> None:
         await ack()
         await client.views_open(trigger_id=body["trigger_id"], view=SETTINGS)
@@ -178,10 +178,10 @@ async def test_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page, b
             await ack()
 
     keyboard = page.keyboard
-    await keyboard.type("/ty")
-    await expect(page.get_by_role("option", name="/typist")).to_contain_text("Ask, and set how it answers")
+    await keyboard.type("/bo")
+    await expect(page.get_by_role("option", name="/bot")).to_contain_text("Ask, and set how it answers")
     await keyboard.press("Enter")
-    await expect(page.locator("#main-box")).to_have_value("/typist ")
+    await expect(page.locator("#main-box")).to_have_value("/bot ")
     await keyboard.type("settings")
     await keyboard.press("Enter")
     modal = page.get_by_role("dialog", name="Settings")
@@ -280,7 +280,7 @@ async def test_option_of_an_external_menu_is_searched_and_chosen(
 
 async def test_failed_commands_are_reported(page: Page) -> None:
     box = page.locator("#main-box")
-    for typed, error in (("/tea", "/tea is not a valid command"), ("/typist help", "app_not_responding")):
+    for typed, error in (("/tea", "/tea is not a valid command"), ("/bot help", "app_not_responding")):
         await box.fill(typed)
         await box.press("Enter")
         await expect(page.get_by_role("alert").last).to_contain_text(error)
@@ -312,7 +312,7 @@ async def test_home_tab_is_opened_and_used(page: Page, bolt: AsyncApp, sandbox: 
         blocks = [{"type": "header", "text": plain("Your usage is reset")}]
         await client.views_publish(user_id=body["user"]["id"], view={"type": "home", "blocks": blocks})
 
-    await page.get_by_role("button", name="Typist", exact=True).click()
+    await page.get_by_role("button", name="Bot", exact=True).click()
     tab = page.get_by_role("tab", name="Messages")
     await expect(tab).to_have_attribute("aria-selected", "true")
     await tab.focus()
@@ -334,7 +334,7 @@ def home(*blocks: Json) -> Json:
 
 
 async def open_home(page: Page) -> Locator:
-    await page.get_by_role("button", name="Typist", exact=True).click()
+    await page.get_by_role("button", name="Bot", exact=True).click()
     await page.get_by_role("tab", name="Home").click()
     return page.get_by_role("tabpanel", name="Home")
 
