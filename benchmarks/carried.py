@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from bot import app
 from bot.__main__ import main as run_typist
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from bot.settings import Settings
 
 run_bot = app.run
@@ -19,7 +19,7 @@ run_bot = app.run
 
 async def _run(carrier: str, settings: Settings, *arguments: Any, **options: Any) -> None:
     await run_bot(
-        replace(settings, carrier=None if carrier == "auto" else cast(Carrier, carrier)), *arguments, **options
+        replace(settings, carrier=None if carrier == "auto" else cast(CarrierName, carrier)), *arguments, **options
     )
 
 

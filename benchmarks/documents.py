@@ -27,7 +27,7 @@ from benchmarks.document_corpus import corpus, pieces
 from benchmarks.hostile_documents import HOSTILE, docx, odf, pptx, xlsx
 from bot.core.conversation import File
 from bot.core.files import document_kind
-from bot.documents.document import Document, Kind
+from bot.documents.document import Document, Format
 from bot.documents.process import read_document
 
 MIN_KEPT = 0.98
@@ -67,7 +67,7 @@ LARGE: Mapping[str, Callable[[], bytes]] = {
 async def read(name: str, content: bytes) -> tuple[Document | None, float]:
     """Returns a document, None if it was refused, and the seconds that this took."""
     began = time.monotonic()
-    kind = document_kind(File("F1", name), content) or Kind.PDF
+    kind = document_kind(File("F1", name), content) or Format.PDF
     document = await read_document(kind, content)
     return document if isinstance(document, Document) else None, time.monotonic() - began
 

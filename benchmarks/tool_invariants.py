@@ -16,7 +16,7 @@ from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.invariants import LIVE_STATES, AskedQuestion, Evidence
 from benchmarks.question_plan import EDITED_NUMBER
 from benchmarks.tool_plan import DONE, MADE_BEFORE, NOT_MADE, NOT_OFFERED, TOKEN, UNKNOWN, seen_in, steps_of
-from bot.core.audit import Kind, written
+from bot.core.audit import EntryKind, written
 from bot.core.calls import CallState
 from bot.errors import EndReason
 
@@ -147,18 +147,18 @@ def audit_violations(evidence: Evidence) -> list[str]:
 
 def _of_job(evidence: Evidence, job: RecordedJob) -> Iterator[str]:
     entries = [entry for entry in evidence.audit if (entry.get("channel"), entry.get("ts")) == (job.channel, job.ts)]
-    asked = sum(entry["kind"] == Kind.QUESTION and "edited" not in entry for entry in entries)
+    asked = sum(entry["kind"] == EntryKind.QUESTION and "edited" not in entry for entry in entries)
     if asked != 1:
         yield f"the question {job.ts} is in the audit {asked} times"
     ends = {entry.get("end") for entry in entries}
-    is_erased = job.state == EndReason.QUESTION_DELETED and any(entry["kind"] == Kind.ERASURE for entry in entries)
+    is_erased = job.state == EndReason.QUESTION_DELETED and any(entry["kind"] == EntryKind.ERASURE for entry in entries)
     if job.state not in (*LIVE_STATES, *ends) and not is_erased:
         yield f"the answer to {job.ts} is {job.state}, and the audit has {', '.join(map(str, ends))}"
 
 
 def _of_call(evidence: Evidence, call: CallRow) -> Iterator[str]:
     entries = [entry for entry in evidence.audit if _key(entry) == call.key]
-    states = Counter(entry["state"] for entry in entries if entry["kind"] == Kind.CALL)
+    states = Counter(entry["state"] for entry in entries if entry["kind"] == EntryKind.CALL)
     state = CallState(call.state)
     needed = {*([CallState.BEGUN] if call.begun else []), *([state] if state in _BEGUN else [])}
     for each in needed:
@@ -167,7 +167,7 @@ def _of_call(evidence: Evidence, call: CallRow) -> Iterator[str]:
             yield f"the call {call.key} is {state}, and the audit has {states[each]} × {each}"
     if not call.begun and states[CallState.BEGUN]:
         yield f"the call {call.key} was not begun, and the audit says so"
-    decisions = sum(entry["kind"] == Kind.DECISION for entry in entries)
+    decisions = sum(entry["kind"] == EntryKind.DECISION for entry in entries)
     if decisions != int(call.decided):
         yield f"the call {call.key} was decided {int(call.decided)} times, and {decisions} times in the audit"
 

@@ -25,7 +25,7 @@ from dotenv.parser import Binding, parse_stream
 from bot.core.access import OPTIONAL_KINDS, UserKind
 from bot.core.calls import READ_CHANNEL, SLACK
 from bot.core.caps import Cap, parse_caps
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.texts import MODEL_NAME_CHARS, OWN_NAMES, ModelNames
 from bot.core.triage import Engagement
@@ -280,7 +280,7 @@ class Settings:
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", _whole(500, 1_000_000), 16_000)
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", _whole(16, 128_000), 8_192)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
-    carrier: Carrier | None = None
+    carrier: CarrierName | None = None
     """No variable sets it: Typist chooses for each reply, and tests and benchmarks force one."""
     done_mention_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)

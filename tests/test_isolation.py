@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot import isolation
-from bot.documents.document import Kind
+from bot.documents.document import Format
 from bot.isolation import TRUNCATE_ABI
 from slack_sandbox.testing.processes import inherited, wait_for_line
 from tests import attacks
@@ -129,7 +129,7 @@ def test_code_in_the_document_reader_reaches_no_memory_no_file_and_no_process(
     file = tmp_path / "typist.db"
     file.write_bytes(b"rows")
     with victim(mode) as (pid, address):
-        command = [sys.executable, "-c", READER, Kind.CSV, kernel, str(file), pid, address, str(len(TOKEN))]
+        command = [sys.executable, "-c", READER, Format.CSV, kernel, str(file), pid, address, str(len(TOKEN))]
         env = {**inherited(), "PYTHONPATH": str(REPOSITORY)}
         ran = subprocess.run(
             [*WITHOUT_CAPABILITIES, *command], input=b"a,b", env=env, capture_output=True, timeout=60, check=True

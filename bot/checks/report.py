@@ -110,7 +110,7 @@ ANSWER_WITHIN_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedCheck:
     """One check, and what it builds on."""
 
     id: str
@@ -121,7 +121,7 @@ class Step:
     """It waits for these, whatever they find."""
 
 
-async def run_checks(steps: Sequence[Step]) -> CheckReport:
+async def run_checks(steps: Sequence[PlannedCheck]) -> CheckReport:
     """Returns the report, in the order of the steps. A step comes behind those that it needs."""
     tasks: dict[str, asyncio.Task[Check]] = {}
     for step in steps:
@@ -136,7 +136,7 @@ async def run_checks(steps: Sequence[Step]) -> CheckReport:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Check:
+async def _checked(step: PlannedCheck, before: Mapping[str, asyncio.Task[Check]]) -> Check:
     results = {name: await task for name, task in before.items()}
     for name in step.needs:
         if not results[name].passed:

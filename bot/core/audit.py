@@ -20,7 +20,7 @@ from bot.core.conversation import Question
 from bot.core.job import Job
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry records."""
 
     QUESTION = "question"
@@ -58,7 +58,7 @@ class Subject:
 class Entry:
     """What the audit says of one event."""
 
-    kind: Kind
+    kind: EntryKind
     facts: Mapping[str, Any]
     team_id: str = ""
     job_id: int | None = None
@@ -84,12 +84,12 @@ def question_entry(question: Question, job_id: int, *, edited: bool = False) -> 
     """Returns the entry of a question as it was asked or edited."""
     facts = {"bot": question.from_bot, "edited": edited, "files": len(question.files)}
     said = {name: value for name, value in facts.items() if value}
-    return Entry(Kind.QUESTION, said, question.thread.team_id, job_id, subject_of(question))
+    return Entry(EntryKind.QUESTION, said, question.thread.team_id, job_id, subject_of(question))
 
 
 def answer_entry(question: Question, job_id: int, turn: Mapping[str, Any]) -> Entry:
     """Returns the entry of an answer, an attempt or a step that ended, from its row in `turns` and its charge."""
-    return Entry(Kind.ANSWER, answer_facts(turn), question.thread.team_id, job_id, subject_of(question))
+    return Entry(EntryKind.ANSWER, answer_facts(turn), question.thread.team_id, job_id, subject_of(question))
 
 
 def answer_facts(turn: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def call_entry(job: Job, call: RecordedCall) -> Entry:
     """Returns the entry of a call's state."""
     subject = subject_of(job.question, arguments_hash(call.arguments))
     facts = {"state": call.state.value, **call_facts(call, job.version)}
-    return Entry(Kind.CALL, facts, job.question.thread.team_id, job.id, subject)
+    return Entry(EntryKind.CALL, facts, job.question.thread.team_id, job.id, subject)
 
 
 def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from bot.core import texts
 from bot.core.conversation import File, Question, without_address
 from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, two_ends
-from bot.documents.document import Document, Kind, LeftOut, Part, Refusal
+from bot.documents.document import Document, Format, LeftOut, Obstacle, Part
 from bot.errors import FileFault
 from bot.markdown.escaping import fenced
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
@@ -66,11 +66,11 @@ class Unread(Enum):
 
 
 REFUSED = {
-    Refusal.KIND: Unread.KIND,
-    Refusal.DAMAGED: Unread.DAMAGED,
-    Refusal.PROTECTED: Unread.PROTECTED,
-    Refusal.TOO_LARGE: Unread.TOO_LARGE,
-    Refusal.TOO_MANY_PIXELS: Unread.TOO_MANY_PIXELS,
+    Obstacle.KIND: Unread.KIND,
+    Obstacle.DAMAGED: Unread.DAMAGED,
+    Obstacle.PROTECTED: Unread.PROTECTED,
+    Obstacle.TOO_LARGE: Unread.TOO_LARGE,
+    Obstacle.TOO_MANY_PIXELS: Unread.TOO_MANY_PIXELS,
 }
 
 
@@ -260,27 +260,27 @@ def detect_media_type(content: bytes) -> str:
     return next((mimetype for magic, mimetype in _MAGIC.items() if content.startswith(magic)), "")
 
 
-def document_kind(file: File, content: bytes) -> Kind | None:
+def document_kind(file: File, content: bytes) -> Format | None:
     """Returns how a file is read as a document; None if it is a text, a medium, or nothing that can be read."""
     if content.startswith(_ARCHIVE):
-        return Kind.ARCHIVE
+        return Format.ARCHIVE
     if content.startswith(_OLE):
-        return Kind.OLE
+        return Format.OLE
     if content.startswith(_RTF):
-        return Kind.RTF
+        return Format.RTF
     if _FLAT_ODF.match(content):
-        return Kind.FLAT_ODF
+        return Format.FLAT_ODF
     extension = _extension(file)
     if extension in ("csv", "tsv") or file.mimetype in ("text/csv", "text/tab-separated-values"):
-        return Kind.CSV
+        return Format.CSV
     is_web_archive = extension in _WEB_ARCHIVES and _WEB_ARCHIVE.search(content[:2_048])
     if extension in _MAILS or file.mimetype == "message/rfc822" or is_web_archive:
-        return Kind.MAIL
+        return Format.MAIL
     is_page = extension in ("html", "htm", "xhtml", "doc", "xls") or file.mimetype in (
         "text/html",
         "application/xhtml+xml",
     )
-    return Kind.HTML if is_page and _HTML.search(content[:1_024]) else None
+    return Format.HTML if is_page and _HTML.search(content[:1_024]) else None
 
 
 def file_label(file: OpenedFile) -> str:

@@ -596,7 +596,7 @@ once are that fresh."""
 _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 
-Carrier = Literal["edit", "stream"]
+CarrierName = Literal["edit", "stream"]
 """What a reply, or a page of it, travels by: edits of a message, or a native stream."""
 
 
@@ -637,8 +637,8 @@ def choose_carrier(
     spare_starts: int,
     spare_stops: int,
     has_stop: bool = False,
-    forced: Carrier | None = None,
-) -> Carrier:
+    forced: CarrierName | None = None,
+) -> CarrierName:
     """Returns what carries a reply that begins now and may be streamed.
 
     `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread. `forced`:

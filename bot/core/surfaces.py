@@ -16,7 +16,7 @@ from bot.core.conversation import Question, with_names, without_users
 from bot.core.texts import OWN_NAMES, ModelNames
 from bot.markdown.render import beginning, first_words
 
-Used = TypeVar("Used", Amount, int)
+UsedT = TypeVar("UsedT", Amount, int)
 
 TITLE_CHARS = 60
 TOP = 10
@@ -38,13 +38,13 @@ class MonthUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking(Generic[Used]):
+class Ranking(Generic[UsedT]):
     """The largest users of this month and the last, and the sum of the others."""
 
-    top: Sequence[tuple[str, Used, Used]]
+    top: Sequence[tuple[str, UsedT, UsedT]]
     """A name, with what it stands for in this month and in the last."""
     others: int
-    others_used: tuple[Used, Used]
+    others_used: tuple[UsedT, UsedT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class HomeView:
     """None for people who are not admins."""
 
 
-def ranked(this_month: Mapping[str, Used], last_month: Mapping[str, Used], zero: Used) -> Ranking[Used]:
+def ranked(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
     """Returns who used most, in this month and then in the last."""
     names = sorted({*this_month, *last_month})
     lines = [(name, this_month.get(name, zero), last_month.get(name, zero)) for name in names]

@@ -22,14 +22,14 @@ from xml.parsers.expat import errors
 
 from bot import isolation
 from bot.documents import charsets, formats
-from bot.documents.document import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_OF_MEMORY, Kind, Refusal, Unreadable
+from bot.documents.document import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_OF_MEMORY, Format, Obstacle, Unreadable
 
 _LIBRARIES = {
-    Kind.ARCHIVE: ("mammoth", "python_calamine", "xml.dom.expatbuilder"),
-    Kind.OLE: ("python_calamine", "office_oxide", "striprtf.striprtf"),
-    Kind.RTF: ("striprtf.striprtf",),
-    Kind.PDF: ("pypdfium2",),
-    Kind.IMAGE: (
+    Format.ARCHIVE: ("mammoth", "python_calamine", "xml.dom.expatbuilder"),
+    Format.OLE: ("python_calamine", "office_oxide", "striprtf.striprtf"),
+    Format.RTF: ("striprtf.striprtf",),
+    Format.PDF: ("pypdfium2",),
+    Format.IMAGE: (
         "bot.documents.images",
         *(f"PIL.{name}ImagePlugin" for name in ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")),
     ),
@@ -55,7 +55,7 @@ def main() -> None:
     _volunteer()
     # Another document may be read beside it. /proc/self isn't this user's any more.
     isolation.hide_memory()
-    kind = Kind(sys.argv[1])
+    kind = Format(sys.argv[1])
     content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
     _load(kind, content)
     isolation.deny_files()
@@ -71,14 +71,14 @@ def main() -> None:
         if isinstance(error, MemoryError) or getattr(error, "code", None) == _NO_MEMORY_FOR_XML:
             # At once: raising SystemExit takes memory, too.
             os._exit(OUT_OF_MEMORY)
-        said = {"refusal": Refusal.DAMAGED}
+        said = {"refusal": Obstacle.DAMAGED}
     sys.stdout.buffer.write(json.dumps(said, ensure_ascii=False).encode(errors="replace"))
     sys.stdout.buffer.flush()
 
 
-def _said(kind: Kind, content: bytes) -> dict[str, object]:
+def _said(kind: Format, content: bytes) -> dict[str, object]:
     """Returns what the document says, or the image, as JSON. Raises Unreadable, or any error of the libraries."""
-    if kind is not Kind.IMAGE:
+    if kind is not Format.IMAGE:
         return asdict(formats.read(kind, content))
     from bot.documents import images
 
@@ -101,15 +101,15 @@ def _volunteer() -> None:
         file.write("1000")
 
 
-def _load(kind: Kind, content: bytes) -> None:
+def _load(kind: Format, content: bytes) -> None:
     """Imports all that opens a file, which is impossible later."""
     for library in _LIBRARIES.get(kind, ()):
         importlib.import_module(library)
     charsets.load_codecs()
-    if kind in (Kind.CSV, Kind.HTML, Kind.MAIL, Kind.TEXT) or (kind is Kind.OLE and _NARROW in content):
+    if kind in (Format.CSV, Format.HTML, Format.MAIL, Format.TEXT) or (kind is Format.OLE and _NARROW in content):
         charsets.load_detector(content)
-    if kind in (Kind.MAIL, Kind.OLE):
-        formats.read(Kind.MAIL, _MAIL)
+    if kind in (Format.MAIL, Format.OLE):
+        formats.read(Format.MAIL, _MAIL)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import IO
 from xml.etree import ElementTree
 
-from bot.documents.document import Refusal, Unreadable
+from bot.documents.document import Obstacle, Unreadable
 
 MAX_UNPACKED_BYTES = 100 * 2**20
 MAX_ENTRIES = 5_000
@@ -27,10 +27,10 @@ class Archive:
         entries = self._zip.infolist()
         unpacked_bytes = sum(entry.file_size for entry in entries if not STREAMED.fullmatch(entry.filename))
         if len(entries) > MAX_ENTRIES or unpacked_bytes > MAX_UNPACKED_BYTES:
-            raise Unreadable(Refusal.TOO_LARGE)
+            raise Unreadable(Obstacle.TOO_LARGE)
         # Bit 0: encrypted.
         if any(entry.flag_bits & 1 for entry in entries):
-            raise Unreadable(Refusal.PROTECTED)
+            raise Unreadable(Obstacle.PROTECTED)
         self.names = [entry.filename for entry in entries]
 
     def bytes_of(self, name: str) -> bytes:
@@ -47,7 +47,7 @@ class Archive:
 
     def _read(self, name: str) -> bytes:
         if self._zip.getinfo(name).file_size > MAX_UNPACKED_BYTES:
-            raise Unreadable(Refusal.TOO_LARGE)
+            raise Unreadable(Obstacle.TOO_LARGE)
         return self._zip.read(name)
 
     def matching(self, pattern: str) -> Iterator[str]:

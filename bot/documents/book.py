@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 from bot.documents.archive import Archive, attribute, local
 from bot.documents.charsets import decode
-from bot.documents.document import Draft, Part, Refusal, Unreadable
+from bot.documents.document import Draft, Obstacle, Part, Unreadable
 from bot.documents.markup import read_html
 
 CONTAINER = "META-INF/container.xml"
@@ -26,7 +26,7 @@ def read_book(archive: Archive, draft: Draft) -> None:
     # Publishers encrypt fonts, too, which doesn't matter.
     encrypted = archive.bytes_of(_RIGHTS).decode(errors="replace")
     if names and all(name in encrypted for name in names):
-        raise Unreadable(Refusal.PROTECTED)
+        raise Unreadable(Obstacle.PROTECTED)
     for name in names:
         if letters := decode(archive.bytes_of(name)):
             draft.say_guess(letters.guess)

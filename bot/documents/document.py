@@ -35,7 +35,7 @@ MAX_REPEATED = 100
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
 
-class Kind(StrEnum):
+class Format(StrEnum):
     """The formats that are told apart before a document is read. An archive holds office files, as OLE does."""
 
     ARCHIVE = "archive"
@@ -82,7 +82,7 @@ class Part(StrEnum):
     END = "end"
 
 
-class Refusal(StrEnum):
+class Obstacle(StrEnum):
     """Why a document has no text."""
 
     KIND = "kind"
@@ -142,7 +142,7 @@ _SPACE = re.compile(r"\s+")
 class Unreadable(Exception):
     """The document can't be read."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Obstacle) -> None:
         super().__init__(refusal)
         self.refusal = refusal
 

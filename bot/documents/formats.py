@@ -10,7 +10,7 @@ from olefile import OleFileIO
 from bot.documents.archive import Archive, main_part, parsed
 from bot.documents.book import CONTAINER, read_book
 from bot.documents.charsets import decode
-from bot.documents.document import Document, Draft, Full, Kind, Refusal, Unreadable
+from bot.documents.document import Document, Draft, Format, Full, Obstacle, Unreadable
 from bot.documents.mail import read_mail
 from bot.documents.markup import read_html
 from bot.documents.old_office import read_old_slides, read_old_word
@@ -29,32 +29,32 @@ _CONTROLS = bytes((*range(1, 9), 11, *range(14, 27), *range(28, 32), 127))
 """In a page of bytes. Others switch between charsets, or end lines."""
 
 
-def read(kind: Kind, content: bytes) -> Document:
+def read(kind: Format, content: bytes) -> Document:
     """Returns a document as Markdown. Raises Unreadable, or any error of the libraries."""
     draft = Draft()
     # The draft says so.
     with suppress(Full):
         match kind:
-            case Kind.ARCHIVE:
+            case Format.ARCHIVE:
                 _add_archive(content, draft)
-            case Kind.OLE:
+            case Format.OLE:
                 _add_ole(content, draft)
-            case Kind.FLAT_ODF:
+            case Format.FLAT_ODF:
                 root = parsed(content)
                 read_open_document(root, root, None, draft)
-            case Kind.RTF:
+            case Format.RTF:
                 read_rtf(content, draft)
-            case Kind.HTML:
+            case Format.HTML:
                 read_html(_text(_without_controls(content), draft, _declared(content)), draft)
-            case Kind.MAIL:
+            case Format.MAIL:
                 read_mail(content, draft)
-            case Kind.CSV:
+            case Format.CSV:
                 read_csv(_text(content, draft), draft)
-            case Kind.TEXT:
+            case Format.TEXT:
                 draft.add(_text(content, draft))
-            case Kind.PDF:
+            case Format.PDF:
                 read_pdf(content, draft)
-    return draft.document(is_markdown=kind is not Kind.TEXT)
+    return draft.document(is_markdown=kind is not Format.TEXT)
 
 
 def _without_controls(content: bytes) -> bytes:
@@ -71,7 +71,7 @@ def _add_archive(content: bytes, draft: Draft) -> None:
     archive = Archive(content)
     mimetype = archive.bytes_of("mimetype").strip()
     if b"encryption-data" in archive.bytes_of("META-INF/manifest.xml"):
-        raise Unreadable(Refusal.PROTECTED)
+        raise Unreadable(Obstacle.PROTECTED)
     if main := main_part(archive, "document", r"word/document\d*\.xml"):
         read_word(archive, main, draft)
     elif main := main_part(archive, "presentation", r"ppt/presentation\.xml"):
@@ -89,19 +89,19 @@ def _add_archive(content: bytes, draft: Draft) -> None:
     elif CONTAINER in archive.names:
         read_book(archive, draft)
     else:
-        raise Unreadable(Refusal.KIND)
+        raise Unreadable(Obstacle.KIND)
 
 
 def _add_ole(content: bytes, draft: Draft) -> None:
     """Adds a file of before 2007, which its root tells. Protected newer files are of this kind as well."""
     if "EncryptedPackage".encode("utf-16-le") in content:
-        raise Unreadable(Refusal.PROTECTED)
+        raise Unreadable(Obstacle.PROTECTED)
     file = OleFileIO(io.BytesIO(content))
     # A file may hold those of other programs, with names of their own. Only its root tells what was shared.
     names = frozenset(file.root.kids_dict)
     if names & {"workbook", "book"}:
         if is_protected(content):
-            raise Unreadable(Refusal.PROTECTED)
+            raise Unreadable(Obstacle.PROTECTED)
         read_sheets(content, draft)
     elif "worddocument" in names:
         read_old_word(content, draft)
@@ -110,12 +110,12 @@ def _add_ole(content: bytes, draft: Draft) -> None:
     elif PROPERTIES in names:
         read_message(file, draft)
     else:
-        raise Unreadable(Refusal.KIND)
+        raise Unreadable(Obstacle.KIND)
 
 
 def _text(content: bytes, draft: Draft, declared: Sequence[str] = ()) -> str:
     """Returns the text in bytes, and notes in the draft if its charset is a guess. Raises Unreadable."""
     if (letters := decode(content, declared)) is None:
-        raise Unreadable(Refusal.KIND)
+        raise Unreadable(Obstacle.KIND)
     draft.say_guess(letters.guess)
     return letters.text

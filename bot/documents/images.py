@@ -4,7 +4,7 @@ import io
 
 from PIL import AvifImagePlugin, Image, ImageOps
 
-from bot.documents.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Refusal, Unreadable
+from bot.documents.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Obstacle, Unreadable
 
 MAX_UNPACKED_BYTES = 84_000_000
 """A file, its pixels, and those of half a resize. A small file may claim any number of pixels; more aren't unpacked.
@@ -44,7 +44,7 @@ def converted(
         width, _ = _scaled_size(image, max_pixels)
         held_bytes += width * image.height * (1 if image.mode in PIXEL_BYTES else 4)
         if held_bytes > MAX_UNPACKED_BYTES:
-            raise Unreadable(Refusal.TOO_MANY_PIXELS)
+            raise Unreadable(Obstacle.TOO_MANY_PIXELS)
         image.seek(0)
         # Scaled first: turning an image takes another copy of it.
         return _packed(ImageOps.exif_transpose(_scaled(image, max_pixels)), max_png_bytes)

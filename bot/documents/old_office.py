@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from olefile import OleFileIO
 
-from bot.documents.document import Draft, Part, Refusal, Unreadable
+from bot.documents.document import Draft, Obstacle, Part, Unreadable
 from bot.documents.markup import read_html
 
 _FIGURE = re.compile(r"<figure>.*?</figure>", re.DOTALL)
@@ -52,7 +52,7 @@ def _html(content: bytes, extension: str, draft: Draft) -> str:
         with Document.from_bytes(content, "doc" if extension == "doc" else "ppt") as document:
             html = document.to_html()
     except OfficeOxideError as error:
-        raise Unreadable(Refusal.PROTECTED if "encrypted" in str(error) else Refusal.DAMAGED) from error
+        raise Unreadable(Obstacle.PROTECTED if "encrypted" in str(error) else Obstacle.DAMAGED) from error
     draft.leave_out(Part.OLD_FORMAT)
     html, pictures = _FIGURE.subn("", html)
     draft.leave_out(Part.PICTURE, count=pictures)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from bot.documents.archive import Archive, attribute, child, local
-from bot.documents.document import MAX_REPEATED, Draft, Part, Refusal, Unreadable
+from bot.documents.document import MAX_REPEATED, Draft, Obstacle, Part, Unreadable
 from bot.documents.markup import formula_link, link, raised
 from bot.documents.odf_sheets import (
     DRAWN,
@@ -50,7 +50,7 @@ def read_open_sheets(archive: Archive, draft: Draft) -> None:
     """Adds an ods file to a draft. Of a large one, the beginning is read."""
     root, is_whole = beginning_of_content(archive)
     if not is_whole and not any(local(element) == "table-row" for element in root.iter()):
-        raise Unreadable(Refusal.TOO_LARGE)
+        raise Unreadable(Obstacle.TOO_LARGE)
     styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
     # Their headers are those of printed pages.
     reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bot.documents.document import Draft, Part, Refusal, Unreadable
+from bot.documents.document import Draft, Obstacle, Part, Unreadable
 
 _DIVIDED = re.compile("[\ufffe\x02](?:\r?\n)?")
 """What PDFium gives for the hyphen of a word that a line's end divides."""
@@ -22,7 +22,7 @@ def read_pdf(content: bytes, draft: Draft) -> None:
         pdf = PdfDocument(content)
         pdf.init_forms()
     except PdfiumError as error:
-        raise Unreadable(Refusal.PROTECTED if "password" in str(error).lower() else Refusal.DAMAGED) from error
+        raise Unreadable(Obstacle.PROTECTED if "password" in str(error).lower() else Obstacle.DAMAGED) from error
     draft.leave_out(Part.ATTACHMENT, list(_attached(pdf)), count=0)
     without_text = []
     for number in range(len(pdf)):

@@ -27,10 +27,10 @@ from bot.documents.document import (
     OUT_OF_MEMORY,
     WALL_S,
     Document,
-    Kind,
+    Format,
     LeftOut,
+    Obstacle,
     Part,
-    Refusal,
 )
 
 _ROOT = Path(__file__).parents[2]
@@ -43,22 +43,22 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-async def read_document(kind: Kind, content: bytes) -> Document | Refusal:
+async def read_document(kind: Format, content: bytes) -> Document | Obstacle:
     """Returns a document as Markdown, or why it can't be read, within WALL_S and a moment."""
     return _checked(await _said(kind, content), _document)
 
 
 async def convert_image(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
-) -> tuple[str, str] | Refusal:
+) -> tuple[str, str] | Obstacle:
     """Returns the media type and the base64 of an image that vendors accept, or why there is none, within WALL_S.
 
     `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
     """
-    return _checked(await _said(Kind.IMAGE, content, str(max_pixels), str(max_png_bytes)), _image)
+    return _checked(await _said(Format.IMAGE, content, str(max_pixels), str(max_png_bytes)), _image)
 
 
-async def _said(kind: Kind, content: bytes, *arguments: str) -> bytes | Refusal:
+async def _said(kind: Format, content: bytes, *arguments: str) -> bytes | Obstacle:
     """Returns what the process says of a document."""
     reader = _Reader((kind, *arguments), content)
     try:
@@ -75,7 +75,7 @@ class _Reader:
         self._content = memoryview(content)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self) -> bytes | Refusal:
+    def run(self) -> bytes | Obstacle:
         """Runs the process to its end. Call it in a thread."""
         deadline = time.monotonic() + WALL_S
         try:
@@ -90,10 +90,10 @@ class _Reader:
                     self.kill()
         except OSError as error:
             log.error("document not read, process not started: %s", error)
-            return Refusal.TOO_LARGE
+            return Obstacle.TOO_LARGE
         if code != 0 or output is None:
             log.warning("document not read: kind=%s exit=%s", self._arguments[0], code)
-            return Refusal.TOO_LARGE if code is None or code in _TOO_MUCH else Refusal.DAMAGED
+            return Obstacle.TOO_LARGE if code is None or code in _TOO_MUCH else Obstacle.DAMAGED
         return output
 
     def kill(self) -> None:
@@ -150,15 +150,15 @@ class _Reader:
         return bool(self._content)
 
 
-def _checked(output: bytes | Refusal, parse: Callable[[Mapping[str, Any]], T]) -> T | Refusal:
+def _checked(output: bytes | Obstacle, parse: Callable[[Mapping[str, Any]], T]) -> T | Obstacle:
     """Returns what the process said, which may be anything: a document may have taken it over."""
-    if isinstance(output, Refusal):
+    if isinstance(output, Obstacle):
         return output
     try:
         said: Mapping[str, Any] = json.loads(output)
-        return Refusal(said["refusal"]) if "refusal" in said else parse(said)
+        return Obstacle(said["refusal"]) if "refusal" in said else parse(said)
     except (ValueError, TypeError, KeyError, AttributeError):
-        return Refusal.DAMAGED
+        return Obstacle.DAMAGED
 
 
 def _document(said: Mapping[str, Any]) -> Document:

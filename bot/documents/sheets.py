@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
-from bot.documents.document import MAX_DOCUMENT_BYTES, Draft, Part, Refusal, Unreadable
+from bot.documents.document import MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
 from bot.documents.number_formats import general
 
 _GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
@@ -25,7 +25,7 @@ def read_sheets(content: bytes, draft: Draft) -> None:
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
     except PasswordError as error:
-        raise Unreadable(Refusal.PROTECTED) from error
+        raise Unreadable(Obstacle.PROTECTED) from error
     sheets = workbook.sheets_metadata
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 from bot.documents.archive import Archive, addresses_of, attribute, local, relations_of
 from bot.documents.charts import add_chart, add_diagram
-from bot.documents.document import Draft, Part, Refusal, Unreadable
+from bot.documents.document import Draft, Obstacle, Part, Unreadable
 from bot.documents.markup import raised, read_html
 from bot.documents.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
@@ -41,7 +41,7 @@ def read_word(archive: Archive, main: str, draft: Draft) -> None:
     folder = posixpath.dirname(main)
     # No office writes one. mammoth loads nothing by it, but it would leave out what refers to it, and say nothing.
     if archive.count(rf"{re.escape(folder)}/[^/]*\.xml", b"<!DOCTYPE"):
-        raise Unreadable(Refusal.DAMAGED)
+        raise Unreadable(Obstacle.DAMAGED)
     parts = _Parts(archive, main)
     styles = Styles(parts.xml("styles"), parts.xml("numbering"))
     _add_headers(parts, styles, draft)

@@ -12,7 +12,7 @@ from math import isfinite
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
 from bot.documents.archive import MAX_UNPACKED_BYTES, Archive, addresses_of, attribute, local, relations_of
-from bot.documents.document import MAX_CHARS, Draft, Part, Refusal, Unreadable
+from bot.documents.document import MAX_CHARS, Draft, Obstacle, Part, Unreadable
 from bot.documents.markup import formula_link
 from bot.documents.number_formats import BUILT_IN, GENERAL, general, shown, shown_text
 
@@ -121,7 +121,7 @@ def _elements(archive: Archive, name: str, wanted: Collection[str]) -> Iterator[
         is_done = False
         while not is_done:
             if stream.tell() > MAX_UNPACKED_BYTES:
-                raise Unreadable(Refusal.TOO_LARGE)
+                raise Unreadable(Obstacle.TOO_LARGE)
             is_done = not (chunk := stream.read(_CHUNK_BYTES))
             parser.close() if is_done else parser.feed(chunk)
             if (root := builder.close()) is not None:

@@ -14,7 +14,7 @@ MAX_NAME_CHARS = 40
 """The longest name of a tag."""
 
 
-class Kind(Enum):
+class MarkKind(Enum):
     """What a mark does."""
 
     THOUGHT = auto()
@@ -39,7 +39,7 @@ class Kind(Enum):
 class Mark:
     """A mark in the text."""
 
-    kind: Kind
+    kind: MarkKind
     text: str
     name: str
     closes: bool
@@ -91,50 +91,50 @@ def is_thought(name: str) -> bool:
     return any(part[-1] in _NO_ANSWER or (len(part) > 1 and part[0] == "think") for part in parts)
 
 
-def _kind(name: str, *, closes: bool, is_token: bool, has_attributes: bool) -> Kind | None:
+def _kind(name: str, *, closes: bool, is_token: bool, has_attributes: bool) -> MarkKind | None:
     """Returns what a mark of this name does; None if a tag, or a word in brackets, is none."""
     words = words_of(name)
     is_use = bool(words & (_CALLS | _USES)) or words == {"tools"} or (has_attributes and not words - _TOOLS)
     is_call = bool(words & _TOOLS) and (is_token or is_use)
     if words & _TOOLS and words & _RESULTS:
-        return Kind.RESULT
+        return MarkKind.RESULT
     if is_call and (words - _TOOLS or has_attributes or words != {"tool"}):
-        return Kind.CALL
+        return MarkKind.CALL
     if is_thought(name) or (words & _THOUGHTS and (is_token or not words - _THOUGHTS - _AROUND_THOUGHTS)):
-        return Kind.THOUGHT
+        return MarkKind.THOUGHT
     if is_token and words in ({"inner", "prefix"}, {"inner", "suffix"}):
-        return Kind.THOUGHT
+        return MarkKind.THOUGHT
     if not words - _HEADERS and (words & {"start", "begin"} or (name == "turn" and is_token)) and not closes:
-        return Kind.HEADER if is_token or "turn" in words else None
+        return MarkKind.HEADER if is_token or "turn" in words else None
     if not is_token:
         is_turns = bool(words & _TURNS) and bool(words & {"start", "begin", "end"})
-        return Kind.OTHER if is_turns or _SPECIAL.fullmatch(name) else None
+        return MarkKind.OTHER if is_turns or _SPECIAL.fullmatch(name) else None
     return _KIND_OF_TOKEN.get(name.lower()) or _kind_of_token(words, closes=closes)
 
 
-_KIND_OF_TOKEN = {"open": Kind.PART, "close": Kind.PART, "sep": Kind.MESSAGE}
+_KIND_OF_TOKEN = {"open": MarkKind.PART, "close": MarkKind.PART, "sep": MarkKind.MESSAGE}
 
 
-def _kind_of_token(words: set[str], *, closes: bool) -> Kind:
+def _kind_of_token(words: set[str], *, closes: bool) -> MarkKind:
     """Returns what a token does that is about neither thinking nor calls."""
     if words & {"channel", "constrain"}:
-        return Kind.CHANNEL if "channel" in words else Kind.CONSTRAIN
+        return MarkKind.CHANNEL if "channel" in words else MarkKind.CONSTRAIN
     if words & {"message", "content"} and not closes and not words & OWN_ROLES:
-        return Kind.MESSAGE
+        return MarkKind.MESSAGE
     if words & {"header", "role"} and "end" in words:
-        return Kind.MESSAGE
-    return Kind.ROLE if words & (OWN_ROLES | _OTHER_ROLES) else Kind.OTHER
+        return MarkKind.MESSAGE
+    return MarkKind.ROLE if words & (OWN_ROLES | _OTHER_ROLES) else MarkKind.OTHER
 
 
 _BRACKETS = {
-    "INST": Kind.ROLE,
-    "SYSTEM_PROMPT": Kind.ROLE,
-    "TOOL_CALLS": Kind.CALL,
-    "TOOLCALL": Kind.CALL,
-    "TOOL_RESULTS": Kind.RESULT,
-    "AVAILABLE_TOOLS": Kind.RESULT,
-    "BEGIN FINAL RESPONSE": Kind.THOUGHT,
-    "END FINAL RESPONSE": Kind.OTHER,
+    "INST": MarkKind.ROLE,
+    "SYSTEM_PROMPT": MarkKind.ROLE,
+    "TOOL_CALLS": MarkKind.CALL,
+    "TOOLCALL": MarkKind.CALL,
+    "TOOL_RESULTS": MarkKind.RESULT,
+    "AVAILABLE_TOOLS": MarkKind.RESULT,
+    "BEGIN FINAL RESPONSE": MarkKind.THOUGHT,
+    "END FINAL RESPONSE": MarkKind.OTHER,
 }
 
 
@@ -144,8 +144,8 @@ def read_mark(text: str, at: int) -> Mark | str | None:
     if found := _FRAMED.match(head):
         slash, name = found[1] or found[3] or found[5], found[2] or found[4] or found[6]
         is_end = bool(slash) or name.startswith("end")
-        kind = Kind.OTHER if head[0] == "]" else _kind(name, closes=is_end, is_token=True, has_attributes=False)
-        return Mark(kind or Kind.OTHER, found[0], name.lower(), is_end, True)
+        kind = MarkKind.OTHER if head[0] == "]" else _kind(name, closes=is_end, is_token=True, has_attributes=False)
+        return Mark(kind or MarkKind.OTHER, found[0], name.lower(), is_end, True)
     if _MAYBE_FRAMED.fullmatch(head):
         return ""
     return _bracketed(head) if head[0] == "[" else _angled(head) if head[0] == "<" else None
@@ -153,13 +153,13 @@ def read_mark(text: str, at: int) -> Mark | str | None:
 
 def _angled(head: str) -> Mark | str | None:
     if found := _SYSTEM.match(head):
-        return Mark(Kind.ROLE, found[0], "system", False, True)
+        return Mark(MarkKind.ROLE, found[0], "system", False, True)
     if "<</SYS>>".startswith(head) or "<<SYS>>".startswith(head):
         return ""
     if (thought := _thought_tag(head)) is not None:
         return thought
     if half := _HALF_TAG.match(head):
-        return Mark(Kind.CALL, half[0], "function", False, False)
+        return Mark(MarkKind.CALL, half[0], "function", False, False)
     if (tag := _TAG.match(head)) and (len(tag[1]) > MAX_NAME_CHARS or (tag[2] and not words_of(tag[1]) & _TOOLS)):
         return None
     found = _TOKEN.match(head)
@@ -179,7 +179,7 @@ def _thought_tag(head: str) -> Mark | str | None:
     """Returns the tag of reasoning that begins a text, as `read_mark` does. One without content is of no kind."""
     if found := _THOUGHT_TAG.match(head):
         slash, name, empty = found.groups()
-        kind = Kind.OTHER if empty and not slash else Kind.THOUGHT
+        kind = MarkKind.OTHER if empty and not slash else MarkKind.THOUGHT
         return Mark(kind, found[0], name.lower(), bool(slash), False) if is_thought(name) else None
     maybe = _MAYBE_THOUGHT_TAG.fullmatch(head) if len(head) < MAX_MARK_CHARS else None
     if maybe is None:
@@ -195,7 +195,7 @@ def _bracketed(head: str) -> Mark | str | None:
     name, closes = found[2], bool(found[1]) or found[2].startswith("BEGIN")
     kind = _BRACKETS.get(name)
     if kind is None and words_of(name) <= _THOUGHTS:
-        kind = Kind.THOUGHT
+        kind = MarkKind.THOUGHT
     return Mark(kind, found[0], name.lower(), closes, False) if kind else None
 
 

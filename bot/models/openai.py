@@ -30,7 +30,7 @@ from bot.models.events import (
 )
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
-from bot.models.prompt import PDF, Decision, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn
+from bot.models.prompt import PDF, Estimate, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn
 from bot.models.setup import (
     Moderation,
     OptionalParameter,
@@ -639,7 +639,7 @@ class Decider:
         self._sdk = open_sdk(settings)
         self._api_key = settings.api_key
 
-    async def decide(self, text: str, statement: str) -> Decision:
+    async def decide(self, text: str, statement: str) -> Estimate:
         """Returns how probable the statement about the text is. Raises ProviderError."""
         with RequestAttempt(f"{VENDOR}/{DECISION_MODEL}", self._api_key, (text,)):
             decided = await self._sdk.decisions.create(
@@ -649,7 +649,7 @@ class Decider:
             )
             [answer] = decided.answers
             probability = float(answer.probability) if answer.type == "predicate" else 0.0
-            return Decision(probability, int(decided.usage.input_tokens))
+            return Estimate(probability, int(decided.usage.input_tokens))
 
     async def aclose(self) -> None:
         """Closes the connections."""

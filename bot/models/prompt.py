@@ -298,7 +298,7 @@ def newest_media_within(turns: Sequence[Turn], max_bytes: int) -> Collection[Med
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Estimate:
     """What a model says about a statement."""
 
     probability: float

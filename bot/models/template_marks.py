@@ -32,8 +32,8 @@ from bot.models.mark_forms import (
     MAX_CLOSING_CHARS,
     MAX_MARK_CHARS,
     OWN_ROLES,
-    Kind,
     Mark,
+    MarkKind,
     closing_of,
     closing_pattern,
     is_thought,
@@ -463,7 +463,7 @@ class TemplateMarks:
         code = self._code_from(len(mark.text), ended) if self._ticks else 0
         is_text = None if code is None else bool(code) or self._is_text(mark, ended)
         if is_text:
-            if mark.kind is Kind.THOUGHT and not code:
+            if mark.kind is MarkKind.THOUGHT and not code:
                 self._opened[mark.name] += -1 if mark.closes else 1
             self._pass(code or len(mark.text))
         elif is_text is not None:
@@ -540,20 +540,20 @@ class TemplateMarks:
 
     def _is_text(self, mark: Mark, ended: bool) -> bool | None:
         """Returns whether a mark is part of what the answer says; None if that takes more text to know."""
-        if mark.kind is Kind.THOUGHT and not mark.is_token and (is_text := self._is_text_thought(mark)) is not None:
+        if mark.kind is MarkKind.THOUGHT and not mark.is_token and (is_text := self._is_text_thought(mark)) is not None:
             return is_text
         if mark.name == "s" and self._begun:
             # Also what strikes text through.
             return not mark.closes or self._opened["s"] > 0 or self._has_more_on_line(len(mark.text), ended)
         is_within_line = self._begun and not self._after_end and bool(self._line.strip())
-        if mark.kind is Kind.OTHER and is_within_line and mark.is_token and self._last in _OPENING:
+        if mark.kind is MarkKind.OTHER and is_within_line and mark.is_token and self._last in _OPENING:
             behind = self._text[self._at + len(mark.text) : self._at + len(mark.text) + 1]
             # Nobody writes of a token and leaves no space behind it.
             if behind.isalnum() or not (behind or ended):
                 return False if behind else None
-        if mark.kind is Kind.CALL or not is_within_line or self._last not in _OPENING:
+        if mark.kind is MarkKind.CALL or not is_within_line or self._last not in _OPENING:
             return False
-        if mark.kind is Kind.THOUGHT and mark.closes and self._last in " \t" and self._last_ink in _SENTENCE_ENDS:
+        if mark.kind is MarkKind.THOUGHT and mark.closes and self._last in " \t" and self._last_ink in _SENTENCE_ENDS:
             return False
         return self._has_more_on_line(len(mark.text), ended)
 
@@ -579,26 +579,26 @@ class TemplateMarks:
 
     def _meet(self, mark: Mark) -> None:
         """Does what a mark says."""
-        if mark.kind is not Kind.CALL:
+        if mark.kind is not MarkKind.CALL:
             self._at += len(mark.text)
             self._is_bare = self._is_bare and self._begun
         match mark.kind:
-            case Kind.THOUGHT | Kind.CHANNEL if mark.closes:
+            case MarkKind.THOUGHT | MarkKind.CHANNEL if mark.closes:
                 self._close_thought(by_role=False)
-            case Kind.THOUGHT:
+            case MarkKind.THOUGHT:
                 self._begin_thought(_Thought.of(mark))
-            case Kind.CHANNEL | Kind.HEADER | Kind.PART:
+            case MarkKind.CHANNEL | MarkKind.HEADER | MarkKind.PART:
                 self._mode, self._labeled = Mode.LABEL, mark
-            case Kind.ROLE if mark.closes:
+            case MarkKind.ROLE if mark.closes:
                 self._close_thought(by_role=True)
-            case Kind.ROLE if words_of(mark.name) & OWN_ROLES:
+            case MarkKind.ROLE if words_of(mark.name) & OWN_ROLES:
                 self._breaks = self._begun
                 self._mode, self._labeled = Mode.LABEL, mark
-            case Kind.ROLE | Kind.RESULT if self._begun:
+            case MarkKind.ROLE | MarkKind.RESULT if self._begun:
                 self._mode = Mode.CUT
-            case Kind.CALL:
+            case MarkKind.CALL:
                 self._meet_call(mark)
-            case Kind.OTHER if self._begun:
+            case MarkKind.OTHER if self._begun:
                 self._mode = Mode.AFTER_END
                 self._after_end = True
 
@@ -644,11 +644,11 @@ class TemplateMarks:
         mark = read_mark(self._text, self._at)
         if mark == "" and not ended:
             return False
-        if not (isinstance(mark, Mark) and mark.is_token) or mark.kind in (Kind.MESSAGE, Kind.CONSTRAIN):
+        if not (isinstance(mark, Mark) and mark.is_token) or mark.kind in (MarkKind.MESSAGE, MarkKind.CONSTRAIN):
             self._at += len(mark.text) if isinstance(mark, Mark) else 1
             return True
         self._mode = Mode.ANSWER
-        if mark.kind in (Kind.THOUGHT, Kind.OTHER) or (mark.kind is Kind.CHANNEL and mark.closes):
+        if mark.kind in (MarkKind.THOUGHT, MarkKind.OTHER) or (mark.kind is MarkKind.CHANNEL and mark.closes):
             self._at += len(mark.text)
             self._end_thought()
         return True
@@ -672,10 +672,10 @@ class TemplateMarks:
         """Looks for a call of an offered tool at the end of reasoning."""
         begins: list[tuple[int, Mark]] = []
         if is_unmarked and (found := _UNMARKED_CALL.search(thought)):
-            begins = [(found.start(), Mark(Kind.CALL, "", found[1], False, True))]
+            begins = [(found.start(), Mark(MarkKind.CALL, "", found[1], False, True))]
         elif not is_unmarked:
             marks = [(line.end(), read_mark(thought, line.end())) for line in _LINE_OF_MARK.finditer(thought)]
-            begins = [(at, mark) for at, mark in marks if isinstance(mark, Mark) and mark.kind is Kind.CALL]
+            begins = [(at, mark) for at, mark in marks if isinstance(mark, Mark) and mark.kind is MarkKind.CALL]
         for at, mark in begins[-MAX_PLACES:]:
             written = thought[at:]
             if not mark.closes and any(call.name in self._tools for call in read_calls(written, self._tools)):
@@ -695,21 +695,21 @@ class TemplateMarks:
 
     def _read_label(self, ended: bool) -> bool:
         """Reads the name of a role, a channel or a part."""
-        if self._labeled.kind is Kind.PART:
+        if self._labeled.kind is MarkKind.PART:
             return self._read_part(ended)
         found = _LABEL.match(self._text, self._at)
         assert found is not None
         at = found.end()
-        if self._labeled.kind is Kind.ROLE:
+        if self._labeled.kind is MarkKind.ROLE:
             return self._read_name_of_tool(at, ended)
         while at < len(self._text) and self._text[at] == "<":
             mark = read_mark(self._text, at)
             if mark == "" and not ended:
                 return False
-            if not isinstance(mark, Mark) or mark.kind not in (Kind.MESSAGE, Kind.CONSTRAIN):
+            if not isinstance(mark, Mark) or mark.kind not in (MarkKind.MESSAGE, MarkKind.CONSTRAIN):
                 break
             at += len(mark.text)
-            if mark.kind is Kind.MESSAGE:
+            if mark.kind is MarkKind.MESSAGE:
                 break
             at = (re.compile(r"\w*").match(self._text, at) or found).end()
         else:
@@ -728,9 +728,9 @@ class TemplateMarks:
             self._begin_thought(_Thought(None))
         elif recipient and recipient not in ("all", "user", "assistant"):
             # A tool, by gpt-oss's name for it.
-            self._begin_call(Mark(Kind.CALL, "", recipient, False, True))
+            self._begin_call(Mark(MarkKind.CALL, "", recipient, False, True))
             self._add_to_call(f"{recipient} ")
-        elif self._labeled.kind is Kind.CHANNEL:
+        elif self._labeled.kind is MarkKind.CHANNEL:
             self._open_channel(label)
         elif label.lower() in OWN_ROLES or not label:
             self._breaks = self._begun
@@ -746,14 +746,14 @@ class TemplateMarks:
         if mark == "" and not ended:
             return False
         self._mode = Mode.ANSWER
-        if not isinstance(mark, Mark) or mark.kind is not Kind.MESSAGE:
+        if not isinstance(mark, Mark) or mark.kind is not MarkKind.MESSAGE:
             self._at = at if mark == "" else self._at
             return True
         if is_thought(found[1]):
             self._at = at + len(mark.text)
             self._meet_thought_part()
         elif words_of(found[1]) & {"tools", "tool", "call", "calls", "function"} and not self._labeled.closes:
-            self._begin_call(Mark(Kind.CALL, "", found[1], False, True))
+            self._begin_call(Mark(MarkKind.CALL, "", found[1], False, True))
         else:
             self._at = at + len(mark.text)
         return True
@@ -773,7 +773,7 @@ class TemplateMarks:
         if mark == "" and not ended:
             return False
         self._mode = Mode.ANSWER
-        if isinstance(mark, Mark) and mark.kind is Kind.CALL:
+        if isinstance(mark, Mark) and mark.kind is MarkKind.CALL:
             self._at = at
         return True
 
@@ -837,7 +837,7 @@ class TemplateMarks:
             self._restore(written)
 
 
-HEADER = Mark(Kind.HEADER, "", "", False, True)
+HEADER = Mark(MarkKind.HEADER, "", "", False, True)
 
 
 @dataclass(eq=False)

@@ -73,7 +73,7 @@ _MAYBE_PYTHON_LIST = re.compile(r"\[\s{0,9}[\w.]{0,200}")
 _TOOL_FENCES = ("```tool_code\n", "```tool_call\n", "```tool_calls\n")
 _LITERALS = {"null": None, "true": True, "false": False}
 
-Tools = Mapping[str, ToolDefinition]
+Definitions = Mapping[str, ToolDefinition]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class WrittenCall:
     """A JSON text, or an object."""
 
 
-def begins_call(head: str, tools: Tools) -> bool | None:
+def begins_call(head: str, tools: Definitions) -> bool | None:
     """Returns whether a text may be nothing but a call that no mark shows; None if not, False if that isn't known yet.
 
     A JSON object is no such form.
@@ -107,7 +107,7 @@ def looks_like_call(written: str) -> bool:
     return _CALL_BEGINS.match(_ANY_MARK.sub(" ", written[:400], count=1)) is not None
 
 
-def read_calls(written: str, tools: Tools, *, is_whole: bool = False) -> list[WrittenCall]:
+def read_calls(written: str, tools: Definitions, *, is_whole: bool = False) -> list[WrittenCall]:
     """Returns the calls of a text, in order; none if it can't be read.
 
     `tools`: those that are offered, whose names tell what stands before an object. `is_whole`: the text has no mark of
@@ -127,7 +127,7 @@ def read_calls(written: str, tools: Tools, *, is_whole: bool = False) -> list[Wr
     return []
 
 
-def _whole(written: str, tools: Tools) -> list[WrittenCall]:
+def _whole(written: str, tools: Definitions) -> list[WrittenCall]:
     if written.startswith(_TOOL_FENCES):
         code = written.partition("\n")[2].strip().removesuffix("```")
         return [*_python(code, tools)] or _whole(code, tools)
@@ -173,7 +173,7 @@ def _plain(name: str) -> str:
     return re.sub(r":\d+$", "", name.strip()).removeprefix("functions.")
 
 
-def _json(written: str, tools: Tools) -> Iterator[WrittenCall]:
+def _json(written: str, tools: Definitions) -> Iterator[WrittenCall]:
     """Yields the calls of JSON objects: with a name in them, or before them."""
     at = begin = failures = 0
     while failures < MAX_FAILURES and (begins := _OBJECT.search(written, begin)):
@@ -187,7 +187,7 @@ def _json(written: str, tools: Tools) -> Iterator[WrittenCall]:
         yield from _calls_of(value, before, tools)
 
 
-def _calls_of(value: Any, before: str, tools: Tools) -> Iterator[WrittenCall]:
+def _calls_of(value: Any, before: str, tools: Definitions) -> Iterator[WrittenCall]:
     if isinstance(value, list):
         for one in value:
             yield from _calls_of(one, "", tools)
@@ -207,7 +207,7 @@ def _calls_of(value: Any, before: str, tools: Tools) -> Iterator[WrittenCall]:
         yield WrittenCall(named[-1], value)
 
 
-def _tagged(written: str, tools: Tools) -> Iterator[WrittenCall]:
+def _tagged(written: str, tools: Definitions) -> Iterator[WrittenCall]:
     """Yields calls whose name is in a tag: `<function=name>`, `<invoke name="name">`."""
     _, *parts = _NAMED_TAG.split(written)
     for name, body in zip(parts[::2], parts[1::2], strict=True):
@@ -218,7 +218,7 @@ def _tagged(written: str, tools: Tools) -> Iterator[WrittenCall]:
         yield WrittenCall(name, values or _object_in(body) or _children(name, body, tools))
 
 
-def _children(name: str, body: str, tools: Tools) -> dict[str, object]:
+def _children(name: str, body: str, tools: Definitions) -> dict[str, object]:
     """Returns parameters that are tags of their own names."""
     values: dict[str, object] = {}
     opened: re.Match[str] | None = None
@@ -231,7 +231,7 @@ def _children(name: str, body: str, tools: Tools) -> dict[str, object]:
     return values
 
 
-def _with_children(written: str, tools: Tools) -> Iterator[WrittenCall]:
+def _with_children(written: str, tools: Definitions) -> Iterator[WrittenCall]:
     """Yields calls whose name and arguments are tags."""
     _, *parts = _NAME_CHILD.split(written)
     for name, body in zip(parts[::2], parts[1::2], strict=True):
@@ -248,7 +248,7 @@ def _object_in(body: str) -> object:
     return body[begin : end + 1] if 0 <= begin < end else {}
 
 
-def _type_of(name: str, key: str, tools: Tools) -> object:
+def _type_of(name: str, key: str, tools: Definitions) -> object:
     properties = tools[name].parameters.get("properties") if name in tools else None
     described = properties.get(key) if isinstance(properties, Mapping) else None
     return described.get("type") if isinstance(described, Mapping) else None
@@ -268,7 +268,7 @@ def _value(raw: str, kind: object, attributes: str = "") -> object:
         return text
 
 
-def _with_keys(written: str, tools: Tools) -> Iterator[WrittenCall]:
+def _with_keys(written: str, tools: Definitions) -> Iterator[WrittenCall]:
     """Yields calls of GLM: a name, then tags for keys and tags for values."""
     if not _KEY_TAG.search(written):
         return
@@ -284,7 +284,7 @@ def _with_keys(written: str, tools: Tools) -> Iterator[WrittenCall]:
             yield WrittenCall(_plain(names[-1]), values)
 
 
-def _with_parts(written: str, tools: Tools) -> Iterator[WrittenCall]:
+def _with_parts(written: str, tools: Definitions) -> Iterator[WrittenCall]:
     """Yields calls of Kimi K3, whose parts are named between tokens."""
     _, *parts = _PART_OF_CALL.split(written)
     for name, body in zip(parts[::2], parts[1::2], strict=True):
@@ -297,7 +297,7 @@ def _with_parts(written: str, tools: Tools) -> Iterator[WrittenCall]:
         yield WrittenCall(name, values)
 
 
-def _gemma(written: str, tools: Tools) -> Iterator[WrittenCall]:
+def _gemma(written: str, tools: Definitions) -> Iterator[WrittenCall]:
     _, *parts = _GEMMA.split(written)
     for name, body in zip(parts[::2], parts[1::2], strict=True):
         pieces = body.replace("<escape>", '<|"|>').split('<|"|>')
@@ -309,7 +309,7 @@ def _gemma(written: str, tools: Tools) -> Iterator[WrittenCall]:
         yield WrittenCall(_plain(name), value)
 
 
-def _python(written: str, tools: Tools) -> Iterator[WrittenCall]:
+def _python(written: str, tools: Definitions) -> Iterator[WrittenCall]:
     """Yields calls as Python writes them, `[name(key="value")]`, and objects as it does, of tools that are offered."""
     if len(written) > MAX_PYTHON_CHARS:
         return
@@ -323,7 +323,7 @@ def _python(written: str, tools: Tools) -> Iterator[WrittenCall]:
                 yield from _python_calls(statement.value, tools)
 
 
-def _python_calls(node: ast.expr, tools: Tools) -> Iterator[WrittenCall]:
+def _python_calls(node: ast.expr, tools: Definitions) -> Iterator[WrittenCall]:
     if isinstance(node, ast.List | ast.Tuple):
         for one in node.elts:
             yield from _python_calls(one, tools)
@@ -348,13 +348,13 @@ def _literal(node: ast.expr) -> object:
     return ast.literal_eval(node)
 
 
-def _tool_of(written: str, tools: Tools) -> str:
+def _tool_of(written: str, tools: Definitions) -> str:
     """Returns the tool that a name in code means; "" if none is offered."""
     names = (written, written.removesuffix(".call").removeprefix("functions."), written.rpartition(".")[2])
     return next((name for name in names if name in tools), "")
 
 
-def _bare(written: str, tools: Tools) -> Iterator[WrittenCall]:
+def _bare(written: str, tools: Definitions) -> Iterator[WrittenCall]:
     """Yields the call of an offered tool whose name stands alone."""
     name = _plain(_ANY_MARK.sub(" ", written))
     if name in tools:

@@ -21,10 +21,10 @@ from typing import Any
 
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole
-from bot.core.pacing import STREAM_LIFE_S, Carrier, choose_carrier
+from bot.core.pacing import STREAM_LIFE_S, CarrierName, choose_carrier
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.reply import blocks as reply_blocks
-from bot.reply.edits import Offer, Post, Update
+from bot.reply.edits import ChooseCarrier, Post, Update
 from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
 from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallRefused, CallUnsent, Outcome
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
@@ -32,7 +32,7 @@ from bot.reply.reply import METHODS, Reply, unanswered_role
 from bot.reply.streams import AppendStream, StartStream, StopStream, Stream
 from bot.slack.budget import REPLIES, RateBudget
 from bot.slack.client import PacedClient, SlackClient, only_while
-from bot.slack.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrying
+from bot.slack.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.slack.text import string
 from bot.slack.users import Users
 
@@ -51,9 +51,9 @@ log = logging.getLogger(__name__)
 
 
 def chosen_carrier(
-    budget: RateBudget, key: Hashable, forced: Carrier | None, now: float, has_stop: bool
+    budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
-    """Returns what carries a live reply from a page's first words on; None: edits (`Offer`).
+    """Returns what carries a live reply from a page's first words on; None: edits (`ChooseCarrier`).
 
     `has_stop`: Slack shows its own Stop there.
     """
@@ -152,7 +152,7 @@ def _place(question: Question) -> tuple[str, str]:
     return question.thread.channel_id, question.user_id
 
 
-class Files:
+class ReplyFiles:
     """Files and deletions of a workspace's replies.
 
     `client` sends the calls that the scheduler has paced; `paced` makes all others.
@@ -254,7 +254,7 @@ class Senders:
     client: SlackClient
     posted: PostedReplies
     streams: Streams
-    files: Files
+    files: ReplyFiles
 
 
 class MessageDelivery:
@@ -270,7 +270,7 @@ class MessageDelivery:
         self.reply = reply
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
-        """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
+        """ReplyFiles whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
         """Sends a call and everything that belongs to it; returns what became of it.
@@ -448,10 +448,12 @@ class MessageTransport:
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
         streams = Streams(client, paced, users)
-        self.senders = Senders(client, posted, streams, Files(client, paced, posted, streams))
+        self.senders = Senders(client, posted, streams, ReplyFiles(client, paced, posted, streams))
         self._clock = paced.clock
 
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: Carrier | None) -> Offer | None:
+    def offer(
+        self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
+    ) -> ChooseCarrier | None:
         """Returns what else than edits may carry the reply to a question; None if Slack is known to refuse that.
 
         `key`: the reply's, in the budget.
@@ -467,7 +469,7 @@ class MessageTransport:
         """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
-                retrying = Retrying(RECOVERY, self._clock, "what Slack shows is not known")
+                retrying = Retrier(RECOVERY, self._clock, "what Slack shows is not known")
                 shown = await retrying.call(lambda: self._shown(job, keeps_stop=has_stop))
                 return await self._without_replaced(job, shown, keeps_stop=has_stop)
         except (Refused, TimeoutError) as error:

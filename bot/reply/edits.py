@@ -47,7 +47,7 @@ CONFLICT_WEIGHT = 5
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
 """Refusals after which a page is posted as a new message, and its old message is deleted."""
 
-Offer = Callable[[float, bool], Carrier | None]
+ChooseCarrier = Callable[[float, bool], Carrier | None]
 """Returns what carries a page that begins now; None: edits. Takes the time, and whether Slack shows its own Stop."""
 
 
@@ -78,7 +78,7 @@ class Edits:
         """Pages from here on hold no more than a stream carries."""
         self.plain_from: float = math.inf
         """Pages from here on are sent as plain text."""
-        self.offer: Offer | None = None
+        self.offer: ChooseCarrier | None = None
         """What else may carry pages; None: nothing."""
         self.begins: Carrier | None = None
         """Has to begin the next page; None until that is decided."""

@@ -4,7 +4,7 @@
 
 A reply that is BEGINNING or GROWING takes text. FINISH makes it ENDING: only calls are left, which show the rest. A
 QUEUED one shows no more than the placeholder of a queued question. In the states after ENDING_AGAIN it is over: it
-makes no more calls, and nothing changes that. Any other turn that `TURNS` doesn't have is an error.
+makes no more calls, and nothing changes that. Any other turn that `LIFE_AFTER` doesn't have is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -164,7 +164,7 @@ class Life(StrEnum):
         return self not in (Life.QUEUED, Life.BEGINNING, Life.GROWING, Life.LEFT)
 
 
-class Turn(StrEnum):
+class ReplyEvent(StrEnum):
     """What can happen to a reply."""
 
     GROW = auto()
@@ -184,37 +184,37 @@ class Turn(StrEnum):
     LEAVE = auto()
 
 
-TURNS: Mapping[tuple[Life, Turn], Life] = {
-    (Life.BEGINNING, Turn.GROW): Life.GROWING,
-    (Life.GROWING, Turn.GROW): Life.GROWING,
-    (Life.BEGINNING, Turn.FINISH): Life.ENDING,
-    (Life.GROWING, Turn.FINISH): Life.ENDING,
-    (Life.ENDING, Turn.POST_AGAIN): Life.ENDING_AGAIN,
-    (Life.QUEUED, Turn.SHOW): Life.SHOWN,
-    (Life.ENDING, Turn.SHOW): Life.SHOWN,
-    (Life.ENDING_AGAIN, Turn.SHOW): Life.SHOWN,
+LIFE_AFTER: Mapping[tuple[Life, ReplyEvent], Life] = {
+    (Life.BEGINNING, ReplyEvent.GROW): Life.GROWING,
+    (Life.GROWING, ReplyEvent.GROW): Life.GROWING,
+    (Life.BEGINNING, ReplyEvent.FINISH): Life.ENDING,
+    (Life.GROWING, ReplyEvent.FINISH): Life.ENDING,
+    (Life.ENDING, ReplyEvent.POST_AGAIN): Life.ENDING_AGAIN,
+    (Life.QUEUED, ReplyEvent.SHOW): Life.SHOWN,
+    (Life.ENDING, ReplyEvent.SHOW): Life.SHOWN,
+    (Life.ENDING_AGAIN, ReplyEvent.SHOW): Life.SHOWN,
     **{
         (life, turn): over
         for life in Life
         if not life.is_over
         for turn, over in (
-            (Turn.LOSE, Life.GONE),
-            (Turn.SHUT_OUT, Life.SHUT_OUT),
-            (Turn.GIVE_UP, Life.UNSHOWN),
-            (Turn.LEAVE, Life.LEFT),
+            (ReplyEvent.LOSE, Life.GONE),
+            (ReplyEvent.SHUT_OUT, Life.SHUT_OUT),
+            (ReplyEvent.GIVE_UP, Life.UNSHOWN),
+            (ReplyEvent.LEAVE, Life.LEFT),
         )
     },
 }
 """Where each turn leads from a state in which a reply isn't over."""
 
 
-def after(life: Life, turn: Turn) -> Life:
+def after(life: Life, turn: ReplyEvent) -> Life:
     """Returns the state after a turn. Raises ValueError if the turn can't happen in a state."""
     if life.is_over:
         return life
-    if (life, turn) not in TURNS:
+    if (life, turn) not in LIFE_AFTER:
         raise ValueError(f"{turn} can't happen to a reply that is {life}")
-    return TURNS[life, turn]
+    return LIFE_AFTER[life, turn]
 
 
 @dataclass(frozen=True, slots=True)

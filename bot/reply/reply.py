@@ -8,8 +8,8 @@ The life of a `Reply`:
 4. `finish` ends the text. The calls that are left show the end, the files, and no message beside them.
 5. It is over once Slack shows all of it, once it is lost or given up, or by `leave`. Then it makes no more calls.
 
-`Life` and `TURNS` (messages.py) have these states. What can't happen in a state is an error, and so is an outcome of a
-call that hasn't left.
+`Life` and `LIFE_AFTER` (messages.py) have these states. What can't happen in a state is an error, and so is an
+outcome of a call that hasn't left.
 
 From the answer's text a reply derives the desired pages. `messages` are those that Slack shows, each with its role.
 `next_call()` compares both and returns one call, in this order:
@@ -41,10 +41,10 @@ from bot.markdown.extent import counted_chars
 from bot.markdown.pages import PAGE_CHARS, Page, Pages
 from bot.reply.answer import Answer
 from bot.reply.attachments import Attached, AttachedFile, FileKey, file_keys, files_notice, long_code, whole_answer
-from bot.reply.edits import Edits, Offer, Post, Update
+from bot.reply.edits import ChooseCarrier, Edits, Post, Update
 from bot.reply.messages import (
+    LIFE_AFTER,
     NOTHING_SHOWN,
-    TURNS,
     Begin,
     Call,
     Carrier,
@@ -54,9 +54,9 @@ from bot.reply.messages import (
     Life,
     Moved,
     PageView,
+    ReplyEvent,
     ReplyMessage,
     Shown,
-    Turn,
     Upload,
     Verdict,
     Wanted,
@@ -129,7 +129,7 @@ class Reply:
         """The files that belong below the pages; None: Slack takes none."""
         self._lay_out(self._pages, answer.kept)
         if shown.outdated and not shown.queued:
-            self._happened(Turn.GROW)
+            self._happened(ReplyEvent.GROW)
 
     @property
     def job(self) -> Job:
@@ -236,7 +236,7 @@ class Reply:
         else:
             self._pages.append(delta)
             self._keep_to_form()
-        self._happened(Turn.GROW)
+        self._happened(ReplyEvent.GROW)
 
     def take_back(self, chars: int) -> None:
         """Shows no more of the answer than so many characters: the rest was reasoning."""
@@ -245,7 +245,7 @@ class Reply:
         self._lay_out(self._empty_pages(), self.answer.kept)
         # What a stream has appended stays.
         self.leave_carriers()
-        self._happened(Turn.GROW)
+        self._happened(ReplyEvent.GROW)
 
     def _show_own(self) -> None:
         """Shows this attempt's text in place of an earlier attempt's."""
@@ -260,7 +260,7 @@ class Reply:
         is_new = activity != self._activity
         self._activity = activity
         if activity:
-            self._happened(Turn.GROW)
+            self._happened(ReplyEvent.GROW)
         if activity and not isinstance(activity, str):
             self._edits.shorten_if_full(self._last, self._page(self._last).markdown)
             self._keep_to_form()
@@ -276,7 +276,7 @@ class Reply:
         self._transcript = shown_transcript(transcripts)
         self._pages = self._empty_pages()
         if self._transcript:
-            self._happened(Turn.GROW)
+            self._happened(ReplyEvent.GROW)
 
     def finish(self, end: End) -> None:
         """Ends the text, and shows `end` below it: the answer's own, with names, or without its choices."""
@@ -286,16 +286,16 @@ class Reply:
         self._end = end
         if self.answer.is_behind:
             self._show_own()
-        self._happened(Turn.FINISH)
+        self._happened(ReplyEvent.FINISH)
         self._close()
         self._settle()
         self._look_whether_all_is_shown()
 
     def leave(self) -> None:
         """Ends the reply as it is: another process has its job, or may have it by now."""
-        self._happened(Turn.LEAVE)
+        self._happened(ReplyEvent.LEAVE)
 
-    def _happened(self, turn: Turn) -> None:
+    def _happened(self, turn: ReplyEvent) -> None:
         self.life = after(self.life, turn)
 
     def leaves(self, call: Call | CleanUp) -> None:
@@ -394,7 +394,7 @@ class Reply:
             case Upload() if not reason.may_pass:
                 self._files = None
             case Delete() if reason is Refusal.TOKEN_GONE:
-                self._happened(Turn.GIVE_UP)
+                self._happened(ReplyEvent.GIVE_UP)
             case Delete() if not reason.may_pass:
                 self._forget(call.ts)
             case Begin() | Change():
@@ -411,11 +411,11 @@ class Reply:
         plain_from = self._edits.plain_from
         match carrier.refused(call, reason):
             case Verdict.GONE:
-                self._happened(Turn.SHUT_OUT if reason is Refusal.CHANNEL_GONE else Turn.LOSE)
+                self._happened(ReplyEvent.SHUT_OUT if reason is Refusal.CHANNEL_GONE else ReplyEvent.LOSE)
             case Verdict.LATER:
                 # Text that still comes would be lost: it is tried again until the retry policy gives the reply up.
                 if self.ended:
-                    self._happened(Turn.GIVE_UP)
+                    self._happened(ReplyEvent.GIVE_UP)
             case Verdict.REPLACE:
                 self._abandon_messages(call.page)
             case Moved(to=carrier) if isinstance(call, Change):
@@ -428,7 +428,7 @@ class Reply:
             carrier.limited(call)
             self._end_carriers()
 
-    def offer(self, offer: Offer) -> None:
+    def offer(self, offer: ChooseCarrier) -> None:
         """Allows another carrier for pages that begin."""
         self._edits.offer = offer
 
@@ -460,7 +460,7 @@ class Reply:
             case Upload():
                 self._files = None
             case _:
-                self._happened(Turn.GIVE_UP)
+                self._happened(ReplyEvent.GIVE_UP)
 
     def may_be_posted_again(self, call: Call) -> TypeGuard[Update]:
         """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
@@ -468,7 +468,7 @@ class Reply:
 
     def post_again(self, page: int) -> None:
         """Has new messages show a page and all later ones, because edits are spent. The old ones are deleted then."""
-        self._happened(Turn.POST_AGAIN)
+        self._happened(ReplyEvent.POST_AGAIN)
         self._abandon_messages(page)
 
     def filled(self, call: Call) -> Call | None:
@@ -520,8 +520,8 @@ class Reply:
         return self._delete_of_files()
 
     def _look_whether_all_is_shown(self) -> None:
-        if (self.life, Turn.SHOW) in TURNS and self.next_call() is None:
-            self._happened(Turn.SHOW)
+        if (self.life, ReplyEvent.SHOW) in LIFE_AFTER and self.next_call() is None:
+            self._happened(ReplyEvent.SHOW)
 
     def _abandon_messages(self, page: int) -> None:
         """Has a page and all later ones posted again: the pages' order stays."""
@@ -681,7 +681,7 @@ class Reply:
 
     def _forget(self, ts: str) -> None:
         if any(message.ts == ts for message in self.of(MessageRole.STRAY)):
-            self._happened(Turn.LOSE)
+            self._happened(ReplyEvent.LOSE)
         self.messages = [message for message in self.messages if message.ts != ts]
 
 

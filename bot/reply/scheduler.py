@@ -56,7 +56,7 @@ from weakref import WeakValueDictionary
 from bot.clock import Clock
 from bot.core.calls import Ask
 from bot.core.job import End, Job, Lease
-from bot.core.pacing import STEP_GAP_S, Carrier, Urgency, is_posted_again
+from bot.core.pacing import STEP_GAP_S, CarrierName, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.logs import of_job
@@ -310,7 +310,7 @@ class EditScheduler:
         lease: Lease,
         clock: Clock,
         worker_queue: WorkerQueue,
-        carrier: Carrier | None = "edit",
+        carrier: CarrierName | None = "edit",
         telemetry: Telemetry = OFF,
     ) -> None:
         self._telemetry = telemetry

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from bot.clock import Clock
 from bot.core.job import Lease
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from bot.core.triage import Identity
 from bot.reply.delivery import MessageTransport
 from bot.reply.late import OutboxSender
@@ -42,7 +42,7 @@ class Workspace:
         worker_queue: WorkerQueue,
         account_kinds: AccountKinds,
         clock: Clock,
-        carrier: Carrier | None = "edit",
+        carrier: CarrierName | None = "edit",
         scopes: Collection[str] | None = None,
         token_refused: Callable[[], bool] = lambda: False,
     ) -> None:

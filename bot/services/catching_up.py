@@ -33,7 +33,7 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, t
 from bot.reply.workspace import Workspace
 from bot.services.intake import Intake
 from bot.slack.budget import CALLS_PER_MINUTE
-from bot.slack.retry import HISTORY_PAGE, Retrying
+from bot.slack.retry import HISTORY_PAGE, Retrier
 from bot.slack.text import Payload, json_objects, messages_in, next_cursor, string
 from bot.store import Stores
 from bot.store.listening import Missed, Tally
@@ -346,7 +346,7 @@ class CatchingUp:
                 await clock.sleep(YIELDED_TURNS * error.retry_after_s)
                 raise
 
-        return await Retrying(HISTORY_PAGE, clock, "a missed conversation can't be read").call(in_turn)
+        return await Retrier(HISTORY_PAGE, clock, "a missed conversation can't be read").call(in_turn)
 
 
 def _after(missed: Missed, place: _Place, found: _Found) -> Missed:

@@ -31,7 +31,7 @@ from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SettingsError, SlackSetupError
 from bot.slack.budget import RateBudget
 from bot.slack.manifest import AGENT_SCOPE
-from bot.slack.retry import CONNECTION, RATE_LIMITED, Retrying, reason_of
+from bot.slack.retry import CONNECTION, RATE_LIMITED, Retrier, reason_of
 from bot.telemetry import OFF, Telemetry
 from bot.text import paired_json
 
@@ -334,7 +334,7 @@ class Credential:
 
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Retries a call until Slack accepts the token, and returns its result. Raises only SlackSetupError."""
-        return await Retrying(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
+        return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
         """Checks the token every minute, a refused one more often, until canceled.

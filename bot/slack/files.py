@@ -42,7 +42,7 @@ from bot.core.files import (
     sound_of,
     text_of_captions,
 )
-from bot.documents.document import Document, Kind, Refusal, decode_text
+from bot.documents.document import Document, Format, Obstacle, decode_text
 from bot.documents.plain_images import is_plain_image
 from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
@@ -184,7 +184,7 @@ class Files:
 
     async def _understood(self, file: File, content: bytes, asker: str, pdf_texts: bool) -> Content:
         kind = detect_media_type(content)
-        alternative: Document | Refusal | None = None
+        alternative: Document | Obstacle | None = None
         if kind == HEIC:
             return Unread.IMAGE_KIND
         if kind.startswith("image/"):
@@ -193,26 +193,26 @@ class Files:
             # One at a time: unpacked, an image may take a hundred times its bytes.
             async with self._converting.turn(asker):
                 converted = await convert_image(content)
-            return REFUSED[converted] if isinstance(converted, Refusal) else Media(short_name(file.name), *converted)
+            return REFUSED[converted] if isinstance(converted, Obstacle) else Media(short_name(file.name), *converted)
         if kind == PDF:
-            alternative = await self._read_document(Kind.PDF, content, asker) if pdf_texts else None
-            if alternative is Refusal.PROTECTED:
+            alternative = await self._read_document(Format.PDF, content, asker) if pdf_texts else None
+            if alternative is Obstacle.PROTECTED:
                 return Unread.PROTECTED
         elif document := document_kind(file, content):
             read = await self._read_document(document, content, asker)
-            return REFUSED[read] if isinstance(read, Refusal) else read
+            return REFUSED[read] if isinstance(read, Obstacle) else read
         else:
             text = decode_text(content)
             if text is not None:
                 return text
             # A guess takes a time that no limit of ours bounds, so the process makes it.
-            guessed = await self._read_document(Kind.TEXT, content, asker)
-            return REFUSED[guessed] if isinstance(guessed, Refusal) else guessed
+            guessed = await self._read_document(Format.TEXT, content, asker)
+            return REFUSED[guessed] if isinstance(guessed, Obstacle) else guessed
         # Of a PDF whose text can't be read, models may still see the pages.
         text_instead = alternative if isinstance(alternative, Document) else None
         return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead)
 
-    async def _read_document(self, kind: Kind, content: bytes, asker: str) -> Document | Refusal:
+    async def _read_document(self, kind: Format, content: bytes, asker: str) -> Document | Obstacle:
         # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.
         async with self._reading_document.turn(asker):
             return await read_document(kind, content)

@@ -31,7 +31,7 @@ from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import Offered
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.modals import asked_in
-from bot.slack.retry import HISTORY_PAGE, Retrying
+from bot.slack.retry import HISTORY_PAGE, Retrier
 from bot.slack.text import (
     Payload,
     answer_of,
@@ -72,7 +72,7 @@ class _Reading:
 
     question: Question
     until: float
-    retrying: Retrying
+    retrying: Retrier
 
 
 class History:
@@ -128,7 +128,7 @@ class History:
 
     def _reading(self, question: Question) -> _Reading:
         until = self._clock.monotonic() + READ_WITHIN_S
-        retrying = Retrying(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
+        retrying = Retrier(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
         return _Reading(question, until, retrying)
 
     async def posts_before(self, question: Question) -> list[Message]:

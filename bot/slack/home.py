@@ -20,7 +20,7 @@ from bot.core.surfaces import (
     Help,
     HomeView,
     Ranking,
-    Used,
+    UsedT,
     WorkspaceUsage,
     ranked,
 )
@@ -139,7 +139,7 @@ def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
     ]
 
 
-def _ranking(heading: str, ranking: Ranking[Used], name: Callable[[str], str], amount: Callable[[Used], str]) -> Json:
+def _ranking(heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], amount: Callable[[UsedT], str]) -> Json:
     """Returns one list: a bar for this month, a name, and what was used in this month and the last."""
     parts = _parts([this for _, this, _ in ranking.top])
     lines: list[str] = []
@@ -153,7 +153,7 @@ def _ranking(heading: str, ranking: Ranking[Used], name: Callable[[str], str], a
     return section(mrkdwn("\n".join([f"*{heading}*", *(lines or [texts.NO_USAGE])])))
 
 
-def _in_both_months(this: Used, last: Used, amount: Callable[[Used], str]) -> str:
+def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) -> str:
     return texts.this_and_last_month(amount(this), amount(last) if last else "")
 
 

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.slack.blockkit import Json
 from bot.slack.modals import ASK_ABOUT
-
-Json = dict[str, Any]
 
 DEFAULT_NAME = "Typist"
 DEFAULT_COMMAND = "/typist"

@@ -9,7 +9,7 @@ Slack declines a call in three ways:
    result first.
 3. Any other refusal: the same call would be refused again, so it isn't retried.
 
-Each caller only sets its bounds: the policies below. `Retrying` applies a policy to a call and sleeps in between: only
+Each caller only sets its bounds: the policies below. `Retrier` applies a policy to a call and sleeps in between: only
 it does, and lookups of people, which share one pace (users.py). The edit scheduler applies a policy to a reply's calls
 without sleeping, because other replies go on meanwhile.
 
@@ -96,7 +96,7 @@ CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_an
 """Connecting to Slack: tried for as long as the process runs, unless Slack says that a token is bad."""
 
 
-class Retrying:
+class Retrier:
     """Makes calls, each until it succeeds or the policy gives up; all of them share the policy's tries.
 
     `problem`: what a failure means, for the log.

@@ -30,7 +30,7 @@ from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.home import action_message, action_text, command_message, denied_view, home_view
 from bot.slack.modals import caps_modal, posted_question, sentence_modal, view_of
-from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrying
+from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack.text import json_object, messages_in, string
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class EphemeralMessages:
         if thread.thread_ts == question.ts:
             thread = ThreadKey(thread.team_id, thread.channel_id, None)
         message: Json = {"text": sentence} if blocks is None else {"text": sentence, "blocks": blocks}
-        retrying = Retrying(EPHEMERAL, self._client.clock, f"user {question.user_id} is not told yet")
+        retrying = Retrier(EPHEMERAL, self._client.clock, f"user {question.user_id} is not told yet")
         try:
             async with asyncio.timeout(TOLD_WITHIN_S):
                 await retrying.call(lambda: self.post(thread, question.user_id, **message))
@@ -94,7 +94,7 @@ class ThreadPoster:
 
     async def _delete(self, channel_id: str, ts: str) -> None:
         try:
-            await Retrying(
+            await Retrier(
                 OUTSIDE_THREAD_DELETION, self._client.clock, "message posted outside its thread, deleting it"
             ).call(lambda: self._client.call("chat.delete", channel=channel_id, ts=ts))
         except (RateLimited, Refused) as error:
@@ -341,7 +341,7 @@ class Surfaces:
 
     async def tell_channel(self, channel_id: str, message: Json) -> None:
         """Posts a message of the bot's own, at most once."""
-        retrying = Retrying(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
+        retrying = Retrier(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
         await retrying.call(lambda: self._threads.post(channel_id, None, **message))
 
     async def post_question(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.actions import AnswerState, RecordedAnswer
-from bot.core.audit import Kind
+from bot.core.audit import EntryKind
 from bot.core.conversation import File, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, End, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
@@ -101,7 +101,7 @@ class RecordedAnswers(Operations):
         await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
         if deleted:
             await empty_calls(connection, thread_of(deleted), job_id)
-            erased = audit.entry_of(deleted, Kind.ERASURE, {"erased": "answer"}, by=by)
+            erased = audit.entry_of(deleted, EntryKind.ERASURE, {"erased": "answer"}, by=by)
             await audit.append(connection, self._now(), [erased])
 
     @writes

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core import audit
-from bot.core.audit import TEXTS, Entry, Kind, Subject
+from bot.core.audit import TEXTS, Entry, EntryKind, Subject
 from bot.core.conversation import is_direct
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import in_words
@@ -69,10 +69,12 @@ async def setting_changed(
     """
     # A direct message's channel is as good as a name.
     subject = Subject(user_id or (by if is_direct(channel_id) else ""), channel_id)
-    await append(connection, now, [Entry(Kind.SETTING, {"setting": setting, **facts}, team_id, None, subject, by)])
+    await append(connection, now, [Entry(EntryKind.SETTING, {"setting": setting, **facts}, team_id, None, subject, by)])
 
 
-def entry_of(row: sa.Row[Any], kind: Kind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = "") -> Entry:
+def entry_of(
+    row: sa.Row[Any], kind: EntryKind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = ""
+) -> Entry:
     """Returns an entry about a job; `row` has the columns ASKED."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts or "", arguments_hash)
     return Entry(kind, facts, row.team_id, row.id, subject, by)
@@ -142,12 +144,12 @@ async def texts_of(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> 
     job_ids = {row.job_id for row in rows if row.job_id is not None}
     by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
     for job in await connection.execute(sa.select(jobs.c.id, jobs.c.text).where(jobs.c.id.in_(job_ids))):
-        by_key[Kind.QUESTION.value, job.id] = _given(question=job.text)
+        by_key[EntryKind.QUESTION.value, job.id] = _given(question=job.text)
     for turn in await connection.execute(sa.select(turns).where(turns.c.job_id.in_(job_ids))):
-        by_key[Kind.ANSWER.value, turn.job_id, turn.created_at, turn.end_reason] = _given(answer=turn.answer)
+        by_key[EntryKind.ANSWER.value, turn.job_id, turn.created_at, turn.end_reason] = _given(answer=turn.answer)
     for call in await connection.execute(sa.select(tool_calls).where(tool_calls.c.job_id.in_(job_ids))):
         # A row is a tuple, and has a method of that name.
-        key = Kind.CALL.value, call.job_id, call.version, call.step_no, call._mapping["index"]
+        key = EntryKind.CALL.value, call.job_id, call.version, call.step_no, call._mapping["index"]
         by_key[key] = _given(arguments=json.loads(call.arguments or "null"), result=call.result)
     return [by_key.get(_key(row), {}) for row in rows]
 
@@ -155,11 +157,11 @@ async def texts_of(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> 
 def _key(row: sa.Row[Any]) -> tuple[Any, ...]:
     facts = json.loads(row.facts)
     match row.kind:
-        case Kind.ANSWER:
+        case EntryKind.ANSWER:
             # A turn and its entry have one time.
             return row.kind, row.job_id, row.at, facts["end"]
-        case Kind.CALL | Kind.DECISION:
-            return Kind.CALL.value, row.job_id, facts.get("version"), facts.get("step"), facts.get("index")
+        case EntryKind.CALL | EntryKind.DECISION:
+            return EntryKind.CALL.value, row.job_id, facts.get("version"), facts.get("step"), facts.get("index")
     return row.kind, row.job_id
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.audit import Kind, arguments_hash, call_entry, call_facts
+from bot.core.audit import EntryKind, arguments_hash, call_entry, call_facts
 from bot.core.calls import APPROVAL_S, AllowedTool, CallState, Decision, Pin, RecordedCall, Step, full_name, owner_of
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
@@ -377,7 +377,7 @@ async def _decide(
     entries = [
         audit.entry_of(
             job,
-            Kind.DECISION,
+            EntryKind.DECISION,
             {"decision": decision.value, **call_facts(call, version)},
             arguments_hash(call.arguments),
             by=user_id,

@@ -46,7 +46,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.audit import Kind
+from bot.core.audit import EntryKind
 from bot.core.job import End, FollowUp, Job, Status
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
@@ -306,7 +306,7 @@ async def ended_in_queue(
 ) -> None:
     """Records why jobs ended in the queue, and has their placeholders cleared. `rows` have ENDED_COLUMNS."""
     ended = {"end": reason.value}
-    await audit.append(connection, now, [audit.entry_of(row, Kind.ANSWER, ended) for row in rows])
+    await audit.append(connection, now, [audit.entry_of(row, EntryKind.ANSWER, ended) for row in rows])
     await clear_placeholders(connection, rows, now)
 
 

@@ -631,25 +631,25 @@ def completes(*, bounded: bool = True) -> Callable[[Operation[S, P, T]], Operati
     return decorated
 
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 Result = TypeVar("Result")
 
 MAX_GROUP = 200
 
 
-class GroupCommit(Generic[Item, Result]):
+class GroupCommit(Generic[ItemT, Result]):
     """Collects items while a transaction runs, and writes them together in the next.
 
     `write`: writes at most MAX_GROUP items in one transaction, in the order in which they were added, and returns a
     result for each.
     """
 
-    def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+    def __init__(self, write: Callable[[Sequence[ItemT]], Awaitable[Sequence[Result]]]) -> None:
         self._write = write
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: list[tuple[ItemT, asyncio.Future[Result]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def add(self, item: Item) -> Result:
+    async def add(self, item: ItemT) -> Result:
         """Returns the item's result once it is written. Raises its transaction's exception.
 
         The item is written even if the caller is canceled.
@@ -669,7 +669,7 @@ class GroupCommit(Generic[Item, Result]):
         finally:
             self._writing = None
 
-    async def _write_group(self, group: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _write_group(self, group: Sequence[tuple[ItemT, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._write([item for item, _ in group])
         except asyncio.CancelledError:

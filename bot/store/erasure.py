@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.audit import Entry, Kind
+from bot.core.audit import Entry, EntryKind
 from bot.core.caps import Scope, day_of
 from bot.core.conversation import ThreadKey
 from bot.core.outbox import OutboxKind
@@ -144,7 +144,7 @@ async def _erase_from_audit(
         by_them = audit_entries.c.user_id == user_id if user_id else sa.true()
         await audit.erase_subjects(connection, in_thread(thread, audit_entries), by_them)
     erased = "thread" if thread else "person" if user_id else "everything"
-    await audit.append(connection, now, [Entry(Kind.ERASURE, {"erased": erased, "questions": count})])
+    await audit.append(connection, now, [Entry(EntryKind.ERASURE, {"erased": erased, "questions": count})])
 
 
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> None:

@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
-from bot.core.audit import Kind, question_entry
+from bot.core.audit import EntryKind, question_entry
 from bot.core.choices import question_id
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Enqueued, MessageQuestion, QuotedMessage, State, Status, page_ts, state_of
@@ -209,7 +209,7 @@ class QuestionQueue(WorkerOperations):
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == row.id)
         await connection.execute(this.values(text="", files=[], transcripts={}))
-        await audit.append(connection, now, [audit.entry_of(row, Kind.ERASURE, {"erased": "question"})])
+        await audit.append(connection, now, [audit.entry_of(row, EntryKind.ERASURE, {"erased": "question"})])
         state = _state(row)
         if row.answered_with is not None:
             await connection.execute(this.values(end_reason=EndReason.QUESTION_DELETED.value))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.audit import Entry, Kind, answer_facts
+from bot.core.audit import Entry, EntryKind, answer_facts
 from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.store import answers, audit, claim, outbox, steps, usage
@@ -306,7 +306,7 @@ def _with_messages(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
 
 async def _erase_from_audit(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
     """Makes the audit forget who asked an erased question, and records its end without them."""
-    end = Entry(Kind.ANSWER, answer_facts(turn), job.question.thread.team_id, job.id)
+    end = Entry(EntryKind.ANSWER, answer_facts(turn), job.question.thread.team_id, job.id)
     await audit.append(connection, now, [end])
     of_job = in_thread(job.question.thread, audit_entries), audit_entries.c.job_id == job.id
     await audit.erase_subjects(connection, *of_job)

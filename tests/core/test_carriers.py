@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bot.core.conversation import Question, ThreadKey
 from bot.core.pacing import (
     OWN_GAP_S,
-    Carrier,
+    CarrierName,
     CarrierRoom,
     Pacer,
     choose_carrier,
@@ -25,7 +25,7 @@ def test_edits_carry_where_a_stream_cannot_start_or_could_not_stop(spare_starts:
 
 
 @pytest.mark.parametrize(("live", "carrier"), [(0, "edit"), (1, "stream")])
-def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: Carrier) -> None:
+def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: CarrierName) -> None:
     edits = Pacer(50)
     for number in range(live):
         edits.opened(number, 0.0)
@@ -43,7 +43,7 @@ def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: Car
 )
 @pytest.mark.parametrize("edits", [IDLE, CarrierRoom(3, 2.0)])
 def test_forced_carrier_is_chosen_while_a_stream_can_start(
-    forced: Carrier | None, spare_starts: int, carrier: Carrier, edits: CarrierRoom
+    forced: CarrierName | None, spare_starts: int, carrier: CarrierName, edits: CarrierRoom
 ) -> None:
     assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, forced=forced) is carrier
 

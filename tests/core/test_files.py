@@ -26,7 +26,7 @@ from bot.core.files import (
     with_linked_canvases,
 )
 from bot.core.prompt import Marks, PromptMessage
-from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, decode_text
+from bot.documents.document import MAX_CHARS, Document, Format, LeftOut, Part, decode_text
 from bot.errors import FileFault
 from bot.models.prompt import PDF, Media, Prompt, TokenEstimate, Turn, newest_media_within, without_media
 
@@ -129,28 +129,28 @@ class TestContentDetection:
     @pytest.mark.parametrize(
         ("name", "mimetype", "content", "kind"),
         [
-            ("plan", "", b"PK\x03\x04...", Kind.ARCHIVE),
-            ("plan.xls", "application/vnd.ms-excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind.OLE),
-            ("plan.txt", "text/plain", b"{\\rtf1\\ansi}", Kind.RTF),
-            ("plan.doc", "application/msword", b"{\\rtf1\\ansi}", Kind.RTF),
-            ("plan.doc", "application/msword", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind.OLE),
-            ("plan.doc", "application/msword", b"<html><p>x", Kind.HTML),
-            ("plan.doc", "application/msword", b"Date: x\r\nMIME-Version: 1.0\r\n", Kind.MAIL),
+            ("plan", "", b"PK\x03\x04...", Format.ARCHIVE),
+            ("plan.xls", "application/vnd.ms-excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Format.OLE),
+            ("plan.txt", "text/plain", b"{\\rtf1\\ansi}", Format.RTF),
+            ("plan.doc", "application/msword", b"{\\rtf1\\ansi}", Format.RTF),
+            ("plan.doc", "application/msword", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Format.OLE),
+            ("plan.doc", "application/msword", b"<html><p>x", Format.HTML),
+            ("plan.doc", "application/msword", b"Date: x\r\nMIME-Version: 1.0\r\n", Format.MAIL),
             ("plan.doc", "application/msword", b"plain", None),
-            ("plan.mht", "message/x", b"MIME-Version: 1.0\n", Kind.MAIL),
-            ("plan.xls", "application/vnd.ms-excel", b"<html><table>", Kind.HTML),
-            ("plan.csv", "text/plain", b"a;b", Kind.CSV),
-            ("plan", "text/csv", b"a;b", Kind.CSV),
-            ("plan.eml", "application/octet-stream", b"Subject: x", Kind.MAIL),
-            ("plan.html", "text/html", b"<!doctype HTML><p>x", Kind.HTML),
-            ("plan.html", "text/html", b"<!-- saved -->\n<html lang='en'>", Kind.HTML),
+            ("plan.mht", "message/x", b"MIME-Version: 1.0\n", Format.MAIL),
+            ("plan.xls", "application/vnd.ms-excel", b"<html><table>", Format.HTML),
+            ("plan.csv", "text/plain", b"a;b", Format.CSV),
+            ("plan", "text/csv", b"a;b", Format.CSV),
+            ("plan.eml", "application/octet-stream", b"Subject: x", Format.MAIL),
+            ("plan.html", "text/html", b"<!doctype HTML><p>x", Format.HTML),
+            ("plan.html", "text/html", b"<!-- saved -->\n<html lang='en'>", Format.HTML),
             ("plan.html", "text/html", b"<li>{{ item }}</li>", None),
             ("plan.md", "text/markdown", b"<html>", None),
             ("plan.txt", "text/plain", b"plain", None),
         ],
     )
     def test_document_is_detected_by_its_bytes_and_text_formats_by_their_names(
-        self, name: str, mimetype: str, content: bytes, kind: Kind | None
+        self, name: str, mimetype: str, content: bytes, kind: Format | None
     ) -> None:
         assert files.document_kind(File("F1", name, mimetype), content) is kind
 

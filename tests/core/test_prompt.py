@@ -292,14 +292,14 @@ def test_truncated_history_is_its_first_and_newest_messages_within_the_limit(
     assert has_gap == (len(truncated) < len(messages))
 
 
-TURNS = 120
+LIFE_AFTER = 120
 
 
 def conversation(seed: int) -> list[PromptMessage]:
     """Returns one person's short questions, each with an answer of about 1,500 characters."""
     chance = random.Random(seed)
     messages = []
-    for turn in range(TURNS):
+    for turn in range(LIFE_AFTER):
         question_chars, answer_chars = chance.lognormvariate(4.6, 1.0), chance.lognormvariate(7.3, 0.7)
         messages.append(PromptMessage("UADA", f"q{turn} " + "x" * int(question_chars), ts=f"{2 * turn}.0"))
         messages.append(PromptMessage(None, f"a{turn} " + "y" * int(answer_chars), ts=f"{2 * turn + 1}.0"))
@@ -329,7 +329,7 @@ def test_most_prompts_begin_like_the_one_before(look_back: int | None, limit: in
     same = []
     for seed in range(5):
         messages, chance = conversation(seed), random.Random(seed)
-        histories = [read_back(messages[: 2 * turn + 1], look_back) for turn in range(1, TURNS)]
+        histories = [read_back(messages[: 2 * turn + 1], look_back) for turn in range(1, LIFE_AFTER)]
         turns = [turns_of(history, 3.0 + learning * chance.random(), limit) for history in histories]
         trimmed = [pair for pair in pairwise(turns) if any(MESSAGES_OMITTED in turn.text for turn in pair[1][:3])]
         same += [after[: len(before)] == before for before, after in trimmed]
@@ -338,7 +338,7 @@ def test_most_prompts_begin_like_the_one_before(look_back: int | None, limit: in
     assert sum(same) / len(same) > 0.7
 
 
-@given(st.integers(0, 30), st.integers(2, TURNS), st.integers(300, 6_000))
+@given(st.integers(0, 30), st.integers(2, LIFE_AFTER), st.integers(300, 6_000))
 def test_at_most_a_third_more_than_necessary_is_left_out(seed: int, turns: int, limit: int) -> None:
     messages = conversation(seed)[: 2 * turns + 1]
     truncated = prompts.truncate(messages, len, limit)
@@ -352,7 +352,7 @@ def test_at_most_a_third_more_than_necessary_is_left_out(seed: int, turns: int, 
     assert not before or chars + longest + len(MESSAGES_OMITTED) >= limit - limit // 3 - longest
 
 
-@given(st.integers(0, 30), st.integers(30, TURNS), st.integers(0, 40))
+@given(st.integers(0, 30), st.integers(30, LIFE_AFTER), st.integers(0, 40))
 def test_prompt_does_not_depend_on_how_far_back_the_history_was_read(seed: int, turns: int, cut: int) -> None:
     messages = conversation(seed)[: 2 * turns + 1]
     whole = prompts.truncate(messages, len, 12_000)

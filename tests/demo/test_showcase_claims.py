@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from bot.core import texts
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from bot.core.triage import Engagement
 from bot.settings import Settings
 from demo.guide import for_sandbox, guide_of
@@ -48,7 +48,7 @@ class Watched:
 
 
 @asynccontextmanager
-async def showcase_stage(carrier: Carrier, engagement: Engagement = Engagement.FOLLOW_UPS) -> AsyncIterator[Stage]:
+async def showcase_stage(carrier: CarrierName, engagement: Engagement = Engagement.FOLLOW_UPS) -> AsyncIterator[Stage]:
     async with (
         AsyncExitStack() as stack,
         VendorServer() as vendor,
@@ -186,7 +186,7 @@ def test_nothing_is_said_that_holds_for_edits_alone(text: str) -> None:
 
 @pytest.mark.parametrize("carrier", CARRIERS)
 @pytest.mark.parametrize("fault", [pytest.param("rate_limit", marks=pytest.mark.long), "drop_request", "lose_response"])
-async def test_answer_recovers_once_a_failure_is_turned_off(carrier: Carrier, fault: str) -> None:
+async def test_answer_recovers_once_a_failure_is_turned_off(carrier: CarrierName, fault: str) -> None:
     """The long answer's note: "Turn one on while an answer grows, turn it off, and the answer recovers.".
 
     Each case has a sandbox of its own: once edits are scarce, an answer's end is posted, which no failure touches.

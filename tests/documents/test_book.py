@@ -5,7 +5,7 @@ import pytest
 from benchmarks.document_corpus import corpus
 from benchmarks.hostile_documents import packed
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part, Refusal, Unreadable
+from bot.documents.document import Document, Format, LeftOut, Obstacle, Part, Unreadable
 
 CONTAINER = '<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>'
 PACKAGE = (
@@ -25,15 +25,15 @@ PARTS: dict[str, str | bytes] = {
 
 
 def test_book_is_read_in_the_order_of_its_spine() -> None:
-    read = formats.read(Kind.ARCHIVE, packed(PARTS))
+    read = formats.read(Format.ARCHIVE, packed(PARTS))
     assert read == Document("# One\n\n# Two\n\nGröße", (LeftOut(Part.PICTURE, 1),))
 
 
 def test_encrypted_book_is_refused() -> None:
     names = "".join(f'<CipherReference URI="{name}"/>' for name in PARTS if name.endswith("xhtml"))
     with pytest.raises(Unreadable) as caught:
-        formats.read(Kind.ARCHIVE, packed({**PARTS, "META-INF/encryption.xml": f"<encryption>{names}</encryption>"}))
-    assert caught.value.refusal is Refusal.PROTECTED
+        formats.read(Format.ARCHIVE, packed({**PARTS, "META-INF/encryption.xml": f"<encryption>{names}</encryption>"}))
+    assert caught.value.refusal is Obstacle.PROTECTED
 
 
 def test_password_of_an_old_workbook_is_missed() -> None:
@@ -41,11 +41,11 @@ def test_password_of_an_old_workbook_is_missed() -> None:
     # The record after the first one becomes FILEPASS.
     content[512 + 20 : 512 + 22] = b"\x2f\0"
     with pytest.raises(Unreadable) as caught:
-        formats.read(Kind.OLE, bytes(content))
-    assert caught.value.refusal is Refusal.PROTECTED
+        formats.read(Format.OLE, bytes(content))
+    assert caught.value.refusal is Obstacle.PROTECTED
 
 
 @pytest.mark.parametrize("name", ["WORKBOOK", "Workbook"])
 def test_old_workbook_is_read_however_its_stream_is_written(name: str) -> None:
     content = corpus()["0-xlwt.xls"].replace("Workbook".encode("utf-16-le"), name.encode("utf-16-le"))
-    assert "Person 000" in formats.read(Kind.OLE, content).text
+    assert "Person 000" in formats.read(Format.OLE, content).text

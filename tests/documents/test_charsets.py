@@ -10,7 +10,7 @@ from bot.core.conversation import File
 from bot.core.files import document_kind
 from bot.documents import formats
 from bot.documents.charsets import decode, known_name
-from bot.documents.document import Document, Kind, Refusal, Unreadable
+from bot.documents.document import Document, Format, Obstacle, Unreadable
 from bot.documents.process import read_document
 
 RUSSIAN = "Имя;Город;Сумма\nИван Петров;Москва;100\nМария Сидорова;Санкт-Петербург;250\n"
@@ -84,8 +84,8 @@ def test_marks_paddings_and_mixtures_are_read(content: bytes, text: str, guess: 
 def test_bytes_of_no_text_are_refused(content: bytes) -> None:
     assert decode(content) is None
     with pytest.raises(Unreadable) as caught:
-        formats.read(Kind.TEXT, content)
-    assert caught.value.refusal is Refusal.KIND
+        formats.read(Format.TEXT, content)
+    assert caught.value.refusal is Obstacle.KIND
 
 
 DECLARED = [
@@ -139,15 +139,15 @@ def test_what_stores_no_text_is_no_charset(name: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "content", "shown"),
     [
-        (Kind.MAIL, "Subject: =?iso-8859-2?q?=A3=F3d=BC?=\n\nGrüße".encode(), "Subject: Łódź\n\n---\n\nGrüße"),
-        (Kind.MAIL, b"Subject: =?x-sjis?b?k/qWew==?=\n\nx", "Subject: 日本\n\n---\n\nx"),
-        (Kind.MAIL, b"Subject: =?x-none?q?=A3?=\n\nx", "Subject: £\n\n---\n\nx"),
-        (Kind.CSV, RUSSIAN.encode("cp1251"), "| Имя | Город | Сумма |"),
-        (Kind.TEXT, JAPANESE.encode("euc_jis_2004") + "カタカナのテキストとひらがな".encode("euc_jp"), "名前"),
-        (Kind.HTML, "<html><meta charset=cp-850><p>Grüße".encode("cp850"), "Grüße"),
+        (Format.MAIL, "Subject: =?iso-8859-2?q?=A3=F3d=BC?=\n\nGrüße".encode(), "Subject: Łódź\n\n---\n\nGrüße"),
+        (Format.MAIL, b"Subject: =?x-sjis?b?k/qWew==?=\n\nx", "Subject: 日本\n\n---\n\nx"),
+        (Format.MAIL, b"Subject: =?x-none?q?=A3?=\n\nx", "Subject: £\n\n---\n\nx"),
+        (Format.CSV, RUSSIAN.encode("cp1251"), "| Имя | Город | Сумма |"),
+        (Format.TEXT, JAPANESE.encode("euc_jis_2004") + "カタカナのテキストとひらがな".encode("euc_jp"), "名前"),
+        (Format.HTML, "<html><meta charset=cp-850><p>Grüße".encode("cp850"), "Grüße"),
     ],
 )
-async def test_charsets_are_known_once_files_are_denied(kind: Kind, content: bytes, shown: str) -> None:
+async def test_charsets_are_known_once_files_are_denied(kind: Format, content: bytes, shown: str) -> None:
     read = await read_document(kind, content)
     assert isinstance(read, Document)
     assert read.text.startswith(shown)
@@ -185,7 +185,7 @@ def test_nothing_is_opened_once_codecs_and_the_detector_are_loaded() -> None:
 @pytest.mark.parametrize("name", ["notes.txt", "notes.csv"])
 def test_text_in_another_charset_is_a_document(name: str) -> None:
     content = RUSSIAN.encode("cp1251")
-    read = formats.read(document_kind(File("F1", name), content) or Kind.TEXT, content)
+    read = formats.read(document_kind(File("F1", name), content) or Format.TEXT, content)
     assert read.guessed_charset == "windows-1251"
     assert read.is_markdown is name.endswith("csv")
     assert "Санкт-Петербург" in read.text

@@ -8,14 +8,14 @@ from benchmarks.document_corpus import corpus, pieces
 from bot.core.conversation import File
 from bot.core.files import document_kind
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part
+from bot.documents.document import Document, Format, LeftOut, Part
 
 FILES = corpus()
 MADE = sorted({name.partition("-")[2] for name in FILES if name[0].isdigit()})
 
 
 def read(name: str) -> Document:
-    return formats.read(document_kind(File("F1", name), FILES[name]) or Kind.PDF, FILES[name])
+    return formats.read(document_kind(File("F1", name), FILES[name]) or Format.PDF, FILES[name])
 
 
 def plain(text: str) -> str:

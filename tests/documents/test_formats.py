@@ -11,10 +11,10 @@ from bot.core.conversation import File
 from bot.core.files import document_kind
 from bot.documents import formats
 from bot.documents.archive import MAX_ENTRIES, MAX_UNPACKED_BYTES
-from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal, Unreadable
+from bot.documents.document import MAX_CHARS, Document, Format, LeftOut, Obstacle, Part, Unreadable
 
 
-def text(kind: Kind, content: bytes) -> str:
+def text(kind: Format, content: bytes) -> str:
     return formats.read(kind, content).text
 
 
@@ -35,7 +35,7 @@ def text(kind: Kind, content: bytes) -> str:
 )
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_dialect_of_csv_is_guessed(content: str, rows: str, encoding: str) -> None:
-    assert text(Kind.CSV, content.encode(encoding)) == rows
+    assert text(Format.CSV, content.encode(encoding)) == rows
 
 
 PAGE = """<!DOCTYPE html><html><head><title>Plan</title><style>p {}</style><script>let x = "<p>no</p>";</script></head>
@@ -48,7 +48,7 @@ PAGE = """<!DOCTYPE html><html><head><title>Plan</title><style>p {}</style><scri
 
 
 def test_html_becomes_markdown() -> None:
-    assert text(Kind.HTML, PAGE.encode()) == (
+    assert text(Format.HTML, PAGE.encode()) == (
         "Title: Plan\n\n## Part one\n\nFirst\nsecond [link](https://example.com/a), up\n\n"
         "- one\n  - inner\n- two\n1. x\n2. y\n\n"
         "| wide |  | c |\n|---|---|---|\n| p1<br>p2 | 1 \\| 2 | in , ner |\n\n"
@@ -60,12 +60,12 @@ def test_html_becomes_markdown() -> None:
 def test_encoding_that_a_page_names_is_used(encoding: str) -> None:
     words = {"cp1251": "Привет", "shift_jis": "日本語", "iso-8859-15": "5 €"}[encoding]
     page = f"<html><head><meta charset='{encoding}'></head><p>{words}"
-    assert text(Kind.HTML, page.encode(encoding)) == words
+    assert text(Format.HTML, page.encode(encoding)) == words
 
 
 @pytest.mark.parametrize("header", ["=?utf-8?q??=", '"', "<a@example.com>, <"])
 def test_header_that_cannot_be_parsed_is_shown_as_it_is_written(header: str) -> None:
-    assert text(Kind.MAIL, f"To: {header}\n\nhello\n".encode()) == f"To: {header}\n\n---\n\nhello"
+    assert text(Format.MAIL, f"To: {header}\n\nhello\n".encode()) == f"To: {header}\n\n---\n\nhello"
 
 
 def test_formula_without_a_result_and_errors_are_counted() -> None:
@@ -74,7 +74,7 @@ def test_formula_without_a_result_and_errors_are_counted() -> None:
         '<row r="1"><c r="A1"><f>1+1</f></c><c r="B1" t="e"><f>1/0</f><v>#DIV/0!</v></c><c r="C1"><v>7</v></c>'
         '<c r="D1" t="str"><f>IF(C1,"","x")</f><v></v></c></row>'
     )
-    read = formats.read(Kind.ARCHIVE, xlsx(rows))
+    read = formats.read(Format.ARCHIVE, xlsx(rows))
     assert "| 7 |" in read.text
     assert read.left_out == (LeftOut(Part.FORMULA, 1), LeftOut(Part.ERROR, 1))
 
@@ -90,7 +90,7 @@ def test_formula_without_a_result_and_errors_are_counted() -> None:
     ],
 )
 def test_number_is_shown_with_the_digits_of_spreadsheets(saved: str, shown: str) -> None:
-    assert f"| {shown} |" in text(Kind.ARCHIVE, xlsx(f'<row r="1"><c r="A1"><v>{saved}</v></c></row>'))
+    assert f"| {shown} |" in text(Format.ARCHIVE, xlsx(f'<row r="1"><c r="A1"><v>{saved}</v></c></row>'))
 
 
 def with_part(content: bytes, name: str, part: str) -> bytes:
@@ -105,7 +105,7 @@ def test_mail_without_plain_text_is_read_as_a_page_and_names_its_attachments() -
         b"--b\r\nContent-Type: text/html; charset=koi8-r\r\n\r\n<h1>\xf0\xcc\xc1\xce</h1>\r\n"
         b"--b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n\r\nx\r\n--b--\r\n"
     )
-    read = formats.read(Kind.MAIL, mail)
+    read = formats.read(Format.MAIL, mail)
     assert read == Document(
         "From: Zoë <z@example.com>\nSubject: Plan\n\n---\n\n# План", (LeftOut(Part.ATTACHMENT, 1, ("a.pdf",)),)
     )
@@ -146,7 +146,7 @@ FORWARDED = "Content-Type: message/rfc822\n\nSubject: Older\n\nolder"
 def test_mail_of_several_parts_shows_all_texts_once_and_names_the_rest(
     mail: str, shown: str, attached: list[str]
 ) -> None:
-    read = formats.read(Kind.MAIL, f"Subject: Plan\n{mail}".encode())
+    read = formats.read(Format.MAIL, f"Subject: Plan\n{mail}".encode())
     assert read.text.partition("---")[2].strip() == shown
     assert [name for part in read.left_out for name in part.names] == attached
 
@@ -174,7 +174,7 @@ PAGES = {
 
 @pytest.mark.parametrize(("page", "shown"), PAGES.values(), ids=PAGES)
 def test_html_keeps_its_text_and_its_columns(page: str, shown: str) -> None:
-    assert text(Kind.HTML, page.encode()) == shown
+    assert text(Format.HTML, page.encode()) == shown
 
 
 @pytest.mark.parametrize(
@@ -187,19 +187,19 @@ def test_html_keeps_its_text_and_its_columns(page: str, shown: str) -> None:
     ids=["text box", "deleted", "emoji"],
 )
 def test_rtf_keeps_what_its_reader_would_lose(rtf: bytes, shown: str) -> None:
-    assert text(Kind.RTF, rb"{\rtf1\ansi " + rtf + b"}") == shown
+    assert text(Format.RTF, rb"{\rtf1\ansi " + rtf + b"}") == shown
 
 
 def test_picture_and_equation_of_rtf_are_counted_once() -> None:
     pictures = rb"{\*\shppict{\pict 00}}{\nonshppict{\pict 00}}"
-    read = formats.read(Kind.RTF, rb"{\rtf1 a{\mmath{\*\moMathPara{\*\moMath x}}}" + pictures + b"}")
+    read = formats.read(Format.RTF, rb"{\rtf1 a{\mmath{\*\moMathPara{\*\moMath x}}}" + pictures + b"}")
     assert read == Document("a", (LeftOut(Part.EQUATION, 1), LeftOut(Part.PICTURE, 1)))
 
 
 def test_far_empty_cells_of_a_sheet_take_no_room() -> None:
     first = '<row r="1"><c r="A1"><v>1.5</v></c><c r="B1" t="b"><v>1</v></c></row>'
     last = '<row r="5000"><c r="C5000"><v>3</v></c></row>'
-    assert text(Kind.ARCHIVE, xlsx(first + last)) == "## Sheet S\n\n| 1.5 | TRUE |\n|---|---|\n|  |  | 3 |"
+    assert text(Format.ARCHIVE, xlsx(first + last)) == "## Sheet S\n\n| 1.5 | TRUE |\n|---|---|\n|  |  | 3 |"
 
 
 def test_hidden_sheets_are_left_out_however_well_they_are_hidden() -> None:
@@ -210,14 +210,14 @@ def test_hidden_sheets_are_left_out_however_well_they_are_hidden() -> None:
     file = xlsx('<row r="1"><c r="A1"><v>1</v></c></row>')
     with zipfile.ZipFile(io.BytesIO(file)) as archive:
         book = re.sub("<sheet .*?/>", sheets, archive.read("xl/workbook.xml").decode())
-    read = formats.read(Kind.ARCHIVE, with_part(file, "xl/workbook.xml", book))
+    read = formats.read(Format.ARCHIVE, with_part(file, "xl/workbook.xml", book))
     assert read.text.strip() == "## Sheet A\n\n| 1 |\n|---|"
     assert read.left_out == (LeftOut(Part.HIDDEN_SHEET, 2, ("B", "C")),)
 
 
 def test_fallback_of_a_slide_is_not_repeated() -> None:
     paragraph = "<a:p><a:r><a:t>One</a:t></a:r></a:p>"
-    assert text(Kind.ARCHIVE, pptx(f"{paragraph}<a:Fallback>{paragraph}</a:Fallback>")) == "## Slide 1\n\nOne"
+    assert text(Format.ARCHIVE, pptx(f"{paragraph}<a:Fallback>{paragraph}</a:Fallback>")) == "## Slide 1\n\nOne"
 
 
 A = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
@@ -253,7 +253,7 @@ def presentation(slides: list[str], parts: dict[str, str]) -> bytes:
 def test_hidden_slides_are_left_out_and_the_others_keep_their_numbers() -> None:
     words = "<a:p><a:r><a:t>Words</a:t></a:r></a:p>"
     hidden = slide(words, 'show="0"')
-    read = formats.read(Kind.ARCHIVE, presentation([hidden, slide(words), hidden, slide(words)], {}))
+    read = formats.read(Format.ARCHIVE, presentation([hidden, slide(words), hidden, slide(words)], {}))
     assert read == Document("## Slide 2\n\nWords\n\n## Slide 4\n\nWords", (LeftOut(Part.HIDDEN_SLIDE, 2, ("1", "3")),))
 
 
@@ -267,7 +267,7 @@ LINES = "<a:p><a:r><a:t>a</a:t></a:r><a:br/><a:r><a:t/></a:r><a:r><a:t>b</a:t><a
     ids=["levels", "lines and tabs"],
 )
 def test_paragraphs_of_a_slide_keep_their_level_lines_and_tabs(paragraphs: str, shown: str) -> None:
-    assert text(Kind.ARCHIVE, pptx(paragraphs)) == f"## Slide 1\n\n{shown}"
+    assert text(Format.ARCHIVE, pptx(paragraphs)) == f"## Slide 1\n\n{shown}"
 
 
 @pytest.mark.parametrize("target", ["../notesSlides/notesSlide1.xml", "/ppt/notesSlides/notesSlide1.xml"])
@@ -279,7 +279,7 @@ def test_notes_of_a_slide_are_shown_without_their_number(target: str, words: str
         "ppt/slides/_rels/slide1.xml.rels": relations(("notesSlide", target)),
         "ppt/notesSlides/notesSlide1.xml": f"<p:notes {P} {A}>{number}{body}</p:notes>",
     }
-    assert text(Kind.ARCHIVE, presentation([slide("")], parts)) == f"## Slide 1{shown}"
+    assert text(Format.ARCHIVE, presentation([slide("")], parts)) == f"## Slide 1{shown}"
 
 
 COMMENTS = f"<p:cmLst {P}><p:cm idx='1'></p:cm><p:cm></p:cm></p:cmLst>"
@@ -304,7 +304,7 @@ COUNTED = {
 
 @pytest.mark.parametrize(("file", "counted"), COUNTED.values(), ids=COUNTED)
 def test_what_is_no_text_is_counted(file: bytes, counted: dict[Part, int]) -> None:
-    assert formats.read(Kind.ARCHIVE, file).left_out == tuple(LeftOut(part, count) for part, count in counted.items())
+    assert formats.read(Format.ARCHIVE, file).left_out == tuple(LeftOut(part, count) for part, count in counted.items())
 
 
 ODF = " ".join(
@@ -318,7 +318,7 @@ def test_deleted_text_and_notes_of_open_documents() -> None:
         '<text:p>a<text:s text:c="3"/>b<text:note><text:note-citation>1</text:note-citation>'
         "<text:note-body><text:p>below</text:p></text:note-body></text:note> c</text:p>"
     )
-    assert text(Kind.ARCHIVE, odf("text", body)) == "a   b1 (below) c"
+    assert text(Format.ARCHIVE, odf("text", body)) == "a   b1 (below) c"
 
 
 DRAW = 'xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"'
@@ -346,7 +346,7 @@ DRAW = 'xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"'
     ids=["tab and line", "headings", "deep heading", "slides", "repeated cells and rows"],
 )
 def test_structure_of_open_documents_becomes_markdown(kind: str, body: str, shown: str) -> None:
-    assert text(Kind.ARCHIVE, odf(kind, body)) == shown
+    assert text(Format.ARCHIVE, odf(kind, body)) == shown
 
 
 def test_header_of_several_page_styles_is_shown_once() -> None:
@@ -354,7 +354,7 @@ def test_header_of_several_page_styles_is_shown_once() -> None:
     file = with_part(
         odf("text", "<text:p>text</text:p>"), "styles.xml", f"<office:styles {ODF}>{headers}</office:styles>"
     )
-    assert text(Kind.ARCHIVE, file) == "Header: Top\n\nHeader: Other\n\ntext"
+    assert text(Format.ARCHIVE, file) == "Header: Top\n\nHeader: Other\n\ntext"
 
 
 def test_flat_open_document_is_read_as_one_in_an_archive() -> None:
@@ -363,15 +363,15 @@ def test_flat_open_document_is_read_as_one_in_an_archive() -> None:
     head = "<office:master-styles><office:header><text:p>Top</text:p></office:header></office:master-styles>"
     office = f"{head}<office:body><office:spreadsheet>{body}</office:spreadsheet></office:body>"
     content = f'<?xml version="1.0"?>\n\n<office:document {ODF}>{office}</office:document>'.encode()
-    assert document_kind(File("F1", "a.fods"), content) is Kind.FLAT_ODF
-    assert formats.read(Kind.FLAT_ODF, content) == Document(
+    assert document_kind(File("F1", "a.fods"), content) is Format.FLAT_ODF
+    assert formats.read(Format.FLAT_ODF, content) == Document(
         "Header: Top\n\n## Sheet Data\n\n| 7 |\n|---|", (LeftOut(Part.COMMENT, 1),)
     )
 
 
 def test_link_to_a_picture_in_a_file_is_not_followed() -> None:
     drawing = '<w:p><w:r><w:drawing><a:blip r:link="r9"/></w:drawing><w:t>text</w:t></w:r></w:p>'
-    assert text(Kind.ARCHIVE, docx(drawing)) == "text"
+    assert text(Format.ARCHIVE, docx(drawing)) == "text"
 
 
 def run(words: str) -> str:
@@ -423,16 +423,16 @@ EQUATION = (
 )
 def test_text_of_a_document_that_its_reader_passes_over_is_kept(body: str, shown: str) -> None:
     file = docx(f"<w:p {MC} {M}>{body}</w:p>")
-    assert text(Kind.ARCHIVE, file) == shown
+    assert text(Format.ARCHIVE, file) == shown
     header = f'<w:hdr xmlns:w="{W}" xmlns:a="a" {MC} {M}><w:p>{body}</w:p></w:hdr>'
-    assert text(Kind.ARCHIVE, with_part(docx(""), "word/header1.xml", header)).count(shown) == 1
+    assert text(Format.ARCHIVE, with_part(docx(""), "word/header1.xml", header)).count(shown) == 1
 
 
 @pytest.mark.parametrize(("part", "title"), [("header", "Header"), ("footer", "Footer")])
 def test_headers_and_footers_of_a_document_are_titled(part: str, title: str) -> None:
     content = f'<w:{part[0]}dr xmlns:w="{W}"><w:p>{run("Draft")}</w:p></w:{part[0]}dr>'
     file = with_part(docx(f"<w:p>{run('text')}</w:p>"), f"word/{part}1.xml", content)
-    assert text(Kind.ARCHIVE, file) == f"{title}: Draft\n\ntext"
+    assert text(Format.ARCHIVE, file) == f"{title}: Draft\n\ntext"
 
 
 def test_headers_of_a_document_come_in_the_order_of_their_numbers() -> None:
@@ -441,7 +441,7 @@ def test_headers_of_a_document_come_in_the_order_of_their_numbers() -> None:
         file = with_part(
             file, f"word/header{number}.xml", f'<w:hdr xmlns:w="{W}"><w:p>{run(str(number))}</w:p></w:hdr>'
         )
-    assert text(Kind.ARCHIVE, file) == "Header: 9\n\nHeader: 10"
+    assert text(Format.ARCHIVE, file) == "Header: 9\n\nHeader: 10"
 
 
 def test_pictures_of_a_document_are_counted_and_their_descriptions_kept() -> None:
@@ -452,7 +452,7 @@ def test_pictures_of_a_document_are_counted_and_their_descriptions_kept() -> Non
     )
     file = with_part(docx(picture), "word/media/image1.png", "pixels")
     file = with_part(file, "word/_rels/document.xml.rels", RELATION_TO_PICTURE)
-    assert formats.read(Kind.ARCHIVE, file) == Document("![a plan]", (LeftOut(Part.PICTURE, 1),))
+    assert formats.read(Format.ARCHIVE, file) == Document("![a plan]", (LeftOut(Part.PICTURE, 1),))
 
 
 def test_document_of_another_name_is_read() -> None:
@@ -462,7 +462,7 @@ def test_document_of_another_name_is_read() -> None:
             name.replace("document.xml", "document2.xml"): archive.read(name).replace(b"document.xml", b"document2.xml")
             for name in archive.namelist()
         }
-    assert text(Kind.ARCHIVE, packed(parts)) == "text"
+    assert text(Format.ARCHIVE, packed(parts)) == "text"
 
 
 def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
@@ -473,17 +473,17 @@ def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
 
 MOST = (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little")
 REFUSED = {
-    "no text": (Kind.CSV, b"a\0b", Refusal.KIND),
-    "control characters": (Kind.CSV, b"\x01\x02", Refusal.KIND),
-    "entries": (Kind.ARCHIVE, packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Refusal.TOO_LARGE),
-    "unpacked": (Kind.ARCHIVE, with_directory_field(docx(""), 24, MOST), Refusal.TOO_LARGE),
-    "encrypted": (Kind.ARCHIVE, with_directory_field(docx(""), 8, b"\1\0"), Refusal.PROTECTED),
+    "no text": (Format.CSV, b"a\0b", Obstacle.KIND),
+    "control characters": (Format.CSV, b"\x01\x02", Obstacle.KIND),
+    "entries": (Format.ARCHIVE, packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Obstacle.TOO_LARGE),
+    "unpacked": (Format.ARCHIVE, with_directory_field(docx(""), 24, MOST), Obstacle.TOO_LARGE),
+    "encrypted": (Format.ARCHIVE, with_directory_field(docx(""), 8, b"\1\0"), Obstacle.PROTECTED),
 }
 
 
 @pytest.mark.parametrize(("kind", "content", "refusal"), REFUSED.values(), ids=REFUSED)
 def test_bytes_without_text_and_archives_by_their_directory_are_refused(
-    kind: Kind, content: bytes, refusal: Refusal
+    kind: Format, content: bytes, refusal: Obstacle
 ) -> None:
     with pytest.raises(Unreadable) as caught:
         formats.read(kind, content)
@@ -491,15 +491,15 @@ def test_bytes_without_text_and_archives_by_their_directory_are_refused(
 
 
 def test_end_of_a_long_document_is_left_out() -> None:
-    read = formats.read(Kind.HTML, f"<p>{'a' * MAX_CHARS}</p><p>b</p>".encode())
+    read = formats.read(Format.HTML, f"<p>{'a' * MAX_CHARS}</p><p>b</p>".encode())
     assert read == Document("a" * MAX_CHARS, (LeftOut(Part.END, 1),))
     whole = "a" * (MAX_CHARS - 10)
-    assert formats.read(Kind.HTML, f"<p>{whole}</p>".encode()) == Document(whole)
+    assert formats.read(Format.HTML, f"<p>{whole}</p>".encode()) == Document(whole)
 
 
 def test_page_with_a_control_character_is_read() -> None:
     """LibreOffice leaves one in the place of a form's field."""
-    assert text(Kind.HTML, "<p>☒\x01 Größe</p>".encode()) == "☒ Größe"
+    assert text(Format.HTML, "<p>☒\x01 Größe</p>".encode()) == "☒ Größe"
 
 
 def test_chart_in_a_flat_file_is_read_once() -> None:
@@ -507,4 +507,4 @@ def test_chart_in_a_flat_file_is_read_once() -> None:
     frame = f"<frame><object>{chart}</table:table-row></table:table></chart></chart></object></frame>"
     body = f"<office:body><office:presentation><page>{frame}</page></office:presentation></office:body>"
     content = f"<office:document {ODF}>{body}</office:document>".encode()
-    assert formats.read(Kind.FLAT_ODF, content).text == "## Slide 1\n\n| Q1 |\n|---|"
+    assert formats.read(Format.FLAT_ODF, content).text == "## Slide 1\n\n| Q1 |\n|---|"

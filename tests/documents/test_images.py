@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bot.documents import images
-from bot.documents.document import MAX_IMAGE_BYTES, Refusal, Unreadable
+from bot.documents.document import MAX_IMAGE_BYTES, Obstacle, Unreadable
 from bot.documents.plain_images import image_size, is_plain_image
 
 MAX_PEAK_KB = 120_000
@@ -157,4 +157,4 @@ def test_accepted_image_peaks_below_120_mb(
 def test_progressive_jpeg_counts_what_its_decoder_holds() -> None:
     with pytest.raises(Unreadable) as raised:
         images.converted(picture("JPEG", (6_000, 5_000), progressive=True))
-    assert raised.value.refusal is Refusal.TOO_MANY_PIXELS
+    assert raised.value.refusal is Obstacle.TOO_MANY_PIXELS

@@ -8,12 +8,12 @@ import pytest
 from bot.core.conversation import File
 from bot.core.files import document_kind, reason_not_to_read
 from bot.documents import formats
-from bot.documents.document import CPU_S, Document, Kind, LeftOut, Part
+from bot.documents.document import CPU_S, Document, Format, LeftOut, Part
 
 
 def body(mail: str | bytes) -> str:
     content = mail if isinstance(mail, bytes) else mail.encode()
-    return formats.read(Kind.MAIL, content).text.partition("---")[2].strip()
+    return formats.read(Format.MAIL, content).text.partition("---")[2].strip()
 
 
 WORDS = "日本".encode()
@@ -34,7 +34,7 @@ SUBJECTS = [
 
 @pytest.mark.parametrize(("raw", "shown"), SUBJECTS)
 def test_words_of_a_header_are_decoded(raw: bytes, shown: str) -> None:
-    assert formats.read(Kind.MAIL, b"Subject: %s\n\nx" % raw).text == f"Subject: {shown}\n\n---\n\nx"
+    assert formats.read(Format.MAIL, b"Subject: %s\n\nx" % raw).text == f"Subject: {shown}\n\n---\n\nx"
 
 
 NAMES = [
@@ -52,7 +52,7 @@ NAMES = [
 def test_name_of_an_attachment_is_decoded(parameter: bytes, name: str) -> None:
     head = b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/pdf\n"
     mail = head + b"Content-Disposition: attachment; " + parameter + b"\n\nx\n--b--\n"
-    assert formats.read(Kind.MAIL, mail).left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
+    assert formats.read(Format.MAIL, mail).left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
 
 
 def encoded(how: str, text: str) -> str:
@@ -111,8 +111,8 @@ def test_text_of_a_mail_is_read_however_it_travels(mail: str, shown: str) -> Non
 def test_other_files_of_mails_are_read(name: str, mimetype: str, content: bytes, shown: str) -> None:
     file = File("F1", name, mimetype)
     assert reason_not_to_read(file) is None
-    assert document_kind(file, content) is Kind.MAIL
-    assert formats.read(Kind.MAIL, content) == Document(shown)
+    assert document_kind(file, content) is Format.MAIL
+    assert formats.read(Format.MAIL, content) == Document(shown)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_other_files_of_mails_are_read(name: str, mimetype: str, content: bytes,
     ],
 )
 def test_what_holds_a_mails_text_in_another_form_is_named(kind: str, name: str) -> None:
-    read = formats.read(Kind.MAIL, f"Subject: a\nContent-Type: {kind}\n\nMIIB".encode())
+    read = formats.read(Format.MAIL, f"Subject: a\nContent-Type: {kind}\n\nMIIB".encode())
     assert read.left_out == (LeftOut(Part.ATTACHMENT, 1, (name,)),)
 
 
@@ -144,5 +144,5 @@ HOSTILE = {
 @pytest.mark.parametrize("mail", HOSTILE.values(), ids=HOSTILE)
 def test_mail_that_is_made_to_take_long_is_read_in_linear_time(mail: str) -> None:
     began_s = time.process_time()
-    formats.read(Kind.MAIL, mail.encode())
+    formats.read(Format.MAIL, mail.encode())
     assert time.process_time() - began_s < CPU_S

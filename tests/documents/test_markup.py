@@ -3,11 +3,11 @@
 import pytest
 
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part
+from bot.documents.document import Document, Format, LeftOut, Part
 
 
 def read(page: str) -> Document:
-    return formats.read(Kind.HTML, page.encode())
+    return formats.read(Format.HTML, page.encode())
 
 
 CONTROLS = {

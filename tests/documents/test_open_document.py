@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.hostile_documents import odf
 from bot.documents import formats
-from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part
+from bot.documents.document import MAX_CHARS, Document, Format, LeftOut, Part
 from tests.documents.test_formats import with_part
 
 NAMES = " ".join(
@@ -31,7 +31,7 @@ def read(body: str, kind: str = "text", **parts: str) -> Document:
     for name, part in parts.items():
         content = f"<office:document-styles {OFFICE} {NAMES}>{part}</office:document-styles>"
         file = with_part(file, f"{name.replace('__', '/')}.xml", content)
-    return formats.read(Kind.ARCHIVE, file)
+    return formats.read(Format.ARCHIVE, file)
 
 
 def numbers(*levels: str, name: str = "L1") -> str:

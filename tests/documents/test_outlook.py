@@ -12,7 +12,7 @@ import pytest
 from bot.core.conversation import File
 from bot.core.files import document_kind, reason_not_to_read
 from bot.documents import formats
-from bot.documents.document import CPU_S, Document, Kind, LeftOut, Part
+from bot.documents.document import CPU_S, Document, Format, LeftOut, Part
 from bot.documents.process import read_document
 
 Storage = Mapping[str, Union[bytes, "Storage"]]
@@ -114,7 +114,7 @@ def attached(at: int, values: Mapping[str, object]) -> dict[str, object]:
 
 
 def read(values: Mapping[str, object]) -> Document:
-    return formats.read(Kind.OLE, compound(stored(values)))
+    return formats.read(Format.OLE, compound(stored(values)))
 
 
 SENT = "Microsoft Mail Internet Headers Version 2.0\r\nFrom: =?utf-8?q?J=C3=B6rg?= <j@a.de>\r\nTo: b@c.de\r\n"
@@ -183,10 +183,10 @@ async def test_process_reads_a_message_without_opening_files() -> None:
     values = {"007D": SENT, "1009": RTF, **attached(0, {"3707": "a.pdf"})}
     content = compound(stored(values))
     assert reason_not_to_read(file) is None
-    assert document_kind(file, content) is Kind.OLE
+    assert document_kind(file, content) is Format.OLE
     shown = Document("From: Jörg <j@a.de>\nTo: b@c.de\n\n---\n\nOne two", (LeftOut(Part.ATTACHMENT, 1, ("a.pdf",)),))
-    assert await read_document(Kind.OLE, content) == shown
-    guessed = await read_document(Kind.OLE, compound(stored({"1000:cp1251": "Имя; Город; Сумма за месяц"})))
+    assert await read_document(Format.OLE, content) == shown
+    guessed = await read_document(Format.OLE, compound(stored({"1000:cp1251": "Имя; Город; Сумма за месяц"})))
     assert isinstance(guessed, Document)
     assert guessed.text == "---\n\nИмя; Город; Сумма за месяц"
 
@@ -210,5 +210,5 @@ HOSTILE: dict[str, Mapping[str, object]] = {
 def test_message_that_is_made_to_take_long_is_read_in_linear_time(values: Mapping[str, object]) -> None:
     content = compound(stored(values))
     began_s = time.process_time()
-    formats.read(Kind.OLE, content)
+    formats.read(Format.OLE, content)
     assert time.process_time() - began_s < CPU_S

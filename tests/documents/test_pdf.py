@@ -3,7 +3,7 @@
 import pytest
 
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part
+from bot.documents.document import Document, Format, LeftOut, Part
 from bot.documents.process import read_document
 
 
@@ -70,11 +70,11 @@ CASES = {
 def test_pdf_is_read_with_what_stands_beside_its_text(
     content: bytes, shown: str, left_out: tuple[LeftOut, ...]
 ) -> None:
-    read = formats.read(Kind.PDF, content)
+    read = formats.read(Format.PDF, content)
     assert (read.text.removeprefix("## Page 1\n\n"), read.left_out) == (shown, left_out)
 
 
 async def test_forms_are_read_once_files_are_denied() -> None:
-    read = await read_document(Kind.PDF, CASES["fields"][0])
+    read = await read_document(Format.PDF, CASES["fields"][0])
     assert isinstance(read, Document)
     assert "Name: Ada Lovelace" in read.text

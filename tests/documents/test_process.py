@@ -18,17 +18,17 @@ from benchmarks.hostile_documents import HOSTILE
 from bot.core.conversation import File
 from bot.core.files import document_kind
 from bot.documents import process
-from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
+from bot.documents.document import MAX_CHARS, Document, Format, LeftOut, Obstacle, Part
 from bot.documents.process import convert_image, read_document
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.documents.test_images import picture
 
 REFUSALS = {
-    "protected": Refusal.PROTECTED,
-    "bomb": Refusal.TOO_LARGE,
-    "many": Refusal.TOO_LARGE,
-    "no office file": Refusal.KIND,
-    "binary": Refusal.KIND,
+    "protected": Obstacle.PROTECTED,
+    "bomb": Obstacle.TOO_LARGE,
+    "many": Obstacle.TOO_LARGE,
+    "no office file": Obstacle.KIND,
+    "binary": Obstacle.KIND,
 }
 """Why documents whose names begin like this are refused. Others count as damaged, or as too large."""
 SLOW = ("bomb", "lying", "many")
@@ -54,8 +54,8 @@ child.main()
 """
 
 
-def kind_of(name: str, content: bytes) -> Kind:
-    return document_kind(File("F1", name), content) or Kind.PDF
+def kind_of(name: str, content: bytes) -> Format:
+    return document_kind(File("F1", name), content) or Format.PDF
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ async def test_hostile_document_is_refused(name: str) -> None:
     content = HOSTILE[name]()
     refusal = await read_document(kind_of(name, content), content)
     known = [reason for begin, reason in REFUSALS.items() if name.startswith(begin)]
-    assert refusal in (known or (Refusal.DAMAGED, Refusal.TOO_LARGE))
+    assert refusal in (known or (Obstacle.DAMAGED, Obstacle.TOO_LARGE))
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ async def test_process_reads_all_formats_without_opening_files(name: str) -> Non
 
 @pytest.mark.parametrize("name", ["old.doc", "old.ppt"])
 async def test_process_reads_old_formats_without_opening_files(name: str) -> None:
-    read = await read_document(Kind.OLE, packed_files(Path(__file__).parent / "old.tar.xz")[name])
+    read = await read_document(Format.OLE, packed_files(Path(__file__).parent / "old.tar.xz")[name])
     assert isinstance(read, Document)
     assert len(read.text) > 60
 
 
 async def test_password_of_a_pdf_is_missed() -> None:
-    assert await read_document(Kind.PDF, corpus()["protected-fpdf2.pdf"]) is Refusal.PROTECTED
+    assert await read_document(Format.PDF, corpus()["protected-fpdf2.pdf"]) is Obstacle.PROTECTED
 
 
 def test_process_can_open_no_file_and_no_socket_and_has_no_secrets() -> None:
     env = {"PYTHONPATH": str(Path(process.__file__).parents[2])}
     ran = subprocess.run(
-        [sys.executable, "-c", TRIES, Kind.CSV], input=b"a,b", env=env, capture_output=True, check=True
+        [sys.executable, "-c", TRIES, Format.CSV], input=b"a,b", env=env, capture_output=True, check=True
     )
     assert json.loads(ran.stdout)["text"].split()[:4] == ["OSError"] * 4
 
@@ -109,7 +109,7 @@ async def test_process_gets_nothing_of_the_bots_environment(monkeypatch: pytest.
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
-    read = await read_document(Kind.CSV, b"a,b")
+    read = await read_document(Format.CSV, b"a,b")
     assert isinstance(read, Document)
     assert set(read.text.split()) <= {"PYTHONPATH", "LC_CTYPE", "__CF_USER_TEXT_ENCODING"}
 
@@ -119,7 +119,7 @@ async def test_whatever_the_process_writes_is_bounded_and_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(_saying(tmp_path, output)))
-    assert await read_document(Kind.CSV, b"a,b") in (Refusal.DAMAGED, Refusal.TOO_LARGE)
+    assert await read_document(Format.CSV, b"a,b") in (Obstacle.DAMAGED, Obstacle.TOO_LARGE)
 
 
 async def test_what_the_process_prints_is_not_in_the_log(
@@ -129,7 +129,7 @@ async def test_what_the_process_prints_is_not_in_the_log(
     script = _saying(tmp_path, "{}")
     script.write_text(f"{script.read_text()}echo text of a user >&2\n")
     monkeypatch.setattr(sys, "executable", str(script))
-    assert await read_document(Kind.CSV, b"a,b") is Refusal.DAMAGED
+    assert await read_document(Format.CSV, b"a,b") is Obstacle.DAMAGED
     assert capfd.readouterr() == ("", "")
 
 
@@ -138,13 +138,13 @@ async def test_process_that_takes_too_long_is_killed_with_its_children(
 ) -> None:
     monkeypatch.setattr(process, "WALL_S", 0.5)
     monkeypatch.setattr(sys, "executable", str(_hanging(tmp_path)))
-    assert await read_document(Kind.CSV, b"a,b" * 10**6) is Refusal.TOO_LARGE
+    assert await read_document(Format.CSV, b"a,b" * 10**6) is Obstacle.TOO_LARGE
     await until(lambda: not _is_alive(tmp_path))
 
 
 async def test_canceled_reading_kills_the_process_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", str(_hanging(tmp_path)))
-    reading = asyncio.create_task(read_document(Kind.CSV, b"a,b"))
+    reading = asyncio.create_task(read_document(Format.CSV, b"a,b"))
     await until((tmp_path / "pid").exists)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -187,7 +187,7 @@ def _is_alive(folder: Path) -> bool:
 
 
 async def test_text_of_a_large_document_is_cut_at_the_limit() -> None:
-    read = await read_document(Kind.CSV, b"".join(b"%d,of many\n" % number for number in range(200_000)))
+    read = await read_document(Format.CSV, b"".join(b"%d,of many\n" % number for number in range(200_000)))
     assert isinstance(read, Document)
     assert read.text.startswith("| 0 | of many |")
     assert MAX_CHARS - 100 < len(read.text) <= MAX_CHARS + 100
@@ -213,7 +213,7 @@ def turned() -> bytes:
 )
 async def test_image_is_converted_in_the_process(content: bytes, media_type: str, size: tuple[int, int]) -> None:
     converted = await convert_image(content)
-    assert not isinstance(converted, Refusal)
+    assert not isinstance(converted, Obstacle)
     assert converted[0] == media_type
     assert Image.open(io.BytesIO(base64.b64decode(converted[1]))).size == size
 
@@ -221,15 +221,15 @@ async def test_image_is_converted_in_the_process(content: bytes, media_type: str
 @pytest.mark.parametrize(
     ("content", "refusal"),
     [
-        (picture("PNG", (8_000, 5_000)), Refusal.TOO_MANY_PIXELS),
-        (picture("PNG", (80, 60))[:60], Refusal.DAMAGED),
-        (picture("PCX", (8, 6)), Refusal.DAMAGED),
-        (b"GIF89a", Refusal.DAMAGED),
-        (b"GIF89a" + bytes.fromhex("000000000000002c00000000ffffffff0000"), Refusal.TOO_MANY_PIXELS),
+        (picture("PNG", (8_000, 5_000)), Obstacle.TOO_MANY_PIXELS),
+        (picture("PNG", (80, 60))[:60], Obstacle.DAMAGED),
+        (picture("PCX", (8, 6)), Obstacle.DAMAGED),
+        (b"GIF89a", Obstacle.DAMAGED),
+        (b"GIF89a" + bytes.fromhex("000000000000002c00000000ffffffff0000"), Obstacle.TOO_MANY_PIXELS),
     ],
     ids=["many pixels", "cut", "another format", "empty", "claims many pixels"],
 )
-async def test_image_that_cannot_be_converted_is_refused(content: bytes, refusal: Refusal) -> None:
+async def test_image_that_cannot_be_converted_is_refused(content: bytes, refusal: Obstacle) -> None:
     assert await convert_image(content) is refusal
 
 
@@ -240,4 +240,4 @@ async def test_image_that_the_process_gives_is_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: dict[str, str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(_saying(tmp_path, json.dumps(said))))
-    assert await convert_image(b"GIF89a") is Refusal.DAMAGED
+    assert await convert_image(b"GIF89a") is Obstacle.DAMAGED

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part
+from bot.documents.document import Document, Format, LeftOut, Part
 
 LINK = rb'{\field{\*\fldinst { HYPERLINK "https://example.com/a" }}{\fldrslt {\ul this}}}'
 WORD_LINK = (
@@ -61,14 +61,14 @@ COUNTED = {
 
 @pytest.mark.parametrize(("rtf", "shown"), SHOWN.values(), ids=SHOWN)
 def test_rtf_says_what_people_see(rtf: bytes, shown: str) -> None:
-    assert formats.read(Kind.RTF, rb"{\rtf1\ansi " + rtf + b"}").text == shown
+    assert formats.read(Format.RTF, rb"{\rtf1\ansi " + rtf + b"}").text == shown
 
 
 @pytest.mark.parametrize(("rtf", "parts"), COUNTED.values(), ids=COUNTED)
 def test_what_rtf_leaves_out_is_counted(rtf: bytes, parts: tuple[LeftOut, ...]) -> None:
-    assert formats.read(Kind.RTF, rb"{\rtf1\ansi " + rtf + b"}") == Document("a", parts)
+    assert formats.read(Format.RTF, rb"{\rtf1\ansi " + rtf + b"}") == Document("a", parts)
 
 
 def test_bullet_of_a_font_of_symbols_is_a_bullet() -> None:
-    read = formats.read(Kind.RTF, rb"{\rtf1\ansi {\listtext\u61623\'b7\tab}one\par two \u61623? three}")
+    read = formats.read(Format.RTF, rb"{\rtf1\ansi {\listtext\u61623\'b7\tab}one\par two \u61623? three}")
     assert read.text == "•\tone\ntwo \uf0b7 three"

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.hostile_documents import packed
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part
+from bot.documents.document import Document, Format, LeftOut, Part
 from tests.documents.test_formats import MC, A, M, P, R, presentation, relations, slide
 from tests.documents.test_word import CHART, SHOWN_CHART, C
 
@@ -40,7 +40,7 @@ def read(shapes: str, *related: tuple[str, str], **parts: str) -> Document:
     named = {f"ppt/{name}.xml": part for name, part in parts.items()}
     named = {name.replace("__", "/"): part for name, part in named.items()}
     return formats.read(
-        Kind.ARCHIVE, presentation([slide(shapes, R)], {"ppt/slides/_rels/slide1.xml.rels": to, **named})
+        Format.ARCHIVE, presentation([slide(shapes, R)], {"ppt/slides/_rels/slide1.xml.rels": to, **named})
     )
 
 
@@ -136,7 +136,7 @@ def test_slide_that_is_gone_is_passed_over() -> None:
     file = presentation([slide(shape(words("a"))), ""], {})
     with zipfile.ZipFile(io.BytesIO(file)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist() if name != "ppt/slides/slide2.xml"}
-    assert formats.read(Kind.ARCHIVE, packed(parts)) == Document("## Slide 1\n\na")
+    assert formats.read(Format.ARCHIVE, packed(parts)) == Document("## Slide 1\n\na")
 
 
 def test_words_of_a_layout_are_shown_once() -> None:

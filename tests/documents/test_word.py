@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.hostile_documents import docx, packed
 from bot.documents import formats
-from bot.documents.document import Document, Kind, LeftOut, Part
+from bot.documents.document import Document, Format, LeftOut, Part
 from tests.documents.test_formats import PIC, WP, A, R, W, run, with_part
 
 NS = f'xmlns:w="{W}"'
@@ -18,7 +18,7 @@ def read(body: str, **parts: str) -> Document:
     file = docx(body)
     for name, part in parts.items():
         file = with_part(file, f"word/{name}.xml", f"<w:{name} {NS}>{part}</w:{name}>")
-    return formats.read(Kind.ARCHIVE, file)
+    return formats.read(Format.ARCHIVE, file)
 
 
 def paragraph(words: str, level: int | None = None, number: int = 1, style: str = "", more: str = "") -> str:
@@ -228,7 +228,7 @@ INLINE: dict[str, tuple[str, str]] = {
 def test_signs_of_a_document_are_read_in_its_body_and_its_headers(body: str, shown: str) -> None:
     assert read(f"<w:p>{body}</w:p>") == Document(shown)
     with_header = with_part(docx(""), "word/header1.xml", f"<w:hdr {NS} {O}><w:p>{body}</w:p></w:hdr>")
-    assert formats.read(Kind.ARCHIVE, with_header) == Document(f"Header: {shown}")
+    assert formats.read(Format.ARCHIVE, with_header) == Document(f"Header: {shown}")
 
 
 def test_link_of_a_simple_field_is_read() -> None:
@@ -241,7 +241,7 @@ def test_several_headers_are_each_shown_once() -> None:
         cells = words.replace("<w:tab/>", "</w:t><w:tab/><w:t>")
         header = f"<w:hdr {NS}><w:p>{run(cells)}</w:p></w:hdr>"
         file = with_part(file, f"word/header{number}.xml", header)
-    assert formats.read(Kind.ARCHIVE, file).text == "Header: Contoso Offer 7\n\nHeader: Other"
+    assert formats.read(Format.ARCHIVE, file).text == "Header: Contoso Offer 7\n\nHeader: Other"
 
 
 def table(*rows: str) -> str:
@@ -395,7 +395,7 @@ def test_charts_and_diagrams_of_a_document_are_read() -> None:
         "word/diagrams/data1.xml": diagram,
     }.items():
         file = with_part(file, name, part)
-    assert formats.read(Kind.ARCHIVE, file) == Document(f"text\n\n{SHOWN_CHART}\n\nPlan")
+    assert formats.read(Format.ARCHIVE, file) == Document(f"text\n\n{SHOWN_CHART}\n\nPlan")
 
 
 STRICT = {
@@ -421,4 +421,4 @@ def test_document_with_names_of_its_own_is_read(names: dict[str, str]) -> None:
     }
     for old, new in names.items():
         parts = {name: part.replace(old, new) for name, part in parts.items()}
-    assert formats.read(Kind.ARCHIVE, packed(parts)).text == "1. a\n\nb[1]\n\n1. below ↑"
+    assert formats.read(Format.ARCHIVE, packed(parts)).text == "1. a\n\nb[1]\n\n1. below ↑"

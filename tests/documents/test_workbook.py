@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.hostile_documents import packed, xlsx
 from bot.documents import formats
-from bot.documents.document import MAX_CHARS, Document, Kind, LeftOut, Part
+from bot.documents.document import MAX_CHARS, Document, Format, LeftOut, Part
 from bot.documents.number_formats import shown, shown_text
 from tests.documents.test_formats import relations, with_part
 
@@ -90,7 +90,7 @@ def book(
 
 
 def read(content: bytes) -> Document:
-    document = formats.read(Kind.ARCHIVE, content)
+    document = formats.read(Format.ARCHIVE, content)
     return Document(document.text.removeprefix("## Sheet S\n\n"), document.left_out)
 
 

@@ -11,12 +11,12 @@ from functools import partial
 from bot.clock import Clock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import UNANSWERED, Job, Lease, Others, Piece, RecordedMessage, Reservation, page_ts, ts_of
-from bot.core.pacing import Carrier, Learned, PostRule
+from bot.core.pacing import CarrierName, Learned, PostRule
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageDelivery, MessageTransport, chosen_carrier
-from bot.reply.edits import Offer
+from bot.reply.edits import ChooseCarrier
 from bot.reply.messages import Call, Shown
 from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal_of
 from bot.reply.reply import METHODS, Reply
@@ -232,7 +232,9 @@ class SimulatedTransport(MessageTransport):
         self.recovered.append((job.id, has_stop))
         return Shown(job.page_ts)
 
-    def offer(self, question: Question, budget: RateBudget, key: Hashable, forced: Carrier | None) -> Offer | None:
+    def offer(
+        self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
+    ) -> ChooseCarrier | None:
         return partial(chosen_carrier, budget, key, forced) if question.user_id in self.streams_for else None
 
     def delivery(self, reply: Reply) -> SimulatedDelivery:
@@ -283,7 +285,7 @@ async def scheduling(
     *,
     ledger: LoneLedger | None = None,
     keep_lease: bool = True,
-    carrier: Carrier | None = "edit",
+    carrier: CarrierName | None = "edit",
 ) -> AsyncIterator[Schedule]:
     """Runs an edit scheduler; with `keep_lease`, a heartbeat is sent each second."""
     clock, lease = SimulatedClock(), Lease()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, Job, Lease
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageTransport
@@ -103,7 +103,7 @@ class SchedulerProcess:
     client: SandboxClient
     records: RecordsInMemory
     ledger: LoneLedger
-    setting: Carrier | None
+    setting: CarrierName | None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     lease: Lease = field(default_factory=Lease)
     scheduler: EditScheduler = field(init=False)
@@ -152,7 +152,7 @@ class Story:
     """Steps before which the process dies."""
     stopped: frozenset[int]
     """Answers that are stopped at the end."""
-    setting: Carrier | None
+    setting: CarrierName | None
     slack_stops: bool
     """Whether Slack shows its own Stop."""
 

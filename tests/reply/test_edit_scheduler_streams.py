@@ -7,7 +7,7 @@ import pytest
 
 from bot.core.calls import Ask
 from bot.core.job import End, MessageRole, RecordedMessage
-from bot.core.pacing import OWN_GAP_S, STREAM_LIFE_S, Carrier
+from bot.core.pacing import OWN_GAP_S, STREAM_LIFE_S, CarrierName
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited
 from bot.reply.answer import Answer
@@ -21,7 +21,7 @@ from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduli
 from tests.reply.simulated import simulated
 from tests.simulated_time import run_simulated
 
-STREAM: Carrier = "stream"
+STREAM: CarrierName = "stream"
 STREAMED = ["StartStream", "AppendStream", "StopStream"]
 EDITED = ["Post", "Update", "Update"]
 
@@ -66,7 +66,7 @@ async def test_stream_carries_an_answer_from_its_first_words_to_its_end() -> Non
     ids=["stream", "auto", "edit", "not every reader would see it", "Slack is known to refuse"],
 )
 def test_what_carries_an_answer(
-    carrier: Carrier | None, allowed: bool, streams_for: set[str], expected: list[str]
+    carrier: CarrierName | None, allowed: bool, streams_for: set[str], expected: list[str]
 ) -> None:
     async def test() -> None:
         transport = SimulatedTransport(streams_for=frozenset(streams_for))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.job import End, Job
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited
 from bot.reply.answer import Answer
@@ -70,7 +70,7 @@ def shown_at(schedule: Schedule, job_id: int, *, words: bool) -> float:
 
 
 @pytest.mark.parametrize("carrier", ["edit", "stream"])
-def test_crowded_channel_delays_no_other_one(carrier: Carrier | None) -> None:
+def test_crowded_channel_delays_no_other_one(carrier: CarrierName | None) -> None:
     limited: Counter[str] = Counter()
 
     async def run() -> Schedule:

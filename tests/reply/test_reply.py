@@ -16,7 +16,7 @@ from bot.markdown.pages import PAGE_CHARS
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
-from bot.reply.messages import TURNS, Delete, Life, PageView, Shown, Turn, after, shown_transcript
+from bot.reply.messages import LIFE_AFTER, Delete, Life, PageView, ReplyEvent, Shown, after, shown_transcript
 from bot.reply.outcomes import (
     CallDone,
     CallFound,
@@ -370,13 +370,13 @@ def test_preview_is_readable_as_a_notification(view: PageView, text: str) -> Non
     assert reply_blocks.short_text(view) == text
 
 
-@pytest.mark.parametrize("turn", Turn)
+@pytest.mark.parametrize("turn", ReplyEvent)
 @pytest.mark.parametrize("life", Life)
-def test_turn_that_the_table_does_not_have_is_refused_unless_the_reply_is_over(life: Life, turn: Turn) -> None:
+def test_turn_that_the_table_does_not_have_is_refused_unless_the_reply_is_over(life: Life, turn: ReplyEvent) -> None:
     if life.is_over:
         assert after(life, turn) is life
-    elif (life, turn) in TURNS:
-        assert after(life, turn) is TURNS[life, turn]
+    elif (life, turn) in LIFE_AFTER:
+        assert after(life, turn) is LIFE_AFTER[life, turn]
     else:
         with pytest.raises(ValueError, match=f"{turn} can't happen to a reply that is {life}"):
             after(life, turn)

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.calls import Ask
 from bot.core.job import End
-from bot.core.pacing import STREAM_BYTES, Carrier, Urgency
+from bot.core.pacing import STREAM_BYTES, CarrierName, Urgency
 from bot.errors import EndReason, Refusal
 from bot.markdown.render import rendered
 from bot.models.events import Citation
@@ -77,7 +77,7 @@ def streaming(reply: Reply) -> Stage | None:
     return next((carrier.stage for carrier in carriers if isinstance(carrier, Stream)), None)
 
 
-def next_filled(reply: Reply, carrier: Carrier | None = "stream") -> Call | None:
+def next_filled(reply: Reply, carrier: CarrierName | None = "stream") -> Call | None:
     """Returns the reply's next call with its text. `carrier`: what is offered for a page that begins."""
     if carrier is not None:
         reply.offer(lambda now, has_stop: Stream() if carrier == "stream" else None)
@@ -97,7 +97,7 @@ def filled_of(reply: Reply, kind: type[C]) -> C:
     return call
 
 
-def advance(reply: Reply, thread: StreamingThread, carrier: Carrier = "stream") -> Call | None:
+def advance(reply: Reply, thread: StreamingThread, carrier: CarrierName = "stream") -> Call | None:
     """Does the next call; returns it."""
     call = next_filled(reply, carrier)
     if call is not None:

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from bot.markdown.escaping import JOINER
 from bot.models.setup import VendorSettings
 from bot.services import reply_actions
@@ -38,7 +38,7 @@ MODEL_NAMES = ("test", "other", "scripted", "gpt-6.1-sol")
 FOOTER = re.compile(
     rf"(fell back to )?({'|'.join(MODEL_NAMES)})( · thorough[^·]*)?( · (stopped|incomplete))?|stopped|incomplete"
 )
-CARRIER: Carrier = "edit"
+CARRIER: CarrierName = "edit"
 """Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""
 EACH_CARRIER = [pytest.param(carrier, marks=pytest.mark.bot(carrier=carrier)) for carrier in ("edit", "stream")]
 DELTA_CHARS, PACE_S = 16, 0.03

@@ -27,7 +27,7 @@ from bot import isolation, settings
 from bot.checks import models as model_checks
 from bot.checks import report as all_checks
 from bot.checks import slack as slack_checks
-from bot.checks.report import Check, CheckReport, CheckStatus, Step, ok, run_checks
+from bot.checks.report import Check, CheckReport, CheckStatus, PlannedCheck, ok, run_checks
 from bot.cli.check import checked
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
@@ -901,10 +901,10 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
         return ok("good", "Good.")
 
     steps = [
-        Step("surprising", surprising),
-        Step("endless", endless),
-        Step("dependent", good, needs=["surprising"]),
-        Step("later", good, after=["endless"]),
+        PlannedCheck("surprising", surprising),
+        PlannedCheck("endless", endless),
+        PlannedCheck("dependent", good, needs=["surprising"]),
+        PlannedCheck("later", good, after=["endless"]),
     ]
     report = await run_checks(steps)
     assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, CheckStatus.OK]

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.actions import ReplyAction
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from slack_sandbox.files import File, UploadedFile, canvas_link
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import EACH_CARRIER, Stage, buttons, says, shown
@@ -26,7 +26,7 @@ def answer_with(file: File) -> str:
 
 
 @pytest.mark.parametrize("carrier", EACH_CARRIER)
-async def test_post_with_the_address_of_our_own_file_shares_it_with_nobody(stage: Stage, carrier: Carrier) -> None:
+async def test_post_with_the_address_of_our_own_file_shares_it_with_nobody(stage: Stage, carrier: CarrierName) -> None:
     file = our_canvas(stage)
     stage.vendor.script(says(answer_with(file), pause_s=0.01))
     # The whole answer is posted, because no edit shows it: a stream is left before an address, and was "The".

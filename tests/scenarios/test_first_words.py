@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.pacing import Carrier
+from bot.core.pacing import CarrierName
 from tests.scenarios.conftest import EACH_CARRIER, Stage
 from tests.streams import speech
 from tests.streams.server import VendorResponse
@@ -64,7 +64,7 @@ async def frames(stage: Stage, beginning: str) -> list[list[str]]:
 @pytest.mark.parametrize("carrier", EACH_CARRIER)
 @pytest.mark.parametrize(("silence_s", "is_said"), [(5, False), (25, True)])
 async def test_long_silence_is_said_once_and_goes_with_the_first_word(
-    stage: Stage, carrier: Carrier, silence_s: float, is_said: bool
+    stage: Stage, carrier: CarrierName, silence_s: float, is_said: bool
 ) -> None:
     async def silent() -> None:
         await asyncio.sleep(silence_s)
@@ -79,7 +79,7 @@ async def test_long_silence_is_said_once_and_goes_with_the_first_word(
 
 @pytest.mark.skips_waits
 @pytest.mark.parametrize("carrier", EACH_CARRIER)
-async def test_first_change_of_a_reply_shows_a_word(stage: Stage, carrier: Carrier) -> None:
+async def test_first_change_of_a_reply_shows_a_word(stage: Stage, carrier: CarrierName) -> None:
     for beginning in BEGINNINGS:
         first, *_ = await frames(stage, beginning)
         assert re.search(r"\w", " ".join(first)), (beginning, first)

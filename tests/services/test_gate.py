@@ -10,7 +10,7 @@ import pytest
 from bot.core.conversation import Message, Question
 from bot.errors import StoreError
 from bot.models.openai import Decider
-from bot.models.prompt import Decision, TokenEstimate
+from bot.models.prompt import Estimate, TokenEstimate
 from bot.services.access_control import AccessControl
 from bot.services.engagement import Gate
 from bot.services.intake import MAX_IN_DOUBT
@@ -43,9 +43,9 @@ class SureModel(Decider):
 
     asked: list[str] = field(default_factory=list)
 
-    async def decide(self, text: str, statement: str) -> Decision:
+    async def decide(self, text: str, statement: str) -> Estimate:
         self.asked.append(text)
-        return Decision(1.0, 10)
+        return Estimate(1.0, 10)
 
 
 @dataclass

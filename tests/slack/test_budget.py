@@ -20,7 +20,7 @@ from bot.core.pacing import (
     POST_BURST,
     USUAL_LIFE_S,
     WINDOW_S,
-    Carrier,
+    CarrierName,
     Learned,
     Urgency,
 )
@@ -188,8 +188,8 @@ NOW = 1_000.0
 STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
 EDITED: list[str] = [REPLIES]
 STARTING, OPEN = [STARTS, APPENDS, STOPS], [APPENDS, STOPS]
-AUTO: Carrier | None = None
-STREAM: Carrier = "stream"
+AUTO: CarrierName | None = None
+STREAM: CarrierName = "stream"
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def send(budget: RateBudget, method: str, calls: int) -> None:
         budget.answered(method)
 
 
-def carrier(budget: RateBudget, setting: Carrier | None) -> Carrier:
+def carrier(budget: RateBudget, setting: CarrierName | None) -> CarrierName:
     """Returns what carries the reply "a"."""
     chosen = chosen_carrier(budget, "a", setting, NOW, has_stop=False)
     return "stream" if isinstance(chosen, Stream) else "edit"
@@ -300,7 +300,7 @@ def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock:
     ],
 )
 def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
-    budget: RateBudget, started: int, open_streams: int, expected: Carrier
+    budget: RateBudget, started: int, open_streams: int, expected: CarrierName
 ) -> None:
     for number in range(open_streams):
         budget.opened(number)
@@ -315,7 +315,7 @@ def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
     ("edited", "streamed", "expected"),
     [(10, 0, "stream"), (0, 15, "edit"), (2, 15, "edit"), (15, 5, "stream")],
 )
-def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: Carrier) -> None:
+def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: CarrierName) -> None:
     for number in range(edited + streamed):
         budget.opened(number)
         if number >= edited:

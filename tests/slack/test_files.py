@@ -15,7 +15,7 @@ from yarl import URL
 from benchmarks.document_corpus import corpus
 from bot.core.conversation import File
 from bot.core.files import Unread, choose_files
-from bot.documents.document import Document, Kind, Refusal
+from bot.documents.document import Document, Format, Obstacle
 from bot.documents.process import read_document
 from bot.models.prompt import Media
 from bot.slack.client import SlackClient, new_session
@@ -176,7 +176,7 @@ async def test_files_of_one_person_do_not_keep_those_of_others_waiting(monkeypat
     has_begun = asyncio.Event()
     questions_read: list[str] = []
 
-    async def reading_begins(kind: Kind, content: bytes) -> Document | Refusal:
+    async def reading_begins(kind: Format, content: bytes) -> Document | Obstacle:
         has_begun.set()
         return await read_document(kind, content)
 

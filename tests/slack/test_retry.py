@@ -9,7 +9,7 @@ import pytest
 from bot.errors import Backoff, RateLimited, Refusal, Refused, TypistError
 from bot.slack import retry
 from bot.slack.client import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S
-from bot.slack.retry import CONNECTION, NO_FAILURES, Failures, Retrying, RetryPolicy
+from bot.slack.retry import CONNECTION, NO_FAILURES, Failures, Retrier, RetryPolicy
 from slack_sandbox.faults import FaultSettings
 from tests.simulated_time import SimulatedClock, run_simulated
 from tests.slack.workspaces import connected
@@ -73,7 +73,7 @@ async def tries_of(*results: Exception | str, until: float = math.inf) -> tuple[
         return result
 
     try:
-        return times, await Retrying(POLICY, clock, "not done yet", until=until).call(call)
+        return times, await Retrier(POLICY, clock, "not done yet", until=until).call(call)
     except (RateLimited, Refused) as error:
         return times, str(error)
 
@@ -95,7 +95,7 @@ def test_call_is_not_retried_after_its_until() -> None:
 
 def test_calls_that_share_a_policy_share_its_tries() -> None:
     async def pages() -> int:
-        retrying, calls = Retrying(POLICY, SimulatedClock(), "not done yet"), 0
+        retrying, calls = Retrier(POLICY, SimulatedClock(), "not done yet"), 0
 
         async def call() -> None:
             nonlocal calls
