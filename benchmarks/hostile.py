@@ -87,7 +87,7 @@ def _paged(text: str) -> None:
     pages = Pages()
     for start in range(0, len(text), 300):
         pages.append(text[start : start + 300])
-    pages.close()
+    pages.finish()
 
 
 def _resumed(text: str) -> None:

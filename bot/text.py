@@ -68,7 +68,7 @@ class Pairing:
     def __init__(self) -> None:
         self._high = ""
 
-    def take(self, delta: str) -> str:
+    def add(self, delta: str) -> str:
         """Adds a delta; returns the text that is complete by now."""
         if not self._high and delta.isascii():
             return delta
@@ -101,7 +101,7 @@ class GrowingText:
 
     def append(self, delta: str) -> None:
         """Adds to the text. Surrogates are repaired, which would hold up decoding otherwise."""
-        complete = self._pairing.take(delta)
+        complete = self._pairing.add(delta)
         self._utf8 += complete.encode()
         self._chars += len(complete)
 

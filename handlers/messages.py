@@ -73,7 +73,7 @@ def register_messages(
                 await shortcut.seen(view_id, message_of(event, team_id))
             case _:
                 tells = is_first_delivery(event, request.headers, me.user_id)
-                await intake.take(event_id, message_of(event, team_id), action_token_of(event), tells=tells)
+                await intake.receive(event_id, message_of(event, team_id), action_token_of(event), tells=tells)
 
     async def on_reaction(event: Mapping[str, Any], request: AsyncBoltRequest) -> None:
         if reaction := reaction_of(event):
@@ -132,7 +132,7 @@ async def _take_change(
     """Hands an edit to message edits. The end of another app's stream is no edit: its message is there only now."""
     before, after = messages_of_edit(event, team_id)
     if after is not None and is_stream_end(event):
-        await intake.take(event_id, after)
+        await intake.receive(event_id, after)
     elif after is not None:
         await edits.edited(event_id, before, after, changed_at(event))
 

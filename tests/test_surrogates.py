@@ -53,7 +53,7 @@ def test_deltas_are_repaired_as_the_whole_text_is(units: list[str], cuts: list[i
     text = "".join(units)
     at = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
     pairing = Pairing()
-    repaired = [pairing.take(text[low:high]) for low, high in pairwise(at)]
+    repaired = [pairing.add(text[low:high]) for low, high in pairwise(at)]
     assert "".join([*repaired, pairing.end()]) == paired(text) == expected(text)
     for delta in repaired:
         delta.encode()

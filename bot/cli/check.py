@@ -86,7 +86,7 @@ async def checked(
     """
     from bot.checks import models as models
     from bot.checks import slack as slack
-    from bot.checks.report import Step, run_checks
+    from bot.checks.report import PlannedCheck, run_checks
     from bot.clock import SystemClock
     from bot.slack.client import SlackClient, new_session
 
@@ -103,34 +103,40 @@ async def checked(
         servers = models.ServerChecks(ours.mcp, clock)
         today = datetime.fromtimestamp(clock.now(), UTC).date()
         steps = [
-            Step(SETTINGS, partial(_settings, ours, env_file)),
-            Step(ISOLATION, _isolation),
-            Step(NETWORK, partial(_network, ours)),
-            Step(slack.BOT_TOKEN, in_slack.bot_token),
-            Step(slack.SCOPES_ID, in_slack.scopes, needs=[slack.BOT_TOKEN]),
-            Step(slack.CLOCK, in_slack.clocks, needs=[slack.BOT_TOKEN]),
-            Step(slack.APP_TOKEN, in_slack.app_token),
-            Step(slack.SOCKET_MODE, in_slack.socket_mode, needs=[slack.APP_TOKEN]),
-            Step(
+            PlannedCheck(SETTINGS, partial(_settings, ours, env_file)),
+            PlannedCheck(ISOLATION, _isolation),
+            PlannedCheck(NETWORK, partial(_network, ours)),
+            PlannedCheck(slack.BOT_TOKEN, in_slack.bot_token),
+            PlannedCheck(slack.SCOPES_ID, in_slack.scopes, needs=[slack.BOT_TOKEN]),
+            PlannedCheck(slack.CLOCK, in_slack.clocks, needs=[slack.BOT_TOKEN]),
+            PlannedCheck(slack.APP_TOKEN, in_slack.app_token),
+            PlannedCheck(slack.SOCKET_MODE, in_slack.socket_mode, needs=[slack.APP_TOKEN]),
+            PlannedCheck(
                 slack.SAME_APP, in_slack.same_app, needs=[slack.BOT_TOKEN, slack.APP_TOKEN], after=[slack.SOCKET_MODE]
             ),
-            Step(slack.MANIFEST, in_slack.manifest, after=[slack.SAME_APP]),
+            PlannedCheck(slack.MANIFEST, in_slack.manifest, after=[slack.SAME_APP]),
         ]
         if probe is not None:
             steps += [
-                Step(slack.PROBE_POST, partial(in_slack.probe_post, probe), needs=[slack.BOT_TOKEN, slack.SOCKET_MODE]),
-                Step(slack.PROBE_EVENT, in_slack.probe_event, needs=[slack.PROBE_POST]),
-                Step(slack.PROBE_DELETE, in_slack.probe_delete, needs=[slack.PROBE_POST], after=[slack.PROBE_EVENT]),
+                PlannedCheck(
+                    slack.PROBE_POST, partial(in_slack.probe_post, probe), needs=[slack.BOT_TOKEN, slack.SOCKET_MODE]
+                ),
+                PlannedCheck(slack.PROBE_EVENT, in_slack.probe_event, needs=[slack.PROBE_POST]),
+                PlannedCheck(
+                    slack.PROBE_DELETE, in_slack.probe_delete, needs=[slack.PROBE_POST], after=[slack.PROBE_EVENT]
+                ),
             ]
         steps += [
-            Step(models.model_check_id(model), partial(models.check_model, setup, model, today))
+            PlannedCheck(models.model_check_id(model), partial(models.check_model, setup, model, today))
             for model in setup.models
         ]
         if ours.transcribe:
-            steps.append(Step(models.TRANSCRIPTION, partial(models.check_transcription, setup, ours.transcribe)))
+            steps.append(
+                PlannedCheck(models.TRANSCRIPTION, partial(models.check_transcription, setup, ours.transcribe))
+            )
         if probe_models:
             steps += [
-                Step(
+                PlannedCheck(
                     models.probe_id(model),
                     partial(models.probe_model, setup, model),
                     needs=[models.model_check_id(model)],
@@ -138,20 +144,20 @@ async def checked(
                 for model in setup.models
             ]
         steps += [
-            Step(models.CONNECTION, store.connection),
-            Step(models.WRITE, store.write, needs=[models.CONNECTION]),
-            Step(models.SCHEMA, store.schema, needs=[models.CONNECTION], after=[models.WRITE]),
-            Step(models.CATCH_UP, store.catch_up, needs=[models.CONNECTION], after=[models.SCHEMA]),
+            PlannedCheck(models.CONNECTION, store.connection),
+            PlannedCheck(models.WRITE, store.write, needs=[models.CONNECTION]),
+            PlannedCheck(models.SCHEMA, store.schema, needs=[models.CONNECTION], after=[models.WRITE]),
+            PlannedCheck(models.CATCH_UP, store.catch_up, needs=[models.CONNECTION], after=[models.SCHEMA]),
         ]
         if ours.mcp.servers:
             alone = [
-                Step(models.server_check_id(server.name), partial(servers.server, server))
+                PlannedCheck(models.server_check_id(server.name), partial(servers.server, server))
                 for server in ours.mcp.servers
             ]
             places = partial(servers.places, store.chosen_servers)
             steps += [
                 *alone,
-                Step(models.MCP_PLACES, places, after=[models.CONNECTION, *(step.id for step in alone)]),
+                PlannedCheck(models.MCP_PLACES, places, after=[models.CONNECTION, *(step.id for step in alone)]),
             ]
         return await run_checks([step for step in steps if only is None or step.id in only])
 

@@ -200,7 +200,7 @@ class Pages:
             return FullAt(full.line_start - shift, full.known_at - shift)
         return None if chars == size else FullAt(chars, chars + 1)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Ends the text. A last page of white space alone is joined to the one before."""
         if self.is_complete:
             self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))

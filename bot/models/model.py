@@ -646,9 +646,9 @@ async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delt
             match delta:
                 case TakenBack(text=text):
                     pairing.end()
-                    yield TakenBack(pairing.take(text) if text else "")
+                    yield TakenBack(pairing.add(text) if text else "")
                 case str():
-                    if text := pairing.take(delta):
+                    if text := pairing.add(delta):
                         yield text
                 case _:
                     yield delta

@@ -142,7 +142,7 @@ class Answer:
             self.origins |= UNKNOWN
             self._recorded = Piece(0, "")
 
-    def close(self, end: End) -> None:
+    def finish(self, end: End) -> None:
         """Ends the answer, whose text is settled. Raises ValueError if it has ended."""
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")

@@ -282,7 +282,7 @@ class Reply:
         """Ends the text, and shows `end` below it: the answer's own, with names, or without its choices."""
         if self.answer.end is None:
             self.answer.settle(end.reason)
-            self.answer.close(end)
+            self.answer.finish(end)
         self._end = end
         if self.answer.is_behind:
             self._show_own()
@@ -601,7 +601,7 @@ class Reply:
 
     def _close(self) -> None:
         """Completes the pages, and decides which files belong below them."""
-        self._pages.close()
+        self._pages.finish()
         self._shown_pages = min(self._shown_pages, len(self._pages.full))
         if self._files is None or not self._pages.full or self._has_more_pages:
             self._files = None if self._files is None else ()

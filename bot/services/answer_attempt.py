@@ -175,7 +175,7 @@ class AnswerAttempt:
         used = step.used
         return Spent(used.input_tokens, used.output_tokens, step.model, len(self.answer.steps))
 
-    def close(
+    def finish(
         self,
         end: End,
         usd: float | None = None,
@@ -211,7 +211,7 @@ class AnswerAttempt:
             effort="" if self.effort is Effort.NORMAL else self.effort,
         )
         if is_open:
-            answer.close(end)
+            answer.finish(end)
         return end
 
     def counted(self, end: End) -> End:

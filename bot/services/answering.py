@@ -103,7 +103,7 @@ class Answering:
                 self.access_control.tell(job.question, denial)
                 end = End(EndReason.DENIED)
                 attempt.answer.settle(end.reason)
-                attempt.answer.close(end)
+                attempt.answer.finish(end)
                 await self._record(attempt, end, None)
                 return
             signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
@@ -156,7 +156,7 @@ class Answering:
             return _stopped(attempt)
         attempt.phase = Phase.STREAMING
         try:
-            return await self._forbidden(attempt, live, checking) or await self.steps.take(attempt, live)
+            return await self._forbidden(attempt, live, checking) or await self.steps.ask(attempt, live)
         except GivenUp:
             raise
         except TypistError as error:
@@ -221,12 +221,12 @@ class Answering:
             # Its footer has what the whole answer has cost.
             is_first = attempt.job.attempts == 1
             usd = added(usd, attempt.used.usd if is_first else await self.quota.earlier_usd(attempt.job))
-        return attempt.close(end, usd, self.settings.model_names, has_canvases=self.workspace.canvases.may_write)
+        return attempt.finish(end, usd, self.settings.model_names, has_canvases=self.workspace.canvases.may_write)
 
     async def _end_with_internal_error(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
         attempt.phase = Phase.ENDING
-        end = attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), None, self.settings.model_names)
+        end = attempt.finish(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), None, self.settings.model_names)
         if live is not None:
             await live.leave()
         if await self._record(attempt, end, live, OutboxKind.SHOW_END):

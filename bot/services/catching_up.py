@@ -139,7 +139,7 @@ class CatchingUp:
         if self._under_way is not None and not self._under_way.done():
             if not await listening.keep(team_id):
                 self._under_way.cancel()
-        elif self._recorded is not None and (missed := await listening.take(team_id)):
+        elif self._recorded is not None and (missed := await listening.claim_missed(team_id)):
             self._under_way = asyncio.create_task(self._caught_up(missed))
 
     async def _caught_up(self, missed: Missed) -> None:
@@ -289,7 +289,7 @@ class CatchingUp:
 
     async def _take(self, message: Message, *, offered: bool) -> bool:
         """Has intake decide about a message; returns whether it is a new question. Raises StoreError."""
-        return await self.intake.take(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
+        return await self.intake.receive(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
 
     def _is_for_us(self, message: Message) -> bool:
         """Whether a person wrote a message to us, and it is no "stop", whose time is over."""

@@ -72,7 +72,7 @@ class QuietThreads:
     private_notices: PrivateNotices
     access_control: AccessControl
 
-    async def take(self, message: Message, participants: Participants) -> bool:
+    async def keep_quiet(self, message: Message, participants: Participants) -> bool:
         """Applies "stay quiet" in a thread that we are in; returns whether the message was that. Raises StoreError."""
         if not participants.takes_part or not asks_for_quiet(message, self.workspace.me):
             return False
@@ -195,7 +195,7 @@ class MessageTriage:
 
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
         """Returns the question that a message is, or why it is ignored. Applies "stay quiet". Raises StoreError."""
-        if await self.quiet_threads.take(message, participants):
+        if await self.quiet_threads.keep_quiet(message, participants):
             return Ignore(IgnoreReason.QUIET)
         rules = await self._rules_for(message, participants)
         if participants.joined and not participants.quiet:

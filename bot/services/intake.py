@@ -76,7 +76,7 @@ class Intake:
         self._action_tokens = action_tokens
         self._in_doubt = Background()
 
-    async def take(
+    async def receive(
         self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False, tells: bool = False
     ) -> bool:
         """Records the message's question, if it is one; "stop" and "stay quiet" are commands. Raises StoreError.
@@ -184,7 +184,7 @@ class MessageEdits:
         elif self._words(before) != self._words(after) and await self._questions.edit(question_of(after), edited_ts):
             self._worker.wake()
         elif self._me.user_id in called_users(after.text) and self._me.user_id not in called_users(before.text):
-            await self._intake.take(event_id, after)
+            await self._intake.receive(event_id, after)
 
     async def mentioned_again(self, event_id: str, message: Message, edited_ts: str) -> None:
         """Applies an edit of a message that mentions us, without its text from before.
@@ -197,7 +197,7 @@ class MessageEdits:
         elif await self._questions.edit(question_of(message), edited_ts):
             self._worker.wake()
         else:
-            await self._intake.take(event_id, message)
+            await self._intake.receive(event_id, message)
 
     async def deleted(self, message: Message) -> None:
         """Removes a deleted message's question, and its reply unless a person wrote after it."""

@@ -72,7 +72,7 @@ class Outbox:
         if free <= 0:
             return True
         try:
-            taken = await self.stores.outbox.take(free)
+            taken = await self.stores.outbox.claim_due(free)
         except StoreError as error:
             log.error("outbox: database unavailable, retrying in %.0f s: %s", AWAY_S, error)
             return False

@@ -78,7 +78,7 @@ class Steps:
     tool_calls: ToolCalls
     settings: StepSettings
 
-    async def take(self, attempt: AnswerAttempt, live: ScheduledReply) -> End:
+    async def ask(self, attempt: AnswerAttempt, live: ScheduledReply) -> End:
         """Builds the prompt and asks the model; returns how the answer ended. Raises GivenUp and NotOurs."""
         questions = (attempt.job.question, *attempt.job.earlier)
         me = self.workspace.me.user_id

@@ -92,7 +92,7 @@ class Files:
         try:
             try:
                 async with asyncio.timeout(READING_S):
-                    await self._room.take(max_bytes, asker)
+                    await self._room.reserve(max_bytes, asker)
                     held_bytes = max_bytes
                     left = MAX_BYTES
                     for file in files:
@@ -290,7 +290,7 @@ class MemoryRoom:
         self._held_bytes: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
-    async def take(self, size_bytes: int, person: str) -> None:
+    async def reserve(self, size_bytes: int, person: str) -> None:
         """Takes bytes for a person, once that many are free and the person's own."""
         while min(self._free_bytes, self._max_person_bytes - self._held_bytes[person]) < size_bytes:
             self._changed.clear()

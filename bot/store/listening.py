@@ -111,7 +111,7 @@ class Listening(WorkerOperations):
             await connection.execute(sa.update(listening).where(this).values(**gap, progress={}))
 
     @writes
-    async def take(self, connection: AsyncConnection, team_id: str) -> Missed | None:
+    async def claim_missed(self, connection: AsyncConnection, team_id: str) -> Missed | None:
         """Returns what is to be caught up, if no other process does; this one holds it for HOLD_S."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))

@@ -44,7 +44,7 @@ class OutboxEntries(Operations):
     """Hands out entries that are due, each to one process at a time."""
 
     @completes()
-    async def take(self, limit: int) -> list[OutboxEntry]:
+    async def claim_due(self, limit: int) -> list[OutboxEntry]:
         """Returns up to `limit` entries that are due.
 
         This process holds them for OUTBOX_HOLD_S; an entry that is not complete by then is due again.

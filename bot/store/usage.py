@@ -169,7 +169,7 @@ class Meter:
             charge = _charge_of((await connection.execute(added.returning(charges))).one_or_none(), used)
         await self.record(connection, {job: (turn_values(job.id, end, "", now), charge)}, now)
 
-    async def close(self, connection: AsyncConnection, job: Job, end: End, now: float) -> Charge | None:
+    async def charge(self, connection: AsyncConnection, job: Job, end: End, now: float) -> Charge | None:
         """Closes the row of an attempt that has ended; returns None if nothing was charged.
 
         An estimate for a step that is on record counts nothing: a stop may come while it is recorded.
@@ -198,7 +198,7 @@ class Meter:
             if row is not None and (row.input_tokens or row.output_tokens):
                 usage = Usage(row.input_tokens, row.output_tokens)
                 end = End(EndReason.INTERRUPTED, model=row.model, usage=usage)
-                ended[job] = turn_values(job.id, end, "", now), await self.close(connection, job, end, now)
+                ended[job] = turn_values(job.id, end, "", now), await self.charge(connection, job, end, now)
         await connection.execute(sa.delete(charges).where(*ours))
         await self.record(connection, ended, now)
 

@@ -254,7 +254,7 @@ class WorkerQueue(MeteredOperations):
         if row is None:
             return None
         turn = turn_values(job.id, end, text, now)
-        charge = await self._meter.close(connection, job, end, now)
+        charge = await self._meter.charge(connection, job, end, now)
         if row.erase_requested:
             threads = await threads_of(connection, jobs.c.id == job.id)
             await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))

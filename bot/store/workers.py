@@ -138,7 +138,7 @@ class FileLocks:
     def held(self) -> bool:
         return self._file is not None
 
-    def take(self) -> None:
+    def lock(self) -> None:
         """Takes this worker's lock, and removes the files of dead workers."""
         for path in self._database.parent.glob(f"{escape(self._database.name)}-worker-*"):
             # A process that is just taking the file notices, because it is removed under its lock.
@@ -247,7 +247,7 @@ class WorkerLiveness:
         if self._listener is not None:
             await self._listener.open()
         if self._locks is not None:
-            self._locks.take()
+            self._locks.lock()
         async with self._database.begin_write() as connection:
             await self.beat(connection)
         self._registered = True

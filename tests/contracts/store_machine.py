@@ -541,7 +541,7 @@ class Machine(RuleBasedStateMachine):
         return multiple(*self._take_outbox_entries(worker))
 
     def _take_outbox_entries(self, worker: str) -> list[OutboxEntry]:
-        result = self._do(self.stores[worker].outbox.take(100))
+        result = self._do(self.stores[worker].outbox.claim_due(100))
         self.model.take_outbox_entries(result)
         return result
 

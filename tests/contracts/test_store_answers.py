@@ -86,7 +86,7 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
         assert shown
         seen.append((shown.answer, shown.has_previous, shown.has_next))
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": shown.answer}
-        for entry in await store.outbox.take(9):
+        for entry in await store.outbox.claim_due(9):
             assert entry.kind is OutboxKind.SHOW_VERSION
             to_show = await store.outbox.unshown_end(entry)
             assert to_show
@@ -111,7 +111,7 @@ async def test_new_version_is_shown_whichever_was_shown_before(store: Stores) ->
     shown = await store.recorded_answers.of_job(THREAD, job.id)
     assert shown
     assert (shown.answer, shown.has_next) == ("Third.", False)
-    assert await store.outbox.take(9) == []
+    assert await store.outbox.claim_due(9) == []
 
 
 @pytest.mark.parametrize("end_reason", [EndReason.STOPPED, EndReason.STEP_LIMIT])
@@ -229,12 +229,12 @@ async def standing(store: Stores) -> tuple[str, ...]:
 
 
 async def closing(store: Stores) -> list[OutboxEntry]:
-    return [entry for entry in await store.outbox.take(10) if entry.kind is OutboxKind.CLOSE_CHOICES]
+    return [entry for entry in await store.outbox.claim_due(10) if entry.kind is OutboxKind.CLOSE_CHOICES]
 
 
 async def posted(store: Stores) -> None:
     """Posts the choice that was pressed."""
-    [entry] = await store.outbox.take(10)
+    [entry] = await store.outbox.claim_due(10)
     await store.question_queue.enqueue("view", asked(2, text="My choice"), job_id=entry.job_id)
     await store.outbox.complete(entry)
 
@@ -308,7 +308,7 @@ async def test_choice_of_an_earlier_version_takes_none_of_the_newest_away(timed:
 async def test_choices_of_an_end_that_is_shown_later_stand(timed: Stores, clock: ManualClock) -> None:
     await offering(timed, for_outbox=OutboxKind.SHOW_END)
     clock.now_s += OUTBOX_HOLD_S * 2
-    [entry] = await timed.outbox.take(10)
+    [entry] = await timed.outbox.claim_due(10)
     await timed.outbox.complete(entry)
     assert await standing(timed) == OFFERED
 
@@ -325,7 +325,7 @@ CANVAS = AnswerCanvas(0, "F0CANVAS", None)
 async def test_wish_is_an_outbox_entry_for_the_person_who_has_it(store: Stores) -> None:
     job = await answered(store)
     assert await store.answer_canvases.request(job.id, 0, "U7")
-    [entry] = await store.outbox.take(10)
+    [entry] = await store.outbox.claim_due(10)
     assert (entry.kind, entry.job_id, entry.about) == (OutboxKind.MAKE_CANVAS, job.id, "U7")
 
 
@@ -337,7 +337,7 @@ async def test_canvas_that_a_question_asks_for_is_due_once_the_answer_is_on_reco
     if is_stopped:
         await store.question_queue.request_stop(job.id)
     await store.worker_queue.finish(job, DONE, YES, canvas_for="U1")
-    entries = [(entry.kind, entry.about) for entry in await store.outbox.take(10)]
+    entries = [(entry.kind, entry.about) for entry in await store.outbox.claim_due(10)]
     assert entries == ([] if is_stopped else [(OutboxKind.MAKE_CANVAS, "U1")])
 
 
@@ -346,7 +346,7 @@ async def test_wishes_of_several_processes_are_one(worker: Process) -> None:
     job = await answered(store)
     wishes = [each.answer_canvases.request(job.id, 0, user) for each in (store, other) for user in ("U7", "U8", "U9")]
     assert all(await asyncio.gather(*wishes))
-    assert len(await store.outbox.take(10)) == 1
+    assert len(await store.outbox.claim_due(10)) == 1
 
 
 async def test_canvas_with_a_link_is_not_made_again_and_one_without_is_completed(store: Stores) -> None:

@@ -273,7 +273,7 @@ async def test_decision_about_another_call_has_no_effect(store: Stores, changes:
 async def test_job_that_waits_is_read_with_its_text_and_its_decided_calls(store: Stores) -> None:
     job = await awaiting_approval(store)
     assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
-    [entry] = await store.outbox.take(9)
+    [entry] = await store.outbox.claim_due(9)
     waiting = await store.outbox.job_awaiting_approval(entry)
     assert waiting is not None
     assert [call.state for call in waiting.steps[0].calls] == [CallState.DENIED, CallState.ASKED]
@@ -290,7 +290,7 @@ async def test_end_that_slack_did_not_accept_says_who_decided_until_they_are_era
     assert await timed.approvals.decide(job.id, 0, BOTH[1], Decision.DENIED, "UADMIN")
     assert await timed.worker_queue.finish(await one(timed), DONE, YES, for_outbox=OutboxKind.SHOW_END)
     clock.now_s += OUTBOX_HOLD_S + 1
-    [entry] = await timed.outbox.take(9)
+    [entry] = await timed.outbox.claim_due(9)
     for admin in ("UADMIN", ""):
         unshown = await timed.outbox.unshown_end(entry)
         assert unshown is not None

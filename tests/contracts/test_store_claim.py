@@ -66,7 +66,7 @@ class TestPersonsLimit:
             await begun(single, apart(1)), DONE, YES, for_outbox=OutboxKind.SHOW_END
         )
         clock.now_s += wait_s(0)
-        assert len(await single.outbox.take(10)) == 1
+        assert len(await single.outbox.claim_due(10)) == 1
         assert (await begun(single, apart(2))).question == apart(2)
 
 

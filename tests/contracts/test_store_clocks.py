@@ -62,9 +62,9 @@ async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(worker
     await store.recorded_calls.wait(job, None, store.clock.now() + 60)
     clock.wall_s += jump_s
     clock.wait(59)
-    assert await store.outbox.take(10) == []
+    assert await store.outbox.claim_due(10) == []
     clock.wait(2)
-    assert len(await store.outbox.take(10)) == 1
+    assert len(await store.outbox.claim_due(10)) == 1
     assert await store.approvals.expire() == 0
     clock.wait(APPROVAL_S)
     assert await store.approvals.expire() == 1
@@ -76,13 +76,13 @@ async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart
     store = await process("w1", clock)
     job = await begun(store)
     await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
-    assert len(await store.outbox.take(1)) == 1, "held when the process died"
+    assert len(await store.outbox.claim_due(1)) == 1, "held when the process died"
     await store.question_queue.enqueue("Ev2", asked(2), full=True)
     assert await store.notices.claim("T1", "U1", "hint", 60)
     await store.close()
     clock.now_s -= 3 * HOUR_S
     store = await process("w2", clock)
-    assert len(await store.outbox.take(1)) == 1
+    assert len(await store.outbox.claim_due(1)) == 1
     assert (await one(store)).question == asked(2)
     assert await store.notices.claim("T1", "U1", "hint", 60)
 
@@ -94,17 +94,17 @@ async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_r
     store = await process("w1", clock)
     job = await begun(store)
     await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
-    (held,) = await store.outbox.take(1)
+    (held,) = await store.outbox.claim_due(1)
     await store.close()
     clock.now_s -= back_s
     store = await process("w2", clock)
-    assert await store.outbox.take(1) == [], "the other process may be at it"
+    assert await store.outbox.claim_due(1) == [], "the other process may be at it"
     clock.now_s += back_s + OUTBOX_HOLD_S
-    (entry,) = await store.outbox.take(1)
+    (entry,) = await store.outbox.claim_due(1)
     await store.outbox.complete(held)
     await store.outbox.complete(entry)
     clock.now_s += HOUR_S
-    assert await store.outbox.take(1) == []
+    assert await store.outbox.claim_due(1) == []
 
 
 async def test_processes_on_a_server_share_its_clock(on_server: Process) -> None:
@@ -113,7 +113,7 @@ async def test_processes_on_a_server_share_its_clock(on_server: Process) -> None
     wrong = await on_server("w2", clock)
     assert abs(right.clock.now() - wrong.clock.now()) < 60
     await right.unposted_questions.ask("T1", "V1", "U1", ABOUT, "Why?")
-    assert len(await right.outbox.take(1)) == 1
-    assert await wrong.outbox.take(1) == [], "the other process is posting it"
+    assert len(await right.outbox.claim_due(1)) == 1
+    assert await wrong.outbox.claim_due(1) == [], "the other process is posting it"
     clock.wait(OUTBOX_HOLD_S + 60)
-    assert len(await wrong.outbox.take(1)) == 1
+    assert len(await wrong.outbox.claim_due(1)) == 1

@@ -293,7 +293,7 @@ class Stage:
         return await self.store.unposted_questions.ask("T1", "V1", user_id, about, text)
 
     async def entries(self) -> list[OutboxEntry]:
-        return await self.store.outbox.take(9)
+        return await self.store.outbox.claim_due(9)
 
     async def taken(self) -> OutboxEntry:
         """Takes the entry that has the question posted."""

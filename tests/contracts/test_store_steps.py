@@ -80,7 +80,7 @@ async def test_end_that_slack_refused_is_recorded_with_its_sources(timed: Stores
     end = replace(END, sources=SOURCES)
     assert await timed.worker_queue.finish(job, end, "One.", for_outbox=OutboxKind.SHOW_END)
     clock.now_s += wait_s(0)
-    [entry] = await timed.outbox.take(10)
+    [entry] = await timed.outbox.claim_due(10)
     to_show = await timed.outbox.unshown_end(entry)
     assert to_show is not None
     assert to_show.checkpoint == Checkpoint("One.", end, SOURCES)

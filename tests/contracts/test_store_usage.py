@@ -339,7 +339,7 @@ async def used(store: Stores, number: int, tokens: int, user_id: str = "U1") -> 
 
 async def told(store: Stores) -> list[str]:
     """Completes the outbox entries that are due, and returns what admins are told."""
-    taken = await store.outbox.take(20)
+    taken = await store.outbox.claim_due(20)
     for entry in taken:
         await store.outbox.complete(entry)
     return [entry.about for entry in taken if entry.kind is OutboxKind.TELL_ADMINS]

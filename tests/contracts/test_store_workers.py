@@ -185,8 +185,8 @@ def database(tmp_path: Path) -> Path:
 def test_lock_is_held_from_take_to_release(database: Path) -> None:
     ours, theirs = FileLocks(database, "w1"), FileLocks(database, "w2")
     assert (theirs.held, ours.is_free("w2")) == (False, True)
-    theirs.take()
-    theirs.take()
+    theirs.lock()
+    theirs.lock()
     assert (theirs.held, ours.is_free("w2")) == (True, False)
     theirs.release()
     theirs.release()
@@ -209,9 +209,9 @@ def test_lock_of_a_killed_process_is_free_though_its_file_stays(database: Path) 
 
 def test_take_removes_files_of_dead_workers_only(database: Path) -> None:
     living, ours = FileLocks(database, "w2"), FileLocks(database, "w1")
-    living.take()
+    living.lock()
     (database.parent / f"{database.name}-worker-dead").touch()
-    ours.take()
+    ours.lock()
     assert sorted(os.listdir(database.parent)) == [f"{database.name}-worker-w1", f"{database.name}-worker-w2"]
     assert not ours.is_free("w2")
     ours.release()
@@ -220,7 +220,7 @@ def test_take_removes_files_of_dead_workers_only(database: Path) -> None:
 
 def test_only_the_bots_account_may_read_a_lock_file(database: Path) -> None:
     locks = FileLocks(database, "w1")
-    locks.take()
+    locks.lock()
     [file] = database.parent.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     locks.release()
@@ -228,7 +228,7 @@ def test_only_the_bots_account_may_read_a_lock_file(database: Path) -> None:
 
 def test_lock_file_that_was_removed_meanwhile_is_no_error(database: Path) -> None:
     locks = FileLocks(database, "w1")
-    locks.take()
+    locks.lock()
     [file] = database.parent.iterdir()
     file.unlink()
     locks.release()

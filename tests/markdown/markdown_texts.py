@@ -13,7 +13,7 @@ def paged(text: str, limit: int, step: int = 10**9) -> list[Page]:
     pages = Pages(limit)
     for start in range(0, len(text), step):
         pages.append(text[start : start + step])
-    pages.close()
+    pages.finish()
     return [*pages.full, pages.growing]
 
 

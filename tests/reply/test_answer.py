@@ -50,7 +50,7 @@ def test_text_that_was_taken_back_leaves_the_record_with_the_next_piece_and_the_
     answer.append("ur.")
     assert answer.piece() == Piece(2, "ur.")
     answer.settle(END.reason)
-    answer.close(END)
+    answer.finish(END)
     # A piece of the thought may have reached the record meanwhile.
     assert answer.piece() == Piece(0, "Four.", END, takes_back=True)
 
@@ -102,7 +102,7 @@ def test_end_is_recorded_once_even_without_new_text() -> None:
     answer.append("One.")
     answer.recorded(Piece(0, "One."))
     answer.settle(END.reason)
-    answer.close(END)
+    answer.finish(END)
     assert answer.piece() == Piece(4, "", END)
     answer.recorded(Piece(4, "", END))
     assert answer.piece() is None
@@ -112,7 +112,7 @@ def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
     answer.append("Less.")
     answer.settle(CUT.reason)
-    answer.close(CUT)
+    answer.finish(CUT)
     assert answer.piece() == Piece(0, LEFT, CUT)
 
 
@@ -130,7 +130,7 @@ def test_what_stays_of_an_answer(left: str, text: str, end: End, stays: str) -> 
     answer = Answer(replace(JOB, checkpoint=Checkpoint(left)))
     answer.append(text)
     answer.settle(end.reason)
-    answer.close(end)
+    answer.finish(end)
     assert answer.text == stays
 
 
@@ -188,6 +188,6 @@ def test_piece_that_is_recorded_after_the_text_became_another_one_hides_none_of_
     answer.append("Other words.")
     late = Piece(0, "Other words.")
     answer.settle(CUT.reason)
-    answer.close(CUT)
+    answer.finish(CUT)
     answer.recorded(late)
     assert answer.piece() == Piece(0, "What an earlier attempt left.", CUT)

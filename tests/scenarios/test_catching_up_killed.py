@@ -24,7 +24,7 @@ from tests.streams.server import VendorServer
 pytestmark = pytest.mark.long
 
 STEPS: list[Step] = [
-    ("bot.store.listening", "Listening", "take", True),
+    ("bot.store.listening", "Listening", "claim_missed", True),
     ("bot.services.intake", "Intake", "enqueue", False),
     ("bot.services.intake", "Intake", "enqueue", True),
     ("bot.store.listening", "Listening", "record", False),

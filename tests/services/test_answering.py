@@ -507,7 +507,7 @@ def seen(end: End | None) -> End:
 async def unshown_end(stage: AnsweringStage) -> End | None:
     """Returns the end that the outbox is to show."""
     stage.clock.now_s += 60.0
-    [entry] = await stage.stores.outbox.take(5)
+    [entry] = await stage.stores.outbox.claim_due(5)
     assert entry.kind is OutboxKind.SHOW_END
     job = await stage.stores.outbox.unshown_end(entry)
     assert job is not None
@@ -688,7 +688,7 @@ async def test_askers_are_mentioned_about_an_answer_that_took_long(
     alone.answering = replace(alone.answering, settings=settings)
     alone.model.events, alone.model.error = ("Because.", DONE) if error is None else ("Because.",), error
     await attempt_at(alone, lambda job: replace(job, asked_at=alone.clock.now() - took_s))
-    assert [entry.kind for entry in await alone.stores.outbox.take(5)] == kinds
+    assert [entry.kind for entry in await alone.stores.outbox.claim_due(5)] == kinds
 
 
 @pytest.mark.parametrize(
@@ -872,7 +872,7 @@ async def test_canvas_that_was_asked_for_is_made_of_a_whole_answer(
     alone.model.events = events
     wish = replace(QUESTION, text="Write a plan as a canvas")
     await attempt_at(alone, lambda job: replace(job, question=wish))
-    assert [entry.kind for entry in await alone.stores.outbox.take(5)] == kinds
+    assert [entry.kind for entry in await alone.stores.outbox.claim_due(5)] == kinds
 
 
 def showing(stage: AnsweringStage, replies: MemoryReplies) -> None:

@@ -267,9 +267,9 @@ async def test_asker_is_mentioned_once_a_call_has_waited_long_for_their_approval
         stage.answering = replace(stage.answering, settings=settings)
         await waiting(stage)
         stage.clock.now_s = BEGAN_S + 59.0
-        assert await stage.stores.outbox.take(5) == []
+        assert await stage.stores.outbox.claim_due(5) == []
         stage.clock.now_s = BEGAN_S + 61.0
-        assert [entry.kind for entry in await stage.stores.outbox.take(5)] == kinds
+        assert [entry.kind for entry in await stage.stores.outbox.claim_due(5)] == kinds
 
 
 async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:

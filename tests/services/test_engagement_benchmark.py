@@ -114,7 +114,7 @@ async def test_benchmark_takes_the_messages_that_intake_takes(stores: Stores, se
     all_ts = [f"1700000000.{number:06d}" for number in range(len(thread))]
     for ts, (writer, text) in zip(all_ts, thread, strict=True):
         thread_ts = all_ts[0] if ts != all_ts[0] else None
-        await stage.intake.take(
+        await stage.intake.receive(
             f"Ev{ts}", Message("T1", "C1", ts, text.replace(ME.user_id, "UBOT"), thread_ts=thread_ts, user_id=writer)
         )
     spoken = [Spoken(writer, text.replace("<@", "@").replace(">", ""), None) for writer, text in thread]

@@ -88,7 +88,7 @@ class Cell:
         return Message("T1", self.channel_id, self.ts(), text, user_id=user_id, thread_ts=thread_ts, **changes)
 
     async def take(self, message: Message) -> Message:
-        await self.stage.intake.take(f"Ev {self.channel_id} {next(self.number)}", message)
+        await self.stage.intake.receive(f"Ev {self.channel_id} {next(self.number)}", message)
         return message
 
     async def say(self, user_id: str, text: str, thread_ts: str | None, **changes: Any) -> Message:
@@ -211,7 +211,7 @@ async def shortcut(cell: Cell) -> tuple[str | None, Event]:
 
     async def ask() -> None:
         await shortcut.ask(GRACE, f"V {cell.channel_id}", about, "and why?")
-        for entry in await stage.stores.outbox.take(100):
+        for entry in await stage.stores.outbox.claim_due(100):
             if entry.kind is OutboxKind.POST_QUESTION:
                 await question_posts.post(entry)
 

@@ -29,13 +29,13 @@ def stage(stores: Stores) -> IntakeStage:
 
 
 async def test_token_for_a_search_is_kept_before_any_worker_can_claim_the_question(stage: IntakeStage) -> None:
-    await stage.intake.take("Ev1", MENTION, "a token")
+    await stage.intake.receive("Ev1", MENTION, "a token")
     assert (stage.tokens.kept, await queued(stage.stores)) == ([("a token", 0)], 1)
 
 
 async def test_denied_question_leaves_no_token(stage: IntakeStage) -> None:
     stage.accounts.kind_of_all = UserKind.GUEST
-    await stage.intake.take("Ev1", MENTION, "a token")
+    await stage.intake.receive("Ev1", MENTION, "a token")
     assert (stage.tokens.kept, await queued(stage.stores)) == ([], 0)
 
 
@@ -67,9 +67,9 @@ async def test_edit_asks_only_if_it_adds_the_mention(stage: IntakeStage, before:
 async def test_only_what_people_write_makes_them_participants(
     stage: IntakeStage, other: Message, needs_mention: bool
 ) -> None:
-    await stage.intake.take("Ev1", MENTION)
-    await stage.intake.take("Ev2", other)
-    await stage.intake.take("Ev3", replace(MENTION, ts="3.0", thread_ts="1.000100", text="and then?"))
+    await stage.intake.receive("Ev1", MENTION)
+    await stage.intake.receive("Ev2", other)
+    await stage.intake.receive("Ev3", replace(MENTION, ts="3.0", thread_ts="1.000100", text="and then?"))
     assert await queued(stage.stores) == (1 if needs_mention else 2)
 
 
@@ -90,8 +90,8 @@ async def test_starter_reads_when_somebody_joins_whether_a_model_decides_in_doub
 ) -> None:
     stage = stage if has_model else IntakeStage(stage.stores, gate=None)
     await stage.stores.channel_settings.write("T1", "C1", ChannelSettings(engagement=engagement, gate=gate))
-    await stage.intake.take("Ev1", MENTION)
-    await stage.intake.take("Ev2", Message("T1", "C1", "2.0", "I know", thread_ts=ASKED, user_id="U2"))
+    await stage.intake.receive("Ev1", MENTION)
+    await stage.intake.receive("Ev2", Message("T1", "C1", "2.0", "I know", thread_ts=ASKED, user_id="U2"))
     await idle()
     assert stage.accounts.sentences == [sentence]
 
@@ -108,7 +108,7 @@ async def test_button_quiets_a_thread_for_its_starter_and_admins(
     stage: IntakeStage, user_id: str, sentence: str, quiet: bool
 ) -> None:
     """A press can be forged, so it doesn't matter who saw the button."""
-    await stage.intake.take("Ev1", MENTION)
+    await stage.intake.receive("Ev1", MENTION)
     thread = ThreadKey("T1", "C1", ASKED)
     await stage.quiet.pressed(QuietPress(thread, user_id, "2.000000", "https://hooks.example/1"))
     assert [response.sentence for response in stage.surfaces.responses] == [sentence]
@@ -138,8 +138,8 @@ async def test_press_is_answered_while_the_database_is_away(stage: IntakeStage) 
 async def test_only_the_very_words_in_a_thread_of_ours_are_no_question(
     stage: IntakeStage, text: str, changes: dict[str, Any], asked: int
 ) -> None:
-    await stage.intake.take("Ev1", MENTION)
-    await stage.intake.take("Ev2", replace(MENTION, ts="3.000000", text=text, **{"thread_ts": ASKED, **changes}))
+    await stage.intake.receive("Ev1", MENTION)
+    await stage.intake.receive("Ev2", replace(MENTION, ts="3.000000", text=text, **{"thread_ts": ASKED, **changes}))
     assert await queued(stage.stores) == asked
 
 
@@ -147,7 +147,7 @@ async def test_message_with_two_events_is_not_a_question_and_then_a_command(stag
     """Slack sends two events for a mention. By the second one, the bot takes part in the thread."""
     message = replace(MENTION, text="<@UBOT> stay quiet", thread_ts="0.500000")
     for event_id in ("Ev1", "Ev2"):
-        await stage.intake.take(event_id, message)
+        await stage.intake.receive(event_id, message)
     assert await queued(stage.stores) == 1
     later = await stage.stores.participants.at_message(message.thread, "U1", "9.000000")
     assert later.takes_part
@@ -157,9 +157,9 @@ async def test_message_with_two_events_is_not_a_question_and_then_a_command(stag
 async def test_stop_that_finds_nothing_to_stop_does_not_stop_its_own_answer(stage: IntakeStage) -> None:
     """By the second event of the mention, the first one's question is being answered."""
     message = replace(MENTION, text="<@UBOT> stop", thread_ts="0.500000")
-    await stage.intake.take("Ev1", message)
+    await stage.intake.receive("Ev1", message)
     [job] = await stage.stores.worker_queue.claim(1)
-    await stage.intake.take("Ev2", message)
+    await stage.intake.receive("Ev2", message)
     assert (await stage.stores.worker_queue.heartbeat({job: Spent()})).to_stop == frozenset()
 
 

@@ -389,7 +389,7 @@ async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
     actions = actions_of(stores, BusyClock())
     assert await actions.press(replace(STOP, action=ReplyAction.NEXT)) == ActionResponse(texts.NO_LATER_VERSION)
     assert await actions.press(replace(STOP, action=ReplyAction.PREVIOUS)) is None
-    [entry] = await stores.outbox.take(9)
+    [entry] = await stores.outbox.claim_due(9)
     shown = await stores.outbox.unshown_end(entry)
     assert shown
     assert (entry.kind, shown.checkpoint.text) == (OutboxKind.SHOW_VERSION, "Because.")

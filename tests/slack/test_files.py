@@ -29,9 +29,9 @@ from tests.slack.workspaces import connected
 
 async def test_take_waits_until_memory_is_free() -> None:
     room = MemoryRoom(100)
-    await room.take(40, "ada")
-    await room.take(20, "grace")
-    waiting = [asyncio.create_task(room.take(50, person)) for person in ("alan", "edsger")]
+    await room.reserve(40, "ada")
+    await room.reserve(20, "grace")
+    waiting = [asyncio.create_task(room.reserve(50, person)) for person in ("alan", "edsger")]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
     room.give_back(20, "grace")
@@ -44,21 +44,21 @@ async def test_take_waits_until_memory_is_free() -> None:
 
 async def test_one_person_may_hold_half_of_the_memory() -> None:
     room = MemoryRoom(100)
-    await room.take(50, "ada")
+    await room.reserve(50, "ada")
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(room.take(1, "ada"), 0.01)
+        await asyncio.wait_for(room.reserve(1, "ada"), 0.01)
     async with asyncio.timeout(WITHIN_S):
-        await room.take(50, "grace")
+        await room.reserve(50, "grace")
 
 
 async def test_canceled_take_takes_no_memory() -> None:
     room = MemoryRoom(100)
-    await room.take(30, "ada")
+    await room.reserve(30, "ada")
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(room.take(50, "ada"), 0.01)
+        await asyncio.wait_for(room.reserve(50, "ada"), 0.01)
     room.give_back(30, "ada")
     async with asyncio.timeout(WITHIN_S):
-        await room.take(50, "ada")
+        await room.reserve(50, "ada")
 
 
 async def test_each_person_stands_in_line_once() -> None:
