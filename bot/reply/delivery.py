@@ -270,7 +270,7 @@ class MessageDelivery:
         self.reply = reply
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
-        """ReplyFiles whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
+        """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
         """Sends a call and everything that belongs to it; returns what became of it.
