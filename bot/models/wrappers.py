@@ -1,4 +1,4 @@
-"""What stands around each model: its requests are measured, its silence ends, its failures lead to others.
+"""Wraps each model: measures its requests, ends its silence, and asks the next model when it fails.
 
 From the inside out: Fallback([Stall(Measured(vendor.model(name)))]). A Measured inside of the fallback sees each
 request.

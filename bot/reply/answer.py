@@ -38,7 +38,7 @@ from bot.text import GrowingText
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count requests without reported usage."""
 HIDDEN_TOKENS_PER_S = 50
-"""How fast a model is taken to think where its vendor keeps that to itself. Used as above."""
+"""How fast a model thinks, where its vendor doesn't show its thoughts. Used as above."""
 
 
 class Answer:

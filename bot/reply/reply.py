@@ -79,7 +79,7 @@ from bot.reply.streams import AppendStream, StartStream, StopStream
 MAX_PAGES = 5
 """A longer answer comes as a file, and only its first pages are messages."""
 MAX_PAGES_WITHOUT_FILE = 20
-"""Where Slack takes no file, what comes after these pages is left out. A page of tables may hold 15 characters."""
+"""Where Slack takes no file, the text behind this page is left out: a page of tables may hold only 15 characters."""
 
 METHODS: Mapping[type[Call], str] = {
     Post: "chat.postMessage",
@@ -433,13 +433,13 @@ class Reply:
         self._edits.offer = offer
 
     def prepare(self, now: float) -> None:
-        """Ends what carriers may do no longer, and decides what carries a page that begins."""
+        """Ends streams that have to end by now, and decides whether a new page is a stream or edits."""
         self.leave_carriers(now)
         if self._edits.choose(self.next_call(), now):
             self._keep_to_form()
 
     def leave_carriers(self, now: float = math.inf) -> None:
-        """Leaves pages to edits that other carriers have had for as long as they may."""
+        """Has edits go on with each page whose stream has been open for as long as it may."""
         for carrier in filter(None, (self._edits.begins, *(message.carrier for message in self.messages))):
             carrier.leave(now)
 
