@@ -3,11 +3,11 @@
 A model that reads web pages or other people's messages can be made to write any of these.
 
 **Deceptive links.** In `[bank.com](https://evil.com)`, Slack shows the label alone. So a link whose label names a host
-that the link doesn't lead to is sent as text with both (`inlines.py`). A label is read as a person would read it
-(`lookalikes.py`), and a destination as browsers do. When in doubt a link shows where it leads. Not everything with a
-dot is a host: `os.path` is none, and `README.md` may be one or a file. A label that may be a file's name is honest if
-the link leads to that file. A mailbox is honest if the mail goes there and nowhere else. A link that opens an app
-(`tel:`, `slack:`) is honest only if the label is what it opens.
+that the link doesn't lead to is sent as text with both, a reference link with its brackets (`inlines.py`). A label is
+read as a person would read it (`lookalikes.py`), and a destination as browsers do. When in doubt a link shows where it
+leads. Not everything with a dot is a host: `os.path` is none, and `README.md` may be one or a file. A label that may be
+a file's name is honest if the link leads to that file. A mailbox is honest if the mail goes there and nowhere else. A
+link that opens an app (`tel:`, `slack:`) is honest only if the label is what it opens.
 
 **Bare URLs.** Slack makes links of `https://…` in a text, so a host is sent in the form that says where the link leads.
 `https://gіthub.com` has a Cyrillic і, `https://github.com@evil.example` leads to evil.example, and `https://2130706433`

@@ -37,7 +37,8 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 DOUBLE_PRESS_S = 0.5
-"""Two presses within this time are one double press, as desktops have it."""
+"""Two presses within this time are one double press, as desktops have it: after a stop, Continue or Regenerate may
+stand where Stop was, in whichever order the buttons are."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
 """How often a press looks for a record that comes a moment after what is shown. Slack waits three seconds for it."""
