@@ -171,7 +171,7 @@ import sys, time
 from pathlib import Path
 from bot.store.workers import FileLocks
 locks = FileLocks(Path(sys.argv[1]), "w2")
-locks.take()
+locks.lock()
 print("taken", flush=True)
 time.sleep(60)
 """

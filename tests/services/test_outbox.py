@@ -45,7 +45,7 @@ class Entries:
     """The delay of an entry that is postponed; of a complete one, the ts of its message or None."""
     pages: list[Sequence[str]] = field(default_factory=list)
 
-    async def take(self, limit: int) -> list[OutboxEntry]:
+    async def claim_due(self, limit: int) -> list[OutboxEntry]:
         self.limits.append(limit)
         if not self.found:
             await asyncio.Event().wait()
