@@ -297,11 +297,13 @@ async def test_full_disk_is_reported_and_data_stays(on_file: Process) -> None:
     store = await on_file("w1")
     await pragma(store, "max_page_count", 1)
     await enqueued(store, asked(1))
+    second = asked(2, text="word " * 20_000)
     with pytest.raises(StoreError, match="disk is full"):
-        await store.question_queue.enqueue("Ev2", asked(2, text="word " * 20_000))
+        await store.question_queue.enqueue("Ev2", second)
     await pragma(store, "max_page_count", 1_000_000)
-    assert await store.question_queue.enqueue("Ev2", asked(2, text="word " * 20_000))
-    assert [job.question for job in await store.worker_queue.claim(1)] == [asked(1)]
+    assert await store.question_queue.enqueue("Ev2", second)
+    [job] = await store.worker_queue.claim(1)
+    assert [*job.earlier, job.question] == [asked(1), second]
 
 
 async def test_check_finds_a_file_that_can_not_grow(on_file: Process) -> None:

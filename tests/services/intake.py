@@ -1,5 +1,6 @@
 """Intake with all its real parts but Slack and the model."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +60,9 @@ class IntakeStage:
         stores, self.accounts, self.tokens = self.stores, KnownAccounts(), Tokens(self.stores)
         beside = AnsweringStage(stores, InstantClock(), accounts=self.accounts)
         tokens: Any = self.tokens
+        worker: Any = copy(beside.worker)
+        # It would wait for the answer ahead, which nobody writes here.
+        worker.post_placeholder = lambda job: None
         self.access_control = beside.answering.access_control
         self.surfaces = MemorySurfaces()
         private_notices = PrivateNotices(self.accounts, stores.notices)
@@ -68,14 +72,14 @@ class IntakeStage:
         self.intake = Intake(
             stores,
             workspace,
-            beside.worker,
+            worker,
             self.access_control,
             actions_on(beside),
             triage,
             UnsavedQuestions(self.accounts, stores.clock),
             action_tokens=tokens,
         )
-        self.edits = MessageEdits(stores, workspace, beside.worker, self.intake)
+        self.edits = MessageEdits(stores, workspace, worker, self.intake)
 
 
 async def queued(stores: Stores) -> int:
