@@ -68,7 +68,7 @@ async def page(stage: Stage, visit: Visit, foreign_requests: list[str]) -> Page:
 async def test_answer_executes_nothing_while_growing_and_when_complete_and_reads_as_written(
     page: Page, sandbox: Sandbox, foreign_requests: list[str]
 ) -> None:
-    await send(page, "@typist do your worst")
+    await send(page, "@bot do your worst")
     answer = thread(page).locator(".message").last.locator(".body")
     await expect(answer).to_contain_text("and then the end.")
     await expect(answer).not_to_contain_text("Writing…")

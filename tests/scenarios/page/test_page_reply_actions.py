@@ -46,7 +46,7 @@ class ReplyPage:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def view(stage: Stage, settings: Settings, page: Page) -> ReplyPage:
-    await page.locator("#directs").get_by_role("button", name="Typist", exact=True).click()
+    await page.locator("#directs").get_by_role("button", name="Bot", exact=True).click()
     await expect(page.locator("#main-box")).to_be_focused()
     return ReplyPage(page, stage.vendor, settings)
 
