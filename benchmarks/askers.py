@@ -84,7 +84,7 @@ class Askers:
         if why is not None:
             self.unmentioned[why] += 1
         at_s = time.monotonic()
-        text = plan.text if direct or why is not None else f"@typist {plan.text}"
+        text = plan.text if direct or why is not None else f"<@BOT> {plan.text}"
         broadcast = not direct and plan.number % BROADCAST_EVERY == 0
         ts = await self.sandbox.say(plan.person, channel, text, root, broadcast=broadcast)
         self._roots[plan.thread.number] = root or ts
@@ -142,7 +142,9 @@ class Askers:
             return question
         messages = self.sandbox.workspace.messages(question.channel)
         before = next(message for message in messages if message.ts == question.ts).text
-        text = before.replace(plan.text, plan.edited.text).replace(f"<@{self.sandbox.bot_user_id}>", "@typist")
+        text = before.replace(plan.text, plan.edited.text).replace(
+            f"<@{self.sandbox.bot_user_id}>", f"@{self.sandbox.workspace.bot.name}"
+        )
         await self._change(question.channel, question.ts, change, plan.change_s, text)
         return replace(question, changed=change, changed_s=time.monotonic())
 

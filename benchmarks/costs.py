@@ -234,14 +234,14 @@ async def live_reply_cpu_s(
 
 async def _whole_answer(sandbox: Sandbox, readers: Readers, number: int, words: int) -> None:
     """Asks a question and waits until Slack shows its answer whole."""
-    ts = await sandbox.say("ada", CHANNEL_ID, f"@typist {question(number, words)}")
+    ts = await sandbox.say("ada", CHANNEL_ID, f"<@BOT> {question(number, words)}")
     await sandbox.wait_for(lambda: readers.see_all_of((CHANNEL_ID, ts), words), ANSWERED_WITHIN_S)
 
 
 async def _stream_answers(sandbox: Sandbox, model: NumberedModel, numbers: range) -> None:
     """Asks these questions and waits until all their answers are live and some words long."""
     for number in numbers:
-        await sandbox.say("ada", "general", f"@typist {question(number, LIVE_WORDS)}")
+        await sandbox.say("ada", "general", f"<@BOT> {question(number, LIVE_WORDS)}")
     await sandbox.wait_for(
         lambda: all(len(model.sent_at_s[number]) >= SENT_WORDS for number in numbers), ANSWERED_WITHIN_S
     )
@@ -273,7 +273,7 @@ async def _live_replies_share() -> float:
         running(BOT, sandbox, model.url) as process,
     ):
         for number in range(STREAMS):
-            await sandbox.say("ada", "general", f"@typist {question(number, PACED_WORDS)}")
+            await sandbox.say("ada", "general", f"<@BOT> {question(number, PACED_WORDS)}")
         await sandbox.wait_for(lambda: len(model.sent_at_s) == STREAMS, ANSWERED_WITHIN_S)
         before, before_s, began_s = _words_sent(model), process.cpu_s(), time.monotonic()
         await asyncio.sleep(PACED_S)
@@ -337,7 +337,7 @@ async def answer_cpu() -> list[Figure]:
 
 async def _answer_cpu_s(sandbox: Sandbox, process: Process, words: int) -> float:
     before_s = process.cpu_s()
-    ts = await sandbox.say("ada", "general", f"@typist {question(words, words)}")
+    ts = await sandbox.say("ada", "general", f"<@BOT> {question(words, words)}")
     await sandbox.wait_for(lambda: _is_complete(sandbox, ts, word(words)), 60 + words / 200)
     return process.cpu_s() - before_s
 

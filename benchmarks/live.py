@@ -284,7 +284,7 @@ async def _ask(
         text = question(number, row.words)
         asked_at_s = time.monotonic()
         root = roots[number] if roots else None
-        ts = await sandbox.say(person, channel, text if channel.startswith("D") else f"@typist {text}", root)
+        ts = await sandbox.say(person, channel, text if channel.startswith("D") else f"<@BOT> {text}", root)
         asked.append(((channel, root or ts), asked_at_s))
     return asked
 

@@ -38,8 +38,8 @@ LONG_EVERY = 25
 """Every 25th answer takes two messages."""
 LONG_WORDS, LONG_WORDS_PER_S = 1_600, 160
 PEOPLE = ("ada", "grace", "alan")
-CHANNELS = ("general", "random", "project-x", "mpdm-ada--grace--typist-1")
-_MEMBERS = {"mpdm-ada--grace--typist-1": ("ada", "grace")}
+CHANNELS = ("general", "random", "project-x", "C0MPDM")
+_MEMBERS = {"C0MPDM": ("ada", "grace")}
 
 Change = Literal["edit", "delete"]
 _WITH_TOOLS = ", with tools"
@@ -201,7 +201,7 @@ CHANNEL_SETTINGS: Mapping[str, ChannelSettings] = {
     "general": ChannelSettings(engagement=Engagement.EVERYONE),
     "random": ChannelSettings(engagement=Engagement.FOLLOW_UPS, new_posts=True),
     "project-x": ChannelSettings(),
-    "mpdm-ada--grace--typist-1": ChannelSettings(engagement=Engagement.MENTIONS),
+    "C0MPDM": ChannelSettings(engagement=Engagement.MENTIONS),
 }
 """By the channel's name. Follow-ups are the default."""
 REMARK_EVERY = 3

@@ -120,7 +120,7 @@ class Soak:
             self.asked += 1
             if not ts or rng.randrange(FOLLOW_UP_EVERY):
                 place, ts = (f"U1{rng.randrange(PEOPLE)}", f"C1{rng.randrange(CHANNELS)}"), ""
-            text = f"@typist q{self.asked}: {WORDS} words, {WORDS_PER_S} a second"
+            text = f"<@BOT> q{self.asked}: {WORDS} words, {WORDS_PER_S} a second"
             sent = await self.sandbox.say(*place, text, ts or None)
             ended = self._awaited[place[1], sent] = asyncio.Event()
             ts = ts or sent
