@@ -1,13 +1,11 @@
-"""Fixtures: a running sandbox, and an app on Slack's own SDK. If CI is set, a skipped test fails the run."""
+"""Fixtures: a running sandbox, and an app on Slack's own SDK."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
-from hypothesis import HealthCheck, settings
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -19,21 +17,7 @@ from slack_sandbox.testing.plugin import marked
 from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Json
 
-# The time of an example depends on the machine's load, so there is no deadline.
-for profile, examples in {"daily": 25, "long": 500}.items():
-    settings.register_profile(
-        profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
-settings.load_profile("daily")
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails the run on CI if any test was skipped."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
-        reporter.write_line("Tests were skipped, and CI is to skip none.", red=True)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+pytest_plugins = ["slack_sandbox.testing.gate"]
 
 
 @dataclass
