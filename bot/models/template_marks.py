@@ -722,7 +722,7 @@ class TemplateMarks:
         return True
 
     def _follow_label(self, label: str, recipient: str) -> None:
-        """Does what a label says. `recipient`: to whom the message is, if it says so."""
+        """Does what a label says. `recipient`: whom the message is for, if it says so."""
         self._mode = Mode.ANSWER
         if recipient == "self":
             self._begin_thought(_Thought(None))

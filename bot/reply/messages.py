@@ -4,7 +4,7 @@
 
 A reply that is BEGINNING or GROWING takes text. FINISH makes it ENDING: only calls are left, which show the rest. A
 QUEUED one shows no more than the placeholder of a queued question. In the states after ENDING_AGAIN it is over: it
-makes no more calls, and nothing changes that. Any other turn that `LIFE_AFTER` doesn't have is an error.
+makes no more calls, and nothing changes that. Any other event that `LIFE_AFTER` doesn't have is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -194,10 +194,10 @@ LIFE_AFTER: Mapping[tuple[Life, ReplyEvent], Life] = {
     (Life.ENDING, ReplyEvent.SHOW): Life.SHOWN,
     (Life.ENDING_AGAIN, ReplyEvent.SHOW): Life.SHOWN,
     **{
-        (life, turn): over
+        (life, event): over
         for life in Life
         if not life.is_over
-        for turn, over in (
+        for event, over in (
             (ReplyEvent.LOSE, Life.GONE),
             (ReplyEvent.SHUT_OUT, Life.SHUT_OUT),
             (ReplyEvent.GIVE_UP, Life.UNSHOWN),
@@ -205,16 +205,16 @@ LIFE_AFTER: Mapping[tuple[Life, ReplyEvent], Life] = {
         )
     },
 }
-"""Where each turn leads from a state in which a reply isn't over."""
+"""Where each event leads from a state in which a reply isn't over."""
 
 
-def after(life: Life, turn: ReplyEvent) -> Life:
-    """Returns the state after a turn. Raises ValueError if the turn can't happen in a state."""
+def after(life: Life, event: ReplyEvent) -> Life:
+    """Returns the state after an event. Raises ValueError if the event can't happen in a state."""
     if life.is_over:
         return life
-    if (life, turn) not in LIFE_AFTER:
-        raise ValueError(f"{turn} can't happen to a reply that is {life}")
-    return LIFE_AFTER[life, turn]
+    if (life, event) not in LIFE_AFTER:
+        raise ValueError(f"{event} can't happen to a reply that is {life}")
+    return LIFE_AFTER[life, event]
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,8 +295,8 @@ class Reply:
         """Ends the reply as it is: another process has its job, or may have it by now."""
         self._happened(ReplyEvent.LEAVE)
 
-    def _happened(self, turn: ReplyEvent) -> None:
-        self.life = after(self.life, turn)
+    def _happened(self, event: ReplyEvent) -> None:
+        self.life = after(self.life, event)
 
     def leaves(self, call: Call | CleanUp) -> None:
         """Notes that a call leaves, and the message that it may make. Raises ValueError if another call is under way.

@@ -589,7 +589,7 @@ async def test_placeholder_of_a_queued_question_waits_for_those_above_it(stage: 
 
 @on_stage(lambda: WorkerStage(placeholders=Placeholders(may_post_from=300.0)), after_s=0.0)
 async def test_placeholder_is_posted_however_late_its_turn_comes(stage: WorkerStage) -> None:
-    """With 400 new people at once, half of those who were queued saw nothing for a minute and a half."""
+    """Half of the queued people saw nothing for a minute and a half when 400 new people asked at once."""
     stage.worker.post_placeholder(JOB)
     await asyncio.sleep(301)
     assert stage.placeholders.posted == [JOB.id]
