@@ -68,6 +68,7 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "runs of other lengths": "* ** *** **** ",
     "underscores": "_",
     "tildes": "~",
+    "underscores and tildes": "_~",
     "backticks": "`",
     "open code spans": "` `` ``` ",
     "code spans": "`a` ",

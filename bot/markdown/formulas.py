@@ -81,7 +81,7 @@ def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int
     while mark := MAYBE_DISPLAY.search(text, at):
         start, at = mark.span()
         whole = _MARK.match(text, start)
-        closing = _closing(whole) if whole else ""
+        closing, at = (_closing(whole), max(at, whole.end())) if whole else ("", at)
         stop = text.find(closing, at, start + MAX_DISPLAY_CHARS) if closing else -1
         end = len(text) if stop < 0 else stop + len(closing)
         if closing and (stop >= 0 or (growing and end <= start + MAX_DISPLAY_CHARS)):

@@ -82,7 +82,8 @@ _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 _EMPHASIS_BESIDE_MARK = re.compile(
     r"\*(?:(?<=\S(?:[^\w\s*]|_)\*)|(?<=[^\x00-\x7f\w\s]\*))\**\w"
     r"|\*(?<=[^\W_]\*)\**(?:(?:[^\w\s*]|_)\S|[^\x00-\x7f\w\s])"
-    r"|[_~](?<=\S(?:[^\w\s]|_)[_~])[_~]+\w|[_~](?<=[^\W_][_~])[_~]+(?:[^\w\s]|_)\S"
+    r"|(?<![_~])(?:(?<=\S[^\w\s])[_~]{2}|(?<=\S)[_~]{3}|[_~]{4})[_~]*\w"
+    r"|[_~](?<=[^\W_][_~])[_~]+(?:[^\w\s]|_)\S"
 )
 """Matches emphasis that needs a space between it and a letter."""
 _EMPHASIS_APART = re.compile(

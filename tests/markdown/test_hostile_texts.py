@@ -46,6 +46,9 @@ def test_end_of_many_undecided_lines_is_held_back_in_linear_steps(repeated: str)
     ("function", "shape"),
     [
         ("rendered", "URLs"),
+        ("rendered", "tildes"),
+        ("rendered", "underscores and tildes"),
+        ("rendered", "dollars"),
         ("rendered growing", "open links"),
         ("inlines", "open links"),
         ("inlines", "nested parentheses"),
