@@ -14,6 +14,8 @@ MAX_DOLLARS_CHARS = 100
 """How long a formula between single dollars may be."""
 MAX_DISPLAY_CHARS = 1_000
 """How long a formula in lines of its own may be, with its marks. A longer one is text."""
+MAX_LINE_CHARS = 20_000
+"""Formulas are looked for in so much of a line's end. A page breaks longer lines."""
 
 NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
 """Matches where nothing follows in a line or a table's cell but the ends of elements."""
@@ -64,7 +66,7 @@ def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Disp
     `start`, `end`: of the line's content, or of what is left of it behind the last formula.
     `growing`: the text may continue.
     """
-    at = start
+    at = max(start, end - MAX_LINE_CHARS)
     while (mark := _MARK.search(text, at, end)) and mark[0] != "`":
         at = mark.end()
         if (closing := _closing(mark)) and (formula := _display(text, start, mark, closing, end, growing)):

@@ -18,8 +18,7 @@ MAX_CODE_FILES = 5
 MAX_STEPS = 5_000
 """How much of an answer is searched for code: lines, and the lists and quotes that each is in."""
 
-_FENCE = re.compile(r"`{3,}|~{3,}")
-_HEADING = re.compile(r"#{1,6}\s")
+_HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+\S|(`{3,}|~{3,})(.*))", re.MULTILINE)
 
 FileKey = tuple[str, int]
 """A file's name and its size in bytes, by which it is recognized in Slack."""
@@ -108,14 +107,13 @@ def files_notice(files: tuple[AttachedFile, ...], rest: str) -> str:
 def _sections(text: str) -> int:
     """Returns how many headings (`# …`) a text has outside of code."""
     count, fence = 0, ""
-    for line in map(str.strip, text.splitlines()):
-        marks = _FENCE.match(line)
+    for mark in _HEADING_OR_FENCE.finditer(text):
         if fence:
-            fence = "" if marks and line.startswith(fence) and not line.strip(fence[0]) else fence
-        elif marks:
-            fence = marks[0]
+            fence = "" if mark[1] and mark[1].startswith(fence) and not mark[2].strip(f"{fence[0]} \t\r") else fence
+        elif mark[1]:
+            fence = mark[1]
         else:
-            count += bool(_HEADING.match(line))
+            count += 1
     return count
 
 
