@@ -15,12 +15,15 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
+from benchmarks.document_corpus import corpus, pieces
+from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox, find_port
 from slack_sandbox.testing.processes import output, started, wait_for_line
 from tests.scenarios.conftest import Stage, connected
 from tests.streams.server import VendorServer
 
 IMAGE = "localhost/typist-test"
+DOCUMENTS = ("0-libreoffice.docx", "0-libreoffice.pdf", "0-libreoffice.xlsx")
 RUN = """
 set -e
 mount --bind "$ROOT" "$ROOT"
@@ -57,9 +60,12 @@ class Container:
 
     @asynccontextmanager
     async def running(
-        self, *command: str, env: Mapping[str, str] | None = None
+        self, *command: str, env: Mapping[str, str] | None = None, user: str | None = None
     ) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Runs a command with the image's user, folder and environment; its root is read-only but for /data."""
+        """Runs a command with the image's folder and environment, as its user unless another is given.
+
+        Its root is read-only but for /data.
+        """
         variables = [*self.config["Env"], *(f"{name}={value}" for name, value in (env or {}).items())]
         async with started(
             *("unshare", "--mount", "--propagation", "private", "sh", "-c", RUN, "sh", *variables, *command),
@@ -67,7 +73,7 @@ class Container:
                 "PATH": os.environ["PATH"],
                 "ROOT": str(self.root),
                 "DATA": str(self.data),
-                "CHROOT_USER": self.config["User"],
+                "CHROOT_USER": user or self.config["User"],
                 "FOLDER": self.config["WorkingDir"],
             },
             stdout=asyncio.subprocess.PIPE,
@@ -110,6 +116,26 @@ async def test_image_answers_as_a_number_in_a_read_only_root(
         process.send_signal(signal.SIGTERM)
         _, err = await output(process)
         assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize("place", ["HOME=/nonexistent", "HOME=/", "TMPDIR=/nonexistent"])
+async def test_image_reads_documents_as_a_user_that_it_does_not_know(
+    container: Container, sandbox: Sandbox, vendor: VendorServer, place: str
+) -> None:
+    """Some platforms pick the user's number: it has no line in /etc/passwd, and no home."""
+    os.chown(container.data, 12_345, 12_345)
+    variable, _, folder = place.partition("=")
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(find_port(24_100)), variable: folder}
+    documents = [UploadedFile(name, corpus()[name]) for name in DOCUMENTS]
+    async with container.running(*container.config["Cmd"], env=env, user="12345:12345") as process:
+        await wait_for_line(process.stdout, "is connected to Slack")
+        ts = await sandbox.share("ada", "general", "<@BOT> what do they say?", documents)
+        await Stage(sandbox, vendor).answers("general", ts)
+        process.send_signal(signal.SIGTERM)
+        _, err = await output(process)
+        assert process.returncode == 0, err
+    read = vendor.requests[-1].body["messages"][-1]["content"]
+    assert [name for name in DOCUMENTS if pieces(name)[0] not in read] == []
 
 
 async def test_init_hides_its_environment(container: Container) -> None:
