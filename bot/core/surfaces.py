@@ -114,11 +114,12 @@ def _weight(used: Amount | int) -> tuple[float, float]:
 
 HELP, USAGE = "help", "usage"
 SETTINGS_FIELDS = {
+    "settings": SettingsField.MODEL,
     "model": SettingsField.MODEL,
     "prompt": SettingsField.SYSTEM_PROMPT,
     "mentions": SettingsField.ENGAGEMENT,
 }
-"""The field with which the settings open, by subcommand."""
+"""The field with which the settings open, by subcommand. The help shows the first one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def arguments_cut(shown: int, chars: int) -> str:
 
 
 def acts_as(server: str) -> str:
-    return f"{server} acts with the credentials that a Typist admin gave it, not with yours. "
+    return f"{server} uses a Typist admin's credentials, not yours. "
 
 
 WAITS_UNTIL = "You can decide until "
@@ -184,11 +184,25 @@ def work_done(searches: int, tools: int) -> str:
     return ", ".join(filter(None, (_count(searches, "search", "searches"), _count(tools, "tool", "tools"))))
 
 
-def messages_read(number: int, since: date | None) -> str:
-    """Says how many messages of the channel a model read, and from which day on; "" if none."""
-    if not number or since is None:
-        return ""
-    return f"read {_count(number, 'message', 'messages')} since {since:%a}, {since:%b} {since.day}"
+def messages_read(number: int, since: date, today: date | None) -> str:
+    """Says how many messages of the channel a model read, and from which day on.
+
+    `today`: the day of the question and of its answer, None if they differ: readers of an answer that comes late, or
+    is given again, would take "today" for another day.
+    """
+    return f"read {_count(number, 'message', 'messages')} {_from_day(since, today)}"
+
+
+def _from_day(day: date, today: date | None) -> str:
+    match (today - day).days if today else None:
+        case 0:
+            return "from today"
+        case 1:
+            return "since yesterday"
+        case days if days is not None and 1 < days < 7:
+            return f"since {day:%A}"
+    year = "" if today and day.year == today.year else f", {day.year}"
+    return f"since {day:%B} {day.day}{year}"
 
 
 def without(features: Iterable[str]) -> str:
@@ -719,8 +733,8 @@ COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now
 def commands(command: str) -> str:
     """Lists the subcommands, in mrkdwn; `command` is the slash command's name, such as "/typist"."""
     return (
-        f"`{command} model`, `{command} prompt` and `{command} mentions` open the settings of the channel you're "
-        f"in. `{command} usage` shows your usage and your quotas."
+        f"`{command} settings` opens the settings of the channel you're in. `{command} usage` shows your usage and "
+        "your quotas."
     )
 
 
@@ -739,9 +753,9 @@ def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -
         "follow-ups": "follow-ups need no mention",
         "everyone": "nobody in my threads needs a mention",
     }
-    decides = " · a model decides in doubtful cases" if gate and engagement == "follow-ups" else ""
+    decides = " · a model decides in unclear cases" if gate and engagement == "follow-ups" else ""
     posts = " · I answer every new post" if new_posts else ""
-    return summaries[engagement] + decides + posts + (f" · :{reaction}: asks about a message" if reaction else "")
+    return summaries[engagement] + decides + posts + (f" · react with :{reaction}: to ask about a message" if reaction else "")
 
 
 def answers_here(effort: str, length: str) -> str:
@@ -767,7 +781,7 @@ def settings_here(
 
 OWN_PROMPT_HERE = {True: "I follow instructions of this channel's own.", False: "I follow my default instructions."}
 NEW_POSTS_HERE = {True: "I answer every new post.", False: "New posts need a mention."}
-GATE_HERE = {True: "A model decides about doubtful follow-ups.", False: "No model decides about doubtful follow-ups."}
+GATE_HERE = {True: "A model decides about unclear follow-ups.", False: "No model decides about unclear follow-ups."}
 READ_CHANNEL_HERE = {
     True: "I read messages of this channel when a question is about them.",
     False: "I don't read messages of this channel, except in the thread in which I am asked.",
@@ -802,7 +816,7 @@ def engagement_here(engagement: str) -> str:
 
 def reaction_here(reaction: str) -> str:
     """Says which emoji asks; `reaction` is its name, "" if none does."""
-    return f":{reaction}: on a message asks about it." if reaction else "No emoji asks about a message."
+    return f"React with :{reaction}: to ask me about a message." if reaction else "There's no question emoji."
 
 
 MAX_TOOLS_NAMED = 20
@@ -840,7 +854,7 @@ SETTING_LABELS = {
     "effort": "Effort",
     "engagement": "Mentions",
     "new_posts": "New posts",
-    "gate": "Doubtful follow-ups",
+    "gate": "Unclear follow-ups",
     "reaction": "Question emoji",
     "web_search": "Web search",
     "read_channel": "Reading this channel",
@@ -880,7 +894,7 @@ REACTION_UNKNOWN = "Enter the name of one emoji, such as robot_face."
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
 """What the model is asked when a person adds the emoji to a message. Nobody else reads it."""
 TOO_MANY_REACTIONS = (
-    "You asked about many messages by emoji, so I left out the last one. Please wait a few minutes, or mention me."
+    "You asked about many messages by emoji, so I skipped the last one. Please wait a few minutes, or mention me."
 )
 EFFORT_OPTIONS = {"fast": "Fast: less thinking", "normal": "Normal", "thorough": "Thorough: more thinking"}
 """By Effort."""

@@ -178,6 +178,7 @@ class AnswerAttempt:
     def finish(
         self,
         end: End,
+        now: float,
         usd: float | None = None,
         names: texts.ModelNames = texts.OWN_NAMES,
         *,
@@ -187,7 +188,7 @@ class AnswerAttempt:
 
         An answer ends once: an unexpected error after that ends only the job in another way.
 
-        `usd`: what the answer has cost. `names`: those of the models. `has_canvases`: a long answer can be saved as a
+        `now`: in seconds since the epoch. `usd`: what the answer has cost. `names`: those of the models. `has_canvases`: a long answer can be saved as a
         canvas.
         """
         answer = self.answer
@@ -202,7 +203,7 @@ class AnswerAttempt:
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),
-            footer=self._footer(usd, names),
+            footer=self._footer(now, usd, names),
             sources=answer.sources,
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
@@ -240,7 +241,7 @@ class AnswerAttempt:
             origins=self.answer.origins,
         )
 
-    def _footer(self, usd: float | None, names: texts.ModelNames) -> str:
+    def _footer(self, now: float, usd: float | None, names: texts.ModelNames) -> str:
         """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""
         model = names.of(self.step.model) if self.step else ""
         refused = ""
@@ -250,8 +251,9 @@ class AnswerAttempt:
             refused = texts.without(self.completion.refused)
         work = texts.work_done(self.searches, calls_made(self.answer.steps))
         calls = (call for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL)
-        read = texts.messages_read(*history.messages_read(call.result for call in calls))
-        return " · ".join(filter(None, (model, self._thought_longer(usd), work, read, refused)))
+        read = history.messages_read((call.result for call in calls), float(self.job.question.ts), now)
+        messages = texts.messages_read(*read) if read else ""
+        return " · ".join(filter(None, (model, self._thought_longer(usd), work, messages, refused)))
 
     def _thought_longer(self, usd: float | None) -> str:
         """Says that the answer is a thorough one, and its cost; "" if it isn't, or its model takes no effort."""

@@ -221,12 +221,14 @@ class Answering:
             # Its footer has what the whole answer has cost.
             is_first = attempt.job.attempts == 1
             usd = added(usd, attempt.used.usd if is_first else await self.quota.earlier_usd(attempt.job))
-        return attempt.finish(end, usd, self.settings.model_names, has_canvases=self.workspace.canvases.may_write)
+        can_write, names = self.workspace.canvases.may_write, self.settings.model_names
+        return attempt.finish(end, self.stores.clock.now(), usd, names, has_canvases=can_write)
 
     async def _end_with_internal_error(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
         attempt.phase = Phase.ENDING
-        end = attempt.finish(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), None, self.settings.model_names)
+        failed = End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
+        end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
         if live is not None:
             await live.leave()
         if await self._record(attempt, end, live, OutboxKind.SHOW_END):

@@ -46,7 +46,7 @@ from bot.slack.text import (
     quoted_for_model,
     string,
 )
-from bot.slack.users import ChannelReaders, Users, keep_newest
+from bot.slack.users import ChannelReaders, Users, keep_newest, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -265,7 +265,7 @@ MISSING = "Slack gave no more messages now, so some are missing beyond these. Sa
 NEXT_PAGE = "More messages are on the next page: page={page}"
 
 _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
-_HEAD = re.compile(rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) ", re.ASCII)
+_HEAD = re.compile(rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) \S+, times in (\S+)\n", re.ASCII)
 """How a page begins. What people wrote comes below it."""
 
 
@@ -492,14 +492,19 @@ class ChannelReader:
         return f"{self._workspace_url}/archives/{channel_id}/p" if self._workspace_url else ""
 
 
-def messages_read(results: Iterable[str]) -> tuple[int, date | None]:
-    """Returns how many messages the pages among these results had, and the day of the oldest, for the asker.
+def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
+    """Returns how many messages the pages among these results had, and the day of the oldest; None if there are none.
 
-    A page that was not kept counts as none.
+    The third value is the day of the question if that is today, else None. Days are those of the asker's time zone, and
+    times are in seconds since the epoch. A page that was not kept counts as none.
     """
     heads = [found for result in results if (found := _HEAD.match(result))]
-    since = min((date.fromisoformat(head[2]) for head in heads), default=None)
-    return sum(int(head[1]) for head in heads), since
+    if not heads:
+        return None
+    zone = zone_of({"tz": heads[0][3]})
+    asked_on = local_time(asked_at, zone).date()
+    today = asked_on if local_time(now, zone).date() == asked_on else None
+    return sum(int(head[1]) for head in heads), min(date.fromisoformat(head[2]) for head in heads), today
 
 
 def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:

@@ -130,7 +130,7 @@ def app_manifest(
             {
                 "command": command,
                 "description": "Help, your usage, and this channel's settings",
-                "usage_hint": "help, usage, model, prompt or mentions",
+                "usage_hint": "help, settings or usage",
                 "should_escape": False,
             }
         ],

@@ -55,7 +55,7 @@ CHANGES = [
     ),
     (ChannelSettings(new_posts=True), "I answer every new post.", "New posts need a mention."),
     (ChannelSettings(gate=True), texts.GATE_HERE[True], texts.GATE_HERE[False]),
-    (ChannelSettings(reaction="eyes"), ":eyes: on a message asks about it.", "No emoji asks about a message."),
+    (ChannelSettings(reaction="eyes"), "React with :eyes: to ask me about a message.", "There's no question emoji."),
     (ChannelSettings(effort=Effort.FAST), texts.EFFORT_HERE["fast"], texts.EFFORT_HERE["normal"]),
     (ChannelSettings(length=Length.FULL), texts.LENGTH_HERE["full"], texts.LENGTH_HERE["normal"]),
     (ChannelSettings(web_search=False), texts.WEB_SEARCH_HERE[False], texts.WEB_SEARCH_HERE[True]),

@@ -72,6 +72,23 @@ def test_sentence_uses_the_words_of_the_glossary(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("since", "is_day_of_question", "words"),
+    [
+        (date(2026, 11, 25), True, "read 8 messages from today"),
+        (date(2026, 11, 24), True, "read 8 messages since yesterday"),
+        (date(2026, 11, 23), True, "read 8 messages since Monday"),
+        (date(2026, 11, 19), True, "read 8 messages since Thursday"),
+        (date(2026, 11, 18), True, "read 8 messages since November 18"),
+        (date(2025, 12, 30), True, "read 8 messages since December 30, 2025"),
+        (date(2026, 11, 26), True, "read 8 messages since November 26"),
+        (date(2026, 11, 25), False, "read 8 messages since November 25, 2026"),
+    ],
+)
+def test_footer_names_a_near_day_as_people_do(since: date, is_day_of_question: bool, words: str) -> None:
+    assert texts.messages_read(8, since, date(2026, 11, 25) if is_day_of_question else None) == words
+
+
+@pytest.mark.parametrize(
     ("in_the_reply", "in_the_status"),
     [
         (texts.searching(""), texts.status_searching("")),

@@ -59,7 +59,7 @@ async def test_admin_sees_which_channels_have_settings_of_their_own(stage: Stage
     ):
         await ada.command(channel, "/typist mentions")
         assert await ada.submit({"system_prompt": "Rhyme.", **fields}) == {}
-    line = "<#C0GENERAL>: I follow instructions of this channel's own. I answer every new post. :question: on a message"
+    line = "<#C0GENERAL>: I follow instructions of this channel's own. I answer every new post. React with :question: to"
     assert stage.sandbox.dm("ada") not in await home_with(stage, "grace", line)
     assert "Channels with their own settings" not in await home(stage, "alan")
 

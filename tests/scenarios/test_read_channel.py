@@ -39,7 +39,7 @@ def tool_results(vendor: VendorServer, request: int) -> list[str]:
 
 def is_answer(message: Message) -> bool:
     """Whether a message is the whole answer, whose footer says how much was read."""
-    return ANSWER in shown(message) and "read 1 message since " in shown(message)
+    return ANSWER in shown(message) and "read 1 message from today" in shown(message)
 
 
 async def test_model_reads_what_the_channel_said_before_the_question(

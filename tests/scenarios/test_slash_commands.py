@@ -52,6 +52,7 @@ async def opened(stage: Stage, user: str, typed: str, channel: str = "general") 
 async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
     for typed in ("/typist", "/typist help"):
         response = await response_to(stage, "alan", typed)
+        assert "`/typist settings` opens the settings" in response
         assert "/typist usage" in response
         assert "Settings here: test · default prompt · follow-ups need no mention" in response
     assert "I don't know `/typist &lt;!here&gt;`" in await response_to(stage, "alan", "/typist <!here>")
@@ -65,7 +66,7 @@ async def test_command_has_the_name_that_the_manifest_gives_it(stage: Stage) -> 
     assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
 
-@pytest.mark.parametrize("subcommand", ["model", "prompt", "mentions"])
+@pytest.mark.parametrize("subcommand", ["settings", "model", "prompt", "mentions"])
 async def test_channel_creator_sets_everything_in_one_modal(
     stage: Stage, another_process: Stores, subcommand: str
 ) -> None:
@@ -97,7 +98,7 @@ async def test_channel_reads_in_one_line_who_changed_what(stage: Stage) -> None:
     ada = await opened(stage, "ada", "/typist mentions")
     assert await ada.submit({"new_posts": ["new_posts"], "reaction": "question", "effort": "normal"}) == {}
     assert await announced(stage) == (
-        "Ada changed my settings here: I answer every new post. :question: on a message asks about it."
+        "Ada changed my settings here: I answer every new post. React with :question: to ask me about a message."
     )
     assert "Ada changed my settings here" in str(stage.bots("general")[0].sent_blocks)
     ada = await opened(stage, "ada", "/typist mentions")

@@ -32,6 +32,7 @@ CALL = ToolCall(0, "call_1", "notes__list", {})
 OPAQUE = Opaque("openai", {"type": "reasoning"})
 SEARCHED: dict[str, object] = {"type": "opaque", "vendor": "openai", "item": {"type": "web_search_call"}}
 END = End(EndReason.WHOLE)
+NOW = 1_790_000_000.0
 
 
 def attempt_at(*steps: Step) -> AnswerAttempt:
@@ -233,9 +234,9 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
     attempt.receive(completion, 0.0)
     usage = completion.usage or BIG.usage
     assert usage is not None
-    usd = ModelPrices().cost_usd(completion.model, usage, 1_790_000_000.0)
+    usd = ModelPrices().cost_usd(completion.model, usage, NOW)
     end = End(EndReason.WHOLE, model=completion.model, usage=completion.usage)
-    assert attempt.finish(end, added(usd, spent_usd)).footer == footer
+    assert attempt.finish(end, NOW, added(usd, spent_usd)).footer == footer
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
 ) -> None:
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0)
     attempt.answer.append("x" * chars)
-    assert attempt.finish(End(reason), has_canvases=has_scope).offers_canvas is offered
+    assert attempt.finish(End(reason), NOW, has_canvases=has_scope).offers_canvas is offered
 
 
 def test_files_that_were_not_read_are_named_below_the_answer() -> None:
@@ -261,5 +262,5 @@ def test_files_that_were_not_read_are_named_below_the_answer() -> None:
     attempt = asked()
     attempt.built = BuiltPrompt(Prompt("", ()), None, "", opened, ())
     attempt.receive(Completion(MODEL, FinishReason.LENGTH, None, left_out=("chart.png",)), 12.0)
-    notice = attempt.finish(End(EndReason.LENGTH_LIMIT, "Cut.")).notice
+    notice = attempt.finish(End(EndReason.LENGTH_LIMIT, "Cut."), NOW).notice
     assert notice == f"Cut. {unread_notice(opened, ('chart.png',))}"

@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState
+from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState, as_data
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import history
@@ -107,7 +107,8 @@ async def test_page_says_how_many_messages_it_has(stage: ReaderStage) -> None:
     for newest, counted in ((1, "\n1 message since "), (3, "\n3 messages since ")):
         result = await stage.read(question, newest=newest)
         assert counted in result.text
-        assert messages_read([result.text])[0] == newest
+        now = float(question.ts)
+        assert (messages_read([result.text], now, now) or (0,))[0] == newest
 
 
 async def test_footer_counts_all_pages_and_names_the_oldest_day(stage: ReaderStage) -> None:
@@ -118,7 +119,24 @@ async def test_footer_counts_all_pages_and_names_the_oldest_day(stage: ReaderSta
     newest = await stage.read(question, newest=2)
     older = await stage.read(question, page=next_page(newest))
     zone = ZoneInfo(stage.sandbox.workspace.users["U0ADA"].tz)
-    assert messages_read([newest.text, older.text, NOT_KEPT]) == (4, datetime.fromtimestamp(float(first), zone).date())
+    asked_at = float(question.ts)
+    day, today = (datetime.fromtimestamp(at, zone).date() for at in (float(first), asked_at))
+    results = [newest.text, older.text, NOT_KEPT]
+    assert messages_read(results, asked_at, asked_at) == (4, day, today)
+    assert messages_read(results, asked_at, asked_at + 24 * 3_600) == (4, day, None), "an answer that comes late"
+    assert messages_read([NOT_KEPT], asked_at, asked_at) is None
+
+
+@pytest.mark.parametrize(("zone", "days"), [("Pacific/Honolulu", 1), ("UTC", 0), ("Asia/Tokyo", 1)])
+def test_today_is_a_day_of_the_asker(zone: str, days: int) -> None:
+    asked_at = datetime(2026, 11, 25, 16, 0, tzinfo=UTC).timestamp()
+    oldest = datetime.fromtimestamp(asked_at - 10 * 3_600, ZoneInfo(zone))
+    head = f"1 message since {oldest:%Y-%m-%d %H:%M}, times in {zone}"
+    page = as_data(f"{head}\n\nAda: hi", READ_CHANNEL, "f00d")
+    _, since, today = messages_read([page], asked_at, asked_at) or (0, None, None)
+    assert since is not None
+    assert today is not None
+    assert (today - since).days == days
 
 
 async def test_pages_follow_each_other_without_gap_and_repetition(stage: ReaderStage) -> None:
@@ -304,4 +322,5 @@ async def test_hostile_words_stay_a_quote_of_their_writer(stage: ReaderStage, wo
     assert [line for line in lines[:-1] if not line.startswith(">")] == []
     assert lines[-1].startswith("</")
     written_at = datetime.fromtimestamp(float(ts), ZoneInfo(stage.sandbox.workspace.users["U0ADA"].tz))
-    assert history.messages_read([result.text]) == (1, written_at.date())
+    now = written_at.timestamp()
+    assert history.messages_read([result.text], now, now) == (1, written_at.date(), written_at.date())
