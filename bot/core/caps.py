@@ -149,12 +149,22 @@ class CapNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class CapUse:
+    """How much of a cap is used."""
+
+    cap: Cap
+    percent: int
+    resets_at: float
+    """In seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class UsageToDate:
     """A person's usage so far today and this month, with the caps that limit it."""
 
     spent: Mapping[Period, Amount]
-    caps: Sequence[tuple[Cap, int]]
-    """The person's, their channel's and the workspace's, with the percentage that is used of each."""
+    caps: Sequence[CapUse]
+    """The person's, their channel's and the workspace's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +269,11 @@ def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[
     today = day_of(now)
     days = range(today - DAYS_IN_CHART + 1, today + 1)
     return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
+
+
+def use_of(cap: Cap, used: Amount, now: float) -> CapUse:
+    """Returns how much of a cap is used, by the usage in its current period."""
+    return CapUse(cap, cap.percent_used(used), (_next_reset(cap, now) - _EPOCH).days * DAY_S)
 
 
 def _next_reset(cap: Cap, now: float) -> date:

@@ -91,6 +91,8 @@ class HomeView:
     defaults: EffectiveSettings
     """The settings of channels without their own."""
     usage: UsageToDate
+    channels: Sequence[str] = ()
+    """The channels in which this person has asked and which they may see, the last one first."""
     workspace: WorkspaceUsage | None = None
     """None for people who are not admins."""
 

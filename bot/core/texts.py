@@ -603,10 +603,11 @@ def naming_admins(sentence: str, mentions: Sequence[str]) -> str:
 # Quotas and usage
 
 NO_QUOTAS = "Your usage isn't limited."
-SHARED_QUOTAS = "Only quotas that you share with others limit your usage."
+SHARED_QUOTAS = "You have no quota of your own. These apply to everyone:"
 ASK_FOR_QUOTA = "Need more before then? Ask your Typist admin."
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 """Stands below a notice to Typist admins."""
+TOKENS_EXPLAINED = "Tokens count the text that I read and write for you. A page is about 700."
 _OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
 _EACH = {"user": "Each person", "channel": "Each channel", "workspace": "The workspace"}
 _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
@@ -675,8 +676,20 @@ def model_retires(model: str, day: date) -> str:
 
 
 def quota_usage(quota: str, percent: int) -> str:
-    """One line of a usage report."""
+    """One line of an admin's list of quotas."""
     return f"{_sentence_case(quota)}: {percent}% used"
+
+
+def quota_so_far(quota: str, percent: int, resets: str) -> str:
+    """Says how much of a quota a person has used; `resets` is a time in their time zone."""
+    if percent == 100:
+        return f"{_sentence_case(quota)} is used up. It resets {resets}. {ASK_FOR_QUOTA}"
+    return f"{percent}% of {quota} is used. It resets {resets}."
+
+
+def shared_quota(quota: str) -> str:
+    """Names a quota that others use, too, and doesn't say how much."""
+    return f"{_sentence_case(quota)}."
 
 
 def usage(period: str, amount: str) -> str:
@@ -755,7 +768,12 @@ def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -
     }
     decides = " · a model decides in unclear cases" if gate and engagement == "follow-ups" else ""
     posts = " · I answer every new post" if new_posts else ""
-    return summaries[engagement] + decides + posts + (f" · react with :{reaction}: to ask about a message" if reaction else "")
+    return (
+        summaries[engagement]
+        + decides
+        + posts
+        + (f" · react with :{reaction}: to ask about a message" if reaction else "")
+    )
 
 
 def answers_here(effort: str, length: str) -> str:
@@ -980,19 +998,15 @@ def asks_about_message_in(asker: str, channel: str) -> str:
     return f"{asker} asks about a message in {channel}, where I can't post:"
 
 
-# App home
+# App Home
 
-COMMANDS_IN_HOME = (
-    "In a channel, my slash command with `model`, `prompt` or `mentions` opens the channel's settings. "
-    "With `usage` it shows your usage and your quotas."
-)
 USAGE_HEADING = "Your usage"
 DEFAULTS_HEADING = "Default settings"
-CHANNELS_DIFFER = "Channels can have their own settings. To change them, use my slash command in the channel."
+CHANNELS_DIFFER = "These apply where a channel has no settings of its own."
 MENTIONS_NEEDED = {
-    "mentions": "needed for every question",
-    "follow-ups": "needed to start; then whoever I'm talking with needs none",
-    "everyone": "needed to start; then nobody in the thread needs one",
+    "mentions": "Mention me with every question.",
+    "follow-ups": "Mention me to start. After that, just reply.",
+    "everyone": "Mention me to start. After that, anyone can just reply.",
 }
 """By Engagement."""
 TRY_ONE = "Try one of these, and I answer in our direct message:"
@@ -1101,15 +1115,16 @@ PANE_SUGGESTIONS = {
 # The welcome
 
 WELCOME_IN_DIRECT_MESSAGE = "Hi! Write your question here, and I'll answer it. Or try one of these:"
-_STOP_OR_QUIET = (
+STOP_OR_QUIET = (
     "To stop an answer, press *Stop* or write “stop”. Write “stay quiet” in a thread, and I answer only mentions there."
 )
+_READ_IN_CHANNEL = {
+    True: "I read the thread that I'm asked in, and messages of the channel when a question is about them.",
+    False: "I read the thread that I'm asked in.",
+}
 SEEN_IN_CHANNEL = {
-    True: (
-        "Everyone in this channel sees my answers. I read the thread that I'm asked in, and messages of this channel "
-        f"when a question is about them. {_STOP_OR_QUIET}"
-    ),
-    False: f"Everyone in this channel sees my answers. I read the thread that I'm asked in. {_STOP_OR_QUIET}",
+    reads: f"Everyone in this channel sees my answers. {what_i_read} {STOP_OR_QUIET}"
+    for reads, what_i_read in _READ_IN_CHANNEL.items()
 }
 """Who sees what, and how to stop it, in mrkdwn; by whether I may read the channel."""
 SEEN_IN_DIRECT_MESSAGE = (
@@ -1128,6 +1143,34 @@ ASKED_FROM_HOME = (
 def welcome_in_channel(mention: str) -> str:
     """Greets a channel that the bot has joined, in mrkdwn; `mention` is the bot's own."""
     return f"Hi! Mention {mention} with your question, and I'll answer in a thread. Or try one of these:"
+
+
+# App Home: what members read, in mrkdwn
+
+WHO_SEES_WHAT = "Who sees what"
+HOW_TO_STOP = "How to stop me"
+HOW_TO_SET = "How to change my answers"
+WHERE_TO_SET = "In a channel that you created, or in our direct message, use my slash command with `settings`."
+WHERE_YOU_ASK = "Where you ask me"
+SEEN = {
+    reads: (
+        f"In a channel, everyone there sees my answers. {what_i_read}\n"
+        "Other people in Slack don't see our direct messages. I read the last ones.\n"
+        "Typist admins see how much each person uses me."
+    )
+    for reads, what_i_read in _READ_IN_CHANNEL.items()
+}
+"""As SEEN_IN_CHANNEL, for all places."""
+
+
+def how_to_ask(mentions: str) -> str:
+    """Says where to ask; `mentions` is one of MENTIONS_NEEDED."""
+    return (
+        "*In a direct message*: Just write.\n"
+        f"*In a channel*: {mentions}\n"
+        "*About any message*: Choose *Ask … about this* from its menu.\n"
+        "I read the messages of the thread, images, PDFs, office and text files."
+    )
 
 
 # The first message

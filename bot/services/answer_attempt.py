@@ -188,8 +188,8 @@ class AnswerAttempt:
 
         An answer ends once: an unexpected error after that ends only the job in another way.
 
-        `now`: in seconds since the epoch. `usd`: what the answer has cost. `names`: those of the models. `has_canvases`: a long answer can be saved as a
-        canvas.
+        `now`: in seconds since the epoch. `usd`: what the answer has cost. `names`: those of the models.
+        `has_canvases`: a long answer can be saved as a canvas.
         """
         answer = self.answer
         is_open = answer.end is None

@@ -35,6 +35,7 @@ from bot.core.surfaces import (
     TypedCommand,
     WorkspaceUsage,
 )
+from bot.errors import RateLimited, Refused
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import CapSettings, Quota
@@ -197,6 +198,8 @@ class SlashCommands:
 
 
 MAX_BUILDING = 50
+CHANNELS_WITHIN_S = 5.0
+"""How long App Home waits to know a person's channels."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +248,30 @@ class AppHome:
         workspace = await self._for_admins() if user_id in self.access_control.admins else None
         usage = await self.quota.personal_use(self.workspace.me.team_id, user_id)
         defaults = effective_settings(ChannelSettings(), self.defaults)
-        await self.workspace.surfaces.publish_home(user_id, HomeView(defaults, usage, workspace))
+        channels = await self._asked_in(user_id)
+        await self.workspace.surfaces.publish_home(user_id, HomeView(defaults, usage, channels, workspace))
+
+    async def _asked_in(self, user_id: str) -> list[str]:
+        """Returns the channels in which a person has asked lately and may ask now; none if Slack doesn't name theirs.
+
+        They may have left a private channel, or the access rules may have changed.
+        """
+        team_id = self.workspace.me.team_id
+        first, _ = days_of_last_month(self.stores.clock.now())
+        asked_in = [
+            channel_id
+            for channel_id in await self.stores.usage.asked_in(team_id, user_id, first)
+            if not self.access_control.denial_at_once(Question(ThreadKey(team_id, channel_id, None), "", user_id, ""))
+        ]
+        if not asked_in:
+            return []
+        try:
+            async with asyncio.timeout(CHANNELS_WITHIN_S):
+                theirs = await self.workspace.surfaces.channels_of(user_id)
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("App Home of user %s lists no channels: %s", user_id, error or "Slack doesn't answer")
+            return []
+        return [channel_id for channel_id in asked_in if channel_id in theirs]
 
     async def _for_admins(self) -> WorkspaceUsage:
         now = self.stores.clock.now()

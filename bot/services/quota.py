@@ -32,6 +32,7 @@ from bot.core.caps import (
     day_of,
     limits_of,
     notice_text,
+    use_of,
     warning,
     warning_key,
 )
@@ -139,7 +140,8 @@ class Quota:
         in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
         scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
         spent = {scope: await self.stores.usage.used_by_period(ids, scope) for scope in scopes}
-        used = [(cap, cap.percent_used(spent[cap.window.scope][cap.window.period])) for cap in in_force]
+        now = self.stores.clock.now()
+        used = [use_of(cap, spent[cap.window.scope][cap.window.period], now) for cap in in_force]
         return UsageToDate(spent[Scope.USER], used)
 
     async def _check_caps(self, job: Job, most: Amount) -> CapCheck:

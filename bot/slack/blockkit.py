@@ -112,6 +112,11 @@ def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
     return _with(element, style=dict.fromkeys(styles, True))
 
 
+def moment_mrkdwn(at: float, form: str, fallback: str) -> str:
+    """A time in the reader's time zone, in mrkdwn. `at`: seconds since the epoch."""
+    return f"<!date^{int(at)}^{form}|{fallback}>"
+
+
 def bar_chart(title: str, name: str, bars: Sequence[tuple[str, float]]) -> Json:
     """A chart of one series, as (label, value). Only messages take it. Labels have at most 20 characters."""
     series = {"name": name, "data": [{"label": label, "value": value} for label, value in bars]}

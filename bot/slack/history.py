@@ -265,7 +265,9 @@ MISSING = "Slack gave no more messages now, so some are missing beyond these. Sa
 NEXT_PAGE = "More messages are on the next page: page={page}"
 
 _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
-_HEAD = re.compile(rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) \S+, times in (\S+)\n", re.ASCII)
+_HEAD = re.compile(
+    rf"The result of {READ_CHANNEL} stands .*\n<\w+>\n(\d+) messages? since ([\d-]+) \S+, times in (\S+)\n", re.ASCII
+)
 """How a page begins. What people wrote comes below it."""
 
 

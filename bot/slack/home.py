@@ -1,17 +1,19 @@
 """App Home, welcomes, and the responses to commands and buttons, as Block Kit. Pure.
 
-App Home has Typist's features, a person's usage, the default settings, and the admins' part. Only one person reads a
-response.
+App Home says what to ask and where, who sees what, and how to stop; a person's quotas, if they have any; and for admins
+the default settings, the workspace's usage and all channels' settings. Only one person reads a response.
 """
 
 import math
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from itertools import accumulate
 
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.caps import Amount, Period, Scope, UsageToDate
+from bot.core.caps import Amount, CapUse, Period, Scope, UsageToDate
+from bot.core.channel_settings import EffectiveSettings
 from bot.core.conversation import escape
 from bot.core.surfaces import (
     TOP,
@@ -25,6 +27,7 @@ from bot.core.surfaces import (
     ranked,
 )
 from bot.markdown.escaping import unlinked
+from bot.markdown.extent import counted_chars
 from bot.markdown.links import with_ascii_hosts
 from bot.markdown.pages import Pages
 from bot.markdown.render import beginning, rendered
@@ -32,6 +35,7 @@ from bot.markdown.render import mrkdwn as escaped
 from bot.slack import blockkit
 from bot.slack.blockkit import (
     PIECE_CHARS,
+    SECTION_CHARS,
     Json,
     actions,
     bar_chart,
@@ -41,6 +45,7 @@ from bot.slack.blockkit import (
     divider,
     header,
     home,
+    moment_mrkdwn,
     mrkdwn,
     plain_text,
     remark,
@@ -49,6 +54,10 @@ from bot.slack.blockkit import (
 )
 
 PROMPT_CHARS = 400
+HOME_CHARS = 12_500
+"""Slack takes 13,200 characters of text in a message's blocks, with about 100 for each header. Whether that holds for a
+view, nobody has measured; the rest is for buttons and menus."""
+HEADER_COST = 100
 BAR_CHARS = 8
 SET_WORKSPACE_CAPS = "set_workspace_caps"
 SET_PERSON_CAPS = "set_person_caps"
@@ -59,21 +68,60 @@ SET_CHANNEL_CAPS = "set_channel_caps"
 def home_view(view: HomeView) -> Json:
     """Returns the view that views.publish takes."""
     defaults = view.defaults
-    mentions = texts.MENTIONS_NEEDED[defaults.engagement]
-    prompt = escape(beginning(defaults.system_prompt, PROMPT_CHARS))
     blocks = [
-        header("Typist"),
-        section(mrkdwn(f"{texts.WHAT_I_DO}\n{texts.COMMANDS_IN_HOME}")),
+        header(texts.PANE_HEADING),
+        section(mrkdwn(texts.how_to_ask(texts.MENTIONS_NEEDED[defaults.engagement]))),
         section(plain_text(texts.TRY_ONE)),
         suggestion_row(),
         divider(),
-        header(texts.USAGE_HEADING),
-        section(mrkdwn(usage_text(view.usage))),
-        header(texts.DEFAULTS_HEADING),
-        section(mrkdwn(texts.defaults(escape(defaults.model_name), mentions, prompt))),
-        context(plain_text(texts.CHANNELS_DIFFER)),
+        _paragraph(texts.WHO_SEES_WHAT, texts.SEEN[bool(defaults.read_channel)]),
+        _paragraph(texts.HOW_TO_STOP, texts.STOP_OR_QUIET),
+        _paragraph(texts.HOW_TO_SET, texts.WHERE_TO_SET),
+        *_own_channels(view.channels),
+        *_own_quotas(view.usage),
+        *(_admin_blocks(defaults, view.workspace) if view.workspace else ()),
     ]
-    return home(blocks + (_admin_blocks(view.workspace) if view.workspace else []))
+    return home(_fitting(blocks))
+
+
+def _fitting(blocks: Sequence[Json]) -> list[Json]:
+    """Returns blocks whose texts Slack takes together: the longest lose their ends, equally many characters at most."""
+    by_room = ([_cut(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
+    return next(fitting for fitting in by_room if sum(map(_length, fitting)) <= HOME_CHARS)
+
+
+def _length(block: Json) -> int:
+    texts_of_block = [block["text"]] if "text" in block else block.get("elements", ())
+    of_header = HEADER_COST if block["type"] == "header" else 0
+    return of_header + sum(counted_chars(text["text"]) for text in texts_of_block if isinstance(text.get("text"), str))
+
+
+def _cut(block: Json, room: int) -> Json:
+    """Returns a block whose text is cut at the end of a line, or of a word in its first line."""
+    if block["type"] != "section" or len(text := block["text"]["text"]) <= room:
+        return block
+    kept = text[:room]
+    end = "\n" if "\n" in kept else " "
+    return section(mrkdwn(f"{kept.rpartition(end)[0]}{end}…"))
+
+
+def _own_channels(channels: Sequence[str]) -> list[Json]:
+    shown = [f"<#{channel_id}>" for channel_id in channels[:TOP]]
+    more = [texts.more_channels(len(channels) - TOP)] if len(channels) > TOP else []
+    return [_paragraph(texts.WHERE_YOU_ASK, " · ".join([*shown, *more]))] if shown else []
+
+
+def _paragraph(heading: str, text: str) -> Json:
+    return section(mrkdwn(f"*{heading}*\n{text}"))
+
+
+def _own_quotas(usage: UsageToDate) -> list[Json]:
+    lines = _quota_lines(usage)
+    if not lines:
+        return []
+    blocks = [divider(), header(texts.USAGE_HEADING), section(mrkdwn("\n".join(lines)))]
+    in_tokens = any(not use.cap.in_dollars for use in _quotas_to_show(usage))
+    return [*blocks, context(plain_text(texts.TOKENS_EXPLAINED))] if in_tokens else blocks
 
 
 def cap_notice_blocks(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> list[Json]:
@@ -87,7 +135,9 @@ def denied_view(sentence: str) -> Json:
     return home([header("Typist"), section(mrkdwn(sentence))])
 
 
-def _admin_blocks(workspace: WorkspaceUsage) -> list[Json]:
+def _admin_blocks(defaults: EffectiveSettings, workspace: WorkspaceUsage) -> list[Json]:
+    mentions = texts.MENTIONS_NEEDED[defaults.engagement]
+    prompt = escape(beginning(defaults.system_prompt, PROMPT_CHARS))
     totals = [texts.usage(period, amount_text(workspace.spent[period])) for period in Period]
     totals.append(texts.usage_last_month(amount_text(workspace.last_month.total)))
     settings = "\n".join(f"*{label}*: {escape(value)}" for label, value in workspace.settings.items())
@@ -107,6 +157,9 @@ def _admin_blocks(workspace: WorkspaceUsage) -> list[Json]:
             # With another name, the menus forget what was chosen: Slack tells of no choice that is made again.
             block_id=f"caps {workspace.built_at}",
         ),
+        header(texts.DEFAULTS_HEADING),
+        section(mrkdwn(texts.defaults(escape(defaults.model_name), mentions, prompt))),
+        context(plain_text(texts.CHANNELS_DIFFER)),
         header(texts.CHANNEL_SETTINGS_HEADING),
         section(mrkdwn(_channels_text(workspace.channels))),
         header(texts.SETTINGS_TITLE),
@@ -150,7 +203,7 @@ def _ranking(heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], 
         lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")
     if ranking.others:
         lines.append(texts.others(ranking.others, _in_both_months(*ranking.others_used, amount)))
-    return section(mrkdwn("\n".join([f"*{heading}*", *(lines or [texts.NO_USAGE])])))
+    return _paragraph(heading, "\n".join(lines or [texts.NO_USAGE]))
 
 
 def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) -> str:
@@ -238,12 +291,32 @@ def command_message(response: CommandResponse) -> Json:
 def usage_text(usage: UsageToDate) -> str:
     """Returns a person's usage so far and their quotas, in mrkdwn."""
     lines = [texts.usage(period, amount_text(usage.spent[period])) for period in Period]
-    has_own = any(cap.window.scope is Scope.USER for cap, _ in usage.caps)
-    if not has_own:
-        lines.append(texts.SHARED_QUOTAS if usage.caps else texts.NO_QUOTAS)
-    # What others use is shown only where it keeps this person from asking.
-    shown = [(cap, percent) for cap, percent in usage.caps if cap.window.scope is Scope.USER or percent == 100]
-    return "\n".join([*lines, *(texts.quota_usage(str(cap), percent) for cap, percent in shown)])
+    return "\n".join([*lines, *(_quota_lines(usage) or [texts.NO_QUOTAS])])
+
+
+def _quota_lines(usage: UsageToDate) -> list[str]:
+    shown = _quotas_to_show(usage)
+    lines = [_quota_line(use) for use in shown]
+    return lines if not shown or _is_own(shown[0]) else [texts.SHARED_QUOTAS, *lines]
+
+
+def _quotas_to_show(usage: UsageToDate) -> list[CapUse]:
+    """Returns a person's own quotas, and shared ones that are used up; if they have none of their own, all shared."""
+    own = list(filter(_is_own, usage.caps))
+    shared = [use for use in usage.caps if not _is_own(use)]
+    return [*own, *(use for use in shared if use.percent == 100 or not own)]
+
+
+def _is_own(use: CapUse) -> bool:
+    return use.cap.window.scope is Scope.USER
+
+
+def _quota_line(use: CapUse) -> str:
+    if use.percent < 100 and not _is_own(use):
+        # What others use is told only where it keeps this person from asking.
+        return texts.shared_quota(str(use.cap))
+    in_utc = texts.time_in_utc(datetime.fromtimestamp(use.resets_at, UTC))
+    return texts.quota_so_far(str(use.cap), use.percent, moment_mrkdwn(use.resets_at, texts.TIME_FORMAT, in_utc))
 
 
 def amount_text(amount: Amount) -> str:

@@ -31,13 +31,17 @@ from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.home import action_message, action_text, command_message, denied_view, home_view
 from bot.slack.modals import caps_modal, posted_question, sentence_modal, view_of
 from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
-from bot.slack.text import json_object, messages_in, string
+from bot.slack.text import json_object, json_objects, messages_in, next_cursor, string
 
 log = logging.getLogger(__name__)
 
 
 TOLD_WITHIN_S = 600.0
 """How long a notice may wait. At a launch, hundreds of people are told within the same 100 calls a minute."""
+CHANNELS_PER_PAGE = 200
+"""Slack recommends no more."""
+MAX_CHANNEL_PAGES = 5
+"""The most calls that list one person's channels: all people share 50 in a minute."""
 
 
 class EphemeralMessages:
@@ -332,6 +336,27 @@ class Surfaces:
                 raise
             return ""
         return string(json_object(answer, "channel"), "user")
+
+    async def channels_of(self, user_id: str) -> frozenset[str]:
+        """Returns the public channels that a person is in, and the private ones that the bot is in, too.
+
+        Of very many, the last ones are missing, as archived ones are. Needs the scopes channels:read and groups:read.
+        """
+        found: list[str] = []
+        cursor: str | None = None
+        for _ in range(MAX_CHANNEL_PAGES):
+            answer = await self._paced.call(
+                "users.conversations",
+                user=user_id,
+                types="public_channel,private_channel",
+                exclude_archived=True,
+                limit=CHANNELS_PER_PAGE,
+                cursor=cursor,
+            )
+            found += (string(channel, "id") for channel in json_objects(answer, "channels"))
+            if not (cursor := next_cursor(answer)):
+                break
+        return frozenset(found)
 
     async def has_messages(self, channel_id: str) -> bool:
         """Returns whether anybody but the bot and Slack itself has written lately in a direct message."""

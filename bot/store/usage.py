@@ -370,6 +370,23 @@ class UsageLedger(WorkerOperations):
         calls |= {texts.SETTING_LABELS["web_search"]: searches} if searches else {}
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
+    @reads
+    async def asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
+        """Returns the channels in which a person has asked since a day, the last one first; no direct messages.
+
+        The day is counted from 1970-01-01. A decision about their message is charged to them, too, without a question
+        of theirs.
+        """
+        channel_id = charges.c.channel_id
+        of_person = _counts_for(ScopeIds(team_id, user_id, ""), Scope.USER)
+        theirs = (
+            sa.select(channel_id)
+            .join(jobs, jobs.c.id == charges.c.job_id)
+            .where(*of_person, charges.c.day >= first, jobs.c.user_id == user_id)
+        )
+        newest_first = theirs.group_by(channel_id).order_by(sa.func.max(charges.c.id).desc())
+        return [id_ for id_ in await connection.scalars(newest_first) if not is_direct(id_)]
+
 
 class CapStore(Operations):
     """Reads and changes the caps that admins have set."""

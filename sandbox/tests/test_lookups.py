@@ -44,6 +44,23 @@ async def test_own_conversations_are_those_that_the_bot_is_in(sandbox: Sandbox, 
     assert [[channel["name"] for channel in page] for page in pages] == [["general", "project-x"], ["partners"]]
 
 
+async def test_conversations_of_a_person_are_the_public_ones_and_those_that_the_bot_shares(
+    sandbox: Sandbox, web: AsyncWebClient
+) -> None:
+    types = "public_channel,private_channel"
+
+    async def names(user: str) -> list[str]:
+        answer = await web.users_conversations(types=types, user=user)
+        return [channel["name"] for channel in answer["channels"]]
+
+    assert await names("U0ALAN") == ["general", "random", "project-x", "partners"]
+    assert await names("U0EDITH") == ["random", "partners"], "a guest"
+    sandbox.workspace.leave("random", "bot")
+    sandbox.workspace.leave("project-x", "bot")
+    assert await names("U0ALAN") == ["general", "random", "partners"]
+    assert await error_of(web, "users.conversations", user="U0NOBODY") == "user_not_found"
+
+
 async def test_private_channels_without_the_bot_are_not_listed(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.workspace.leave("project-x", "bot")
     sandbox.workspace.leave("random", "bot")

@@ -279,6 +279,26 @@ class TestMonth:
         used = await store.usage.month("T1", today, today + 1)
         assert used.channels == {DIRECT_MESSAGES: Amount(2_400, 2 * COST_USD)}
 
+    async def test_channels_are_those_in_which_a_person_asked(self, timed: Stores, clock: ManualClock) -> None:
+        async def asked_in(channel_id: str, number: int, user_id: str = "U1") -> Question:
+            question = replace(by(user_id, number), thread=ThreadKey("T1", channel_id, f"{number}.0"))
+            await timed.worker_queue.finish(await begun(timed, question), ANSWERED, YES)
+            return question
+
+        first = day_of(clock.now_s) + 1
+        await asked_in("CBEFORE", 1)
+        clock.now_s += 86_400
+        for number, channel_id in enumerate(("C1", "C2", "D1", "C1"), 2):
+            await asked_in(channel_id, number)
+        theirs = await asked_in("C3", 6, "U2")
+        # A decision about a message that isn't a question is charged to its writer.
+        await timed.usage.count(replace(theirs, user_id="U1"), Amount(10), ())
+        assert await timed.usage.asked_in("T1", "U1", first) == ["C1", "C2"]
+        assert await timed.usage.asked_in("T1", "U1", first - 1) == ["C1", "C2", "CBEFORE"]
+        assert await timed.usage.asked_in("T2", "U1", first) == []
+        await timed.erasure.erase(user_id="U1")
+        assert await timed.usage.asked_in("T1", "U1", first) == []
+
     async def test_only_calls_that_were_made_count(self, store: Stores) -> None:
         job = await begun(store, apart(1))
         made, denied = (replace(CALL, index=index, call_id=f"call_{index}", state=CallState.READY) for index in (0, 1))

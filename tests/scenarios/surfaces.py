@@ -26,6 +26,18 @@ async def home(stage: Stage, user: str) -> str:
     return text_of(client)
 
 
+async def home_with(stage: Stage, user: str, words: str) -> str:
+    """Opens App Home until it shows these words: what it shows is recorded, or published, a moment later."""
+    client = stage.sandbox.client(user)
+
+    def opened_again() -> bool:
+        client.open_tab("home")
+        return client.home is not None and words in text_of(client)
+
+    await stage.sandbox.wait_for(opened_again)
+    return text_of(client)
+
+
 def text_of(client: Client) -> str:
     assert client.home
     written = [block for block in client.home.blocks if block["type"] != "actions"]

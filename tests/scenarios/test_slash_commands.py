@@ -231,13 +231,13 @@ async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
 @pytest.mark.bot(caps=parse_caps("channel/day=5tokens"))
 async def test_usage_is_not_called_unlimited_where_the_channels_quota_is_used_up(stage: Stage) -> None:
     await stage.answers("general", await stage.mention())
-    used_up = "This channel's quota of 5 tokens per day: 100% used"
+    used_up = "This channel's quota of 5 tokens per day is used up. It resets <!date^"
     async with asyncio.timeout(WITHIN_S):
         while used_up not in (response := await response_to(stage, "ada", "/typist usage")):
             continue
     assert texts.NO_QUOTAS not in response
     elsewhere = await response_to(stage, "ada", "/typist usage", "random")
-    assert (texts.NO_QUOTAS in elsewhere, "100% used" in elsewhere) == (False, False)
+    assert (texts.NO_QUOTAS in elsewhere, "used up" in elsewhere) == (False, False)
 
 
 async def test_person_of_a_channel_without_the_bot_is_told_to_invite_it(stage: Stage) -> None:

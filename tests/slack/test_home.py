@@ -1,13 +1,15 @@
 """App Home for a person and for an admin, and the slash command's responses: blocks that Slack accepts."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 import pytest
 
 from bot.core import texts
-from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, parse_caps
+from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, parse_caps, use_of
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, effective_settings, settings_line
 from bot.core.surfaces import (
     DIRECT_MESSAGES,
@@ -29,7 +31,11 @@ IN_EFFECT = effective_settings(ChannelSettings(), DEFAULTS)
 SPENT = {Period.DAY: Amount(1_234, 0.021), Period.MONTH: Amount(56_789, 3.5)}
 CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd,workspace/month=500usd")
 
-USAGE = UsageToDate(SPENT, [(cap, cap.percent_used(SPENT[cap.window.period])) for cap in CAPS[:2]])
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+USAGE = UsageToDate(SPENT, [use_of(cap, SPENT[cap.window.period], NOON) for cap in CAPS[:2]])
+NO_QUOTAS = UsageToDate(SPENT, ())
+TOMORROW = "<!date^1795651200^{date_short_pretty} at {time}|November 26 at 00:00 UTC>"
+DECEMBER = "<!date^1796083200^{date_short_pretty} at {time}|December 1 at 00:00 UTC>"
 
 
 def view_text(view: Json) -> str:
@@ -37,12 +43,41 @@ def view_text(view: Json) -> str:
     return "\n".join(str(block.get("text") or block.get("elements")) for block in view["blocks"])
 
 
-def test_person_sees_only_their_own_usage() -> None:
+def test_member_reads_how_to_ask_who_sees_what_and_how_to_stop_and_nothing_of_the_setup() -> None:
+    shown = view_text(home_view(HomeView(IN_EFFECT, NO_QUOTAS)))
+    said = (texts.MENTIONS_NEEDED["follow-ups"], texts.SEEN[False], texts.STOP_OR_QUIET, texts.WHERE_TO_SET)
+    at = [shown.index(part.replace("\n", "\\n")) for part in said]
+    assert at == sorted(at)
+    for part in ("tokens", "UTC", "helpful", "Model", texts.WHERE_YOU_ASK, texts.DEFAULTS_HEADING, "This workspace"):
+        assert not re.search(rf"\b{part}\b", shown), part
+
+
+@pytest.mark.parametrize("reads_channel", [True, False])
+def test_member_reads_whether_the_channel_is_read(reads_channel: bool) -> None:
+    settings = effective_settings(ChannelSettings(), replace(DEFAULTS, read_channel=reads_channel))
+    shown = view_text(home_view(HomeView(settings, NO_QUOTAS)))
+    assert ("messages of the channel when a question is about them" in shown) is reads_channel
+
+
+def test_quotas_are_shown_with_what_is_used_and_their_reset_in_the_readers_time_zone() -> None:
     shown = view_text(home_view(HomeView(IN_EFFECT, USAGE)))
-    assert "1,234 tokens, $0.02" in shown
-    assert "Your quota of 2,000 tokens per day: 61% used" in shown
-    assert "Be &lt;helpful&gt;." in shown
-    assert "This workspace" not in shown
+    assert f"61% of your quota of 2,000 tokens per day is used. It resets {TOMORROW}." in shown
+    assert f"50% of your quota of $7 per month is used. It resets {DECEMBER}." in shown
+    assert texts.TOKENS_EXPLAINED in shown
+    assert "1,234 tokens" not in shown
+
+
+def test_tokens_are_explained_only_where_a_quota_counts_them() -> None:
+    others_tokens = use_of(parse_caps("workspace/day=500tokens")[0], Amount(), NOON)
+    in_dollars = UsageToDate(SPENT, [USAGE.caps[1], others_tokens])
+    assert texts.TOKENS_EXPLAINED not in view_text(home_view(HomeView(IN_EFFECT, in_dollars)))
+
+
+@pytest.mark.parametrize(("number", "more"), [(1, ""), (TOP, ""), (TOP + 2, " · … and 2 more.")])
+def test_home_lists_channels_with_the_last_first(number: int, more: str) -> None:
+    channels = [f"C{index}" for index in range(number)]
+    shown = view_text(home_view(HomeView(IN_EFFECT, NO_QUOTAS, channels)))
+    assert f"*{texts.WHERE_YOU_ASK}*\\n{' · '.join(f'<#{id_}>' for id_ in channels[:TOP])}{more}'" in shown
 
 
 NOTHING = MonthUsage(Amount(), {}, {}, {}, {})
@@ -57,7 +92,7 @@ def admins_home(
 ) -> str:
     """Returns the text of an admin's Home, which Slack accepts."""
     workspace = WorkspaceUsage(SPENT, this_month, last_month, quotas, settings or {"Access": "members & guests"}, 1.5)
-    return view_text(home_view(HomeView(IN_EFFECT, USAGE, workspace)))
+    return view_text(home_view(HomeView(IN_EFFECT, NO_QUOTAS, (), workspace)))
 
 
 def own(cap: str, owner_id: str, used: Amount) -> OwnCap:
@@ -84,6 +119,8 @@ def test_admin_sees_who_used_most_of_what_this_month_and_last() -> None:
     assert at == sorted(at)
     assert "*Last month*: 5 tokens, $0.01" in shown
     assert "members &amp; guests" in shown
+    assert "*Mentions in channels*: Mention me to start. After that, just reply." in shown
+    assert "Be &lt;helpful&gt;." in shown
 
 
 @pytest.mark.parametrize("sentences", [["I answer every new post."], ["I ask a model with a long name first."] * 9])
@@ -91,7 +128,7 @@ def test_admin_sees_as_many_channels_with_settings_as_fit_and_how_many_more(sent
     listed = [(f"C{number}", sentences) for number in range(TOP)]
     channels = ChannelsWithSettings(listed, 90)
     workspace = WorkspaceUsage(SPENT, NOTHING, NOTHING, NO_CAPS, {"Access": "members"}, 1.5, channels)
-    shown = view_text(home_view(HomeView(IN_EFFECT, USAGE, workspace)))
+    shown = view_text(home_view(HomeView(IN_EFFECT, USAGE, (), workspace)))
     seen = [channel_id for channel_id, _ in listed if f"<#{channel_id}>: {' '.join(sentences)}" in shown]
     assert seen == [channel_id for channel_id, _ in listed[: len(seen)]]
     assert len(seen) >= 5
@@ -174,11 +211,16 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     every = [f"{scope}/{period}=1{unit}" for scope in Scope for period in Period for unit in ("usd", "tokens")]
     caps = parse_caps(",".join(every))
     quotas = Quotas(caps, owns, tuple(many))
-    workspace = WorkspaceUsage(SPENT, month, month, quotas, {"Models": "y" * 10_000}, 1.5)
+    own_settings = ChannelsWithSettings([(id_, ["I ask <one> first."] * 15) for id_ in list(channels)[:TOP]], 90)
+    workspace = WorkspaceUsage(SPENT, month, month, quotas, {"Models": "y <&> " * 2_000}, 1.5, own_settings)
     settings = effective_settings(ChannelSettings(system_prompt="z" * 9_000), DEFAULTS)
-    view = home_view(HomeView(settings, UsageToDate(SPENT, [(cap, 1) for cap in caps]), workspace))
-    view_text(view)
-    assert len(view["blocks"]) < 30
+    usage = UsageToDate(SPENT, [use_of(cap, Amount(10**15), NOON) for cap in caps])
+    view = home_view(HomeView(settings, usage, tuple(channels), workspace))
+    shown = view_text(view)
+    assert len(view["blocks"]) < 40
+    for whole in (texts.SEEN[False], texts.STOP_OR_QUIET, texts.WHERE_TO_SET, "<#C0"):
+        assert whole.replace("\n", "\\n") in shown
+    assert "\\n…" in shown
 
 
 @pytest.mark.parametrize(
@@ -203,7 +245,11 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
             "nobody in my threads needs a mention · I answer every new post",
         ),
         (ChannelSettings(reaction="eyes"), DEFAULTS, " · react with :eyes: to ask about a message"),
-        (ChannelSettings(gate=True), replace(DEFAULTS, gate=True), "need no mention · a model decides in unclear cases"),
+        (
+            ChannelSettings(gate=True),
+            replace(DEFAULTS, gate=True),
+            "need no mention · a model decides in unclear cases",
+        ),
         (ChannelSettings(), replace(DEFAULTS, web_search=True), " · web search on"),
         (ChannelSettings(web_search=False), replace(DEFAULTS, web_search=True), " · web search off"),
         (ChannelSettings(read_channel=False), replace(DEFAULTS, read_channel=True), " · reading this channel is off"),
@@ -235,13 +281,18 @@ def test_first_word_is_the_subcommand(text: str, word: str) -> None:
 
 
 def test_usage_without_quotas_says_so() -> None:
-    assert usage_text(UsageToDate(SPENT, ())).endswith(texts.NO_QUOTAS)
+    shown = usage_text(NO_QUOTAS)
+    assert "1,234 tokens, $0.02" in shown
+    assert shown.endswith(texts.NO_QUOTAS)
 
 
-def test_shared_quotas_are_listed_once_they_are_used_up() -> None:
-    channel, workspace = CAPS[2:]
-    shown = usage_text(UsageToDate(SPENT, [(channel, 99), (workspace, 100)]))
-    assert shown.endswith(
-        "Only quotas that you share with others limit your usage.\nThis workspace's quota of $500 per month: 100% used"
-    )
-    assert "channel" not in shown
+USED_UP = f"This workspace's quota of $500 per month is used up. It resets {DECEMBER}. {texts.ASK_FOR_QUOTA}"
+
+
+def test_what_others_use_of_a_shared_quota_is_told_once_it_is_used_up() -> None:
+    channel, workspace = (use_of(cap, Amount(0, used), NOON) for cap, used in zip(CAPS[2:], (4.95, 500.0), strict=True))
+    shown = usage_text(UsageToDate(SPENT, [channel, workspace]))
+    assert shown.endswith(f"{texts.SHARED_QUOTAS}\nThis channel's quota of $5 per day.\n{USED_UP}")
+    beside_own = usage_text(UsageToDate(SPENT, [*USAGE.caps, channel, workspace]))
+    assert beside_own.endswith(f"It resets {DECEMBER}.\n{USED_UP}")
+    assert "channel" not in beside_own

@@ -72,9 +72,14 @@ def channels(app: App, args: Json) -> Json:
 
 
 def joined_channels(app: App, args: Json) -> Json:
-    """Lists the conversations that the bot is a member of, without counting their members."""
-    bot = app.workspace.bot.id
-    listed = _listed(app, args, [channel for channel in app.workspace.channels.values() if bot in channel.members])
+    """Lists the conversations that a user is a member of, by default the bot, without counting their members.
+
+    Those of another user that aren't public are listed only if the bot is a member, too.
+    """
+    user = str(args.get("user") or app.workspace.bot.id)
+    if user not in app.workspace.users:
+        raise SlackError("user_not_found")
+    listed = _listed(app, args, [channel for channel in app.workspace.channels.values() if user in channel.members])
     for channel in listed["channels"]:
         channel.pop("num_members", None)
     return listed
