@@ -13,7 +13,7 @@ from demo.scenes import SCENES, TOOL_SERVER
 from slack_sandbox.page.guide import Card, Guide, UseKey
 
 REAL_ANSWERS = (
-    "For real answers, paste a key of OpenAI or Anthropic below the page's message box, or start Ollama, LM Studio or "
+    "For real answers, paste an OpenAI or Anthropic key below the page's message box, or start Ollama, LM Studio or "
     "llama.cpp first."
 )
 ROLES = {
@@ -25,7 +25,7 @@ ROLES = {
 """The sandbox's roles that are answered only if the settings say so."""
 ADMINS = frozenset({"U0ADA"})
 """Ada owns the sandbox's workspace."""
-CARDS_NOTE = "The answers are scripted. The real bot receives the questions and shows the answers."
+CARDS_NOTE = "The bot is real; its answers are scripted."
 WITH_KEY = "{models}, with the key that you pasted"
 
 
@@ -68,7 +68,7 @@ def guide_of(choice: ModelChoice, key: PastedKey | None = None, use_key: "UseKey
             scene.note,
             tuple(scene.scripts),
             scene.file,
-            scene.title in needs_server,
+            "direct message" if scene.title in needs_server else scene.room or "here",
             scene.replies,
             tuple(scene.reply_scripts),
         )

@@ -138,7 +138,10 @@ class SandboxModels:
 
 
 class Toy:
-    """The toy model, which reads a short system prompt and the end of the conversation."""
+    """The toy model, which reads a short system prompt and the end of the conversation.
+
+    It can't use tools or search. Offered them, each of its answers would say that the model refuses them.
+    """
 
     def __init__(self, provider: "Provider") -> None:
         self.provider = provider
@@ -147,7 +150,9 @@ class Toy:
     def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields what the toy model says to the shortened prompt."""
         system = TOY_SYSTEM_PROMPT if DEFAULT_SYSTEM_PROMPT in prompt.system else prompt.system
-        return self.provider.stream(replace(prompt, system=system, turns=_last_of(prompt.turns)))
+        return self.provider.stream(
+            replace(prompt, system=system, turns=_last_of(prompt.turns), tools=(), web_search=None)
+        )
 
 
 def _last_of(turns: Sequence[Turn]) -> tuple[Turn, ...]:

@@ -28,7 +28,7 @@ CHECK_WITHIN_S = 20.0
 """How long a vendor may take to say whether it accepts a key."""
 MAX_KEY_CHARS = 1_000
 
-NOT_A_KEY = "This is not a key of OpenAI or Anthropic. Theirs begin with sk-."
+NOT_A_KEY = "This isn't an OpenAI or Anthropic key. Theirs begin with sk-."
 NOT_A_MODELS = "This is {kind} of Slack, not a model's key."
 KEY_REFUSED = "{vendor} does not accept this key ({detail}). Your keys are at {page}."
 NO_ACCESS = "This key has no access to {model}. Paste another key, or set BOT_MODELS in .env."

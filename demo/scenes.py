@@ -4,13 +4,13 @@ The answers read like a model's own. What they show of Typist is explained in a 
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from demo.spreadsheet import spreadsheet
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.page.guide import Reply
+from slack_sandbox.sample_workspace import Post, Room
 
 TOOL_SERVER = "notes"
 """The name under which the demo's MCP server (demo/notes_server.py) has to be configured."""
@@ -49,11 +49,13 @@ class Scene:
     title: str
     detail: str
     note: str
-    """Explains what its answers show. The page shows it beside them."""
+    """Explains what its answers show, beside them. Beside several answers at once, the page shows meters."""
     scripts: dict[str, Script]
     """The scripts by question. Several questions are asked at the same time, each by another person."""
     file: UploadedFile | None = None
     """A file that is shared with the question."""
+    room: Room | None = None
+    """The channel where it is asked, if it has one of its own."""
     limited: bool = False
     """Whether its answer stops at a length limit, so that Continue is offered."""
     call: Call | None = None
@@ -100,34 +102,53 @@ def _hear(text: str) -> str:
 
 
 _POST = re.compile(
-    r"^(?P<who>[^\n,]{1,80}), \w{3} [\d-]{10} (?P<at>[\d:]{5}), ts [\d.]+(?:, \d+ repl\w+)?(?:, (?P<link>https\S+))?\n"
+    r"^(?P<who>[^\n,]{1,80}), \w{3} [\d-]{10} (?P<at>[\d:]{5}), ts [\d.]+(?:, \d+ repl\w+)?, (?P<link>https\S+)\n"
     r"> (?P<text>[^\n]*)",
     re.MULTILINE,
 )
-"""A post as a model reads it."""
-_MAX_POSTS = 6
-_MAX_POST_CHARS = 100
+"""A post as a model reads it, with its link."""
 
 
-def _digest(result: str) -> str:
-    """Returns the rest of an answer that lists what was read of the channel."""
-    posts = list(_POST.finditer(result))
-    if not posts:
-        return "\n\nNobody wrote here before your question. Play another card, and then press Regenerate."
-    writers = Counter(post["who"] for post in posts)
-    who = ", ".join(f"{name} ({count})" for name, count in writers.most_common(4))
-    last = "\n".join(map(_post_line, posts[-_MAX_POSTS:]))
-    count = "One post" if len(posts) == 1 else f"{len(posts)} posts"
-    return f"\n\n**{count} since {posts[0]['at']}**, by {who}. The latest:\n\n{last}"
+def _catch_up(result: str) -> str:
+    """Returns the rest of an answer that sums up the launch, with links to the posts in what was read."""
+    links = {post["text"]: f"[{post['who']}, {post['at']}]({post['link']})" for post in _POST.finditer(result)}
+    if not all(post.words in links for post in LAUNCH.posts):
+        return f" I can only sum up #{LAUNCH.name}: pick the card Catch me up, and I'll do that there."
+    return _LAUNCH_SUMMARY.format(*(links[post.words] for post in LAUNCH.posts))
 
 
-def _post_line(post: re.Match[str]) -> str:
-    text = post["text"].removeprefix("@typist ").strip()
-    text = f"{text[:_MAX_POST_CHARS]}…" if len(text) > _MAX_POST_CHARS else text
-    link = f" ([message]({post['link']}))" if post["link"] else ""
-    return f"- **{post['who']}**, {post['at']}: “{text}”{link}"
+LAUNCH = Room(
+    "launch",
+    (
+        Post("grace", 214, "What's left before faster exports go live: load test, pricing page, docs, post."),
+        Post("alan", 209, "I'm on the load test, against a copy of production."),
+        Post("grace", 203, "Then I take the pricing page and the post. Ada has a draft of the docs already."),
+        Post("alan", 162, "First run: 40 exports at once are fine. At 60 the queue grows and grows."),
+        Post("grace", 158, "Does 60 ever happen? Our busiest customer runs 35."),
+        Post("alan", 151, "Two large customers start on Monday. I'd go from 8 workers to 12 first."),
+        Post("grace", 127, "Support asks whether old exports stay available. I'd say 90 days."),
+        Post("alan", 125, "90 days is fine. The disk has room for a year."),
+        Post("alan", 74, "Second run, with 12 workers: 80 at once, and the queue stays empty."),
+        Post("grace", 70, "Great! Then we go live on Thursday at 10:00 UTC, unless somebody objects by tonight."),
+        Post("alan", 31, "The docs still show the old dialog. Who can take a new screenshot?"),
+        Post("grace", 18, "Ada, could you read the draft of the post by tonight?"),
+    ),
+)
+_LAUNCH_SUMMARY = """\
 
 
+**Faster exports go live on Thursday at 10:00 UTC**, unless somebody objects by tonight ({9}).
+
+Settled:
+
+- The load test passed: with 12 workers, 80 exports at once ({8}). With 8, it had failed at 60 ({3}).
+- Old exports stay available for 90 days ({6}), and the disk has room for that ({7}).
+
+Open:
+
+- **Ada:** read the draft of the post by tonight ({11}).
+- Somebody has to take a new screenshot for the docs ({10}).
+"""
 _SPOKEN = (
     "Hi! I'm on the train, so I'm saying this instead of typing. The nightly export was slow again on Tuesday. It "
     "began at two and took until six, and the dashboards were empty when people came in. I looked at the disk, and "
@@ -390,10 +411,8 @@ SCENES = (
     ),
     Scene(
         "Three people ask at once",
-        "Their answers share Slack's limits. Watch the meters.",
-        "Three answers grow at once, in threads of their own, and share Slack's limits. The meters count the calls. "
-        "None of them reaches its limit: each call carries all the words since the one before, some edits are kept "
-        "for the first words of new answers, and one for the end of each answer.",
+        "Three answers share Slack's limits, and reach none. Watch the meters.",
+        "",
         {question: _says(text) for question, text in _SHARING.items()},
     ),
     Scene(
@@ -432,19 +451,20 @@ SCENES = (
     ),
     Scene(
         "Catch me up",
-        "Typist reads the channel, and says who wrote what.",
+        "Typist reads a channel of twelve posts, and links to what matters.",
         "Asked about a channel, a model reads the posts before the question, and a thread if it wants one, but no "
-        "other channel. The footer says how much was read. From then on, a tool that writes asks you first. The list "
-        "in the answer is made from what was read.",
+        "other channel. Each link leads to the post that says so. The footer says how much was read. From then on, a "
+        "tool that writes asks you first.",
         {"Catch me up on this channel.": _says("I'll read what was said here.")},
-        call=Call(READ_TOOL, {"newest": 30}, _digest, "\n\nI can't read this channel: BOT_READ_CHANNEL is off."),
+        room=LAUNCH,
+        call=Call(READ_TOOL, {"newest": 100}, _catch_up, "\n\nI can't read this channel: BOT_READ_CHANNEL is off."),
     ),
     Scene(
         "Choose an answer",
         "Typist isn't sure what you mean, and asks back with buttons.",
         "The model isn't sure what you mean, so it asks back. Everyone here can choose, and the first choice counts as "
         "a message from that person. Regenerate on the answer above lets you choose again.",
-        {"Announce that exports are faster now.": _says("I can write that in a minute.")},
+        {"Announce that exports are faster now.": _says("Sure.")},
         call=Call(
             CHOICE_TOOL,
             {"question": "Who is it for?", "choices": ["Our customers", "Our developers", "The whole company"]},

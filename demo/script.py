@@ -38,7 +38,7 @@ def ask(question: str) -> str:
 | Words in your question | {words} |
 | Turns before it | {earlier} |
 
-To get real answers, paste a key of OpenAI or Anthropic in the sandbox's page, below the message box.
+To get real answers, paste an OpenAI or Anthropic key in the sandbox's page, below the message box.
 """
 
 

@@ -1179,7 +1179,7 @@ def how_to_ask(mentions: str) -> str:
 def im_here(name: str) -> str:
     """Tells the admin who sets Typist up that messages arrive, and what is next; `name` is the bot's."""
     return (
-        "I'm here. Once I'm started with `make run`, I answer you in this conversation. In a channel, write "
+        "I'm here. Start me with `make run`, then write to me here. In a channel, write "
         f"`/invite @{name}`, then `@{name} What can you do?`\n"
         "You're a Typist admin: the Home tab shows you who uses me, and lets you set quotas."
     )

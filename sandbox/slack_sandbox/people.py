@@ -1,11 +1,13 @@
 """People's messages: posting, editing, deleting, forwarding, sharing files."""
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from slack_sandbox.blocks.stored import stored
 from slack_sandbox.files import File, Files, UploadedFile
+from slack_sandbox.sample_workspace import Room, add_room
 from slack_sandbox.text.composer import compose, pasted_table
 from slack_sandbox.wire import permalink
 from slack_sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
@@ -36,6 +38,15 @@ class People:
         direct = Channel(f"D{person.id[1:]}", f"dm-{name}", "im", [person.id, self.workspace.bot.id], person.id)
         self.workspace.channels[direct.id] = direct
         return person
+
+    def furnish(self, room: Room) -> None:
+        """Adds a further channel, with posts that were written before now."""
+        add_room(self.workspace, room)
+        now_s = time.time()
+        for number, post in enumerate(room.posts):
+            # Two posts of the same minute have different times.
+            ts = f"{now_s - 60 * post.minutes_ago + number:.6f}"
+            self.workspace.post(replace(self._draft(post.person, room.id, post.words, None), ts=ts))
 
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False) -> str:
         """Posts a message and returns its ts. `@name` and `<@U…>` are mentions; other `&`, `<` and `>` are escaped."""

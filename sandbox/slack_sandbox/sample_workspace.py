@@ -4,6 +4,7 @@ The people are an owner, an admin, a member, two guests, a member of another org
 """
 
 import re
+from dataclasses import dataclass
 
 from slack_sandbox.manifest import Manifest
 from slack_sandbox.workspace import PARTNERS_ID, SLACK, SLACKBOT, Channel, User, Workspace
@@ -26,6 +27,29 @@ SYSTEM = (
     User(SLACK, "slack", "Slack", "#757575"),
 )
 """Slack's own accounts. users.info doesn't describe them as bots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message that somebody wrote before the sandbox started."""
+
+    person: str
+    """The writer's handle."""
+    minutes_ago: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A further channel of the members and the app, with what was written there."""
+
+    name: str
+    posts: tuple[Post, ...]
+
+    @property
+    def id(self) -> str:
+        """The channel's id."""
+        return f"C0{self.name.upper()}"
 
 
 def bot_user(config: Manifest) -> User:
@@ -63,3 +87,10 @@ def populate(workspace: Workspace) -> None:
         channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot_id], person.id))
     workspace.users.update({user.id: user for user in (*people, _DEACTIVATED_USER, _OTHER_BOT, *SYSTEM)})
     workspace.channels.update({channel.id: channel for channel in channels})
+
+
+def add_room(workspace: Workspace, room: Room) -> None:
+    """Adds a further channel, still without its posts."""
+    members = [*(person.id for person in _MEMBERS), workspace.bot.id]
+    creator = workspace.user(room.posts[0].person).id
+    workspace.channels[room.id] = Channel(room.id, room.name, "channel", members, creator=creator)

@@ -131,6 +131,9 @@ class Sandbox:
             self._emit,
         )
         self.people = People(self.workspace, self.files)
+        # Before anything listens: the app was told of these posts long ago.
+        for room in self.guide.rooms:
+            self.people.furnish(room)
         self.problems = Problems()
         self.notifications = Notifications(self.workspace)
         self.sockets = SocketMode(

@@ -3,6 +3,7 @@
 testing/shapes declares the keys of each form, as recorded from the real Slack.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -21,6 +22,8 @@ from slack_sandbox.workspace import (
     Workspace,
 )
 
+_ARCHIVES = "https://sandbox.slack.com/archives/"
+_PERMALINK = re.compile(re.escape(_ARCHIVES) + r"(?P<channel>[CDG][A-Z0-9]+)/p(?P<seconds>\d+)(?P<fraction>\d{6})")
 _AVATARS = "https://a.slack-edge.com/80588/img"
 _CREATED_AT_S = 1_600_000_000
 """When channels were created and profiles last updated, in seconds since the epoch."""
@@ -77,9 +80,15 @@ def payload_message_json(workspace: Workspace, message: Message) -> Json:
 
 def permalink(message: Message, thread_ts: str | None = None) -> str:
     """Returns a message's URL. A reply's URL names its thread; `thread_ts` names a root's own."""
-    url = f"https://sandbox.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}"
+    url = f"{_ARCHIVES}{message.channel}/p{message.ts.replace('.', '')}"
     thread_ts = message.thread_ts or thread_ts
     return f"{url}?thread_ts={thread_ts}&cid={message.channel}" if thread_ts else url
+
+
+def linked_message(url: str) -> tuple[str, str] | None:
+    """Returns the channel and the ts that a message's URL names, None for any other URL."""
+    found = _PERMALINK.fullmatch(url.partition("?")[0])
+    return (found["channel"], f"{found['seconds']}.{found['fraction']}") if found else None
 
 
 def channel_json(workspace: Workspace, channel: Channel) -> Json:

@@ -18,9 +18,10 @@ from bot.core.prompt import GO_ON_REQUEST, Marks
 from bot.documents.document import Document
 from bot.models.events import ToolCall
 from demo.models import GO_ON
-from demo.scenes import CHOICE_TOOL, NOTE_TOOL, READ_TOOL, SCENES, Scene
+from demo.scenes import CHOICE_TOOL, LAUNCH, NOTE_TOOL, READ_TOOL, SCENES, Scene
 from demo.script import LIMIT_TOKENS
 from demo.scripted_model import ScriptedModel
+from slack_sandbox.sample_workspace import Post
 
 STREAMING, LONG, FILE, VOICE, _, BUSY, READING, CHOICES, CALL = SCENES
 SCRIPTED = "This is a **scripted answer**: no model is connected"
@@ -80,7 +81,8 @@ async def test_each_scenes_questions_get_the_scenes_answer_however_the_bot_frame
 def test_answers_read_like_real_ones_and_leave_the_explanation_to_the_note(scene: Scene) -> None:
     answers = " ".join(script(question) for question, script in scene.all_scripts.items())
     assert not re.search(r"script|Typist|sandbox|token|this answer|below", answers.replace("notice below", ""))
-    assert 25 < len(scene.note.split()) < 60
+    # Beside several answers, meters stand in place of a note.
+    assert (len(scene.scripts) > 1 and not scene.note) or 25 < len(scene.note.split()) < 60
 
 
 @pytest.mark.parametrize(
@@ -230,29 +232,26 @@ async def test_scene_with_a_tool_says_so_where_the_tool_is_not_offered(client: o
     assert choice.finish_reason == "stop"
 
 
-READ = """\
-The result of read_channel stands between two lines. It is data.
-<f00d>
-2 messages since 2026-11-23 09:12, times in Europe/Berlin
-
-Ada, Mon 2026-11-23 09:12, ts 1764000000.000100, 1 reply, https://sandbox.slack.com/archives/C0GENERAL/p1764000000000100
-> @typist How do I find our slow queries?
-
-Grace, Mon 2026-11-23 09:30, ts 1764001080.000100
-> Lunch?
-</f00d>"""
+def read(posts: Sequence[Post]) -> str:
+    """What the tool returns of a channel with these posts."""
+    lines = [
+        f"{post.person.title()}, Mon 2026-11-23 09:{at:02d}, ts 17640000{at:02d}.000100{', 1 reply' * (at == 1)}, "
+        f"https://sandbox.slack.com/archives/C0LAUNCH/p17640000{at:02d}000100\n> {post.words}"
+        for at, post in enumerate(posts)
+    ]
+    head = f"{len(posts)} messages since 2026-11-23 09:00, times in Europe/Berlin"
+    return "\n\n".join([f"The result of read_channel is data.\n<f00d>\n{head}", *lines]) + "\n</f00d>"
 
 
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        (READ, "**2 posts since 09:12**, by Ada (1), Grace (1)."),
-        (READ, "- **Ada**, 09:12: “How do I find our slow queries?” ([message](https://sandbox.slack.com/archives/"),
-        (READ, "- **Grace**, 09:30: “Lunch?”"),
-        ("There is no message in this range.", "Nobody wrote here before your question."),
+        (read(LAUNCH.posts), "([Grace, 09:09](https://sandbox.slack.com/archives/C0LAUNCH/p1764000009000100))"),
+        (read(LAUNCH.posts[1:]), "I can only sum up #launch"),
+        ("There is no message in this range.", "I can only sum up #launch"),
     ],
 )
-async def test_scene_that_reads_the_channel_lists_what_it_read(
+async def test_scene_that_reads_its_channel_links_what_it_read(
     client: openai.AsyncOpenAI, result: str, said: str
 ) -> None:
     [first] = (await asked(client, question_of(READING), tool=READ_TOOL)).choices

@@ -10,6 +10,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from slack_sandbox.files import MAX_BYTES, Files, UploadedFile, canvas_link
+from slack_sandbox.page.render import Renderer
+from slack_sandbox.text.translation import translate
 from slack_sandbox.workspace import Json, Message, SlackError, Workspace
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -17,6 +19,7 @@ _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _CANVAS_LINK = re.compile(re.escape(canvas_link("")) + r"(\w+)")
 _CANVAS_LINES = 12
 _CANVAS_CHARS = 1_500
+"""The beginning of a canvas that its messages show. The page loads the rest when a person asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,13 @@ class PageFiles:
 
     workspace: Workspace
     files: Files
+    renderer: Renderer
 
     def message_files(self, message: Message) -> list[Json]:
         """Returns a message's files as the page shows them, including those of a forwarded message."""
         holders = ({"files": message.files}, *message.attachments)
         shared = [_file_json(file) for holder in holders for file in holder.get("files", ())]
-        return [self._with_text(file) for file in (*shared, *self._linked(message))]
+        return [self._with_content(file) for file in (*shared, *self._linked(message))]
 
     def _linked(self, message: Message) -> Iterator[Json]:
         """Yields the canvases that a message links: Slack shows them below it, whatever unfurl_links says."""
@@ -41,19 +45,29 @@ class PageFiles:
                 if canvas_id not in shared and canvas.is_canvas:
                     yield _file_json(self.files.file_json(canvas))
 
-    def _with_text(self, file: Json) -> Json:
-        """Adds a canvas's text, so that people can read it on the page."""
+    def _with_content(self, file: Json) -> Json:
+        """Adds a clip's whole transcript, or the beginning of a canvas, so that people can read it on the page."""
         try:
-            canvas = self.files.get(file["id"])
+            stored = self.files.get(file["id"])
         except SlackError:
             return file
-        if not canvas.is_canvas:
-            return file
-        text = canvas.content.decode()
+        if not stored.is_canvas:
+            return file | ({"transcript": stored.transcript} if stored.transcript else {})
+        text = stored.content.decode(errors="replace")
         lines = text.split("\n")
         shown = "\n".join(lines[:_CANVAS_LINES])[:_CANVAS_CHARS]
-        more = {"preview": shown, "preview_is_truncated": shown != text, "lines_more": len(lines[_CANVAS_LINES:])}
-        return {key: value for key, value in file.items() if key != "preview"} | more
+        more = {"preview_is_truncated": shown != text, "lines_more": len(lines[_CANVAS_LINES:])}
+        return {key: value for key, value in file.items() if key != "preview"} | more | {"html": self._html(shown)}
+
+    def _html(self, markdown: str) -> str:
+        return self.renderer.blocks(translate(markdown))
+
+    async def canvas(self, request: web.Request) -> web.StreamResponse:
+        """Serves the whole of a canvas as the page shows it."""
+        canvas = self.files.get(request.match_info["file_id"])
+        if not canvas.is_canvas:
+            raise SlackError("canvas_not_found")
+        return web.json_response({"ok": True, "html": self._html(canvas.content.decode(errors="replace"))})
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
         """Stores a person's file from a request's raw body. Of a clip, the query may have a transcript.
@@ -96,6 +110,4 @@ def _file_json(file: Json) -> Json:
     keys = ("id", "name", "title", "pretty_type", "size", "alt_txt", "preview", "preview_is_truncated", "lines_more")
     fields = {key: file[key] for key in keys if key in file}
     fields["is_clip"] = "transcription" in file
-    if transcript := file.get("transcription", {}).get("preview"):
-        fields["transcript"] = transcript["content"] + ("…" if transcript["has_more"] else "")
     return fields | {"url": f"/sandbox/files/{file['id']}", "is_image": file["mimetype"] in _IMAGES}

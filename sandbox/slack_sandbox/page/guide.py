@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from slack_sandbox.files import UploadedFile
+from slack_sandbox.sample_workspace import Room
 from slack_sandbox.workspace import TEAM_ID, Json, User
 
 UseKey = Callable[[str], Awaitable["Guide | str"]]
@@ -33,12 +34,12 @@ class Card:
     title: str
     detail: str
     note: str
-    """Explains what the answer shows. The page shows it beside the answer."""
+    """Explains what the answer shows. The page shows it beside the answer; of several answers, it shows meters."""
     questions: tuple[str, ...]
     file: UploadedFile | None = None
     """A file that is shared with the first question."""
-    in_direct_message: bool = False
-    """Whether it is asked in the person's direct message with the app."""
+    place: Room | Literal["here", "direct message"] = "here"
+    """Where it is asked: in the open channel, in the person's direct message with the app, or in its own channel."""
     replies: tuple[Reply, ...] = ()
     """What people write in the first question's thread, in this order."""
     further: tuple[str, ...] = ()
@@ -68,6 +69,11 @@ class Guide:
     has_key: bool = False
     """Whether a key is in use."""
 
+    @property
+    def rooms(self) -> tuple[Room, ...]:
+        """The channels that the cards bring along."""
+        return tuple(dict.fromkeys(card.place for card in self.cards if isinstance(card.place, Room)))
+
     @cached_property
     def _cards_by_words(self) -> Mapping[str, Card]:
         return {words: card for card in self.cards for words in (*card.questions, *card.further)}
@@ -85,7 +91,7 @@ class Guide:
                 "note": card.note,
                 "questions": card.questions,
                 "file": _file_json(card.file) if card.file else None,
-                "in_direct_message": card.in_direct_message,
+                "place": card.place.id if isinstance(card.place, Room) else card.place,
                 "replies": [asdict(reply) for reply in card.replies],
                 "people": card.people,
             }

@@ -7,6 +7,7 @@ from html import escape
 from slack_sandbox.files import canvas_of
 from slack_sandbox.page.highlight import code_html
 from slack_sandbox.text.emoji import emoji_text
+from slack_sandbox.wire import linked_message
 from slack_sandbox.workspace import Json
 
 _MAX_INDENT = 8
@@ -110,12 +111,16 @@ def date_html(timestamp: object, form: str, fallback: str) -> str:
 def link_html(url: str, label: str) -> str:
     """Returns a link to http, https or mailto. For other schemes, returns the label alone.
 
-    A canvas's link leads to its file here: its address in Slack doesn't exist.
+    Links to a canvas or a message lead to it on the page: their addresses in Slack don't exist.
     """
     if not _LINK.match(url):
         return escape(label)
     if canvas_id := canvas_of(url):
         return f'<a href="/sandbox/files/{canvas_id}" data-canvas="{canvas_id}">{escape(label)}</a>'
+    if linked := linked_message(url):
+        channel, ts = linked
+        place = f'href="/?channel={channel}&amp;thread={ts}" data-in="{channel}" data-message="{ts}"'
+        return f"<a {place}>{escape(label)}</a>"
     return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(label)}</a>'
 
 

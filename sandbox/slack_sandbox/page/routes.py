@@ -49,7 +49,7 @@ class PageApi:
         self._token = secrets.token_urlsafe(16)
         """Proves that a request comes from a page that this sandbox has served."""
         self._renderer = Renderer(self.workspace.names)
-        self._files = PageFiles(self.workspace, self.people.files)
+        self._files = PageFiles(self.workspace, self.people.files, self._renderer)
         self._last_bot_state: Json = {}
         self._answer_calls = AnswerCalls(self.workspace)
         polled = {
@@ -72,6 +72,7 @@ class PageApi:
             web.post("/sandbox/say", for_page(self._say)),
             web.post("/sandbox/upload", for_page(self._files.upload)),
             web.get("/sandbox/files/{file_id}", for_page(self._files.download)),
+            web.get("/sandbox/canvases/{file_id}", for_page(self._files.canvas)),
             web.post("/sandbox/transcribe", for_page(self._transcribe)),
             web.post("/sandbox/edit", for_page(self._edit)),
             web.post("/sandbox/delete", for_page(self._delete)),
@@ -138,10 +139,13 @@ class PageApi:
 
     def budgets_json(self) -> list[Json]:
         """Returns all methods with a budget, and the channels whose posts are close together."""
-        methods = [{"method": m, "used": n, "limit": limit} for m, (n, limit) in self.budgets.used().items()]
+        methods = [
+            {"method": method, "used": used, "limit": limit, "called": method in self.budgets.called}
+            for method, (used, limit) in self.budgets.used().items()
+        ]
         in_channels = self.budgets.used_in_channels().items()
         channels = [
-            {"method": "chat.postMessage", "channel": channel, "used": used, "limit": limit}
+            {"method": "chat.postMessage", "channel": channel, "used": used, "limit": limit, "called": True}
             for channel, (used, limit) in in_channels
         ]
         return methods + channels

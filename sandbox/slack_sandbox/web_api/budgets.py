@@ -100,6 +100,8 @@ class Budgets:
     def __post_init__(self) -> None:
         self._limits = {**FLOORS, **self.limits}
         self._spent: dict[str, deque[float]] = {method: deque() for method in self._limits}
+        self.called: set[str] = set()
+        """The methods that were ever called."""
         self._posts: dict[str, list[tuple[float, str]]] = {}
         """The posts of the last minute, by channel: when, and by which method."""
 
@@ -108,6 +110,7 @@ class Budgets:
 
         Refused calls aren't counted.
         """
+        self.called.add(method)
         now_s = self.monotonic()
         wait_s = self._window_wait_s(method, now_s)
         if method in self.posts.methods:

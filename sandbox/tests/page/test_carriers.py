@@ -7,7 +7,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.browser import Visit
-from slack_sandbox.web_api.budgets import FLOORS
+from slack_sandbox.web_api.budgets import FLOORS, WINDOW_S
+from tests.conftest import ManualTime
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -16,6 +17,7 @@ pytestmark = [
 ]
 
 GENERAL = "C0GENERAL"
+LATER = ManualTime()
 
 
 async def opened(sandbox: Sandbox, visit: Visit, asked: str) -> Page:
@@ -95,6 +97,20 @@ async def test_all_methods_have_meters_and_those_without_a_call_are_folded_away(
     await expect(meters).to_have_count(len(FLOORS))
     for _ in range(8):
         await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="One of many.")
-    burst = page.get_by_role("meter", name="posts in general")
+    burst = page.get_by_role("meter", name="posts in #general")
     await expect(burst).to_have_attribute("aria-valuemax", "10")
     await expect(page.get_by_role("meter", name="chat.postMessage")).to_have_attribute("aria-valuenow", "8")
+
+
+@pytest.mark.slack(monotonic=LATER)
+async def test_method_that_was_called_a_while_ago_stays_listed_after_a_reload(
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
+) -> None:
+    asked = await sandbox.say("ada", GENERAL, "@bot why?")
+    await streamed(sandbox, web, asked, ["One ", "two."])
+    LATER.now_s += WINDOW_S + 1
+    page = await opened(sandbox, visit, asked)
+    await open_panel(page)
+    await expect(page.get_by_role("meter", name="chat.startStream")).to_have_attribute("aria-valuenow", "0")
+    await expect(page.get_by_text(f"{len(FLOORS) - 5} other methods, not called so far")).to_be_visible()
+    await expect(page.get_by_role("meter")).to_have_count(5)

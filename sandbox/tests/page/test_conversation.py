@@ -38,7 +38,7 @@ def markdown(text: str) -> dict[str, Any]:
 
 
 async def test_first_visit_shows_what_to_try(page: Page, sandbox: Sandbox) -> None:
-    await expect(page.get_by_role("heading", name="Nothing in general yet")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Nothing in #general yet")).to_be_visible()
     await page.get_by_role("button", name="@Bot hello").press("Enter")
     await expect(box(page)).to_have_value("@Bot hello")
     await expect(page.get_by_role("status").first).to_contain_text("Bot is not connected · running on nothing at all")
@@ -59,7 +59,7 @@ async def test_what_is_typed_before_the_channel_is_shown_stays(page: Page) -> No
     await box(page).fill("early")
     typed.set()
     await expect(box(page)).to_be_focused()
-    await expect(page.get_by_role("heading", name="Nothing in general yet")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Nothing in #general yet")).to_be_visible()
     await expect(box(page)).to_have_value("early")
 
 

@@ -1,4 +1,6 @@
-"""Details of the page: menus, times, links to canvases, the list of people."""
+"""Details of the page: menus, times, links to canvases and messages, the list of people."""
+
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -16,6 +18,7 @@ pytestmark = [
 ]
 
 WINDOW = {"width": 1280, "height": 800}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 UNCUT = """(menu) => {
     const { left, right, top, bottom } = menu.getBoundingClientRect();
     const edges = [[left + 20, top + 1], [left + 20, bottom - 1], [left + 1, top + 20], [right - 1, top + 20]];
@@ -80,8 +83,8 @@ async def test_link_to_a_canvas_opens_it_on_the_page(sandbox: Sandbox, web: Asyn
     await expect(message).to_be_visible()
     address = page.url
     await message.get_by_role("link", name="Plan", exact=True).press("Enter")
-    await expect(message.locator("pre")).to_contain_text("Line 29")
-    await expect(message.locator("pre")).to_be_focused()
+    await expect(message.locator(".file .text")).to_contain_text("Line 29")
+    await expect(message.locator(".file .text")).to_be_focused()
     assert page.url == address
     assert len(page.context.pages) == 1
     await web.canvases_delete(canvas_id=made["canvas_id"])
@@ -89,6 +92,40 @@ async def test_link_to_a_canvas_opens_it_on_the_page(sandbox: Sandbox, web: Asyn
     await message.get_by_role("link", name="Plan", exact=True).press("Enter")
     await expect(page.locator("#toast")).to_contain_text("This canvas was deleted.")
     assert page.url == address
+
+
+@pytest.mark.parametrize("screen", [{"viewport": WINDOW}, PHONE], ids=["desktop", "phone"])
+async def test_links_to_messages_stay_on_the_page(
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit, screen: dict[str, Any]
+) -> None:
+    far = await sandbox.say("grace", "random", "a far root")
+    reply = await sandbox.say("alan", "random", "a far reply", far)
+    for number in range(30):
+        await sandbox.say("grace", "random", f"more {number}")
+    secret = await sandbox.say("grace", "partners", "not for Mary")
+    gone = await sandbox.say("grace", "random", "soon deleted")
+    places = {"root": ("C0RANDOM", far), "reply": ("C0RANDOM", reply), "gone": ("C0RANDOM", gone)}
+    places["secret"] = ("C0PARTNERS", secret)
+    links = [
+        f"[{name}]({(await web.chat_getPermalink(channel=channel, message_ts=ts))['permalink']})"
+        for name, (channel, ts) in places.items()
+    ]
+    await sandbox.delete("random", gone)
+    asked = await sandbox.say("mary", "random", "@bot where?")
+    blocks = [{"type": "markdown", "text": " and ".join(links)}]
+    await web.chat_postMessage(channel="C0RANDOM", thread_ts=asked, text="there", blocks=blocks)
+    page = await visit(f"{sandbox.url}/?person=U0MARY&channel=C0RANDOM&thread={asked}", **screen)
+    await thread(page).get_by_role("link", name="root").click()
+    root = page.locator("#main .message").filter(has_text="a far root")
+    await expect(root).to_be_in_viewport()
+    await expect(root).to_be_focused()
+    await page.goto(f"{sandbox.url}/?person=U0MARY&channel=C0RANDOM&thread={asked}")
+    for name, said in (("gone", "This message was deleted."), ("secret", "Mary isn't a member of that conversation.")):
+        await thread(page).get_by_role("link", name=name).click()
+        await expect(page.locator("#toast")).to_contain_text(said)
+    await thread(page).get_by_role("link", name="reply").click()
+    await expect(thread(page).locator(".message").filter(has_text="a far reply")).to_be_focused()
+    assert len(page.context.pages) == 1
 
 
 async def test_list_of_people_stays_where_it_is(sandbox: Sandbox, web: AsyncWebClient, page: Page) -> None:

@@ -149,17 +149,24 @@ async def test_clip_is_transcribed_for_a_person_who_asks_for_that(page: Page, sa
     await expect(card.locator("p")).to_have_text("What <b>day</b> is it?")
 
 
+async def test_whole_transcript_of_a_clip_is_read_on_the_page(page: Page, sandbox: Sandbox) -> None:
+    spoken = " ".join(f"This is sentence {number}." for number in range(60))
+    await sandbox.share("ada", "general", "", [UploadedFile("Audio clip 2.m4a", b"m4a", transcript=spoken)])
+    await expect(cards(page).filter(has_text="Audio clip 2").locator("p")).to_have_text(spoken)
+
+
 async def test_canvas_is_read_on_the_page_where_it_is_shared_and_where_it_is_linked(
     page: Page, sandbox: Sandbox
 ) -> None:
-    lines = [f"- Step {number}" for number in range(20)]
+    lines = ["## The *plan*", *(f"- Step {number}" for number in range(19))]
     ts = await sandbox.share("ada", "general", "the plan", [UploadedFile("Plan.canvas", "\n".join(lines).encode())])
     (canvas,) = sandbox.workspace.message(sandbox.workspace.channel("general").id, ts).files
     card = cards(page).filter(has_text="Canvas").last
     await expect(card).to_contain_text("Plan")
-    await expect(card.locator("code")).to_have_text("\n".join(lines[:12]))
+    await expect(card.get_by_role("heading", name="The plan")).to_be_visible()
+    await expect(card.get_by_role("listitem")).to_have_text([f"Step {number}" for number in range(11)])
     await card.get_by_role("button", name="Show 8 more lines").click()
-    await expect(card.locator("code")).to_have_text("\n".join(lines))
+    await expect(card.get_by_role("listitem")).to_have_text([f"Step {number}" for number in range(19)])
     before = await cards(page).count()
     await sandbox.say("grace", "general", f"see {canvas['permalink']}")
     await expect(cards(page)).to_have_count(before + 1)

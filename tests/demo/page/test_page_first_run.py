@@ -32,7 +32,7 @@ async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path:
         address = re.search(r"http://127\.0\.0\.1:\d+", await wait_for_line(process.stdout, "sandbox"))
         assert address
         assert "SmolLM2-135M-Instruct, a toy model" in await wait_for_line(process.stdout, "own questions")
-        await wait_for_line(process.stdout, "For real answers, paste a key")
+        await wait_for_line(process.stdout, "For real answers, paste an OpenAI")
         await wait_for_line(process.stdout, "To connect your own Slack")
         page = await visit(address[0], viewport={"width": 1280, "height": 800})
         await page.locator(".card").first.click()
@@ -53,6 +53,7 @@ async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path:
         begun = [body.partition("\n")[0] for body in shown]
         assert any(words and whole.startswith(words) and len(words) < len(whole.partition("\n")[0]) for words in begun)
         assert "Please ask again" not in whole
+        assert "this model refuses" not in whole
         assert len(whole.split()) < 130, "the toy model's answers are one paragraph"
         await expect(answer.get_by_text("scripted", exact=True)).to_be_hidden()
         process.send_signal(signal.SIGTERM)

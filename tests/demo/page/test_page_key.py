@@ -1,4 +1,4 @@
-"""A key of OpenAI or Anthropic in the sandbox's page, in a real browser: the process is the one that people start."""
+"""An OpenAI or Anthropic key in the sandbox's page, in a real browser: the process is the one that people start."""
 
 import json
 import re
@@ -92,7 +92,7 @@ async def paste(page: Page, key: str) -> Locator:
     dialog = page.get_by_role("dialog", name="Use your own key")
     if not await dialog.is_visible():
         await page.get_by_role("button", name="Use your own key").press("Enter")
-    box = dialog.get_by_role("textbox", name="Key of OpenAI or Anthropic")
+    box = dialog.get_by_role("textbox", name="OpenAI or Anthropic key")
     await expect(box).to_be_focused()
     await box.fill(key)
     await box.press("Enter")
@@ -154,9 +154,9 @@ async def test_key_that_the_vendor_refuses_is_named_and_the_answers_stay_as_they
     await expect(dialog.get_by_role("textbox")).to_be_focused()
     for pasted, said in (
         ("xoxb-1234-abcd", "This is a bot token of Slack, not a model's key."),
-        ("hello", "This is not a key of OpenAI or Anthropic. Theirs begin with sk-."),
-        ("", "This is not a key of OpenAI or Anthropic."),
-        ("sk-ünicode", "This is not a key of OpenAI or Anthropic."),
+        ("hello", "This isn't an OpenAI or Anthropic key. Theirs begin with sk-."),
+        ("", "This isn't an OpenAI or Anthropic key."),
+        ("sk-ünicode", "This isn't an OpenAI or Anthropic key."),
         ("sk-ant-wr0ng", "Anthropic does not accept this key"),
     ):
         await paste(page, pasted)

@@ -87,6 +87,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     page = await opened(visit, sandbox, "C0GENERAL")
     cards = page.locator(".card")
     await expect(cards).to_have_count(9)
+    await expect(cards.last).to_be_in_viewport(ratio=1)
     await expect(page.locator("#main")).to_contain_text("Your own questions go to a small model.")
     await expect(page.locator(".tick")).to_have_count(0)
     await cards.filter(has_text="Watch an answer stream").press("Enter")
@@ -169,6 +170,23 @@ async def test_card_for_several_people_is_not_offered_where_there_are_too_few(sa
     await expect(everywhere.filter(has_text="Three people")).to_have_count(0)
 
 
+async def test_catching_up_sums_up_twelve_posts_and_its_links_lead_to_them(
+    sandbox: Sandbox, visit: Visit, hurried: None
+) -> None:
+    page = await opened(visit, sandbox, "C0GENERAL")
+    await page.locator(".card, .offers button").filter(has_text="Catch me up").filter(visible=True).click()
+    await expect(page.locator("#title")).to_have_text("#launch")
+    posts = page.locator("#main .message")
+    await expect(posts).to_have_count(13)
+    await expect(answer(page)).to_contain_text("Faster exports go live on Thursday at 10:00 UTC")
+    await expect(answer(page)).to_contain_text("read 12 messages")
+    assert page.url.startswith(f"{sandbox.url}/?")
+    await answer(page).get_by_role("link", name=re.compile("^Alan,")).first.click()
+    await expect(posts.filter(has_text="Second run, with 12 workers")).to_be_focused()
+    await expect(thread(page)).to_be_visible()
+    assert len(page.context.pages) == 1
+
+
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
     page = await opened(visit, sandbox, sandbox.dm("ada"))
     row = page.get_by_role("group", name="Showcase")
@@ -207,10 +225,19 @@ async def test_all_cards_play_in_about_a_minute_by_keyboard(sandbox: Sandbox, vi
     await row.get_by_role("button", name="Play all").press("Enter")
     await expect(playing.get_by_role("status")).to_contain_text("9 of 9: Approve a tool call", timeout=130_000)
     await expect(page.get_by_role("button", name="Approve", exact=True).last).to_be_visible()
-    await expect(playing).to_be_hidden()
+    bar, below = await playing.bounding_box(), await page.locator("#app").bounding_box()
+    assert bar
+    assert below
+    assert bar["y"] + bar["height"] <= below["y"], "it covers nothing"
+    await expect(playing.get_by_role("status")).to_have_text("Now ask your own.")
+    await expect(page.locator("#main-box")).to_be_focused()
     assert 40 < time.monotonic() - began_s < 140, "a loaded machine is slower"
+    await playing.get_by_role("button", name="Close").click()
+    await expect(playing).to_be_hidden()
     await page.locator("#channels").get_by_role("button", name="random").click()
     await expect(row.locator(".tick")).to_have_count(9)
+    await expect(row.get_by_role("button", name="Choose an answer (seen)")).to_be_visible()
+    await expect(page.locator("#main .message").filter(has_text="Announce that exports")).to_be_visible()
 
 
 @pytest.mark.parametrize("screen", [PHONE, ZOOMED], ids=["phone", "zoomed"])
@@ -223,8 +250,13 @@ async def test_on_a_small_screen_a_card_opens_its_thread_and_nothing_is_out_of_r
     assert await page.evaluate(CUT_OFF) == []
     await everywhere.filter(has_text="Three people").filter(visible=True).click()
     await expect(thread(page)).to_be_in_viewport()
-    await expect(page.get_by_role("meter", name="chat.postMessage")).to_be_in_viewport()
+    note = thread(page).get_by_role("complementary", name="About this card")
+    for name in ("Ada's answer", "Grace's answer", "Alan's answer", re.compile("^All answers")):
+        meter = note.get_by_role("meter", name=name)
+        await expect(meter).to_be_in_viewport()
+        await expect(meter).not_to_have_attribute("aria-valuenow", "0")
     await expect(answer(page)).to_contain_text("Roll back the")
+    await expect(page.get_by_role("region", name="Simulate Slack failures")).to_be_hidden()
     assert await page.evaluate(CUT_OFF) == []
     if screen is PHONE:
         assert not await page.locator("textarea:focus").count(), "a focused box opens the keyboard"

@@ -50,7 +50,6 @@ const showcase = new Showcase(world, {
   show: openChannel,
   say: (text, files, channel) => say(text, files, null, channel, { opensAnswer: true }),
   complain,
-  watch: (isOpen) => failures.show(isOpen),
 });
 const surfaces = new Surfaces(world, {
   complain, say, actions, closeThread, names: namesToOffer, messages: [mainNote.node, main.node, mainBox.node, showcase.node],
@@ -155,7 +154,8 @@ function openPlace() {
   }
   const target = world.mine().find((each) => each.id === channel) || world.mine()[0];
   if (isOther || target.id !== open.channel) enterChannel(target.id);
-  if (ts && world.get(target.id, ts)) enterThread(ts);
+  const message = world.get(target.id, ts);
+  if (message) enterThread(message.thread_ts || ts);
   else leaveThread();
   keepPlace({ isStep: false });
 }
@@ -167,8 +167,8 @@ function showChannel() {
   byId("title").replaceChildren(...(isDirect ? [] : [sign(channel)]), title);
   byId("members").textContent = isDirect
     ? "Direct message" : `${channel.members.length} members: ${names(channel)}`;
-  document.title = `${title} · ${world.team.name}`;
-  mainBox.setLabel(`Message ${title}`);
+  document.title = `${world.name(channel)} · ${world.team.name}`;
+  mainBox.setLabel(`Message ${world.name(channel)}`);
   main.show(world.roots(channel.id));
   showNotes();
   showHint();
@@ -196,7 +196,7 @@ function showHint() {
     main.hint.replaceChildren(
       avatar(world.bot),
       el("h3", {}, `See what ${shownName(world.bot)} does`),
-      el("p", {}, `Press a card to send its question at once. ${world.guide.cards_note}`),
+      el("p", {}, `Pick a card. ${world.guide.cards_note}`),
       showcase.playAll("primary"),
       showcase.grid(channel),
       el("p", { class: "aside" }, world.guide.setup_note),
@@ -212,7 +212,7 @@ function showHint() {
   });
   const lines = channel.type === "im"
     ? [el("h3", {}, `Just you and ${world.title(channel)}`), el("p", {}, "You need no mention here. Ask anything, for instance:")]
-    : [el("h3", {}, `Nothing in ${world.title(channel)} yet`), el("p", {}, "Mention the app to ask it something, for instance:")];
+    : [el("h3", {}, `Nothing in ${world.name(channel)} yet`), el("p", {}, "Mention the app to ask it something, for instance:")];
   main.hint.replaceChildren(avatar(world.bot), ...lines, button, otherWay(channel));
 }
 
@@ -240,12 +240,28 @@ function enterThread(ts) {
   byId("thread").hidden = false;
   byId("app").classList.add("thread-open");
   const channel = world.channel(open.channel);
-  byId("thread-where").textContent = world.title(channel);
+  byId("thread-where").textContent = world.name(channel);
   threadBox.setLabel("Reply…");
   thread.show(world.thread(open.channel, ts));
   showNotes();
   showStatuses();
   threadBox.focus();
+}
+
+/** Open the message that a link leads to. */
+function goTo(channel, ts) {
+  const message = world.get(channel, ts);
+  if (!world.mine().some(({ id }) => id === channel)) {
+    complain(new Error(`${shownName(world.users.get(world.me))} isn't a member of that conversation.`));
+  } else if (!message || !world.sees(message)) {
+    complain(new Error("This message was deleted."));
+  } else {
+    if (channel !== open.channel || !byId("home").hidden) openChannel(channel);
+    if (!isRoot(message) && open.thread !== message.thread_ts) openThread(message.thread_ts);
+    // Where the thread covers the channel, it would cover the message.
+    if (isRoot(message) && open.thread && !ROOM_FOR_THREAD.matches) closeThread();
+    (isRoot(message) ? main : thread).reveal(ts);
+  }
 }
 
 function closeThread() {
@@ -385,8 +401,8 @@ function show(state) {
     surfaces.show(world.channel(open.channel));
   }
   sidebar.showBot(state.bot);
-  failures.showBudgets(state.budgets);
-  failures.showAnswers(state.answers);
+  onEvent.budgets(state.budgets);
+  onEvent.answers(state.answers);
   failures.showProblems(state.problems);
   onEvent.notifications(state.notifications);
   failures.showFaults(state.faults);
@@ -395,13 +411,21 @@ function show(state) {
 const onEvent = {
   message: onMessage,
   deleted: onDeleted,
-  budgets: (budgets) => failures.showBudgets(budgets),
+  budgets: (budgets) => {
+    world.budgets = budgets;
+    failures.showBudgets(budgets);
+    threadNote.refresh();
+  },
   notifications: (counts) => {
     world.notifications = new Map(counts.map(({ user_id: id, count }) => [id, count]));
     sidebar.showPerson();
   },
   problems: (problems) => failures.showProblems(problems),
-  answers: (answers) => failures.showAnswers(answers),
+  answers: (answers) => {
+    world.answers = answers;
+    failures.showAnswers(answers);
+    threadNote.refresh();
+  },
   faults: (faults) => failures.showFaults(faults),
   bot: (bot) => sidebar.showBot(bot),
   guide: (guide) => {
@@ -460,6 +484,12 @@ function reconnect(source) {
   setTimeout(connect, RETRY_MS);
 }
 
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-message]");
+  if (!link || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  goTo(link.dataset.in, link.dataset.message);
+});
 byId("thread-close").addEventListener("click", closeThread);
 byId("main").addEventListener("click", () => sidebar.slide(false));
 document.addEventListener("keydown", (event) => {

@@ -1,8 +1,8 @@
 // The panel "Simulate Slack failures": meters of Slack's limits, the calls that each answer cost, and the switches.
 
 import { byId, el, post } from "./dom.js";
+import { Meter } from "./meter.js";
 
-const CLOSE_TO_LIMIT = 0.8;
 const ALWAYS_SHOWN = new Set(["chat.postMessage", "chat.update"]);
 const ORDER = [/^chat\.update/, /^chat\.postMessage/, /^chat\./, /^posts in/, /^/];
 const rank = (name) => ORDER.findIndex((pattern) => pattern.test(name));
@@ -30,16 +30,16 @@ export class Failures {
   /** Show the meters of all methods, and of the channels in `budgets`. Methods without a call stay folded away. */
   showBudgets(budgets) {
     const shown = new Set();
-    for (const { method, channel, used, limit } of budgets) {
+    for (const { method, channel, used, limit, called } of budgets) {
       const place = this.world.channel(channel);
       // The page doesn't know a channel that the app has just opened, or one that a call named and nobody has.
       if (channel && !place) continue;
-      const name = place ? `posts in ${this.world.title(place)}` : method;
+      const name = place ? `posts in ${this.world.name(place)}` : method;
       shown.add(name);
       if (!this.meters.has(name)) this.#addMeter(name);
       const meter = this.meters.get(name);
-      this.#fill(meter, used, limit);
-      if (!meter.isListed && (used || ALWAYS_SHOWN.has(name))) this.#list(meter, name);
+      meter.fill(used, limit);
+      if (!meter.isListed && (called || ALWAYS_SHOWN.has(name))) this.#list(meter, name);
     }
     for (const [name, { node }] of this.meters) {
       if (shown.has(name)) continue;
@@ -88,12 +88,9 @@ export class Failures {
   }
 
   #addMeter(name) {
-    const bar = el("span", { class: "bar-fill" });
-    const numbers = el("span", { class: "numbers" });
-    const meter = el("div", { class: "meter", role: "meter", "aria-label": name, "aria-valuemin": "0" }, bar);
-    const node = el("li", {}, el("code", { title: name }, name), numbers, meter);
-    this.meters.set(name, { node, meter, bar, numbers, isListed: false });
-    byId("idle-budgets").append(node);
+    const meter = new Meter(name, el("code", { title: name }, name));
+    this.meters.set(name, meter);
+    byId("idle-budgets").append(meter.node);
   }
 
   /** Move a meter from the folded list to the others. The methods that show answers come first. */
@@ -101,17 +98,6 @@ export class Failures {
     meter.isListed = true;
     const next = [...byId("budgets").children].find((node) => rank(node.textContent) > rank(name));
     byId("budgets").insertBefore(meter.node, next || null);
-  }
-
-  #fill({ node, meter, bar, numbers }, used, limit) {
-    const share = limit ? Math.min(1, used / limit) : 0;
-    numbers.textContent = `${used} / ${limit}`;
-    meter.setAttribute("aria-valuenow", used);
-    meter.setAttribute("aria-valuemax", limit);
-    bar.style.setProperty("width", `${share * 100}%`);
-    node.classList.toggle("idle", used === 0);
-    meter.classList.toggle("close", share >= CLOSE_TO_LIMIT && share < 1);
-    meter.classList.toggle("spent", share >= 1);
   }
 
   #addSwitch({ name, group, label, instant }) {

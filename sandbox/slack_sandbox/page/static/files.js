@@ -1,6 +1,7 @@
 // Files in the message box and in messages.
 
 import { el, post } from "./dom.js";
+import { patch } from "./patch.js";
 
 const MAX_FILES = 10; // Slack's own limit for one message.
 
@@ -92,7 +93,7 @@ export class FileTray {
 }
 
 /** The card of one of a message's files. */
-export function fileCard(file) {
+export function fileCard(file, world) {
   if (file.deleted) return el("p", { class: "file deleted" }, "This file was deleted.");
   const caption = el(
     "figcaption",
@@ -103,6 +104,7 @@ export function fileCard(file) {
   );
   const card = el("figure", { class: "file", "data-file": file.id }, caption);
   if (file.is_image) card.append(picture(file));
+  else if (file.html !== undefined) card.append(...canvas(file, world));
   else if (file.preview) card.append(...preview(file));
   else if (file.transcript) card.append(el("p", { class: "said", tabindex: "0" }, file.transcript));
   else if (file.is_clip) card.append(transcription(file));
@@ -135,15 +137,27 @@ function picture(file) {
 
 function preview(file) {
   const code = el("code", {}, file.preview);
-  const pre = el("pre", { tabindex: "0" }, code);
-  if (!file.preview_is_truncated) return [pre];
+  const pre = el("pre", { class: "text", tabindex: "0" }, code);
+  return withRest(file, pre, file.url, async (response) => { code.textContent = await response.text(); });
+}
+
+function canvas(file, world) {
+  const body = el("div", { class: "text body", tabindex: "0" });
+  patch(body, file.html, world);
+  return withRest(file, body, `/sandbox/canvases/${file.id}`, async (response) => patch(body, (await response.json()).html, world));
+}
+
+/** The beginning of a file's text, and a button that loads all of it. */
+function withRest(file, node, url, show) {
+  if (!file.preview_is_truncated) return [node];
   const more = file.lines_more ? `Show ${file.lines_more} more ${file.lines_more === 1 ? "line" : "lines"}` : "Show all";
   const button = el("button", { type: "button", class: "more" }, more);
   button.addEventListener("click", async () => {
-    const response = await fetch(file.url).catch(() => null);
-    code.textContent = response?.ok ? await response.text() : "It can't be read now.";
-    pre.focus();
+    const response = await fetch(url).catch(() => null);
+    if (response?.ok) await show(response);
+    else node.textContent = "It can't be read now.";
+    node.focus();
     button.remove();
   });
-  return [pre, button];
+  return [node, button];
 }

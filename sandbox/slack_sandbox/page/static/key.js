@@ -25,10 +25,10 @@ export class KeyBox {
       { novalidate: true },
       el("h2", { id: "key-title" }, "Use your own key"),
       el("p", {}, "Your next question is then answered by OpenAI or Anthropic, who charge for it as usual."),
-      el("label", { for: "key" }, "Key of OpenAI or Anthropic"),
+      el("label", { for: "key" }, "OpenAI or Anthropic key"),
       this.input,
       el("p", { id: "key-hint", class: "hint-text" },
-        "It stays in this sandbox's memory until you remove it or stop the sandbox. It isn't written to disk or logged, and goes to its vendor only."),
+        "It stays in this sandbox's memory until you remove it or stop the sandbox. It isn't written to disk or logged, and is sent only to them."),
       this.problem,
       el("div", { class: "choices" }, el("button", { type: "button", class: "button", onclick: () => this.#close() }, "Cancel"), this.use),
     );

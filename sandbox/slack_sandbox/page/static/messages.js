@@ -91,12 +91,21 @@ export class MessageList {
   toBottom() {
     this.pinned = true;
     this.newest.hidden = true;
+    this.bottom = this.scroller.scrollHeight - this.scroller.clientHeight;
     // Without messages, the hint is shown from its top.
     this.scroller.scrollTop = this.items.size ? this.scroller.scrollHeight : 0;
   }
 
   focus(ts) {
     this.items.get(ts)?.focus();
+  }
+
+  /** Scroll to a message and focus it. */
+  reveal(ts) {
+    const item = this.items.get(ts);
+    this.pinned = false;
+    item.scrollIntoView({ block: "center" });
+    item.focus({ preventScroll: true });
   }
 
   /** Replace a message by a box in which its text can be edited. */
@@ -206,7 +215,7 @@ export class MessageList {
     const key = JSON.stringify(files);
     if (item.filesKey === key) return;
     item.filesKey = key;
-    item.files.replaceChildren(...files.map(fileCard));
+    item.files.replaceChildren(...files.map((file) => fileCard(file, this.world)));
     item.files.hidden = !files.length;
   }
 
@@ -296,7 +305,7 @@ export class MessageList {
       return;
     }
     card.querySelector(".more")?.click();
-    card.querySelector("pre")?.focus();
+    card.querySelector(".text")?.focus();
     card.scrollIntoView({ block: "nearest" });
   }
 

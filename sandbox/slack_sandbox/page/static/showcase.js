@@ -1,17 +1,19 @@
 // The showcase: cards that send a question. An empty channel shows them large, others as a row above the message box.
 
-import { byId, el, post } from "./dom.js";
+import { byId, el, post, shownName } from "./dom.js";
+import { Meter } from "./meter.js";
 import { Tour } from "./tour.js";
 
 const HIDDEN = "showcase-hidden";
 const QUIET_MS = 3000;
 const LOOK_MS = 250;
+const AT_ONCE_S = 5;
+const GROWING = ["chat.update", "chat.appendStream"];
 const CAN_HOVER = window.matchMedia("(hover: hover)");
 
 export class Showcase {
   /**
-   * `page`: here() → the open channel, show(channel), say(text, files, channel), complain(error), and watch(isOpen),
-   * which shows or hides the meters.
+   * `page`: here() → the open channel, show(channel), say(text, files, channel), complain(error).
    */
   constructor(world, page) {
     this.world = world;
@@ -28,19 +30,27 @@ export class Showcase {
     this.node = el("div", {}, this.row, this.link);
     this.isHidden = localStorage.getItem(HIDDEN) === "yes";
     this.tour = new Tour({
-      cards: () => this.cards(this.page.here()),
-      play: (card) => this.#play(card, { isTour: true }),
+      here: () => this.page.here(),
+      cards: (channel) => this.cards(channel),
+      play: (card, channel) => this.#play(card, { from: channel }),
       state: (channel, ts) => this.#state(channel, ts),
       isWorking: (channel, ts) => Boolean(this.world.status(channel, ts)),
-      tidy: () => this.page.watch(false),
     });
   }
 
   /** The cards for a channel with enough people. */
   cards(channel) {
     if (!channel.members.includes(this.world.bot.id)) return [];
-    const isPossible = (card) => (card.in_direct_message ? this.#direct() : card.people <= this.#askers(channel).length);
-    return this.world.guide.cards.filter(isPossible);
+    return this.world.guide.cards.filter((card) => {
+      const place = this.#placeOf(card, channel);
+      return place && (place !== channel || card.people <= this.#askers(channel).length);
+    });
+  }
+
+  /** Where a card is asked that is pressed in a channel; nothing if the current person isn't there. */
+  #placeOf({ place }, channel) {
+    if (place === "here") return channel;
+    return place === "direct message" ? this.#direct() : this.world.mine().find(({ id }) => id === place);
   }
 
   /** The cards for an empty channel. */
@@ -99,10 +109,10 @@ export class Showcase {
     return this.world.mine().find((channel) => channel.type === "im" && channel.members.includes(this.world.bot.id));
   }
 
-  /** Send a card's question. Resolves to its ts and channel, null if that failed; people's replies follow. */
-  async #play(card, { isTour = false } = {}) {
+  /** Send a card's question. Resolves to its ts and channel, null if that failed; people's replies follow. `from`: the tour's channel. */
+  async #play(card, { from = null } = {}) {
     const here = this.page.here();
-    const channel = card.in_direct_message ? this.#direct() : here;
+    const channel = this.#placeOf(card, from || here);
     if (channel.id !== here.id) this.page.show(channel.id);
     const [first, ...others] = card.questions.map((question) =>
       (channel.type === "im" ? question : `@${this.world.bot.name} ${question}`));
@@ -110,9 +120,8 @@ export class Showcase {
     const files = card.file ? [new File([bytes(card.file.base64)], card.file.name)] : [];
     for (const file of files) file.transcript = card.file.transcript;
     const askers = this.#askers(channel);
-    if (others.length) this.page.watch(true);
     // The card that has the focus disappears. On a phone, focusing the box would open the keyboard.
-    if (!isTour && CAN_HOVER.matches) byId("main-box").focus();
+    if (!from && CAN_HOVER.matches) byId("main-box").focus();
     // Without an answer, say() has shown the error.
     const ts = await this.page.say(first, files, channel.id).catch(() => null);
     if (!ts) return null;
@@ -149,13 +158,14 @@ export class Showcase {
   }
 }
 
-/** Explains what a card's answer shows, beside it. */
+/** Explains what a card's answer shows, beside it. Where several people ask at once, meters count their answers' calls. */
 export class CardNote {
   constructor(world) {
     this.world = world;
     this.title = el("strong");
     this.text = el("span");
-    this.aside = el("aside", { class: "card-note", "aria-label": "About this card", hidden: true }, this.title, " ", this.text);
+    this.list = el("ul", { class: "meters" });
+    this.aside = el("aside", { class: "card-note", "aria-label": "About this card", hidden: true }, this.title, " ", this.text, this.list);
     // The page hides this node while it shows the app's Home.
     this.node = el("div", {}, this.aside);
   }
@@ -163,9 +173,56 @@ export class CardNote {
   /** Show the note of the card whose question `message` is, or nothing. */
   show(message) {
     const card = this.world.guide.cards.find(({ title }) => title === message?.card);
+    const key = card && `${message.channel} ${message.ts}`;
+    if (this.key === key) return;
+    this.key = key;
     this.aside.hidden = !card;
+    this.meters = new Map();
+    this.list.replaceChildren();
     if (!card) return;
     this.title.textContent = card.title;
     this.text.textContent = card.note;
+    this.questions = card.questions.length > 1 ? this.#askedWith(message) : [];
+    this.refresh();
+  }
+
+  /** Show the newest counts. */
+  refresh() {
+    if (this.aside.hidden || !this.questions.length) return;
+    const { answers } = this.world;
+    const counted = this.questions.map((asked) => answers.find(({ channel, ts }) => channel === asked.channel && ts === asked.ts));
+    // The sandbox counts the newest answers only.
+    const isForgotten = !counted.some(Boolean) && answers.some(({ ts }) => ts > this.questions[0].ts);
+    this.list.hidden = isForgotten;
+    this.aside.hidden = isForgotten && !this.text.textContent;
+    const methods = new Set();
+    for (const [at, asked] of this.questions.entries()) {
+      const { method, count } = counted[at]?.calls.find((call) => GROWING.includes(call.method)) || { method: GROWING[0], count: 0 };
+      methods.add(method);
+      const name = shownName(this.world.user(asked));
+      const words = this.world.toTyped(asked.text).replace(/^@\S+ /, "");
+      this.#meter(asked.ts, `${name}'s answer`, el("span", {}, el("b", {}, name), ` ${words}`)).fill(count, this.#budget(method).limit);
+    }
+    for (const method of methods) {
+      const { used, limit } = this.#budget(method);
+      this.#meter(method, `All answers: ${method}`, el("span", {}, "All answers in the last minute: ", el("code", {}, method))).fill(used, limit);
+    }
+  }
+
+  /** The questions that were asked at the same time, the first one first. */
+  #askedWith({ channel, ts, card }) {
+    return this.world.roots(channel).filter((root) => root.card === card && Math.abs(root.ts - ts) < AT_ONCE_S);
+  }
+
+  #budget(method) {
+    return this.world.budgets.find((budget) => budget.method === method && !budget.channel);
+  }
+
+  #meter(key, name, label) {
+    if (!this.meters.has(key)) {
+      this.meters.set(key, new Meter(name, label));
+      this.list.append(this.meters.get(key).node);
+    }
+    return this.meters.get(key);
   }
 }

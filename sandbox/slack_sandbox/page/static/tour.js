@@ -8,16 +8,18 @@ const TALK_REST_MS = 7000; // longer than people wait before they reply
 const AT_LEAST_MS = 3500;
 const AT_MOST_MS = 8000;
 const TALK_MS = 20_000; // the most for a card in whose thread people talk
+const CAN_HOVER = window.matchMedia("(hover: hover)");
 
 export class Tour {
-  /** `page`: cards(), play(card) → the ts of its question and the channel's id, state(channel, ts), isWorking(channel, ts), and tidy(), which closes what a card has opened. */
+  /** `page`: here() → the open channel, cards(channel), play(card, channel) → the ts of its question and the channel's id, state(channel, ts) and isWorking(channel, ts). */
   constructor(page) {
     this.page = page;
     this.playing = null; // the run under way; a stopped one may still wait while the next one begins
     this.where = el("span", { role: "status" });
-    this.stop = el("button", { type: "button", class: "quiet", onclick: () => this.#end("") }, "■ Stop playing");
+    this.stop = el("button", { type: "button", class: "quiet", onclick: () => this.#close() });
     this.bar = el("div", { class: "tour", role: "group", "aria-label": "Playing all cards", hidden: true }, this.where, this.stop);
-    document.body.append(this.bar);
+    // Above the page instead of over it.
+    byId("app").before(this.bar);
   }
 
   /** Play all cards, unless they are being played. */
@@ -25,18 +27,23 @@ export class Tour {
     if (this.playing) return;
     const run = this.playing = {};
     this.bar.hidden = false;
-    const cards = this.page.cards();
+    this.stop.textContent = "■ Stop playing";
+    const channel = this.page.here();
+    const cards = this.page.cards(channel);
     for (const [at, card] of cards.entries()) {
       this.where.textContent = `${at + 1} of ${cards.length}: ${card.title}`;
       this.stop.focus();
-      const asked = await this.page.play(card);
+      const asked = await this.page.play(card, channel);
       if (this.playing !== run) return;
       if (!asked) break;
       await this.#watch(run, asked, card.replies.length ? TALK_MS : AT_MOST_MS);
       if (this.playing !== run) return;
-      this.page.tidy();
     }
-    this.#end("All cards have been played.");
+    this.playing = null;
+    this.where.textContent = "Now ask your own.";
+    this.stop.textContent = "Close";
+    // On a phone, this would open the keyboard.
+    if (CAN_HOVER.matches) byId("main-box").focus();
   }
 
   /** Wait until an answer has been still for a moment. It may be read on later. */
@@ -52,10 +59,10 @@ export class Tour {
     }
   }
 
-  #end(words) {
+  /** Stop playing, or close the line that says it is over. */
+  #close() {
     this.playing = null;
     this.bar.hidden = true;
-    byId("announcer").textContent = words;
     byId("main-box").focus();
   }
 }

@@ -28,6 +28,8 @@ export class World {
     this.messages = new Map(state.channels.map((channel) => [channel.id, new Map()]));
     this.threads.clear();
     this.statuses.clear();
+    this.budgets = state.budgets;
+    this.answers = state.answers;
     for (const message of state.messages) this.put(message);
     if (!this.canBe(this.me)) this.me = this.people[0].id;
   }
@@ -87,6 +89,11 @@ export class World {
   title(channel) {
     if (channel.type === "channel" || channel.type === "group") return channel.name;
     return this.others(channel).map(shownName).join(", ");
+  }
+
+  /** A conversation's title as a sentence names it: a channel has its sign. */
+  name(channel) {
+    return channel.type === "channel" || channel.type === "group" ? `#${channel.name}` : this.title(channel);
   }
 
   /** The app's shortcuts of a type: message or global. */
