@@ -16,7 +16,7 @@ import os
 import re
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -43,6 +43,8 @@ _UNTRUSTED = {2, 18, 19, 20, 21}
 """OpenSSL's codes for a certificate that no trusted authority has issued."""
 _PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
 """The classes of aiohttp and httpx2 for a proxy that refuses or that can't be reached, by name: nothing is imported."""
+_NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError")
+"""The classes of aiohttp, which the vendors' SDKs use here, too, for a connection that did not open."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
 
@@ -132,7 +134,10 @@ def share(env: Mapping[str, str]) -> None:
 
 
 def reason_of(error: BaseException, url: str) -> str:
-    """Returns why a request to a URL failed on its way, as the rest of a sentence; "" if the way isn't to blame."""
+    """Returns why a request to a URL failed on its way, as the rest of a sentence; "" if the way isn't to blame.
+
+    The host is named, and neither a path nor a password.
+    """
     try:
         way = way_to(url)
     except SettingsError as problem:
@@ -143,14 +148,26 @@ def reason_of(error: BaseException, url: str) -> str:
         refused = (cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
         with_code = next((cause for cause in refused if hasattr(cause, "verify_code")), None)
         return _certificate_problem(with_code, urlsplit(url).hostname or "") if with_code else ""
+    if way.proxy is None:
+        return _no_connection(causes, urlsplit(url))
     at_proxy = next((cause for cause in causes if type(cause).__name__ in _PROXY_ERRORS), None)
-    if way.proxy is None or at_proxy is None:
+    if at_proxy is None:
         return ""
     # httpx2's own says the status in its message.
     status = getattr(at_proxy, "status", None) or re.match(r"\d{3}\b", str(at_proxy))
     if status:
         return _refused(way, status if isinstance(status, int) else int(status[0]))
     return f"the proxy {way.shown} ({way.variable}) can't be reached"
+
+
+def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str:
+    """Returns what the system says of a connection that it didn't open: refused, no route, an unknown name."""
+    for cause in causes:
+        if type(cause).__name__ in _NO_CONNECTION and isinstance(cause, OSError) and cause.errno:
+            # Codes of the resolver are negative, and it has its own words for them.
+            said = os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+            return f"{_shown(address)}: {said}" if address.hostname else said
+    return ""
 
 
 def _refused(way: Way, status: int) -> str:

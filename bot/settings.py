@@ -32,9 +32,9 @@ from bot.core.triage import Engagement
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
 from bot.models.events import Usage
-from bot.models.prices import ModelPrices, OwnPrice, parse_prices
+from bot.models.prices import ModelPrices, OwnPrice, parse_prices, vendor_of_model
 from bot.models.prompt import WebSearch
-from bot.models.registry import VENDORS, Cloud, VendorEntry, unmoderated_models
+from bot.models.registry import VENDORS, Cloud, VendorEntry, unmoderated_models, vendor_of_key
 from bot.models.setup import ModelSetup, Moderation, RequestOptions, VendorSettings
 
 ENV_FILE = Path(".env")
@@ -58,6 +58,12 @@ WHERE = {
     "with the scope connections:write (xapp-…)",
     **{vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values() if not vendor.cloud},
 }
+
+
+def _api_key(value: str) -> str:
+    if kind := next((kind for start, kind in TOKEN_KINDS.items() if value.startswith(start)), None):
+        raise ValueError(f"must be a model's key; this is {kind} of Slack")
+    return _secret(value)
 
 
 def _secret(value: str) -> str:
@@ -157,13 +163,28 @@ def parse_models(value: str) -> tuple[str, ...]:
     for model in models:
         vendor, _, name = model.partition("/")
         if vendor not in VENDORS or not name:
-            vendors = ", ".join(VENDORS)
-            raise ValueError(f"must name models as vendor/model, where vendor is one of {vendors}; {model!r} isn't one")
+            vendors, hint = ", ".join(VENDORS), _meant(model)
+            raise ValueError(
+                f"must name models as vendor/model, where vendor is one of {vendors}; {model!r} isn't one ({hint})"
+            )
     if not models:
         raise ValueError("must name at least one model, as vendor/model")
     if len(models) > MAX_MODELS:
         raise ValueError(f"must have at most {MAX_MODELS} models: Slack's settings modal takes no more")
     return models
+
+
+def _meant(model: str) -> str:
+    """Returns what somebody may have meant by a model without a vendor, or with one that Typist doesn't know."""
+    for separator in "/:":
+        vendor, _, name = model.partition(separator)
+        if name and (similar := difflib.get_close_matches(vendor.lower(), VENDORS, n=1, cutoff=0.8)):
+            return f"did you mean {similar[0]}/{name}?"
+    if "/" not in model and (vendor := vendor_of_model(model)) in VENDORS:
+        return f"did you mean {vendor}/{model}?"
+    if default := VENDORS[model.strip("/")].default_model if model.strip("/") in VENDORS else "":
+        return f"for example {default}"
+    return "for another server with OpenAI's API, write openai/ before the model's name"
 
 
 def parse_model_names(value: str) -> dict[str, str]:
@@ -276,6 +297,8 @@ class Settings:
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
     model_names: ModelNames = field(default=OWN_NAMES)
     """Those in BOT_MODELS."""
+    misnamed: Mapping[str, str] = field(default_factory=dict)
+    """The variables of settings, by names that other programs read and Typist doesn't."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", _whole(500, 1_000_000), 16_000)
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", _whole(16, 128_000), 8_192)
@@ -403,6 +426,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     mcp = _mcp(values.get("mcp_config"), env, problems)
     names = ModelNames(_parsed(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
+    settings = replace(settings, misnamed=_misnamed(env, settings))
     problems += [*missing_access(settings), *_contradictions(settings)]
     if settings.traces_url and not has_telemetry():
         problems.append(f"BOT_TRACES_URL needs the extra telemetry. Install it: {install_command('telemetry')}")
@@ -483,14 +507,28 @@ def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSet
     """Returns the vendors that have a variable set; adds to `problems`."""
     vendors = {}
     for name, vendor in VENDORS.items():
-        parsers = {"api_key": _secret, "base_url": _url, "api": _one_of(*vendor.apis)}
+        parsers = {"api_key": _api_key, "base_url": _url, "api": _one_of(*vendor.apis)}
         values: dict[str, str] = {
             field: _parsed(env, variable, parsers.get(field, _cloud_name), problems) or ""
             for field, variable in _vendor_variables(vendor).items()
         }
         if any(values.values()):
             vendors[name] = VendorSettings(**values)
+            problems += _misplaced_key(name, vendors[name])
     return vendors
+
+
+def _misplaced_key(name: str, settings: VendorSettings) -> list[str]:
+    """Says that a vendor would be sent another vendor's key, if it would."""
+    vendor, issuer = VENDORS[name], vendor_of_key(settings.api_key)
+    if issuer in ("", name) or not vendor.is_own_server(settings):
+        return []
+    theirs = VENDORS[issuer]
+    prefix = next(prefix for prefix in theirs.key_prefixes if settings.api_key.startswith(prefix))
+    return [
+        f"{vendor.api_key_variable} has a key that begins with {prefix}, which belongs in {theirs.api_key_variable}. "
+        f"Move it there. If another server takes it, set {vendor.base_url_variable}."
+    ]
 
 
 def _mcp(path: str | None, env: Mapping[str, str], problems: list[str]) -> McpSetup:
@@ -633,6 +671,19 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
             hint = f" (did you mean {similar[0]}?)" if similar else ". See .env.example for all settings."
             problems.append(f"unknown setting {name}{hint}")
     return problems
+
+
+def _misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Returns settings of Slack that are set without BOT_, as emulators name SLACK_API_URL, and have another value."""
+    found = {}
+    for setting in _fields():
+        variable = setting.metadata["variable"]
+        name = variable.removeprefix("BOT_")
+        value = env.get(name, "").strip().rstrip("/")
+        in_force = _shown(variable, getattr(settings, setting.name)).rstrip("/")
+        if variable.startswith("BOT_SLACK_") and value not in ("", in_force):
+            found[name] = variable
+    return found
 
 
 def missing_access(settings: Settings) -> list[str]:

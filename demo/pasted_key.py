@@ -15,7 +15,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import StreamEvent
 from bot.models.failures import LookupOutcome
 from bot.models.prompt import Prompt
-from bot.models.registry import VENDORS, open_models, resolved
+from bot.models.registry import VENDORS, open_models, resolved, vendor_of_key
 from bot.models.setup import VendorSettings
 from bot.settings import TOKEN_KINDS, Settings, model_setup
 
@@ -54,7 +54,7 @@ class PastedKey:
         The key before it is removed only then.
         """
         key = pasted.strip()
-        vendor = "anthropic" if key.startswith("sk-ant-") else "openai"
+        vendor = vendor_of_key(key) or "openai"
         if kind := next((kind for prefix, kind in TOKEN_KINDS.items() if key.startswith(prefix)), ""):
             return NOT_A_MODELS.format(kind=kind)
         if not key.startswith("sk-") or len(key) > MAX_KEY_CHARS or not key.isascii() or not key.isprintable():

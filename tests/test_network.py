@@ -130,6 +130,20 @@ def test_failure_that_is_not_the_ways_has_no_reason(monkeypatch: pytest.MonkeyPa
     assert reason_of(httpx2.ConnectError("refused"), "http://127.0.0.1:9/") == ""
 
 
+async def test_a_connection_that_does_not_open_is_told_by_host_and_in_the_systems_words() -> None:
+    said = {
+        "http://user:geheim@127.0.0.1:9/path?secret": "127.0.0.1:9: Connection refused",
+        "http://no-such-host.invalid/": "no-such-host.invalid: ",
+    }
+    async with aiohttp.ClientSession() as session:
+        for url, reason in said.items():
+            with pytest.raises(aiohttp.ClientError) as raised:
+                await session.get(url)
+            assert reason_of(raised.value, url).startswith(reason)
+            assert "geheim" not in reason_of(raised.value, url)
+            assert not reason_of(raised.value, "").startswith(":")
+
+
 async def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:geheim@127.0.0.1:9")
     reason = "the proxy 127.0.0.1:9 (HTTPS_PROXY) can't be reached"

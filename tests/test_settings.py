@@ -52,6 +52,21 @@ PROBLEMS = {
         {"BOT_MODELS": "gpt-6-luna"},
         ["BOT_MODELS must name models as vendor/model", "'gpt-6-luna' isn't one"],
     ),
+    "a key of another vendor": (
+        {"OPENAI_API_KEY": "sk-ant-api03-secret"},
+        [
+            "OPENAI_API_KEY has a key that begins with sk-ant-, which belongs in ANTHROPIC_API_KEY. Move it there. "
+            "If another server takes it, set OPENAI_BASE_URL."
+        ],
+    ),
+    "a key of the other vendor": (
+        {"ANTHROPIC_API_KEY": "sk-svcacct-secret"},
+        ["ANTHROPIC_API_KEY has a key that begins with sk-svcacct-, which belongs in OPENAI_API_KEY."],
+    ),
+    "a token in place of a key": (
+        {"ANTHROPIC_API_KEY": "xoxb-secret"},
+        ["ANTHROPIC_API_KEY must be a model's key; this is a bot token of Slack."],
+    ),
     "too many models": (
         {
             "BOT_MODELS": ",".join(f"openai/{number}" for number in range(settings.MAX_MODELS + 1)),
@@ -150,6 +165,58 @@ def test_invalid_setting_is_reported_in_one_line(env: dict[str, str], sentences:
         settings.read(env)
     assert len(caught.value.problems) == 1
     assert all(sentence in caught.value.problems[0] for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("gpt-6-luna", "did you mean openai/gpt-6-luna?"),
+        ("claude-next-9", "did you mean anthropic/claude-next-9?"),
+        ("OpenAI/gpt-6-luna", "did you mean openai/gpt-6-luna?"),
+        ("open-ai/gpt-6-luna", "did you mean openai/gpt-6-luna?"),
+        ("antropic/claude-haiku-5-5", "did you mean anthropic/claude-haiku-5-5?"),
+        ("openai:gpt-6-luna", "did you mean openai/gpt-6-luna?"),
+        ("openai", "for example openai/gpt-6-luna"),
+        ("anthropic/", "for example anthropic/claude-haiku-5-5"),
+        ("llama3.2:8b", "for another server with OpenAI's API, write openai/ before the model's name"),
+        ("google/gemini-3", "for another server with OpenAI's API, write openai/ before the model's name"),
+        ("gemini-3", "for another server with OpenAI's API, write openai/ before the model's name"),
+        ("/", "for another server with OpenAI's API, write openai/ before the model's name"),
+        ("bedrock/", "for another server with OpenAI's API, write openai/ before the model's name"),
+    ],
+)
+def test_what_a_wrong_model_may_have_meant_is_said(model: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.read({"BOT_MODELS": model})
+    assert caught.value.problems[0].endswith(f"{model!r} isn't one ({hint}).")
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"OPENAI_API_KEY": "sk-ant-secret", "OPENAI_BASE_URL": "https://api.anthropic.com/v1"},
+        {"OPENAI_API_KEY": "gsk_secret"},
+        {"OPENAI_API_KEY": "sk-or-v1-secret", "OPENAI_BASE_URL": "https://openrouter.ai/api/v1"},
+        {"ANTHROPIC_API_KEY": "sk-proj-secret", "ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"},
+        {"ANTHROPIC_API_KEY": "of-no-known-form"},
+    ],
+)
+def test_a_key_of_another_form_or_for_another_server_is_the_servers_to_judge(env: dict[str, str]) -> None:
+    assert settings.read(env).vendors
+
+
+@pytest.mark.parametrize(
+    ("env", "misnamed"),
+    [
+        ({"SLACK_API_URL": "http://127.0.0.1:1/api/"}, {"SLACK_API_URL": "BOT_SLACK_API_URL"}),
+        ({"SLACK_API_URL": "https://slack.com/api"}, {}),
+        ({"SLACK_API_URL": "http://127.0.0.1:1/api", "BOT_SLACK_API_URL": "http://127.0.0.1:1/api/"}, {}),
+        ({"SLACK_SEARCH": "on"}, {"SLACK_SEARCH": "BOT_SLACK_SEARCH"}),
+        ({"SLACK_SEARCH": "off", "SLACK_API_URL": ""}, {}),
+    ],
+)
+def test_slacks_settings_without_bot_in_their_names_are_noted(env: dict[str, str], misnamed: dict[str, str]) -> None:
+    assert settings.read(env).misnamed == misnamed
 
 
 def test_all_problems_are_reported_together() -> None:

@@ -55,6 +55,7 @@ MANIFEST_NOT_COMPARED = "Events, tabs and interactivity are not compared, becaus
 CONFIG_FIX = (
     "Generate a new configuration token: api.slack.com/apps → Your App Configuration Tokens. It lasts 12 hours."
 )
+CREATE_FIX = "Create it at Slack's page instead, unless api.slack.com/apps shows it already."
 PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
 PROBE_EVENT = "Slack delivered the event of the probe's message."
 PROBE_EVENT_FIX = (
@@ -120,13 +121,30 @@ def bot(name: str, team: str) -> str:
     return f"SLACK_BOT_TOKEN is accepted: @{name} in {team}."
 
 
+UNREACHABLE, UNAVAILABLE, SILENT = (
+    "Slack can't be reached",
+    "Slack can't take calls right now",
+    "Slack does not answer in time",
+)
+
+
+def app_created(app_id: str) -> str:
+    return f"The app {app_id} is created."
+
+
+def app_not_created(error: str) -> tuple[str, str]:
+    """Says that Slack refuses to create an app; `error` is Slack's name for the reason, or ours."""
+    is_token = error in _TOKEN_FIXES or error == "invalid_auth"
+    return f"Slack did not create the app ({error}).", CONFIG_FIX if is_token else CREATE_FIX
+
+
 def unreachable(reason: str) -> str:
-    return f"Slack can't be reached ({reason})."
+    return f"{UNREACHABLE} ({reason})."
 
 
 def unavailable(error: str) -> str:
     """Says that Slack answered a call with an error that passes; `error` is Slack's name for it."""
-    return f"Slack can't take calls right now ({error})."
+    return f"{UNAVAILABLE} ({error})."
 
 
 def refused(variable: str, error: str) -> str:
@@ -254,7 +272,7 @@ def model_problem(model: str, lookup: Lookup, entry: VendorEntry) -> tuple[str, 
         LookupOutcome.NO_MODEL: (f"{model} does not exist, or the key has no access to it.", choose),
         LookupOutcome.KEY_REFUSED: (
             f"{vendor}: the server does not accept the key ({reason}).",
-            f"Check {key}. Get a key at {entry.api_key_page}.",
+            f"Check {key}. Get a key at {entry.api_key_page}. For another server's key, set {address}.",
         ),
         LookupOutcome.NOT_THE_API: (
             f"{vendor}: the base URL returns {reason}, so it is not the address of this API.",
@@ -461,6 +479,11 @@ def isolated(abi: int) -> str:
     return f"Documents are read in a process that can't open, create, empty or remove files (Landlock {abi})."
 
 
+def misnamed(name: str, variable: str) -> tuple[str, str]:
+    """Says that a setting is set under a name that other programs read; `variable` is Typist's."""
+    return f"{name} is set, but Typist reads {variable}.", f"Set {variable} to this value, or unset {name}."
+
+
 def others_may_read(file: str, files: str) -> tuple[str, str]:
     return f"Every user of this machine can read {file}.", f"chmod 600 {files}"
 
@@ -554,11 +577,12 @@ def _name(check_id: str) -> str:
     return f"the MCP server {rest}" if kind == "mcp" else _NAMES.get(check_id, check_id)
 
 
-def timed_out(check_id: str) -> str:
+def timed_out(check_id: str) -> tuple[str, str]:
+    """Returns the message, and the clause for the checks that need this one."""
     if check_id.startswith("slack."):
         # Whatever was asked: a Slack that answers nothing is one problem.
-        return "Slack does not answer in time."
-    return f"No answer in time: {_name(check_id)}."
+        return f"{SILENT}.", SILENT
+    return f"No answer in time: {_name(check_id)}.", ""
 
 
 def unforeseen(check_id: str, trace: str) -> str:
@@ -566,9 +590,9 @@ def unforeseen(check_id: str, trace: str) -> str:
     return f"A check failed unexpectedly ({trace}): {_name(check_id)}."
 
 
-def skipped(check_id: str, needed: str) -> str:
-    """Says that a check depends on another one that did not pass; both are ids."""
-    return f"Not checked, because {_name(needed)} did not pass: {_name(check_id)}."
+def skipped(check_id: str, needed: str, cause: str = "") -> str:
+    """Says that a check depends on another one that did not pass; both are ids. `cause`: why, if that is known."""
+    return f"Not checked, because {cause or f'{_name(needed)} did not pass'}: {_name(check_id)}."
 
 
 def summary(failed: int, warned: int, skipped: int) -> str:

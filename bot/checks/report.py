@@ -6,7 +6,7 @@ it, and is skipped if that one failed. A check that raises something unforeseen 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.checks import check_texts
@@ -43,6 +43,8 @@ class Check:
     message: str
     fix: str = ""
     """The remedy, "" if none is needed."""
+    cause: str = ""
+    """Why checks that need this one are not made, as a clause; "": because it did not pass."""
 
     @property
     def passed(self) -> bool:
@@ -76,6 +78,11 @@ def skipped(check_id: str, reason: str) -> Check:
     return Check(check_id, CheckStatus.SKIPPED, reason)
 
 
+def skipped_for(check_id: str, needed: Check) -> Check:
+    """Returns a check that was not made because of another one, and hands the cause on."""
+    return replace(skipped(check_id, check_texts.skipped(check_id, needed.id, needed.cause)), cause=needed.cause)
+
+
 @dataclass(frozen=True, slots=True)
 class CheckReport:
     """The checks, in the order in which they are shown."""
@@ -87,12 +94,17 @@ class CheckReport:
         """Whether nothing must be fixed."""
         return not any(check.status is CheckStatus.FAIL for check in self.checks)
 
-    def text(self) -> str:
-        """Returns the report for people, who read of one cause once."""
+    @property
+    def for_people(self) -> Sequence[Check]:
+        """The checks without those that would say the same again: people read of one cause once."""
         first: dict[tuple[str, str], Check] = {}
         for check in self.checks:
             first.setdefault((check.message, check.fix), check)
-        found = first.values()
+        return list(first.values())
+
+    def text(self) -> str:
+        """Returns the report for people."""
+        found = self.for_people
         lines = [line for check in found for line in check.lines()]
         shown = (CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED)
         counts = (sum(check.status is status for check in found) for status in shown)
@@ -100,7 +112,8 @@ class CheckReport:
 
     def json(self) -> dict[str, object]:
         """Returns the report for scripts, as data for a JSON object."""
-        return {"ok": self.is_ok, "checks": [asdict(check) for check in self.checks]}
+        names = ("id", "status", "message", "fix")
+        return {"ok": self.is_ok, "checks": [{name: getattr(check, name) for name in names} for check in self.checks]}
 
 
 WITHIN_S = 12.0
@@ -140,12 +153,13 @@ async def _checked(step: PlannedCheck, before: Mapping[str, asyncio.Task[Check]]
     results = {name: await task for name, task in before.items()}
     for name in step.needs:
         if not results[name].passed:
-            return skipped(step.id, check_texts.skipped(step.id, name))
+            return skipped_for(step.id, results[name])
     try:
         async with asyncio.timeout(WITHIN_S):
             return await step.run()
     except TimeoutError:
-        return fail(step.id, check_texts.timed_out(step.id), check_texts.TIMED_OUT_FIX)
+        message, cause = check_texts.timed_out(step.id)
+        return replace(fail(step.id, message, check_texts.TIMED_OUT_FIX), cause=cause)
     except TypistError as error:
         return fail(step.id, str(error), check_texts.SETTINGS_FIX)
     except Exception as error:

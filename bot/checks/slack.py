@@ -15,7 +15,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,7 +23,7 @@ import aiohttp
 
 from bot import network
 from bot.checks import check_texts
-from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, warn
+from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, skipped_for, warn
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import CLOSE_TIMEOUT_S, Installation, SlackClient
@@ -94,6 +94,7 @@ class SlackChecks:
     search: bool
     """Whether Slack search is on, which needs a scope of its own."""
     _installation: Installation | None = field(default=None, init=False)
+    _bot_token: Check | None = field(default=None, init=False)
     _bot_app_id: str = field(default="", init=False)
     _socket_url: str = field(default="", init=False)
     _socket: "CheckSocket | None" = field(default=None, init=False)
@@ -122,7 +123,8 @@ class SlackChecks:
             self._installation = installation = await self.bot.installation()
             return ok(BOT_TOKEN, check_texts.bot(installation.identity.name, installation.team_name))
 
-        return await _refused_as(BOT_TOKEN, "SLACK_BOT_TOKEN", check_texts.bot_token_fix, ask)
+        self._bot_token = await _refused_as(BOT_TOKEN, "SLACK_BOT_TOKEN", check_texts.bot_token_fix, ask)
+        return self._bot_token
 
     async def scopes(self) -> Check:
         """Compares the scopes, after `bot_token`."""
@@ -185,6 +187,8 @@ class SlackChecks:
             return skipped(MANIFEST, check_texts.MANIFEST_NOT_COMPARED)
         app_id = await self._find_bot_app_id() or self._socket_app_id()
         config = self.config
+        if not app_id and self._bot_token is not None and self._bot_token.cause:
+            return skipped_for(MANIFEST, self._bot_token)
         if not app_id:
             return skipped(MANIFEST, check_texts.APP_UNKNOWN)
 
@@ -308,8 +312,10 @@ async def _refused_as(
             return severity(check_id, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
         if isinstance(error, RateLimited) or error.reason is Refusal.TRANSIENT:
             if isinstance(error, RateLimited) or _ERROR_NAME.fullmatch(name):
-                return severity(check_id, check_texts.unavailable(name), check_texts.TRY_LATER_FIX)
-            return severity(check_id, check_texts.unreachable(error.error), check_texts.UNREACHABLE_FIX)
+                found = severity(check_id, check_texts.unavailable(name), check_texts.TRY_LATER_FIX)
+                return replace(found, cause=check_texts.UNAVAILABLE)
+            found = severity(check_id, check_texts.unreachable(error.error), check_texts.UNREACHABLE_FIX)
+            return replace(found, cause=check_texts.UNREACHABLE)
         return severity(check_id, check_texts.refused(variable, error.error), fix_of(name))
 
 

@@ -264,7 +264,7 @@ def first_day_of_usage(text: str | None) -> int:
 
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
     """Returns the report, and why it is empty if Typist has not recorded anything yet."""
-    from bot.store.database import READS, connected
+    from bot.store.database import READS, connected, database_errors
     from bot.store.migrate import migrate, nothing_recorded
     from bot.store.usage import thumbs, uses
 
@@ -273,8 +273,9 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
         if nothing := await nothing_recorded(engine):
             return report, nothing
         await migrate(engine)
-        async with engine.execution_options(**{READS: True}).begin() as connection:
-            report.add(await uses(connection, since * DAY_S), await thumbs(connection, since * DAY_S))
+        with database_errors():
+            async with engine.execution_options(**{READS: True}).begin() as connection:
+                report.add(await uses(connection, since * DAY_S), await thumbs(connection, since * DAY_S))
     return report, ""
 
 

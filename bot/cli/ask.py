@@ -18,6 +18,11 @@ from bot.models.prompt import Prompt, Turn
 from bot.reply.sources import plain_list, shown_sources, with_citation
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
+PATIENCE_S = 7.0
+"""How long after the first failure another request may begin. In Slack it is longer: here somebody sees the reason, and
+can ask again."""
+NO_ANSWER = "No answer yet: {reason}. Trying again…"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the question and how to answer it."""
@@ -52,7 +57,10 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
     completion = None
     output = _Output(at_once=at_once)
     citations: Sequence[Citation] = ()
-    async with open_models(model_setup(settings)) as provider, aclosing(provider.stream(prompt)) as events:
+    async with (
+        open_models(model_setup(settings), patience_s=PATIENCE_S) as provider,
+        aclosing(provider.stream(prompt)) as events,
+    ):
         try:
             async for event in events:
                 match event:
@@ -60,8 +68,9 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
                         completion = event
                     case Citation():
                         citations = with_citation(citations, event)
-                    case Retrying(wait_s=wait_s) if wait_s:
-                        print(logs.line(texts.TRYING_AGAIN, is_error=False), file=sys.stderr)
+                    case Retrying(detail=detail):
+                        reason = NO_ANSWER.format(reason=detail.rstrip("."))
+                        print(logs.line(reason, is_error=False), file=sys.stderr)
                     case TakenBack(text=text):
                         output.take_back(text)
                     case str():

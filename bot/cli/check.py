@@ -163,13 +163,14 @@ async def checked(
 
 
 async def _settings(ours: Settings, env_file: Path | None) -> Check:
-    if env_file is not None and isolation.others_may_read(env_file):
-        return warn(SETTINGS, *check_texts.others_may_read(str(env_file), str(env_file)))
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
-    lines = [f"{name}: {value}" for name, value in shown.items()]
-    if ours.mcp.notes:
-        return warn(SETTINGS, "\n".join([check_texts.SETTINGS, *lines, *ours.mcp.notes]), check_texts.MCP_NOTES_FIX)
-    return ok(SETTINGS, "\n".join([check_texts.SETTINGS, *lines]))
+    lines = [check_texts.SETTINGS, *(f"{name}: {value}" for name, value in shown.items())]
+    problems = [check_texts.misnamed(name, variable) for name, variable in ours.misnamed.items()]
+    if env_file is not None and isolation.others_may_read(env_file):
+        problems.append(check_texts.others_may_read(str(env_file), str(env_file)))
+    message = "\n".join([*(problem for problem, _ in problems), *lines, *ours.mcp.notes])
+    fixes = [fix for _, fix in problems] + ([check_texts.MCP_NOTES_FIX] if ours.mcp.notes else [])
+    return warn(SETTINGS, message, " ".join(fixes)) if fixes else ok(SETTINGS, message)
 
 
 async def _isolation() -> Check:

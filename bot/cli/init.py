@@ -10,29 +10,28 @@ is printed or logged.
 import argparse
 import asyncio
 import json
-import select
 import signal
-import socket
 import sys
-import termios
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from bot import logs, settings
 from bot.checks import check_texts
 from bot.checks.report import Check, CheckStatus, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
+from bot.cli.admin import names_of
+from bot.cli.new_app import NewApp, manifest_file
+from bot.cli.terminal import typed
 from bot.core import texts
 from bot.errors import RateLimited, Refused, SettingsError
-from bot.models.registry import VENDORS
+from bot.models.registry import VENDORS, vendor_of_key
 from bot.models.setup import VendorSettings
-from bot.settings import TOKEN_KINDS, WHERE, Settings
+from bot.settings import WHERE, Settings
 from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 
-BOT_TOKEN, APP_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "BOT_ADMINS"
-PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN, "sk-ant-": "ANTHROPIC_API_KEY"}
+BOT_TOKEN, APP_TOKEN, CONFIG_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CONFIG_TOKEN", "BOT_ADMINS"
+PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
 """The vendors that take a key, by its variable."""
 ANY_KEY = ""
@@ -40,40 +39,41 @@ ANY_KEY = ""
 KEYLESS = "not-set"
 """Stands for a key that is still missing. It is sent to nobody."""
 
-CREATE_APP = "https://api.slack.com/apps?new_app=1&manifest_json="
-CREATE = "Create the app: open this link, choose your workspace, and click Next and Create.\n\n{link}"
 ASK: Mapping[str, str] = {
-    BOT_TOKEN: "In your app's settings (api.slack.com/apps), click Install App → Install to your workspace → Allow.\n"
-    "If it says Request to Install, an admin must approve the app first. Copy the Bot User OAuth Token (xoxb-…).",
-    APP_TOKEN: "In your app's settings (api.slack.com/apps), under Basic Information → App-Level Tokens, click\n"
-    "Generate Token and Scopes. Enter a name, add the scope connections:write, click Generate, and copy the token\n"
-    "(xapp-…).",
+    BOT_TOKEN: "Copy the bot token (xoxb-…). Once you have installed the app, 'Your app credentials' has both tokens.\n"
+    "Otherwise: your app's settings (api.slack.com/apps) → Install App → Install to your workspace → Allow.\n"
+    "If it says Request to Install, an admin must approve the app first.",
+    APP_TOKEN: "Copy the app token (xapp-…) from 'Your app credentials'. If there is none: your app's settings\n"
+    "(api.slack.com/apps) → Basic Information → App-Level Tokens → Generate Token and Scopes. Enter a name, add the\n"
+    "scope connections:write, and click Generate.",
     ANY_KEY: f"Copy a key from OpenAI or Anthropic: {' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
     "server of your own, press Ctrl-C, and set OPENAI_BASE_URL and BOT_MODELS in .env (docs/admins/setup.md).",
     **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},
 }
 PASTE = "Paste it here (it stays hidden): "
+PASTE_OR_ENTER = "{on_enter}, or paste a token here (it stays hidden): "
 PASTE_AGAIN = "Paste another one, or press Enter to check the same one again: "
 CHECKING = "Checking…"
 OTHER = "This is the value of {variable}."
-NOT_A_KEY = "This is {kind}, not a model's key."
+NOT_ACCESS = "This is the refresh token. Copy the access token beside it (xoxe.xoxp-…)."
+NOT_IN_USE = "No model in BOT_MODELS uses it."
 IS_SET = "{variable} has a value in .env or in the environment, which stays as it is."
 WRITTEN = "{variable} is now in .env."
 WHO = (
     "Who administers Typist? Typist admins see who uses it, and set quotas.\n"
-    "Your name in Slack, your email address or your member ID (Enter: nobody for now): "
+    "Your name as Slack shows it, or your member ID (Enter: nobody for now): "
 )
-NOBODY = "No member of the workspace has this name, email address or ID. Guests and bots can't be admins."
+NOBODY = "No member of the workspace has this name or ID. Guests and bots can't be admins."
 SEVERAL = "Several members have this name: {people}. Enter the ID of one of them."
 NO_EMAILS = (
-    "The app can't look up email addresses: that needs the scope users:read.email, which Typist doesn't ask for. "
-    "Enter a name as Slack shows it, or a member ID (in Slack: profile > Copy member ID)."
+    "The app can't look up email addresses. Enter a name as Slack shows it, or a member ID (in Slack: profile > "
+    "Copy member ID)."
 )
 NOT_LOOKED_UP = "Slack didn't look this person up. {error} Try again, or press Enter to go on."
 NO_ADMINS = "BOT_ADMINS is not set. Typist admins see usage and set quotas. It takes member IDs, separated by commas."
 NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env, and run typist check."
 FIX = "Fix what ✘ names, then run this command again. .env has what you entered."
-SENT = "I sent you a message in Slack ({person})."
+SENT = "I sent {person} a message in Slack."
 START = "Now start Typist: make run (or typist run)."
 STOPPED = "\nStopped. .env has what was accepted so far. Run this command again to go on."
 
@@ -102,13 +102,20 @@ class _Init:
 
     def __init__(self, env: dict[str, str]) -> None:
         self.env = env
+        self._new_app: NewApp | None = None
+        """While the app may still have to be created."""
 
     def run(self, options: argparse.Namespace) -> int:
         ours = self._settings()
         logs.set_up_quietly(ours.log_level, ours.log_format)
         if not self._has(BOT_TOKEN) and not self._has(APP_TOKEN):
-            app = json.dumps(chosen_manifest(options, search=ours.slack_search), separators=(",", ":"))
-            print(CREATE.format(link=CREATE_APP + quote(app)))
+            manifest = chosen_manifest(options, search=ours.slack_search)
+            with manifest_file(manifest) as file:
+                self._new_app = NewApp(manifest, file, self.env, ours.slack_config_token)
+                self._new_app.introduce()
+                while not self._has(BOT_TOKEN) and not self._has(APP_TOKEN):
+                    self._ask(BOT_TOKEN)
+                self._new_app = None
         for variable in (BOT_TOKEN, APP_TOKEN, *self._missing_keys()):
             while not self._has(variable):
                 self._ask(variable)
@@ -143,12 +150,10 @@ class _Init:
         print(f"\n{ASK[wanted]}")
         pasted = ""
         while True:
-            pasted = _typed(PASTE_AGAIN if pasted else PASTE, is_secret=True).strip() or pasted
-            kind = next((kind for prefix, kind in TOKEN_KINDS.items() if pasted.startswith(prefix)), "")
-            variable = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), wanted)
-            variable = variable or "OPENAI_API_KEY"
-            if kind and variable in KEYS:
-                print(NOT_A_KEY.format(kind=kind))
+            pasted = typed(PASTE_AGAIN if pasted else self._prompt(), is_secret=True).strip() or pasted
+            variable = _variable_of(pasted) or wanted or "OPENAI_API_KEY"
+            if self._new_app and (not pasted or pasted.startswith("xoxe")):
+                self._go_on_with(self._new_app, pasted)
             elif self._has(variable):
                 print(IS_SET.format(variable=variable))
             elif pasted:
@@ -160,6 +165,29 @@ class _Init:
                 continue
             pasted = ""
 
+    def _prompt(self) -> str:
+        return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
+
+    def _go_on_with(self, new_app: NewApp, token: str) -> None:
+        """Does what Enter does, or creates the app with a configuration token.
+
+        The token isn't written: it lasts 12 hours.
+        """
+        if not token:
+            new_app.enter(self._settings())
+            return
+        if token.startswith("xoxe-"):
+            print(NOT_ACCESS)
+            return
+        try:
+            ours = self._settings(**{CONFIG_TOKEN: token})
+        except SettingsError as error:
+            print(*error.problems, sep="\n")
+            return
+        print(CHECKING)
+        if new_app.create(ours):
+            self.env[CONFIG_TOKEN] = token
+
     def _accepts(self, variable: str, pasted: str) -> bool:
         """Checks a token or a key, and prints what was found."""
         try:
@@ -168,12 +196,15 @@ class _Init:
             print(*error.problems, sep="\n")
             return False
         print(CHECKING)
+        in_use, ours = ours, _with_model_of(KEYS.get(variable, ""), ours)
         own = self._checks_of(variable, ours)
         others = {id_ for name in (BOT_TOKEN, APP_TOKEN) if self._has(name) for id_ in self._checks_of(name, ours)}
         report = asyncio.run(check.checked(ours, only=own | others if variable not in KEYS else own))
-        for found in report.checks:
+        for found in report.for_people:
             if found.status is CheckStatus.FAIL or (found.id in own and found.passed):
                 print(*found.lines(), sep="\n")
+        if ours is not in_use:
+            print(NOT_IN_USE)
         return not any(found.status is CheckStatus.FAIL for found in report.checks if found.id in own)
 
     def _checks_of(self, variable: str, ours: Settings) -> set[str]:
@@ -198,12 +229,14 @@ class _Init:
     def _ask_for_admin(self) -> None:
         """Asks who is the admin until one member is found, or nobody is named."""
         print()
-        while words := _typed(WHO).strip():
+        while words := typed(WHO).strip():
+            if "@" in words[1:]:
+                print(NO_EMAILS)
+                continue
             try:
                 found = asyncio.run(self._find(words))
             except (RateLimited, Refused) as error:
-                is_scope = isinstance(error, Refused) and "users:read.email" in error.error
-                print(NO_EMAILS if is_scope else NOT_LOOKED_UP.format(error=error))
+                print(NOT_LOOKED_UP.format(error=error))
                 continue
             people = [f"{name} ({id_})" for id_, name in found.items()]
             if len(found) == 1:
@@ -234,9 +267,29 @@ class _Init:
             if refused := await _greet(ours, admin):
                 print("", *refused.lines(), FIX, sep="\n")
                 return EXIT_FAILED
-            print(f"\n{SENT.format(person=admin)}")
+            names = await names_of(ours, [admin])
+            print(f"\n{SENT.format(person=names.get(admin, admin))}")
         print(START)
         return 0
+
+
+def _variable_of(pasted: str) -> str:
+    """Returns which variable a token or a key is for, by its form; "" if that doesn't tell."""
+    named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
+    issuer = vendor_of_key(pasted)
+    return named or (VENDORS[issuer].api_key_variable if issuer else "")
+
+
+def _with_model_of(vendor: str, ours: Settings) -> Settings:
+    """Returns settings with a model by which a vendor's key can be checked, also where no model in use is its own."""
+    models = settings.models_in_use(ours)
+    if not vendor or any(model.partition("/")[0] == vendor for model in models):
+        return ours
+    entry = VENDORS[vendor]
+    if not entry.is_own_server(ours.vendors.get(vendor, VendorSettings())):
+        # Another server has other models.
+        return ours
+    return replace(ours, models=(*models, entry.default_model))
 
 
 async def _greet(ours: Settings, admin: str) -> Check | None:
@@ -253,57 +306,6 @@ async def _greet(ours: Settings, admin: str) -> Check | None:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" ")[0]
             return fail(PROBE_POST, check_texts.probe_refused(admin, name), check_texts.probe_fix(name))
     return None
-
-
-def _typed(prompt: str, *, is_secret: bool = False) -> str:
-    """Shows a prompt and returns the line that is typed, which isn't shown if it is a secret.
-
-    `input` and `getpass` miss a Ctrl-C between the prompt and their read: Python has noted the signal by then, but
-    handles it only after the read, which waits for a line. Here a signal ends the wait as a line does.
-
-    Raises:
-        KeyboardInterrupt: at Ctrl-C.
-        EOFError: at Ctrl-D, or when the terminal is gone.
-    """
-    with _signals() as signals, _echo(not is_secret):
-        print(prompt, end="", flush=True)
-        ready, _, _ = select.select([sys.stdin, signals], [], [])
-        if signals in ready:
-            raise KeyboardInterrupt
-        line = sys.stdin.readline()
-        if is_secret:
-            print()
-    if not line:
-        raise EOFError
-    return line
-
-
-@contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Yields a socket that can be read as soon as a signal came."""
-    theirs, ours = socket.socketpair()
-    with theirs, ours:
-        theirs.setblocking(False)
-        signal.set_wakeup_fd(theirs.fileno())
-        try:
-            yield ours
-        finally:
-            signal.set_wakeup_fd(-1)
-
-
-@contextmanager
-def _echo(is_on: bool) -> Iterator[None]:
-    """Lets the terminal show what is typed, or not, and leaves it as it was."""
-    before = termios.tcgetattr(sys.stdin)
-    meanwhile = termios.tcgetattr(sys.stdin)
-    if not is_on:
-        # The fourth has the local modes.
-        meanwhile[3] &= ~termios.ECHO
-    try:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, meanwhile)
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -108,6 +108,8 @@ class Retrying:
     """How long until then."""
     is_charged: bool = False
     """Whether the vendor charges the request that failed."""
+    detail: str = field(default="", repr=False, compare=False)
+    """Why it failed, for operators."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -609,6 +609,9 @@ async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Looku
             return await _in_list(sdk, name, answer, attempt)
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
+        if not kind.isidentifier():
+            # It begins with a host, and not with an error's class.
+            detail = error.detail
         # An address may hold a password.
         return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
 

@@ -171,6 +171,16 @@ class ModelPrices:
         return calc_price(usage, name, provider_id=vendor, genai_request_timestamp=when).total_price
 
 
+def vendor_of_model(name: str) -> str:
+    """Returns which vendor makes a model, by the model's name; "" if the package doesn't know."""
+    from genai_prices import data_snapshot
+
+    try:
+        return data_snapshot.get_snapshot().find_provider(name, None, None).id
+    except LookupError:
+        return ""
+
+
 def _usage(usage: Usage) -> "genai_prices.Usage":
     """Returns the usage in the package's form, which rejects more cached tokens than input.
 

@@ -72,6 +72,8 @@ class VendorEntry:
     api_key_variable: str = ""
     api_key_page: str = ""
     """Where an operator finds the key."""
+    key_prefixes: tuple[str, ...] = ()
+    """How keys begin that only this vendor issues. Others are its keys, too: the vendor decides."""
     cloud: Cloud | None = None
     """None: a key opens the door."""
     serves_keyless: bool = False
@@ -94,10 +96,11 @@ class VendorEntry:
 
     def needs_key(self, settings: VendorSettings) -> bool:
         """Returns whether no request would be answered without a key."""
-        if self.cloud:
-            return False
-        own_host = urlsplit(self.base_url).hostname or ""
-        return not self.serves_keyless or own_host in (settings.base_url or self.base_url)
+        return not self.cloud and (not self.serves_keyless or self.is_own_server(settings))
+
+    def is_own_server(self, settings: VendorSettings) -> bool:
+        """Returns whether requests go to the vendor itself, and not to a compatible server."""
+        return (urlsplit(self.base_url).hostname or "") in (settings.base_url or self.base_url)
 
 
 def _openai(settings: VendorSettings, options: RequestOptions) -> Vendor:
@@ -172,6 +175,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         default_model="openai/gpt-6-luna",
         api_key_variable="OPENAI_API_KEY",
         api_key_page="platform.openai.com/api-keys",
+        key_prefixes=("sk-proj-", "sk-svcacct-", "sk-admin-"),
         base_url_variable="OPENAI_BASE_URL",
         base_url="https://api.openai.com/v1",
         serves_keyless=True,
@@ -190,6 +194,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         default_model="anthropic/claude-haiku-5-5",
         api_key_variable="ANTHROPIC_API_KEY",
         api_key_page="platform.claude.com/settings/keys",
+        key_prefixes=("sk-ant-",),
         base_url_variable="ANTHROPIC_BASE_URL",
         base_url="https://api.anthropic.com",
         thinks=lambda settings: True,
@@ -237,6 +242,11 @@ VENDORS: Mapping[str, VendorEntry] = {
         searches=True,
     ),
 }
+
+
+def vendor_of_key(key: str) -> str:
+    """Returns the vendor that issued a key, "" for one of no known form, as many vendors and servers have them."""
+    return next((vendor for vendor, entry in VENDORS.items() if key.startswith(entry.key_prefixes)), "")
 
 
 @asynccontextmanager

@@ -281,7 +281,8 @@ class Fallback:
                     provider.model,
                     following.wait_s,
                 )
-                retrying = Retrying(following.wait_s, error.reason.is_charged_without_text)
+                detail = error.detail or str(error.reason)
+                retrying = Retrying(following.wait_s, error.reason.is_charged_without_text, detail)
             yield retrying
             await asyncio.sleep(retrying.wait_s)
 

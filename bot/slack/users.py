@@ -423,21 +423,18 @@ async def _pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[S
 
 
 async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
-    """Returns the names of the members whom a member ID, an email address or a name means, by their IDs.
+    """Returns the names of the members whom a member ID or a name means, by their IDs.
 
-    A name is a whole name as Slack shows it, in any case. Raises RateLimited and Refused: email addresses need the
-    scope users:read.email, the others users:read.
+    A name is a whole name as Slack shows it, in any case. Needs the scope users:read. Raises RateLimited and Refused.
     """
     try:
         if MEMBER_ID.fullmatch(words):
             found = [json_object(await client.call("users.info", user=words), "user")]
-        elif "@" in words[1:]:
-            found = [json_object(await client.call("users.lookupByEmail", email=words), "user")]
         else:
             name = words.removeprefix("@").casefold()
             found = [dict(one) async for page in _pages_of_people(client) for one in page if name in _names_of(one)]
     except Refused as error:
-        if error.error not in (*STRANGER_ERRORS, "users_not_found"):
+        if error.error not in STRANGER_ERRORS:
             raise
         found = []
     team_id = (await client.identity()).team_id

@@ -141,7 +141,7 @@ class NoConnection(TimeoutError):
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turns errors of the database, the driver and the network into StoreError."""
+    """Turns errors of the database, the driver and the network into StoreError. The block must do nothing else."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
@@ -150,11 +150,14 @@ def database_errors() -> Iterator[None]:
 
 @asynccontextmanager
 async def connected(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """Yields an engine for one operation. Raises SettingsError, and StoreError for what fails in the block."""
+    """Yields an engine for one operation. Raises SettingsError.
+
+    What fails in the block isn't translated: the block may print as well, and a closed stdout is not the database's
+    fault. Each operation translates its own errors (`database_errors`).
+    """
     engine = create_engine(database_url)
     try:
-        with database_errors():
-            yield engine
+        yield engine
     finally:
         await engine.dispose()
 

@@ -14,7 +14,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import StoreError
-from bot.store.database import ENCODING_FIX, READS, database_file, encoding_problem, reason_of, remedy_for
+from bot.store.database import (
+    ENCODING_FIX,
+    READS,
+    database_errors,
+    database_file,
+    encoding_problem,
+    reason_of,
+    remedy_for,
+)
 from bot.store.schema import REVISION, metadata
 
 if TYPE_CHECKING:
@@ -31,8 +39,13 @@ async def migrate(engine: AsyncEngine) -> str:
     """Applies all missing migrations in one transaction; returns the schema's revision.
 
     On PostgreSQL others wait at an advisory lock, which its transaction releases and poolers let through;
-    on SQLite they wait at BEGIN IMMEDIATE, for as long as for any writer.
+    on SQLite they wait at BEGIN IMMEDIATE, for as long as for any writer. Raises StoreError.
     """
+    with database_errors():
+        return await _migrate(engine)
+
+
+async def _migrate(engine: AsyncEngine) -> str:
     async with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             # There is no bound on another process's migration.
@@ -44,12 +57,16 @@ async def migrate(engine: AsyncEngine) -> str:
 
 
 async def nothing_recorded(engine: AsyncEngine) -> str:
-    """Returns why the database has nothing of Typist's yet, as a sentence; "" if it has tables. Creates nothing."""
+    """Returns why the database has nothing of Typist's yet, as a sentence; "" if it has tables. Creates nothing.
+
+    Raises StoreError.
+    """
     file = database_file(engine.url)
     if file is not None and file.parent.is_dir() and not file.exists():
         return f"Nothing is recorded yet: there is no database at {file.absolute()}."
-    async with engine.execution_options(**{READS: True}).begin() as connection:
-        has_tables = await connection.run_sync(read_revision) is not None
+    with database_errors():
+        async with engine.execution_options(**{READS: True}).begin() as connection:
+            has_tables = await connection.run_sync(read_revision) is not None
     return "" if has_tables else "Nothing is recorded yet: the database in DATABASE_URL is empty."
 
 

@@ -1,6 +1,7 @@
 """Tokens, scopes, budgets, faults and records of Web API calls."""
 
 import asyncio
+import json
 import time
 from email.utils import parsedate_to_datetime
 
@@ -108,6 +109,26 @@ async def test_exported_manifest_contains_what_slack_adds(sandbox: Sandbox, web:
     assert await refusal(web.apps_manifest_export(app_id="A0OTHER")) == "app_not_found"
     assert exported.pop("settings") == {**manifests.classic()["settings"], "is_mcp_enabled": False}
     assert exported == {key: value for key, value in manifests.classic().items() if key != "settings"}
+
+
+@pytest.mark.slack(budgets={"apps.manifest.create": 9})
+async def test_app_is_created_from_a_manifest_that_follows_the_rules(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    web.token = sandbox.config_token
+    wrong: tuple[str, ...] = ("no JSON", "[" * 2_000, "[]", json.dumps({**manifests.classic(), "surprise": 1}))
+    for text in wrong:
+        assert await refusal(web.apps_manifest_create(manifest=text)) == "invalid_manifest"
+    created = await web.apps_manifest_create(manifest=json.dumps(manifests.classic()))
+    assert created["app_id"] == "A0NEW1"
+    assert set(created["credentials"]) == {"client_id", "client_secret", "verification_token", "signing_secret"}
+    exported = (await web.apps_manifest_export(app_id="A0NEW1"))["manifest"]
+    assert exported["display_information"] == manifests.classic()["display_information"]
+    assert (await web.apps_manifest_create(manifest=json.dumps(manifests.classic())))["app_id"] == "A0NEW2"
+
+
+async def test_one_app_a_minute_is_created(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    web.token = sandbox.config_token
+    await web.apps_manifest_create(manifest=json.dumps(manifests.classic()))
+    assert await refusal(web.apps_manifest_create(manifest=json.dumps(manifests.classic()))) == "ratelimited"
 
 
 @pytest.mark.slack(manifest=manifests.classic(app_home={"home_tab_enabled": True, "messages_tab_enabled": False}))

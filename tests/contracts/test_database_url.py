@@ -18,7 +18,7 @@ from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError, StoreError
 from bot.store import Stores
-from bot.store.database import connected, create_engine
+from bot.store.database import connected, create_engine, database_errors
 from tests.contracts.databases import PostgresqlServer, create_role
 from tests.contracts.tls import tls
 
@@ -114,8 +114,9 @@ async def test_password_of_any_characters_connects_once_it_is_encoded_as_docs_sa
 
 
 async def version(url: str) -> str:
-    async with connected(url) as engine, engine.connect() as connection:
-        return str(await connection.scalar(sa.text("SHOW server_version")))
+    with database_errors():
+        async with connected(url) as engine, engine.connect() as connection:
+            return str(await connection.scalar(sa.text("SHOW server_version")))
 
 
 EXPIRED: dict[str, Any] = {
@@ -175,10 +176,11 @@ async def test_certificate_of_a_server_is_checked_as_the_url_says(
 
 async def is_encrypted(url: str) -> bool:
     """Connects and returns whether TLS is in use on our side of the server."""
-    async with connected(url) as engine, engine.connect() as connection:
-        raw = (await connection.get_raw_connection()).driver_connection
-        assert raw is not None
-        return bool(raw.pgconn.ssl_in_use)
+    with database_errors():
+        async with connected(url) as engine, engine.connect() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert raw is not None
+            return bool(raw.pgconn.ssl_in_use)
 
 
 @pytest.mark.empty_database

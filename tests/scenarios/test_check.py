@@ -942,10 +942,41 @@ async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> 
 UNREACHABLE = "http://127.0.0.1:9/api/"
 
 
+@pytest.mark.parametrize("config_token", ["", "xoxe.xoxp-1"])
+async def test_offline_lines_that_depend_on_slack_say_that_it_can_not_be_reached(config_token: str) -> None:
+    env = {"BOT_SLACK_API_URL": UNREACHABLE, "SLACK_CONFIG_TOKEN": config_token}
+    with patient(never=False):
+        text = (await report_of(env)).text()
+    waiting = [
+        "the bot token's scopes",
+        "this machine's clock",
+        "Socket Mode",
+        "whether both tokens belong to the same app",
+    ]
+    waiting += ["the app's manifest"] if config_token else []
+    because = "– Not checked, because Slack can't be reached: "
+    assert [line.removeprefix(because) for line in text.splitlines() if line.startswith(because)] == [
+        f"{name}." for name in waiting
+    ]
+    assert (text.count("✘ Slack can't be reached"), "did not pass" in text) == (1, False)
+
+
+async def test_a_slack_that_takes_no_calls_is_the_reason_and_not_the_token() -> None:
+    text = (await slack_report(failing_auth("internal_error"))).text()
+    assert "– Not checked, because Slack can't take calls right now: this machine's clock.\n" in text
+
+
+async def test_a_setting_of_slack_under_another_programs_name_is_told() -> None:
+    report = await report_of({"SLACK_API_URL": UNREACHABLE})
+    [line] = [check for check in report.checks if check.id == "settings"]
+    assert line.lines()[0] == "⚠ SLACK_API_URL is set, but Typist reads BOT_SLACK_API_URL."
+    assert line.fix == "Set BOT_SLACK_API_URL to this value, or unset SLACK_API_URL."
+
+
 @pytest.mark.parametrize(
     ("env", "line", "failed"),
     [
-        ({"BOT_SLACK_API_URL": UNREACHABLE}, "✘ Slack can't be reached (ClientConnectorError).", 2),
+        ({"BOT_SLACK_API_URL": UNREACHABLE}, "✘ Slack can't be reached (127.0.0.1:9: Connection refused).", 2),
         ({"BOT_MODELS": "openai/a,openai/b", "OPENAI_BASE_URL": UNREACHABLE}, "✘ openai: the server can't be", 2),
     ],
     ids=["both tokens, and no network", "two models, and no server"],

@@ -113,6 +113,18 @@ async def test_ask_reports_a_failure_with_its_reason_and_without_the_key(tmp_pat
     assert key not in err
 
 
+async def test_ask_where_nothing_listens_says_so_at_once_and_gives_up_soon(tmp_path: Path) -> None:
+    env = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "BOT_MODELS": "openai/test"}
+    async with forked_bot(tmp_path, "ask", "why?", env=env) as process:
+        first = await asyncio.wait_for(process.stderr.readline(), WITHIN_S)
+        assert first.decode() == "No answer yet: 127.0.0.1:9: Connection refused. Trying again…\n"
+        assert process.returncode is None
+        code = await asyncio.wait_for(process.wait(), WITHIN_S)
+        *_, sentence, reason = (await process.stderr.read()).decode().splitlines()
+    assert (code, sentence) == (1, f"typist: {texts.model_failure(EndReason.UNREACHABLE, 'test')}")
+    assert reason == "typist: The reason: 127.0.0.1:9: Connection refused"
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "sentences"),
     [

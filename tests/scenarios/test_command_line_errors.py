@@ -25,9 +25,12 @@ import pytest
 import sqlalchemy as sa
 
 from bot.cli import command_line
+from bot.clock import SystemClock
 from bot.settings import install_command
+from bot.store import Stores
 from demo.scripted_model import ScriptedModel
 from slack_sandbox.testing.processes import WITHIN_S, output
+from tests.contracts.stores import asked, enqueued
 from tests.forked import forked_bot, forked_command
 from tests.processes import REPOSITORY, bot_process
 
@@ -36,7 +39,7 @@ RUN = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY
 NO_KEY = "OPENAI_API_KEY is not set, and openai/gpt-test needs it. Get a key at platform.openai.com/api-keys."
 NO_MODEL = (
     "--model must name models as vendor/model, where vendor is one of openai, anthropic, bedrock, vertex, foundry, "
-    "azure; 'gpt' isn't one."
+    "azure; 'gpt' isn't one (for another server with OpenAI's API, write openai/ before the model's name)."
 )
 PORTS = "--port must be a whole number from 1 to 65,535, not"
 CHECK = "Check DATABASE_URL, and that the database runs, is reachable and has room."
@@ -461,6 +464,40 @@ async def test_broken_pipe_is_quiet(folder: Path, arguments: list[str]) -> None:
         os.close(writing)
         _, err = await output(process)
     assert (process.returncode in (0, 1), err) == (True, "")
+
+
+async def recorded(folder: Path) -> None:
+    """Gives the folder a database with more entries than a pipe or a buffer holds."""
+    stores = await Stores.open(f"sqlite:///{folder}/typist.db", "w1", SystemClock())
+    for number in range(MANY):
+        await enqueued(stores, asked(number))
+    await stores.close()
+
+
+MANY = 200
+"""Entries of the audit that are more than a buffer of Python's holds."""
+
+
+def onto_a_full_disk() -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+def to_a_reader_that_left() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.dup2(writing, 1)
+
+
+@pytest.mark.parametrize("arguments", [["audit"], ["audit", "--json"], ["usage"]])
+@pytest.mark.parametrize(
+    ("before", "said"), [(to_a_reader_that_left, ""), (onto_a_full_disk, "No space left on device")]
+)
+async def test_what_stdout_does_not_take_is_never_the_databases_fault(
+    folder: Path, arguments: list[str], before: Callable[[], None], said: str
+) -> None:
+    await recorded(folder)
+    code, _, err = await forked_command(folder, *arguments, env={}, before=before)
+    assert (code, said in err, "database" in err, len(err.splitlines())) == (1, True, False, 1 if said else 0)
 
 
 @pytest.mark.long

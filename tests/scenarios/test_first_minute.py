@@ -36,7 +36,7 @@ async def test_a_newcomer_gets_an_answer_by_the_commands_of_the_readme(tmp_path:
     assert recording.steps[INSTALL] < MAX_S
     assert recording.own_s < MAX_S
     transcript = recording.transcript
-    assert "I sent you a message in Slack" in transcript
+    assert "I sent Ada a message in Slack" in transcript
     assert "is connected to Slack" in transcript
     assert f"Typist: {ANSWER}" in transcript
     assert KEY not in transcript

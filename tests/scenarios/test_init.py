@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import sys
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from slack_sandbox.testing.processes import started
 from tests.forked import forked_command
 from tests.newcomer import ANSWER, KEY, Terminal, as_openai, bot_terminal, terminal
 from tests.processes import REPOSITORY
-from tests.streams.server import VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "nobody for now): "
 NOBODY = "No member of the workspace has this name"
@@ -75,11 +76,8 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
 ) -> None:
     async with init(tmp_path, {**env, "BOT_LOG_LEVEL": "debug"}) as terminal:
         seen = await terminal.types(PASTE, slack.bot_token)
-        [link] = re.findall(r"https://api\.slack\.com/\S+", seen)
-        query = parse_qs(urlsplit(link).query)
-        assert query["new_app"] == ["1"]
-        assert json.loads(query["manifest_json"][0]) == app_manifest()
-        assert "Copy the Bot User OAuth Token (xoxb-…)." in seen
+        assert "1. Open api.slack.com/apps in your browser.\n" in seen
+        assert "Copy the bot token (xoxb-…)." in seen
         seen = await terminal.types(PASTE, slack.app_token)
         assert "✔ SLACK_BOT_TOKEN is accepted: @typist in " in seen
         seen = await terminal.types(PASTE, KEY)
@@ -89,6 +87,7 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
         assert "✔ openai/gpt-6-luna: the key is accepted, and the model exists." in seen
         code, seen = await terminal.end()
         assert (code, "Everything is set up." in seen, "Now start Typist: make run" in seen) == (0, True, True)
+        assert "I sent Ada a message in Slack." in seen
         for secret in (slack.bot_token, slack.app_token, KEY):
             assert secret not in terminal.shown
     assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA"}
@@ -102,13 +101,15 @@ async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
 ) -> None:
     is_set = "SLACK_APP_TOKEN has a value in .env or in the environment, which stays as it is."
     steps = [
+        (PASTE, "xoxe-1-refresh", "This is the refresh token. Copy the access token beside it (xoxe.xoxp-…)."),
         (PASTE, slack.app_token, "This is the value of SLACK_APP_TOKEN.\n"),
         (PASTE, "xoxp-of-a-person", "SLACK_BOT_TOKEN must start with xoxb-; this is a user token."),
         (PASTE_AGAIN, "xoxb-of-another-app", "✘ Slack does not accept SLACK_BOT_TOKEN (invalid_auth).\n  → Copy it"),
         (PASTE_AGAIN, slack.app_token, is_set),
         (PASTE, slack.bot_token, "✔ Both tokens belong to the same app."),
-        (PASTE, "xoxp-of-a-person", "This is a user token, not a model's key."),
-        (PASTE, slack.app_token, is_set),
+        (PASTE, "xoxp-of-a-person", "OPENAI_API_KEY must be a model's key; this is a user token of Slack."),
+        (PASTE_AGAIN, slack.config_token, "must be a model's key; this is an app configuration token of Slack."),
+        (PASTE_AGAIN, slack.app_token, is_set),
         (PASTE, "sk-wrong", "✘ openai: the server does not accept the key (HTTP 401).\n  → Check OPENAI_API_KEY."),
         (PASTE_AGAIN, KEY, "✔ openai/gpt-6-luna: the key is accepted"),
     ]
@@ -142,7 +143,7 @@ async def test_without_a_network_nothing_is_accepted_and_the_same_token_is_check
         await terminal.types(PASTE, slack.bot_token)
         for _ in range(2):
             seen = await terminal.types(PASTE_AGAIN, "")
-            assert "✘ Slack can't be reached (ClientConnectorError).\n  → Check the network" in seen
+            assert "✘ Slack can't be reached (127.0.0.1:9: Connection refused).\n  → Check the network" in seen
         await terminal.reads(PASTE_AGAIN)
         terminal.presses_ctrl_c()
         code, seen = await terminal.end()
@@ -225,7 +226,7 @@ async def test_a_token_of_env_that_slack_refuses_is_reported_and_stays(
     assert (tmp_path / ".env").read_text() == text
 
 
-async def test_the_admin_is_found_by_name_email_address_or_id(
+async def test_the_admin_is_found_by_name_or_id_and_not_by_email_address(
     tmp_path: Path, slack: Sandbox, env: dict[str, str], tokens: dict[str, str]
 ) -> None:
     slack.workspace.users["U0ADA2"] = replace(slack.workspace.user("ada"), id="U0ADA2", name="ada2")
@@ -240,10 +241,8 @@ async def test_the_admin_is_found_by_name_email_address_or_id(
         for asked in ("katherine", "typist", "U0NOBODY"):
             assert NOBODY in await terminal.types(WHO, asked)
         assert NOBODY in await terminal.types(WHO, "grace@sandbox.example")
-        seen = await terminal.reads(WHO)
-        assert "that needs the scope users:read.email" in seen
-        slack.granted.add("users:read.email")
-        os.write(terminal.fd, b"grace@sandbox.example\n")
+        seen = await terminal.types(WHO, "@grace")
+        assert "The app can't look up email addresses. Enter a name as Slack shows it, or a member ID" in seen
         seen = await terminal.reads("BOT_ADMINS is now in .env.")
         assert "Grace (U0GRACE)" in seen
         assert (await terminal.end())[0] == 0
@@ -270,6 +269,125 @@ async def test_keys_that_bot_models_needs_are_asked_for_and_no_others(
         assert "Copy the value of OPENAI_API_KEY: platform.openai.com/api-keys." in seen
         assert (await terminal.end())[0] == 0
     assert written(tmp_path) == {"OPENAI_API_KEY": KEY}
+
+
+async def test_a_key_of_a_vendor_that_bot_models_does_not_name_is_checked_too(
+    tmp_path: Path, env: dict[str, str], tokens: dict[str, str]
+) -> None:
+    del tokens["OPENAI_API_KEY"]
+    async with VendorServer() as anthropic:
+        anthropic.script(*[lambda request: VendorResponse([b"{}"], 401, "application/json")] * 9)
+        env |= {"ANTHROPIC_BASE_URL": f"{anthropic.url}/api.anthropic.com", "BOT_MODELS": "openai/gpt-6-luna"}
+        async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
+            await terminal.types(PASTE, "sk-ant-wrong")
+            seen = await terminal.types(PASTE_AGAIN, KEY)
+            assert "This is the value of ANTHROPIC_API_KEY.\n" in seen
+            assert "✘ anthropic: the server does not accept the key (HTTP 401)." in seen
+            assert "No model in BOT_MODELS uses it.\n" in seen
+            assert (await terminal.end())[0] == 0
+    assert written(tmp_path) == {"OPENAI_API_KEY": KEY}
+
+
+@pytest.fixture
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A browser that writes each address that it opens into the file `opened` beside it."""
+    program = tmp_path_factory.mktemp("browser") / "browser"
+    program.write_text('#!/bin/sh\necho "$1" >> "$(dirname "$0")/opened"\n')
+    program.chmod(0o755)
+    return program
+
+
+def opened(browser: Path) -> list[str]:
+    return (browser.parent / "opened").read_text().splitlines()
+
+
+def read(file: str) -> str:
+    return Path(file).read_text()
+
+
+def exists(file: str) -> bool:
+    return Path(file).exists()
+
+
+def is_create_page(url: str) -> bool:
+    query = parse_qs(urlsplit(url).query)
+    return query["new_app"] == ["1"] and json.loads(query["manifest_json"][0]) == app_manifest()
+
+
+async def test_enter_opens_the_page_that_creates_the_app_and_copies_the_manifest(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str], browser: Path
+) -> None:
+    env |= {"TERM": "xterm-256color", "BROWSER": f"{browser} %s"}
+    async with init(tmp_path, env) as terminal:
+        seen = await terminal.types("Press Enter to open the page, or paste a token here (it stays hidden): ", "")
+        [(link, shown)] = re.findall("\x1b]8;;(\\S+?)\x1b\\\\(.*?)\x1b]8;;\x1b\\\\", seen)
+        assert (is_create_page(link), shown) == (True, "api.slack.com/apps")
+        [file] = re.findall(r"It is also in (\S+)", seen)
+        manifest = read(file)
+        assert json.loads(manifest) == app_manifest()
+        seen = await terminal.types("Press Enter to see the page's address, or paste a token here", "")
+        [copied] = re.findall("\x1b]52;c;(\\S+?)\x07", seen)
+        assert b64decode(copied).decode() == manifest
+        assert opened(browser) == [link]
+        seen = await terminal.types("Press Enter to see the page's address, or paste a token here", slack.bot_token)
+        assert f"\n{link}\n" in seen
+        await terminal.reads("Paste it here")
+        assert not exists(file)
+        terminal.presses_ctrl_c()
+        assert (await terminal.end())[0] == 130
+    assert opened(browser) == [link]
+
+
+async def test_without_a_browser_enter_shows_the_address(tmp_path: Path, env: dict[str, str]) -> None:
+    async with init(tmp_path, {**env, "TERM": "dumb"}) as terminal:
+        seen = await terminal.types("Press Enter to see the page's address, or paste a token here", "")
+        assert "1. Open api.slack.com/apps in your browser.\n" in seen
+        seen = await terminal.reads("Press Enter to see")
+        [link] = re.findall(r"https://api\.slack\.com/\S+", seen)
+        assert (is_create_page(link), "\x1b" in terminal.shown) == (True, False)
+
+
+@pytest.mark.parametrize("is_set", [False, True], ids=["pasted", "set"])
+async def test_with_a_configuration_token_it_creates_the_app_and_the_person_installs_it(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str], browser: Path, is_set: bool
+) -> None:
+    env |= {"BROWSER": f"{browser} %s", **({"SLACK_CONFIG_TOKEN": slack.config_token} if is_set else {})}
+    async with init(tmp_path, env) as terminal:
+        await terminal.types(
+            "Press Enter to create the app, or" if is_set else PASTE, "" if is_set else slack.config_token
+        )
+        seen = await terminal.types("Press Enter to open the page, or paste a token here", "")
+        assert "✔ The app A0NEW1 is created.\nNow install it. Press Enter to open api.slack.com/apps/A0NEW1" in seen
+        await terminal.types(PASTE, slack.bot_token)
+        await terminal.types(PASTE, slack.app_token)
+        await terminal.types(PASTE, KEY)
+        await terminal.types(WHO, "Ada")
+        code, seen = await terminal.end()
+        assert (code, "✔ The app's manifest has everything that Typist needs." in seen) == (0, True)
+        assert slack.config_token not in terminal.shown
+    [created] = [call for call in slack.calls if call.method == "apps.manifest.create"]
+    assert json.loads(created.arguments["manifest"]) == app_manifest()
+    assert opened(browser) == ["https://api.slack.com/apps/A0NEW1/install-on-team"]
+    assert "SLACK_CONFIG_TOKEN" not in written(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        ("token_expired", "Generate a new configuration token: api.slack.com/apps → Your App Configuration Tokens."),
+        ("failed_creating_app", "Create it at Slack's page instead, unless api.slack.com/apps shows it already."),
+        ("internal_error", "Create it at Slack's page instead, unless api.slack.com/apps shows it already."),
+    ],
+)
+async def test_an_app_that_slack_does_not_create_is_left_to_its_page(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str], error: str, fix: str
+) -> None:
+    slack.faults.start("refuse", method="apps.manifest.create", error=error)
+    async with init(tmp_path, {**env, "SLACK_CONFIG_TOKEN": slack.config_token}) as terminal:
+        await terminal.types("Press Enter to create the app, or", "")
+        seen = await terminal.reads("Press Enter to see the page's address, or")
+        assert f"✘ Slack did not create the app ({error}).\n  → {fix}" in seen
+        assert "1. Open api.slack.com/apps in your browser." in seen
 
 
 async def test_without_a_terminal_it_says_what_to_set_and_exits_2(tmp_path: Path) -> None:

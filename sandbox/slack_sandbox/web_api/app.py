@@ -1,7 +1,11 @@
-"""api.test, auth.test, bots.info, apps.connections.open and apps.manifest.export: identity, socket and manifest."""
+"""api.test, auth.test, bots.info, apps.connections.open and apps.manifest.*: identity, socket and manifest."""
 
 import copy
+import json
+import secrets
+from urllib.parse import urlencode
 
+from slack_sandbox.manifest import read_manifest
 from slack_sandbox.web_api.method import App, Method, required
 from slack_sandbox.wire import bot_json
 from slack_sandbox.workspace import APP_ID, TEAM_ID, Json, SlackError
@@ -42,12 +46,35 @@ def bots_info(app: App, args: Json) -> Json:
     raise SlackError("bot_not_found")
 
 
+def create_app(app: App, args: Json) -> Json:
+    """Keeps the manifest of another app. No token of that app is issued."""
+    try:
+        manifest = json.loads(required(args, "manifest"))
+    except (ValueError, RecursionError):
+        raise SlackError("invalid_manifest", errors=[{"message": "must be JSON", "pointer": "/"}]) from None
+    config = read_manifest(manifest)
+    app_id = f"A0NEW{len(app.created) + 1}"
+    app.created[app_id] = manifest
+    client_id = f"{secrets.randbelow(10**12)}.{secrets.randbelow(10**13)}"
+    issued = {name: secrets.token_hex(16) for name in ("client_secret", "verification_token", "signing_secret")}
+    asked = urlencode({"client_id": client_id, "scope": ",".join(sorted(config.scopes))})
+    return {
+        "app_id": app_id,
+        "credentials": {"client_id": client_id, **issued},
+        "oauth_authorize_url": f"https://slack.com/oauth/v2/authorize?{asked}",
+        "team_id": TEAM_ID,
+        "team_domain": "sandbox",
+    }
+
+
 def export_manifest(app: App, args: Json) -> Json:
-    if required(args, "app_id") != APP_ID:
+    app_id = required(args, "app_id")
+    if app_id != APP_ID and app_id not in app.created:
         raise SlackError("app_not_found")
-    if app.manifest is None:
+    made_from = app.manifest if app_id == APP_ID else app.created[app_id]
+    if made_from is None:
         raise SlackError("failed_export")
-    manifest = copy.deepcopy(app.manifest)
+    manifest = copy.deepcopy(made_from)
     manifest.pop("_metadata", None)
     # Slack adds settings that nobody made.
     manifest.setdefault("settings", {}).setdefault("is_mcp_enabled", False)
@@ -59,5 +86,6 @@ METHODS = {
     "auth.test": Method(auth_test),
     "bots.info": Method(bots_info, ("users:read",)),
     "apps.connections.open": Method(open_connection, ("connections:write",), "app"),
+    "apps.manifest.create": Method(create_app, (), "config"),
     "apps.manifest.export": Method(export_manifest, (), "config"),
 }

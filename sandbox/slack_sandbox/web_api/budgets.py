@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 WINDOW_S = 60.0
-_TIER_2, _TIER_3, _TIER_4 = 20, 50, 100
+_TIER_1, _TIER_2, _TIER_3, _TIER_4 = 1, 20, 50, 100
 
 # Calls a minute that Slack guarantees: its documented tiers, and the limits of methods that have no tier.
 FLOORS: Mapping[str, int] = {
@@ -19,6 +19,7 @@ FLOORS: Mapping[str, int] = {
     "agents.sessions.setStatus": _TIER_3,
     "api.test": _TIER_4,
     "apps.connections.open": 60,
+    "apps.manifest.create": _TIER_1,
     "assistant.search.context": 10,
     "assistant.threads.setStatus": 600,
     "assistant.threads.setSuggestedPrompts": _TIER_3,

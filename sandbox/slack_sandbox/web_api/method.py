@@ -5,7 +5,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from slack_sandbox.action_tokens import ActionTokens
@@ -54,6 +54,8 @@ class App:
     """The most text in a stream's message, in UTF-8. None: only the limits of messages apply."""
     index_delay_s: float
     """How old a message is before search finds it."""
+    created: dict[str, Json] = field(default_factory=dict)
+    """The manifests of other apps, created by apps.manifest.create, by their IDs."""
 
     def post_later(self, draft: Message, delay_s: float) -> int:
         """Posts a message of the bot after a delay. Returns its number among all that were ever scheduled."""

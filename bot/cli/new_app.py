@@ -1,0 +1,130 @@
+"""The Slack app that a person creates during `typist init`: at a page of Slack, or by a configuration token.
+
+Slack's page takes the manifest from its address. Since July 2026, people report that the page may forget it on the way
+to its editor, and that an editor may need it in the address all the same. So the address has it, and it is offered for
+pasting, too: on the clipboard where the terminal allows that, and in a file.
+
+Slack has no method that installs an app, or that makes an app-level token. So a person does both in any case.
+"""
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from bot.checks import check_texts
+from bot.checks.report import fail, ok
+from bot.cli import terminal
+from bot.errors import RateLimited, Refusal, Refused
+from bot.settings import Settings
+
+CREATE_METHOD = "apps.manifest.create"
+CREATE_PAGE = "https://api.slack.com/apps?new_app=1&manifest_json="
+INSTALL_PAGE = "https://api.slack.com/apps/{app_id}/install-on-team"
+
+CREATE = """Create the app in Slack, unless you have it already:
+
+1. {open}
+2. If Typist's manifest isn't there, choose 'From a manifest', and paste it. Enter copies it to the clipboard, if your
+   terminal allows that. It is also in {file}
+3. Choose your workspace, and click 'Create and Install' (on an older page: Next, then Create).
+
+Or generate an app configuration token (xoxe.xoxp-…, at api.slack.com/apps, below the list of apps), and paste it here:
+then I create the app, and you only install it."""
+OFFER = "SLACK_CONFIG_TOKEN is set. I can create the app with it, unless you have one already."
+INSTALL = "Now install it. {open} There, click Install to your workspace → Allow."
+OPEN, OPEN_YOURSELF = "Press Enter to open {link} in your browser.", "Open {link} in your browser."
+OPENED = "Opened in your browser. If no page came up, press Enter to see its address."
+ENTER_CREATES, ENTER_OPENS, ENTER_SHOWS = (
+    "Press Enter to create the app",
+    "Press Enter to open the page",
+    "Press Enter to see the page's address",
+)
+
+
+class NewApp:
+    """The app to be, and what Enter does for it. `file` holds the manifest."""
+
+    def __init__(self, manifest: Mapping[str, Any], file: Path, env: Mapping[str, str], config_token: str) -> None:
+        self._manifest = json.dumps(manifest, separators=(",", ":"))
+        self._file = file
+        self._env = env
+        self._config_token = config_token
+        """With which Enter creates the app; "" if it doesn't."""
+        self._page, self._shown = CREATE_PAGE + quote(self._manifest, safe="/:,"), "api.slack.com/apps"
+        self._opens = terminal.has_browser(env)
+
+    def introduce(self) -> None:
+        """Prints how the app is created."""
+        print(OFFER if self._config_token else CREATE.format(open=self._open(), file=self._file))
+
+    @property
+    def on_enter(self) -> str:
+        """What Enter does now, for the prompt."""
+        if self._config_token:
+            return ENTER_CREATES
+        return ENTER_OPENS if self._opens else ENTER_SHOWS
+
+    def enter(self, ours: Settings) -> None:
+        """Creates the app, opens the page, or shows its address, as the prompt says."""
+        if self._config_token:
+            self.create(ours)
+            return
+        if self._page.startswith(CREATE_PAGE):
+            terminal.copy(self._file.read_text(), self._env)
+        if self._opens and terminal.browse(self._page):
+            print(OPENED)
+        else:
+            print(f"\n{self._page}\n")
+        self._opens = False
+
+    def create(self, ours: Settings) -> bool:
+        """Creates the app with SLACK_CONFIG_TOKEN, and says how to install it. If Slack refuses, its page is left."""
+        self._config_token = ""
+        try:
+            app_id = asyncio.run(_created(ours, self._manifest))
+        except (RateLimited, Refused) as error:
+            name = "ratelimited" if isinstance(error, RateLimited) else error.error
+            print(*fail("", *check_texts.app_not_created(name)).lines(), "", sep="\n")
+            self.introduce()
+            return False
+        print(*ok("", check_texts.app_created(app_id)).lines(), sep="\n")
+        self._page = INSTALL_PAGE.format(app_id=app_id)
+        self._shown = self._page.removeprefix("https://")
+        self._opens = terminal.has_browser(self._env)
+        print(INSTALL.format(open=self._open()))
+        return True
+
+    def _open(self) -> str:
+        link = terminal.link(self._page, self._shown, self._env)
+        return (OPEN if self._opens else OPEN_YOURSELF).format(link=link)
+
+
+async def _created(ours: Settings, manifest: str) -> str:
+    """Creates an app and returns its ID. Raises RateLimited, Refused."""
+    # Only now: it imports Slack's libraries.
+    from bot.slack.client import SlackClient, new_session
+
+    async with new_session() as session:
+        slack = SlackClient(ours.slack_config_token, ours.slack_api_url, session)
+        answer = await slack.call(CREATE_METHOD, manifest=manifest)
+    if not isinstance(app_id := answer.get("app_id"), str):
+        raise Refused(CREATE_METHOD, "no app in the answer", Refusal.TRANSIENT)
+    return app_id
+
+
+@contextmanager
+def manifest_file(manifest: Mapping[str, Any]) -> Iterator[Path]:
+    """Yields a file with the manifest, which is removed in the end."""
+    descriptor, name = tempfile.mkstemp(prefix="typist-manifest-", suffix=".json")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(manifest, file, indent=2)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
