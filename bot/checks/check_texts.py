@@ -71,15 +71,15 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "canvases:read": "shared and linked canvases are not read",
     "canvases:write": "answers are not saved as canvases",
     "channels:history": "Typist can't read threads in public channels, or answer follow-ups without a mention there",
-    "channels:read": "Typist doesn't know public channels' names and doesn't welcome them, and only Typist admins can "
-    "change their settings",
+    "channels:read": "Typist doesn't know public channels' names and doesn't welcome them, Home lists no "
+    "channels, and only Typist admins can change their settings",
     "chat:write": "Typist can't answer",
     "commands": "the slash command and the message shortcut don't work",
     "files:read": "shared files are not read",
     "files:write": "long answers and long code are not attached as files",
     "groups:history": "Typist can't read threads in private channels, or answer follow-ups without a mention there",
-    "groups:read": "Typist doesn't know private channels' names and doesn't welcome them, and only Typist admins can "
-    "change their settings",
+    "groups:read": "Typist doesn't know private channels' names and doesn't welcome them, Home lists no "
+    "channels, and only Typist admins can change their settings",
     "im:history": "direct messages are not answered",
     "im:read": "after an outage, Typist finds no direct message of people who never wrote to it before",
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",

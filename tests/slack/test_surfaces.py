@@ -8,6 +8,8 @@ import pytest
 from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
+from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES
+from slack_sandbox.workspace import Channel
 from tests.clocks import InstantClock
 from tests.slack.workspaces import connected_workspace
 
@@ -36,3 +38,20 @@ async def test_response_that_slack_refuses_is_only_logged(
             thread = ThreadKey(sandbox.team_id, "C0NOWHERE", None)
             await workspace.surfaces.respond_to_action(thread, "U0ADA", gone, response)
         assert ("response not sent" if has_url else "not shown in the thread") in caplog.text
+
+
+async def test_channels_of_a_person_are_found_on_all_pages_that_a_bot_may_see() -> None:
+    async with connected_workspace(InstantClock(), subscribed=frozenset()) as (sandbox, workspace):
+        bot, channels = sandbox.bot_user_id, sandbox.workspace.channels
+        channels["C0THEIRS"] = Channel("C0THEIRS", "theirs", "group", ["U0ADA"])
+        channels["C0OLD"] = Channel("C0OLD", "old", "channel", ["U0ADA", bot], archived=True)
+        names = [f"C{number:05}" for number in range(CHANNELS_PER_PAGE * MAX_CHANNEL_PAGES)]
+        for name in names[:CHANNELS_PER_PAGE]:
+            channels[name] = Channel(name, name.lower(), "channel", ["U0ADA"])
+        found = await workspace.surfaces.channels_of("U0ADA")
+        assert found == {"C0GENERAL", "C0RANDOM", "C0PROJECTX", "C0PARTNERS", *names[:CHANNELS_PER_PAGE]}
+        for name in names:
+            channels[name] = Channel(name, name.lower(), "channel", ["U0ADA"])
+        assert len(await workspace.surfaces.channels_of("U0ADA")) == CHANNELS_PER_PAGE * MAX_CHANNEL_PAGES
+        called = [call.method for call in sandbox.calls]
+        assert called.count("users.conversations") == 2 + MAX_CHANNEL_PAGES
