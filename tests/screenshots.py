@@ -244,7 +244,7 @@ async def take_asked(browser: Browser, sandbox: Sandbox) -> None:
 
 async def take_settings(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, {"width": 1180, "height": 940}, "light")
-    await page.locator("#main-box").fill("/typist mentions")
+    await page.locator("#main-box").fill("/typist settings")
     await page.locator("#main-box").press("Enter")
     modal = page.get_by_role("dialog", name="Settings")
     await modal.get_by_role("textbox", name=texts.SETTING_LABELS["reaction"]).fill("two eyes")

@@ -1022,7 +1022,6 @@ NO_QUOTAS_SET = "There are none: usage isn't limited."
 SET_WORKSPACE_QUOTAS = "Set the workspace's quotas"
 SET_PERSON_QUOTAS = "Set a person's quotas"
 SET_CHANNEL_QUOTAS = "Set a channel's quotas"
-NO_USAGE = "Nothing yet."
 WHY_ADMINS_SEE_THIS = (
     "You see this because you're listed in BOT_ADMINS. Change these settings, and the default quotas (BOT_CAPS), where "
     "Typist is deployed."

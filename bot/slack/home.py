@@ -185,15 +185,17 @@ def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
     models = ranked(this_month.models, last_month.models, Amount())
     calls = ranked(this_month.calls, last_month.calls, 0)
     return [
-        _ranking(texts.PEOPLE, people, lambda user_id: f"<@{user_id}>", amount_text),
-        _ranking(texts.CHANNELS, channels, lambda id_: f"<#{id_}>" if id_ else texts.DIRECT_MESSAGES, amount_text),
-        _ranking(texts.MODELS, models, lambda model: _short_name(workspace.names.of(model)), amount_text),
-        _ranking(texts.TOOLS, calls, _short_name, texts.calls_made),
+        *_ranking(texts.PEOPLE, people, lambda user_id: f"<@{user_id}>", amount_text),
+        *_ranking(texts.CHANNELS, channels, lambda id_: f"<#{id_}>" if id_ else texts.DIRECT_MESSAGES, amount_text),
+        *_ranking(texts.MODELS, models, lambda model: _short_name(workspace.names.of(model)), amount_text),
+        *_ranking(texts.TOOLS, calls, _short_name, texts.calls_made),
     ]
 
 
-def _ranking(heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], amount: Callable[[UsedT], str]) -> Json:
-    """Returns one list: a bar for this month, a name, and what was used in this month and the last."""
+def _ranking(
+    heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], amount: Callable[[UsedT], str]
+) -> list[Json]:
+    """Returns one list, if it has entries: a bar for this month, a name, and what was used in both months."""
     parts = _parts([this for _, this, _ in ranking.top])
     lines: list[str] = []
     for part, (key, this, last) in zip(parts, ranking.top, strict=True):
@@ -203,7 +205,7 @@ def _ranking(heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], 
         lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")
     if ranking.others:
         lines.append(texts.others(ranking.others, _in_both_months(*ranking.others_used, amount)))
-    return _paragraph(heading, "\n".join(lines or [texts.NO_USAGE]))
+    return [_paragraph(heading, "\n".join(lines))] if lines else []
 
 
 def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) -> str:

@@ -198,8 +198,10 @@ def test_models_without_a_price_are_named_where_a_quota_is_in_dollars(
     assert ("Quotas in dollars don't count model" in admins_home(quotas=quotas)) is is_said
 
 
-def test_workspace_without_quotas_says_so() -> None:
-    assert texts.NO_QUOTAS_SET in admins_home()
+def test_new_workspace_has_no_quotas_and_no_empty_lists() -> None:
+    shown = admins_home()
+    assert texts.NO_QUOTAS_SET in shown
+    assert [heading for heading in (texts.PEOPLE, texts.CHANNELS, texts.TOOLS) if f"*{heading}*" in shown] == []
 
 
 def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> None:
