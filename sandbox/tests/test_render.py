@@ -33,7 +33,10 @@ def render_block(block: Json) -> str:
         ("one\ntwo", "one<br>two"),
         ("```\na *b*\n```", "<pre><code>a *b*</code></pre>"),
         ("so\n```\na\n```\nor b", "so<pre><code>a</code></pre>or b"),
-        ("<@U0ADA> in <#C0GENERAL>", f'{ADA} in <span class="mention" data-channel="C0GENERAL">#general</span>'),
+        (
+            "<@U0ADA> in <#C0GENERAL>",
+            f'{ADA} in <a class="mention" href="/?channel=C0GENERAL" data-in="C0GENERAL">#general</a>',
+        ),
         ("<!channel>", '<span class="mention">@channel</span>'),
         ("&lt;@U0ADA&gt; &amp;amp;", "&lt;@U0ADA&gt; &amp;amp;"),
         (
@@ -111,15 +114,16 @@ def test_text_never_becomes_other_markup(text: str) -> None:
     tags = Tags()
     tags.feed(RENDERER.mrkdwn(text))
     assert tags.names <= {"strong", "em", "s", "code", "pre", "br", "span", "a"}
-    assert tags.attributes <= {"class", "data-user", "data-channel", "href", "target", "rel"}
-    assert all(link.startswith("https:") for link in tags.links)
+    assert tags.attributes <= {"class", "data-user", "data-in", "href", "target", "rel"}
+    assert all(link.startswith(("https:", "/?channel=")) for link in tags.links)
 
 
 ATTACHED = [
     (
         {"is_share": True, "author_name": "Ada", "text": "Ship *it*?\nnow", "channel_id": "C0GENERAL"},
         '<div class="author">Ada</div><div class="said">Ship <strong>it</strong>?<br>now</div>'
-        '<div class="context">Posted in <span class="mention" data-channel="C0GENERAL">#general</span></div>',
+        '<div class="context">Posted in <a class="mention" href="/?channel=C0GENERAL" data-in="C0GENERAL">#general</a>'
+        "</div>",
     ),
     (
         {"title": "Log", "title_link": "https://a.example", "text": "1 &lt; 2", "fallback": "a log"},

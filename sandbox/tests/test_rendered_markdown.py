@@ -60,7 +60,7 @@ DATE = 'data-at="1392734382" data-format="{date_num}"'
         ("<!channel>", '<span class="mention">@channel</span>'),
         ("<!subteam^S1|@team>", '<span class="mention">@group</span>'),
         ("<@U123>", '<span class="mention" data-user="U123">@ada</span>'),
-        ("<#C1|general>", '<span class="mention" data-channel="C1">#general</span>'),
+        ("<#C1|general>", '<a class="mention" href="/?channel=C1" data-in="C1">#general</a>'),
         ("<!date^1392734382^{date_num}|Feb 18>", f'<span class="date" {DATE}>Feb 18</span>'),
         ("<https://evil.example|a bank>", f'<a href="https://evil.example" {LINK}>a bank</a>'),
     ],

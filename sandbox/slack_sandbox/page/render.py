@@ -9,7 +9,7 @@ from typing import Any
 from slack_sandbox.control import unescape
 from slack_sandbox.page.charts import chart_html
 from slack_sandbox.page.elements import ElementRenderer
-from slack_sandbox.page.rich_text import RichTextRenderer, date_html, link_html
+from slack_sandbox.page.rich_text import RichTextRenderer, channel_html, date_html, link_html
 from slack_sandbox.text.emoji import emoji_text, split_emoji
 from slack_sandbox.workspace import Json, Message
 
@@ -91,7 +91,7 @@ class Renderer:
             case "@":
                 return f'<span class="mention" data-user="{target_id}">@{name}</span>'
             case "#":
-                return f'<span class="mention" data-channel="{target_id}">#{name}</span>'
+                return channel_html(target[1:], name)
             case "!" if target.startswith("!date^"):
                 _, timestamp, form, *_ = f"{target}^".split("^")
                 return date_html(timestamp, form, unescape(label))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from urllib.parse import quote
 
 from slack_sandbox.files import canvas_of
 from slack_sandbox.page.highlight import code_html
@@ -106,6 +107,12 @@ def date_html(timestamp: object, form: str, fallback: str) -> str:
     """Returns a time that the page shows in the reader's time zone."""
     at = escape(str(timestamp))
     return f'<span class="date" data-at="{at}" data-format="{escape(form)}">{escape(fallback)}</span>'
+
+
+def channel_html(channel_id: str, name: str) -> str:
+    """Returns a mention of a channel, which leads there. `name` is HTML."""
+    place = f'href="/?channel={quote(channel_id, safe="")}" data-in="{escape(channel_id)}"'
+    return f'<a class="mention" {place}>#{name}</a>'
 
 
 def link_html(url: str, label: str) -> str:

@@ -112,7 +112,7 @@ async def test_links_to_messages_stay_on_the_page(
     ]
     await sandbox.delete("random", gone)
     asked = await sandbox.say("mary", "random", "@bot where?")
-    blocks = [{"type": "markdown", "text": " and ".join(links)}]
+    blocks = [{"type": "markdown", "text": " and ".join([*links, "<#C0GENERAL>", "<#C0RANDOM>"])}]
     await web.chat_postMessage(channel="C0RANDOM", thread_ts=asked, text="there", blocks=blocks)
     page = await visit(f"{sandbox.url}/?person=U0MARY&channel=C0RANDOM&thread={asked}", **screen)
     await thread(page).get_by_role("link", name="root").click()
@@ -123,8 +123,14 @@ async def test_links_to_messages_stay_on_the_page(
     for name, said in (("gone", "This message was deleted."), ("secret", "Mary isn't a member of that conversation.")):
         await thread(page).get_by_role("link", name=name).click()
         await expect(page.locator("#toast")).to_contain_text(said)
+    await thread(page).get_by_role("link", name="#general").click()
+    await expect(page.locator("#toast")).to_contain_text("Mary isn't a member of that conversation.")
     await thread(page).get_by_role("link", name="reply").click()
     await expect(thread(page).locator(".message").filter(has_text="a far reply")).to_be_focused()
+    await page.goto(f"{sandbox.url}/?person=U0MARY&channel=D0MARY")
+    await web.chat_postMessage(channel="D0MARY", text="See <#C0RANDOM>.")
+    await page.get_by_role("link", name="#random").click()
+    await expect(page.locator("#title")).to_have_text("#random")
     assert len(page.context.pages) == 1
 
 

@@ -248,11 +248,13 @@ function enterThread(ts) {
   threadBox.focus();
 }
 
-/** Open the message that a link leads to. */
+/** Open the channel that a link leads to, or a message in it. */
 function goTo(channel, ts) {
   const message = world.get(channel, ts);
   if (!world.mine().some(({ id }) => id === channel)) {
     complain(new Error(`${shownName(world.users.get(world.me))} isn't a member of that conversation.`));
+  } else if (!ts) {
+    openChannel(channel);
   } else if (!message || !world.sees(message)) {
     complain(new Error("This message was deleted."));
   } else {
@@ -485,7 +487,7 @@ function reconnect(source) {
 }
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-message]");
+  const link = event.target.closest("a[data-in]");
   if (!link || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
   goTo(link.dataset.in, link.dataset.message);

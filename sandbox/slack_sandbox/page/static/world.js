@@ -166,8 +166,8 @@ export class World {
     for (const node of fragment.querySelectorAll(".date[data-at]")) {
       node.textContent = formatted(Number(node.dataset.at), node.dataset.format) ?? node.textContent;
     }
-    for (const node of fragment.querySelectorAll(".mention[data-channel]")) {
-      const channel = this.channel(node.dataset.channel);
+    for (const node of fragment.querySelectorAll(".mention[data-in]")) {
+      const channel = this.channel(node.dataset.in);
       if (channel) node.textContent = `#${channel.name}`;
     }
   }
