@@ -220,6 +220,10 @@ def probe_refused(channel: str, error: str) -> str:
     return f"Slack refuses a message in {channel} ({error})."
 
 
+def greeting_refused(person: str, error: str) -> str:
+    return f"Slack refuses a message to {person} ({error})."
+
+
 def probe_fix(error: str) -> str:
     if error.startswith("restricted_action"):
         return POLICY_FIX

@@ -264,11 +264,11 @@ class _Init:
             return EXIT_FAILED
         if len(ours.admins) == 1:
             (admin,) = ours.admins
-            if refused := await _greet(ours, admin):
+            person = (await names_of(ours, [admin])).get(admin, admin)
+            if refused := await _greet(ours, admin, person):
                 print("", *refused.lines(), FIX, sep="\n")
                 return EXIT_FAILED
-            names = await names_of(ours, [admin])
-            print(f"\n{SENT.format(person=names.get(admin, admin))}")
+            print(f"\n{SENT.format(person=person)}")
         print(START)
         return 0
 
@@ -292,8 +292,8 @@ def _with_model_of(vendor: str, ours: Settings) -> Settings:
     return replace(ours, models=(*models, entry.default_model))
 
 
-async def _greet(ours: Settings, admin: str) -> Check | None:
-    """Sends the admin a direct message. Returns why Slack refuses it, None if it doesn't."""
+async def _greet(ours: Settings, admin: str, person: str) -> Check | None:
+    """Sends the admin, whose name is `person`, a direct message. Returns why Slack refuses it, None if it doesn't."""
     from bot.checks.slack import PROBE_POST
     from bot.slack.client import SlackClient, new_session
 
@@ -304,7 +304,7 @@ async def _greet(ours: Settings, admin: str) -> Check | None:
             await slack.post(channel=admin, text=texts.im_here(me.name))
         except (RateLimited, Refused) as error:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" ")[0]
-            return fail(PROBE_POST, check_texts.probe_refused(admin, name), check_texts.probe_fix(name))
+            return fail(PROBE_POST, check_texts.greeting_refused(person, name), check_texts.probe_fix(name))
     return None
 
 

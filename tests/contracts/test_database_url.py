@@ -1,6 +1,7 @@
 """DATABASE_URL: which forms are accepted, and how errors are reported."""
 
 import asyncio
+import errno
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError, StoreError
 from bot.store import Stores
 from bot.store.database import connected, create_engine, database_errors
+from bot.store.migrate import migrate
 from tests.contracts.databases import PostgresqlServer, create_role
 from tests.contracts.tls import tls
 
@@ -117,6 +119,17 @@ async def version(url: str) -> str:
     with database_errors():
         async with connected(url) as engine, engine.connect() as connection:
             return str(await connection.scalar(sa.text("SHOW server_version")))
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC, errno.EIO], ids=os.strerror)
+async def test_an_error_beside_the_database_is_not_blamed_on_it(database_url: str, number: int) -> None:
+    async def report() -> None:
+        async with connected(database_url) as engine:
+            await migrate(engine)
+            raise OSError(number, "stdout")
+
+    with pytest.raises(OSError, match="stdout"):
+        await report()
 
 
 EXPIRED: dict[str, Any] = {

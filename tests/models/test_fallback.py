@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.core import texts
-from bot.errors import EndReason
+from bot.errors import EndReason, ProviderError
 from bot.models.events import Retrying
 from bot.models.model import Provider
 from bot.models.wrappers import Fallback
@@ -123,6 +123,14 @@ def test_closing_closes_the_model_that_answers_at_once(failures: int) -> None:
 
     assert run_simulated(close_early()) == 0.5 * failures
     assert model.closed == failures + 1
+
+
+def test_another_try_tells_why_the_one_before_failed() -> None:
+    unreachable = ProviderError(EndReason.UNREACHABLE, "openai/a", detail="127.0.0.1:9: Connection refused")
+    silent = failed(EndReason.OVERLOADED)
+    received = received_from(ScriptedProvider([unreachable], [silent], ANSWER))
+    told = [event.detail for event in received.items if isinstance(event, Retrying)]
+    assert told == [unreachable.detail, silent.detail or str(EndReason.OVERLOADED)]
 
 
 def test_closing_during_a_wait_asks_no_model_again() -> None:

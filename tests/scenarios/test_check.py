@@ -905,14 +905,21 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
         PlannedCheck("endless", endless),
         PlannedCheck("dependent", good, needs=["surprising"]),
         PlannedCheck("later", good, after=["endless"]),
+        PlannedCheck("slack.bot_token", endless),
+        PlannedCheck("slack.scopes", good, needs=["slack.bot_token"]),
+        PlannedCheck("slack.clock", good, needs=["slack.scopes"]),
     ]
     report = await run_checks(steps)
-    assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, CheckStatus.OK]
+    assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, OK, FAIL, SKIPPED, SKIPPED]
     messages = [check.message for check in report.checks]
     assert messages[0].startswith("A check failed unexpectedly (RuntimeError at test_check.py:")
     assert messages[0].endswith("): surprising.")
     assert messages[1] == "No answer in time: endless."
     assert messages[2] == "Not checked, because surprising did not pass: dependent."
+    assert messages[5:] == [
+        "Not checked, because Slack does not answer in time: the bot token's scopes.",
+        "Not checked, because Slack does not answer in time: this machine's clock.",
+    ]
     assert KEY not in report.text()
 
 

@@ -257,7 +257,7 @@ async def test_a_first_message_that_slack_refuses_is_a_problem_with_its_remedy(
     async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
         code, seen = await terminal.end()
     assert code == 1
-    assert "✘ Slack refuses a message in U0ADA (messages_tab_disabled).\n  → Turn the Messages tab on" in seen
+    assert "✘ Slack refuses a message to Ada (messages_tab_disabled).\n  → Turn the Messages tab on" in seen
 
 
 async def test_keys_that_bot_models_needs_are_asked_for_and_no_others(
