@@ -20,6 +20,14 @@ class ShownWords:
 
 
 @dataclass(frozen=True)
+class ShownStop:
+    """From `at_s` on, a question's thread showed a way to stop the answer, or none."""
+
+    at_s: float
+    is_there: bool
+
+
+@dataclass(frozen=True)
 class Progress:
     """From `at_s` on, the reader could see the first `words` words of the answer."""
 
@@ -43,6 +51,8 @@ class Lags:
     """For how long after that a replaced message stood above the answer."""
     complete: bool
     """In the end, each word is shown once, in order."""
+    unstoppable_s: float = 0.0
+    """For how long the reader saw the answer grow, and nothing that said how to stop it."""
 
 
 def words_in(text: str, blocks: Iterable[dict[str, Any]]) -> tuple[int, ...]:
@@ -73,11 +83,15 @@ def is_complete(history: Iterable[ShownWords], words: int) -> bool:
 
 
 def lags(
-    asked_at_s: float, sent_at_s: Sequence[float], history: Sequence[ShownWords], sign_at_s: float = math.inf
+    asked_at_s: float,
+    sent_at_s: Sequence[float],
+    history: Sequence[ShownWords],
+    sign_at_s: float = math.inf,
+    stops: Sequence[ShownStop] = (),
 ) -> Lags:
     """Returns the delays of one answer.
 
-    `sent_at_s` has the time of each word, `sign_at_s` that of the first status or session.
+    `sent_at_s` has the time of each word, `sign_at_s` that of the first status or session. `stops`: in order.
     """
     steps = progress(history)
     complete = is_complete(history, len(sent_at_s))
@@ -91,7 +105,19 @@ def lags(
         final_s=written_s - last_s if complete else math.nan,
         doubled_s=max(0.0, steps[-1].at_s - written_s) if complete else math.nan,
         complete=complete,
+        unstoppable_s=unstoppable_s(steps, len(sent_at_s), stops),
     )
+
+
+def unstoppable_s(steps: Sequence[Progress], words: int, stops: Sequence[ShownStop]) -> float:
+    """Returns how long an answer of so many words was growing, from its first to its last one, without a stop."""
+    from_s = next((step.at_s for step in steps if step.words), math.nan)
+    until_s = next((step.at_s for step in steps if step.words >= words), math.nan)
+    if math.isnan(from_s) or math.isnan(until_s):
+        return math.nan
+    shown = [ShownStop(-math.inf, is_there=False), *stops, ShownStop(math.inf, is_there=True)]
+    spans = ((max(stop.at_s, from_s), min(after.at_s, until_s)) for stop, after in pairwise(shown) if not stop.is_there)
+    return sum(end_s - begin_s for begin_s, end_s in spans if end_s > begin_s)
 
 
 def staleness_s(sent_at_s: Sequence[float], steps: Sequence[Progress]) -> float:

@@ -1,7 +1,7 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
 Run: python -m benchmarks.live [--carriers auto,edit,stream] [--posts generous,strict] [--seed 1]
-    [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,new-people-200,…,agent-1,…]
+    [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,new-people-200,…,agent-1,…,no-statuses-8,…]
 
 A row is a number of simultaneous questions, or so many a minute at random over some minutes, in some channels and
 direct messages. Each answer has 600 words. In the rows of beginnings, answers are short, and begin with a heading, a
@@ -14,8 +14,9 @@ All questions start threads in channels, as with the app that manifest.json make
 below another app's message. In the rows whose names begin with `agent-`, the app is an agent, and every other question
 is asked in its direct messages, where it answers each question in a thread of its own. Each thread has one person. Only
 there may answers come as native streams: in a thread with several people, only one of them would see a stream grow.
-In the rows of `new-people`, each question has an asker of its own, whom the new process doesn't know. Messages and
-notifications are those that the asker gets for an answer, on average.
+In the rows of `new-people`, each question has an asker of its own, whom the new process doesn't know. In those of
+`no-statuses`, Slack has no assistant.threads.* any more. Messages and notifications are those that the asker gets for
+an answer, on average. "no stop" is for how long an answer grew while nothing in its thread said how to stop it.
 
 Exits with 1 if `auto` misses a target, gets too many 429s (none with the generous rule for posts), or loses or doubles
 a word.
@@ -87,6 +88,8 @@ class LiveRow:
     """The app's. Without agents, direct messages have no threads, so all questions are asked in channels."""
     below_alerts: bool = False
     """Whether each question is asked below another app's message, which the model reads."""
+    has_statuses: bool = True
+    """Whether Slack has assistant.threads.*: statuses and titles of threads."""
     posts_limited: int = 0
     """429s of posts that the strict rule may cost: Typist tries longer bursts of posts until Slack refuses one."""
 
@@ -112,7 +115,8 @@ class LiveResult:
     peak_bytes: int
 
     def figure(self, name: str) -> float:
-        """Returns `messages` (for an answer), `stale`, or `sign`, `first`, `final`, `doubled` with ` p50` or ` p95`.
+        """Returns `messages` (for an answer), `stale`, or `sign`, `first`, `final`, `doubled`, `unstoppable` with
+        ` p50` or ` p95`.
 
         Seconds, infinite if missing. Or `429s`, or `memory` in MB.
         """
@@ -176,6 +180,8 @@ def rows(seed: int) -> dict[str, LiveRow]:
         **{f"new-people-{count}": _new_people(count, seed) for count in (100, 200, 400)},
         "alerts-20": replace(in_channels["20"], name="alerts-20", below_alerts=True),
         **half_direct,
+        **_without_statuses(in_channels, "8", "20"),
+        **_without_statuses(half_direct, "agent-20"),
     }
 
 
@@ -190,6 +196,20 @@ def _new_people(count: int, seed: int) -> LiveRow:
     at_s = tuple(sorted(rng.uniform(0, 10) for _ in range(count)))
     targets = {"429s": 5, "memory": 150}
     return LiveRow(f"new-people-{count}", at_s, count, targets, places=50, people=count)
+
+
+def _without_statuses(known: Mapping[str, LiveRow], *names: str) -> dict[str, LiveRow]:
+    """Returns rows as they are once Slack has ended assistant.threads.*: without Slack's own Stop, edits carry them.
+
+    What edits alone can do is their target, and that each answer shows how to stop it while it grows. Where calls are
+    scarce, the first sign are an answer's words, or a placeholder after a second.
+    """
+    rows = [replace(known[name], name=f"no-statuses-{name}", has_statuses=False) for name in names]
+    bounds_s = [row.words / WORDS_PER_S * row.counted / (2 * EDITS_A_MINUTE) for row in rows]
+    return {
+        row.name: replace(row, targets={**_targets(1.3, 0.7, 1.7 * bound_s, 0.7), "unstoppable p95": 0.5})
+        for row, bound_s in zip(rows, bounds_s, strict=True)
+    }
 
 
 def _beginnings(name: str, manifest: str) -> dict[str, LiveRow]:
@@ -232,6 +252,8 @@ async def measure(
         starts(sandbox, model.url) as process,
     ):
         await sandbox.wait_for_bot()
+        if not row.has_statuses:
+            sandbox.faults.start("no_statuses")
         await asyncio.sleep(WARM_UP_S)
         askers = _askers(sandbox, row)
         channels = [askers[number % len(askers)][1] for number in range(len(row.at_s))] if row.below_alerts else []
@@ -244,7 +266,13 @@ async def measure(
         await asyncio.sleep(SETTLED_S)
         return LiveResult(
             lags=[
-                lags(at_s, model.sent_at_s[number], readers.histories[place], readers.sign_at_s.get(place, math.inf))
+                lags(
+                    at_s,
+                    model.sent_at_s[number],
+                    readers.histories[place],
+                    readers.sign_at_s.get(place, math.inf),
+                    readers.stops[place],
+                )
                 for number, (place, at_s) in enumerate(asked)
             ],
             limited=Counter(call.method for call in sandbox.calls if call.error == "ratelimited"),
@@ -309,9 +337,9 @@ def _finite(value: float) -> float:
 HEADER = (
     f"{'row':<20} {'posts':<8} {'bot':<16} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  "
     f"{'sign':>12}  {'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7} {'messages':>8} "
-    f"{'notices':>7} {'CPU':>6} {'memory':>7} {'broken':>6}\n"
+    f"{'notices':>7} {'no stop':>7} {'CPU':>6} {'memory':>7} {'broken':>6}\n"
     f"{'':<54} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
-    f"{'p50    p95':>13}  {'p95':>7}"
+    f"{'p50    p95':>13}  {'p95':>7} {'':>8} {'':>7} {'p95':>7}"
 )
 
 
@@ -325,7 +353,7 @@ def line(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> str:
         f"{figure('sign p50'):5.2f} {figure('sign p95'):6.2f}  "
         f"{figure('first p50'):5.2f} {figure('first p95'):6.2f}  {figure('stale'):9.2f} {bound_s:5.2f}  "
         f"{figure('final p50'):6.2f} {figure('final p95'):6.2f}  {figure('doubled p95'):7.2f} "
-        f"{figure('messages'):8.1f} {result.notifications / len(result.lags):7.1f} "
+        f"{figure('messages'):8.1f} {result.notifications / len(result.lags):7.1f} {figure('unstoppable p95'):7.2f} "
         f"{result.cpu_share:6.1%} {result.peak_bytes / 1e6:4.0f} MB {result.broken:>6}"
     )
 

@@ -233,7 +233,7 @@ async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpSe
 def _parts(settings: Settings, stores: Stores, workspace: Workspace) -> _Parts:
     private_notices = PrivateNotices(workspace.ephemeral, stores.notices)
     access = AccessControl(access_rules_of(settings), workspace.users, private_notices, settings.admins)
-    statuses = ThreadStatuses(workspace.pane, stores.clock)
+    statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop)
     estimate = TokenEstimate(models_in_use(settings))
     unsaved = UnsavedQuestions(workspace.ephemeral, stores.clock)
     return _Parts(settings, stores, workspace, access, private_notices, unsaved, statuses, estimate)

@@ -37,6 +37,7 @@ from handlers.payloads import (
     messages_of_edit,
     pane_thread_of,
     reaction_of,
+    session_of,
     suggestion_press_of,
     viewer_of,
 )
@@ -111,6 +112,9 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
     async def on_context(body: Mapping[str, Any]) -> None:
         await pane.look(viewer_of(body), channel_in_view(body["event"]))
 
+    async def on_title(body: Mapping[str, Any]) -> None:
+        await pane.renamed(session_of(body, pane.workspace.me.team_id))
+
     async def on_join(event: Mapping[str, Any]) -> None:
         await welcome.joined(*join_of(event))
 
@@ -124,6 +128,7 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
     app.event("assistant_thread_started")(on_thread)
     app.event("assistant_thread_context_changed")(on_thread)
     app.event("app_context_changed")(on_context)
+    app.event("agent_session_title_changed")(on_title)
 
 
 async def _take_change(

@@ -193,8 +193,15 @@ def pane_thread_of(event: Mapping[str, Any]) -> tuple[str, tuple[str, str], str]
 def stop_of(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str, str]:
     """Returns the thread, the person and the event's id of a press of Slack's own Stop."""
     event_id, event = event_in(body)
+    return session_of(body, team_id), _string_or_none(event, "user") or "", event_id
+
+
+@parser
+def session_of(body: Mapping[str, Any], team_id: str) -> ThreadKey:
+    """Returns the thread of an agent's session. One of a channel made for it has no thread."""
+    _, event = event_in(body)
     thread_ts = _ts(event, "thread_ts") if event.get("thread_ts") is not None else None
-    return ThreadKey(team_id, _string(event, "channel"), thread_ts), _string_or_none(event, "user") or "", event_id
+    return ThreadKey(team_id, _string(event, "channel"), thread_ts)
 
 
 @parser

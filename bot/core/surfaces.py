@@ -161,6 +161,8 @@ class Sign(StrEnum):
     """Whether a status, or an agent's session, tells readers that an answer has begun, before its first message."""
 
     NONE = auto()
+    REFUSED = auto()
+    """Slack takes no status there."""
     MAY_BE_SEEN = auto()
     """Slack takes a status there. Outside the pane, reports differ about whether people see it."""
     SEEN = auto()

@@ -432,6 +432,11 @@ class Reply:
         """Allows another carrier for pages that begin."""
         self._edits.offer = offer
 
+    def leave_streams(self) -> None:
+        """Has edits carry all pages from now on."""
+        self._edits.offer = None
+        self.leave_carriers()
+
     def prepare(self, now: float) -> None:
         """Ends streams that have to end by now, and decides whether a new page is a stream or edits."""
         self.leave_carriers(now)

@@ -55,6 +55,7 @@ from weakref import WeakValueDictionary
 
 from bot.clock import Clock
 from bot.core.calls import Ask
+from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Lease
 from bot.core.pacing import STEP_GAP_S, CarrierName, Urgency, is_posted_again
 from bot.core.surfaces import Sign
@@ -89,6 +90,8 @@ PLACEHOLDER_DELAY_S = 110.0
 """Slack removes a status after two minutes."""
 SCARCE_DELAY_S = 3.0
 """How long a placeholder waits for first words where calls are scarce, and a status that may be seen stands for it."""
+REFUSED_DELAY_S = 1.0
+"""The same where Slack takes no status, so that people see nothing meanwhile."""
 LAST_CALLS_S = 0.8
 """How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
 LOOK_AGAIN_S = 0.1
@@ -350,10 +353,10 @@ class EditScheduler:
         if not (shown.page_ts or answer.kept):
             if sign is Sign.SEEN:
                 delay_s = PLACEHOLDER_DELAY_S
-            elif sign is Sign.MAY_BE_SEEN and self._is_scarce(live):
+            elif sign is not Sign.NONE and self._is_scarce(live):
                 # A placeholder would take a post from somebody's first words, and its own words would wait for an edit.
                 # They come as soon without it, and in one message.
-                delay_s = SCARCE_DELAY_S
+                delay_s = SCARCE_DELAY_S if sign is Sign.MAY_BE_SEEN else REFUSED_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
         self._budget.opened(live, posts_first_words=delay_s > 0)
         return live
@@ -394,6 +397,16 @@ class EditScheduler:
         for live in [live for live in self._live if live.reply.job.id == job.id]:
             if offer := self._transport.offer(job.question, self._budget, live, self._carrier):
                 live.reply.offer(offer)
+
+    def show_stop(self, thread: ThreadKey) -> None:
+        """Shows the replies in a thread as messages with a Stop button, unless Slack shows its own Stop there."""
+        for live in [live for live in self._live if live.reply.job.question.thread == thread]:
+            if live.reply.earlier.has_stop:
+                continue
+            if not live.reply.page_ts:
+                live.not_before = min(live.not_before, self.clock.monotonic() + REFUSED_DELAY_S)
+            live.reply.leave_streams()
+            self.touch(live)
 
     def touch(self, live: ScheduledReply) -> None:
         """Has the loop look at a reply that has changed; closes one that is over."""

@@ -7,8 +7,12 @@ stays and says how to stop the answer.
 A thread has one timer for its next call, and a task only while the call is made: most of the time a status costs next
 to no memory. Slack removes a status with each post of ours and after two minutes, so it is sent again after a stream's
 start and every REFRESH_S, until none is wanted. Every call is bounded, and none is repeated before the next change or
-refresh. Where Slack forbids statuses, the channel gets none for REFUSED_S, and a question there costs no call. An error
-about one status, such as invalid_arguments, ends only that call.
+refresh. Where Slack forbids statuses, the channel gets none for REFUSED_S, and a question there costs no call; no
+channel gets any if Slack no longer has the method. An error about one status, such as invalid_arguments, ends only that
+call.
+
+An answer whose status Slack doesn't take has a message with a Stop button. So a native stream that only the status says
+how to stop doesn't begin then, and one that has begun is left to edits (`untold`).
 
 A thread's status belongs to the process that answers in it. After a kill, it disappears within two minutes, or the next
 process replaces it.
@@ -23,7 +27,7 @@ can press it. Typist tells a person who may not stop the answer.
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
 
@@ -34,6 +38,7 @@ from bot.core.surfaces import Sign, in_pane, title_of
 from bot.errors import RateLimited, Refused, trace_of
 from bot.reply.workspace import Workspace
 from bot.slack.client import TURN_WITHIN_S
+from bot.slack.retry import METHOD_GONE
 from bot.slack.surfaces import Pane
 from bot.store import Stores
 
@@ -48,6 +53,7 @@ REFUSED_S = 600.0
 """How long a refusal is remembered for its channel."""
 SIGN_WITHIN_S = 0.4
 """How long a session, and then a status, may take before the placeholder with Typist's own Stop is shown instead."""
+EVERYWHERE = ""
 END_WITHIN_S = 120.0
 """Longer than for other calls: Slack's Stop should disappear late rather than stay without effect."""
 
@@ -71,6 +77,8 @@ class _ThreadStatus:
     """None while a call is made, and while others answer."""
     delay_s: float = REFRESH_S
     """The pause between the call that is being made and the next one."""
+    has_failed: bool = False
+    """Slack hasn't taken the last status that was sent."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -80,15 +88,23 @@ class ThreadStatuses:
 
     pane: Pane
     clock: Clock
+    untold: Callable[[ThreadKey], None] = lambda thread: None
+    """Called with a thread whose readers are told nothing, because Slack hasn't taken its status."""
     _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)
     """By channel and thread_ts."""
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)
+    """By channel; EVERYWHERE is all of them."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def wanted(self, thread: ThreadKey) -> str:
         """Returns the status that this process has a thread show; "" if it has none."""
         thread_status = self._status_of(thread)
         return thread_status.wanted if thread_status else ""
+
+    def may_tell(self, thread: ThreadKey) -> bool:
+        """Returns whether a thread has the status of an answer, unless Slack has refused it."""
+        thread_status = self._status_of(thread)
+        return thread_status is not None and bool(thread_status.wanted) and not thread_status.has_failed
 
     def answering(self, thread: ThreadKey, status: str) -> bool:
         """Shows the status of an answer in the background, until `ended`; returns False where Slack takes none."""
@@ -138,7 +154,7 @@ class ThreadStatuses:
             self._changed(thread_status, SETTLE_S)
 
     def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
-        refused_until = self._refused_until.get(thread.channel_id, -math.inf)
+        refused_until = max(self._refused_until.get(where, -math.inf) for where in (thread.channel_id, EVERYWHERE))
         if thread.thread_ts is None or self.clock.monotonic() < refused_until:
             return None
         key = (thread.channel_id, thread.thread_ts)
@@ -198,7 +214,8 @@ class ThreadStatuses:
             if error.reason.is_unavailable:
                 now = self.clock.monotonic()
                 refused = {channel_id: until for channel_id, until in self._refused_until.items() if until > now}
-                self._refused_until = refused | {thread_status.thread.channel_id: now + REFUSED_S}
+                where = EVERYWHERE if error.name in METHOD_GONE else thread_status.thread.channel_id
+                self._refused_until = refused | {where: now + REFUSED_S}
             if not error.reason.may_pass:
                 thread_status.wanted = thread_status.may_show = ""
         except (RateLimited, TimeoutError) as error:
@@ -208,6 +225,9 @@ class ThreadStatuses:
         finally:
             thread_status.sending = False
             thread_status.tried.set()
+        thread_status.has_failed = thread_status.confirmed != status
+        if status and thread_status.has_failed:
+            self.untold(thread_status.thread)
         is_over = not (thread_status.wanted or thread_status.may_show)
         self._call_in(thread_status, 0.0 if is_over else thread_status.delay_s)
 
@@ -262,12 +282,14 @@ class AssistantPane:
         """
         thread = question.thread
         if not self.workspace.me.has_pane or thread.thread_ts is None:
-            is_on_its_way = not has_message and self.statuses.answering(thread, texts.STATUS_THINKING)
-            return Signs(Sign.MAY_BE_SEEN if is_on_its_way else Sign.NONE)
+            if has_message or thread.thread_ts is None:
+                return Signs()
+            is_on_its_way = self.statuses.answering(thread, texts.STATUS_THINKING)
+            return Signs(Sign.MAY_BE_SEEN if is_on_its_way else Sign.REFUSED)
         is_in_pane = in_pane(question)
-        if is_in_pane:
-            self._start(self._set_title(question))
         session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
+        if is_in_pane:
+            self._start(self._set_title(question, session))
         await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
         if self._leaves_slot(thread):
             return Signs(Sign.SEEN, stop=True) if session.done() else Signs()
@@ -289,6 +311,10 @@ class AssistantPane:
         """Removes that status in the background, unless an answer has the thread's status now."""
         if self.statuses.wanted(question.thread) == texts.STATUS_QUEUED:
             self.statuses.ended(question.thread)
+
+    def says_how_to_stop(self, question: Question) -> bool:
+        """Returns whether Slack's own Stop, or the thread's status, tells readers how to stop a native stream."""
+        return self._leaves_slot(question.thread) or self.statuses.may_tell(question.thread)
 
     def show_status(self, question: Question, status: str) -> None:
         """Shows what the model does, unless Slack's own Stop stands there or is on its way."""
@@ -338,10 +364,19 @@ class AssistantPane:
             if self._endings.get(thread) is asyncio.current_task():
                 del self._endings[thread]
 
-    async def _set_title(self, question: Question) -> None:
-        """Names a thread by its first question, once over all processes."""
-        if await self.stores.notices.claim(self.workspace.me.team_id, "", f"title {question.thread}"):
+    async def _set_title(self, question: Question, session: asyncio.Task[bool | None]) -> None:
+        """Names a thread by its first question, once over all processes. Its session has to be there."""
+        await asyncio.wait((session,))
+        if await self._claim_title(question.thread):
             await self.workspace.pane.set_title(question.thread, title_of(question))
+
+    async def renamed(self, thread: ThreadKey) -> None:
+        """Notes that a person named a thread: that title stays. Raises StoreError."""
+        await self._claim_title(thread)
+
+    async def _claim_title(self, thread: ThreadKey) -> bool:
+        """Returns whether nobody has named a thread so far."""
+        return await self.stores.notices.claim(self.workspace.me.team_id, "", f"title {thread}")
 
     def _start(self, call: Coroutine[None, None, None], within_s: float = TURN_WITHIN_S) -> asyncio.Task[None]:
         """Makes a call to Slack in the background."""

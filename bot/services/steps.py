@@ -304,7 +304,7 @@ class Steps:
         raise GivenUp(Phase.INTERRUPTED)
 
     async def _allow_stream(self, job: Job) -> None:
-        """Lets a native stream carry the reply if all its readers would see it grow."""
+        """Lets a native stream carry the reply if all its readers would see it grow, and how to stop it."""
         question = job.question
         thread = question.thread
         is_alone = False
@@ -314,7 +314,8 @@ class Steps:
             except StoreError as error:
                 log.warning("participants not read, the answer won't be streamed: %s", error)
         # A stream can't begin with a line of ours.
-        if may_be_streamed(question, is_alone=is_alone) and not job.is_late:
+        says_how_to_stop = self.pane.says_how_to_stop(question)
+        if may_be_streamed(question, is_alone=is_alone) and says_how_to_stop and not job.is_late:
             self.workspace.scheduler.allow_stream(job)
 
 

@@ -60,7 +60,7 @@ _EVENTS = (
     "message.mpim",
     "reaction_added",
 )
-_AGENT_EVENTS = ("agent_session_stopped", "app_context_changed")
+_AGENT_EVENTS = ("agent_session_stopped", "agent_session_title_changed", "app_context_changed")
 
 _CHOSEN = re.compile(
     r"^display_information\."

@@ -146,8 +146,8 @@ _NAMES: Mapping[Refusal, str] = {
         invalid_parameters invalid_thread_ts invalid_trigger_id message_not_owned_by_app method_deprecated
         method_not_supported_for_channel_type missing_recipient_team_id missing_recipient_user_id missing_scope
         no_permission not_allowed not_allowed_token_type not_authorized not_enabled not_visible org_login_required
-        storage_limit_reached streaming_mode_mismatch team_access_not_granted team_not_found trigger_exchanged
-        trigger_expired two_factor_setup_required unknown_method user_not_found user_not_visible
+        session_not_found storage_limit_reached streaming_mode_mismatch team_access_not_granted team_not_found
+        trigger_exchanged trigger_expired two_factor_setup_required unknown_method user_not_found user_not_visible
     """,
     Refusal.TOO_LONG: "attachment_payload_limit_exceeded msg_blocks_too_long msg_blocks_too_many msg_too_long",
     Refusal.UNREADABLE: """
@@ -169,6 +169,8 @@ _NAMES: Mapping[Refusal, str] = {
 """The names that Slack documents for the methods that Typist calls (docs.slack.dev/reference/methods), and those that
 were observed (sandbox/FIDELITY.md)."""
 _REASON_OF = {name: reason for reason, names in _NAMES.items() for name in names.split()}
+METHOD_GONE = ("deprecated_endpoint", "method_deprecated", "unknown_method")
+"""What Slack says of a method that it no longer has, wherever it is called."""
 
 
 def reason_of(name: str) -> Refusal:

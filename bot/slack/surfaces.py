@@ -118,7 +118,8 @@ LOADING_MESSAGE_CHARS = 50
 class Pane:
     """The assistant pane: suggestions, statuses and titles. Each method raises RateLimited and Refused.
 
-    Statuses need chat:write; the rest needs assistant:write.
+    Statuses and sessions need chat:write; the rest needs assistant:write. Slack has announced the end of
+    assistant.threads.* for February 2027. Titles have a successor in agents.sessions.*, and statuses have none.
     """
 
     def __init__(self, client: PacedClient) -> None:
@@ -150,7 +151,16 @@ class Pane:
         )
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
-        """Names the thread in the pane's list."""
+        """Names the thread in the pane's list: an agent's by its session, if it has one."""
+        if self.has_sessions:
+            try:
+                await self._client.call("agents.sessions.rename", title=title, **_place(thread))
+                return
+            except Refused as error:
+                # An app without agent_view reads not_authorized, and so does an agent for a thread without a session
+                # (agentconnect-md/agentconnect#1600).
+                if error.reason.may_pass:
+                    raise
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
     async def begin_session(self, thread: ThreadKey) -> bool | None:

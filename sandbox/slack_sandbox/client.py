@@ -107,6 +107,10 @@ class Client:
         """Presses Slack's own Stop button for an agent session."""
         self.surfaces.panes.stop(self.user_id, self._channel(channel), thread_ts)
 
+    def rename(self, channel: str, thread_ts: str, title: str) -> None:
+        """Gives an agent session another title."""
+        self.surfaces.panes.rename(self.user_id, self._channel(channel), thread_ts, title)
+
     def _channel(self, name_or_id: str) -> str:
         return self.surfaces.workspace.channel(name_or_id).id
 

@@ -6,6 +6,13 @@ from typing import TypedDict, Unpack
 
 SHOWING = ("chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream")
 """The calls that show an answer: edits, and those of native streams."""
+ASSISTANT_THREADS = (
+    "assistant.threads.setStatus",
+    "assistant.threads.setTitle",
+    "assistant.threads.setSuggestedPrompts",
+)
+"""The methods whose end Slack has announced for February 2027."""
+_SEVERAL: Mapping[tuple[str, ...], str] = {SHOWING: "edits and streams", ASSISTANT_THREADS: "assistant.threads.*"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,7 @@ class Fault:
             "rate_limit": f"429, Retry-After {self.retry_after_s} s",
             "slow": f"{self.delay_s:g} s",
             "refuse": self.error,
+            "no_statuses": self.error,
             "unknown_error": self.error,
             "end_after_hello": self.error,
             "file_redirect": self.location,
@@ -42,9 +50,9 @@ class Fault:
             "file_slow": f"{self.delay_s:g} s for each 64 kB",
             "file_refused": f"HTTP {self.status}",
         }.get(self.name, "")
-        methods = "edits and streams" if self.method == SHOWING else self.method
+        methods = self.method
         if isinstance(methods, tuple):
-            methods = ", ".join(methods)
+            methods = _SEVERAL.get(methods, ", ".join(methods))
         return ", ".join(part for part in (methods, setting, self.done and "the call takes effect") if part)
 
     def concerns(self, method: str | None, arguments: Mapping[str, object] | None) -> bool:
@@ -82,6 +90,7 @@ ANSWER_FAULTS = (
     Fault("internal_error", "Internal error", error="internal_error"),
     Fault("unknown_error", "Unknown error", error="flux_capacitor_drained"),
     Fault("refuse", "Edits refused", "chat.update", error="cant_update_message"),
+    Fault("no_statuses", "Statuses and titles gone", ASSISTANT_THREADS, error="method_deprecated"),
 )
 """Faults that replace a call's response. The first active one in this order applies."""
 CALL_FAULTS = (

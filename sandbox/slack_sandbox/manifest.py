@@ -26,6 +26,7 @@ EVENT_SCOPES: Mapping[str, str | None] = {
     "assistant_thread_context_changed": "assistant:write",
     "app_context_changed": "assistant:write",
     "agent_session_stopped": "assistant:write",
+    "agent_session_title_changed": "assistant:write",
 }
 """The events that the sandbox knows, with the scope that each requires."""
 NEVER_SENT = frozenset(
@@ -52,6 +53,7 @@ _PANE_EVENTS: Mapping[str, str] = {
     "assistant_thread_context_changed": "assistant_view",
     "app_context_changed": "agent_view",
     "agent_session_stopped": "agent_view",
+    "agent_session_title_changed": "agent_view",
 }
 MAX_COMMANDS, MAX_SHORTCUTS, MAX_EVENTS, MAX_SCOPES = 50, 10, 100, 255
 MAX_PROMPTS = 4

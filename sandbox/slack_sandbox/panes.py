@@ -116,6 +116,16 @@ class Panes:
         fields = {"channel": channel, "thread_ts": thread_ts, "user": user_id, "streaming_message_ts": streaming}
         self._emit({"type": "agent_session_stopped", **fields})
 
+    def rename(self, user_id: str, channel: str, thread_ts: str, title: str) -> None:
+        """Gives a session the title that a person chose, and notifies the app. Raises SlackError without a session."""
+        session = self.session(channel, thread_ts)
+        if session is None:
+            raise SlackError("session_not_found")
+        self.set_title(channel, thread_ts, title)
+        fields = {"channel": channel, "thread_ts": thread_ts, "user": user_id, "team_id": TEAM_ID, "title": title}
+        previous = {"previous_title": session.title} if session.title else {}
+        self._emit({"type": "agent_session_title_changed", **fields, **previous})
+
     def suggest(self, channel: str, thread_ts: str | None, suggestions: Suggestions) -> None:
         """Sets suggested prompts. Raises SlackError if there are too many."""
         if len(suggestions.prompts) > MAX_PROMPTS:

@@ -2,11 +2,10 @@
 
 import pytest
 
-from slack_sandbox.faults import CALL_FAULTS, FAULTS, SHOWING, Fault, Faults
+from slack_sandbox.faults import ASSISTANT_THREADS, CALL_FAULTS, FAULTS, SHOWING, Fault, Faults
 
-SHOWS_ANSWERS = [
-    fault for fault in CALL_FAULTS if fault.name not in ("refuse", "close_stream", "unavailable", "strict_posts")
-]
+OTHERS = ("refuse", "no_statuses", "close_stream", "unavailable", "strict_posts")
+SHOWS_ANSWERS = [fault for fault in CALL_FAULTS if fault.name not in OTHERS]
 
 
 @pytest.mark.parametrize("method", SHOWING)
@@ -19,7 +18,8 @@ def test_switch_hits_edits_and_streams(fault: Fault, method: str) -> None:
 
 @pytest.mark.parametrize("fault", CALL_FAULTS, ids=lambda fault: fault.name)
 def test_switch_that_hits_some_calls_says_which(fault: Fault) -> None:
-    named = "edits and streams" if fault.method == SHOWING else str(fault.method or "")
+    several = {SHOWING: "edits and streams", ASSISTANT_THREADS: "assistant.threads.*"}
+    named = several[fault.method] if isinstance(fault.method, tuple) else fault.method or ""
     assert fault.detail.startswith(named)
 
 

@@ -129,7 +129,45 @@ async def test_stop_button_closes_streams_and_notifies_the_agent(sandbox: Sandbo
     assert stopped["streaming_message_ts"] == [streaming]
     assert await refusal(web.chat_appendStream(channel=dm, ts=streaming, markdown_text="more")) == "stopped_by_user"
     await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="active")
-    await web.agents_sessions_rename(channel_id=dm, thread_ts=ts, title="Renamed")
     agent_session = sandbox.panes.session(dm, ts)
     assert agent_session
-    assert (agent_session.status, agent_session.title) == ("active", "Renamed")
+    assert (agent_session.status, agent_session.title) == ("active", "Greeting")
+
+
+@AGENT
+async def test_session_is_renamed_by_the_agent_and_by_people_whom_it_hears_of(
+    sandbox: Sandbox, web: AsyncWebClient
+) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    place: Any = {"channel_id": "C0GENERAL", "thread_ts": ts}
+    assert await error_of(web, "agents.sessions.rename", **place, title="A title") == "not_authorized"
+    with pytest.raises(SlackError, match="session_not_found"):
+        sandbox.client("ada").rename("general", ts, "A title")
+    await web.agents_sessions_setStatus(**place, status="active")
+    await web.agents_sessions_rename(**place, title="By the agent")
+    sandbox.client("grace").rename("general", ts, "By Grace")
+    renamed = sent_events(sandbox)[-1]
+    expected = {"type": "agent_session_title_changed", "channel": "C0GENERAL", "thread_ts": ts, "user": "U0GRACE"}
+    assert expected.items() <= renamed.items()
+    assert (renamed["previous_title"], renamed["title"]) == ("By the agent", "By Grace")
+    agent_session = sandbox.panes.session("C0GENERAL", ts)
+    assert agent_session
+    assert agent_session.title == "By Grace"
+
+
+@AGENT
+async def test_statuses_and_titles_of_threads_can_be_gone_while_sessions_stay(
+    sandbox: Sandbox, web: AsyncWebClient
+) -> None:
+    dm = sandbox.dm("ada")
+    place: Any = {"channel_id": dm, "thread_ts": await sandbox.say("ada", dm, "hi")}
+    sandbox.faults.start("no_statuses")
+    for method, arguments in {
+        "assistant.threads.setStatus": {**place, "status": "is thinking…"},
+        "assistant.threads.setTitle": {**place, "title": "A title"},
+        "assistant.threads.setSuggestedPrompts": {"channel_id": dm, "prompts": [ASK]},
+    }.items():
+        assert await error_of(web, method, **arguments) == "method_deprecated"
+    assert sandbox.workspace.status(dm, place["thread_ts"]) is None
+    await web.agents_sessions_setStatus(**place, status="processing")
+    await web.agents_sessions_rename(**place, title="A title")

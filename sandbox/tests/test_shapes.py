@@ -328,6 +328,7 @@ async def an_agents_tab(wire: Wire) -> None:
     ts = await wire.sandbox.say("ada", dm, "hi")
     await wire.call("agents.sessions.setStatus", channel_id=dm, thread_ts=ts, status="processing")
     client.stop(dm, ts)
+    client.rename(dm, ts, "Greetings")
 
 
 async def two_reactions(wire: Wire) -> None:
@@ -376,6 +377,8 @@ FROM_PANE = {**MESSAGE, "assistant_thread": {"action_token": str}}
                 {**FROM_PANE, "app_context": events.CONTEXT},
                 events.metadata_of_root({**BY_PERSON, "client_msg_id": str}),
                 events.STOPPED,
+                events.metadata_of_root({**BY_PERSON, "client_msg_id": str}),
+                events.RENAMED,
             ],
         ),
     ],

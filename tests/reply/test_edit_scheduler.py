@@ -32,6 +32,7 @@ from bot.reply.scheduler import (
     MAX_WORDLESS_S,
     PLACEHOLDER_DELAY_S,
     PLACEHOLDER_WITHIN_S,
+    REFUSED_DELAY_S,
     SCARCE_DELAY_S,
     ScheduledReply,
 )
@@ -825,6 +826,8 @@ async def test_scheduler_has_ended_once_the_calls_that_it_cut_off_have_ended() -
     ("sign", "others", "posts", "placeholder_s"),
     [
         pytest.param(Sign.NONE, 9, 0, 0, id="nothing-else-says-that-it-began"),
+        pytest.param(Sign.REFUSED, 0, 0, 0, id="slack-takes-no-status"),
+        pytest.param(Sign.REFUSED, 9, 0, REFUSED_DELAY_S, id="edits-are-scarce-and-slack-takes-no-status"),
         pytest.param(Sign.MAY_BE_SEEN, 0, 0, 0, id="edits-keep-it-fresh"),
         pytest.param(Sign.MAY_BE_SEEN, 9, 0, SCARCE_DELAY_S, id="edits-are-scarce"),
         pytest.param(Sign.MAY_BE_SEEN, 0, POST_BURST - 2, 0, id="its-channel-has-two-posts-left"),

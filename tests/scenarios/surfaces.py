@@ -13,7 +13,7 @@ def with_assistant_view() -> Any:
     described = app["features"].pop("agent_view")["agent_description"]
     app["features"]["assistant_view"] = {"assistant_description": described}
     events = app["settings"]["event_subscriptions"]["bot_events"]
-    events[:] = [event for event in events if event not in ("app_context_changed", "agent_session_stopped")]
+    events[:] = [event for event in events if event != "app_context_changed" and not event.startswith("agent_")]
     events += ["assistant_thread_started", "assistant_thread_context_changed"]
     return app
 

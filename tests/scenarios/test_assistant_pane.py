@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
@@ -103,8 +104,42 @@ async def test_thread_is_titled_by_its_first_question(stage: Stage) -> None:
     await stage.answers(dm, thread_ts)
     await ask(stage, thread_ts, "and then?")
     await stage.vendor.request(1)
-    assert [call.method for call in stage.sandbox.calls].count("assistant.threads.setTitle") == 1
+    is_agent = stage.sandbox.config.pane == "agent"
+    assert len(stage.calls("assistant.threads.setTitle")) == (not is_agent)
+    assert len(stage.calls("agents.sessions.rename")) == is_agent
     assert stage.prompts()[1][0]["content"] == "**How** do I `git rebase`?"
+
+
+@OF_AGENT
+async def test_title_that_a_person_chose_stays(stage: Stage) -> None:
+    sandbox, dm = stage.sandbox, stage.sandbox.dm("ada")
+    web = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+    thread_ts = str((await web.chat_postMessage(channel=dm, text="This week's numbers"))["ts"])
+    await web.agents_sessions_setStatus(channel_id=dm, thread_ts=thread_ts, status="active")
+    sandbox.client("ada").rename(dm, thread_ts, "Numbers")
+    await stage.delivered()
+    await ask(stage, thread_ts, "why so few?")
+    await stage.answers(dm, thread_ts)
+    await sandbox.wait_for(lambda: not stage.is_processing(dm, thread_ts))
+    session = sandbox.panes.session(dm, thread_ts)
+    assert session
+    assert (session.title, stage.calls("agents.sessions.rename", "assistant.threads.setTitle")) == ("Numbers", [])
+
+
+@pytest.mark.parametrize("error", ["method_deprecated", "unknown_method", "flux_capacitor_drained"])
+async def test_pane_works_without_statuses_and_titles_of_threads(stage: Stage, error: str) -> None:
+    stage.sandbox.faults.start("no_statuses", error=error)
+    chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
+    stage.vendor.script(VendorResponse(chunks, ending=ResponseEnd.HANG))
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+    await stage.sandbox.wait_for(lambda: "Once there was a bot" in str(stage.bots(dm, thread_ts)))
+    (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]
+    if stage.sandbox.config.pane == "agent":
+        assert await stage.sandbox.wait_for(lambda: stage.sandbox.panes.sessions(dm)[thread_ts].title) == "why?"
+        stage.sandbox.client("ada").stop(dm, thread_ts)
+    else:
+        await stage.sandbox.client("ada").press(dm, answer.ts, ReplyAction.STOP.value)
+    await stage.answers(dm, thread_ts, count=1 + has_own_root(stage))
 
 
 async def test_model_is_told_which_channel_is_open(stage: Stage) -> None:

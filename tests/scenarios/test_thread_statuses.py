@@ -18,8 +18,10 @@ from bot.core.pacing import STREAM_LIFE_S
 from bot.reply import scheduler
 from bot.services.pane import SETTLE_S, ThreadStatuses
 from bot.settings import Settings
+from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
+from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, manifest, running, says, settings_of, shown
 from tests.scenarios.fleet import fleet_of
 from tests.streams import speech
@@ -157,6 +159,69 @@ async def test_refusal_of_one_status_costs_the_channel_no_other(unposted: Stage,
     await shows(unposted, elsewhere, texts.STATUS_THINKING)
     for thread in (asked, elsewhere):
         await stop(unposted, thread)
+
+
+WAYS_TO_FAIL: dict[str, tuple[str, FaultSettings]] = {
+    "gone": ("no_statuses", {}),
+    "gone under another name": ("no_statuses", {"error": "unknown_method"}),
+    "refused by a name that nobody knows": ("no_statuses", {"error": "flux_capacitor_drained"}),
+    "refused for its text": ("no_statuses", {"error": "invalid_arguments"}),
+    "forbidden in the channel": ("no_statuses", {"error": "channel_not_found"}),
+    "broken": ("error_500", {"method": METHOD}),
+    "no page of Slack's": ("html_200", {"method": METHOD}),
+    "lost": ("drop_request", {"method": METHOD}),
+}
+
+
+def has_stop(message: Message) -> bool:
+    return ReplyAction.STOP.value in buttons(message)
+
+
+@pytest.mark.skips_waits
+@pytest.mark.parametrize(("fault", "settings_of_fault"), WAYS_TO_FAIL.values(), ids=WAYS_TO_FAIL)
+async def test_answer_without_a_status_has_a_stop_button_and_no_stream(
+    unposted: Stage, fault: str, settings_of_fault: FaultSettings
+) -> None:
+    """Streams are set, and a placeholder would wait for 600 s where a status stands for it."""
+    chunks = speech.chat(speech.tokens("Once there was a bot. " * 9))
+    thinking = asyncio.Event()
+    unposted.vendor.script(VendorResponse(chunks, gates={0: thinking.wait}, ending=ResponseEnd.HANG))
+    unposted.sandbox.faults.start(fault, **settings_of_fault)
+    asked = await unposted.mention()
+    [placeholder] = await unposted.sandbox.wait_for(lambda: unposted.bots("general", asked))
+    assert shown(placeholder).startswith(texts.THINKING)
+    assert has_stop(placeholder)
+    thinking.set()
+    await unposted.sandbox.wait_for(lambda: "there was a bot" in shown(unposted.bots("general", asked)[0]))
+    await unposted.sandbox.client("ada").press("general", placeholder.ts, ReplyAction.STOP.value)
+    await unposted.answers("general", asked)
+    assert calls(unposted.sandbox, "chat.startStream") == 0
+
+
+@pytest.mark.skips_waits
+async def test_method_that_is_gone_is_asked_for_once(unposted: Stage) -> None:
+    unposted.sandbox.faults.start("no_statuses")
+    unposted.vendor.script(VendorResponse(speech.chat(["The whole answer."]), delay_s=1.0))
+    for channel in ("general", "random", "project-x"):
+        asked = await unposted.mention(channel=channel)
+        assert await unposted.answers(channel, asked) == ["The whole answer."]
+    assert calls(unposted.sandbox) == 1
+
+
+@pytest.mark.skips_waits
+async def test_stream_whose_status_is_refused_midway_goes_on_as_a_message_with_a_stop_button(
+    unposted: Stage, with_short_refresh: None
+) -> None:
+    unposted.vendor.script(VendorResponse(speech.chat(speech.tokens("Once there was a bot. " * 9)), pause_s=0.2))
+    asked = await unposted.mention()
+    await shows(unposted, asked, texts.STATUS_WRITING)
+    [stream] = await unposted.sandbox.wait_for(lambda: unposted.bots("general", asked))
+    assert not has_stop(stream)
+    unposted.sandbox.faults.start("no_statuses")
+    await unposted.sandbox.wait_for(lambda: has_stop(unposted.bots("general", asked)[0]))
+    await unposted.sandbox.client("ada").press("general", stream.ts, ReplyAction.STOP.value)
+    await unposted.answers("general", asked)
+    assert calls(unposted.sandbox, "chat.stopStream") == 1
 
 
 @pytest.mark.skips_waits

@@ -43,7 +43,7 @@ def assistant() -> Json:
 
 def agent() -> Json:
     """Returns the manifest of an agent."""
-    events = [*EVENTS, "app_context_changed", "agent_session_stopped"]
+    events = [*EVENTS, "app_context_changed", "agent_session_stopped", "agent_session_title_changed"]
     view = {"agent_description": "Answers questions", "suggested_prompts": PROMPTS}
     return manifest({"agent_view": view}, [*SCOPES, "assistant:write"], events)
 

@@ -67,8 +67,11 @@ def set_session_status(app: App, args: Json) -> Json:
 def rename_session(app: App, args: Json) -> Json:
     channel, thread_ts = _session(app, args)
     title = required(args, "title")
-    if len(title) > SESSION_TITLE or app.panes.session(channel.id, thread_ts) is None:
-        raise SlackError("invalid_arguments" if len(title) > SESSION_TITLE else "session_not_found")
+    if len(title) > SESSION_TITLE:
+        raise SlackError("invalid_arguments")
+    if app.panes.session(channel.id, thread_ts) is None:
+        # Observed (agentconnect-md/agentconnect#1600); the docs name session_not_found.
+        raise SlackError("not_authorized")
     app.panes.set_title(channel.id, thread_ts, title)
     return {"title": title}
 

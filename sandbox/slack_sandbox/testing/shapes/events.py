@@ -83,6 +83,17 @@ STOPPED: Shape = {  # docs
     "streaming_message_ts": [TS],
     "event_ts": TS,
 }
+RENAMED: Shape = {  # docs; its fields were confirmed against live events (slackapi/node-slack-sdk#2707)
+    "type": "agent_session_title_changed",
+    "channel": CHANNEL,
+    "team_id": TEAM,
+    "enterprise_id?": TEAM,
+    "thread_ts": TS,
+    "user": USER,
+    "title": str,
+    "previous_title?": str,
+    "event_ts": TS,
+}
 
 REACTION: Shape = {
     "type": ("reaction_added", "reaction_removed"),
@@ -142,7 +153,7 @@ def envelope(event: Shape) -> Shape:
 
 
 EVENTS = (*MESSAGES, *CHANGED, TOMBSTONE_GONE, DELETED, *MENTIONS, MENTION_BY_CLASSIC_APP)
-OF_PANE = (LOOKED, PANE_OPENED, PANE_MOVED, STOPPED)
+OF_PANE = (LOOKED, PANE_OPENED, PANE_MOVED, STOPPED, RENAMED)
 OTHERS = (HOME, MESSAGES_TAB, *OF_PANE, REACTION, JOIN, FILE_CHANGE, REVOKED, UNINSTALLED)
 EVENT = tuple(map(envelope, (*EVENTS, *OTHERS)))
 
