@@ -4,6 +4,7 @@ Sentences for people in Slack are in core/texts.py; the others are for operators
 """
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from pathlib import PurePath
@@ -286,11 +287,13 @@ class Refusal(StrEnum):
 class Refused(TypistError):
     """Slack refused a call; `error` is Slack's name for the reason."""
 
-    def __init__(self, method: str, error: str, reason: Refusal, ts: str = "") -> None:
+    def __init__(self, method: str, error: str, reason: Refusal, ts: str = "", *, problems: Sequence[str] = ()) -> None:
+        """`problems`: what is wrong with blocks, each with its place. They may quote a text, so no log has them."""
         self.method = method
         self.error = error
         self.reason = reason
         self.ts = ts
+        self.problems = problems
         failed = f"{method} failed" if reason is Refusal.TRANSIENT else f"Slack refused {method}"
         super().__init__(f"{failed}: {error}.")
 

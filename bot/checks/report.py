@@ -132,6 +132,8 @@ class PlannedCheck:
     """It is skipped if one of these failed or was skipped."""
     after: Sequence[str] = ()
     """It waits for these, whatever they find."""
+    within_s: float = 0.0
+    """How long it may take, if that is longer than WITHIN_S."""
 
 
 async def run_checks(steps: Sequence[PlannedCheck]) -> CheckReport:
@@ -155,7 +157,7 @@ async def _checked(step: PlannedCheck, before: Mapping[str, asyncio.Task[Check]]
         if not results[name].passed:
             return skipped_for(step.id, results[name])
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(max(WITHIN_S, step.within_s)):
             return await step.run()
     except TimeoutError:
         message, cause = check_texts.timed_out(step.id)

@@ -32,6 +32,7 @@ from bot.errors import RateLimited, Refusal, Refused, SettingsError, SlackSetupE
 from bot.slack.budget import RateBudget
 from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.retry import CONNECTION, RATE_LIMITED, Retrier, reason_of
+from bot.slack.text import json_objects, string
 from bot.telemetry import OFF, Telemetry
 from bot.text import paired_json
 
@@ -290,7 +291,13 @@ def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
     if not name or status >= 500:
         return Refused(method, name or (f"HTTP {status}" if status != 200 else NO_OBJECT), Refusal.TRANSIENT)
     needed = data.get("needed") if data and name == "missing_scope" else None
-    return Refused(method, f"{name} ({needed})" if needed else name, reason_of(name))
+    return Refused(method, f"{name} ({needed})" if needed else name, reason_of(name), problems=_problems(data))
+
+
+def _problems(data: Any) -> list[str]:
+    """Returns what blocks.validate finds wrong with blocks, each with its place."""
+    found = json_objects(data, "errors") if isinstance(data, dict) else ()
+    return [" ".join(filter(None, (string(one, "pointer"), string(one, "message")))) for one in found]
 
 
 @dataclass

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.checks.forms import STATES, TABLE, TEXTS
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.job import End
 from bot.errors import EndReason
-from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.slack.home import action_message
@@ -20,42 +20,6 @@ from bot.slack.text import answer_of
 from slack_sandbox.blocks.rules import check_blocks, check_replacement
 from tests.markdown.markdown_texts import MARKDOWN, paged
 from tests.reply.stored_messages import Json, kinds, leaves, shown_text, stored
-
-TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
-TEXTS = {
-    "no text": "",
-    "a paragraph": "Some words.",
-    "a heading": "# Title",
-    "a table": TABLE,
-    "a rule": "---",
-    "a heading and a table": f"# Title\n\n{TABLE}",
-    "a definition": "[a]: https://a.example",
-    "code": "```py\nx = 1\n```",
-    "a list": "- one\n- two",
-    "spaces": " \n\n",
-    "a long heading": f"# {'word ' * 100}",
-    "a wide table": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
-}
-SOURCES = (Citation("https://a.example/<b>", "<!channel> & *more*"), Citation("https://b.example"))
-WHOLE = End(EndReason.WHOLE, footer="openai/gpt-test")
-STATES = {
-    "placeholder or growing": PageView("", growing=True),
-    "queued": PageView("", growing=True, queued=True),
-    "a full page": PageView(""),
-    "a page before a file": PageView("", rest_in_file=True),
-    "ended": PageView("", end=End(EndReason.WHOLE)),
-    "ended with a footer": PageView("", end=replace(WHOLE, has_previous=True)),
-    "ended with a notice": PageView("", end=replace(WHOLE, notice="Not read: <@U0ADA>.zip (too large).")),
-    "ended with sources": PageView("", end=replace(WHOLE, sources=SOURCES)),
-    "searching": PageView("", growing=True, activity=texts.searching("<@U0ADA> https://evil.example")),
-    "cut": PageView("", end=End(EndReason.LENGTH_LIMIT, footer="openai/gpt-test")),
-    "stopped": PageView("", end=End(EndReason.STOPPED)),
-    "failed": PageView("", end=End(EndReason.CUT, "The model's server can't be reached.")),
-    "a new version begins": PageView("", growing=True, version=2),
-    "plain and growing": PageView("", plain=True, growing=True),
-    "plain with sources": PageView("", plain=True, end=End(EndReason.WHOLE, sources=SOURCES)),
-    "plain and ended": PageView("", plain=True, end=WHOLE),
-}
 
 
 def has_rich_text(view: PageView) -> bool:

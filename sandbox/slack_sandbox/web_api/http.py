@@ -13,7 +13,19 @@ from email.utils import formatdate
 from aiohttp import web
 
 from slack_sandbox.faults import ANSWER_FAULTS, RAW_ANSWERS, Fault, Faults
-from slack_sandbox.web_api import app, assistant, canvases, chat, conversations, files, people, search, streams, views
+from slack_sandbox.web_api import (
+    app,
+    assistant,
+    blocks,
+    canvases,
+    chat,
+    conversations,
+    files,
+    people,
+    search,
+    streams,
+    views,
+)
 from slack_sandbox.web_api.budgets import Budgets
 from slack_sandbox.web_api.method import App, Method, TokenKind, need
 from slack_sandbox.workspace import APP_ID, Json, SlackError
@@ -21,6 +33,7 @@ from slack_sandbox.workspace import APP_ID, Json, SlackError
 METHODS: Mapping[str, Method] = {
     **app.METHODS,
     **assistant.METHODS,
+    **blocks.METHODS,
     **canvases.METHODS,
     **chat.METHODS,
     **streams.METHODS,

@@ -1,0 +1,185 @@
+"""Examples of every form of message and view that Typist sends, for `typist check --forms` and for tests. Pure.
+
+Slack publishes no schema of its blocks, and the sandbox knows no more than was documented or seen. `blocks.validate`
+needs no scope and sends nothing, so anybody who has a workspace can say which of these forms Slack refuses.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from bot.core import texts
+from bot.core.actions import ActionResponse
+from bot.core.calls import ApprovalPlace, ArgumentField, Ask, Decided, Decision
+from bot.core.caps import Amount, CapOwner, CapUse, OwnCap, OwnerCaps, Period, Scope, UsageToDate, by_field, parse_caps
+from bot.core.channel_settings import (
+    ChannelSettings,
+    DefaultSettings,
+    SettingsField,
+    SettingsPlace,
+    effective_settings,
+)
+from bot.core.job import End, MessageQuestion, QuotedMessage, reaction_id, suggestion_id
+from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
+from bot.errors import EndReason
+from bot.models.events import Citation
+from bot.reply import blocks as reply_blocks
+from bot.reply.messages import PageView
+from bot.slack import home, modals
+from bot.slack.blockkit import Json, remark
+
+TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
+TEXTS: Mapping[str, str] = {
+    "no text": "",
+    "a paragraph": "Some words.",
+    "a heading": "# Title",
+    "a table": TABLE,
+    "a rule": "---",
+    "a heading and a table": f"# Title\n\n{TABLE}",
+    "a definition": "[a]: https://a.example",
+    "code": "```py\nx = 1\n```",
+    "a list": "- one\n- two",
+    "spaces": " \n\n",
+    "a long heading": f"# {'word ' * 100}",
+    "a wide table": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
+}
+"""What a page of an answer may hold."""
+SOURCES = (Citation("https://a.example/<b>", "<!channel> & *more*"), Citation("https://b.example"))
+WHOLE = End(EndReason.WHOLE, footer="openai/gpt-test")
+STATES: Mapping[str, PageView] = {
+    "placeholder or growing": PageView("", growing=True),
+    "queued": PageView("", growing=True, queued=True),
+    "a full page": PageView(""),
+    "a page before a file": PageView("", rest_in_file=True),
+    "ended": PageView("", end=End(EndReason.WHOLE)),
+    "ended with a footer": PageView("", end=replace(WHOLE, has_previous=True)),
+    "ended with a notice": PageView("", end=replace(WHOLE, notice="Not read: <@U0ADA>.zip (too large).")),
+    "ended with sources": PageView("", end=replace(WHOLE, sources=SOURCES)),
+    "searching": PageView("", growing=True, activity=texts.searching("<@U0ADA> https://evil.example")),
+    "cut": PageView("", end=End(EndReason.LENGTH_LIMIT, footer="openai/gpt-test")),
+    "stopped": PageView("", end=End(EndReason.STOPPED)),
+    "failed": PageView("", end=End(EndReason.CUT, "The model's server can't be reached.")),
+    "a new version begins": PageView("", growing=True, version=2),
+    "plain and growing": PageView("", plain=True, growing=True),
+    "plain with sources": PageView("", plain=True, end=End(EndReason.WHOLE, sources=SOURCES)),
+    "plain and ended": PageView("", plain=True, end=WHOLE),
+}
+"""What a page may show beside its text."""
+
+_ASK = Ask(
+    "notes.add",
+    '{"text": "x"}',
+    "5 0",
+    (ArgumentField("text", "x"), ArgumentField('"to"', "a\nb")),
+    "Add a note",
+    "Adds it.",
+    1_764_000_000.0,
+    may_allow_always=True,
+)
+_LONG_ASK = replace(_ASK, fields=(*_ASK.fields, ArgumentField("more", "y" * 2_000)))
+_DECIDED_ASK = replace(_ASK, decision=Decision.DENIED, repeats=True)
+_RARE_STATES: Mapping[str, PageView] = {
+    "asking about calls": PageView("Words.", growing=True, asks=(_ASK, _LONG_ASK, _DECIDED_ASK)),
+    "beside Slack's own Stop": PageView("Words.", growing=True, has_stop=True),
+    "late, with a transcript": PageView("Words.", end=WHOLE, transcript="What is said.", asked_on="Asked on Monday."),
+    "with choices": PageView("1. one\n2. two", end=replace(WHOLE, choices=("one", "two"))),
+    "with all buttons": PageView(
+        "Words.",
+        end=replace(
+            WHOLE,
+            reason=EndReason.LENGTH_LIMIT,
+            has_previous=True,
+            has_details=True,
+            offers_canvas=True,
+            decided=[Decided(Decision.APPROVED, "U0ADA", 1, "Ada")],
+        ),
+    ),
+    "offered later": PageView("", end=End(EndReason.OFFERED, texts.offer_after_absence("1764000000.000100"))),
+}
+_PLACE = SettingsPlace("C0GENERAL", "https://hooks.example/1")
+_DEFAULTS = DefaultSettings(
+    ("openai/one", "anthropic/two"),
+    "Be helpful.",
+    web_search=True,
+    read_channel=True,
+    gate=True,
+    mcp_servers=("notes",),
+)
+_ABOUT = QuotedMessage("C0GENERAL", "2.000100", "1.000100", "A quote of some words", "https://hooks.example/1")
+_SPENT = dict.fromkeys(Period, Amount(1_234, 0.02))
+_CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd")
+_USAGE = UsageToDate(_SPENT, [CapUse(cap, 50, 1_764_000_000.0) for cap in _CAPS])
+_OWNED = OwnerCaps(
+    CapOwner(Scope.CHANNEL, "C0GENERAL"), by_field(_CAPS, Scope.CHANNEL), by_field(_CAPS, Scope.CHANNEL), _SPENT
+)
+
+
+def forms() -> dict[str, Json]:
+    """Returns an example of each form by its name: arguments of chat.postMessage, or a view, which has a type."""
+    return dict([*_answers(), *_messages(), *_views()])
+
+
+def _answers() -> Iterator[tuple[str, Json]]:
+    """Yields each state with a text, and each text in a state. Tests have all pairs of them."""
+    ended = STATES["ended with a footer"]
+    for name, view in STATES.items():
+        yield f"answer: {name}", reply_blocks.message(replace(view, markdown=f"# Title\n\n{TABLE}\n\nWords."))
+    for name, text in TEXTS.items():
+        yield f"answer: {name}", reply_blocks.message(replace(ended, markdown=text))
+    for name, view in _RARE_STATES.items():
+        yield f"answer: {name}", reply_blocks.message(view)
+    yield "below a native stream", {"text": "Words.", "blocks": reply_blocks.blocks_below(replace(ended, markdown="a"))}
+
+
+def _messages() -> Iterator[tuple[str, Json]]:
+    yield "notice", {"text": "A sentence.", "blocks": remark("A sentence.")}
+    yield "notice with a button", {"text": "A.", "blocks": home.offer("A.", texts.STAY_QUIET, "stay_quiet")}
+    days = [("Mon", 1.5), ("Tue", 0.0)]
+    yield "notice about a quota", {"text": "A.", "blocks": home.cap_notice_blocks("A.", "dollars", days)}
+    yield "welcome", home.welcome(texts.WELCOME_IN_DIRECT_MESSAGE, texts.SEEN_IN_DIRECT_MESSAGE)
+    contents: Mapping[str, str | Help | UsageToDate] = {
+        "help": Help("/typist", "halp"),
+        "usage": _USAGE,
+        "a sentence": "Done.",
+    }
+    for name, content in contents.items():
+        yield f"command: {name}", home.command_message(CommandResponse(content, "Model: one"))
+    yield "details of an answer", home.action_message(ActionResponse(texts.TOOLS_USED, f"- one\n\n{TABLE}"))
+    for name, view_id in {
+        "in a modal": "V1",
+        "by a reaction": reaction_id("question", "C0GENERAL", "2.000100"),
+        "by a suggested prompt": suggestion_id("D0ADA", "U0ADA", 0, "2.000100"),
+    }.items():
+        for where, elsewhere in {"in its thread": False, "in a direct message": True}.items():
+            question = MessageQuestion("T0SANDBOX", view_id, "U0ADA", _ABOUT, "Why?", 0.0)
+            yield f"question {name}, {where}", modals.posted_question(question, elsewhere=elsewhere)
+
+
+def _views() -> Iterator[tuple[str, Json]]:
+    settings = ChannelSettings(
+        "anthropic/two", "Be brief.", new_posts=True, gate=True, reaction="eyes", web_search=False
+    )
+    yield (
+        "modal: settings of a channel",
+        modals.settings_modal(
+            _PLACE, settings, _DEFAULTS, SettingsField.MODEL, ("notes.add",), _OWNED, ("notes is down.",)
+        ),
+    )
+    direct = replace(_PLACE, channel_id="D0ADA")
+    yield (
+        "modal: settings of a direct message",
+        modals.settings_modal(direct, ChannelSettings(), _DEFAULTS, SettingsField.SYSTEM_PROMPT),
+    )
+    yield "modal: quotas", modals.caps_modal(_OWNED)
+    yield "modal: a sentence", modals.sentence_modal("A sentence.", texts.QUOTAS_TITLE)
+    yield "modal: a question about a message", modals.question_modal(_ABOUT, "U0ADA")
+    place = ApprovalPlace("C0GENERAL", "1.000100", "2.000100", "5 0")
+    yield "modal: arguments of a call", modals.arguments_modal(_LONG_ASK, place, as_json=False)
+    yield "modal: arguments of a call as JSON", modals.arguments_modal(_LONG_ASK, None, as_json=True)
+    effective = effective_settings(ChannelSettings(), _DEFAULTS)
+    month = MonthUsage(Amount(60_000, 2.5), {"U0ADA": Amount(9_000, 0.5)}, {}, {"openai/one": Amount(9_000)}, {"a": 1})
+    [daily, *_] = _CAPS
+    quotas = Quotas(_CAPS, [OwnCap(CapOwner(Scope.USER, "U0ADA"), daily, Amount(10))], ["own/model"])
+    workspace = WorkspaceUsage(_SPENT, month, month, quotas, {"Access": "members"}, 1_764_000_000.0)
+    yield "Home of a member", home.home_view(HomeView(effective, _USAGE, ("C0GENERAL",)))
+    yield "Home of an admin", home.home_view(HomeView(effective, _USAGE, (), workspace))
+    yield "Home without access", home.denied_view("You don't have access.")
