@@ -5,10 +5,14 @@ token stays in the memory of the processes that run when the message arrives (bo
 that starts later can't search for that question, and the model says so.
 
 Slack forbids keeping search results: they are never stored or logged. A take-over may search again.
+
+What the search can do is Slack's to say (assistant.search.info): with its AI search, a workspace finds messages by what
+they mean, and else by their words. Where it says that the app may not search, no model is offered to.
 """
 
 import asyncio
 import logging
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -17,29 +21,41 @@ from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, as_data, 
 from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
 from bot.errors import RateLimited, Refusal, Refused
-from bot.models.prompt import Offered
+from bot.models.prompt import Offered, ToolDefinition
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.text import in_utc, json_object, json_objects, message_text, quoted_for_model
 from bot.slack.users import ChannelReaders, keep_newest
 
-METHOD = "assistant.search.context"
+METHOD, INFO = "assistant.search.context", "assistant.search.info"
+INFO_TRUSTED_S = 3_600.0
+INFO_WITHIN_S = 3.0
 NAME = full_name(SLACK, "search")
 MAX_RESULTS = 10
 MAX_QUERY_CHARS = 300
 
-_DESCRIPTION = (
-    "Searches the messages in the workspace's public channels, with the permissions of the person who asks. Returns "
-    f"up to {MAX_RESULTS} messages with author, time and link. Use a few keywords that the messages would contain, "
-    "and search again with other words if nothing fits. Slack's index lags: messages of the last hours, or even of "
-    "yesterday, may be missing. Cite each message that you use by its link."
+
+def _definition(how: str, query: str) -> ToolDefinition:
+    """Returns the search as models are offered it: how it finds messages, and what its query is."""
+    description = (
+        "Searches the messages in the workspace's public channels, with the permissions of the person who asks. "
+        f"Returns up to {MAX_RESULTS} messages with author, time and link. {how}, and search again with other words if "
+        "nothing fits. Slack's index lags: messages of the last hours, or even of yesterday, may be missing. Cite each "
+        "message that you use by its link."
+    )
+    parameters = {
+        "type": "object",
+        "properties": {"query": {"type": "string", "description": query}},
+        "required": ["query"],
+        "additionalProperties": False,
+    }
+    return own_tool(NAME, description, parameters)
+
+
+BY_WORDS = _definition("Use a few keywords that the messages would contain", "Keywords, without quotes or operators")
+BY_MEANING = _definition(
+    "It finds messages by what they mean: ask a whole question, or use a few keywords",
+    "A question in a sentence, or keywords, without quotes or operators",
 )
-_PARAMETERS = {
-    "type": "object",
-    "properties": {"query": {"type": "string", "description": "Keywords, without quotes or operators"}},
-    "required": ["query"],
-    "additionalProperties": False,
-}
-DEFINITION = own_tool(NAME, _DESCRIPTION, _PARAMETERS)
 
 # What the model reads about a search without a result.
 ASK_AGAIN = "Say that you could not search Slack, and that a new message which mentions you makes it possible."
@@ -80,17 +96,37 @@ class SlackSearch:
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
         """By the channel and the ts of the question."""
+        self._offered = Offered((BY_WORDS,))
+        """What Slack has last said of the search, or else what works everywhere."""
+        self._asked_at = -math.inf
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
         """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
         keep_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the search, unless outsiders can read the answer.
+        """Returns the search, unless outsiders can read the answer, or Slack says that the app can't search.
 
         A question without a token gets it too: the model then learns why it can't search.
         """
-        return Offered((DEFINITION,) if await self._readers.are_insiders(question.thread) else ())
+        return await self._offer() if await self._readers.are_insiders(question.thread) else Offered()
+
+    async def _offer(self) -> Offered:
+        """Returns what Slack's search can do. Slack is asked once an hour."""
+        now = self._client.clock.monotonic()
+        if now < self._asked_at + INFO_TRUSTED_S:
+            return self._offered
+        # Questions that come meanwhile don't wait.
+        self._asked_at = now
+        try:
+            async with asyncio.timeout(INFO_WITHIN_S):
+                info = await self._client.call(INFO)
+            self._offered = Offered((BY_MEANING if info.get("is_ai_search_enabled") is True else BY_WORDS,))
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("Slack doesn't say what its search can do: %s", error or "no answer")
+            if isinstance(error, Refused) and error.name in _SENTENCES:
+                self._offered = Offered()
+        return self._offered
 
     async def call(
         self,
@@ -103,7 +139,7 @@ class SlackSearch:
         timeout_s: float,
     ) -> CallResult:
         """Searches once. It never raises: what Slack refuses is a sentence for the model."""
-        if tool != NAME or definition_hash != DEFINITION.definition_hash:
+        if tool != NAME or definition_hash not in (BY_WORDS.definition_hash, BY_MEANING.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
         query = arguments.get("query")
         if not isinstance(query, str) or not query.strip():
@@ -139,7 +175,7 @@ class SlackSearch:
 
     def _refused(self, question: Question, error: Refused) -> str:
         """Returns what the model reads about a refusal."""
-        name = error.error.partition(" (")[0]
+        name = error.name
         log.warning("slack search for message %s failed: %s", question.ts, name)
         if name == "invalid_action_token":
             self._tokens.pop(question.place, None)

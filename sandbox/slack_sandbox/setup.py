@@ -26,6 +26,8 @@ class Setup:
     """Off: answers have no X-OAuth-Scopes, as if a proxy had removed it."""
     post_error: str = ""
     """The workspace's policy refuses every post with this error: restricted_action and others."""
+    has_ai_search: bool = False
+    """assistant.search.info says that the workspace has Slack's AI search."""
     clock_ahead_s: float = 0.0
     """How far Slack's clock, in the header Date, is ahead of this machine's."""
 

@@ -241,9 +241,9 @@ WAYS: dict[str, Way] = {
     "views.publish": Way(opens_the_home),
     "views.open": Way(opens_the_settings),
     "assistant.threads.setStatus": Way(asks, AGENT),
-    "assistant.threads.setTitle": Way(asks, AGENT),
     "assistant.threads.setSuggestedPrompts": Way(opens_the_messages, AGENT),
     "agents.sessions.setStatus": Way(asks, AGENT),
+    "agents.sessions.rename": Way(asks, AGENT, is_scarce=True),
     "chat.startStream": STREAMED,
     "chat.appendStream": STREAMED,
     "chat.stopStream": STREAMED,
@@ -251,11 +251,13 @@ WAYS: dict[str, Way] = {
 }
 AT_THE_START = {"auth.test", "apps.connections.open"}
 """Methods called before anyone asks. tests/scenarios/test_start.py covers them."""
-IN_CHECKS = {"bots.info", "apps.manifest.export", "users.lookupByEmail"}
+IN_CHECKS = {"apps.manifest.create", "apps.manifest.export", "blocks.validate", "bots.info"}
 """Methods called only by `typist check` and `typist init`: tests/scenarios/test_check.py and test_init.py."""
 CANVASES = {"canvases.access.set", "canvases.create", "canvases.delete", "canvases.getContent"}
 BESIDE_ANSWERS = {
     "api.test",
+    "assistant.threads.setTitle",
+    search.INFO,
     "chat.getPermalink",
     "conversations.members",
     "users.conversations",
@@ -263,8 +265,8 @@ BESIDE_ANSWERS = {
     *CANVASES,
 }
 """Methods whose failure leaves a feature out: tests/services/test_operations.py, tests/slack/test_users.py,
-tests/slack/test_channel_reader.py, tests/scenarios/test_canvases.py, tests/scenarios/test_answer_canvases.py,
-tests/scenarios/test_catching_up.py."""
+tests/slack/test_channel_reader.py, tests/slack/test_search.py, tests/scenarios/test_assistant_pane.py,
+tests/scenarios/test_canvases.py, tests/scenarios/test_answer_canvases.py, tests/scenarios/test_catching_up.py."""
 IN_A_DM = {method for method, way in WAYS.items() if way.manifest == AGENT} | {"conversations.history"}
 ABOUT_A_PERSON = {"users.info", "views.publish"}
 

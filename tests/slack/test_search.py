@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +14,12 @@ from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
-from bot.slack.search import DEFINITION, METHOD, NAME, SlackSearch
+from bot.slack.search import BY_MEANING, BY_WORDS, INFO, METHOD, NAME, SlackSearch
 from bot.slack.users import MAX_KEPT
 from handlers.payloads import action_token_of
+from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
+from slack_sandbox.setup import Setup
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.slack.workspaces import connected_workspace
@@ -40,19 +43,25 @@ class SearchStage:
 
     async def result(self, question: Question, *, timeout_s: float = 10, **arguments: Any) -> CallResult:
         return await self.search.call(
-            question, NAME, DEFINITION.definition_hash, arguments or {"query": "launch"}, timeout_s=timeout_s
+            question, NAME, BY_WORDS.definition_hash, arguments or {"query": "launch"}, timeout_s=timeout_s
         )
 
     def searches(self) -> int:
         return sum(call.method == METHOD for call in self.sandbox.calls)
 
 
-@pytest.fixture
-async def stage() -> AsyncIterator[SearchStage]:
+@asynccontextmanager
+async def search_stage(**setup: Any) -> AsyncIterator[SearchStage]:
     manifest = manifests.agent()
     manifest["oauth_config"]["scopes"]["bot"] += ["search:read.public", "channels:read"]
-    async with connected_workspace(SystemClock(), manifest=manifest) as (sandbox, workspace):
+    async with connected_workspace(SystemClock(), manifest=manifest, setup=Setup(**setup)) as (sandbox, workspace):
         yield SearchStage(sandbox, workspace.search)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[SearchStage]:
+    async with search_stage() as stage:
+        yield stage
 
 
 async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage) -> None:
@@ -72,8 +81,59 @@ async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage)
 async def test_tool_is_read_only_runs_unasked_and_is_offered_without_a_token(stage: SearchStage) -> None:
     question = await stage.asked(keep=False)
     [definition] = (await stage.search.definitions(question)).definitions
-    assert definition == DEFINITION
+    assert definition == BY_WORDS
     assert definition.rule == ToolRule(Permission.ALLOW, read_only=True)
+
+
+async def offered(stage: SearchStage) -> tuple[Any, ...]:
+    return (await stage.search.definitions(await stage.asked())).definitions
+
+
+def asked_for_info(stage: SearchStage) -> int:
+    return sum(call.method == INFO for call in stage.sandbox.calls)
+
+
+async def test_search_by_meaning_is_offered_where_slack_has_it() -> None:
+    async with search_stage(has_ai_search=True) as stage:
+        assert await offered(stage) == (BY_MEANING,)
+        await stage.sandbox.say("grace", "random", "The launch is on Friday")
+        question = await stage.asked()
+        arguments = {"query": "launch"}
+        result = await stage.search.call(question, NAME, BY_MEANING.definition_hash, arguments, timeout_s=10)
+        assert "The launch is on" in result.text
+
+
+async def test_slack_is_asked_once_what_its_search_can_do(stage: SearchStage) -> None:
+    for _ in range(3):
+        assert await offered(stage) == (BY_WORDS,)
+    assert asked_for_info(stage) == 1
+
+
+@pytest.mark.parametrize("error", ["missing_scope", "feature_not_enabled", "not_allowed_token_type"])
+async def test_search_is_not_offered_where_slack_says_that_the_app_cannot_search(
+    stage: SearchStage, error: str
+) -> None:
+    stage.sandbox.faults.start("refuse", method=INFO, error=error)
+    assert await offered(stage) == ()
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings"),
+    [
+        ("refuse", {"method": INFO, "error": "unknown_method"}),
+        ("refuse", {"method": INFO, "error": "flux_capacitor_drained"}),
+        ("refuse", {"method": INFO, "error": "ratelimited"}),
+        ("error_500", {"method": INFO}),
+        ("list_200", {"method": INFO}),
+        ("no_answer", {"method": INFO}),
+    ],
+)
+async def test_search_by_words_is_offered_where_slack_does_not_say_what_it_can_do(
+    stage: SearchStage, fault: str, settings: FaultSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "INFO_WITHIN_S", 0.3)
+    stage.sandbox.faults.start(fault, **settings)
+    assert await offered(stage) == (BY_WORDS,)
 
 
 async def test_nothing_found_is_a_result(stage: SearchStage) -> None:
@@ -146,7 +206,7 @@ async def test_answer_that_does_not_come_fails_in_time(stage: SearchStage) -> No
 
 async def test_nothing_is_searched_where_outsiders_read_by_now(stage: SearchStage) -> None:
     question = await stage.asked()
-    assert (await stage.search.definitions(question)).definitions == (DEFINITION,)
+    assert (await stage.search.definitions(question)).definitions == (BY_WORDS,)
     with_guests = replace(question, thread=replace(question.thread, channel_id="C0RANDOM"))
     stage.search.keep("C0RANDOM", question.ts, "a token")
     assert await stage.result(with_guests) == CallResult(CallState.FAILED, search.OUTSIDERS, is_error=True)
@@ -159,7 +219,7 @@ async def test_call_without_a_query_fails_before_it_leaves(stage: SearchStage, a
     assert stage.searches() == 0
 
 
-@pytest.mark.parametrize(("tool", "definition_hash"), [("slack__post", DEFINITION.definition_hash), (NAME, "other")])
+@pytest.mark.parametrize(("tool", "definition_hash"), [("slack__post", BY_WORDS.definition_hash), (NAME, "other")])
 async def test_other_tool_or_definition_is_not_called(stage: SearchStage, tool: str, definition_hash: str) -> None:
     result = await stage.search.call(await stage.asked(), tool, definition_hash, {"query": "launch"}, timeout_s=1)
     assert (result.text, stage.searches()) == (NO_SUCH_TOOL, 0)

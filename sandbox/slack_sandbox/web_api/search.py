@@ -1,6 +1,6 @@
-"""assistant.search.context: searches messages in public channels on behalf of the person whose message the app got.
+"""assistant.search.*: searches messages in public channels on behalf of the person whose message the app got.
 
-The search is by keywords, as in a workspace without Slack's semantic search.
+The search is by keywords, whatever assistant.search.info says.
 """
 
 import time
@@ -117,4 +117,11 @@ def _context(app: App, message: Message) -> Json:
     }
 
 
-METHODS = {"assistant.search.context": Method(search, ("search:read.public",))}
+def info(app: App, args: Json) -> Json:
+    return {"is_ai_search_enabled": app.setup.has_ai_search}
+
+
+METHODS = {
+    "assistant.search.context": Method(search, ("search:read.public",)),
+    "assistant.search.info": Method(info, ("search:read.public",)),
+}
