@@ -10,17 +10,18 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.browser import Visit, message, open_page, thread
 
 HARBOR = Room("harbor", (Post("grace", 90, "The ferry leaves at nine."), Post("alan", 12, "At ten, they say now.")))
+LONGEST = "What this card shows, in as many words as the longest of the cards."
 CARDS = (
     *(
         Card(
             f"Card number {at}",
-            "What this card shows, in as many words as cards usually have.",
+            LONGEST,
             "A note.",
             (f"Question {at}?",),
         )
         for at in range(8)
     ),
-    Card("In the harbor", "Asked in a channel of its own.", "A note.", ("When does it leave?",), place=HARBOR),
+    Card("In the harbor", LONGEST, "A note.", ("When does it leave?",), place=HARBOR),
 )
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
