@@ -30,7 +30,8 @@ NOBODY = "No member of the workspace has this name"
 
 
 def init(folder: Path, env: Mapping[str, str]) -> AbstractAsyncContextManager[Terminal]:
-    return bot_terminal(folder, "init", env=env)
+    # A process that a test kills leaves its file with the manifest.
+    return bot_terminal(folder, "init", env={"TMPDIR": str(folder.parent), **env})
 
 
 @pytest_asyncio.fixture
