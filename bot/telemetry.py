@@ -80,6 +80,8 @@ class Telemetry:
         self._answers = meter.create_counter("typist.answers", description="Answers that ended, however they did.")
         self._failures = meter.create_counter("typist.failures", description="Answers that failed.")
         self._edits = meter.create_counter("typist.edits", description="Calls that showed answers.")
+        self._feedback = meter.create_counter("typist.feedback", description="Presses of 👍 and 👎.")
+        self._down_reasons = meter.create_counter("typist.feedback.reasons", description="Why answers got a 👎.")
         self._cost = meter.create_counter("typist.cost", "usd", "The vendors' charges for answers.")
         self._slack_calls = meter.create_counter("typist.slack.calls", description="Calls of Slack's Web API.")
         self._rate_limited = meter.create_counter("typist.slack.rate_limited", description="Calls answered with 429.")
@@ -119,6 +121,22 @@ class Telemetry:
         """Counts what a step of a model has cost; None: not known. An answer may be given up between its steps."""
         if model is not None and cost_usd is not None:
             self._cost.add(cost_usd, _of_model(model))
+
+    def rated(self, job_id: int, model: str | None, vote: str) -> None:
+        """Counts a press of 👍 or 👎, by its value: "up" or "down"."""
+        if model is not None:
+            self._feedback.add(1, {**_of_model(model), "vote": vote})
+            self._given_feedback(job_id, {"typist.feedback": vote})
+
+    def down_explained(self, job_id: int, model: str, reason: str) -> None:
+        """Counts why an answer didn't help."""
+        self._down_reasons.add(1, {**_of_model(model), "reason": reason})
+        self._given_feedback(job_id, {"typist.feedback": "down", "typist.feedback.reason": reason})
+
+    def _given_feedback(self, job_id: int, attributes: Mapping[str, str]) -> None:
+        """Records a span, by which feedback is found beside its answer's trace: that one has ended."""
+        with self._span("feedback", SpanKind.INTERNAL, {"typist.job": job_id, **attributes}):
+            pass
 
     def answer_ended(
         self,

@@ -35,6 +35,7 @@ from handlers.payloads import (
     press_of,
     question_in,
     quiet_press_of,
+    reason_press_of,
     settings_in,
     stop_of,
 )
@@ -65,6 +66,10 @@ def register_buttons(
         await ack()
         await actions.pressed(press_of(body, team_id), choices.press)
 
+    async def on_reason(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await actions.pressed(reason_press_of(body, team_id))
+
     async def on_quiet(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         await quiet_threads.pressed(quiet_press_of(body, team_id))
@@ -80,6 +85,7 @@ def register_buttons(
     for action in ReplyAction:
         app.action(action.value)(on_press)
     app.action(re.compile(f"^{ReplyAction.CHOOSE}-[0-9]$"))(on_choice)
+    app.action(re.compile(f"^{ReplyAction.FEEDBACK_REASON}-[a-z_]+$"))(on_reason)
     app.action(STAY_QUIET)(on_quiet)
     app.event("agent_session_stopped")(on_stop)
 

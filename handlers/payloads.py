@@ -6,6 +6,7 @@ it is given; such a payload is acknowledged and logged (handlers/messages.py), b
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -309,6 +310,15 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         response_url=_string_or_none(body, "response_url") or "",
         trigger_id=_string_or_none(body, "trigger_id") or "",
     )
+
+
+@parser
+def reason_press_of(body: Mapping[str, Any], team_id: str) -> Press:
+    """Returns the press of a reason below the response to 👎, which names the message of the answer."""
+    press = press_of(body, team_id)
+    action = body["actions"][0]
+    reason = _string(action, "action_id").partition("-")[2]
+    return replace(press, message_ts=_ts(action, "value"), value=reason)
 
 
 @parser

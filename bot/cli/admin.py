@@ -21,7 +21,7 @@ from bot.core import audit
 from bot.core.calls import full_name, owner_of, visible
 from bot.core.caps import DAY_S, day_of, format_day, parse_day
 from bot.core.conversation import ThreadKey, is_direct, linked_message
-from bot.core.usage import GroupBy, UsageLine, UsageReport
+from bot.core.usage import DownReason, GroupBy, UsageLine, UsageReport
 from bot.errors import RateLimited, Refused, SettingsError
 from bot.settings import Settings
 
@@ -211,6 +211,8 @@ FORGET = Subcommand(
     _add_forget_arguments,
 )
 _HEADINGS = ("answers", "input", "output", "searches", "USD", "first token", "failures", "+1", "-1")
+_REASON_HEADINGS = {DownReason.WRONG: "wrong", DownReason.TOO_LONG: "too long", DownReason.NOT_MEANT: "not meant"}
+"""Why answers got a -1, where people said so."""
 _COLUMNS = (
     "answers",
     "input_tokens",
@@ -281,15 +283,17 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
 
 def _print_csv(report: UsageReport) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([report.by, *_COLUMNS])
+    writer.writerow([report.by, *_COLUMNS, *DownReason])
     for key, line in report.sorted().items():
         values: Mapping[str, object] = {name: getattr(line, name) for name in _COLUMNS}
         cells = {**values, "cost_usd": f"{line.cost_usd:.6f}", "median_first_token_s": _first_token(line, "")}
-        writer.writerow([key, *(cells[name] for name in _COLUMNS)])
+        writer.writerow(
+            [key, *(cells[name] for name in _COLUMNS), *(line.down_reasons[reason] for reason in DownReason)]
+        )
 
 
 def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> None:
-    rows: list[tuple[str, ...]] = [(report.by, *_HEADINGS)]
+    rows: list[tuple[str, ...]] = [(report.by, *_HEADINGS, *_REASON_HEADINGS.values())]
     rows += [(f"{key} {names.get(key, '')}".rstrip(), *_cells(line)) for key, line in report.sorted().items()]
     if len(report.lines) > 1:
         rows.append(("all", *_cells(report.total)))
@@ -309,6 +313,7 @@ def _cells(line: UsageLine) -> tuple[str, ...]:
         f"{line.cost_usd:,.2f}" if line.cost_usd >= 1 or not line.cost_usd else f"{line.cost_usd:.4f}",
         _first_token(line, "s") or "-",
         *(f"{number:,}" for number in (line.failures, line.thumbs_up, line.thumbs_down)),
+        *(f"{line.down_reasons[reason]:,}" for reason in _REASON_HEADINGS),
     )
 
 

@@ -22,6 +22,8 @@ class ReplyAction(StrEnum):
     PREVIOUS = "previous"
     NEXT = "next"
     FEEDBACK = "feedback"
+    FEEDBACK_REASON = "feedback_reason"
+    """One of several buttons: the action_id has a DownReason behind it."""
     DELETE = "delete"
     APPROVE = "approve"
     DENY = "deny"
@@ -95,6 +97,10 @@ class ActionResponse:
     sentence: str
     markdown: str = ""
     """What was asked about, below the sentence."""
+    asks_why: str = ""
+    """The ts of the message whose answer didn't help: buttons below the sentence ask why."""
+    replaces: bool = False
+    """It takes the place of the response whose button was pressed."""
 
 
 def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:
@@ -114,7 +120,7 @@ def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, ad
 def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
     live = answer.state in (AnswerState.QUEUED, AnswerState.GROWING)
     match action:
-        case ReplyAction.DELETE | ReplyAction.DETAILS:
+        case ReplyAction.DELETE | ReplyAction.DETAILS | ReplyAction.FEEDBACK_REASON:
             return None
         case ReplyAction.STOP:
             stopped = answer.state is AnswerState.STOPPED

@@ -358,7 +358,16 @@ NOT_NEWEST_VERSION = "This works with the newest version only. Press Next to sho
 NOTHING_TO_RATE = "There's no answer here to rate."
 UNKNOWN_BUTTON = "Something's wrong with this button. Please try again."
 THANKS_HELPED = "Thanks! I noted that this answer helped."
-THANKS_NOT_HELPED = "Thanks. I noted that this answer didn't help."
+THANKS_NOT_HELPED = "Thanks. I noted that this answer didn't help. Why not?"
+DOWN_REASONS = {"wrong": "It's wrong", "too_long": "It's too long", "not_meant": "Not what I meant"}
+"""The buttons below THANKS_NOT_HELPED, by DownReason."""
+REASON_NOTED = {
+    "wrong": "Thanks. I noted that this answer is wrong.",
+    "too_long": "Thanks. I noted that this answer is too long.",
+    "not_meant": "Thanks. I noted that this answer isn't what you meant.",
+}
+"""By DownReason."""
+NO_LONGER_DOWN = "I no longer have your 👎 for this answer. Press 👎 below it again."
 STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it while it was queued."
 REST_LEFT_OUT = "The rest of it doesn't fit into this message."
 ACTION_FAILED = "I can't do this right now. Please try again in a moment."

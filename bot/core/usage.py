@@ -1,7 +1,9 @@
 """The report of `typist usage`: the usage of answers, added up. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from statistics import median
 from typing import Literal
 
@@ -45,6 +47,14 @@ class AnswerUsage:
         return self.answered or self.failed or bool(self.input_tokens or self.output_tokens or self.cost_usd)
 
 
+class DownReason(StrEnum):
+    """Why an answer didn't help."""
+
+    WRONG = "wrong"
+    TOO_LONG = "too_long"
+    NOT_MEANT = "not_meant"
+
+
 @dataclass(frozen=True, slots=True)
 class Thumb:
     """Feedback on an answer; `value` is 1 or -1."""
@@ -55,6 +65,8 @@ class Thumb:
     channel_id: str
     model: str | None
     value: int
+    reason: DownReason | None = None
+    """Why the answer didn't help, if the person said so."""
 
 
 @dataclass(slots=True)
@@ -71,6 +83,7 @@ class UsageLine:
     failures: int = 0
     thumbs_up: int = 0
     thumbs_down: int = 0
+    down_reasons: Counter[DownReason] = field(default_factory=Counter)
     first_tokens_s: list[float] = field(default_factory=list)
 
     @property
@@ -102,6 +115,8 @@ class UsageLine:
             self.thumbs_up += 1
         else:
             self.thumbs_down += 1
+        if thumb.reason is not None:
+            self.down_reasons[thumb.reason] += 1
 
 
 @dataclass(slots=True)

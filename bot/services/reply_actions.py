@@ -26,6 +26,7 @@ from bot.core.calls import (
 )
 from bot.core.conversation import ThreadKey
 from bot.core.job import Job
+from bot.core.usage import DownReason
 from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
 from bot.models.prompt import Effort
@@ -122,6 +123,8 @@ class ReplyActions:
                 await self.stores.recorded_answers.swap(answer.job_id, to_next=press.action is ReplyAction.NEXT)
             case ReplyAction.FEEDBACK:
                 return await self._vote(answer, press)
+            case ReplyAction.FEEDBACK_REASON:
+                return await self._give_reason(answer, press)
             case ReplyAction.DELETE:
                 await self.stores.recorded_answers.delete(answer.job_id, press.user_id)
                 await self._request_stop(answer)
@@ -302,7 +305,22 @@ class ReplyActions:
         if vote is None:
             return ActionResponse(texts.UNKNOWN_BUTTON)
         await self.stores.recorded_answers.vote(answer, press.user_id, vote)
-        return ActionResponse(texts.THANKS_HELPED if vote > 0 else texts.THANKS_NOT_HELPED)
+        self.workspace.telemetry.rated(answer.job_id, answer.model, press.value)
+        if vote > 0:
+            return ActionResponse(texts.THANKS_HELPED)
+        return ActionResponse(texts.THANKS_NOT_HELPED, asks_why=press.message_ts)
+
+    async def _give_reason(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
+        """Records why an answer didn't help, and shows that in place of the question."""
+        try:
+            reason = DownReason(press.value)
+        except ValueError:
+            return ActionResponse(texts.UNKNOWN_BUTTON)
+        model = await self.stores.recorded_answers.give_reason(answer.job_id, press.user_id, reason)
+        if model is None:
+            return ActionResponse(texts.NO_LONGER_DOWN, replaces=True)
+        self.workspace.telemetry.down_explained(answer.job_id, model, reason)
+        return ActionResponse(texts.REASON_NOTED[reason], replaces=True)
 
 
 def _is_double_press(press: Press, pressed_at: float, answer: RecordedAnswer) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 
 from bot.core import texts
-from bot.core.actions import ActionResponse
+from bot.core.actions import ActionResponse, ReplyAction
 from bot.core.caps import Amount, CapUse, Period, Scope, UsageToDate
 from bot.core.channel_settings import EffectiveSettings
 from bot.core.conversation import escape
@@ -342,6 +342,15 @@ def action_text(response: ActionResponse) -> str:
     sentence = _MENTION.sub(r"<@\1>", escaped(response.sentence))
     more = "\n\n".join(filter(None, (with_ascii_hosts(markdown), note)))
     return "\n\n".join(filter(None, (sentence, escaped(more))))
+
+
+def why_blocks(response: ActionResponse) -> list[Json]:
+    """Returns the blocks that ask why an answer didn't help. The buttons name the message of the answer."""
+    buttons = [
+        button(f"{ReplyAction.FEEDBACK_REASON}-{reason}", label, response.asks_why)
+        for reason, label in texts.DOWN_REASONS.items()
+    ]
+    return [section(plain_text(response.sentence)), actions(buttons)]
 
 
 def _first_page(markdown: str) -> tuple[str, str]:

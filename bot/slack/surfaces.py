@@ -28,7 +28,7 @@ from bot.slack import modals
 from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
-from bot.slack.home import action_message, action_text, command_message, denied_view, home_view
+from bot.slack.home import action_message, action_text, command_message, denied_view, home_view, why_blocks
 from bot.slack.modals import caps_modal, posted_question, sentence_modal, view_of
 from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack.text import json_object, json_objects, messages_in, next_cursor, string
@@ -309,10 +309,10 @@ class Surfaces:
         message = {
             "text": action_text(response),
             "response_type": "ephemeral",
-            "replace_original": False,
+            "replace_original": response.replaces,
             "thread_ts": thread.thread_ts,
         }
-        await self._respond(response_url, message)
+        await self._respond(response_url, message | ({"blocks": why_blocks(response)} if response.asks_why else {}))
 
     async def delete_ephemeral(self, response_url: str) -> None:
         """Deletes the ephemeral message whose button was pressed."""

@@ -18,6 +18,7 @@ from bot.core.conversation import File, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, End, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.steps import continued
+from bot.core.usage import DownReason
 from bot.errors import EndReason
 from bot.models.prompt import of_record
 from bot.store import audit, outbox, steps
@@ -125,9 +126,22 @@ class RecordedAnswers(Operations):
 
     @writes
     async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: int) -> None:
-        """Records a person's feedback, 1 or -1, in place of their earlier one."""
+        """Records a person's feedback, 1 or -1, in place of their earlier one and its reason."""
         values = {"value": value, "model": about.model, "prompt_version": about.prompt_version, "at": self._now()}
-        await put(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, values)
+        await put(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, {**values, "reason": None})
+
+    @writes
+    async def give_reason(
+        self, connection: AsyncConnection, job_id: int, user_id: str, reason: DownReason
+    ) -> str | None:
+        """Records why an answer didn't help a person; returns the model of that version.
+
+        None: the person's feedback isn't -1, or is gone. A version that was written since is not the one they mean.
+        """
+        theirs = feedback.c.job_id == job_id, feedback.c.user_id == user_id, feedback.c.value == -1
+        given = sa.update(feedback).where(*theirs).values(reason=reason.value).returning(feedback.c.model)
+        model: str | None = await connection.scalar(given)
+        return model
 
     @reads
     async def replies(

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0002"
+REVISION = "0003"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -486,6 +486,8 @@ feedback = sa.Table(
     sa.Column("model", sa.Text),
     sa.Column("prompt_version", sa.Text),
     sa.Column("at", sa.Double, nullable=False),
+    # Why the answer didn't help, if the person said so.
+    sa.Column("reason", sa.Text),
 )
 
 channel_settings = sa.Table(

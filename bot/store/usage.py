@@ -54,7 +54,7 @@ from bot.core.conversation import Question, is_direct
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
-from bot.core.usage import AnswerUsage, Thumb
+from bot.core.usage import AnswerUsage, DownReason, Thumb
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
@@ -550,11 +550,16 @@ async def uses(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
 async def thumbs(connection: AsyncConnection, since: float) -> list[Thumb]:
     """Returns the feedback given since then."""
     given = (
-        sa.select(feedback.c.at, jobs.c.user_id, jobs.c.channel_id, feedback.c.model, feedback.c.value)
+        sa.select(
+            feedback.c.at, jobs.c.user_id, jobs.c.channel_id, feedback.c.model, feedback.c.value, feedback.c.reason
+        )
         .join_from(feedback, jobs, feedback.c.job_id == jobs.c.id)
         .where(feedback.c.at >= since)
     )
-    return [Thumb(**row._mapping) for row in await connection.execute(given)]
+    return [
+        Thumb(**{**row._mapping, "reason": DownReason(row.reason) if row.reason else None})
+        for row in await connection.execute(given)
+    ]
 
 
 async def _calls(connection: AsyncConnection, team_id: str, first: int, end: int) -> dict[str, int]:

@@ -229,6 +229,7 @@ CODES = {
     *("jobs.ask_ts", "jobs.asked_as", "jobs.effort", "channel_settings.effort", "channel_settings.length"),
     "channel_settings.reaction",
     *("turns.model", "turns.end_reason", "turns.prompt_version", "steps.model", "feedback.model"),
+    "feedback.reason",
     *("feedback.prompt_version", "tool_calls.call_id", "tool_calls.tool", "tool_calls.definition_hash"),
     *(
         "tool_calls.state",

@@ -87,6 +87,7 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.FEEDBACK, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.FEEDBACK, WHOLE, None),
     (ReplyAction.FEEDBACK, recorded(AnswerState.ENDED, model=None), texts.NOTHING_TO_RATE),
+    *((ReplyAction.FEEDBACK_REASON, answer, None) for answer in (GROWING, WHOLE)),
     (ReplyAction.DELETE, GROWING, None),
     (ReplyAction.DELETE, WHOLE, None),
     *((action, GROWING, None) for action in (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS)),
@@ -130,7 +131,7 @@ def test_others_who_press_answer_now_read_that_only_its_asker_can() -> None:
 
 
 SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
-FOR_ALL = (ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
+FOR_ALL = (ReplyAction.FEEDBACK, ReplyAction.FEEDBACK_REASON, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
 CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))

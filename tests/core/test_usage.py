@@ -1,11 +1,12 @@
 """The report counts each attempt by its own end reason, whatever its job's later attempts did."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bot.core.usage import AnswerUsage, GroupBy, Thumb, UsageLine, UsageReport
+from bot.core.usage import AnswerUsage, DownReason, GroupBy, Thumb, UsageLine, UsageReport
 from bot.errors import EndReason
 
 
@@ -61,7 +62,11 @@ SECOND = AnswerUsage(90_000.0, "U2", "C1", "b", EndReason.WHOLE, 200, 20, None, 
 THIRD = AnswerUsage(90_001.0, "U1", "C2", "b", EndReason.CUT, 400, 40, 0.25, 3.0)
 FOURTH = AnswerUsage(0.0, "U3", "C2", None, EndReason.CUT, None, None, 0.0, None)
 THUMBS = [Thumb(0.0, "U1", "C1", "a", 1), Thumb(1.0, "U1", "C1", "a", 1)]
-THUMBS += [Thumb(90_000.0, "U2", "C1", "b", value) for value in (-1, -1, 1)]
+THUMBS += [Thumb(90_000.0, "U2", "C1", "b", value) for value in (-1, 1)]
+THUMBS += [Thumb(90_000.0, "U2", "C1", "b", -1, DownReason.TOO_LONG)]
+
+
+TOO_LONG = Counter([DownReason.TOO_LONG])
 
 
 def report_by(by: GroupBy) -> UsageReport:
@@ -72,9 +77,9 @@ def report_by(by: GroupBy) -> UsageReport:
 
 def test_lines_and_total_add_up_attempts_and_thumbs() -> None:
     report = report_by("user")
-    assert report.lines["U1"] == UsageLine(1, 500, 50, 2, 0.75, 0, 1, 2, 0, [1.0, 3.0])
-    assert report.lines["U2"] == UsageLine(1, 200, 20, 1, 0.0, 220, 0, 1, 2, [4.0])
-    assert report.total == UsageLine(2, 700, 70, 3, 0.75, 220, 2, 3, 2, [4.0, 1.0, 3.0])
+    assert report.lines["U1"] == UsageLine(1, 500, 50, 2, 0.75, 0, 1, 2, 0, Counter(), [1.0, 3.0])
+    assert report.lines["U2"] == UsageLine(1, 200, 20, 1, 0.0, 220, 0, 1, 2, TOO_LONG, [4.0])
+    assert report.total == UsageLine(2, 700, 70, 3, 0.75, 220, 2, 3, 2, TOO_LONG, [4.0, 1.0, 3.0])
     assert report.total.median_first_token_s == 3.0
     assert report.lines["U3"].median_first_token_s is None
 

@@ -7,6 +7,8 @@ from contextlib import closing
 
 import sqlalchemy as sa
 
+from bot.core import texts
+from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from bot.store.database import create_engine
 from bot.store.schema import turns
@@ -74,3 +76,13 @@ async def press(stage: Stage, message: Message, action: str, user: str = "ada", 
     notices = [ephemeral for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"]
     assert all(notice.thread_ts == message.thread_ts for notice in notices)
     return notices[0].text if notices else None
+
+
+async def rate(stage: Stage, asked: str) -> None:
+    """Has Ada press 👎 below an answer, and say why."""
+    sandbox, ada = stage.sandbox, stage.sandbox.client("ada")
+    [reply] = stage.bots("general", asked)
+    await ada.press("general", reply.ts, ReplyAction.FEEDBACK, "down")
+    [notice] = await sandbox.wait_for(lambda: sandbox.workspace.ephemerals)
+    await ada.press("general", notice.ts, f"{ReplyAction.FEEDBACK_REASON}-wrong")
+    await sandbox.wait_for(lambda: sandbox.workspace.ephemerals[0].text == texts.REASON_NOTED["wrong"])

@@ -18,11 +18,13 @@ import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.core.usage import DownReason
 from bot.errors import EndReason
 from bot.models.prices import parse_prices
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.fast import run_fast
+from tests.scenarios.answers import rate
 from tests.scenarios.conftest import Stage, grows, manifest, running, settings_of
 from tests.scenarios.test_failures import openai_error
 from tests.streams.server import VendorServer
@@ -93,6 +95,7 @@ async def answer_and_scrape() -> Scrape:
             sandbox.faults.start("rate_limit", times=1, retry_after_s=1)
             sandbox.faults.start("unknown_error", times=1, method="chat.update", error="Quokkas_are_shy")
             await stage.answers("general", await stage.mention(f"and {QUESTION}?"))
+            await rate(stage, asked)
             vendor.script(openai_error(401, "invalid_api_key"))
             await stage.answers("general", await stage.mention("once more?"))
             async with aiohttp.ClientSession() as session, asyncio.timeout(WITHIN_S):
@@ -212,6 +215,10 @@ def test_answers_failures_limits_and_costs_are_counted(scrape: Scrape) -> None:
     assert scrape.value("typist_slack_rate_limited_total") == 1
     assert scrape.value("typist_slack_calls_total", error_type="rate_limited") == 1
     assert scrape.value("typist_cost_usd_total", gen_ai_request_model="test", gen_ai_provider_name="openai") > 0
+    of_model = {"gen_ai_request_model": "test", "gen_ai_provider_name": "openai"}
+    assert scrape.value("typist_feedback_total", vote="down", **of_model) == 1
+    assert scrape.value("typist_feedback_total") == 1
+    assert scrape.value("typist_feedback_reasons_total", reason="wrong", **of_model) == 1
     assert scrape.value("typist_answers_live") == scrape.value("typist_jobs_waiting") == 0
     assert scrape.value("typist_slack_connections") == 2
     assert scrape.value("gen_ai_client_operation_duration_seconds_count") == 3
@@ -234,7 +241,7 @@ def test_no_label_holds_text_a_person_or_a_channel(scrape: Scrape) -> None:
         values.setdefault(label, set()).add(value)
     assert all(float(bound) > 0 for bound in values.pop("le"))
     assert all(re.fullmatch(r"[a-z]+(\.[a-zA-Z]+)+", method) for method in values.pop("slack_method"))
-    assert values.pop("reason") <= set(EndReason)
+    assert values.pop("reason") <= {*EndReason, *DownReason}
     # Whatever Slack, the vendor and the model call it.
     assert values == {
         "error_type": {"bad_key", "rate_limited", "unknown"},
@@ -242,4 +249,5 @@ def test_no_label_holds_text_a_person_or_a_channel(scrape: Scrape) -> None:
         "gen_ai_provider_name": {"openai"},
         "gen_ai_request_model": {"test"},
         "gen_ai_token_type": {"input", "output"},
+        "vote": {"down"},
     }

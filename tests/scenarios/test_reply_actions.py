@@ -174,6 +174,21 @@ async def test_each_person_has_one_vote_that_can_be_changed(stage: Stage, settin
     assert votes == [(user, -1, "openai/test", turn.prompt_version) for user in ("U0ADA", "U0ALAN")]
 
 
+async def test_thumb_down_asks_why_and_one_press_says_it(stage: Stage, settings: Settings) -> None:
+    _, message = await answered(stage, settings)
+    alan = stage.sandbox.client("alan")
+    assert await press(stage, message, ReplyAction.FEEDBACK, "alan", "down") == texts.THANKS_NOT_HELPED
+    [notice] = stage.sandbox.workspace.ephemerals
+    labels = [button["text"]["text"] for button in notice.blocks[-1]["elements"]]
+    assert labels == ["It's wrong", "It's too long", "Not what I meant"]
+    assert await alan.press("general", notice.ts, f"{ReplyAction.FEEDBACK_REASON}-too_long")
+    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals[0].text == texts.REASON_NOTED["too_long"])
+    [notice] = stage.sandbox.workspace.ephemerals
+    assert "actions" not in [block["type"] for block in notice.blocks]
+    [vote] = await rows(settings, feedback)
+    assert (vote.user_id, vote.value, vote.reason) == ("U0ALAN", -1, "too_long")
+
+
 async def test_only_the_asker_or_an_admin_may_use_the_buttons(stage: Stage) -> None:
     async with growing_answer(stage) as (asked, message):
         for action in (ReplyAction.STOP, ReplyAction.REGENERATE, ReplyAction.CONTINUE, ReplyAction.DELETE):

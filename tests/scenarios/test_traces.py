@@ -21,6 +21,7 @@ from bot.telemetry import Telemetry
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.forked import forked_bot
+from tests.scenarios.answers import rate
 from tests.scenarios.conftest import Stage, running, says
 from tests.scenarios.tools import Notes, by_results, calls
 from tests.streams import speech
@@ -105,6 +106,23 @@ async def test_trace_of_an_answer_has_its_requests_and_its_calls_and_no_text(
     people = [person.id for person in sandbox.workspace.users.values()]
     for private in (QUESTION, ANSWER, sandbox.bot_token, *people, *sandbox.workspace.channels, *asked):
         assert private.encode() not in collector.received
+
+
+async def test_feedback_is_found_by_the_job_of_its_answer(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    vendor.script(says(ANSWER))
+    async with collecting() as collector:
+        async with running(replace(settings, traces_url=collector.url)):
+            stage = Stage(sandbox, vendor)
+            asked = await stage.mention()
+            await stage.answers("general", asked)
+            await rate(stage, asked)
+        await collector.wait_for(1)
+    [(answer, *_)] = collector.traces()
+    given = [attributes(span) for span in collector.spans if span.name == "feedback"]
+    job = {"typist.job": attributes(answer)["typist.job"], "typist.feedback": "down"}
+    assert given == [job, {**job, "typist.feedback.reason": "wrong"}]
 
 
 async def test_call_of_a_tool_is_a_span_of_its_answer(

@@ -57,9 +57,11 @@ async def used(request: pytest.FixtureRequest) -> str:
     await store.worker_queue.release(job, spent=Spent(50_000, 0, MODEL))
     [job] = await store.worker_queue.claim(1)
     await store.worker_queue.finish(job, ANSWERED, ANSWER)
-    values = {"job_id": liked, "user_id": "U9", "model": MODEL, "value": 1, "at": clock.now()}
+    values = {"job_id": liked, "user_id": "U9", "model": MODEL, "value": 1, "at": clock.now(), "reason": None}
     async with store.database.engine.begin() as connection:
-        await connection.execute(sa.insert(feedback), [values, {**values, "user_id": "U8", "value": -1}])
+        await connection.execute(
+            sa.insert(feedback), [values, {**values, "user_id": "U8", "value": -1, "reason": "too_long"}]
+        )
     clock.now_s += 40 * 86_400
     await store.erasure.expire(clock.now())
     await store.close()
@@ -104,7 +106,8 @@ async def test_usage_is_added_up_by_the_requested_column(used: str, tmp_path: Pa
         rows = [row for row in csv.DictReader(io.StringIO(out)) if row["answers"] != "0"]
         assert {row[by]: [row[name] for name in COLUMNS] for row in rows} == lines
     thumbs = csv.DictReader(io.StringIO(await report(tmp_path, used, "--by", "user", "--since", "2027-01-01", "--csv")))
-    assert [(row["thumbs_up"], row["thumbs_down"]) for row in thumbs] == [("1", "1"), ("0", "0")]
+    columns = ("thumbs_up", "thumbs_down", "wrong", "too_long", "not_meant")
+    assert [[row[name] for name in columns] for row in thumbs] == [["1", "1", "0", "1", "0"], ["0"] * 5]
 
 
 async def test_day_leaves_out_earlier_usage(used: str, tmp_path: Path) -> None:
@@ -129,8 +132,14 @@ async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path
         "failures",
         "+1",
         "-1",
+        "wrong",
+        "too",
+        "long",
+        "not",
+        "meant",
     ]
-    assert lines[-2].split() == ["all", "3", "350,100", "20,010", "4", "0.9400", "0.75", "s", "1", "1", "1"]
+    totals = ["all", "3", "350,100", "20,010", "4", "0.9400", "0.75", "s", "1", "1", "1", "0", "1", "0"]
+    assert lines[-2].split() == totals
     assert lines[-1] == "110 tokens have no known price and are not included in USD."
     assert len({len(line) for line in lines[1:-1]}) == 1
 

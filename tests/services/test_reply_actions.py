@@ -16,6 +16,7 @@ from bot.core.calls import SHOWN_ARGUMENT_CHARS, ApprovalPlace, CallState, Decis
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Spent
 from bot.core.outbox import OutboxKind
+from bot.core.usage import DownReason
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.models.events import ToolCall
 from bot.models.prompt import Effort, Permission, ToolRule
@@ -417,16 +418,52 @@ async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_can
     assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.CANVAS_BEGUN)
 
 
-@pytest.mark.parametrize(("value", "sentence"), [("up", texts.THANKS_HELPED), ("down", texts.THANKS_NOT_HELPED)])
-async def test_vote_is_on_record_for_the_presser(stores: Stores, value: str, sentence: str) -> None:
+ASKS_WHY = ActionResponse(texts.THANKS_NOT_HELPED, asks_why=PAGE_TS)
+VOTE = replace(STOP, action=ReplyAction.FEEDBACK, user_id="U2", value="down")
+REASON = replace(VOTE, action=ReplyAction.FEEDBACK_REASON, value="too_long")
+
+
+@pytest.mark.parametrize(("value", "response"), [("up", ActionResponse(texts.THANKS_HELPED)), ("down", ASKS_WHY)])
+async def test_vote_is_on_record_for_the_presser(stores: Stores, value: str, response: ActionResponse) -> None:
     job = await under_way(stores)
     await stores.worker_queue.finish(job, replace(END, model=MODEL), "Because.")
     actions = actions_of(stores, BusyClock())
-    press = replace(STOP, action=ReplyAction.FEEDBACK, user_id="U2", value=value)
-    assert await actions.press(press) == ActionResponse(sentence)
+    assert await actions.press(replace(VOTE, value=value)) == response
+    assert await votes(stores) == [(job.id, "U2", 1 if value == "up" else -1, None)]
+
+
+async def votes(stores: Stores) -> list[tuple[Any, ...]]:
+    """Returns the feedback on record: the job, who gave it, its value and its reason."""
     async with stores.database.engine.connect() as connection:
-        [vote] = (await connection.execute(sa.select(feedback))).all()
-    assert (vote.job_id, vote.user_id, vote.value) == (job.id, "U2", 1 if value == "up" else -1)
+        rows = (await connection.execute(sa.select(feedback))).all()
+    return [(row.job_id, row.user_id, row.value, row.reason) for row in rows]
+
+
+@pytest.mark.parametrize("reason", DownReason)
+async def test_reason_is_on_record_for_who_gave_it(stores: Stores, reason: DownReason) -> None:
+    job = await under_way(stores)
+    await stores.worker_queue.finish(job, replace(END, model=MODEL), "Because.")
+    actions = actions_of(stores, BusyClock())
+    await actions.press(VOTE)
+    # A version that is written meanwhile is not the one that they mean.
+    await actions.press(replace(STOP, action=ReplyAction.REGENERATE))
+    response = await actions.press(replace(REASON, value=reason))
+    assert response == ActionResponse(texts.REASON_NOTED[reason], replaces=True)
+    assert await votes(stores) == [(job.id, "U2", -1, reason)]
+
+
+async def test_reason_needs_a_thumb_down_that_still_stands(stores: Stores) -> None:
+    job = await under_way(stores)
+    await stores.worker_queue.finish(job, replace(END, model=MODEL), "Because.")
+    actions = actions_of(stores, BusyClock())
+    await actions.press(VOTE)
+    await actions.press(REASON)
+    await actions.press(replace(VOTE, value="up"))
+    gone = ActionResponse(texts.NO_LONGER_DOWN, replaces=True)
+    for user_id in ("U2", "U3"):
+        assert await actions.press(replace(REASON, user_id=user_id)) == gone
+    assert await votes(stores) == [(job.id, "U2", 1, None)]
+    assert await actions.press(replace(REASON, value="ugly")) == ActionResponse(texts.UNKNOWN_BUTTON)
 
 
 async def test_regenerated_answer_that_is_queued_gets_the_placeholder_of_its_next_version(stores: Stores) -> None:

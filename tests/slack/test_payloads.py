@@ -32,6 +32,7 @@ from handlers.payloads import (
     press_of,
     question_in,
     reaction_of,
+    reason_press_of,
     session_of,
     settings_in,
     stop_of,
@@ -282,6 +283,18 @@ def test_press_is_parsed(name: str, control: ReplyAction, value: str) -> None:
     assert (press.thread.team_id, press.thread.channel_id) == ("T0OURS", "C0GENERAL")
     assert press.thread.thread_ts is not None
     assert press.thread.thread_ts < press.message_ts
+
+
+def test_reason_names_the_message_of_the_answer_and_not_its_own() -> None:
+    body = load("interactivity/block_actions_button_ephemeral")
+    body["actions"][0] |= {"action_id": "feedback_reason-too_long", "value": "1790000040.000200"}
+    press = reason_press_of(body, "T0OURS")
+    assert (press.action, press.value) == (ReplyAction.FEEDBACK_REASON, "too_long")
+    assert press.message_ts == "1790000040.000200" != body["container"]["message_ts"]
+    assert press.thread.thread_ts == body["container"]["thread_ts"]
+    body["actions"][0]["value"] = "the newest"
+    with pytest.raises(PayloadError):
+        reason_press_of(body, "T0OURS")
 
 
 def test_reaction_in_an_event_is_parsed() -> None:

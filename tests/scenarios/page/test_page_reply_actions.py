@@ -60,6 +60,7 @@ async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: Repl
     await view.ended("test · stopped")
     await expect(view.reply).not_to_contain_text(texts.WRITING)
     await expect(view.button("Stop")).to_have_count(0)
+    await expect(view.reply.locator("button[data-action]:focus")).to_have_count(1)
     await view.button("Regenerate").click()
     await expect(view.reply).to_contain_text("A short answer.")
     await expect(view.reply).not_to_contain_text("A long answer.")
