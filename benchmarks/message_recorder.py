@@ -111,14 +111,18 @@ def _revision(message: Message, at_s: float) -> Revision:
     if not message.sent_blocks:
         return Revision(at_s, unescape(message.text), "")
     text = "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown")
-    lines = [part for block in message.sent_blocks if block["type"] == "rich_text" for part in block["elements"]]
-    words = [_words(part["elements"][0]) for part in lines]
+    parts = [part for block in message.sent_blocks if block["type"] in _LINES for part in block["elements"]]
+    words = [_words(part) for part in parts]
     notices = [line for line in words if not FOOTER.fullmatch(line) and not DECIDED.fullmatch(line)]
     return Revision(at_s, unescape(text), " ".join(notices))
 
 
+_LINES = ("rich_text", "context")
+"""The blocks of lines about the answer."""
+
+
 def _words(element: dict[str, Any]) -> str:
-    """Returns the words of a part of rich text; those of a list are its first item's."""
+    """Returns the words of a part of rich text or of small print; those of a list are its first item's."""
     if "elements" in element:
         return _words(element["elements"][0])
     return str(element.get("text") or element.get("fallback") or "")

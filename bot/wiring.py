@@ -306,7 +306,9 @@ def _listen(
     outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts)
     shortcut = MessageShortcut(stores, workspace, access, outbox.look_now)
     register_buttons(bolt, actions, ChoicePresses(actions, shortcut, access), quiet_threads, workspace.me.team_id)
-    cap_settings = CapSettings(stores, workspace, settings.caps, unpriced_models(settings), access)
+    cap_settings = CapSettings(
+        stores, workspace, settings.caps, tuple(map(settings.model_names.of, unpriced_models(settings))), access
+    )
     defaults, quota = default_settings_of(settings, workspace), answering.quota
     tools_of = mcp_tools.of_servers if mcp_tools else None
     commands = SlashCommands(stores, workspace, access, quota, cap_settings, defaults, tools_of)

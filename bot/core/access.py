@@ -135,6 +135,6 @@ class BotQuestions:
         return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
 
 
-def admin_mentions(admins: Iterable[str]) -> list[str]:
-    """Returns the admins whom a refusal names, as mentions."""
-    return [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]
+def admins_named(admins: Iterable[str]) -> list[str]:
+    """Returns the ids of the admins whom a sentence names."""
+    return sorted(admins)[:MAX_ADMINS_NAMED]

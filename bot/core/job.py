@@ -299,14 +299,19 @@ class End:
     effort: str = ""
     """How much the model was asked to think about it."""
 
-    def naming(self, names: Mapping[str, str]) -> "End":
-        """Returns the end with the names of the people who decided; those without one are named by their ids."""
-        return replace(self, decided=[replace(one, name=names.get(one.by, one.by)) for one in self.decided])
+    def naming(self, names: Mapping[str, str], admins: Sequence[str]) -> "End":
+        """Returns the end with the names of the people who decided, and of the admins to whom its notice sends people.
 
-    @property
-    def deciders(self) -> list[str]:
-        """The ids of the people who decided about its calls."""
-        return [one.by for one in self.decided if one.by]
+        Deciders without a name are named by their ids. A mention of an admin would notify them of each such answer.
+        """
+        decided = [replace(one, name=names.get(one.by, one.by)) for one in self.decided]
+        named = [names[admin] for admin in admins if admin in names]
+        return replace(self, decided=decided, notice=texts.naming_admins(self.notice, named))
+
+    def people(self, admins: Sequence[str]) -> list[str]:
+        """Returns the ids of the people whom `naming` names: who decided about calls, and admins to ask."""
+        deciders = [one.by for one in self.decided if one.by]
+        return [*deciders, *(admins if texts.names_an_admin(self.notice) else ())]
 
 
 @dataclass(frozen=True, slots=True)

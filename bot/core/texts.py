@@ -596,17 +596,23 @@ QUIET_NOW = f"OK. I now answer only mentions in this thread, {_UNTIL_MENTIONED}"
 ALREADY_QUIET = f"I'm already quiet: I answer only mentions in this thread, {_UNTIL_MENTIONED}"
 NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can ask me to stay quiet here."
 
-_ASK_AN_ADMIN = "Ask your Typist admin."
+_YOUR_ADMIN = "your Typist admin"
 _ADMINS = re.compile("Typist admins?")
 
 
-def naming_admins(sentence: str, mentions: Sequence[str]) -> str:
-    if not mentions:
+def names_an_admin(sentence: str) -> bool:
+    """Whether a sentence sends people to their Typist admin."""
+    return _YOUR_ADMIN in sentence
+
+
+def naming_admins(sentence: str, admins: Sequence[str]) -> str:
+    """Returns a sentence with the admins to whom it sends people, or who alone may do something: names or mentions."""
+    if not admins:
         return sentence
-    named = " or ".join(mentions)
-    if sentence.startswith("Only ") and _ASK_AN_ADMIN not in sentence:
-        return _ADMINS.sub(rf"\g<0> ({named})", sentence, count=1)
-    return sentence.replace(_ASK_AN_ADMIN, f"Ask {named}.")
+    named = " or ".join(admins)
+    if sentence.startswith("Only ") and not names_an_admin(sentence):
+        return _ADMINS.sub(lambda found: f"{found[0]} ({named})", sentence, count=1)
+    return sentence.replace(_YOUR_ADMIN, named)
 
 
 # Quotas and usage

@@ -1,8 +1,8 @@
 """A page of a reply as Block Kit: a `markdown` block, lines about the answer below it, buttons, and a preview text.
 
 Slack refuses an edit that removes the last `rich_text` of a message (block_mismatch), and it makes no `rich_text` of a
-`markdown` block that has only headings and tables. So lines about the answer are `rich_text`, and a page without a
-paragraph always has one.
+`markdown` block that has only headings and tables. So lines about the answer are small print, a `context`, below a
+paragraph only. Elsewhere they are `rich_text`, and a page without a paragraph always has one.
 
 Each block that an edit keeps has the same block_id in all edits, so a client needn't build it again: a button keeps the
 focus, and a press that begins before an edit and ends after it counts.
@@ -71,7 +71,8 @@ def _below(view: PageView, text: str) -> list[Json]:
     has_answer = bool(view.markdown.strip())
     footer = " · ".join(filter(None, (end.footer, _completeness(end)))) if end and has_answer else ""
     lines = [line for line in (_note(view), decided, footer) if line]
-    if not lines and not has_paragraph(text):
+    is_small = has_paragraph(text)
+    if not lines and not is_small:
         lines = [_last_line(view)]
     blocks = _choices(view)
     sources = shown_sources(end.sources) if end and has_answer else ()
@@ -79,10 +80,17 @@ def _below(view: PageView, text: str) -> list[Json]:
         links = [(source.url, source.label) for source in sources]
         blocks.append(blockkit.rich_text_links(texts.SOURCES, links, f"{NOTE_LINE}sources"))
     # Nothing in these lines can be a mention or a link.
-    blocks += [blockkit.rich_text_line(unlinked(line), f"{NOTE_LINE}{number}") for number, line in enumerate(lines)]
+    blocks += [_line(unlinked(line), number, is_small=is_small) for number, line in enumerate(lines)]
     for number, ask in enumerate(view.asks):
         blocks += ask_in_reply(ask, f"{NOTE_LINE}ask-{number}")
     return [*blocks, *_buttons(view)]
+
+
+def _line(line: str, number: int, *, is_small: bool) -> Json:
+    """Returns a line about the answer. As a block of another type, it has another block_id."""
+    if is_small and len(line) <= blockkit.PIECE_CHARS:
+        return blockkit.context(blockkit.plain_text(line), f"{NOTE_LINE}small-{number}")
+    return blockkit.rich_text_line(line, f"{NOTE_LINE}{number}")
 
 
 def short_text(view: PageView) -> str:

@@ -45,7 +45,7 @@ decides when a call may go (slack/budget.py, core/pacing.py).
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
@@ -281,10 +281,11 @@ class ScheduledReply:
             return None
 
 
-async def show_end(live: ScheduledReply, end: End, users: Users) -> None:
-    """Shows the end of an answer, with the names of the people who decided about its calls."""
-    names = await users.names(end.deciders) if end.decided else {}
-    await live.finish(end.naming(names))
+async def show_end(live: ScheduledReply, end: End, users: Users, admins: Sequence[str]) -> None:
+    """Shows the end of an answer, with the names of who decided about its calls, and of admins to ask (their ids)."""
+    people = end.people(admins)
+    names = await users.names(people) if people else {}
+    await live.finish(end.naming(names, admins))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from bot.clock import Background, Clock
 from bot.core import access, texts
-from bot.core.access import AccessRules, Denial, UserKind, admin_mentions
+from bot.core.access import AccessRules, Denial, UserKind, admins_named
 from bot.core.conversation import Question
 from bot.errors import StoreError
 from bot.slack.blockkit import Json
@@ -158,8 +158,14 @@ class AccessControl:
         return False
 
     def naming_admins(self, refusal: str) -> str:
-        """Returns a refusal with the names of the admins, for a message that notifies nobody."""
-        return texts.naming_admins(refusal, admin_mentions(self.admins))
+        """Returns a refusal with mentions of the admins, for a message that notifies nobody."""
+        return texts.naming_admins(refusal, [f"<@{admin}>" for admin in admins_named(self.admins)])
+
+    async def naming_admins_plainly(self, refusal: str) -> str:
+        """Returns a refusal with the names of the admins, for a place that shows no mentions."""
+        admins = admins_named(self.admins)
+        names = await self._users.names(admins)
+        return texts.naming_admins(refusal, [names[admin] for admin in admins if admin in names])
 
     def tell(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation lately."""

@@ -108,13 +108,13 @@ class SlashCommands:
         The fields are those of SettingsField and CapField.
         """
         user_id, place, caps = submitted.user_id, submitted.place, submitted.caps
-        problems = channel_settings.problems(submitted.entered, self.defaults) | self.caps.problems(user_id, caps)
-        if problems:
+        problems = channel_settings.problems(submitted.entered, self.defaults)
+        if problems := problems | await self.caps.problems(user_id, caps):
             return problems
         if denial := await self._denial(user_id, place.channel_id):
-            return {SettingsField.MODEL: denial}
+            return {SettingsField.MODEL: await self.access_control.naming_admins_plainly(denial)}
         if refusal := await self._refusal(user_id, place.channel_id) or await self._not_theirs(user_id, place):
-            return {SettingsField.MODEL: refusal}
+            return {SettingsField.MODEL: await self.access_control.naming_admins_plainly(refusal)}
         before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
         settings = with_changes(before, submitted.shown, submitted.entered)
         if user_id not in self.access_control.admins:

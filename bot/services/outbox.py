@@ -6,6 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from bot.core.access import admins_named
 from bot.core.calls import asks_of
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
@@ -175,7 +176,7 @@ class Outbox:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
             if replaces or not live.reply.earlier.is_end_shown:
                 end = replace(job.checkpoint.end, choices=()) if closes else job.checkpoint.end
-                await show_end(live, end, self.workspace.users)
+                await show_end(live, end, self.workspace.users, admins_named(self.admins))
         finally:
             await live.leave()
         if live.reply.recorded != job.messages:

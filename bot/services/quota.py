@@ -170,7 +170,7 @@ class CapSettings:
     defaults: tuple[Cap, ...]
     """The caps of the settings, which hold where admins have set no others."""
     unpriced: tuple[str, ...]
-    """The models in use that have no price."""
+    """The models in use that have no price, by the names that people read."""
     access_control: AccessControl
 
     async def open(self, user_id: str, trigger_id: str, owner: CapOwner) -> None:
@@ -197,15 +197,15 @@ class CapSettings:
             await self.stores.usage.used_by_period(ScopeIds(team_id, owner.id, owner.id), scope),
         )
 
-    def problems(self, user_id: str, entered: Entered) -> dict[str, str]:
+    async def problems(self, user_id: str, entered: Entered) -> dict[str, str]:
         """Returns a sentence for each field that this person can't save."""
         if entered and user_id not in self.access_control.admins:
-            return {entered[0][0]: texts.ONLY_ADMINS_SET_QUOTAS}
+            return {entered[0][0]: await self.access_control.naming_admins_plainly(texts.ONLY_ADMINS_SET_QUOTAS)}
         return cap_problems(entered, self.unpriced)
 
     async def save(self, user_id: str, owner: CapOwner, entered: Entered) -> dict[str, str]:
         """Saves an owner's caps, or returns a sentence for each field that can't be saved."""
-        if problems := self.problems(user_id, entered):
+        if problems := await self.problems(user_id, entered):
             return problems
         if await self.stores.caps.change(self.workspace.me.team_id, owner, limits_of(entered), by=user_id):
             log.info("admin %s changed the caps of %s %s", user_id, owner.scope, owner.id)

@@ -106,7 +106,7 @@ class MessageShortcut:
     async def ask(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> str:
         """Returns "" once the question of a modal is on record, else why it isn't asked."""
         if denial := await self._denial(user_id, about.channel_id):
-            return denial
+            return await self.access_control.naming_admins_plainly(denial)
         try:
             await self.ask_once(user_id, view_id, about, text)
         except StoreError as error:

@@ -121,21 +121,34 @@ class Welcome:
             log.info("channel %s not welcomed: access is denied", invitation.thread.channel_id)
             return
         greeting = texts.welcome_in_channel(f"<@{self.workspace.me.user_id}>")
-        await self._post(invitation, greeting, texts.SEEN_IN_CHANNEL[self.reads_channel])
+        async with self._one_at_a_time:
+            message = welcome(greeting, texts.SEEN_IN_CHANNEL[self.reads_channel])
+            await self.workspace.surfaces.tell_channel(invitation.thread.channel_id, message)
+            await self.stores.clock.sleep(GAP_S)
 
     async def _welcome_person(self, opening: Question) -> None:
         """Welcomes a person, unless they have written to the bot, as people did before it welcomed anybody."""
         key = self.workspace.me.team_id, opening.user_id, "welcome"
         if await self.stores.notices.is_given(*key) or await self.access_control.denial(opening):
             return
-        is_new = not await self.workspace.surfaces.has_messages(opening.thread.channel_id)
-        if await self.stores.notices.claim(*key) and is_new:
-            await self._post(opening, texts.WELCOME_IN_DIRECT_MESSAGE, texts.SEEN_IN_DIRECT_MESSAGE)
-
-    async def _post(self, to: Question, greeting: str, seen: str) -> None:
+        surfaces, channel_id = self.workspace.surfaces, opening.thread.channel_id
         async with self._one_at_a_time:
-            await self.workspace.surfaces.tell_channel(to.thread.channel_id, welcome(greeting, seen))
+            is_new = not await surfaces.has_messages(channel_id)
+            if not (await self.stores.notices.claim(*key) and is_new):
+                return
+            message = welcome(texts.WELCOME_IN_DIRECT_MESSAGE, texts.SEEN_IN_DIRECT_MESSAGE)
+            ts = await surfaces.tell_channel(channel_id, message)
+            await self._take_back_below_a_question(channel_id, ts)
             await self.stores.clock.sleep(GAP_S)
+
+    async def _take_back_below_a_question(self, channel_id: str, ts: str) -> None:
+        """Deletes a welcome if the person wrote while it was being posted: it would come after what it introduces."""
+        surfaces = self.workspace.surfaces
+        try:
+            if await surfaces.has_messages(channel_id, before_ts=ts):
+                await surfaces.delete_post(channel_id, ts)
+        except (RateLimited, Refused) as error:
+            log.warning("welcome may stand below a question: %s", error)
 
     def _question(self, channel_id: str, user_id: str) -> Question:
         return Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")

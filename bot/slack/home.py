@@ -245,7 +245,7 @@ def _quotas_text(workspace: WorkspaceUsage) -> str:
     if len(by_use) > TOP:
         lines.append(texts.more_quotas(len(by_use) - TOP))
     if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own))):
-        unpriced = [_short_name(workspace.names.of(model)) for model in quotas.unpriced[:TOP]]
+        unpriced = [_short_name(name) for name in quotas.unpriced[:TOP]]
         lines.append(texts.quotas_leave_out(unpriced))
     return "\n".join(lines or [texts.NO_QUOTAS_SET])
 

@@ -368,16 +368,26 @@ class Surfaces:
                 break
         return frozenset(found)
 
-    async def has_messages(self, channel_id: str) -> bool:
-        """Returns whether anybody but the bot and Slack itself has written lately in a direct message."""
-        answer = await self._paced.call("conversations.history", channel=channel_id, limit=LOOK_BACK_MESSAGES)
+    async def has_messages(self, channel_id: str, before_ts: str | None = None) -> bool:
+        """Returns whether anybody but the bot and Slack itself has written lately in a direct message.
+
+        `before_ts`: before this message.
+        """
+        answer = await self._paced.call(
+            "conversations.history", channel=channel_id, latest=before_ts, limit=LOOK_BACK_MESSAGES
+        )
         not_people = {*SLACKS_OWN, self._bot_user_id}
         return any(string(message, "user") not in not_people for message in messages_in(answer))
 
-    async def tell_channel(self, channel_id: str, message: Json) -> None:
-        """Posts a message of the bot's own, at most once."""
+    async def tell_channel(self, channel_id: str, message: Json) -> str:
+        """Posts a message of the bot's own, at most once; returns its ts."""
         retrying = Retrier(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
-        await retrying.call(lambda: self._threads.post(channel_id, None, **message))
+        _, ts = await retrying.call(lambda: self._threads.post(channel_id, None, **message))
+        return ts
+
+    async def delete_post(self, channel_id: str, ts: str) -> None:
+        """Deletes a message of the bot's own."""
+        await self._paced.call("chat.delete", channel=channel_id, ts=ts)
 
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool

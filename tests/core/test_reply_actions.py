@@ -271,8 +271,8 @@ def test_choices_are_labels_in_which_nothing_is_markup() -> None:
     ],
 )
 def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer: str) -> None:
-    footers = [block["elements"] for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
-    assert [section["elements"][0]["text"] for (section,) in footers] == [footer]
+    small_print = [block["elements"] for block in reply_blocks.message(view)["blocks"] if block["type"] == "context"]
+    assert [element["text"] for (element,) in small_print] == [footer]
 
 
 @pytest.mark.parametrize(
@@ -289,9 +289,9 @@ def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer:
     ],
 )
 def test_who_decided_stays_below_the_answer(decided: list[Decided], line: str) -> None:
-    end = End(EndReason.WHOLE, decided=decided).naming({"U1": "Ada"})
+    end = End(EndReason.WHOLE, decided=decided).naming({"U1": "Ada"}, ())
     blocks = reply_blocks.message(PageView("All", end=end))["blocks"]
-    assert line in [block["elements"][0]["elements"][0].get("text") for block in blocks if block["type"] == "rich_text"]
+    assert line in [block["elements"][0]["text"] for block in blocks if block["type"] == "context"]
     assert check_blocks(blocks)
 
 

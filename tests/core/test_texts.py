@@ -146,6 +146,15 @@ def test_admins_are_named_where_there_are_any() -> None:
     assert texts.naming_admins(texts.DENIED_USER, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
 
 
+@pytest.mark.parametrize(
+    "text", sorted(text for text in {*SENTENCES.values(), *CONSTANTS.values()} if "your Typist admin" in text)
+)
+def test_who_is_sent_to_an_admin_reads_whom_to_ask(text: str) -> None:
+    named = texts.naming_admins(text, ["Grace Hopper"])
+    assert "Typist admin" not in named.replace("Only Typist admins", "")
+    assert named.count("Grace Hopper") == text.count("your Typist admin")
+
+
 def test_forget_counts_one_question_as_one() -> None:
     assert [deleted(1), deleted(1_200)] == [
         "Deleted 1 question and its answer.",

@@ -86,18 +86,41 @@ def paged_view(view: PageView) -> PageView:
         (PageView(TABLE), texts.CONTINUED_BELOW),
         (PageView("# Title\n\n---"), texts.CONTINUED_BELOW),
         (PageView(TABLE, end=End(EndReason.WHOLE)), texts.END_OF_ANSWER),
-        (PageView("Words.", growing=True), texts.WRITING),
         (PageView("", growing=True), texts.THINKING),
         (PageView("", growing=True, queued=True), texts.QUEUED),
-        (PageView("Words.", end=End(EndReason.STOPPED, footer="a/b")), "a/b · stopped"),
+        (PageView("", end=End(EndReason.BAD_KEY, "It failed.")), "It failed."),
+        (PageView(TABLE, end=End(EndReason.STOPPED, footer="a/b")), "a/b · stopped"),
     ],
 )
-def test_line_about_the_answer_is_plain_italic_text(view: PageView, line: str) -> None:
+def test_line_about_the_answer_is_plain_italic_text_where_nothing_else_is_rich_text(view: PageView, line: str) -> None:
     last = [block for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
     assert leaves(last) == [{"type": "text", "text": line, "style": {"italic": True}}]
 
 
 @pytest.mark.parametrize(
+@pytest.mark.parametrize(
+    ("view", "lines"),
+    [
+        (PageView("Words.", growing=True), [texts.WRITING]),
+        (PageView("Words.", end=End(EndReason.STOPPED, footer="a/b")), ["a/b · stopped"]),
+        (
+            PageView(f"{TABLE}\n\nWords.", end=End(EndReason.CUT, "It failed.", "a/b")),
+            ["It failed.", "a/b · incomplete"],
+        ),
+    ],
+)
+def test_line_about_the_answer_is_small_print_below_a_paragraph(view: PageView, lines: list[str]) -> None:
+    blocks = reply_blocks.message(view)["blocks"]
+    small_print = [block for block in blocks if block["type"] == "context"]
+    assert leaves(small_print) == [{"type": "plain_text", "text": line} for line in lines]
+    assert "rich_text" not in kinds(blocks)
+
+
+def test_notice_that_is_too_long_for_small_print_stays_whole() -> None:
+    view = PageView("Words.", end=End(EndReason.WHOLE, notice="long " * 1_000))
+    assert shown_text(stored(view)).count("long") == 1_000
+
+
     "view", [PageView("Words."), PageView(f"{TABLE}\n\nWords."), PageView("Words.", end=End(EndReason.WHOLE))]
 )
 def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: PageView) -> None:

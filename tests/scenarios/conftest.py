@@ -86,22 +86,23 @@ def shown(message: Message) -> str:
         match block["type"]:
             case "markdown":
                 parts.append(block["text"])
-            case "rich_text":
+            case "rich_text" | "context":
                 parts += [line for line in _lines(block) if not FOOTER.fullmatch(line)]
-            case "context":
-                parts += [element["text"] for element in block["elements"]]
     return "\n".join(parts).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def footer(message: Message) -> str:
     """Returns the footer of a message, or ""."""
-    lines = [line for block in message.sent_blocks if block["type"] == "rich_text" for line in _lines(block)]
+    blocks = [block for block in message.sent_blocks if block["type"] in ("rich_text", "context")]
+    lines = [line for block in blocks for line in _lines(block)]
     return next((line for line in lines if FOOTER.fullmatch(line)), "")
 
 
-def _lines(rich_text: dict[str, Any]) -> list[str]:
-    """Returns the lines of a rich_text block without the invisible joiners that keep names from becoming links."""
-    lines = [line for part in rich_text["elements"] for line in (part["elements"] if _is_list(part) else [part])]
+def _lines(block: dict[str, Any]) -> list[str]:
+    """Returns a block's lines without the invisible joiners that keep names from becoming links."""
+    if block["type"] == "context":
+        return [element["text"].replace(JOINER, "") for element in block["elements"]]
+    lines = [line for part in block["elements"] for line in (part["elements"] if _is_list(part) else [part])]
     return ["".join(map(_words, line["elements"])).replace(JOINER, "") for line in lines]
 
 

@@ -88,7 +88,7 @@ async def test_admin_sets_a_quota_in_app_home_and_it_holds_from_the_next_answer_
     assert [cap.limit for cap in await another_process.caps.own(TEAM_ID, owner)] == [USED_TOKENS]
     sentence = await asked(stage)
     assert sentence.startswith(refused)
-    assert sentence.endswith(texts.ASK_FOR_QUOTA)
+    assert sentence.endswith("Need more before then? Ask Grace.")
     await stage.sandbox.wait_for(lambda: f"quota of {USED_TOKENS} tokens per month: 100% used" in text_of(grace))
 
 
@@ -141,6 +141,8 @@ async def test_quota_that_lost_its_price_hinders_no_other_change(
         grace = sandbox.client("grace")
         await grace.command("general", "/typist prompt")
         assert await grace.submit({"system_prompt": "Be brief."}) == {}
+        await grace.command("general", "/typist prompt")
+        assert await grace.submit({"dollars_a_day": "6"}) == {"dollars_a_day": texts.quota_needs_prices(["test"])}
     assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/day=5usd"]
 
 
@@ -182,7 +184,9 @@ async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
         grace = await opened(stage, SET_WORKSPACE_CAPS)
         before = grace.home
     async with running(replace(settings, admins=frozenset({"U0ADA"}))):
-        assert await grace.submit({"tokens_a_day": "1"}) == {"tokens_a_day": texts.ONLY_ADMINS_SET_QUOTAS}
+        assert await grace.submit({"tokens_a_day": "1"}) == {
+            "tokens_a_day": "Only Typist admins can set quotas. Ask Ada."
+        }
         await grace.close()
         assert before
         assert await grace.press_in_view(before, SET_PERSON_CAPS, "U0ALAN")

@@ -183,9 +183,11 @@ async def test_open_modals_of_a_person_who_lost_access_change_and_ask_nothing(
         in_dm = await opened(stage, "alan", "/typist prompt", dm)
         assert await asking.use_message_shortcut("general", ts, ASK_ABOUT)
     async with running(replace(settings, allow_users=frozenset({"U0EDITH"}))):
+        # A modal shows no mentions.
+        denied = texts.naming_admins(Denial.PERSON, ["Grace"])
         for modal in (in_channel, in_dm):
-            assert await modal.submit({"system_prompt": "Be rude."}) == {"model": Denial.PERSON}
-        assert await asking.submit({"question": "why?"}) == {"question": Denial.PERSON}
+            assert await modal.submit({"system_prompt": "Be rude."}) == {"model": denied}
+        assert await asking.submit({"question": "why?"}) == {"question": denied}
         assert stage.bots("general", ts) == []
     for channel_id in (GENERAL, dm):
         assert await another_process.channel_settings.read(TEAM_ID, channel_id) == ChannelSettings()
@@ -208,7 +210,9 @@ async def test_modal_that_names_the_direct_message_of_another_person_changes_not
     assert ada.modal is not None
     metadata = json.loads(ada.modal.content["private_metadata"])
     ada.modal.content["private_metadata"] = json.dumps({**metadata, "channel_id": dm})
-    assert await ada.submit({"system_prompt": "Be rude."}) == {"model": texts.NOT_YOUR_CHANNEL}
+    assert await ada.submit({"system_prompt": "Be rude."}) == {
+        "model": texts.naming_admins(texts.NOT_YOUR_CHANNEL, ["Grace"])
+    }
     assert await another_process.channel_settings.read(TEAM_ID, dm) == ChannelSettings()
 
 

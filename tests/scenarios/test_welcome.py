@@ -170,6 +170,17 @@ async def test_person_is_welcomed_in_their_first_direct_message_once(stage: Stag
     assert len(stage.bots(dm)) == 1
 
 
+async def test_welcome_never_stands_below_a_question(stage: Stage) -> None:
+    """The person writes while Slack makes the welcome wait."""
+    stage.sandbox.faults.start("rate_limit", method="chat.postMessage", times=1, retry_after_s=1)
+    dm = open_direct_message(stage)
+    calls = stage.sandbox.calls
+    await stage.sandbox.wait_for(lambda: any(call.method == "chat.postMessage" for call in calls))
+    await stage.sandbox.say("ada", dm, "why?")
+    await stage.sandbox.wait_for(lambda: any(call.method == "chat.delete" for call in calls))
+    await stage.sandbox.wait_for(lambda: [shown(message) for message in stage.bots(dm)] == ["The whole answer."])
+
+
 async def test_person_who_has_written_before_is_not_welcomed(stage: Stage) -> None:
     dm = stage.sandbox.dm("ada")
     await stage.sandbox.say("ada", dm, "why?")

@@ -160,6 +160,9 @@ class Askers:
     def naming_admins(self, refusal: str) -> str:
         return refusal
 
+    async def naming_admins_plainly(self, refusal: str) -> str:
+        return refusal
+
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         return {}
 

@@ -167,7 +167,7 @@ def test_admin_sees_defaults_and_quotas_of_their_own_by_use() -> None:
             own("channel/month=20usd", "C1", Amount(0, 15.0)),
             own("workspace/month=1000usd", "T1", Amount(0, 3.5)),
         ),
-        ("own/<model>",),
+        ("<model>",),
     )
     shown = admins_home(quotas=quotas)
     lines = [
@@ -194,7 +194,7 @@ def test_admin_sees_defaults_and_quotas_of_their_own_by_use() -> None:
 def test_models_without_a_price_are_named_where_a_quota_is_in_dollars(
     defaults: str, own_cap: str, is_said: bool
 ) -> None:
-    quotas = Quotas(parse_caps(defaults), (own(own_cap, "U1", Amount()),), ("own/model",))
+    quotas = Quotas(parse_caps(defaults), (own(own_cap, "U1", Amount()),), ("model",))
     assert ("Quotas in dollars don't count model" in admins_home(quotas=quotas)) is is_said
 
 

@@ -54,6 +54,22 @@ async def test_button_works_while_the_text_above_it_grows(
     await expect(pressed).to_have_count(0)
 
 
+@pytest.mark.parametrize("edits", [["Stopped."], ["Stopping …", "Stopped."]])
+async def test_focus_stays_in_a_message_whose_button_goes(
+    page: Page, bolt: AsyncApp, web: AsyncWebClient, edits: list[str]
+) -> None:
+    """An edit has other buttons, the last one at the latest."""
+    ts = (await web.chat_postMessage(channel=GENERAL, **growing("One", button())))["ts"]
+    await page.get_by_role("button", name="Stop").focus()
+    for text in edits:
+        again = growing(text, button("again", text=plain("Again")))
+        await web.chat_update(channel=GENERAL, ts=ts, **(again if text == edits[-1] else {"text": text}))
+        await expect(message(page, text)).to_be_visible()
+        if text != edits[-1]:
+            await expect(message(page, text)).to_be_focused()
+    await expect(page.get_by_role("button", name="Again")).to_be_focused()
+
+
 async def test_unanswered_press_shows_a_warning(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
     await web.chat_postMessage(channel=GENERAL, **growing("Nobody is there.", button()))
     await page.get_by_role("button", name="Stop").click()

@@ -103,7 +103,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     await answer(page).get_by_role("button", name="Regenerate").click()
     await expect(answer(page)).to_contain_text("Attempt 2")
     await expect(answer(page).get_by_role("button", name="Previous")).to_be_visible()
-    footer = answer(page).locator("em").get_by_text("scripted", exact=True)
+    footer = answer(page).locator(".context").get_by_text("scripted", exact=True)
     await expect(footer).to_be_visible()
     assert await footer.evaluate("element => element.getClientRects().length") == 1
 

@@ -11,6 +11,7 @@ import { pickReaction, reactionButtons } from "./reactions.js";
 const NEAR_BOTTOM_PX = 32;
 const SAME_GROUP_S = 300;
 const WRITING_MS = 2500;
+const CONTROL = "button[data-action]:not([role=menuitem]), [data-menu]";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
@@ -189,7 +190,10 @@ export class MessageList {
     const before = item.message;
     item.message = message;
     if (isNew || before.html !== message.html) {
+      const focused = document.activeElement;
+      const awaitsControl = item.body.contains(focused) ? focused.matches(CONTROL) : item.awaitsControl && focused === item;
       patch(item.body, message.html, this.world);
+      item.awaitsControl = awaitsControl && !item.body.contains(document.activeElement) && !this.#focusControl(item);
       if (message.is_bot && !isNew) this.#markWriting(item);
     }
     item.note.textContent = message.ephemeral_to
@@ -202,6 +206,13 @@ export class MessageList {
     this.#renderFooter(item);
     item.more.hidden = !this.#actionsFor(message).length;
     this.#setTabStops(item);
+  }
+
+  /** Focus the message's first control in place of one that is gone, as Stop is after a press; the message itself if it has none. Returns whether there is one. */
+  #focusControl(item) {
+    const control = item.body.querySelector(CONTROL);
+    (control || item).focus();
+    return Boolean(control);
   }
 
   #markWriting(item) {
