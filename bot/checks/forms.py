@@ -50,6 +50,7 @@ STATES: Mapping[str, PageView] = {
     "queued": PageView("", growing=True, queued=True),
     "a full page": PageView(""),
     "a page before a file": PageView("", rest_in_file=True),
+    "a page before a file and the end": PageView("", left_out=texts.continues_in_file(1, 0)),
     "ended": PageView("", end=End(EndReason.WHOLE)),
     "ended with a footer": PageView("", end=replace(WHOLE, has_previous=True)),
     "ended with a notice": PageView("", end=replace(WHOLE, notice="Not read: <@U0ADA>.zip (too large).")),
@@ -143,6 +144,8 @@ def _messages() -> Iterator[tuple[str, Json]]:
     }
     for name, content in contents.items():
         yield f"command: {name}", home.command_message(CommandResponse(content, "Model: one"))
+    why = ActionResponse(texts.THANKS_NOT_HELPED, asks_why="2.000100")
+    yield "why an answer didn't help", {"text": why.sentence, "blocks": home.why_blocks(why)}
     yield "details of an answer", home.action_message(ActionResponse(texts.TOOLS_USED, f"- one\n\n{TABLE}"))
     for name, view_id in {
         "in a modal": "V1",
@@ -178,7 +181,7 @@ def _views() -> Iterator[tuple[str, Json]]:
     effective = effective_settings(ChannelSettings(), _DEFAULTS)
     month = MonthUsage(Amount(60_000, 2.5), {"U0ADA": Amount(9_000, 0.5)}, {}, {"openai/one": Amount(9_000)}, {"a": 1})
     [daily, *_] = _CAPS
-    quotas = Quotas(_CAPS, [OwnCap(CapOwner(Scope.USER, "U0ADA"), daily, Amount(10))], ["own/model"])
+    quotas = Quotas(_CAPS, [OwnCap(CapOwner(Scope.USER, "U0ADA"), daily, Amount(10))], ["model"])
     workspace = WorkspaceUsage(_SPENT, month, month, quotas, {"Access": "members"}, 1_764_000_000.0)
     yield "Home of a member", home.home_view(HomeView(effective, _USAGE, ("C0GENERAL",)))
     yield "Home of an admin", home.home_view(HomeView(effective, _USAGE, (), workspace))

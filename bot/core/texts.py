@@ -133,7 +133,7 @@ def decided(decision: str, calls: int, person: str, *, is_only_one: bool) -> str
 
 
 SOMEBODY = "somebody whose data was erased"
-WRITING_LONG = "Writing… The rest comes in answer.md when I'm done."
+WRITING_LONG = "Writing… When I'm done, the rest comes in answer.md, and its end here."
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 
@@ -160,9 +160,13 @@ HELP = (
 
 
 def continues_in_file(sections: int, words: int) -> str:
-    """Says below the last message of a long answer what follows in its file: sections, or words if it has none."""
+    """Says before the end of a long answer what only its file has: sections, or words if it has none."""
     rest = f"{sections} more {'section' if sections == 1 else 'sections'}"
-    return f"Continues in answer.md, which has all of it: {rest if sections else f'about {words:,} more words'}."
+    return f"Continues in answer.md: {rest if sections else f'about {words:,} more words'}. The end is below."
+
+
+END_BELOW_FILE = "This is the end. The whole answer is in answer.md."
+WHOLE_ANSWER_ATTACHED = "The whole answer is in answer.md, too."
 
 
 CODE_BLOCK_ATTACHED = "The long code block is also attached as a file."

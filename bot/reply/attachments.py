@@ -1,6 +1,6 @@
 """Attachments: the files that go with an answer.
 
-- `answer.md` has the whole answer, if that is too long to read in messages.
+- `answer.md` has the whole answer, if that is too long to read in messages. Its end stands below the file.
 - `code-1.py` and so on have the code blocks that are too long for one message.
 
 A file's name never comes from the model, and its extension from a list of ours.
@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 from bot.core import texts
 from bot.markdown.blocks import BlockParser, LeafKind, code_content
-from bot.markdown.pages import FITTING_CHARS, Pages
+from bot.markdown.pages import FITTING_CHARS, NO_OPENING, Opening, Page, Pages
 
+END_CHARS = 3_000
+"""About how much of a long answer's end stands below its file: a screen or two."""
 MAX_CODE_FILES = 5
 MAX_STEPS = 5_000
 """How much of an answer is searched for code: lines, and the lists and quotes that each is in."""
@@ -92,13 +94,78 @@ def belongs_to(file_name: str, question_ts: str) -> bool:
     return file_name.rpartition(".")[0].endswith(f"-{question_ts}") and file_name.startswith(("answer-", "code-"))
 
 
-def files_notice(files: tuple[AttachedFile, ...], rest: str) -> str:
-    """Returns the notice about the files below an answer's last page, or "" without files.
+def end_page(text: str, first: Page, limit_chars: int, limit_bytes: int) -> Page:
+    """Returns the page that shows the end of a text below its file.
 
-    `rest`: what of the answer no message shows, but its file.
+    `first`: the page that would come next, without its part of the text. If the whole rest fits on it, it is that one.
+    Otherwise the end begins at a heading, or else at a paragraph, so that people read the conclusion.
+    """
+    rest = text[first.start :]
+    if len(rest) <= limit_chars:
+        pages = Pages(limit_chars, limit_bytes, first, max_full=1)
+        pages.append(rest)
+        pages.finish()
+        if not pages.full:
+            return pages.growing
+    start, code = _start_of_end(text, first.start, min(END_CHARS, limit_chars))
+    opening = Opening(code) if len(code) <= limit_chars // 4 else NO_OPENING
+    pages = Pages(limit_chars, limit_bytes, Page("", opening, start))
+    pages.append(text[start:])
+    pages.finish()
+    return pages.growing
+
+
+def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
+    """Returns where about the last characters of a text begin, and the line that opens the code there, "" if none.
+
+    That is behind `first`. A block that is longer than so many characters is shown from its beginning, up to twice.
+    """
+    end = len(text.rstrip())
+    earliest, latest = max(end - chars, first), end - chars // 3
+    at = _line_start(text, max(earliest - chars, first))
+    code = _Code()
+    for mark in _HEADING_OR_FENCE.finditer(text, 0, at):
+        code.passes(mark)
+    line_at: tuple[int, str] | None = None
+    paragraph, is_after_blank = -1, False
+    while at <= latest:
+        next_at = _line_start(text, at + 1)
+        found = _HEADING_OR_FENCE.match(text, at, next_at)
+        if at > earliest and found and code.is_heading(found):
+            return at, ""
+        if at > earliest and line_at is None:
+            line_at = at, code.opened
+        # The first one of these characters, or else the last one before.
+        if not code.opened and is_after_blank and not text[at].isspace() and paragraph <= earliest:
+            paragraph = at
+        is_after_blank = text[at:next_at].isspace()
+        if found:
+            code.passes(found)
+        at = next_at
+    if paragraph >= 0:
+        return paragraph, ""
+    # One long line has no other start.
+    return line_at or (text.find(" ", earliest) + 1 or earliest, code.opened)
+
+
+def _line_start(text: str, at: int) -> int:
+    """Returns where the first line begins that doesn't begin before a place; the text's end if there is none."""
+    return at if at <= 0 or at > len(text) or text[at - 1] == "\n" else text.find("\n", at) + 1 or len(text)
+
+
+def left_out_notice(text: str) -> str:
+    """Returns the notice above an answer's file about what only the file has; "" if messages show all of it."""
+    return texts.continues_in_file(_sections(text), _about(len(text.split()))) if text else ""
+
+
+def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
+    """Returns the notice about the files of an answer below its last page, or "" without files.
+
+    `is_only_end`: the page has the answer's end, and only a file has what comes before.
     """
     has_whole_answer = any(file.title == "answer.md" for file in files)
-    sentences = [texts.continues_in_file(_sections(rest), _about(len(rest.split())))] if has_whole_answer else []
+    about_answer = texts.END_BELOW_FILE if is_only_end else texts.WHOLE_ANSWER_ATTACHED
+    sentences = [about_answer] if has_whole_answer else []
     if code_files := len(files) - has_whole_answer:
         sentences.append(texts.CODE_BLOCK_ATTACHED if code_files == 1 else texts.CODE_BLOCKS_ATTACHED)
     return " ".join(sentences)
@@ -106,15 +173,32 @@ def files_notice(files: tuple[AttachedFile, ...], rest: str) -> str:
 
 def _sections(text: str) -> int:
     """Returns how many headings (`# …`) a text has outside of code."""
-    count, fence = 0, ""
+    count, code = 0, _Code()
     for mark in _HEADING_OR_FENCE.finditer(text):
-        if fence:
-            fence = "" if mark[1] and mark[1].startswith(fence) and not mark[2].strip(f"{fence[0]} \t\r") else fence
-        elif mark[1]:
-            fence = mark[1]
-        else:
-            count += 1
+        count += code.is_heading(mark)
+        code.passes(mark)
     return count
+
+
+class _Code:
+    """The fenced code in which a text is, from one heading or fence to the next."""
+
+    def __init__(self) -> None:
+        self._fence = ""
+        self.opened = ""
+        """The line that opens the code; "" outside of code."""
+
+    def is_heading(self, mark: re.Match[str]) -> bool:
+        """Whether a mark is a heading outside of code."""
+        return not (self._fence or mark[1])
+
+    def passes(self, mark: re.Match[str]) -> None:
+        """Goes past a mark of `_HEADING_OR_FENCE`."""
+        if not self._fence and mark[1]:
+            self._fence, self.opened = mark[1], f"{mark[0]}\n"
+        elif self._fence and mark[1] and mark[1].startswith(self._fence):
+            is_end = not mark[2].strip(f"{self._fence[0]} \t\r")
+            self._fence, self.opened = ("", "") if is_end else (self._fence, self.opened)
 
 
 def _about(count: int) -> int:

@@ -37,6 +37,8 @@ class PageView:
     """The calls that a person has to decide about."""
     rest_in_file: bool = False
     """The page is full, and the rest of the answer, which still grows, comes when it ends."""
+    left_out: str = ""
+    """What only a file has of the text between this page and the next one, as a sentence."""
     end: End | None = None
     """How the answer ended: on the last page, once nothing will follow."""
     plain: bool = False
@@ -66,7 +68,7 @@ class PageView:
         """A sentence about the answer, below its text."""
         if self.end is not None:
             return self.end.notice.strip()
-        return texts.WRITING_LONG if self.rest_in_file else ""
+        return texts.WRITING_LONG if self.rest_in_file else self.left_out
 
 
 @dataclass(frozen=True, slots=True)

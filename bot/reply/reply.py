@@ -15,7 +15,7 @@ From the answer's text a reply derives the desired pages. `messages` are those t
 `next_call()` compares both and returns one call, in this order:
 
 1. posts and changes of pages, from the first that differs;
-2. the upload of files that belong below the pages;
+2. the upload of files that belong below the pages, after which one more page may follow: the answer's end;
 3. deletions of messages that no longer belong to the reply.
 
 A page's carrier decides how its message travels, and in which form. That is edits (edits.py), unless they leave a page
@@ -40,7 +40,17 @@ from bot.errors import Refusal
 from bot.markdown.extent import counted_chars
 from bot.markdown.pages import PAGE_CHARS, Page, Pages
 from bot.reply.answer import Answer
-from bot.reply.attachments import Attached, AttachedFile, FileKey, file_keys, files_notice, long_code, whole_answer
+from bot.reply.attachments import (
+    Attached,
+    AttachedFile,
+    FileKey,
+    end_page,
+    file_keys,
+    files_notice,
+    left_out_notice,
+    long_code,
+    whole_answer,
+)
 from bot.reply.edits import ChooseCarrier, Edits, Post, Update
 from bot.reply.messages import (
     LIFE_AFTER,
@@ -77,7 +87,7 @@ from bot.reply.outcomes import (
 from bot.reply.streams import AppendStream, StartStream, StopStream
 
 MAX_PAGES = 5
-"""A longer answer comes as a file, and only its first pages are messages."""
+"""A longer answer comes as a file. Only its first pages are messages, and below the file its end (`end_page`)."""
 MAX_PAGES_WITHOUT_FILE = 20
 """Where Slack takes no file, the text behind this page is left out: a page of tables may hold only 15 characters."""
 
@@ -127,6 +137,10 @@ class Reply:
         """The call that has left, and of which no outcome has come."""
         self._files: tuple[AttachedFile, ...] | None = ()
         """The files that belong below the pages; None: Slack takes none."""
+        self._ends_below_file = False
+        """The end of the answer is a page below the file that has all of it."""
+        self._end_page: Page | None = None
+        """That page, once it was asked for."""
         self._lay_out(self._pages, answer.kept)
         if shown.outdated and not shown.queued:
             self._happened(ReplyEvent.GROW)
@@ -538,17 +552,24 @@ class Reply:
     def _last(self) -> int:
         """The last page that is shown."""
         last = len(self._pages.full) - (not self._pages.is_complete)
-        return min(last, self._max_pages - 1)
+        return min(last, self._max_pages - 1) + self._has_end_page
+
+    @property
+    def _has_end_page(self) -> bool:
+        """Whether the last page is the end of an answer whose file Slack shows."""
+        return self._ends_below_file and bool(self._files) and not self._missing()
 
     @property
     def _max_pages(self) -> int:
         return MAX_PAGES_WITHOUT_FILE if self._files is None else MAX_PAGES
 
     def _view(self, page: int) -> PageView:
-        shown = self._page(page)
+        is_end_page = self._has_end_page and page == self._last
+        shown = self._page_of_end() if is_end_page else self._page(page)
         view = PageView(
             shown.markdown,
-            end_chars=shown.end,
+            # What only the file has isn't shown.
+            end_chars=self._page(page - 1).end if is_end_page and self._left_out else shown.end,
             version=self.job.version,
             open_files=self.answer.open_files,
             transcript=self._transcript if page == 0 else "",
@@ -556,12 +577,13 @@ class Reply:
         )
         view = self._edits.formed(view, page)
         if self._is_full(page):
-            return view
+            is_before_end = self._has_end_page and page == self._last - 1
+            return replace(view, left_out=left_out_notice(self._left_out)) if is_before_end else view
         end = self._end if self.ended else None
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
-            notices = (end.notice, files_notice(self._files or (), self._rest), left_out)
+            notices = (end.notice, files_notice(self._files or (), bool(is_end_page and self._left_out)), left_out)
             return replace(view, end=replace(end, notice=" ".join(filter(None, notices))))
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
@@ -608,18 +630,27 @@ class Reply:
         """Completes the pages, and decides which files belong below them."""
         self._pages.finish()
         self._shown_pages = min(self._shown_pages, len(self._pages.full))
+        self._ends_below_file, self._end_page = False, None
         if self._files is None or not self._pages.full or self._has_more_pages:
             self._files = None if self._files is None else ()
             return
         text = self.text
         ts = self.job.question.ts
         whole = [whole_answer(text, ts)] if len(self._pages.full) >= MAX_PAGES else []
+        self._ends_below_file = bool(whole) and bool(text[self._page(MAX_PAGES).start :].strip())
         self._files = (*whole, *long_code(text, ts))
 
+    def _page_of_end(self) -> Page:
+        """Returns the page below the file. Its size is that of a page in its form."""
+        if self._end_page is None:
+            first = replace(self._page(MAX_PAGES), source="")
+            self._end_page = end_page(self.text, first, *self._edits.limits(MAX_PAGES, self.page_chars))
+        return self._end_page
+
     @property
-    def _rest(self) -> str:
-        """What no message shows of an answer whose file has the whole."""
-        return self.text[self._page(self._last).end :]
+    def _left_out(self) -> str:
+        """What only the file has of an answer whose end stands below it."""
+        return self.text[self._page(MAX_PAGES).start : self._page_of_end().start]
 
     def _attached(self) -> list[Attached]:
         return [message.shown for message in self.of(MessageRole.FILE) if isinstance(message.shown, Attached)]

@@ -3,12 +3,15 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
-from bot.markdown.pages import PAGE_CHARS
-from bot.reply.attachments import Attached, AttachedFile, file_keys, files_notice, whole_answer
+from bot.markdown.pages import PAGE_BYTES, PAGE_CHARS, Page
+from bot.markdown.render import sent_chars
+from bot.reply.attachments import END_CHARS, Attached, AttachedFile, end_page, file_keys, left_out_notice
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, PageView, Shown, Upload
 from bot.reply.outcomes import CallGivenUp
@@ -16,6 +19,7 @@ from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
 from bot.reply.scheduler import UPLOAD_TRIES
 from tests.core.conversations import answer, question
 from tests.core.readers import ReadersChannel, next_of, show_all
+from tests.markdown.markdown_texts import MARKDOWN
 from tests.reply.outcomes import done, refused
 from tests.reply.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
@@ -38,13 +42,18 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
     assert (file.title, file.name) == ("answer.md", f"answer-{question().ts}.md")
     shown = "".join(view.markdown for view in channel.shown.values())
     missing = len(SEVEN_PAGES.split()) + 2 - len(shown.split())
-    said = re.fullmatch(r"Continues in answer\.md, which has all of it: about ([\d,]+) more words\.", notice(channel))
+    notice = channel.shown["5.0"].notice
+    said = re.fullmatch(r"Continues in answer\.md: about ([\d,]+) more words\. The end is below\.", notice)
     assert said
     assert int(said[1].replace(",", "")) == pytest.approx(missing, rel=0.06)
-    assert channel.shown["5.0"].end
+    assert list(channel.shown) == ["1.0", "2.0", "3.0", "4.0", "5.0", "7.0"], "the last one is below the file"
+    last = channel.shown["7.0"]
+    assert f"{SEVEN_PAGES}The end.".endswith(last.markdown)
+    assert END_CHARS - 100 < len(last.markdown) <= END_CHARS
+    assert last.end == End(EndReason.WHOLE, texts.END_BELOW_FILE)
 
 
-def test_notice_about_a_file_follows_its_upload() -> None:
+def test_notice_and_end_follow_the_upload_of_the_file() -> None:
     reply, channel = Reply(answer()), ReadersChannel()
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE, "Cut."))
@@ -53,13 +62,73 @@ def test_notice_about_a_file_follows_its_upload() -> None:
         done(reply, call, channel.take(call))
     upload = next_of(reply, Upload)
     done(reply, upload, channel.take(upload))
-    last = next_of(reply, Update)
-    assert last.page == 4
-    assert last.view.notice.startswith("Cut. Continues in answer.md, which has all of it: ")
+    update = next_of(reply, Update)
+    assert update.page == MAX_PAGES - 1
+    assert update.view.notice.startswith("Continues in answer.md: ")
+    done(reply, update, channel.take(update))
+    last = next_of(reply, Post)
+    assert (last.page, last.view.notice) == (MAX_PAGES, f"Cut. {texts.END_BELOW_FILE}")
 
 
-def notice(channel: ReadersChannel) -> str:
-    return channel.shown["5.0"].notice
+def test_sixth_page_that_ends_the_answer_leaves_nothing_out() -> None:
+    reply, channel = Reply(answer()), ReadersChannel()
+    text = SEVEN_PAGES[: 5 * PAGE_CHARS + 4_000]
+    reply.append(text)
+    reply.finish(End(EndReason.WHOLE))
+    show_all(reply, channel)
+    assert channel.text() == text
+    notices = [view.notice for view in channel.shown.values()]
+    assert notices == ["", "", "", "", "", texts.WHOLE_ANSWER_ATTACHED]
+
+
+WORDS = "Some words of it.\n"
+BEFORE = WORDS * 500
+INDENTED = "  more of it\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "opening"),
+    [
+        (f"{BEFORE}\n## One\n\n{WORDS * 20}\n## Two\n\n{WORDS * 50}\n\n", "## One", ""),
+        (f"{BEFORE}\n{WORDS * 70}\n## Last\n\nBye.\n", WORDS, ""),
+        (f"{BEFORE}\nIn short, it works.\n", WORDS, ""),
+        (f"{BEFORE}\n- one\n\n{INDENTED * 200}In short.\n{WORDS * 99}", "In short.", ""),
+        (f"{BEFORE}```sh\n\n# no heading\n\nls\n```\nIn short.\n", WORDS, ""),
+        (f"~~~py\n{WORDS * 500}", WORDS, "~~~py\n"),
+        (f"~~~py\n{WORDS * 500}~~~\n\nBye.", WORDS, "~~~py\n"),
+        ("word " * 5_000, "word ", ""),
+        ("x" * 20_000, "x" * END_CHARS, ""),
+    ],
+    ids=[
+        *(
+            "first heading",
+            "paragraph before a short section",
+            "not the last words alone",
+            "paragraph outside of a list",
+        ),
+        *("no line of code", "code that is longer", "code and last words", "one line", "one word"),
+    ],
+)
+def test_end_begins_where_readers_can_follow(text: str, start: str, opening: str) -> None:
+    page = end_page(text, Page(), 10_000 if len(text) > 10_000 else 6_000, PAGE_BYTES)
+    assert page.source == text[page.start :]
+    assert page.source.startswith(start)
+    assert page.opening.text == opening
+    assert len(page.source) <= END_CHARS + 20
+
+
+def test_block_longer_than_the_end_is_shown_from_its_beginning() -> None:
+    table = "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 350
+    page = end_page(f"{BEFORE}\n{table}", Page(), PAGE_CHARS, PAGE_BYTES)
+    assert page.markdown.startswith("| a | b |\n|---|---|\n| 1 |")
+    assert table.endswith(page.source)
+
+
+@given(MARKDOWN, st.sampled_from([40, 200, 1_000]))
+def test_end_of_any_text_fits_on_a_page(text: str, limit: int) -> None:
+    page = end_page(text, Page(), limit, PAGE_BYTES)
+    assert text[page.start :] == page.source
+    assert sent_chars(page.markdown) <= limit or len(page.source) <= 1
 
 
 @pytest.mark.parametrize(
@@ -72,8 +141,7 @@ def notice(channel: ReadersChannel) -> str:
     ],
 )
 def test_notice_says_what_follows_in_the_file(rest: str, follows: str) -> None:
-    said = files_notice((whole_answer(rest, "1.0"),), rest)
-    assert said == f"Continues in answer.md, which has all of it: {follows}."
+    assert left_out_notice(rest) == f"Continues in answer.md: {follows}. The end is below."
 
 
 @pytest.mark.parametrize(("reason", "tries"), [(Refusal.MESSAGE_GONE, 1), (Refusal.TRANSIENT, UPLOAD_TRIES)])
@@ -199,7 +267,7 @@ def test_current_file_beside_another_one_is_uploaded_again_before_their_message_
     while (call := reply.next_call()) is not None:
         calls.append(type(call))
         done(reply, call, channel.take(call))
-    assert calls[-3:] == [Upload, Update, Delete]
+    assert calls[-4:] == [Upload, Update, Post, Delete]
     ((file,),) = channel.files.values()
     assert file.content.decode() == SEVEN_PAGES
 

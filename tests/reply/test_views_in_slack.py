@@ -98,7 +98,6 @@ def test_line_about_the_answer_is_plain_italic_text_where_nothing_else_is_rich_t
 
 
 @pytest.mark.parametrize(
-@pytest.mark.parametrize(
     ("view", "lines"),
     [
         (PageView("Words.", growing=True), [texts.WRITING]),
@@ -121,6 +120,7 @@ def test_notice_that_is_too_long_for_small_print_stays_whole() -> None:
     assert shown_text(stored(view)).count("long") == 1_000
 
 
+@pytest.mark.parametrize(
     "view", [PageView("Words."), PageView(f"{TABLE}\n\nWords."), PageView("Words.", end=End(EndReason.WHOLE))]
 )
 def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: PageView) -> None:

@@ -26,7 +26,8 @@ TABLE = "| Number | Square |\n|---|---|\n" + "".join(
 PROSE = "".join(f"{n}. Item {n} says something that is worth a line.\n" for n in range(1, 860))
 SEVEN_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE}\n# List\n\n{PROSE}"
 THREE_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE[:5_000]}"
-CONTINUES = "Continues in answer.md, which has all of it: about "
+CONTINUES = "Continues in answer.md: about "
+ATTACHED = f"{texts.END_BELOW_FILE} {texts.CODE_BLOCK_ATTACHED}"
 
 
 def events(text: str) -> list[bytes]:
@@ -54,14 +55,16 @@ async def ended(stage: Stage, asked: str, note: str, timeout_s: float = 30) -> l
 
 
 @pytest.mark.skips_waits
-async def test_five_of_seven_pages_are_posted_and_the_answer_is_attached(stage: Stage) -> None:
+async def test_first_five_of_seven_pages_are_posted_and_the_end_below_the_whole_answer(stage: Stage) -> None:
     stage.vendor.script(VendorResponse(events(SEVEN_PAGES)))
     asked = await stage.mention()
-    messages = await ended(stage, asked, f" more words. {texts.CODE_BLOCK_ATTACHED}")
+    messages = await ended(stage, asked, ATTACHED)
     assert any(CONTINUES in shown(message) for message in messages)
-    assert len(pages(messages)) == MAX_PAGES
+    assert len(pages(messages)) == MAX_PAGES + 1
     assert files(messages, stage.sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
-    assert messages[-1].files, "they stand below the pages"
+    assert messages[-2].files, "they stand below the pages"
+    end, *_ = messages[-1].sent_blocks
+    assert SEVEN_PAGES.rstrip().endswith(end["text"]), "the end stands below the files"
     assert texts.WRITING_LONG not in str(messages)
     second, *_ = pages(messages)[1].sent_blocks
     assert second["text"].startswith("```python\nprint(")
@@ -158,16 +161,16 @@ async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_re
     await sandbox.wait_for(lambda: files(stage.bots("general", asked), sandbox))
     await fleet.killed(process)
     await fleet.start()
-    messages = await ended(stage, asked, f" more words. {texts.CODE_BLOCK_ATTACHED}")
+    messages = await ended(stage, asked, ATTACHED)
     assert any(CONTINUES in shown(message) for message in messages)
-    await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == MAX_PAGES + 1)
+    await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == MAX_PAGES + 2)
     assert files(stage.bots("general", asked), sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
     assert len(vendor.requests) == 1
-    assert len(pages(messages)) == MAX_PAGES
+    assert len(pages(messages)) == MAX_PAGES + 1
 
 
 @pytest.mark.long
-async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_pages(
+async def test_crash_between_last_post_and_its_record_loses_no_text_of_many_pages(
     fleet: Fleet, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     vendor.script(VendorResponse(events(SEVEN_PAGES)))
@@ -175,10 +178,11 @@ async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_page
     process = await fleet.start()
     asked = await stage.mention()
     await sandbox.wait_for(lambda: files(stage.bots("general", asked), sandbox))
-    sandbox.faults.start("lose_response", method="chat.update")
-    await ended(stage, asked, f" more words. {texts.CODE_BLOCK_ATTACHED}")
+    sandbox.faults.start("lose_response", method="chat.postMessage")
+    await ended(stage, asked, ATTACHED)
     await fleet.killed(process)
     sandbox.faults.stop("lose_response")
     await fleet.start()
     assert await recorded_answer(tmp_path / "typist.db") == SEVEN_PAGES
     assert len(vendor.requests) == 1
+    assert len(pages(stage.bots("general", asked))) == MAX_PAGES + 1

@@ -141,8 +141,8 @@ async def test_delete_removes_the_answer_from_slack_prompts_and_database(stage: 
     long = "".join(f"{number}: line of the answer\n" for number in range(3_000))
     stage.vendor.script(says(long), says("Next."))
     asked = await stage.mention()
-    await stage.answers("general", asked, count=6)
-    *_, last, file = stage.bots("general", asked)
+    await stage.answers("general", asked, count=7)
+    *_, file, last = stage.bots("general", asked)
     assert file.files
     assert await press(stage, last, ReplyAction.DELETE) is None
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
