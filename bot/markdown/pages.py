@@ -59,7 +59,7 @@ FITTING_CHARS = MAX_STEPS // MAX_SENT
 MAX_LINES = MAX_STEPS // LINE_STEPS + 2
 MARKS = "*_~`[]!\\<|$"
 
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
+SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
 _SPACE = re.compile(r"[ \t]+")
 _LETTER = re.compile(r"[^\W\d_]")
 """Matches a letter. An incomplete line without one may still become another kind of block."""
@@ -293,7 +293,7 @@ def _last_sentence_end(text: str) -> int:
     The text is a full page and one character, which belongs to the next page unless it is part of a grapheme.
     """
     full = len(text) - 1
-    for pattern in (_SENTENCE_END, _SPACE):
+    for pattern in (SENTENCE_END, _SPACE):
         ends = [match.end() for match in pattern.finditer(text, full // 2, full)]
         for end in reversed(ends):
             # A space and a joiner or accent behind it are one grapheme.

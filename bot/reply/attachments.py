@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 from bot.core import texts
 from bot.markdown.blocks import BlockParser, LeafKind, code_content
-from bot.markdown.pages import FITTING_CHARS, NO_OPENING, Opening, Page, Pages
+from bot.markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
 
 END_CHARS = 3_000
 """About how much of a long answer's end stands below its file: a screen or two."""
+FEW_SENTENCES_CHARS = 200
 MAX_CODE_FILES = 5
 MAX_STEPS = 5_000
 """How much of an answer is searched for code: lines, and the lists and quotes that each is in."""
@@ -118,7 +119,12 @@ def end_page(text: str, first: Page, limit_chars: int, limit_bytes: int) -> Page
 def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
     """Returns where about the last characters of a text begin, and the line that opens the code there, "" if none.
 
-    That is behind `first`. A block that is longer than so many characters is shown from its beginning, up to twice.
+    That is behind `first`, and the first of these that exists:
+
+    1. a heading or else a paragraph, if at least a third of the characters follow;
+    2. a paragraph that is longer than the characters, up to twice, from its beginning;
+    3. a heading or paragraph, if a few sentences follow;
+    4. a line, a sentence or a word.
     """
     end = len(text.rstrip())
     earliest, latest = max(end - chars, first), end - chars // 3
@@ -127,24 +133,28 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
     for mark in _HEADING_OR_FENCE.finditer(text, 0, at):
         code.passes(mark)
     line_at: tuple[int, str] | None = None
-    paragraph, is_after_blank = -1, False
-    while at <= latest:
+    paragraph, late, is_after_blank = -1, -1, False
+    while at <= max(latest, end - FEW_SENTENCES_CHARS):
         next_at = _line_start(text, at + 1)
         found = _HEADING_OR_FENCE.match(text, at, next_at)
-        if at > earliest and found and code.is_heading(found):
+        is_heading = found is not None and code.is_heading(found)
+        is_paragraph = not code.opened and is_after_blank and not text[at].isspace()
+        if at > latest:
+            late = at if late < 0 and (is_heading or is_paragraph) else late
+        elif at > earliest and is_heading:
             return at, ""
-        if at > earliest and line_at is None:
-            line_at = at, code.opened
-        # The first one of these characters, or else the last one before.
-        if not code.opened and is_after_blank and not text[at].isspace() and paragraph <= earliest:
-            paragraph = at
+        else:
+            line_at = (at, code.opened) if at > earliest and line_at is None else line_at
+            # The first one of the characters, or else the last one before.
+            paragraph = at if is_paragraph and paragraph <= earliest else paragraph
         is_after_blank = text[at:next_at].isspace()
         if found:
             code.passes(found)
         at = next_at
-    if paragraph >= 0:
-        return paragraph, ""
-    # One long line has no other start.
+    if paragraph >= 0 or late >= 0:
+        return (paragraph if paragraph >= 0 else late), ""
+    if line_at is None and (sentence := SENTENCE_END.search(text, earliest, latest)):
+        line_at = sentence.end(), ""
     return line_at or (text.find(" ", earliest) + 1 or earliest, code.opened)
 
 

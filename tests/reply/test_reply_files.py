@@ -83,6 +83,7 @@ def test_sixth_page_that_ends_the_answer_leaves_nothing_out() -> None:
 
 WORDS = "Some words of it.\n"
 BEFORE = WORDS * 500
+LONG_LINE = "A sentence. " * 1_000
 INDENTED = "  more of it\n\n"
 
 
@@ -94,6 +95,8 @@ INDENTED = "  more of it\n\n"
         (f"{BEFORE}\nIn short, it works.\n", WORDS, ""),
         (f"{BEFORE}\n- one\n\n{INDENTED * 200}In short.\n{WORDS * 99}", "In short.", ""),
         (f"{BEFORE}```sh\n\n# no heading\n\nls\n```\nIn short.\n", WORDS, ""),
+        (f"{LONG_LINE}\n\n## Conclusion\n\n{WORDS * 12}", "## Conclusion", ""),
+        (LONG_LINE, "A sentence.", ""),
         (f"~~~py\n{WORDS * 500}", WORDS, "~~~py\n"),
         (f"~~~py\n{WORDS * 500}~~~\n\nBye.", WORDS, "~~~py\n"),
         ("word " * 5_000, "word ", ""),
@@ -106,6 +109,7 @@ INDENTED = "  more of it\n\n"
             "not the last words alone",
             "paragraph outside of a list",
         ),
+        *("short section after a long line", "sentence"),
         *("no line of code", "code that is longer", "code and last words", "one line", "one word"),
     ],
 )
