@@ -9,6 +9,7 @@ A file's name never comes from the model, and its extension from a list of ours.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from bot.core import texts
 from bot.markdown.blocks import BlockParser, LeafKind, code_content
@@ -19,9 +20,10 @@ END_CHARS = 3_000
 FEW_SENTENCES_CHARS = 200
 MAX_CODE_FILES = 5
 MAX_STEPS = 5_000
-"""How much of an answer is searched for code: lines, and the lists and quotes that each is in."""
+"""How much of an answer is searched for code: lines, and the lists and quotes that each is in; headings and fences."""
 
 _HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+\S|(`{3,}|~{3,})(.*))", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})(.*)", re.MULTILINE)
 
 FileKey = tuple[str, int]
 """A file's name and its size in bytes, by which it is recognized in Slack."""
@@ -95,8 +97,17 @@ def belongs_to(file_name: str, question_ts: str) -> bool:
     return file_name.rpartition(".")[0].endswith(f"-{question_ts}") and file_name.startswith(("answer-", "code-"))
 
 
-def end_page(text: str, first: Page, limit_chars: int, limit_bytes: int) -> Page:
-    """Returns the page that shows the end of a text below its file.
+@dataclass(frozen=True, slots=True)
+class EndOfAnswer:
+    """The end of a long answer, which stands below its file."""
+
+    page: Page
+    left_out: str
+    """The notice above the file about what only the file has; "" if messages show all of the answer."""
+
+
+def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
+    """Returns the end of an answer on a page with these limits.
 
     `first`: the page that would come next, without its part of the text. If the whole rest fits on it, it is that one.
     Otherwise the end begins at a heading, or else at a paragraph, so that people read the conclusion.
@@ -107,13 +118,23 @@ def end_page(text: str, first: Page, limit_chars: int, limit_bytes: int) -> Page
         pages.append(rest)
         pages.finish()
         if not pages.full:
+            return EndOfAnswer(pages.growing, "")
+    page = _end_page(text, first.start, limit_chars, limit_bytes)
+    return EndOfAnswer(page, left_out_notice(text[first.start : page.start]))
+
+
+def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page:
+    """Returns the last page of a text, behind `first`. Of text that fills page after page, it has less than others."""
+    chars = min(END_CHARS, limit_chars)
+    while True:
+        start, code = _start_of_end(text, first, chars)
+        opening = Opening(code) if len(code) <= limit_chars // 4 else NO_OPENING
+        pages = Pages(limit_chars, limit_bytes, Page("", opening, start), max_full=5)
+        pages.append(text[start:].rstrip())
+        pages.finish()
+        if pages.is_complete or chars <= 1:
             return pages.growing
-    start, code = _start_of_end(text, first.start, min(END_CHARS, limit_chars))
-    opening = Opening(code) if len(code) <= limit_chars // 4 else NO_OPENING
-    pages = Pages(limit_chars, limit_bytes, Page("", opening, start))
-    pages.append(text[start:])
-    pages.finish()
-    return pages.growing
+        chars = min(chars // 2, pages.growing.start - start)
 
 
 def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
@@ -130,7 +151,8 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
     earliest, latest = max(end - chars, first), end - chars // 3
     at = _line_start(text, max(earliest - chars, first))
     code = _Code()
-    for mark in _HEADING_OR_FENCE.finditer(text, 0, at):
+    # Of text that has more fences than anybody's code, it doesn't matter.
+    for mark in islice(_FENCE.finditer(text, 0, at), MAX_STEPS):
         code.passes(mark)
     line_at: tuple[int, str] | None = None
     paragraph, late, is_after_blank = -1, -1, False
@@ -182,9 +204,11 @@ def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
 
 
 def _sections(text: str) -> int:
-    """Returns how many headings (`# …`) a text has outside of code."""
+    """Returns how many headings (`# …`) a text has outside of code; 0 if it has too many to count."""
     count, code = 0, _Code()
-    for mark in _HEADING_OR_FENCE.finditer(text):
+    for number, mark in enumerate(_HEADING_OR_FENCE.finditer(text)):
+        if number == MAX_STEPS:
+            return 0
         count += code.is_heading(mark)
         code.passes(mark)
     return count
@@ -203,7 +227,7 @@ class _Code:
         return not (self._fence or mark[1])
 
     def passes(self, mark: re.Match[str]) -> None:
-        """Goes past a mark of `_HEADING_OR_FENCE`."""
+        """Goes past a match of `_HEADING_OR_FENCE` or `_FENCE`."""
         if not self._fence and mark[1]:
             self._fence, self.opened = mark[1], f"{mark[0]}\n"
         elif self._fence and mark[1] and mark[1].startswith(self._fence):

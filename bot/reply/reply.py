@@ -43,11 +43,11 @@ from bot.reply.answer import Answer
 from bot.reply.attachments import (
     Attached,
     AttachedFile,
+    EndOfAnswer,
     FileKey,
-    end_page,
+    end_of_answer,
     file_keys,
     files_notice,
-    left_out_notice,
     long_code,
     whole_answer,
 )
@@ -87,7 +87,7 @@ from bot.reply.outcomes import (
 from bot.reply.streams import AppendStream, StartStream, StopStream
 
 MAX_PAGES = 5
-"""A longer answer comes as a file. Only its first pages are messages, and below the file its end (`end_page`)."""
+"""A longer answer comes as a file. Only its first pages are messages, and below the file its end (`end_of_answer`)."""
 MAX_PAGES_WITHOUT_FILE = 20
 """Where Slack takes no file, the text behind this page is left out: a page of tables may hold only 15 characters."""
 
@@ -139,7 +139,7 @@ class Reply:
         """The files that belong below the pages; None: Slack takes none."""
         self._ends_below_file = False
         """The end of the answer is a page below the file that has all of it."""
-        self._end_page: Page | None = None
+        self._end_of_answer: EndOfAnswer | None = None
         """That page, once it was asked for."""
         self._lay_out(self._pages, answer.kept)
         if shown.outdated and not shown.queued:
@@ -565,11 +565,11 @@ class Reply:
 
     def _view(self, page: int) -> PageView:
         is_end_page = self._has_end_page and page == self._last
-        shown = self._page_of_end() if is_end_page else self._page(page)
+        shown = self._end_below_file.page if is_end_page else self._page(page)
         view = PageView(
             shown.markdown,
             # What only the file has isn't shown.
-            end_chars=self._page(page - 1).end if is_end_page and self._left_out else shown.end,
+            end_chars=self._page(page - 1).end if is_end_page and self._end_below_file.left_out else shown.end,
             version=self.job.version,
             open_files=self.answer.open_files,
             transcript=self._transcript if page == 0 else "",
@@ -578,12 +578,16 @@ class Reply:
         view = self._edits.formed(view, page)
         if self._is_full(page):
             is_before_end = self._has_end_page and page == self._last - 1
-            return replace(view, left_out=left_out_notice(self._left_out)) if is_before_end else view
+            return replace(view, left_out=self._end_below_file.left_out) if is_before_end else view
         end = self._end if self.ended else None
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
-            notices = (end.notice, files_notice(self._files or (), bool(is_end_page and self._left_out)), left_out)
+            notices = (
+                end.notice,
+                files_notice(self._files or (), is_end_page and bool(self._end_below_file.left_out)),
+                left_out,
+            )
             return replace(view, end=replace(end, notice=" ".join(filter(None, notices))))
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
@@ -630,7 +634,7 @@ class Reply:
         """Completes the pages, and decides which files belong below them."""
         self._pages.finish()
         self._shown_pages = min(self._shown_pages, len(self._pages.full))
-        self._ends_below_file, self._end_page = False, None
+        self._ends_below_file, self._end_of_answer = False, None
         if self._files is None or not self._pages.full or self._has_more_pages:
             self._files = None if self._files is None else ()
             return
@@ -640,17 +644,14 @@ class Reply:
         self._ends_below_file = bool(whole) and bool(text[self._page(MAX_PAGES).start :].strip())
         self._files = (*whole, *long_code(text, ts))
 
-    def _page_of_end(self) -> Page:
-        """Returns the page below the file. Its size is that of a page in its form."""
-        if self._end_page is None:
-            first = replace(self._page(MAX_PAGES), source="")
-            self._end_page = end_page(self.text, first, *self._edits.limits(MAX_PAGES, self.page_chars))
-        return self._end_page
-
     @property
-    def _left_out(self) -> str:
-        """What only the file has of an answer whose end stands below it."""
-        return self.text[self._page(MAX_PAGES).start : self._page_of_end().start]
+    def _end_below_file(self) -> EndOfAnswer:
+        """The end of an answer whose file has all of it, on a page in its form."""
+        if self._end_of_answer is None:
+            first = replace(self._page(MAX_PAGES), source="")
+            limits = self._edits.limits(MAX_PAGES, self.page_chars)
+            self._end_of_answer = end_of_answer(self.text, first, *limits)
+        return self._end_of_answer
 
     def _attached(self) -> list[Attached]:
         return [message.shown for message in self.of(MessageRole.FILE) if isinstance(message.shown, Attached)]

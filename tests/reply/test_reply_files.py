@@ -11,7 +11,7 @@ from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.markdown.pages import PAGE_BYTES, PAGE_CHARS, Page
 from bot.markdown.render import sent_chars
-from bot.reply.attachments import END_CHARS, Attached, AttachedFile, end_page, file_keys, left_out_notice
+from bot.reply.attachments import END_CHARS, Attached, AttachedFile, end_of_answer, file_keys, left_out_notice
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, PageView, Shown, Upload
 from bot.reply.outcomes import CallGivenUp
@@ -114,8 +114,8 @@ INDENTED = "  more of it\n\n"
     ],
 )
 def test_end_begins_where_readers_can_follow(text: str, start: str, opening: str) -> None:
-    page = end_page(text, Page(), 10_000 if len(text) > 10_000 else 6_000, PAGE_BYTES)
-    assert page.source == text[page.start :]
+    page = end_of_answer(text, Page(), 10_000 if len(text) > 10_000 else 6_000, PAGE_BYTES).page
+    assert page.source == text[page.start :].rstrip()
     assert page.source.startswith(start)
     assert page.opening.text == opening
     assert len(page.source) <= END_CHARS + 20
@@ -123,15 +123,15 @@ def test_end_begins_where_readers_can_follow(text: str, start: str, opening: str
 
 def test_block_longer_than_the_end_is_shown_from_its_beginning() -> None:
     table = "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 350
-    page = end_page(f"{BEFORE}\n{table}", Page(), PAGE_CHARS, PAGE_BYTES)
+    page = end_of_answer(f"{BEFORE}\n{table}", Page(), PAGE_CHARS, PAGE_BYTES).page
     assert page.markdown.startswith("| a | b |\n|---|---|\n| 1 |")
-    assert table.endswith(page.source)
+    assert table.rstrip().endswith(page.source)
 
 
 @given(MARKDOWN, st.sampled_from([40, 200, 1_000]))
 def test_end_of_any_text_fits_on_a_page(text: str, limit: int) -> None:
-    page = end_page(text, Page(), limit, PAGE_BYTES)
-    assert text[page.start :] == page.source
+    page = end_of_answer(text, Page(), limit, PAGE_BYTES).page
+    assert text[page.start :].rstrip() == page.source.rstrip()
     assert sent_chars(page.markdown) <= limit or len(page.source) <= 1
 
 
@@ -142,6 +142,7 @@ def test_end_of_any_text_fits_on_a_page(text: str, limit: int) -> None:
         ("~~~~\n# code\n```\n# code\n~~~~\n# One", "1 more section"),
         ("word " * 1_234, "about 1,200 more words"),
         ("#hashtag " * 3, "about 3 more words"),
+        ("# a\n" * 5_001, "about 10,000 more words"),
     ],
 )
 def test_notice_says_what_follows_in_the_file(rest: str, follows: str) -> None:
