@@ -57,6 +57,7 @@ from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.setup import EffortLevels, OptionalParameter, refused_parameters, refuses_effort
 from bot.models.template_marks import TemplateMarks
 from bot.reply import blocks as reply_blocks
+from bot.reply import charts
 from bot.reply.answer import Answer
 from bot.reply.attachments import long_code
 from bot.reply.edits import Post, Update
@@ -186,6 +187,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     ),
     # Cutting pages off is what takes long: 1, 3 and 7 of them. From 0 to 1 says nothing.
     "Pages": lambda text: _paged(4 * text),
+    "charts": lambda text: (charts.charts_of(f"{text}\nchart"), charts.without_marks(f"{text}\nchart")),
     "Extent": lambda text: Extent().read(text),
     "has_paragraph": has_paragraph,
     "is_deceptive": lambda text: is_deceptive(text, "https://evil.example/"),

@@ -40,6 +40,8 @@ TEXTS: Mapping[str, str] = {
     "a list": "- one\n- two",
     "spaces": " \n\n",
     "a long heading": f"# {'word ' * 100}",
+    "a chart": f"{TABLE}\n\n```chart\nbar: Sales\n```",
+    "a pie": f"{TABLE}\n\n```chart\npie\n```",
     "a wide table": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
 }
 """What a page of an answer may hold."""

@@ -66,6 +66,8 @@ class Answer:
         so_far = job.so_far_origins if job.so_far else OURS
         self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else OURS))
         """Whose words the model has read for the answer."""
+        self.draws_charts = True
+        """Whether Slack hasn't refused the answer's charts."""
         self.open_files = _found_files(call for step in self.steps for call in step.calls)
         """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
         self.end = job.checkpoint.end

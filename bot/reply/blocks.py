@@ -21,6 +21,7 @@ from bot.markdown.escaping import unlinked
 from bot.markdown.extent import has_paragraph
 from bot.markdown.links import with_ascii_hosts, without_schemes
 from bot.markdown.render import beginning, first_words, mrkdwn, rendered
+from bot.reply.charts import charts_of, without_marks
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
@@ -45,7 +46,8 @@ def message(view: PageView) -> Json:
     if view.plain:
         return {"text": _plain(view), "blocks": []}
     markdown = without_listed(view.markdown, view.end.choices) if view.end else view.markdown
-    text = rendered(markdown, growing=view.growing, open_files=view.open_files)
+    charts = charts_of(markdown) if view.draws_charts and not view.growing else []
+    text = rendered(without_marks(markdown), growing=view.growing, open_files=view.open_files)
     blocks = []
     # A notice without an answer says itself what happened.
     if view.asked_on and view.markdown.strip():
@@ -57,7 +59,7 @@ def message(view: PageView) -> Json:
     # Slack refuses an empty block: everything so far may still be held back, as half a link is.
     if text.strip():
         blocks.append(blockkit.markdown(text))
-    return {"text": short_text(view), "blocks": [*blocks, *_below(view, text)]}
+    return {"text": short_text(view), "blocks": [*blocks, *charts, *_below(view, text)]}
 
 
 def blocks_below(view: PageView) -> list[Json]:
@@ -191,7 +193,7 @@ def _growing(view: PageView) -> str:
 
 def _plain(view: PageView) -> str:
     """Returns the page as plain text, with as much of the notice as fits."""
-    text = with_ascii_hosts(view.markdown.rstrip())
+    text = with_ascii_hosts(without_marks(view.markdown).rstrip())
     if view.asked_on and text:
         text = f"{view.asked_on}\n\n{text}"
     note = _asks_plainly(view) or _note(view)

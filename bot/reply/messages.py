@@ -53,6 +53,8 @@ class PageView:
     """What the model does while it doesn't write."""
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
     """Ids of Slack's files that all readers may open: only their addresses are links."""
+    draws_charts: bool = True
+    """Unless Slack has refused the answer's charts: then their tables stand alone."""
     transcript: str = ""
     """What is said in the question's recordings, above the text of the first page."""
     asked_on: str = ""

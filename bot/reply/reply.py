@@ -51,7 +51,8 @@ from bot.reply.attachments import (
     long_code,
     whole_answer,
 )
-from bot.reply.edits import ChooseCarrier, Edits, Post, Update
+from bot.reply.charts import has_charts
+from bot.reply.edits import ABOUT_FORM, ChooseCarrier, Edits, Post, Update
 from bot.reply.messages import (
     LIFE_AFTER,
     NOTHING_SHOWN,
@@ -422,6 +423,10 @@ class Reply:
             # Slack takes no links to its files there.
             self.answer.open_files = frozenset()
             return
+        if reason in ABOUT_FORM and self.answer.draws_charts and call.view and has_charts(call.view.markdown):
+            # The same page may be taken without them.
+            self.answer.draws_charts = False
+            return
         plain_from = self._edits.plain_from
         match carrier.refused(call, reason):
             case Verdict.GONE:
@@ -572,6 +577,7 @@ class Reply:
             end_chars=self._page(page - 1).end if is_end_page and self._end_below_file.left_out else shown.end,
             version=self.job.version,
             open_files=self.answer.open_files,
+            draws_charts=self.answer.draws_charts,
             transcript=self._transcript if page == 0 else "",
             asked_on=texts.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
         )

@@ -21,6 +21,7 @@ from bot.core.pacing import STREAM_BYTES
 from bot.errors import Refusal
 from bot.markdown.links import has_address
 from bot.markdown.render import has_definitions, rendered, stable_prefix
+from bot.reply.charts import has_charts
 from bot.reply.messages import Begin, Call, Change, PageView, ReplyMessage, Verdict, Wanted
 
 
@@ -60,10 +61,12 @@ def needs_edit(view: PageView) -> bool:
       nothing.
     - A definition: whether Slack finds one that comes later in a stream isn't known, either.
     - Calls that wait for a decision: a stream has buttons only once it has stopped.
+    - A chart: its mark isn't shown, and a stream has appended some of it.
     """
     has_sources = view.end is not None and bool(view.end.sources)
     has_calls = bool(view.asks)
-    return has_sources or has_calls or has_address(view.markdown) or has_definitions(view.markdown)
+    markdown = view.markdown
+    return has_sources or has_calls or has_address(markdown) or has_definitions(markdown) or has_charts(markdown)
 
 
 class Stage(Enum):

@@ -17,6 +17,7 @@ from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused
+from bot.reply.charts import without_marks
 from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
 from bot.store import Stores
@@ -102,7 +103,7 @@ class CanvasWriter:
     async def _create(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> str:
         title = canvas_title(answer.answer)
         # In a thread: a long answer takes longer than the loop may be held.
-        markdown = await asyncio.to_thread(canvas_markdown, answer.answer, answer.sources)
+        markdown = await asyncio.to_thread(canvas_markdown, without_marks(answer.answer), answer.sources)
         channel_id = entry.question.thread.channel_id
         try:
             return await self.workspace.canvases.create(title, markdown, channel_id, still)

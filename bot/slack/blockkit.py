@@ -117,15 +117,23 @@ def moment_mrkdwn(at: float, form: str, fallback: str) -> str:
     return f"<!date^{int(at)}^{form}|{fallback}>"
 
 
-def bar_chart(title: str, name: str, bars: Sequence[tuple[str, float]]) -> Json:
-    """A chart of one series, as (label, value). Only messages take it. Labels have at most 20 characters."""
-    series = {"name": name, "data": [{"label": label, "value": value} for label, value in bars]}
-    axis = {"categories": [label for label, _ in bars]}
-    return {
-        "type": "data_visualization",
-        "title": title,
-        "chart": {"type": "bar", "series": [series], "axis_config": axis},
-    }
+def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:
+    """A bar, line or area chart of series, as (name, a value for each label). Labels have at most 20 characters.
+
+    Only messages take charts.
+    """
+    drawn = [{"name": name, "data": _points(labels, values)} for name, values in series]
+    chart = {"type": kind, "series": drawn, "axis_config": {"categories": list(labels)}}
+    return {"type": "data_visualization", "title": title, "chart": chart}
+
+
+def pie_chart(title: str, labels: Sequence[str], values: Sequence[float]) -> Json:
+    """A chart of the parts of a whole."""
+    return {"type": "data_visualization", "title": title, "chart": {"type": "pie", "segments": _points(labels, values)}}
+
+
+def _points(labels: Sequence[str], values: Sequence[float]) -> list[Json]:
+    return [{"label": label, "value": value} for label, value in zip(labels, values, strict=True)]
 
 
 def actions(elements: Sequence[Json], block_id: str = "") -> Json:

@@ -38,9 +38,9 @@ from bot.slack.blockkit import (
     SECTION_CHARS,
     Json,
     actions,
-    bar_chart,
     button,
     channel_select,
+    chart,
     context,
     divider,
     header,
@@ -126,8 +126,9 @@ def _own_quotas(usage: UsageToDate) -> list[Json]:
 
 def cap_notice_blocks(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> list[Json]:
     """Returns the blocks of a notice to Typist admins, in mrkdwn, with a chart of the last days unless it is empty."""
-    chart = [bar_chart(texts.used_per_day(unit), unit, daily)] if daily else []
-    return [section(mrkdwn(sentence)), *chart, context(plain_text(texts.QUOTAS_ARE_SET_IN_HOME))]
+    days, used = [day for day, _ in daily], [amount for _, amount in daily]
+    charts = [chart("bar", texts.used_per_day(unit), days, [(unit, used)])] if daily else []
+    return [section(mrkdwn(sentence)), *charts, context(plain_text(texts.QUOTAS_ARE_SET_IN_HOME))]
 
 
 def denied_view(sentence: str) -> Json:

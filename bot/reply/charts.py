@@ -1,0 +1,101 @@
+"""Charts of an answer: the numbers of a table, as Slack draws them. Pure.
+
+A model writes a chart as a table and, right below it, its mark: fenced code with the language `chart` and one line, the
+kind of chart and its title (`bar: Sales`). The table stays. So readers have the numbers where there is no chart: while
+the answer grows, in a canvas or a file, where a cell isn't a number, and where Slack refuses the chart.
+
+Whether Slack reads markup in a chart's words isn't known, so words that may be markup make no chart.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+
+from bot.markdown.blocks import CELL_END, LeafBlock, LeafKind, code_content, parse_blocks
+from bot.markdown.render import beginning
+from bot.slack import blockkit
+from bot.slack.blockkit import Json
+
+MAX_CHARTS = 2
+"""In a message."""
+MAX_POINTS = 20
+MAX_PARTS = 6
+"""The segments of a pie, or the series of another chart."""
+LABEL_CHARS, TITLE_CHARS = 20, 50
+
+_FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
+_MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+_AROUND_NUMBERS = " *_`$€£¥%~\u00a0"
+_MARKUP = re.compile(r"[<>@]|://|www\.")
+
+
+def has_charts(markdown: str) -> bool:
+    """Returns whether a page has the mark of a chart."""
+    return next(_marks(markdown), None) is not None
+
+
+def without_marks(markdown: str) -> str:
+    """Returns a page's Markdown without the marks of charts. Their tables stay."""
+    parts, at = [], 0
+    for mark, _, _ in _marks(markdown):
+        parts.append(markdown[at : mark.lines[0].start])
+        at = mark.lines[-1].end
+    return "".join([*parts, markdown[at:]])
+
+
+def charts_of(markdown: str) -> list[Json]:
+    """Returns the charts that Slack draws of a page."""
+    charts = (_chart(rows, line) for _, rows, line in _marks(markdown))
+    return [chart for chart in charts if chart is not None][:MAX_CHARTS]
+
+
+def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:
+    """Yields each mark of a chart, the rows of the table right above it, and its line."""
+    if "chart" not in markdown:
+        return
+    rows: list[list[str]] = []
+    for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
+        lines = [markdown[line.content : line.end].strip() for line in leaf.lines[: MAX_POINTS + 3]]
+        is_fence = leaf.kind is LeafKind.FENCED_CODE and not leaf.closing and _FENCE.fullmatch(lines[0])
+        if is_fence and (line := _MARK.fullmatch(code_content(markdown, leaf).strip())):
+            yield leaf, rows, line
+        rows = [_cells(line) for line in lines] if leaf.kind is LeafKind.TABLE else []
+
+
+def _cells(row: str) -> list[str]:
+    inner = row.removeprefix("|").removesuffix("|")
+    return [cell.strip() for cell in CELL_END.split(inner)]
+
+
+def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
+    """Returns a chart of a table's rows, None if they are none of numbers, or more than Slack draws."""
+    if len(rows) < 3 or len({len(row) for row in rows}) > 1:
+        return None
+    [_, *heads], _, *points = rows
+    kind, title = line["kind"].lower(), beginning((line["title"] or heads[-1] if heads else "").strip(), TITLE_CHARS)
+    labels = [beginning(row[0].strip("*_`"), LABEL_CHARS) for row in points]
+    series = [
+        (beginning(name, LABEL_CHARS), [_number(row[column]) for row in points]) for column, name in enumerate(heads, 1)
+    ]
+    parts = len(points) if kind == "pie" else len(series)
+    words = [title, *labels, *(name for name, _ in series)]
+    is_drawn = len(points) <= MAX_POINTS and 0 < parts <= MAX_PARTS and len(set(labels)) == len(labels)
+    if not is_drawn or not all(words) or any(map(_MARKUP.search, words)):
+        return None
+    numbers = [(name, [value for value in values if value is not None]) for name, values in series]
+    if any(len(values) < len(points) for _, values in numbers):
+        return None
+    if kind != "pie":
+        return blockkit.chart(kind, title, labels, numbers)
+    [(_, values), *more] = numbers
+    return None if more or min(values) < 0 or not any(values) else blockkit.pie_chart(title, labels, values)
+
+
+def _number(cell: str) -> float | None:
+    """Returns the number in a cell, with its sign and without its unit; None if it has anything else."""
+    text = cell.replace("\u2212", "-").strip(_AROUND_NUMBERS)
+    if not _NUMBER.fullmatch(text):
+        return None
+    value = float(text.replace(",", ""))
+    return (int(value) if value.is_integer() else value) if math.isfinite(value) else None

@@ -1,0 +1,140 @@
+"""Charts: which tables Slack draws, and what readers have where it draws none."""
+
+import random
+import time
+
+import pytest
+
+from bot.core.job import End
+from bot.errors import EndReason, Refusal
+from bot.reply import blocks as reply_blocks
+from bot.reply.charts import MAX_POINTS, charts_of, has_charts, without_marks
+from bot.reply.edits import Post
+from bot.reply.messages import PageView
+from bot.reply.reply import Reply
+from bot.reply.streams import needs_edit
+from bot.slack.blockkit import Json
+from slack_sandbox.blocks.rules import check_blocks
+from tests.core import conversations
+from tests.reply.outcomes import done, refused
+
+SALES = "| Quarter | 2025 | 2026 |\n|---|---|---|\n| Q1 | 4 | 5.5 |\n| Q2 | 1,200 | -3 |\n"
+ENDED = End(EndReason.WHOLE, footer="openai/test")
+
+
+def marked(table: str, line: str = "bar: Sales", fence: str = "```") -> str:
+    return f"Here it is.\n\n{table}\n{fence}chart\n{line}\n{fence}\n\nThat is all."
+
+
+def drawn(markdown: str) -> list[Json]:
+    """Returns the charts of an ended page, as Slack takes them."""
+    blocks = reply_blocks.message(PageView(markdown, end=ENDED))["blocks"]
+    check_blocks(blocks)
+    assert "chart\n" not in str(blocks[0]["text"])
+    return [block for block in blocks if block["type"] == "data_visualization"]
+
+
+@pytest.mark.parametrize("kind", ["bar", "line", "area"])
+@pytest.mark.parametrize("fence", ["```", "````", "~~~"])
+def test_table_becomes_series_over_its_first_column(kind: str, fence: str) -> None:
+    [chart] = drawn(marked(SALES, f"{kind}: Sales of 2026", fence))
+    assert chart["title"] == "Sales of 2026"
+    assert chart["chart"] == {
+        "type": kind,
+        "series": [
+            {"name": "2025", "data": [{"label": "Q1", "value": 4}, {"label": "Q2", "value": 1_200}]},
+            {"name": "2026", "data": [{"label": "Q1", "value": 5.5}, {"label": "Q2", "value": -3}]},
+        ],
+        "axis_config": {"categories": ["Q1", "Q2"]},
+    }
+
+
+def test_table_of_one_column_becomes_a_pie() -> None:
+    [chart] = drawn(marked("| Fruit | Share |\n|:--|--:|\n| **Apples** | 60 % |\n| Pears | 40% |\n", "Pie"))
+    assert (chart["title"], chart["chart"]["segments"]) == (
+        "Share",
+        [{"label": "Apples", "value": 60}, {"label": "Pears", "value": 40}],
+    )
+
+
+def rows(count: int) -> str:
+    return "| a | b |\n|---|---|\n" + "".join(f"| r{number} | {number} |\n" for number in range(count))
+
+
+UNDRAWN = {
+    "a cell that is no number": SALES.replace("5.5", "about five"),
+    "an empty cell": SALES.replace("5.5", ""),
+    "a number of two units": SALES.replace("5.5", "4 h 30"),
+    "no number that a float holds": SALES.replace("5.5", "9" * 400),
+    "two rows of one name": SALES.replace("Q2", "Q1"),
+    "a name that mentions": SALES.replace("Q2", "<@U0ADA>"),
+    "a name that is an address": SALES.replace("Q2", "https://evil.example"),
+    "rows of other lengths": SALES + "| Q3 | 4 |\n",
+    "no rows": "| a | b |\n|---|---|\n",
+    "one column": "| a |\n|---|\n| 1 |\n",
+    "more rows than Slack draws": rows(MAX_POINTS + 1),
+    "more columns than Slack draws": "|a|b|c|d|e|f|g|h|\n|-|-|-|-|-|-|-|-|\n|x|1|2|3|4|5|6|7|\n",
+    "no table": "Words.\n",
+    "a table above other words": f"{SALES}\nWords.\n",
+}
+
+
+@pytest.mark.parametrize("table", UNDRAWN.values(), ids=UNDRAWN)
+def test_table_that_slack_does_not_draw_stays_a_table(table: str) -> None:
+    assert drawn(marked(table)) == []
+
+
+@pytest.mark.parametrize("table", [rows(7), SALES, "| a | b |\n|---|---|\n| x | -1 |\n", rows(1)])
+def test_numbers_that_make_no_whole_are_no_pie(table: str) -> None:
+    assert drawn(marked(table, "pie")) == []
+
+
+@pytest.mark.parametrize("line", ["", "radar: Sales", "bar: Sales\nx = 1", "new Chart(context)"])
+def test_code_of_another_kind_stays_code(line: str) -> None:
+    markdown = marked(SALES, line)
+    assert (has_charts(markdown), without_marks(markdown), charts_of(markdown)) == (False, markdown, [])
+
+
+def test_message_has_two_charts_at_most() -> None:
+    assert len(charts_of("\n\n".join([marked(SALES)] * 3))) == 2
+
+
+def test_page_that_grows_shows_the_table_alone() -> None:
+    blocks = reply_blocks.message(PageView(marked(SALES), growing=True))["blocks"]
+    assert "data_visualization" not in [block["type"] for block in blocks]
+    assert "bar: Sales" not in str(blocks)
+
+
+def test_charts_that_slack_refuses_cost_the_answer_neither_its_table_nor_its_form() -> None:
+    reply = Reply(conversations.answer())
+    reply.append(marked(SALES))
+    reply.finish(ENDED)
+    first = reply.next_call()
+    assert isinstance(first, Post)
+    assert "data_visualization" in str(reply_blocks.message(first.view))
+    refused(reply, first, Refusal.UNREADABLE)
+    again = reply.next_call()
+    assert isinstance(again, Post)
+    message = reply_blocks.message(again.view)
+    assert "data_visualization" not in str(message)
+    assert "| Q1 | 4 | 5.5 |" in message["blocks"][0]["text"]
+    done(reply, again, "1.0")
+    assert reply.life.is_over
+
+
+def test_stream_is_left_before_it_shows_a_mark() -> None:
+    assert needs_edit(PageView(marked(SALES), growing=True))
+
+
+def test_charts_take_linear_time() -> None:
+    rng = random.Random(1)
+
+    def seconds(count: int) -> float:
+        text = "".join(rng.choice((marked(rows(3)), "```chart\n", "| a | b |\n|---|\n")) for _ in range(count))
+        began = time.perf_counter()
+        charts_of(text)
+        without_marks(text)
+        return time.perf_counter() - began
+
+    seconds(100)
+    assert min(seconds(2_000) for _ in range(3)) < 8 * min(seconds(1_000) for _ in range(3))
