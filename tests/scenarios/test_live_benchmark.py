@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -13,6 +13,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from benchmarks import live
 from benchmarks.freshness import Lags, ShownWords, lags
 from benchmarks.readers import Place, Readers
+from bot.core.actions import ReplyAction
+from bot.slack import blockkit
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import manifest
 
@@ -41,9 +43,9 @@ class QuestionThread:
         await self.web.chat_update(channel=self.channel, ts=ts, text=text)
 
     def lags(self) -> Lags:
-        readers = self._readers
-        sign_at_s = readers.sign_at_s.get(self.place, math.inf)
-        return lags(self._asked_at_s, self.sent_at_s, readers.histories[self.place], sign_at_s)
+        readers, place = self._readers, self.place
+        sign_at_s = readers.sign_at_s.get(place, math.inf)
+        return lags(self._asked_at_s, self.sent_at_s, readers.histories[place], sign_at_s, readers.stops[place])
 
 
 async def asked(sandbox: Sandbox) -> QuestionThread:
@@ -109,6 +111,33 @@ async def test_end_that_is_posted_again_is_seen_at_once_and_whole_after_the_dele
     assert figures.complete
     assert figures.final_s < 0.3
     assert figures.doubled_s >= 0.3
+
+
+async def stop_by_a_button(thread: QuestionThread, ts: str) -> None:
+    blocks = [blockkit.markdown("w1"), blockkit.actions([blockkit.button(ReplyAction.STOP, "Stop")])]
+    await thread.web.chat_update(channel=GENERAL, ts=ts, text="w1", blocks=blocks)
+
+
+async def stop_by_a_status(thread: QuestionThread, ts: str) -> None:
+    status = "is writing… Reply “stop” to stop me"
+    await thread.web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=thread.ts, status=status)
+
+
+async def stop_by_slack(thread: QuestionThread, ts: str) -> None:
+    await thread.web.agents_sessions_setStatus(channel_id=GENERAL, thread_ts=thread.ts, status="processing")
+
+
+@pytest.mark.parametrize("shows_stop", [stop_by_a_button, stop_by_a_status, stop_by_slack])
+async def test_time_without_a_way_to_stop_the_answer_ends_with_a_button_a_status_or_slacks_own(
+    thread: QuestionThread, shows_stop: Callable[[QuestionThread, str], Awaitable[None]]
+) -> None:
+    thread.model_sends(WORDS)
+    ts = await thread.post("w1")
+    await asyncio.sleep(0.2)
+    await shows_stop(thread, ts)
+    await asyncio.sleep(0.3)
+    await thread.update(ts, "".join(TEXT))
+    assert 0.2 <= thread.lags().unstoppable_s < 0.4
 
 
 @pytest.mark.parametrize(
