@@ -264,7 +264,7 @@ class _InlineParser:
             starts.append(self._undecided_pair)
         is_open = bool(run or starts or stop < size)
         while run:
-            starts += [run.start] if run.delimiter == "*" or run.is_loose else []
+            starts += [run.start] if run.delimiter != "_" or run.is_loose else []
             run = run.previous
         end = min([stop, *(start for start in starts if stop - start <= MAX_CONSTRUCT_CHARS)])
         if end == size:

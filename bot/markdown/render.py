@@ -515,7 +515,11 @@ def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tup
         end, _, replacements = _decided(segment, lines, ends_line=True, kind=kind)
     else:
         end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True, kind=kind)
-        if not is_open and not segment[last.content : last.end].lstrip().startswith("|"):
+        first = segment[last.content : last.end].lstrip()[:1]
+        if not is_open and first == "<":
+            # What a tag becomes that begins a line depends on what is above it.
+            end, _, replacements = _decided(segment, lines, ends_line=not is_growing, kind=kind)
+        elif not is_open and first != "|":
             end, _, inner = _decided(segment, [last], ends_line=not is_growing, kind=kind)
             replacements += inner
     line = next((line for line in reversed(lines) if line.content <= end), lines[0])

@@ -377,7 +377,7 @@ def test_broadcast_handle_in_plain_text_is_broken(handle: str) -> None:
 )
 def test_file_name_is_neither_a_mention_nor_a_link(name: str) -> None:
     blocks = stored(PageView("Words.", end=End(EndReason.WHOLE, f"Not read: {name} (too large).")))
-    assert {leaf["type"] for leaf in leaves(blocks[:2])} == {"text"}
+    assert {leaf["type"] for leaf in leaves(blocks[:2])} == {"text", "plain_text"}
     assert name in shown_text(blocks).replace(JOINER, "")
 
 
