@@ -14,7 +14,7 @@ from slack_sandbox.page.guide import Card, Guide, UseKey
 
 REAL_ANSWERS = (
     "For real answers, paste an OpenAI or Anthropic key below the page's message box, or start Ollama, LM Studio or "
-    "llama.cpp first."
+    "llama.cpp before the sandbox."
 )
 ROLES = {
     "guest": UserKind.GUEST,

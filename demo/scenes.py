@@ -366,7 +366,7 @@ SCENES = (
         "Headings, a table and code grow in a thread.",
         "Typist shows the words while the model writes. Slack allows about 50 edits a minute in a workspace, so each "
         "call carries everything that was written since the one before. The last call adds the buttons and the "
-        "footer. Regenerate has another attempt replace this one. Previous and Next swap them, for all to see.",
+        "footer. Regenerate writes another answer in its place. Previous and Next swap the two for everyone.",
         {"How do I find our slow queries?": _says(_STREAMING)},
     ),
     Scene(
@@ -411,7 +411,7 @@ SCENES = (
     ),
     Scene(
         "Three people ask at once",
-        "Three answers share Slack's limits, and reach none. Watch the meters.",
+        "Three answers share Slack's limits without reaching any. Watch the meters.",
         "",
         {question: _says(text) for question, text in _SHARING.items()},
     ),

@@ -133,7 +133,7 @@ def decided(decision: str, calls: int, person: str, *, is_only_one: bool) -> str
 
 
 SOMEBODY = "somebody whose data was erased"
-WRITING_LONG = "Writing… When I'm done, the rest comes in answer.md, and its end here."
+WRITING_LONG = "Writing… When I'm done, I'll attach the whole answer as answer.md and show its end here."
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 
@@ -1173,7 +1173,7 @@ WHERE_YOU_ASK = "Where you ask me"
 SEEN = {
     reads: (
         f"In a channel, everyone there sees my answers. {what_i_read}\n"
-        "Other people in Slack don't see our direct messages. I read the last ones.\n"
+        "Other people in Slack don't see our direct messages. To answer one, I read those before it.\n"
         "Typist admins see how much each person uses me."
     )
     for reads, what_i_read in _READ_IN_CHANNEL.items()

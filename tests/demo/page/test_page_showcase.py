@@ -1,5 +1,6 @@
 """The sandbox's cards, in a real browser, with the real bot: each one sends at a press, and a script answers."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from bot.core import texts
 from demo.guide import for_sandbox, guide_of
@@ -261,6 +262,27 @@ async def test_on_a_small_screen_a_card_opens_its_thread_and_nothing_is_out_of_r
     if screen is PHONE:
         assert not await page.locator("textarea:focus").count(), "a focused box opens the keyboard"
     assert "lower left" not in await page.inner_text("body")
+
+
+async def test_meters_count_questions_that_are_posted_after_the_first_ones_thread_is_open(
+    sandbox: Sandbox, visit: Visit, hurried: None
+) -> None:
+    page = await opened(visit, sandbox, "C0PARTNERS")
+    is_open = asyncio.Event()
+
+    async def after_opening(route: Route) -> None:
+        if "U0ADA" not in (route.request.post_data or ""):
+            await is_open.wait()
+        await route.continue_()
+
+    await page.route("**/sandbox/say", after_opening)
+    await page.locator(".card, .offers button").filter(has_text="Three people").filter(visible=True).click()
+    meters = thread(page).get_by_role("complementary", name="About this card").get_by_role("meter")
+    await expect(meters).to_have_count(2)
+    is_open.set()
+    await expect(meters.nth(3)).to_be_visible()
+    names = await meters.evaluate_all("meters => meters.map((meter) => meter.ariaLabel)")
+    assert [name.startswith("All answers") for name in names[:4]] == [False, False, False, True]
 
 
 @pytest.mark.parametrize("screen", [{"viewport": {"width": 1280, "height": 800}}, PHONE], ids=["desktop", "phone"])

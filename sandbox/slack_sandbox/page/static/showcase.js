@@ -7,7 +7,6 @@ import { Tour } from "./tour.js";
 const HIDDEN = "showcase-hidden";
 const QUIET_MS = 3000;
 const LOOK_MS = 250;
-const AT_ONCE_S = 5;
 const GROWING = ["chat.update", "chat.appendStream"];
 const CAN_HOVER = window.matchMedia("(hover: hover)");
 
@@ -177,31 +176,39 @@ export class CardNote {
     if (this.key === key) return;
     this.key = key;
     this.aside.hidden = !card;
-    this.meters = new Map();
-    this.list.replaceChildren();
     if (!card) return;
     this.title.textContent = card.title;
     this.text.textContent = card.note;
-    this.questions = card.questions.length > 1 ? this.#askedWith(message) : [];
+    this.card = card;
+    this.message = message;
+    this.list.replaceChildren();
+    this.asked = "";
     this.refresh();
   }
 
   /** Show the newest counts. */
   refresh() {
-    if (this.aside.hidden || !this.questions.length) return;
+    if (this.aside.hidden || this.card.questions.length < 2) return;
     const { answers } = this.world;
-    const counted = this.questions.map((asked) => answers.find(({ channel, ts }) => channel === asked.channel && ts === asked.ts));
+    const questions = this.#askedTogether();
+    const asked = questions.map(({ ts }) => ts).join(" ");
+    if (this.asked !== asked) {
+      this.asked = asked;
+      this.meters = new Map();
+      this.list.replaceChildren();
+    }
+    const counted = questions.map((asked) => answers.find(({ channel, ts }) => channel === asked.channel && ts === asked.ts));
     // The sandbox counts the newest answers only.
-    const isForgotten = !counted.some(Boolean) && answers.some(({ ts }) => ts > this.questions[0].ts);
+    const isForgotten = !counted.some(Boolean) && answers.some(({ ts }) => ts > questions[0].ts);
     this.list.hidden = isForgotten;
     this.aside.hidden = isForgotten && !this.text.textContent;
     const methods = new Set();
-    for (const [at, asked] of this.questions.entries()) {
+    for (const [at, question] of questions.entries()) {
       const { method, count } = counted[at]?.calls.find((call) => GROWING.includes(call.method)) || { method: GROWING[0], count: 0 };
       methods.add(method);
-      const name = shownName(this.world.user(asked));
-      const words = this.world.toTyped(asked.text).replace(/^@\S+ /, "");
-      this.#meter(asked.ts, `${name}'s answer`, el("span", {}, el("b", {}, name), ` ${words}`)).fill(count, this.#budget(method).limit);
+      const name = shownName(this.world.user(question));
+      const words = this.world.toTyped(question.text).replace(/^@\S+ /, "");
+      this.#meter(question.ts, `${name}'s answer`, el("span", {}, el("b", {}, name), ` ${words}`)).fill(count, this.#budget(method).limit);
     }
     for (const method of methods) {
       const { used, limit } = this.#budget(method);
@@ -209,9 +216,12 @@ export class CardNote {
     }
   }
 
-  /** The questions that were asked at the same time, the first one first. */
-  #askedWith({ channel, ts, card }) {
-    return this.world.roots(channel).filter((root) => root.card === card && Math.abs(root.ts - ts) < AT_ONCE_S);
+  /** The card's questions that were asked with this one, so far: of several times, the nearest. Others' come after the first is shown. */
+  #askedTogether() {
+    const { channel, ts } = this.message;
+    const distance = (root) => Math.abs(root.ts - ts);
+    const roots = this.world.roots(channel).filter((root) => root.card === this.card.title).sort((one, other) => distance(one) - distance(other));
+    return this.card.questions.map((words) => roots.find(({ text }) => text.includes(words))).filter(Boolean);
   }
 
   #budget(method) {
