@@ -103,7 +103,7 @@ class CanvasWriter:
     async def _create(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> str:
         title = canvas_title(answer.answer)
         # In a thread: a long answer takes longer than the loop may be held.
-        markdown = await asyncio.to_thread(canvas_markdown, without_marks(answer.answer), answer.sources)
+        markdown = await asyncio.to_thread(lambda: canvas_markdown(without_marks(answer.answer), answer.sources))
         channel_id = entry.question.thread.channel_id
         try:
             return await self.workspace.canvases.create(title, markdown, channel_id, still)

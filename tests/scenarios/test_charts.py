@@ -2,7 +2,10 @@
 
 import pytest
 
+from bot.core.actions import ReplyAction
+from bot.settings import Settings
 from slack_sandbox.workspace import Message
+from tests.scenarios.answers import answered, press
 from tests.scenarios.conftest import Stage, footer, says
 
 pytestmark = pytest.mark.skips_waits
@@ -44,3 +47,15 @@ async def test_streamed_answer_ends_with_its_chart(stage: Stage) -> None:
     message = await answer(stage)
     assert "data_visualization" in kinds(message)
     assert stage.calls("chat.startStream")
+
+
+@pytest.mark.bot(on_disk=True)
+async def test_canvas_has_the_table_without_the_mark(stage: Stage, settings: Settings) -> None:
+    long = "Words of it.\n\n" * 300
+    stage.vendor.script(says(f"{long}{ANSWER}"))
+    _, message = await answered(stage, settings)
+    await press(stage, message, ReplyAction.CANVAS)
+    [canvas] = await stage.sandbox.wait_for(lambda: [one for one in stage.sandbox.files.stored() if one.is_canvas], 600)
+    content = canvas.content.decode()
+    assert "Q1" in content
+    assert "bar: Sales" not in content
