@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 import shlex
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -557,6 +558,14 @@ def _is_installed(module: str) -> bool:
         return False
 
 
+def pip_install() -> str:
+    """Returns how the command begins that installs packages for the Python that runs Typist, whatever PATH has."""
+    if _is_installed("pip"):
+        return f"{shlex.quote(sys.executable)} -m pip install"
+    # In the image, and in environments that uv makes.
+    return f"pip --python {shlex.quote(sys.prefix)} install"
+
+
 def install_command(extra: str) -> str:
     """Returns the command that installs an extra's packages beside Typist, however Typist itself is installed."""
     # Only now: the import takes 20 ms.
@@ -566,13 +575,13 @@ def install_command(extra: str) -> str:
         requirements = metadata.requires("typist") or []
     except metadata.PackageNotFoundError:
         # A clone whose requirements.txt is installed, and nothing else.
-        return f"pip install --editable '.[{extra}]'"
+        return f"{pip_install()} --editable '.[{extra}]'"
     packages = [
         text
         for text, _, marker in (line.partition("; ") for line in requirements)
         if extra in re.findall(r"\w+", marker)
     ]
-    return f"pip install {' '.join(map(shlex.quote, packages))}"
+    return f"{pip_install()} {' '.join(map(shlex.quote, packages))}"
 
 
 def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:

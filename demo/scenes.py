@@ -420,7 +420,7 @@ SCENES = (
         "Two people write. See when Typist answers, and when it stays out.",
         "Ada needs no mention while nobody else writes here. Once Grace writes, Typist answers mentions, and whoever "
         "it answered last, until somebody else writes. It leaves messages alone that begin with somebody's name. "
-        "/typist mentions changes that for a channel. Now write here yourself.",
+        "/typist settings changes that for a channel. Now write here yourself.",
         {
             _FIRST: _says(
                 "At its disk: is there room left? A full volume slows down every write.\n\nRun `df -h` on the host "

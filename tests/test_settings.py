@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shlex
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from bot.models.events import Usage
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings
-from bot.settings import Settings, install_command
+from bot.settings import Settings, install_command, pip_install
 from bot.wiring import telemetry_of
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
@@ -417,23 +418,23 @@ def test_places_of_clouds_are_shown_and_their_models_have_prices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "model", "command"),
+    ("module", "model", "package"),
     [
-        ("boto3", "bedrock/us.anthropic.claude-haiku-5-5", "pip install 'boto3<2,>=1.44'"),
-        ("google.auth", "vertex/claude-haiku-5-5", "pip install 'google-auth[requests]<3,>=2.62'"),
-        ("azure.identity.aio", "foundry/claude-haiku-5-5", "pip install 'azure-identity<2,>=1.27'"),
-        ("azure.identity.aio", "azure/gpt-6-luna", "pip install 'azure-identity<2,>=1.27'"),
+        ("boto3", "bedrock/us.anthropic.claude-haiku-5-5", "'boto3<2,>=1.44'"),
+        ("google.auth", "vertex/claude-haiku-5-5", "'google-auth[requests]<3,>=2.62'"),
+        ("azure.identity.aio", "foundry/claude-haiku-5-5", "'azure-identity<2,>=1.27'"),
+        ("azure.identity.aio", "azure/gpt-6-luna", "'azure-identity<2,>=1.27'"),
     ],
 )
 def test_missing_extra_of_a_cloud_is_one_sentence_with_its_command(
-    monkeypatch: pytest.MonkeyPatch, module: str, model: str, command: str
+    monkeypatch: pytest.MonkeyPatch, module: str, model: str, package: str
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else find(name))
     with pytest.raises(SettingsError) as caught:
         settings.read({**CLOUDS, "BOT_MODELS": model})
     extra = {"boto3": "bedrock", "google.auth": "vertex"}.get(module, "azure")
-    assert caught.value.problems == [f"{model} needs the extra {extra}. Install it: {command}"]
+    assert caught.value.problems == [f"{model} needs the extra {extra}. Install it: {pip_install()} {package}"]
 
 
 PRICE = {"input": 1, "output": 2}
@@ -497,17 +498,24 @@ def test_wrong_file_of_prices_is_reported_in_one_line(tmp_path: Path, text: str,
 @pytest.mark.parametrize("extra", ["mcp", "sandbox", "local"])
 def test_command_for_an_extra_installs_its_packages_and_never_typist_again(extra: str) -> None:
     """A `pip install '.[extra]'` would replace an editable install by a copy, and needs the repository."""
-    program, verb, *packages = shlex.split(install_command(extra))
+    assert install_command(extra).startswith(f"{pip_install()} ")
+    packages = shlex.split(install_command(extra).removeprefix(pip_install()))
     declared = tomllib.loads(EXAMPLE.with_name("pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
-    assert [program, verb] == ["pip", "install"]
     assert {Requirement(package) for package in packages} == {Requirement(package) for package in declared}
+
+
+def test_packages_are_installed_for_the_python_that_runs_typist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `pip` without a path may be another Python's: the image's environment has none of its own."""
+    assert shlex.split(pip_install()) == [sys.executable, "-m", "pip", "install"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert shlex.split(pip_install()) == ["pip", "--python", sys.prefix, "install"]
 
 
 def test_traces_need_their_extra_and_the_port_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
     env = {"BOT_TRACES_URL": "http://127.0.0.1:4318/v1/traces"}
     assert settings.read(env)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"BOT_TRACES_URL needs the extra telemetry. Install it: pip install "):
+    with pytest.raises(SettingsError, match=r"BOT_TRACES_URL needs the extra telemetry. Install it: .* install "):
         settings.read(env)
     assert not settings.has_telemetry()
     with telemetry_of(settings.read({"BOT_HEALTH_PORT": "8080"})) as telemetry:

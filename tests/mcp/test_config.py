@@ -324,5 +324,5 @@ class TestSettings:
     def test_missing_extra_is_told(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file.write_text(json.dumps({"mcpServers": {"time": TIME}}))
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(SettingsError, match=r"needs the extra mcp. Install it: pip install 'mcp<3,>=2.3'"):
+        with pytest.raises(SettingsError, match=r"needs the extra mcp. Install it: .* install 'mcp<3,>=2.3'"):
             settings.read({"BOT_MCP_CONFIG": str(file)})

