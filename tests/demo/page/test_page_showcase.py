@@ -53,6 +53,9 @@ CUT_OFF = """() => [...document.querySelectorAll("body *")].filter((node) => {
      (isOut(overflowY) && node.scrollHeight > node.clientHeight + 1));
 }).map((node) => node.outerHTML.slice(0, 100))"""
 """The nodes whose content is cut off and can't be scrolled."""
+GAP = """message => message.querySelector(".body").getBoundingClientRect().top -
+  message.querySelector(".name").getBoundingClientRect().bottom"""
+"""The pixels between a writer's name and the message's text."""
 
 
 @pytest.fixture
@@ -260,6 +263,7 @@ async def test_on_a_small_screen_a_card_opens_its_thread_and_nothing_is_out_of_r
     await expect(page.get_by_role("region", name="Simulate Slack failures")).to_be_hidden()
     assert await page.evaluate(CUT_OFF) == []
     if screen is PHONE:
+        assert await answer(page).evaluate(GAP) < 4, "the menu's button pushes the text away"
         assert not await page.locator("textarea:focus").count(), "a focused box opens the keyboard"
     assert "lower left" not in await page.inner_text("body")
 
