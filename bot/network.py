@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Those of proxies are read in small letters, too."""
 NO_PROXY = "NO_PROXY"
+_FOLDER = "SSL_CERT_DIR"
+_CERTIFICATES = ("SSL_CERT_FILE", _FOLDER)
+"""The first that is set counts."""
 _PROXIES = {
     "https": ("HTTPS_PROXY", "ALL_PROXY"),
     "wss": ("HTTPS_PROXY", "ALL_PROXY"),
@@ -106,17 +109,26 @@ def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
 def tls() -> ssl.SSLContext:
     """Returns the trusted certificates: those of SSL_CERT_FILE or SSL_CERT_DIR, or else the system's.
 
-    They are loaded once, because loading takes longer than the rest of a client's setup.
+    They are loaded once, because loading takes longer than the rest of a client's setup. Raises SettingsError.
     """
     # Only now: `typist --help` needs no HTTP client.
     import httpx2
 
-    return httpx2.create_ssl_context()
+    name, path = next(_set(os.environ, _CERTIFICATES), ("", ""))
+    if name == _FOLDER and not os.path.isdir(path):
+        # OpenSSL would trust nothing, in silence.
+        raise SettingsError([f"{_FOLDER} names {path}, which is no folder."])
+    try:
+        return httpx2.create_ssl_context()
+    except ssl.SSLError as error:
+        raise SettingsError([f"{name} names {path}, which has no certificates in PEM."]) from error
+    except OSError as error:
+        raise SettingsError([f"{name} names {path}, which can't be read: {os.strerror(error.errno or 0)}."]) from error
 
 
 def certificates(env: Mapping[str, str] | None = None) -> str | None:
     """Returns the file or folder of trusted certificates that a variable names; None for the system's."""
-    named = _set(os.environ if env is None else env, ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    named = _set(os.environ if env is None else env, _CERTIFICATES)
     return next((value for _, value in named), None)
 
 
@@ -141,7 +153,7 @@ def reason_of(error: BaseException, url: str) -> str:
     try:
         way = way_to(url)
     except SettingsError as problem:
-        return str(problem)
+        return str(problem).removesuffix(".")
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         # It is the server's TLS, also behind a proxy. aiohttp's own error has no code; the system's has one.

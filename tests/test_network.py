@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 
 import aiohttp
 import httpx2
@@ -123,6 +124,11 @@ def test_libraries_without_an_argument_read_what_env_says(monkeypatch: pytest.Mo
     assert "SLACK_BOT_TOKEN" not in os.environ
 
 
+def test_reason_that_is_a_problem_of_the_settings_fits_into_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example")
+    assert reason_of(TimeoutError(), SLACK).endswith("Set one of http or https")
+
+
 def test_failure_that_is_not_the_ways_has_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     assert reason_of(TimeoutError(), SLACK) == ""
@@ -181,3 +187,26 @@ def test_causes_that_lead_in_a_circle_are_read_once() -> None:
     first, second = OSError(), asyncio.CancelledError()
     first.__context__, second.__context__ = second, first
     assert reason_of(first, SLACK) == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "problem"),
+    [
+        ("SSL_CERT_FILE", "no.pem", "can't be read: No such file or directory."),
+        ("SSL_CERT_FILE", "", "can't be read: Is a directory."),
+        ("SSL_CERT_FILE", "key.pem", "has no certificates in PEM."),
+        ("SSL_CERT_DIR", "no", "is no folder."),
+        ("SSL_CERT_DIR", "key.pem", "is no folder."),
+    ],
+)
+def test_certificates_that_cannot_be_loaded_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, name: str, problem: str
+) -> None:
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
+    for other in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / name))
+    network.tls.cache_clear()
+    with pytest.raises(SettingsError) as caught:
+        network.tls()
+    assert caught.value.problems == [f"{variable} names {tmp_path / name}, which {problem}"]

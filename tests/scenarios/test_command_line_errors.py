@@ -117,6 +117,12 @@ CASES = {
     "a sandbox whose model has no vendor": FailureCase(
         ("sandbox", "--model", "gpt"), 2, (NO_MODEL, "In the sandbox, --model can also be local or scripted.")
     ),
+    "certificates that aren't there": FailureCase(
+        ("ask", "why?"),
+        2,
+        ("SSL_CERT_FILE names /no.pem, which can't be read: No such file or directory.",),
+        {"OPENAI_API_KEY": "k", "SSL_CERT_FILE": "/no.pem"},
+    ),
     "a question to a model without a key": FailureCase(("ask", "why?", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
     "a question to no model": FailureCase(
         ("ask", "why?", "--model", ","), 2, ("--model must name at least one model, as vendor/model.",)
