@@ -66,6 +66,7 @@ async def test_on_a_phone_threads_open_on_the_screen_however_many_cards_were_pla
     page = await visit(f"{sandbox.url}/?channel=C0GENERAL", **PHONE)
     await expect(offers(page).locator(".tick")).to_have_count(7)
     assert await page.evaluate(ESCAPED) == []
+    await expect(offers(page).get_by_role("button", name="Card number 7")).to_be_in_viewport(ratio=1)
     await offers(page).get_by_role("button", name="Card number 7").click()
     await answer(sandbox, web, "general", "Question 7?")
     await expect(thread(page)).to_be_visible()

@@ -81,7 +81,11 @@ export class Showcase {
       el("button", { type: "button", class: "prompt", title: card.detail, onclick: () => this.#play(card) }, card.title, this.#tick(card));
     const focused = [...this.offers.children].indexOf(document.activeElement);
     this.offers.replaceChildren(this.playAll("prompt play"), ...cards.map(offer));
-    this.offers.children[focused]?.focus();
+    if (focused >= 0) return this.offers.children[focused]?.focus();
+    // The next card is in reach, and in another channel the row begins at its start.
+    this.offers.scrollLeft = 0;
+    const next = cards.findIndex((card) => !this.world.isSeen(card));
+    this.offers.children[next + 1].scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   #tick(card) {
