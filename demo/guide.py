@@ -13,8 +13,8 @@ from demo.scenes import SCENES, TOOL_SERVER
 from slack_sandbox.page.guide import Card, Guide, UseKey
 
 REAL_ANSWERS = (
-    "For real answers, paste an OpenAI or Anthropic key below the page's message box, or start Ollama, LM Studio or "
-    "llama.cpp before the sandbox."
+    "For real answers, paste an OpenAI or Anthropic key in the page, or start Ollama, LM Studio or llama.cpp before "
+    "the sandbox."
 )
 ROLES = {
     "guest": UserKind.GUEST,

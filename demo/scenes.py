@@ -411,7 +411,7 @@ SCENES = (
     ),
     Scene(
         "Three people ask at once",
-        "Three answers share Slack's limits without reaching any. Watch the meters.",
+        "Three answers stay within Slack's limits. Watch the meters.",
         "",
         {question: _says(text) for question, text in _SHARING.items()},
     ),

@@ -147,7 +147,7 @@ CLAIMS: Sequence[tuple[str, str, Callable[[Watched], None]]] = (
         each_call_carries_what_was_written_since_the_one_before,
     ),
     ("The last call adds the buttons and the footer.", STREAMING.note, last_call_adds_buttons_and_footer),
-    ("Three answers share Slack's limits without reaching any.", SHARING.detail, no_limit_is_reached),
+    ("Three answers stay within Slack's limits.", SHARING.detail, no_limit_is_reached),
 )
 
 
