@@ -67,6 +67,7 @@ OTHERS = {
     "question_queue.request_stop",
     "question_queue.regenerate",
     "recorded_answers.delete",
+    "recorded_answers.give_reason",
     "recorded_answers.swap",
     "approvals.decide",
     "answer_canvases.request",

@@ -888,6 +888,7 @@ async def test_forms_that_slack_refuses_are_named_with_their_places(monkeypatch:
     [line] = [check.message for check in report.checks if check.id == "slack.forms"]
     assert line.splitlines() == [
         "Slack refuses forms of messages or views that Typist sends:",
+        "answer: a chart: /blocks/1/title must be less than 4 characters",
         "notice about a quota: /blocks/1/title must be less than 4 characters",
     ]
 
