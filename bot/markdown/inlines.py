@@ -382,8 +382,8 @@ class _InlineParser:
             return False, False
         before, after = self.text[max(0, start - 2) : start], self.text[end : end + 2]
         if before[-1:].isalnum() and _is_mark(after[:1], "Pe", "Pf"):
-            # A single asterisk behind a digit is a multiplication sign.
-            is_sign = end - start == 1 and not before.isalpha()
+            # A single asterisk behind a digit, or a letter that stands alone, is a multiplication sign.
+            is_sign = end - start == 1 and not (len(before) == 2 and before.isalpha())
             return not is_sign and _touches(after[:1], after[1:]), False
         is_close = after[:1].isalnum() and _is_mark(before[-1:], "Ps", "Pi")
         return False, is_close and len(before) == 2 and _touches(before[1], before[0])

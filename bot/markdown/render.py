@@ -224,7 +224,7 @@ def _render_growing(
             growing=True,
             start=start,
             open_files=definitions.open_files,
-            kind=leaf.kind,
+            kind=_kind_of_text(segment, leaf),
         )
         end = _source_offsets(growing_lines, [inlines.shown_end])[0]
         closing = inlines.closing
@@ -315,8 +315,15 @@ def _replacements_of(
             text = text_of(markdown, lines)
             if _needs_parsing(text, leaf.kind) or (definitions.destinations and "[" in text):
                 start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
-                replacements += _in_source(lines, _inline_replacements(text, start, definitions, leaf.kind))
+                kind = _kind_of_text(markdown, leaf)
+                replacements += _in_source(lines, _inline_replacements(text, start, definitions, kind))
     return sorted(replacements)
+
+
+def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
+    """Returns as what a block's text is read: an underlined heading has lines, as the paragraph that it was."""
+    is_underlined = leaf.kind is LeafKind.HEADING and not _ATX_MARKER.match(markdown, leaf.lines[0].content)
+    return LeafKind.PARAGRAPH if is_underlined else leaf.kind
 
 
 def _needs_parsing(text: str, kind: LeafKind) -> bool:

@@ -707,8 +707,9 @@ async def _read_stream(
             async for event in expected:
                 for delta in _deltas(reader, event):
                     yield delta
-                async for delta in _rest_of_text(reader):
-                    yield delta
+                if reader.marks.is_behind:
+                    async for delta in _rest_of_text(reader):
+                        yield delta
                 if reader.is_complete or event == DONE:
                     await _drain(events)
                     break

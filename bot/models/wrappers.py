@@ -265,7 +265,8 @@ class Fallback:
                     async for event in events:
                         if isinstance(event, TakenBack):
                             begun = bool(event.text)
-                        begun = begun or not isinstance(event, (*SIGNS_OF_WORK, TakenBack))
+                        elif not begun:
+                            begun = not isinstance(event, SIGNS_OF_WORK)
                         yield event
                 return
             except ProviderError as error:

@@ -401,7 +401,8 @@ class Reply:
     def _refused(self, call: Call | CleanUp | None, outcome: CallRefused | CallLost) -> None:
         """Decides what follows from a refusal: the next call has another form, or is the same again."""
         reason = refusal_of(outcome)
-        if reason is Refusal.OUTSIDE_THREAD and outcome.error is not None and outcome.error.ts:
+        is_about_known = isinstance(call, Change | Delete)
+        if reason is Refusal.OUTSIDE_THREAD and not is_about_known and outcome.error and outcome.error.ts:
             # The page is deleted, and the reply ends.
             self.messages.append(ReplyMessage(MessageRole.STRAY, outcome.error.ts, self._edits))
             return

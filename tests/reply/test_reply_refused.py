@@ -471,7 +471,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         *first, end = [view.markdown for view in views]
         if self.slack.files and len(views) == MAX_PAGES + 1:
             assert self.text.startswith("".join(first))
-            assert self.text.endswith(end)
+            assert self.text.rstrip().endswith(end.rstrip())
             assert views[-1].end_chars in (len("".join(first)), len(self.text))
         else:
             assert "".join((*first, end)) == self.text[: views[-1].end_chars] == self.text
