@@ -37,7 +37,7 @@ _BRACKETED = re.compile(r"[a-zA-Z]?'?(?:\([^()]+\)|\[[^\[\]]+\])|\|[^|]+\|")
 """Matches `f(x)`, `(0, 1)` and `|x|`."""
 
 _MARK = re.compile(r"\$\$+|\\\[|\\begin\{([a-zA-Z]+\*?)\}|\\.|`[^`\n]+`|`")
-MAYBE_DISPLAY = re.compile(r"\$\$|\\\[|\\begin\{")
+MAYBE_DISPLAY = re.compile(r"\$\$+|\\\[|\\begin\{")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _PROSE_LINE = re.compile(
     r"\n(?:(?:[^\W\d_]{1,2}(?![^\W\d_])|\d|[^\w\\^=+<>{}\n])*+[^\W\d_]{3,}+){3}[^\\^_=+<>{}\n]*+(?=\n)"
@@ -83,7 +83,7 @@ def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int
     while mark := MAYBE_DISPLAY.search(text, at):
         start, at = mark.span()
         whole = _MARK.match(text, start)
-        closing, at = (_closing(whole), max(at, whole.end())) if whole else ("", at)
+        closing = _closing(whole) if whole else ""
         stop = text.find(closing, at, start + MAX_DISPLAY_CHARS) if closing else -1
         end = len(text) if stop < 0 else stop + len(closing)
         if closing and (stop >= 0 or (growing and end <= start + MAX_DISPLAY_CHARS)):

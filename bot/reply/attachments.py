@@ -22,8 +22,9 @@ MAX_CODE_FILES = 5
 MAX_STEPS = 5_000
 """How much of an answer is searched for code: lines, and the lists and quotes that each is in; headings and fences."""
 
-_HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+\S|(`{3,}|~{3,})(.*))", re.MULTILINE)
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})(.*)", re.MULTILINE)
+_FENCE_FORM = r"(`{3,}|~{3,})(.*)"
+_HEADING_OR_FENCE = re.compile(rf"^[ \t]*(?:#{{1,6}}[ \t]+\S|{_FENCE_FORM})", re.MULTILINE)
+_FENCE = re.compile(rf"^[ \t]*{_FENCE_FORM}", re.MULTILINE)
 
 FileKey = tuple[str, int]
 """A file's name and its size in bytes, by which it is recognized in Slack."""

@@ -23,6 +23,8 @@ MAX_PARTS = 6
 """The segments of a pie, or the series of another chart."""
 LABEL_CHARS, TITLE_CHARS = 20, 50
 
+_MAYBE_MARK = re.compile(r"(?:```|~~~) *+chart")
+"""Matches wherever `_FENCE` does. Most pages that speak of a chart have no mark, and needn't be parsed."""
 _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -52,7 +54,7 @@ def charts_of(markdown: str) -> list[Json]:
 
 def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:
     """Yields each mark of a chart, the rows of the table right above it, and its line."""
-    if "chart" not in markdown:
+    if not _MAYBE_MARK.search(markdown):
         return
     rows: list[list[str]] = []
     for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:

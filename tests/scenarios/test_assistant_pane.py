@@ -10,6 +10,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from slack_sandbox.manifest import SuggestedPrompt
 from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, manifest, says
 from tests.scenarios.surfaces import with_assistant_view
 from tests.streams import speech
@@ -78,12 +79,18 @@ def has_own_root(stage: Stage) -> bool:
     return stage.sandbox.config.pane == "assistant"
 
 
-async def test_answer_grows_from_its_first_words(stage: Stage) -> None:
+async def growing_answer(stage: Stage) -> tuple[str, str, Message]:
+    """Asks in the pane; returns the direct message, the thread, and an answer that shows words and goes on growing."""
     chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
     stage.vendor.script(VendorResponse(chunks, ending=ResponseEnd.HANG))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: "Once there was a bot" in str(stage.bots(dm, thread_ts)))
     (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]
+    return dm, thread_ts, answer
+
+
+async def test_answer_grows_from_its_first_words(stage: Stage) -> None:
+    dm, thread_ts, answer = await growing_answer(stage)
     if stage.sandbox.config.pane == "agent":
         assert ReplyAction.STOP.value not in buttons(answer), "Slack shows its own"
         stage.sandbox.client("ada").stop(dm, thread_ts)
@@ -129,11 +136,7 @@ async def test_title_that_a_person_chose_stays(stage: Stage) -> None:
 @pytest.mark.parametrize("error", ["method_deprecated", "unknown_method", "flux_capacitor_drained"])
 async def test_pane_works_without_statuses_and_titles_of_threads(stage: Stage, error: str) -> None:
     stage.sandbox.faults.start("no_statuses", error=error)
-    chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
-    stage.vendor.script(VendorResponse(chunks, ending=ResponseEnd.HANG))
-    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    await stage.sandbox.wait_for(lambda: "Once there was a bot" in str(stage.bots(dm, thread_ts)))
-    (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]
+    dm, thread_ts, answer = await growing_answer(stage)
     if stage.sandbox.config.pane == "agent":
         assert await stage.sandbox.wait_for(lambda: stage.sandbox.panes.sessions(dm)[thread_ts].title) == "why?"
         stage.sandbox.client("ada").stop(dm, thread_ts)
