@@ -94,8 +94,7 @@ async def checked(
     """Returns the report on these settings, which may come from `env_file`.
 
     `probe` is a channel to post in, `probe_models` has models call a tool, `validates_forms` has Slack validate what
-    Typist sends. `only`: the ids of the checks to make, and
-    of those that they need; None: all.
+    Typist sends. `only`: the ids of the checks to make, and of those that they need; None: all.
     """
     from bot.checks import models as models
     from bot.checks import slack as slack

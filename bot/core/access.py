@@ -136,5 +136,5 @@ class BotQuestions:
 
 
 def admins_named(admins: Iterable[str]) -> list[str]:
-    """Returns the ids of the admins whom a sentence names."""
+    """Returns the ids of the admins that a sentence names, MAX_ADMINS_NAMED at most."""
     return sorted(admins)[:MAX_ADMINS_NAMED]

@@ -300,7 +300,7 @@ class End:
     """How much the model was asked to think about it."""
 
     def naming(self, names: Mapping[str, str], admins: Sequence[str]) -> "End":
-        """Returns the end with the names of the people who decided, and of the admins to whom its notice sends people.
+        """Returns the end with names filled in: of the people who decided, and of the admins that its notice speaks of.
 
         Deciders without a name are named by their ids. A mention of an admin would notify them of each such answer.
         """
@@ -309,7 +309,7 @@ class End:
         return replace(self, decided=decided, notice=texts.naming_admins(self.notice, named))
 
     def people(self, admins: Sequence[str]) -> list[str]:
-        """Returns the ids of the people whom `naming` names: who decided about calls, and admins to ask."""
+        """Returns the ids of the people that `naming` names: those who decided about calls, and admins to ask."""
         deciders = [one.by for one in self.decided if one.by]
         return [*deciders, *(admins if texts.names_an_admin(self.notice) else ())]
 

@@ -610,7 +610,7 @@ def names_an_admin(sentence: str) -> bool:
 
 
 def naming_admins(sentence: str, admins: Sequence[str]) -> str:
-    """Returns a sentence with the admins to whom it sends people, or who alone may do something: names or mentions."""
+    """Returns a sentence that names the admins of whom it speaks. `admins`: their names or mentions."""
     if not admins:
         return sentence
     named = " or ".join(admins)

@@ -321,7 +321,7 @@ def _replacements_of(
 
 
 def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
-    """Returns as what a block's text is read: an underlined heading has lines, as the paragraph that it was."""
+    """Returns the kind by which a block's text is read: like a paragraph, an underlined heading may have many lines."""
     is_underlined = leaf.kind is LeafKind.HEADING and not _ATX_MARKER.match(markdown, leaf.lines[0].content)
     return LeafKind.PARAGRAPH if is_underlined else leaf.kind
 

@@ -89,7 +89,7 @@ class ThreadStatuses:
     pane: Pane
     clock: Clock
     untold: Callable[[ThreadKey], None] = lambda thread: None
-    """Called with a thread whose readers are told nothing, because Slack hasn't taken its status."""
+    """Called with a thread whose status Slack hasn't taken, so that its readers see none."""
     _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)
     """By channel and thread_ts."""
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)

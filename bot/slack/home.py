@@ -316,7 +316,7 @@ def _is_own(use: CapUse) -> bool:
 
 def _quota_line(use: CapUse) -> str:
     if use.percent < 100 and not _is_own(use):
-        # What others use is told only where it keeps this person from asking.
+        # Shared usage is shown only where it keeps this person from asking.
         return texts.shared_quota(str(use.cap))
     in_utc = texts.time_in_utc(datetime.fromtimestamp(use.resets_at, UTC))
     return texts.quota_so_far(str(use.cap), use.percent, moment_mrkdwn(use.resets_at, texts.TIME_FORMAT, in_utc))

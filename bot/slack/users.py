@@ -423,7 +423,7 @@ async def _pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[S
 
 
 async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
-    """Returns the names of the members whom a member ID or a name means, by their IDs.
+    """Returns the members that a member ID or a name may mean: their names by ID.
 
     A name is a whole name as Slack shows it, in any case. Needs the scope users:read. Raises RateLimited and Refused.
     """

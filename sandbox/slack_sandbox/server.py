@@ -131,7 +131,7 @@ class Sandbox:
             self._emit,
         )
         self.people = People(self.workspace, self.files)
-        # Before anything listens: the app was told of these posts long ago.
+        # Posted before anything listens, so the app gets no events about them.
         for room in self.guide.rooms:
             self.people.furnish(room)
         self.problems = Problems()
