@@ -58,6 +58,9 @@ READ_CHANNEL = "read_channel"
 """The tool that reads the channel. It has no owner."""
 SLACK = "slack"
 """The owner of Typist's own tools, as an MCP server is of its tools."""
+REMEMBER, SCHEDULE = "remember", "schedule"
+PROPOSALS = (REMEMBER, SCHEDULE)
+"""Typist's own tools that propose something to the asker, who alone may agree, each time anew. They have no owner."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
 """Follows an error of a tool that may write."""
@@ -449,6 +452,11 @@ class Ask:
         return self.tool.partition(".")[0]
 
     @property
+    def is_proposal(self) -> bool:
+        """Whether it is a call of one of PROPOSALS, which a reply shows as a card."""
+        return self.tool in PROPOSALS
+
+    @property
     def chars(self) -> int:
         """The length of all arguments, as a person reads them."""
         return sum(argument.chars for argument in self.fields)
@@ -456,7 +464,7 @@ class Ask:
     @property
     def is_cut(self) -> bool:
         """Whether a reply has no room for all arguments: then the call is approved in a modal that shows them."""
-        return self.chars > self.room
+        return not self.is_proposal and self.chars > self.room
 
     @property
     def shown_fields(self) -> tuple[ArgumentField, ...]:
@@ -517,7 +525,7 @@ def ask_of(
         call.claims.description,
         until,
         call.repeats and not call.read_only,
-        bool(admins),
+        bool(admins) and call.tool not in PROPOSALS,
         call.decision,
         SHOWN_ARGUMENT_CHARS * SHOWN_WHOLE // max(SHOWN_WHOLE, beside),
     )

@@ -126,6 +126,8 @@ class Question:
     """Whether the asker is another bot."""
     attached_chars: int = 0
     """How many of the text's last characters are no words of the asker, but what Slack shows below them."""
+    schedule: int | None = None
+    """The schedule whose run this is; None for a person's question."""
 
     @property
     def own_text(self) -> str:

@@ -394,6 +394,7 @@ ONLY_ASKER = {
     }.items()
 }
 """By ReplyAction: what others may not do."""
+ONLY_ASKER_AGREES = "Only the person who asked can decide about this."
 ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."
 
 # Messages beside a reply

@@ -218,6 +218,8 @@ class ToolDefinition:
     """What an admin has decided about it."""
     timeout_s: float = field(default=CALL_TIMEOUT_S, compare=False)
     """How long a call may take."""
+    prepared: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
+    """Returns a call's arguments as a person is asked about them; or why the call can't be made, for the model."""
     is_dispensable: bool = field(default=False, compare=False)
     """Nobody misses it: a model that refuses tools, or takes them only at a price, is asked without it."""
 

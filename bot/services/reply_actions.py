@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from bot.core import actions, texts
 from bot.core.actions import VOTES, ActionResponse, RecordedAnswer, ReplyAction, refusal
 from bot.core.calls import (
+    PROPOSALS,
     ApprovalPlace,
     Ask,
     CallState,
@@ -227,6 +228,11 @@ class ReplyActions:
 
     async def _denial(self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
+        if pressed and pressed.call.tool in PROPOSALS:
+            if press.user_id != answer.question.user_id:
+                return texts.ONLY_ASKER_AGREES
+            if press.action is ReplyAction.ALLOW_ALWAYS:
+                return texts.NOTHING_TO_DECIDE
         if press.action not in _ABOUT_CALLS:
             return None
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)

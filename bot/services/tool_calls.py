@@ -231,6 +231,10 @@ class ToolCalls:
             return replace(planned, result=f"At most {MAX_CALLS} calls can be made in one step. This one was not made.")
         if definition.rule.permission is Permission.DENY:
             return replace(planned, state=CallState.DENIED, result="An admin denies this tool. The call was not made.")
+        prepared = definition.prepared(planned.arguments) if definition.prepared else planned.arguments
+        if isinstance(prepared, str):
+            return replace(planned, result=prepared)
+        planned = replace(planned, arguments=prepared)
         if _is_unasked(definition.rule, (call.name, definition.definition_hash) in offer.always, origins):
             return replace(planned, state=CallState.READY)
         if not can_be_read(readable(planned.arguments)):

@@ -30,7 +30,7 @@ from bot.markdown.escaping import unlinked
 from bot.markdown.links import without_schemes
 from bot.markdown.render import PREVIEW_CHARS, beginning
 from bot.models.prompt import Effort
-from bot.slack import blockkit
+from bot.slack import blockkit, cards
 from bot.slack.blockkit import (
     PIECE_CHARS,
     Json,
@@ -387,6 +387,8 @@ def approval_in(view: Mapping[str, Any]) -> ApprovalPlace:
 
 def ask_in_reply(ask: Ask, block_id: str) -> list[Json]:
     """Returns a call in a reply: what would be done, by whom and until when, and its buttons or decision."""
+    if ask.is_proposal:
+        return cards.blocks_of(ask, block_id)
     parts = [*_heading(ask), *_arguments(ask.shown_fields), *_warnings(ask)]
     if ask.is_cut:
         parts.append(line(words(texts.arguments_cut(ask.room, ask.chars), "italic")))
