@@ -59,14 +59,16 @@ class OutboxKind(StrEnum):
     MAKE_CANVAS = "make_canvas"
     """A person wants the answer as a canvas: make it, and show its link."""
     POST_QUESTION = "post_question"
-    """A question by the message shortcut, an emoji, a choice or a suggested prompt: post it in its asker's name."""
+    """A question by the message shortcut, an emoji, a choice, a suggested prompt or a schedule: post it."""
     TELL_ADMINS = "tell_admins"
     """The job's usage has passed a mark of a cap: tell the Typist admins once."""
+    TELL_PAUSE = "tell_pause"
+    """The job is a run whose end has paused its schedule: tell its creator and the place once."""
 
 
 ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)
 """Due only while the job waits."""
-ABOUT_NO_REPLY = (OutboxKind.TELL_ADMINS, OutboxKind.POST_QUESTION)
+ABOUT_NO_REPLY = (OutboxKind.TELL_ADMINS, OutboxKind.TELL_PAUSE, OutboxKind.POST_QUESTION)
 """Due at any time, also while the job is live or has no message yet."""
 EDITS_END = (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES, OutboxKind.SHOW_VERSION)
 """About the end of one version of an answer."""

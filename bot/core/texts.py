@@ -1018,6 +1018,28 @@ def asks_about_message_in(asker: str, channel: str) -> str:
     return f"{asker} asks about a message in {channel}, where I can't post:"
 
 
+# Schedules: why a rule can't be used, for the person who enters it and the model that proposes it
+
+RULE_OR_TIME = "Give either a rule or one time."
+FIVE_FIELDS = "Write the rule as five fields of cron, such as 0 9 * * MON-FRI."
+RULE_NEVER_DUE = "This rule never comes due. Check its day and month."
+UNKNOWN_ZONE = "I don't know this time zone. Write it like Europe/Berlin."
+UNREADABLE_TIME = "Write the time like 2026-12-24T09:00."
+TIME_HAS_PASSED = "This time has passed. Choose a later one."
+TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
+
+
+def rule_too_often(minutes: int) -> str:
+    """Says how often a schedule may run."""
+    often = "hour" if minutes == 60 else f"{minutes} minutes"
+    return f"This rule runs too often: once every {often} at most."
+
+
+def schedule_words(chars: int) -> str:
+    """Says how long the task of a schedule may be."""
+    return f"Say what to do in each run, in up to {chars:,} characters."
+
+
 # App Home
 
 USAGE_HEADING = "Your usage"

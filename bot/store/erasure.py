@@ -48,6 +48,7 @@ from bot.store.schema import (
     notices,
     outbox_entries,
     pane_contexts,
+    schedules,
     seen_events,
     slack_calls,
     steps,
@@ -154,7 +155,8 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
 
     What a person decided about others' calls stays, without their name, and so does that somebody wrote in a thread.
     """
-    for column in (notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id, account_kinds.c.user_id):
+    columns = notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id, account_kinds.c.user_id
+    for column in (*columns, schedules.c.user_id):
         this = column == user_id if user_id else sa.true()
         await connection.execute(sa.delete(column.table).where(this))
     of_person = caps.c.scope == Scope.USER.value
@@ -253,6 +255,8 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
         ),
         Rule(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
         Rule(steps, (_of_job(steps, is_old),)),
+        # Those with one time, once it has passed.
+        Rule(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
         Rule(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
         Rule(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
         # Posts are counted by channel, and many a channel gets no other post.

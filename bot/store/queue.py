@@ -19,8 +19,8 @@ the same transaction, and the second one changes nothing.
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
@@ -60,6 +60,7 @@ from bot.store.rows import (
     thread_columns,
     thread_of,
     thread_values,
+    unposted_values,
 )
 from bot.store.schema import group_threads, jobs, seen_events, thread_lines
 from bot.store.workers import WorkerLiveness, WorkerOperations
@@ -514,9 +515,7 @@ class UnpostedQuestions(Operations):
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
     ) -> None:
         """Stores what an open modal is about. `ask` adds the question; without one, the row stays for a day."""
-        draft = insert_into(connection, jobs).values(
-            _unposted_values(team_id, view_id, user_id, about, "", self._now())
-        )
+        draft = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, "", self._now()))
         await connection.execute(draft.on_conflict_do_nothing())
 
     @writes
@@ -528,7 +527,7 @@ class UnpostedQuestions(Operations):
         If there is a draft, its `about` stays.
         """
         now = self._now()
-        new = insert_into(connection, jobs).values(_unposted_values(team_id, view_id, user_id, about, text, now))
+        new = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, text, now))
         is_draft = sa.and_(is_unposted(), jobs.c.text == "")
         asked = new.on_conflict_do_update(
             index_elements=["team_id", "asked_as"], set_={"text": text, "created_at": now}, where=is_draft
@@ -613,20 +612,3 @@ async def _locked(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -
 async def _record(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
     """Adds what is known of a try to post a question."""
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(unposted={**row.unposted, **known}))
-
-
-def _unposted_values(
-    team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str, now: float
-) -> Mapping[str, Any]:
-    return {
-        "team_id": team_id,
-        # Its message may be posted somewhere else than in the thread of the message that it is about.
-        "channel_id": "",
-        "thread_ts": "",
-        "asked_as": view_id,
-        "unposted": {"about": asdict(about)},
-        "user_id": user_id,
-        "text": text,
-        "status": Status.UNPOSTED.value,
-        "created_at": now,
-    }

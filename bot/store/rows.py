@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.caps import ScopeIds
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, RecordedMessage, Status
+from bot.core.job import LATE_S, POSTING, End, Job, MessageRole, QuotedMessage, RecordedMessage, Status
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.models.prompt import Effort, of_record
@@ -75,6 +75,24 @@ def queued_values(question: Question, now: float) -> dict[str, Any]:
         "from_bot": question.from_bot,
         "attached_chars": question.attached_chars,
         "status": Status.QUEUED.value,
+        "created_at": now,
+    }
+
+
+def unposted_values(
+    team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str, now: float
+) -> dict[str, Any]:
+    """Returns the columns of a job whose question has no message yet."""
+    return {
+        "team_id": team_id,
+        # Its message may be posted somewhere else than in the thread of the message that it is about.
+        "channel_id": "",
+        "thread_ts": "",
+        "asked_as": view_id,
+        "unposted": {"about": asdict(about)},
+        "user_id": user_id,
+        "text": text,
+        "status": Status.UNPOSTED.value,
         "created_at": now,
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0003"
+REVISION = "0004"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -114,6 +114,8 @@ jobs = sa.Table(
     sa.Column("mention_ts", sa.Text),
     # The message that mentioned the asker because a call waits; deleted once the call is decided.
     sa.Column("ask_ts", sa.Text),
+    # The schedule whose run this is. No foreign key: a run outlives its schedule.
+    sa.Column("schedule_id", RowId),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     sa.UniqueConstraint("team_id", "asked_as"),
     # Ids are never reused, not even after a job's removal: late writes must find nothing.
@@ -162,6 +164,8 @@ sa.Index("ix_jobs_running_worker", jobs.c.worker, **_only("running"))
 sa.Index("ix_jobs_unposted", jobs.c.created_at, **_only("unposted"))
 # For approvals whose time is over.
 sa.Index("ix_jobs_awaiting_approval", jobs.c.waits_until, **_only("awaiting_approval"))
+# For the run before a schedule's run, and for runs that are under way.
+sa.Index("ix_jobs_schedule", jobs.c.schedule_id, jobs.c.id, **_where("schedule_id IS NOT NULL"))
 
 # One for each attempt that used something or ended its job, and one for each of its steps that asked for tools. What
 # they cost is in the ledger.
@@ -511,6 +515,41 @@ channel_settings = sa.Table(
     # The name of the emoji that asks about a message.
     sa.Column("reaction", sa.Text, nullable=False, server_default=""),
 )
+
+# What people have scheduled (core/schedules.py).
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("team_id", sa.Text, nullable=False),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    # Its creator.
+    sa.Column("user_id", sa.Text, nullable=False),
+    # What to do in each run.
+    sa.Column("text", SafeText, nullable=False),
+    # A Rule: five fields of cron, or '' and one time.
+    sa.Column("cron", sa.Text, nullable=False),
+    sa.Column("once_at", sa.Double),
+    sa.Column("zone", sa.Text, nullable=False),
+    sa.Column("only_if_changed", sa.Boolean, nullable=False),
+    # Caps of its own, in tokens of a run and of a UTC day.
+    sa.Column("run_tokens", sa.Integer, nullable=False),
+    sa.Column("day_tokens", sa.Integer, nullable=False),
+    # The first due time that wasn't looked at yet. NULL: it is paused, or has run at its single time.
+    sa.Column("next_at", sa.Double),
+    # The due time of its last run.
+    sa.Column("last_at", sa.Double),
+    # How many runs in a row have failed.
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    # A PauseReason, '' if it isn't paused.
+    sa.Column("paused", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", sa.Double, nullable=False),
+    # The ids of runs name their schedule.
+    sqlite_autoincrement=True,
+)
+
+sa.Index("ix_schedules_next_at", schedules.c.next_at, **_where("next_at IS NOT NULL"))
+sa.Index("ix_schedules_channel", schedules.c.team_id, schedules.c.channel_id)
 
 # The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/calls.py).
 tool_pins = sa.Table(

@@ -20,6 +20,7 @@ from bot.store.migrate import migrate
 from bot.store.outbox_entries import OutboxEntries
 from bot.store.queue import QuestionQueue, UnpostedQuestions
 from bot.store.rate_ledger import RateLedger
+from bot.store.schedules import Schedules
 from bot.store.threads import ChannelSettingsStore, Notices, PaneContexts, ThreadParticipants
 from bot.store.usage import CapStore, Meter, UsageLedger
 from bot.store.worker_queue import WorkerQueue
@@ -77,6 +78,7 @@ class Stores:
         self.listening = Listening(database, self._worker)
         self.channel_settings = ChannelSettingsStore(database)
         self.pane_context = PaneContexts(database)
+        self.schedules = Schedules(database)
         self.tool_pins = ToolPins(database)
         self.erasure = Erasure(database, self._worker)
         self.audit = Audit(database)

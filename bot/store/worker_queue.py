@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import Entry, EntryKind, answer_facts
 from bot.core.job import End, Job, Piece, Pulse, RecordedMessage, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
-from bot.store import answers, audit, claim, outbox, steps, usage
+from bot.store import answers, audit, claim, outbox, schedules, steps, usage
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import NO_ANSWER, Held, in_thread, is_queued, is_running, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
@@ -249,8 +249,14 @@ class WorkerQueue(MeteredOperations):
             status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
             end_reason=sa.case((outdated, None), else_=end.reason.value),
         )
-        returning = ended.returning(jobs.c.erase_requested, jobs.c.stop_requested, jobs.c.status, jobs.c.answer_deleted)
-        row = (await connection.execute(returning)).one_or_none()
+        columns = (
+            jobs.c.erase_requested,
+            jobs.c.stop_requested,
+            jobs.c.status,
+            jobs.c.answer_deleted,
+            jobs.c.schedule_id,
+        )
+        row = (await connection.execute(ended.returning(*columns))).one_or_none()
         if row is None:
             return None
         turn = turn_values(job.id, end, text, now)
@@ -268,6 +274,9 @@ class WorkerQueue(MeteredOperations):
                 # One may have ended after the answer was deleted.
                 await answers.empty_calls(connection, job.question.thread, job.id)
             await self._meter.record(connection, {job: (turn, charge)}, now)
+            # What people ask for later, as another version, says nothing of the schedule.
+            if row.schedule_id is not None and row.status == Status.ENDED and not job.version:
+                await schedules.ended(connection, job.id, end.reason, now)
         return row
 
     async def _leave(

@@ -162,7 +162,7 @@ async def test_retention_finds_old_rows_by_an_index(on_file: Process, clock: Man
     statement = rule.due.compile(store.database.engine.sync_engine, compile_kwargs={"literal_binds": True})
     async with store.database.engine.connect() as connection:
         plan = [str(row.detail) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
-    small = {"checkpoints", "steps", "slack_calls", "notices", "pane_contexts"}
+    small = {"checkpoints", "steps", "slack_calls", "notices", "pane_contexts", "schedules"}
     if rule.table.name not in small:
         assert any("INDEX ix_" in step for step in plan), plan
     assert not any(step.startswith(("SCAN jobs", "SCAN turns", "SCAN tool_calls")) for step in plan), plan
@@ -220,6 +220,7 @@ NAMES_A_PERSON = {
     "pane_contexts.user_id",
     "account_kinds.user_id",
     "thread_lines.user_id",
+    "schedules.user_id",
     "audit_entries.user_id",
     "audit_entries.by_id",
 }
@@ -251,12 +252,14 @@ CODES = {
     *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
     *("learned_budgets.budget", "outbox_entries.about", "caps.scope", "caps.period", "channel_settings.engagement"),
     "account_kinds.kind",
+    *("schedules.cron", "schedules.zone", "schedules.paused"),
     *("listening.held_by", "listening.progress", "listening.report"),
     *("audit_entries.kind", "audit_entries.facts", "audit_entries.ts", "audit_entries.arguments_hash"),
 }
 PLACES = {"team_id", "channel_id", "thread_ts"}
 ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}
 """They hold until an admin changes them, and don't say who wrote them."""
+OF_NO_THREAD = {"schedules.text"}
 
 
 @cache
@@ -317,6 +320,7 @@ FIXED: Mapping[str, Any] = {
     },
     "charges": lambda owner, number: {"day": 20_000},
     "caps": lambda owner, number: {"scope": "user"},
+    "schedules": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER},
     "tool_calls": lambda owner, number: {"index": 0},
     # PostgreSQL counts only the ids that it chooses itself.
     "audit_entries": lambda owner, number: {"id": 1_000 + number},
@@ -392,7 +396,7 @@ ALL_OF_THEM = {*marked_columns(), PERSON}
     ("erased", "theirs", "others"),
     [
         ({"user_id": PERSON}, ADMINS_SETTINGS, marked_columns()),
-        ({"thread": ThreadKey("T1", "C1", "1.000100")}, ADMINS_SETTINGS | {PERSON}, ALL_OF_THEM),
+        ({"thread": ThreadKey("T1", "C1", "1.000100")}, ADMINS_SETTINGS | OF_NO_THREAD | {PERSON}, ALL_OF_THEM),
         ({}, ADMINS_SETTINGS, ADMINS_SETTINGS),
     ],
     ids=["a person", "a thread", "everything"],

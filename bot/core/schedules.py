@@ -1,0 +1,289 @@
+"""Schedules: tasks that Typist runs in a place at times of a rule, in the name of the person who created them. Pure.
+
+A rule is five fields of cron, or one time. Fields are read in a zone of the IANA database, so 09:00 stays 09:00 when
+clocks change. The two changes of a year are as in Debian's cron:
+
+- A rule for certain times, such as `30 2 * * *`, has one due time a day. In a repeated hour that is the first one. A
+  time that the clocks skip becomes the first one after them.
+- A rule whose minutes or hours begin with `*`, such as `*/15 * * * *`, goes by what a clock on the wall shows. Skipped
+  times have no run, and repeated ones have two.
+
+cronsim parses and explains the fields, and walks through wall times. It could do the changes itself, but then misses
+due times where clocks change by half an hour (Australia/Lord_Howe).
+
+Each due time is run at most once (bot/store/schedules.py). Of due times that were missed, only the newest is run, and
+only within GRACE_S.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from bot.core import texts
+from bot.core.caps import DAY_S, Amount
+
+MEMBER_GAP_MINUTES = 60
+ADMIN_GAP_MINUTES = 5
+"""The shortest time between two runs of a schedule that a member or a Typist admin creates."""
+MAX_IN_CHANNEL = 20
+GRACE_S = 3600.0
+"""How late a missed run may begin."""
+LATE_S = 120.0
+"""A run that begins later than this is marked as late."""
+MAX_WORDS_CHARS = 1000
+MAX_FAILURES = 3
+"""After so many failures in a row a schedule is paused."""
+RUN_TOKENS = 100_000
+DAY_TOKENS = 300_000
+"""What a run may use, and all runs of a UTC day together, unless somebody changes it."""
+MAX_AHEAD_S = 5 * 366 * DAY_S
+"""How far ahead a single run may be."""
+_FIELDS = 5
+_MAX_CRON_CHARS = 200
+_SINCE_CHANGE = timedelta(hours=3)
+"""No zone sets its clocks back by more."""
+_MINUTE = timedelta(minutes=1)
+_ANY_DAY = datetime(2026, 1, 1)
+_RUN = "schedule"
+
+
+class UnusableRule(ValueError):
+    """A proposal for a schedule that can't be used. The message is a sentence for the model or the person."""
+
+
+class PauseReason(StrEnum):
+    """Why a schedule is paused."""
+
+    BY_PERSON = "by_person"
+    FAILURES = "failures"
+    """MAX_FAILURES runs in a row have failed."""
+    CAP = "cap"
+    """A run, or the runs of a day, have used the schedule's own tokens."""
+    NO_ACCESS = "no_access"
+    """Its creator may not use Typist any more."""
+    NOT_IN_CHANNEL = "not_in_channel"
+    """Its creator has left the channel."""
+    PLACE_GONE = "place_gone"
+    """Typist can't post in the channel any more."""
+    MISSED = "missed"
+    """Its single time passed while Typist wasn't running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a schedule is due: by `cron` in a zone, or once `at` a time."""
+
+    zone: str
+    cron: str = ""
+    at: float | None = None
+    """In seconds since the epoch; None if there is a `cron`."""
+
+    @property
+    def explained(self) -> str:
+        """The rule in plain English, such as "At 09:00 on every day"; "" for a single time."""
+        return CronSim(self.cron, _ANY_DAY).explain() if self.cron else ""
+
+    def after(self, moment: float) -> float | None:
+        """Returns the first due time after a moment; None if there is none. Raises UnusableRule."""
+        if self.at is not None:
+            return self.at if self.at > moment else None
+        zone = zone_of(self.zone)
+        best = math.inf
+        # A wall time before this one may come again.
+        for wall in CronSim(self.cron, _wall(moment, zone) - _SINCE_CHANGE):
+            instants = self._instants(wall, zone)
+            best = min(best, *(instant for instant in instants if instant > moment), math.inf)
+            if instants and instants[0] > moment:
+                return best
+        return best if best < math.inf else None
+
+    def first_after(self, moment: float) -> float:
+        """Returns the first due time after a moment. Raises UnusableRule if there is none."""
+        found = self.after(moment)
+        if found is None:
+            raise UnusableRule(texts.RULE_NEVER_DUE if self.cron else texts.TIME_HAS_PASSED)
+        return found
+
+    def upcoming(self, after: float, count: int = 3) -> tuple[float, ...]:
+        """Returns the next due times after a moment. Raises UnusableRule."""
+        times: list[float] = []
+        while len(times) < count and (next_at := self.after(times[-1] if times else after)) is not None:
+            times.append(next_at)
+        return tuple(times)
+
+    def due(self, next_at: float, now: float) -> tuple[float | None, float | None]:
+        """Returns the due time to run now, and the one after it, each None if there is none. Raises UnusableRule.
+
+        `next_at`: the first due time that hasn't been looked at yet.
+        """
+        if next_at > now:
+            return None, next_at
+        newest, later = None, self.after(math.ceil(max(next_at, now - GRACE_S)) - 1)
+        while later is not None and later <= now:
+            newest, later = later, self.after(later)
+        return newest, later
+
+    def _instants(self, wall: datetime, zone: ZoneInfo) -> Sequence[float]:
+        """Returns when clocks show this time, in order: never, once or twice; of a rule for certain times, once."""
+        minutes, hours = self.cron.split()[:2]
+        if minutes.startswith("*") or hours.startswith("*"):
+            return _shown_at(wall, zone)
+        while not (instants := _shown_at(wall, zone)):
+            wall += _MINUTE
+        return instants[:1]
+
+
+def _wall(moment: float, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(moment, zone).replace(tzinfo=None, fold=0)
+
+
+def _shown_at(wall: datetime, zone: ZoneInfo) -> list[float]:
+    both = {wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1)}
+    return sorted(instant for instant in both if _wall(instant, zone) == wall)
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Returns a zone of the IANA database. Raises UnusableRule."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UnusableRule(texts.UNKNOWN_ZONE) from None
+
+
+def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
+    """Returns the rule that a model or a person has written. Raises UnusableRule.
+
+    `at`: an ISO time, in the zone unless it has an offset.
+    """
+    if bool(cron) == bool(at):
+        raise UnusableRule(texts.RULE_OR_TIME)
+    rule = Rule(zone, at=_time_of(at, zone_of(zone), now)) if at else Rule(zone, " ".join(cron.upper().split()))
+    if rule.cron:
+        _check_cron(rule.cron, min_gap_minutes)
+    rule.first_after(now)
+    return rule
+
+
+def _time_of(text: str, zone: ZoneInfo, now: float) -> float:
+    try:
+        time = datetime.fromisoformat(text.strip())
+        at = (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        raise UnusableRule(texts.UNREADABLE_TIME) from None
+    if at <= now:
+        raise UnusableRule(texts.TIME_HAS_PASSED)
+    if at > now + MAX_AHEAD_S:
+        raise UnusableRule(texts.TIME_TOO_FAR)
+    return float(math.floor(at))
+
+
+def _check_cron(cron: str, min_gap_minutes: int) -> None:
+    """Raises UnusableRule for fields that can't be used, or that are due too often."""
+    if len(cron) > _MAX_CRON_CHARS or len(cron.split()) != _FIELDS:
+        raise UnusableRule(texts.FIVE_FIELDS)
+    try:
+        parsed = CronSim(cron, _ANY_DAY)
+        parsed.explain()
+    except (CronSimError, ValueError, LookupError):
+        raise UnusableRule(texts.FIVE_FIELDS) from None
+    if _gap_minutes(parsed) < min_gap_minutes:
+        raise UnusableRule(texts.rule_too_often(min_gap_minutes))
+
+
+def _gap_minutes(parsed: CronSim) -> int:
+    """Returns the shortest time between two due times, if each day had some."""
+    of_day = sorted(60 * hour + minute for hour in parsed.hours for minute in parsed.minutes)
+    next_day = of_day[0] + 24 * 60
+    return min(later - earlier for earlier, later in zip(of_day, [*of_day[1:], next_day], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A schedule that a person may create."""
+
+    words: str = field(repr=False)
+    """What to do in each run."""
+    rule: Rule
+    only_if_changed: bool = False
+    """Whether a run without anything new in the place ends unseen, without asking a model."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The proposal as the tool's arguments, complete and in one form: `proposal_of` reads them again."""
+        rule, at = self.rule, self.rule.at
+        when = {"cron": rule.cron} if at is None else {"at": datetime.fromtimestamp(at, zone_of(rule.zone)).isoformat()}
+        return {"words": self.words, **when, "zone": rule.zone, "only_if_changed": self.only_if_changed}
+
+
+def proposal_of(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_minutes: int) -> Proposal:
+    """Returns the proposal in a model's arguments. Raises UnusableRule. `zone` holds if they name none."""
+    words, cron, at, named = (arguments.get(name) or "" for name in ("words", "cron", "at", "zone"))
+    if not all(isinstance(value, str) for value in (words, cron, at, named)):
+        raise UnusableRule(texts.RULE_OR_TIME)
+    words = words.strip()
+    if not words or len(words) > MAX_WORDS_CHARS:
+        raise UnusableRule(texts.schedule_words(MAX_WORDS_CHARS))
+    rule = rule_of(named or zone, now, cron=cron, at=at, min_gap_minutes=min_gap_minutes)
+    return Proposal(words, rule, only_if_changed=arguments.get("only_if_changed") is True)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule on record."""
+
+    id: int
+    team_id: str
+    channel_id: str
+    user_id: str
+    """Its creator."""
+    words: str = field(repr=False)
+    rule: Rule
+    only_if_changed: bool
+    run_tokens: int
+    day_tokens: int
+    """What a run may use, and all runs of a UTC day together."""
+    next_at: float | None
+    """None if it is paused, or has run at its single time."""
+    last_at: float | None
+    """The due time of its last run; None if it never ran."""
+    failures: int
+    """How many runs in a row have failed."""
+    paused: PauseReason | None
+    created_at: float
+    used: Amount = field(default=Amount())
+    """By its runs in this month of UTC."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has run at its single time."""
+        return self.next_at is None and self.paused is None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of a schedule: one due time, and one job."""
+
+    schedule: Schedule
+    due_at: float
+    last_at: float | None
+    """The due time of the run before it that was posted; None if there is none."""
+
+    def is_late(self, now: float) -> bool:
+        """Whether it begins so late that it is marked."""
+        return now - self.due_at > LATE_S
+
+
+def run_id(schedule_id: int, due_at: float) -> str:
+    """Returns the view_id of a run's question (core/job.py): one due time of a schedule is one job."""
+    return f"{_RUN}:{schedule_id}:{int(due_at)}"
+
+
+def due_at_of(view_id: str) -> float:
+    """Returns the due time of a run by its id."""
+    return float(view_id.rpartition(":")[2])

@@ -1,0 +1,408 @@
+"""Schedules and their runs in the database.
+
+A run is a job (`jobs.schedule_id`). When a schedule is due, one transaction locks its row, adds the job with the outbox
+entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as` names the schedule and the
+due time, and is unique. So each due time is one job, however many processes look, and whenever one of them dies.
+
+Due times that passed while no process ran, or while a clock stood still, are looked at once: core/schedules.py says
+which of them is run. A clock that was ahead has set `next_at` too far ahead; each process corrects that when it starts.
+
+A schedule is paused in the transaction of what pauses it. People are told by the run's outbox entry: POST_QUESTION if
+the run has no message yet, TELL_PAUSE if it has ended.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.caps import Amount, Period, day_of, first_day
+from bot.core.job import QuotedMessage
+from bot.core.outbox import OutboxKind
+from bot.core.schedules import (
+    DAY_TOKENS,
+    MAX_FAILURES,
+    MAX_IN_CHANNEL,
+    RUN_TOKENS,
+    PauseReason,
+    Proposal,
+    Rule,
+    Run,
+    Schedule,
+    UnusableRule,
+    due_at_of,
+    run_id,
+)
+from bot.errors import EndReason
+from bot.store import audit, outbox
+from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
+from bot.store.rows import insert_into, is_any, is_live, is_unposted, unposted_values
+from bot.store.schema import charges, jobs, schedules
+from bot.store.usage import TOKENS
+
+AT_ONCE = 50
+"""So many are begun in one transaction; the next look begins others."""
+
+log = logging.getLogger(__name__)
+
+
+class Schedules(Operations):
+    """Keeps schedules, and begins their runs. Methods that change one return whether it was there to be changed."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._is_corrected = False
+        """Whether this process has corrected due times that a wrong clock had set."""
+
+    @writes
+    async def create(
+        self, connection: AsyncConnection, team_id: str, channel_id: str, user_id: str, proposal: Proposal
+    ) -> int | None:
+        """Stores a schedule and returns its id; None if the channel has MAX_IN_CHANNEL. Raises UnusableRule."""
+        now = self._now()
+        await one_at_a_time(connection, f"schedules {team_id} {channel_id}")
+        here = schedules.c.team_id == team_id, schedules.c.channel_id == channel_id, ~_is_done()
+        count = await connection.scalar(sa.select(sa.func.count()).select_from(schedules).where(*here))
+        if (count or 0) >= MAX_IN_CHANNEL:
+            return None
+        values = {
+            "team_id": team_id,
+            "channel_id": channel_id,
+            "user_id": user_id,
+            "run_tokens": RUN_TOKENS,
+            "day_tokens": DAY_TOKENS,
+            "created_at": now,
+            **_proposed(proposal),
+            "next_at": proposal.rule.first_after(now),
+        }
+        added = sa.insert(schedules).values(values).returning(schedules)
+        row = (await connection.execute(added)).one()
+        await _record(connection, now, row, "created", by=user_id)
+        return int(row.id)
+
+    @reads
+    async def of_channel(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
+        """Returns a channel's schedules, oldest first."""
+        return await self._found(connection, schedules.c.team_id == team_id, schedules.c.channel_id == channel_id)
+
+    @reads
+    async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> list[Schedule]:
+        """Returns the schedules that a person has created, oldest first."""
+        return await self._found(connection, schedules.c.team_id == team_id, schedules.c.user_id == user_id)
+
+    @reads
+    async def all(self, connection: AsyncConnection, team_id: str) -> list[Schedule]:
+        """Returns all schedules of a workspace, oldest first."""
+        return await self._found(connection, schedules.c.team_id == team_id)
+
+    @reads
+    async def read(self, connection: AsyncConnection, team_id: str, schedule_id: int) -> Schedule | None:
+        """Returns a schedule; None if it was stopped, or erased."""
+        found = await self._found(connection, schedules.c.team_id == team_id, schedules.c.id == schedule_id)
+        return found[0] if found else None
+
+    @writes
+    async def change(
+        self,
+        connection: AsyncConnection,
+        team_id: str,
+        schedule_id: int,
+        by: str,
+        proposal: Proposal,
+        run_tokens: int,
+        day_tokens: int,
+    ) -> bool:
+        """Changes what a schedule does, when, and its caps. One that is paused stays paused. Raises UnusableRule."""
+        row, now = await _locked(connection, team_id, schedule_id), self._now()
+        if row is None:
+            return False
+        values = {**_proposed(proposal), "run_tokens": run_tokens, "day_tokens": day_tokens}
+        if not row.paused and _rule_of(row) != proposal.rule:
+            values["next_at"] = proposal.rule.first_after(now)
+        changed = sorted(name for name, value in values.items() if getattr(row, name) != value)
+        if changed:
+            await _set(connection, row, **values)
+            caps = {name: values[name] for name in ("run_tokens", "day_tokens") if name in changed}
+            await _record(connection, now, row, "changed", by=by, fields=changed, **caps)
+        return True
+
+    @writes
+    async def pause(
+        self, connection: AsyncConnection, team_id: str, schedule_id: int, reason: PauseReason, by: str = ""
+    ) -> bool:
+        """Pauses a schedule; returns False if it is paused already. `by`: the person who did it, if any."""
+        row = await _locked(connection, team_id, schedule_id)
+        if row is None or row.paused:
+            return False
+        await _pause(connection, row, reason, self._now(), by)
+        return True
+
+    @writes
+    async def resume(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
+        """Resumes a paused schedule from its next due time on.
+
+        Returns False if it isn't paused, or if its single time has passed.
+        """
+        row, now = await _locked(connection, team_id, schedule_id), self._now()
+        if row is None or not row.paused:
+            return False
+        try:
+            next_at = _rule_of(row).first_after(now)
+        except UnusableRule:
+            return False
+        await _set(connection, row, paused="", failures=0, next_at=next_at)
+        await _record(connection, now, row, "resumed", by=by)
+        return True
+
+    @writes
+    async def stop(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
+        """Removes a schedule, and a run that isn't posted yet. One that is under way goes on."""
+        row = await _locked(connection, team_id, schedule_id)
+        if row is None:
+            return False
+        await connection.execute(sa.delete(schedules).where(schedules.c.id == row.id))
+        await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, is_unposted()))
+        await _record(connection, self._now(), row, "stopped", by=by)
+        return True
+
+    @writes
+    async def run_now(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
+        """Begins a run beside the due times; returns False if one is under way."""
+        row, now = await _locked(connection, team_id, schedule_id), self._now()
+        if row is None or await is_any(connection, jobs.c.schedule_id == row.id, sa.or_(is_unposted(), is_live())):
+            return False
+        is_new = await _add_run(connection, row, now, now)
+        if is_new:
+            await _record(connection, now, row, "run", by=by)
+        return is_new
+
+    @completes()
+    async def begin_due(self) -> int:
+        """Begins the runs that are due, each once over all processes; returns how many. Call it each second."""
+        now = self._now()
+        if not self._is_corrected:
+            await self._correct(now)
+            self._is_corrected = True
+        is_due = schedules.c.next_at <= now
+        # Usually nothing is due, and this check takes no lock.
+        async with self._database.begin_read() as connection:
+            if not await is_any(connection, is_due):
+                return 0
+        async with self._database.begin_write() as connection:
+            due = sa.select(schedules).where(is_due).order_by(schedules.c.next_at).limit(AT_ONCE)
+            rows = (await connection.execute(due.with_for_update(skip_locked=True))).all()
+            return sum([await _begin(connection, row, now) for row in rows])
+
+    @reads
+    async def run(self, connection: AsyncConnection, job_id: int) -> Run | None:
+        """Returns the run that a job is; None if it is none, or if its schedule was stopped."""
+        both = sa.select(jobs.c.asked_as, schedules).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
+        row = (await connection.execute(both.where(jobs.c.id == job_id))).one_or_none()
+        if row is None:
+            return None
+        answered = jobs.c.end_reason.in_([reason.value for reason in EndReason if reason.is_answer])
+        before = sa.select(jobs.c.asked_as).where(jobs.c.schedule_id == row.id, jobs.c.id < job_id, answered)
+        last: str | None = await connection.scalar(before.order_by(jobs.c.id.desc()).limit(1))
+        return Run(_schedule(row), due_at_of(row.asked_as), due_at_of(last) if last else None)
+
+    @reads
+    async def used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
+        """Returns the tokens that a run has used, and all runs of its schedule on this UTC day."""
+        return await _used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
+
+    @writes
+    async def fail_unposted(self, connection: AsyncConnection, schedule: Schedule) -> PauseReason | None:
+        """Records that a run couldn't be posted; returns why its schedule is paused now, None if it isn't."""
+        row, now = await _locked(connection, schedule.team_id, schedule.id), self._now()
+        if row is None or row.paused:
+            return None
+        if row.next_at is None:
+            # It had one run. Nothing in Slack would say that it is lost.
+            await _pause(connection, row, PauseReason.FAILURES, now)
+            return PauseReason.FAILURES
+        return await _count_end(connection, row, EndReason.NOT_SHOWN, now)
+
+    async def _correct(self, now: float) -> None:
+        """Sets due times back that a clock has set which was ahead."""
+        async with self._database.begin_read() as connection:
+            rows = (await connection.execute(sa.select(schedules).where(schedules.c.next_at > now))).all()
+        for row in rows:
+            with suppress(UnusableRule):
+                next_at = _rule_of(row).after(now)
+                if next_at is not None and next_at < row.next_at:
+                    async with self._database.begin_write() as connection:
+                        await _set(connection, row, next_at=next_at)
+
+    async def _found(self, connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[Schedule]:
+        rows = (await connection.execute(sa.select(schedules).where(*which).order_by(schedules.c.id))).all()
+        used = await _used_this_month(connection, rows, self._now())
+        return [_schedule(row, used.get(row.id)) for row in rows]
+
+
+async def ended(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
+    """Counts the end of a run for its schedule, in the transaction that records it.
+
+    If that pauses the schedule, the outbox tells people.
+    """
+    run = sa.select(schedules, jobs.c.id.label("job_id")).join_from(
+        jobs, schedules, schedules.c.id == jobs.c.schedule_id
+    )
+    row = (await connection.execute(run.where(jobs.c.id == job_id).with_for_update(of=schedules))).one_or_none()
+    if row is not None and await _count_end(connection, row, reason, now, job_id) is not None:
+        await outbox.add(connection, OutboxKind.TELL_PAUSE, [job_id], now)
+
+
+async def _count_end(
+    connection: AsyncConnection, row: sa.Row[Any], reason: EndReason, now: float, job_id: int | None = None
+) -> PauseReason | None:
+    """Counts a failure or a success; returns why the schedule is paused by it, None if it isn't. Its row is locked."""
+    if reason.is_answer:
+        await _set(connection, row, failures=0)
+        return None
+    failures = row.failures + 1 if reason.is_failure else row.failures
+    because = {EndReason.DENIED: PauseReason.NO_ACCESS, EndReason.SHUT_OUT: PauseReason.PLACE_GONE}.get(reason)
+    if reason is EndReason.CAP_REACHED and job_id is not None:
+        of_run, of_day = await _used(connection, row.team_id, row.channel_id, row.id, job_id, now)
+        because = PauseReason.CAP if of_run >= row.run_tokens or of_day >= row.day_tokens else None
+    if because is None and failures >= MAX_FAILURES:
+        because = PauseReason.FAILURES
+    await _set(connection, row, failures=failures)
+    if because is None or row.next_at is None:
+        return None
+    await _pause(connection, row, because, now)
+    return because
+
+
+async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> bool:
+    """Begins the run of a due schedule, if one is to be made, and sets its next due time. Its row is locked."""
+    due_at: float | None = None
+    next_at: float | None = None
+    paused = PauseReason.MISSED
+    try:
+        due_at, next_at = _rule_of(row).due(row.next_at, now)
+    except UnusableRule as error:
+        log.error("schedule %d paused: %s", row.id, error)
+        paused = PauseReason.FAILURES
+    await _set(connection, row, next_at=next_at, last_at=row.last_at if due_at is None else due_at)
+    if due_at is None and next_at is None:
+        await _pause(connection, row, paused, now)
+        # Its outbox entry tells people.
+        await _add_run(connection, row, row.next_at, now)
+        return False
+    return due_at is not None and await _add_run(connection, row, due_at, now)
+
+
+async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float) -> bool:
+    """Adds a run's job, which the outbox posts; returns False if this due time has one."""
+    about = QuotedMessage(row.channel_id, "", "", "", "")
+    values = unposted_values(row.team_id, run_id(row.id, due_at), row.user_id, about, row.text, now)
+    new = insert_into(connection, jobs).values(**values, schedule_id=row.id).on_conflict_do_nothing()
+    job_id = await connection.scalar(new.returning(jobs.c.id))
+    if job_id is not None:
+        await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
+    return job_id is not None
+
+
+async def _locked(connection: AsyncConnection, team_id: str, schedule_id: int) -> sa.Row[Any] | None:
+    this = sa.select(schedules).where(schedules.c.team_id == team_id, schedules.c.id == schedule_id)
+    return (await connection.execute(this.with_for_update())).one_or_none()
+
+
+async def _set(connection: AsyncConnection, row: sa.Row[Any], **values: Any) -> None:
+    """Changes a schedule, unless another process has looked at its due time since."""
+    this = schedules.c.id == row.id, schedules.c.next_at.is_not_distinct_from(row.next_at)
+    await connection.execute(sa.update(schedules).where(*this).values(values))
+
+
+async def _pause(connection: AsyncConnection, row: sa.Row[Any], reason: PauseReason, now: float, by: str = "") -> None:
+    this = sa.update(schedules).where(schedules.c.id == row.id)
+    await connection.execute(this.values(paused=reason.value, next_at=None))
+    await _record(connection, now, row, "paused", by=by, reason=reason.value)
+
+
+async def _record(
+    connection: AsyncConnection, now: float, row: sa.Row[Any], change: str, by: str, **facts: Any
+) -> None:
+    """Writes what became of a schedule to the audit, without its words."""
+    place = {"team_id": row.team_id, "channel_id": row.channel_id, "user_id": row.user_id}
+    said = {"schedule": row.id, "change": change, **facts}
+    await audit.setting_changed(connection, now, "schedule", said, by=by, **place)
+
+
+def _proposed(proposal: Proposal) -> dict[str, Any]:
+    rule = proposal.rule
+    return {
+        "text": proposal.words,
+        "cron": rule.cron,
+        "once_at": rule.at,
+        "zone": rule.zone,
+        "only_if_changed": proposal.only_if_changed,
+    }
+
+
+def _rule_of(row: sa.Row[Any]) -> Rule:
+    return Rule(row.zone, row.cron, row.once_at)
+
+
+def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
+    return Schedule(
+        id=row.id,
+        team_id=row.team_id,
+        channel_id=row.channel_id,
+        user_id=row.user_id,
+        words=row.text,
+        rule=_rule_of(row),
+        only_if_changed=row.only_if_changed,
+        run_tokens=row.run_tokens,
+        day_tokens=row.day_tokens,
+        next_at=row.next_at,
+        last_at=row.last_at,
+        failures=row.failures,
+        paused=PauseReason(row.paused) if row.paused else None,
+        created_at=row.created_at,
+        used=used or Amount(),
+    )
+
+
+def _is_done() -> sa.ColumnElement[bool]:
+    """Whether a schedule has run at its single time."""
+    return sa.and_(schedules.c.next_at.is_(None), schedules.c.paused == "")
+
+
+async def _used(
+    connection: AsyncConnection, team_id: str, channel_id: str, schedule_id: int, job_id: int, now: float
+) -> tuple[int, int]:
+    """Returns the tokens that were charged for a run, and today for all runs of its schedule.
+
+    The channel's charges of a day are found by an index. A run that goes on after midnight counts for both days.
+    """
+    of_schedule = jobs.c.schedule_id == schedule_id
+    here = charges.c.team_id == team_id, charges.c.channel_id == channel_id, charges.c.day >= day_of(now) - 1
+    sums = (
+        sa.func.sum(TOKENS).filter(charges.c.job_id == job_id),
+        sa.func.sum(TOKENS).filter(charges.c.day == day_of(now)),
+    )
+    charged = sa.select(*sums).join_from(charges, jobs, jobs.c.id == charges.c.job_id).where(*here, of_schedule)
+    of_run, of_day = (await connection.execute(charged)).one()
+    return int(of_run or 0), int(of_day or 0)
+
+
+async def _used_this_month(
+    connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float
+) -> Mapping[int, Amount]:
+    """Returns what the runs of schedules have used in this month of UTC, by schedule."""
+    if not rows:
+        return {}
+    here = (
+        charges.c.team_id == rows[0].team_id,
+        charges.c.channel_id.in_({row.channel_id for row in rows}),
+        charges.c.day >= first_day(Period.MONTH, now),
+        jobs.c.schedule_id.in_([row.id for row in rows]),
+    )
+    sums = sa.func.sum(TOKENS), sa.func.sum(charges.c.cost_usd)
+    summed = sa.select(jobs.c.schedule_id, *sums).join_from(charges, jobs, jobs.c.id == charges.c.job_id)
+    found = await connection.execute(summed.where(*here).group_by(jobs.c.schedule_id))
+    return {schedule_id: Amount(int(tokens or 0), float(usd or 0.0)) for schedule_id, tokens, usd in found}

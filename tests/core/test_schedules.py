@@ -1,0 +1,242 @@
+"""Rules of schedules: when they are due, in zones with all kinds of clock changes, and which can't be used."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from cronsim import CronSim
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core import texts
+from bot.core.schedules import (
+    ADMIN_GAP_MINUTES,
+    GRACE_S,
+    MAX_WORDS_CHARS,
+    MEMBER_GAP_MINUTES,
+    Proposal,
+    Rule,
+    UnusableRule,
+    due_at_of,
+    proposal_of,
+    rule_of,
+    run_id,
+)
+
+BERLIN = "Europe/Berlin"
+LORD_HOWE = "Australia/Lord_Howe"
+"""Its clocks change by half an hour."""
+ZONES = (BERLIN, LORD_HOWE, "America/New_York", "Asia/Kolkata", "UTC", "Antarctica/Troll", "Africa/Casablanca")
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def shown(rule: Rule, after: str, count: int) -> list[str]:
+    zone = ZoneInfo(rule.zone)
+    return [f"{datetime.fromtimestamp(t, zone):%m-%d %H:%M%z}" for t in rule.upcoming(at(after), count)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "after", "due"),
+    [
+        (Rule(BERLIN, "0 9 * * MON-FRI"), "2026-11-27T09:00+01:00", ["11-30 09:00+0100", "12-01 09:00+0100"]),
+        # The clocks skip 02:00 to 03:00.
+        (Rule(BERLIN, "30 2 * * *"), "2026-03-28T03:00+01:00", ["03-29 03:00+0200", "03-30 02:30+0200"]),
+        (Rule(BERLIN, "0,30 2 * * *"), "2026-03-28T03:00+01:00", ["03-29 03:00+0200", "03-30 02:00+0200"]),
+        (Rule(BERLIN, "*/30 * * * *"), "2026-03-29T01:00+01:00", ["03-29 01:30+0100", "03-29 03:00+0200"]),
+        # 02:00 to 03:00 comes twice.
+        (Rule(BERLIN, "30 2 * * *"), "2026-10-24T03:00+02:00", ["10-25 02:30+0200", "10-26 02:30+0100"]),
+        (Rule(BERLIN, "30 2 * * *"), "2026-10-25T02:10+01:00", ["10-26 02:30+0100"]),
+        (Rule(BERLIN, "*/30 2 * * *"), "2026-10-25T02:10+02:00", ["10-25 02:30+0200", "10-25 02:00+0100"]),
+        # 01:30 to 02:00 comes twice.
+        (Rule(LORD_HOWE, "*/20 1-2 * * *"), "2026-04-05T01:30+11:00", ["04-05 01:40+1100", "04-05 01:40+1030"]),
+        (Rule(LORD_HOWE, "*/10 2 * * *"), "2026-04-05T01:50+10:30", ["04-05 02:00+1030", "04-05 02:10+1030"]),
+        (Rule(LORD_HOWE, "15 2 * * *"), "2026-10-03T03:00+10:30", ["10-04 02:30+1100", "10-05 02:15+1100"]),
+        (Rule("UTC", "0 0 29 2 *"), "2026-01-01T00:00+00:00", ["02-29 00:00+0000"]),
+        (Rule(BERLIN, at=at("2026-12-24T09:00+01:00")), "2026-12-24T08:59+01:00", ["12-24 09:00+0100"]),
+        (Rule(BERLIN, at=at("2026-12-24T09:00+01:00")), "2026-12-24T09:00+01:00", []),
+    ],
+    ids=str,
+)
+def test_due_times(rule: Rule, after: str, due: list[str]) -> None:
+    assert shown(rule, after, max(1, len(due))) == due
+
+
+fields = st.tuples(
+    st.sampled_from(["0", "30", "0,30", "*/15", "*/7", "15-45/10", "*"]),
+    st.sampled_from(["*", "*/2", "1,2", "0-3", "2", "3", "1-23/5"]),
+    st.sampled_from(["*", "1", "L", "*/9", "LW"]),
+    st.sampled_from(["*", "3,4", "10", "*/5"]),
+    st.sampled_from(["*", "SUN", "1-5", "MON#1", "5L"]),
+).map(" ".join)
+changes = st.sampled_from(
+    (
+        *("2026-03-29T01:00+00:00", "2026-10-25T01:00+00:00", "2026-04-04T15:00+00:00", "2026-10-03T15:30+00:00"),
+        *("2026-03-08T07:00+00:00", "2026-11-01T06:00+00:00", "2026-02-15T02:00+00:00", "2026-03-22T02:00+00:00"),
+    )
+).map(at)
+moments = st.builds(lambda change, minutes: change + 60.0 * minutes, changes, st.integers(-200, 200))
+
+
+def matches(cron: str, wall: datetime) -> bool:
+    """Whether the fields name this minute of a clock on the wall."""
+    return next(CronSim(cron, wall - timedelta(minutes=1))) == wall
+
+
+def reference(rule: Rule, moment: float, minutes: int) -> float | None:
+    """Looks for the first due time minute by minute of UTC."""
+    zone = ZoneInfo(rule.zone)
+    is_certain = not any(part.startswith("*") for part in rule.cron.split()[:2])
+    for minute in range(int(moment // 60) + 1, int(moment // 60) + 1 + minutes):
+        here, before = (datetime.fromtimestamp(60 * m, zone) for m in (minute, minute - 1))
+        wall = here.replace(tzinfo=None, fold=0)
+        if is_certain:
+            skipped_from = before.replace(tzinfo=None, fold=0) + timedelta(minutes=1)
+            skipped = int((wall - skipped_from) / timedelta(minutes=1))
+            walls = [wall - timedelta(minutes=m) for m in range(max(0, skipped) + 1)]
+            if here.fold == 0 and any(matches(rule.cron, w) for w in walls):
+                return 60.0 * minute
+        elif matches(rule.cron, wall):
+            return 60.0 * minute
+    return None
+
+
+@pytest.mark.hypothesis
+@given(fields, st.sampled_from(ZONES), moments)
+def test_due_time_is_the_one_that_a_search_minute_by_minute_finds(cron: str, zone: str, moment: float) -> None:
+    rule = Rule(zone, cron)
+    found = rule.after(moment)
+    assert found is not None
+    assert found > moment
+    within = 30 * 60
+    expected = reference(rule, moment, within)
+    assert (found if found <= moment // 60 * 60 + 60 * within else None) == expected
+
+
+@pytest.mark.hypothesis
+@given(fields, st.sampled_from(ZONES), moments)
+def test_due_times_increase_and_none_is_left_out(cron: str, zone: str, moment: float) -> None:
+    rule = Rule(zone, cron)
+    times = rule.upcoming(moment, 6)
+    assert list(times) == sorted(set(times))
+    for earlier, later in pairwise(times):
+        assert rule.after((earlier + later) / 2) == later
+
+
+DAILY = Rule("UTC", "0 9 * * *")
+NINE = at("2026-11-26T09:00+00:00")
+EVERY_20 = Rule("UTC", "*/20 * * * *")
+ONCE = Rule("UTC", at=NINE)
+
+
+@pytest.mark.parametrize(
+    ("rule", "now", "due", "then"),
+    [
+        (DAILY, NINE - 1, None, NINE),
+        (DAILY, NINE, NINE, NINE + 86_400),
+        (DAILY, NINE + GRACE_S, NINE, NINE + 86_400),
+        (DAILY, NINE + GRACE_S + 1, None, NINE + 86_400),
+        (DAILY, NINE + 10 * 86_400 + 5, NINE + 10 * 86_400, NINE + 11 * 86_400),
+        (EVERY_20, NINE + 4000, NINE + 3600, NINE + 4800),
+        (ONCE, NINE - 1, None, NINE),
+        (ONCE, NINE + 60, NINE, None),
+        (ONCE, NINE + GRACE_S + 1, None, None),
+    ],
+)
+def test_newest_missed_due_time_is_run_within_an_hour(
+    rule: Rule, now: float, due: float | None, then: float | None
+) -> None:
+    assert rule.due(NINE, now) == (due, then)
+
+
+@pytest.mark.parametrize(
+    ("rule", "gap", "why"),
+    [
+        ({}, 60, texts.RULE_OR_TIME),
+        ({"cron": "0 9 * * *", "at": "2026-12-24T09:00"}, 60, texts.RULE_OR_TIME),
+        ({"cron": "0 0 9 * * *"}, 60, texts.FIVE_FIELDS),
+        ({"cron": "@daily"}, 60, texts.FIVE_FIELDS),
+        ({"cron": "0 9 * *"}, 60, texts.FIVE_FIELDS),
+        ({"cron": "0 25 * * *"}, 60, texts.FIVE_FIELDS),
+        ({"cron": "0 9 * * MONDAY"}, 60, texts.FIVE_FIELDS),
+        ({"cron": f"{'0,' * 200}0 9 * * *"}, 60, texts.FIVE_FIELDS),
+        ({"cron": "0 9 30 2 *"}, 60, texts.FIVE_FIELDS),
+        ({"cron": "0 9 */29 2 MON#1"}, 60, None),
+        ({"cron": "*/30 * * * *"}, MEMBER_GAP_MINUTES, texts.rule_too_often(60)),
+        ({"cron": "10,50 9 * * *"}, MEMBER_GAP_MINUTES, texts.rule_too_often(60)),
+        ({"cron": "50 23 * * *"}, MEMBER_GAP_MINUTES, None),
+        ({"cron": "0 * * * *"}, MEMBER_GAP_MINUTES, None),
+        ({"cron": "*/30 0,23 * * *"}, ADMIN_GAP_MINUTES, None),
+        ({"cron": "* * * * *"}, ADMIN_GAP_MINUTES, texts.rule_too_often(5)),
+        ({"cron": "2-59/5 * * * *"}, ADMIN_GAP_MINUTES, None),
+        ({"cron": "58,1 * * * *"}, ADMIN_GAP_MINUTES, texts.rule_too_often(5)),
+        ({"at": "tomorrow"}, 60, texts.UNREADABLE_TIME),
+        ({"at": "0001-01-01T00:00"}, 60, texts.TIME_HAS_PASSED),
+        ({"at": "2026-03-01T11:59Z"}, 60, texts.TIME_HAS_PASSED),
+        ({"at": "9999-12-31T23:59"}, 60, texts.TIME_TOO_FAR),
+        ({"at": "2026-03-01T13:01"}, 60, None),
+    ],
+    ids=str,
+)
+def test_rules_that_cant_be_used(rule: dict[str, str], gap: int, why: str | None) -> None:
+    if why is None:
+        assert rule_of(BERLIN, NOW, **rule, min_gap_minutes=gap).after(NOW)
+        return
+    with pytest.raises(UnusableRule) as refused:
+        rule_of(BERLIN, NOW, **rule, min_gap_minutes=gap)
+    assert str(refused.value) == why
+
+
+@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc/passwd", "Europe", "Europe/Berlin\0", "berlin" * 200])
+def test_unknown_zone_cant_be_used(zone: str) -> None:
+    with pytest.raises(UnusableRule, match="time zone"):
+        rule_of(zone, NOW, cron="0 9 * * *", min_gap_minutes=60)
+
+
+@pytest.mark.hypothesis
+@given(st.text(alphabet="0123456789*/-,#LWMONFRIlw ", max_size=30) | fields)
+def test_any_text_is_a_rule_or_is_refused(text: str) -> None:
+    try:
+        rule = rule_of("UTC", NOW, cron=text, min_gap_minutes=ADMIN_GAP_MINUTES)
+    except UnusableRule:
+        return
+    assert rule.explained
+    assert rule.after(NOW)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"words": " Summarize. ", "cron": "0 9 * * mon-fri"},
+        {"words": "Ask.", "at": "2026-12-24T09:00", "zone": "America/New_York", "only_if_changed": True},
+    ],
+)
+def test_proposal_reads_its_own_arguments_again(arguments: dict[str, object]) -> None:
+    proposal = proposal_of(arguments, BERLIN, NOW, min_gap_minutes=60)
+    assert proposal.words == str(arguments["words"]).strip()
+    assert proposal.rule.zone == arguments.get("zone", BERLIN)
+    assert proposal_of(proposal.arguments, "UTC", NOW, min_gap_minutes=60) == proposal
+
+
+@pytest.mark.parametrize("words", [None, "", "  ", "x" * (MAX_WORDS_CHARS + 1)])
+def test_proposal_needs_words_of_bounded_length(words: str | None) -> None:
+    with pytest.raises(UnusableRule, match="what to do"):
+        proposal_of({"words": words, "cron": "0 9 * * *"}, "UTC", NOW, min_gap_minutes=60)
+
+
+def test_arguments_of_another_type_are_refused() -> None:
+    with pytest.raises(UnusableRule):
+        proposal_of({"words": "Ask.", "cron": ["0 9 * * *"]}, "UTC", NOW, min_gap_minutes=60)
+
+
+def test_words_are_in_no_repr() -> None:
+    assert "Ask" not in repr(Proposal("Ask.", DAILY))
+
+
+def test_run_is_named_by_its_schedule_and_due_time() -> None:
+    assert run_id(7, NINE) == f"schedule:7:{int(NINE)}"
+    assert due_at_of(run_id(7, NINE)) == NINE
