@@ -57,7 +57,16 @@ def thread_of(row: sa.Row[Any]) -> ThreadKey:
 def question_of(row: sa.Row[Any]) -> Question:
     """Returns a job's question; its ts is empty before it is posted."""
     files = tuple(map(_file_of, row.files))
-    return Question(thread_of(row), row.ts or "", row.user_id, row.text, files, row.from_bot, row.attached_chars)
+    return Question(
+        thread_of(row),
+        row.ts or "",
+        row.user_id,
+        row.text,
+        files,
+        row.from_bot,
+        row.attached_chars,
+        schedule=row.schedule_id,
+    )
 
 
 def file_values(question: Question) -> list[dict[str, Any]]:

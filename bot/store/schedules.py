@@ -192,7 +192,7 @@ class Schedules(Operations):
             if not await is_any(connection, is_due):
                 return 0
         async with self._database.begin_write() as connection:
-            due = sa.select(schedules).where(is_due).order_by(schedules.c.next_at).limit(AT_ONCE)
+            due = sa.select(schedules).where(is_due).order_by(schedules.c.next_at, schedules.c.id).limit(AT_ONCE)
             rows = (await connection.execute(due.with_for_update(skip_locked=True))).all()
             return sum([await _begin(connection, row, now) for row in rows])
 

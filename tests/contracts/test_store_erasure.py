@@ -320,7 +320,8 @@ FIXED: Mapping[str, Any] = {
     },
     "charges": lambda owner, number: {"day": 20_000},
     "caps": lambda owner, number: {"scope": "user"},
-    "schedules": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER},
+    # Those whose single time has passed.
+    "schedules": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER, "cron": "", "once_at": 1.0},
     "tool_calls": lambda owner, number: {"index": 0},
     # PostgreSQL counts only the ids that it chooses itself.
     "audit_entries": lambda owner, number: {"id": 1_000 + number},

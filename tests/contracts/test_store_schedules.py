@@ -1,0 +1,412 @@
+"""Schedules on both databases: what is kept, which runs begin, how their ends count, and what the audit says."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.caps import Amount
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End, Job
+from bot.core.outbox import OutboxEntry, OutboxKind
+from bot.core.schedules import (
+    DAY_TOKENS,
+    GRACE_S,
+    MAX_FAILURES,
+    MAX_IN_CHANNEL,
+    RUN_TOKENS,
+    PauseReason,
+    Proposal,
+    Rule,
+    Schedule,
+    UnusableRule,
+    run_id,
+)
+from bot.errors import EndReason
+from bot.models.events import Usage
+from bot.store import Stores
+from bot.store.schema import audit_entries, jobs, schedules
+from tests.clocks import ManualClock
+from tests.contracts.databases import Process
+from tests.contracts.stores import DONE, YES, answered, count, one
+
+NINE = datetime(2026, 11, 26, 9, tzinfo=UTC).timestamp()
+DAY_S = 86_400.0
+DAILY = Proposal("Summarize.", Rule("UTC", "0 9 * * *"))
+ONCE = Proposal("Ask.", Rule("UTC", at=NINE))
+FAILED = End(EndReason.STALLED)
+CAPPED = End(EndReason.CAP_REACHED)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NINE - 600)
+
+
+async def created(store: Stores, proposal: Proposal = DAILY, channel_id: str = "C1", user_id: str = "U1") -> Schedule:
+    schedule_id = await store.schedules.create("T1", channel_id, user_id, proposal)
+    assert schedule_id is not None
+    return await stored(store, schedule_id)
+
+
+async def stored(store: Stores, schedule_id: int) -> Schedule:
+    schedule = await store.schedules.read("T1", schedule_id)
+    assert schedule is not None
+    return schedule
+
+
+async def runs(store: Stores) -> list[tuple[str, str]]:
+    """Returns the runs of all schedules, each with its job's status."""
+    async with store.database.begin_read() as connection:
+        rows = await connection.execute(sa.select(jobs.c.asked_as, jobs.c.status).order_by(jobs.c.id))
+        return [(row.asked_as, row.status) for row in rows]
+
+
+async def entries(store: Stores) -> list[OutboxEntry]:
+    return await store.outbox.claim_due(100)
+
+
+async def posted(store: Stores) -> Job:
+    """Has the only due run posted and claimed."""
+    [entry] = [entry for entry in await entries(store) if entry.kind is OutboxKind.POST_QUESTION]
+    run = await store.schedules.run(entry.job_id)
+    assert run is not None
+    ts = f"{run.due_at:.6f}"
+    question = Question(ThreadKey("T1", "C1", ts), ts, "U1", "Summarize.", attached_chars=10)
+    await store.question_queue.enqueue(f"view {entry.job_id}", question, job_id=entry.job_id)
+    await store.outbox.complete(entry)
+    return await one(store)
+
+
+async def ran(store: Stores, clock: ManualClock, end: End = DONE) -> Job:
+    """Has the next run of the only schedule begin, and end."""
+    [schedule] = await store.schedules.all("T1")
+    assert schedule.next_at is not None
+    clock.now_s = schedule.next_at
+    assert await store.schedules.begin_due() == 1
+    job = await posted(store)
+    assert await store.worker_queue.finish(job, end, YES)
+    return job
+
+
+async def said(store: Stores) -> list[dict[str, Any]]:
+    """Returns what the audit says of schedules, with who did it."""
+    async with store.database.begin_read() as connection:
+        rows = await connection.execute(sa.select(audit_entries).order_by(audit_entries.c.id))
+        facts = [(row, json.loads(row.facts)) for row in rows]
+    return [{**fact, "by": row.by_id} for row, fact in facts if fact.get("setting") == "schedule"]
+
+
+# What is kept.
+
+
+async def test_schedule_is_kept_as_it_was_proposed(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed, replace(DAILY, only_if_changed=True))
+    assert (daily.words, daily.rule, daily.only_if_changed) == ("Summarize.", DAILY.rule, True)
+    assert (daily.run_tokens, daily.day_tokens) == (RUN_TOKENS, DAY_TOKENS)
+    assert (daily.next_at, daily.last_at, daily.paused, daily.created_at) == (NINE, None, None, clock.now_s)
+    once = await created(timed, ONCE, "C2", "U2")
+    assert (once.rule, once.next_at, once.is_done) == (ONCE.rule, NINE, False)
+    assert await timed.schedules.of_channel("T1", "C1") == await timed.schedules.of_person("T1", "U1") == [daily]
+    assert await timed.schedules.all("T1") == [daily, once]
+    assert await timed.schedules.all("T2") == []
+    assert await timed.schedules.read("T2", daily.id) is None
+
+
+async def test_channel_has_a_limited_number_that_done_ones_dont_count_for(timed: Stores, clock: ManualClock) -> None:
+    for _ in range(MAX_IN_CHANNEL - 1):
+        await created(timed)
+    await created(timed, ONCE)
+    assert await timed.schedules.create("T1", "C1", "U2", DAILY) is None
+    assert await timed.schedules.create("T1", "C2", "U2", DAILY)
+    clock.now_s = NINE
+    await timed.schedules.begin_due()
+    assert await timed.schedules.create("T1", "C1", "U2", DAILY)
+
+
+async def test_two_processes_create_no_more_than_the_limit(process: Process, clock: ManualClock) -> None:
+    first, second = [await process(name, clock) for name in ("w1", "w2")]
+    both = [store.schedules.create("T1", "C1", "U1", DAILY) for _ in range(MAX_IN_CHANNEL) for store in (first, second)]
+    assert len(list(filter(None, await asyncio.gather(*both)))) == MAX_IN_CHANNEL
+
+
+async def test_time_that_has_passed_since_it_was_proposed_is_refused(timed: Stores, clock: ManualClock) -> None:
+    clock.now_s = NINE
+    with pytest.raises(UnusableRule):
+        await created(timed, ONCE)
+    assert await count(timed, schedules) == 0
+
+
+async def test_changes_hold_from_the_next_due_time_on(timed: Stores) -> None:
+    daily = await created(timed)
+    hourly = Proposal("Look.", Rule("UTC", "30 * * * *"), only_if_changed=True)
+    assert await timed.schedules.change("T1", daily.id, "U9", hourly, 1_000, 2_000)
+    changed = await stored(timed, daily.id)
+    assert (changed.words, changed.rule, changed.only_if_changed) == ("Look.", hourly.rule, True)
+    assert (changed.run_tokens, changed.day_tokens, changed.user_id) == (1_000, 2_000, "U1")
+    assert changed.next_at == NINE + 1800
+    assert await timed.schedules.pause("T1", daily.id, PauseReason.BY_PERSON, "U9")
+    assert await timed.schedules.change("T1", daily.id, "U9", DAILY, 1_000, 2_000)
+    assert (await stored(timed, daily.id)).next_at is None
+    assert await timed.schedules.resume("T1", daily.id, "U9")
+    assert (await stored(timed, daily.id)).next_at == NINE
+
+
+Change = Callable[[Stores, int], Awaitable[bool]]
+PAUSE: Change = lambda store, id_: store.schedules.pause("T1", id_, PauseReason.BY_PERSON, "U1")  # noqa: E731
+RESUME: Change = lambda store, id_: store.schedules.resume("T1", id_, "U1")  # noqa: E731
+STOP: Change = lambda store, id_: store.schedules.stop("T1", id_, "U1")  # noqa: E731
+RUN: Change = lambda store, id_: store.schedules.run_now("T1", id_, "U1")  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("changes", "results"),
+    [
+        ([PAUSE, PAUSE, RESUME, RESUME], [True, False, True, False]),
+        ([STOP, STOP, PAUSE, RESUME, RUN], [True, False, False, False, False]),
+        ([RUN, RUN], [True, False]),
+        ([PAUSE, RUN], [True, True]),
+    ],
+)
+async def test_change_says_whether_it_had_an_effect(timed: Stores, changes: list[Change], results: list[bool]) -> None:
+    schedule = await created(timed)
+    assert [await change(timed, schedule.id) for change in changes] == results
+
+
+async def test_stop_removes_a_run_that_is_not_posted_yet(timed: Stores, clock: ManualClock) -> None:
+    schedule = await created(timed)
+    clock.now_s = NINE
+    await timed.schedules.begin_due()
+    assert await timed.schedules.stop("T1", schedule.id, "U1")
+    assert await runs(timed) == []
+    assert await entries(timed) == []
+
+
+async def test_single_time_that_has_passed_cant_be_resumed(timed: Stores, clock: ManualClock) -> None:
+    once = await created(timed, ONCE)
+    await timed.schedules.pause("T1", once.id, PauseReason.BY_PERSON, "U1")
+    clock.now_s = NINE + 1
+    assert not await timed.schedules.resume("T1", once.id, "U1")
+    assert await timed.schedules.begin_due() == 0
+
+
+async def test_audit_says_what_changed_without_words(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    await timed.schedules.change("T1", daily.id, "U2", replace(DAILY, words="Sing."), 5, DAY_TOKENS)
+    await timed.schedules.change("T1", daily.id, "U2", replace(DAILY, words="Sing."), 5, DAY_TOKENS)
+    await timed.schedules.pause("T1", daily.id, PauseReason.NO_ACCESS)
+    await timed.schedules.resume("T1", daily.id, "U1")
+    await timed.schedules.run_now("T1", daily.id, "U2")
+    await timed.schedules.stop("T1", daily.id, "U1")
+    assert [{name: fact for name, fact in entry.items() if name != "setting"} for entry in await said(timed)] == [
+        {"schedule": daily.id, "change": "created", "by": "U1"},
+        {"schedule": daily.id, "change": "changed", "fields": ["run_tokens", "text"], "run_tokens": 5, "by": "U2"},
+        {"schedule": daily.id, "change": "paused", "reason": "no_access", "by": ""},
+        {"schedule": daily.id, "change": "resumed", "by": "U1"},
+        {"schedule": daily.id, "change": "run", "by": "U2"},
+        {"schedule": daily.id, "change": "stopped", "by": "U1"},
+    ]
+
+
+# Which runs begin.
+
+
+async def test_due_time_is_one_run_over_all_processes(process: Process, clock: ManualClock) -> None:
+    first, second = [await process(name, clock) for name in ("w1", "w2")]
+    daily = await created(first)
+    assert [await store.schedules.begin_due() for store in (first, second)] == [0, 0]
+    clock.now_s = NINE
+    begun = await asyncio.gather(*(store.schedules.begin_due() for store in (first, second) * 3))
+    assert sum(begun) == 1
+    assert await runs(first) == [(run_id(daily.id, NINE), "unposted")]
+    after = await stored(first, daily.id)
+    assert (after.last_at, after.next_at) == (NINE, NINE + DAY_S)
+
+
+@pytest.mark.parametrize(
+    ("away_s", "due"),
+    [(GRACE_S, [NINE]), (GRACE_S + 60, []), (2 * DAY_S + 5, [NINE + 2 * DAY_S]), (3.5 * DAY_S, [])],
+)
+async def test_only_the_newest_missed_run_begins_and_only_within_an_hour(
+    timed: Stores, clock: ManualClock, away_s: float, due: list[float]
+) -> None:
+    daily = await created(timed)
+    clock.now_s = NINE + away_s
+    assert await timed.schedules.begin_due() == len(due)
+    assert [run for run, _ in await runs(timed)] == [run_id(daily.id, due_at) for due_at in due]
+    assert await timed.schedules.begin_due() == 0
+
+
+async def test_single_time_is_run_once(timed: Stores, clock: ManualClock) -> None:
+    once = await created(timed, ONCE)
+    clock.now_s = NINE + 60
+    assert await timed.schedules.begin_due() == 1
+    assert (await stored(timed, once.id)).is_done
+    clock.now_s += DAY_S
+    assert await timed.schedules.begin_due() == 0
+
+
+async def test_missed_single_time_is_paused_and_said(timed: Stores, clock: ManualClock) -> None:
+    once = await created(timed, ONCE)
+    clock.now_s = NINE + GRACE_S + 60
+    assert await timed.schedules.begin_due() == 0
+    assert (await stored(timed, once.id)).paused is PauseReason.MISSED
+    [entry] = await entries(timed)
+    run = await timed.schedules.run(entry.job_id)
+    assert run is not None
+    assert (entry.kind, run.due_at, run.schedule.paused) == (OutboxKind.POST_QUESTION, NINE, PauseReason.MISSED)
+
+
+async def test_paused_schedule_is_not_due(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    await timed.schedules.pause("T1", daily.id, PauseReason.BY_PERSON, "U1")
+    clock.now_s = NINE + 60
+    assert await timed.schedules.begin_due() == 0
+    assert await timed.schedules.resume("T1", daily.id, "U1")
+    assert (await stored(timed, daily.id)).next_at == NINE + DAY_S
+
+
+async def test_due_times_that_a_wrong_clock_skipped_are_run_when_it_is_right(
+    process: Process, clock: ManualClock
+) -> None:
+    first = await process("w1", clock)
+    daily = await created(first)
+    clock.now_s = NINE + 3 * DAY_S
+    assert await first.schedules.begin_due() == 1
+    clock.now_s = NINE - 1
+    second = await process("w2", clock)
+    await second.schedules.begin_due()
+    for day in range(5):
+        clock.now_s = NINE + day * DAY_S
+        await second.schedules.begin_due()
+    due = sorted(run for run, _ in await runs(second))
+    assert due == [run_id(daily.id, NINE + day * DAY_S) for day in range(5)]
+
+
+async def test_zone_that_is_gone_pauses_its_schedule_and_no_other(timed: Stores, clock: ManualClock) -> None:
+    gone, daily = await created(timed), await created(timed, user_id="U2")
+    async with timed.database.begin_write() as connection:
+        await connection.execute(sa.update(schedules).where(schedules.c.id == gone.id).values(zone="Mars/Olympus"))
+    clock.now_s = NINE
+    assert await timed.schedules.begin_due() == 1
+    assert (await stored(timed, gone.id)).paused is PauseReason.FAILURES
+    assert [run for run, _ in await runs(timed)] == [run_id(gone.id, NINE), run_id(daily.id, NINE)]
+
+
+async def test_run_knows_its_schedule_and_the_answered_run_before(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    first = await ran(timed, clock)
+    await ran(timed, clock, FAILED)
+    third = await ran(timed, clock)
+    assert third.question.schedule == daily.id
+    runs_of = [await timed.schedules.run(job.id) for job in (first, third)]
+    assert [(run.due_at, run.last_at) for run in runs_of if run] == [(NINE, None), (NINE + 2 * DAY_S, NINE)]
+    person = await answered(timed)
+    assert person.question.schedule is None
+    assert await timed.schedules.run(person.id) is None
+
+
+# How ends count.
+
+
+async def test_failures_in_a_row_pause_and_are_said_once(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    for end in (FAILED, FAILED, DONE, FAILED, End(EndReason.STOPPED), FAILED):
+        await ran(timed, clock, end)
+    assert (await stored(timed, daily.id)).failures == MAX_FAILURES - 1
+    last = await ran(timed, clock, FAILED)
+    assert (await stored(timed, daily.id)).paused is PauseReason.FAILURES
+    [entry] = await entries(timed)
+    assert (entry.kind, entry.job_id) == (OutboxKind.TELL_PAUSE, last.id)
+    assert await timed.schedules.resume("T1", daily.id, "U1")
+    assert (await stored(timed, daily.id)).failures == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "paused"),
+    [
+        (End(EndReason.DENIED), PauseReason.NO_ACCESS),
+        (End(EndReason.SHUT_OUT), PauseReason.PLACE_GONE),
+        (replace(CAPPED, model="scripted/echo", usage=Usage(RUN_TOKENS, 0)), PauseReason.CAP),
+        # Of its creator, the channel or the workspace.
+        (CAPPED, None),
+        (replace(DONE, usage=Usage(RUN_TOKENS, 0)), None),
+        (End(EndReason.STOPPED), None),
+    ],
+    ids=lambda value: getattr(value, "reason", str(value)),
+)
+async def test_end_of_a_run_pauses_at_once_where_the_next_would_end_the_same_way(
+    timed: Stores, clock: ManualClock, end: End, paused: PauseReason | None
+) -> None:
+    daily = await created(timed)
+    await ran(timed, clock, end)
+    assert (await stored(timed, daily.id)).paused is paused
+
+
+async def test_another_version_of_a_run_doesnt_count(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    job = await ran(timed, clock, FAILED)
+    for _ in range(MAX_FAILURES):
+        await timed.question_queue.regenerate(job.id)
+        await timed.worker_queue.finish(await one(timed), FAILED, "")
+    assert (await stored(timed, daily.id)).failures == 1
+
+
+async def test_run_that_cant_be_posted_counts_as_a_failure(timed: Stores) -> None:
+    daily = await created(timed)
+    ends = [await timed.schedules.fail_unposted(daily) for _ in range(MAX_FAILURES + 1)]
+    assert ends == [None, None, PauseReason.FAILURES, None]
+
+
+async def test_single_run_that_cant_be_posted_is_not_lost_silently(timed: Stores, clock: ManualClock) -> None:
+    once = await created(timed, ONCE)
+    clock.now_s = NINE
+    await timed.schedules.begin_due()
+    assert await timed.schedules.fail_unposted(once) is PauseReason.FAILURES
+
+
+async def test_usage_counts_for_its_run_its_day_and_its_month(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    await answered(timed)
+    first = await ran(timed, clock)
+    assert await timed.schedules.used(daily, first.id) == (30, 30)
+    clock.now_s += 60
+    assert await timed.schedules.run_now("T1", daily.id, "U1")
+    second = await posted(timed)
+    assert await timed.schedules.used(daily, second.id) == (0, 30)
+    await timed.worker_queue.finish(second, DONE, YES)
+    assert await timed.schedules.used(daily, second.id) == (30, 60)
+    assert (await stored(timed, daily.id)).used == Amount(60)
+    clock.now_s += DAY_S
+    assert await timed.schedules.used(daily, second.id) == (30, 0)
+    clock.now_s += 5 * DAY_S
+    assert (await stored(timed, daily.id)).used == Amount()
+
+
+# What goes.
+
+
+async def test_erasing_a_person_removes_their_schedules_and_runs(timed: Stores, clock: ManualClock) -> None:
+    await created(timed)
+    others = await created(timed, user_id="U2", channel_id="C2")
+    clock.now_s = NINE
+    await timed.schedules.begin_due()
+    await timed.erasure.erase(user_id="U1")
+    assert [schedule.id for schedule in await timed.schedules.all("T1")] == [others.id]
+    assert await runs(timed) == [(run_id(others.id, NINE), "unposted")]
+
+
+async def test_single_time_goes_with_texts_of_its_age(timed: Stores, clock: ManualClock) -> None:
+    await created(timed, ONCE)
+    daily = await created(timed)
+    clock.now_s = NINE
+    await timed.schedules.begin_due()
+    await timed.erasure.expire(NINE)
+    assert len(await timed.schedules.all("T1")) == 2
+    await timed.erasure.expire(NINE + 1)
+    assert [schedule.id for schedule in await timed.schedules.all("T1")] == [daily.id]
