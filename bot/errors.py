@@ -41,6 +41,8 @@ class EndReason(StrEnum):
     """The message had no words and no files, so Typist explained how to ask."""
     OFFERED = "offered"
     """The question was found late, so Typist offered to answer it."""
+    COMMAND = "command"
+    """The message was a command about memories, which needs no model."""
     BATCHED = "batched"
     """The question was answered with a later one of its thread."""
 
@@ -137,6 +139,7 @@ _ANSWERS = {
     EndReason.STEP_LIMIT,
     EndReason.NOTHING_ASKED,
     EndReason.OFFERED,
+    EndReason.COMMAND,
     EndReason.BATCHED,
 }
 _STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}

@@ -44,6 +44,7 @@ from bot.services.catching_up import CatchingUp
 from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
+from bot.services.memory import Remembering
 from bot.services.operations import AUDIT_DAYS, Kept, ModelRetirements, Probes, look_hourly
 from bot.services.outbox import Outbox
 from bot.services.pane import AssistantPane, ThreadStatuses
@@ -282,7 +283,8 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: 
     )
     answers = AnswerSettings(settings.done_mention_s, settings.model_names)
     report = partial(report_attempt, workspace.telemetry)
-    return Answering(stores, workspace, steps, report, parts.access, quota, pane, answers)
+    remembering = Remembering(stores, workspace, parts.access)
+    return Answering(stores, workspace, steps, report, parts.access, quota, pane, remembering, answers)
 
 
 def _listen(

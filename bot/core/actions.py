@@ -34,6 +34,7 @@ class ReplyAction(StrEnum):
     CHOOSE = "choose"
     """One of several buttons: the action_id has a number behind it, because each has its own."""
     CANVAS = "canvas"
+    UNDO = "undo"
 
 
 UP, DOWN = "up", "down"
@@ -120,7 +121,7 @@ def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, ad
 def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
     live = answer.state in (AnswerState.QUEUED, AnswerState.GROWING)
     match action:
-        case ReplyAction.DELETE | ReplyAction.DETAILS | ReplyAction.FEEDBACK_REASON:
+        case ReplyAction.DELETE | ReplyAction.DETAILS | ReplyAction.FEEDBACK_REASON | ReplyAction.UNDO:
             return None
         case ReplyAction.STOP:
             stopped = answer.state is AnswerState.STOPPED

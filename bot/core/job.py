@@ -290,6 +290,8 @@ class End:
     """The answer used tools, and a button lists them."""
     offers_canvas: bool = False
     """A button saves the answer as a canvas."""
+    has_undo: bool = False
+    """A button takes back what a command has remembered."""
     decided: Sequence[Decided] = field(default=(), compare=False)
     """Who decided about its calls. Their record has that, so it isn't stored with the end."""
     choices: tuple[str, ...] = field(default=(), repr=False)

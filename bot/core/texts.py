@@ -209,6 +209,11 @@ def _from_day(day: date, today: date | None) -> str:
     return f"since {day:%B} {day.day}{year}"
 
 
+def memories_sent(number: int) -> str:
+    """Says how many memories a model has read; "" if none."""
+    return _count(number, "memory", "memories")
+
+
 def without(features: Iterable[str]) -> str:
     """Names what the model refused; "" if nothing."""
     named = " and ".join(features)
@@ -389,6 +394,7 @@ ONLY_ASKER = {
         "continue": "continue this answer",
         "delete": "delete this answer",
         "canvas": "save this answer as a canvas",
+        "undo": "undo this",
         "approve": _DECIDES,
         "deny": _DECIDES,
     }.items()
@@ -396,6 +402,64 @@ ONLY_ASKER = {
 """By ReplyAction: what others may not do."""
 ONLY_ASKER_AGREES = "Only the person who asked can decide about this."
 ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."
+
+# Memory: what is remembered in a channel or a direct message
+
+UNDO = "Undo"
+UNDONE = "Undone: I don't remember this anymore."
+OUR_DIRECT_MESSAGE = "our direct message"
+THIS_CHANNEL = "this channel"
+NOTHING_REMEMBERED = "I remember nothing here yet. To change that, write “remember:” and what I should know."
+ONLY_MEMBERS_REMEMBER = (
+    "Only members of this workspace can change what I remember. If you are one, please try again in a minute."
+)
+MEMORY_UNAVAILABLE = "Slack doesn't tell me right now whether this channel is private. Please try again in a minute."
+MEMORIES_HIDDEN = {
+    True: "I don't use the hidden ones: I was told them while this channel was public, and now it's private.",
+    False: "I don't use the hidden ones: I was told them while this channel was private, and now it's public.",
+}
+"""Follows a list with hidden memories, by whether the channel is private now."""
+HIDDEN = "hidden"
+"""Stands in place of a hidden memory in the list."""
+
+
+def remembered(place: str, number: int) -> str:
+    return f"Remembered for {place} as number {number}."
+
+
+def already_remembered(number: int) -> str:
+    return f"I remember that already, as number {number}."
+
+
+def memory_full(most: int, oldest: int) -> str:
+    return (
+        f"I remember {most} things here, and that's the most I can. Number {oldest} is the oldest: write “forget "
+        f"{oldest}”, then tell me again."
+    )
+
+
+def memory_too_long(chars: int, most: int) -> str:
+    return f"That's {chars:,} characters, and I can remember at most {most} at a time. Please tell me in fewer words."
+
+
+def forgotten(number: int) -> str:
+    return f"Forgotten: number {number}."
+
+
+def nothing_to_forget(number: int) -> str:
+    return f"I remember nothing here as number {number}. Ask me “What do you remember?” for the list."
+
+
+def memory_line(number: int, text: str, said: str, link: str) -> str:
+    """One memory of the list, as Markdown; `link` leads to where it was said, "" if Slack doesn't say."""
+    return f"- **{number}.** {text} ({f'[{said}]({link})' if link else said})"
+
+
+def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:
+    """Says whose words a memory has, and since when; `changed_by` is "" if nobody has changed them."""
+    who = f"my words, {person} agreed" if is_proposed else person
+    return ", ".join(filter(None, (who, day, f"changed by {changed_by}" if changed_by else "")))
+
 
 # Messages beside a reply
 

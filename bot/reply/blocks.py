@@ -112,8 +112,9 @@ def _buttons(view: PageView) -> list[Json]:
         return []
     if view.live:
         return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.STOP)], f"{NOTE_LINE}stop")]
-    answered = bool(view.markdown.strip())
     end = view.end
+    # Nobody rates a list, or wants it thought about.
+    answered = bool(view.markdown.strip()) and (end is None or end.reason is not EndReason.COMMAND)
     if end is None or end.reason is EndReason.DENIED:
         return []
     if end.reason is EndReason.OFFERED:
@@ -121,6 +122,7 @@ def _buttons(view: PageView) -> list[Json]:
     if not answered and end.reason in (EndReason.WHOLE, EndReason.NOTHING_ASKED):
         return []
     offered = {
+        ReplyAction.UNDO: (texts.UNDO, end.has_undo),
         ReplyAction.CONTINUE: (texts.CONTINUE, answered and end.reason.is_continuable and not end.has_next),
         ReplyAction.REGENERATE: (texts.REGENERATE, True),
         ReplyAction.PREVIOUS: (texts.PREVIOUS, end.has_previous),

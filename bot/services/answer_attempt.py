@@ -76,6 +76,8 @@ class BuiltPrompt:
     """Files that are new since the last answer. A notice below the answer names those that were not read."""
     transcripts: Sequence[str]
     """What is said in those of them that are recordings."""
+    memories: int = 0
+    """How many memories it has."""
 
 
 def added(usd: float | None, more_usd: float | None) -> float | None:
@@ -253,7 +255,8 @@ class AnswerAttempt:
         calls = (call for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL)
         read = history.messages_read((call.result for call in calls), float(self.job.question.ts), now)
         messages = texts.messages_read(*read) if read else ""
-        return " · ".join(filter(None, (model, self._thought_longer(usd), work, messages, refused)))
+        memories = texts.memories_sent(self.built.memories if self.built else 0)
+        return " · ".join(filter(None, (model, self._thought_longer(usd), work, messages, memories, refused)))
 
     def _thought_longer(self, usd: float | None) -> str:
         """Says that the answer is a thorough one, and its cost; "" if it isn't, or its model takes no effort."""

@@ -47,12 +47,13 @@ from bot.core.outbox import OutboxKind
 from bot.core.steps import calls_made
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.models.events import Usage
-from bot.models.prompt import Effort
+from bot.models.prompt import OTHERS, Effort
 from bot.reply.answer import Freshness
 from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
 from bot.services.access_control import ANSWERS_WAIT_S, AccessControl
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, JobLife, Metrics, Phase, Times, added, waited_s
+from bot.services.memory import Remembering
 from bot.services.pane import AssistantPane
 from bot.services.quota import Quota
 from bot.services.steps import Steps
@@ -91,6 +92,7 @@ class Answering:
     access_control: AccessControl
     quota: Quota
     pane: AssistantPane
+    remembering: Remembering
     settings: AnswerSettings
 
     async def answer(self, attempt: AnswerAttempt) -> None:
@@ -173,7 +175,7 @@ class Answering:
     async def _forbidden(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
     ) -> End | None:
-        """Returns how the answer ends if no model may be asked, once access is checked. Raises GivenUp."""
+        """Returns how the answer ends if no model may or need be asked, once access is checked. Raises GivenUp."""
         if not checking.done():
             live.show_activity(texts.CHECKING_ACCESS)
         if denial := await checking:
@@ -182,7 +184,15 @@ class Answering:
             return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted(goes_on=_has_text(attempt)))
         if attempt.job.offered:
             return End(EndReason.OFFERED, texts.offer_after_absence(attempt.job.question.ts))
-        return None
+        if (done := await self.remembering.carry_out(attempt.job)) is None:
+            return None
+        if attempt.answer.text:
+            # An earlier attempt left a list.
+            live.take_back(0)
+        if done.listed:
+            live.append(done.listed)
+            attempt.answer.origins |= OTHERS
+        return End(EndReason.COMMAND, done.notice, has_undo=done.has_undo)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt, live: ScheduledReply | None) -> None:
         """Gives the job up until the calls that the reply asks about are decided.

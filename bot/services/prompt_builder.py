@@ -43,6 +43,7 @@ from bot.core.files import (
     with_linked_canvases,
 )
 from bot.core.job import End, Job
+from bot.core.memory import MAX_TOKENS, SentMemories, ids_in, sent
 from bot.core.prompt import Marks, PromptMessage
 from bot.core.steps import kept_text
 from bot.core.surfaces import in_pane, pane_context_line
@@ -204,7 +205,8 @@ class PromptBuilder:
         now = " ".join(filter(None, (self._now_line(job), tools.missing)))
         taken_tokens += self.estimate.tokens(now)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
-        instruction_tokens = self.estimate.tokens(_joined(system, Marks.of(job.question.thread).explained, length))
+        marks, memories = Marks.of(job.question.thread), await self._memories(job.question)
+        instruction_tokens = self.estimate.tokens(_joined(system, marks.explained, memories.text, length))
         window = self.estimate.window_with(window_tokens)
         fits_tokens = room_in_window(self.settings.history_tokens, window, instruction_tokens)
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
@@ -228,19 +230,19 @@ class PromptBuilder:
         )
         canvas = prompts.CANVAS_RULE if is_canvas else ""
         bare = prompts.BARE_MENTION_RULE if reads_posts else ""
-        marks = Marks.of(job.question.thread)
-        instructions = _joined(system, pane_context, marks.explained, bare, canvas, length)
+        instructions = _joined(system, pane_context, marks.explained, memories.text, bare, canvas, length)
         prompt = replace(
             prompts.build_prompt(instructions, truncated, now),
             cache_key=prompts.cache_key(job.question.thread),
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.effort or channel.effort,
-            system_origins=OTHERS if is_others or pane_context else OURS,
+            system_origins=OTHERS if is_others or pane_context or memories.count else OURS,
             code=marks.code,
         )
         version = prompt_version(_joined(system, length))
-        return BuiltPrompt(prompt, channel.model, version, new_files, [text for _, text in heard])
+        transcripts = [text for _, text in heard]
+        return BuiltPrompt(prompt, channel.model, version, new_files, transcripts, memories.count)
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
         """Returns whether a prompt for this window has less of the conversation than one as of now.
@@ -270,6 +272,19 @@ class PromptBuilder:
             and is_bare(question.own_text, self.workspace.me.user_id)
             and (await self._channel(question)).read_channel is not False
         )
+
+    async def _memories(self, question: Question) -> SentMemories:
+        """Returns what the prompt says of the place's memories: of none that was said to other readers than now."""
+        thread, read = question.thread, self.stores.memories.of
+        kept = await self._read("memories", lambda: read(thread.team_id, thread.channel_id))
+        if not kept:
+            return SentMemories()
+        is_private = await self.workspace.users.is_private(thread.channel_id)
+        shown = [memory for memory in kept if memory.is_private is is_private]
+        names = await self.workspace.users.names(ids_in(shown), in_channel=thread.channel_id)
+        # A small window has less room for them, too.
+        limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 8)
+        return sent(shown, names, Marks.of(thread), self.estimate.tokens, limit_tokens)
 
     async def _pane_context(self, question: Question) -> str:
         """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""

@@ -103,7 +103,7 @@ class ReplyActions:
             response = replace(response, sentence=self.access_control.naming_admins(response.sentence))
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
-    async def press(self, press: Press) -> ActionResponse | None:  # noqa: C901, PLR0911
+    async def press(self, press: Press) -> ActionResponse | None:  # noqa: C901, PLR0911, PLR0912
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
         pressed_at = self.stores.clock.now()
         answer, pressed, sentence = await self.judged(press)
@@ -137,6 +137,8 @@ class ReplyActions:
                 return await self._details(answer)
             case ReplyAction.CANVAS:
                 return await self._save_as_canvas(answer, press)
+            case ReplyAction.UNDO:
+                await self.stores.memories.undo(answer.job_id, answer.question, press.user_id)
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:

@@ -455,7 +455,7 @@ class ChannelReader:
         ids = [id_ for message, _ in messages[::-1] for id_ in (message.user_id, *ids_to_name(message.whole)) if id_]
         names = await self._users.names(list(dict.fromkeys(ids)), in_channel=wanted.channel_id)
         zone = await self._zone(question)
-        base = await self._link_base(wanted.channel_id, question.ts)
+        base = await self.link_base(wanted.channel_id, question.ts)
         in_order = messages if wanted.thread_ts else messages[::-1]
         lines: list[str] = []
         shown_ts: list[float] = []
@@ -482,7 +482,7 @@ class ChannelReader:
         below += [NEXT_PAGE.format(page=page_ts)] if has_more else []
         return "\n".join([data, *below])
 
-    async def _link_base(self, channel_id: str, ts: str) -> str:
+    async def link_base(self, channel_id: str, ts: str) -> str:
         """Returns what the links of a channel's messages begin with; "" if Slack doesn't say."""
         if not self._workspace_url:
             try:
@@ -492,6 +492,12 @@ class ChannelReader:
                 return ""
             self._workspace_url = string(answer, "permalink").partition("/archives/")[0]
         return f"{self._workspace_url}/archives/{channel_id}/p" if self._workspace_url else ""
+
+
+def link_of(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
+    """Returns the link of a message; "" without the `base` of its channel's links (ChannelReader.link_base)."""
+    thread = f"?thread_ts={thread_ts}&cid={channel_id}" if thread_ts not in (None, "", ts) else ""
+    return f"{base}{ts.replace('.', '')}{thread}" if base else ""
 
 
 def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
@@ -513,9 +519,7 @@ def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo
     """Returns a message as the model reads it: who, when, its ts, replies and link, and its text as a quote."""
     writer = message.app_name or names.get(message.user_id or "", message.user_id or message.bot_id or "unknown")
     at = f"{local_time(float(message.ts), zone):%a %Y-%m-%d %H:%M}"
-    is_reply = message.thread_ts not in (None, message.ts)
-    thread = f"?thread_ts={message.thread_ts}&cid={message.channel_id}" if is_reply else ""
-    link = f"{base}{message.ts.replace('.', '')}{thread}" if base else ""
+    link = link_of(base, message.channel_id, message.ts, message.thread_ts)
     counted = f"{replies} {'reply' if replies == 1 else 'replies'}" if replies else ""
     head = ", ".join(filter(None, (one_line(writer), at, f"ts {message.ts}", counted, link)))
     return f"{head}\n{quoted_for_model(with_names(message.whole, names))}"

@@ -35,7 +35,7 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import Background
 from bot.core.access import UserKind
-from bot.core.conversation import ThreadKey
+from bot.core.conversation import ThreadKey, is_direct
 from bot.errors import RateLimited, Refused, StoreError
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.retry import NO_FAILURES, USER_KIND
@@ -101,7 +101,7 @@ class Profile:
     kind: UserKind | None = None
     """Of a person; None if Slack doesn't say."""
     kind_at: float = -math.inf
-    """When the lookup began that says so."""
+    """When the lookup began that says so; of a channel, the one that says whether it is private."""
     team_id: str = ""
     """The workspace of a person who isn't in ours; "" for others, and if Slack doesn't say."""
     zone: ZoneInfo | None = None
@@ -325,6 +325,17 @@ class Users:
         found = {id_: self._profile(id_) for id_ in wanted}
         return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
 
+    async def is_private(self, channel_id: str) -> bool | None:
+        """Returns whether only its members can read a channel, as of the last minutes; None if Slack doesn't say."""
+        if is_direct(channel_id):
+            return True
+        if self._clock.monotonic() >= self._profile(channel_id).kind_at + KIND_TRUSTED_S:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NAMES_WITHIN_S):
+                    await self._share(channel_id, self._ask_for_name)
+        channel = self._profile(channel_id)
+        return channel.is_private if self._clock.monotonic() < channel.kind_at + KIND_TRUSTED_S else None
+
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
         """Returns the time zones of people, by id, as far as lookups of their names or kinds gave them."""
         return {id_: zone for id_ in ids if (zone := self._profile(id_).zone)}
@@ -385,7 +396,9 @@ class Users:
         if method == _USER[0]:
             self._keep(id_, self._person(subject, now, asked_at))
         else:
-            self._keep(id_, Profile(name_of(subject), now, is_private=subject.get("is_private") is not False))
+            self._keep(
+                id_, Profile(name_of(subject), now, None, asked_at, is_private=subject.get("is_private") is not False)
+            )
 
     def _person(self, subject: Mapping[str, Any], now: float, asked_at: float) -> Profile:
         teams = teams_of(subject, self._team_id)

@@ -45,6 +45,7 @@ from bot.store.schema import (
     checkpoints,
     feedback,
     jobs,
+    memories,
     notices,
     outbox_entries,
     pane_contexts,
@@ -75,6 +76,7 @@ class Erasure(WorkerOperations):
         async with self._database.begin_write() as connection:
             await _erase_unposted(connection, user_id, thread)
             count = await _erase_jobs(connection, user_id, thread)
+            await _erase_memories(connection, user_id, thread)
             await _erase_from_audit(connection, user_id, thread, count, self._now())
             await self._worker.wake_others(connection)
         await self._database.overwrite_deleted()
@@ -133,6 +135,13 @@ async def _erase_unposted(connection: AsyncConnection, user_id: str | None, thre
             about["thread_ts"] == (thread.thread_ts or ""),
         )
     await connection.execute(sa.delete(jobs).where(is_unposted(), of_person, of_thread))
+
+
+async def _erase_memories(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
+    """Removes what a person said or changed, what was said in a thread, or all."""
+    by_person = sa.or_(memories.c.user_id == user_id, memories.c.changed_by == user_id) if user_id else sa.true()
+    of_thread = in_thread(thread, memories) if thread else sa.true()
+    await connection.execute(sa.delete(memories).where(by_person, of_thread))
 
 
 async def _erase_from_audit(
@@ -205,6 +214,10 @@ async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_i
         await connection.execute(sa.delete(table).where(theirs))
 
 
+MEMORIES_KEPT_S = 180 * 24 * 3600.0
+"""How long a memory is kept after it was said, changed or kept."""
+
+
 RECORDS_KEPT_S = 400 * 24 * 3600.0
 """How long a question's record without texts is kept: for usage, over a year and a month."""
 
@@ -263,6 +276,7 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
         Rule(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
         Rule(charges, (charges.c.day < day_of(records_before),)),
         Rule(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
+        Rule(memories, (memories.c.renewed_at < now - MEMORIES_KEPT_S,)),
         Rule(account_kinds, (account_kinds.c.looked_up_at < now - KINDS_KEPT_S,)),
         Rule(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
         # Rows that refer to a job go with it by cascade.

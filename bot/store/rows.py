@@ -159,6 +159,7 @@ _STORED_AS_THEY_ARE = (
     "prompt_version",
     "has_previous",
     "has_details",
+    "has_undo",
     "chosen",
     "effort",
     "offers_canvas",

@@ -603,3 +603,40 @@ sa.Index("ix_audit_entries_thread", audit_entries.c.channel_id, audit_entries.c.
 sa.Index("ix_audit_entries_user_id", audit_entries.c.user_id)
 AUDIT_HAS_BY = "by_id <> ''"
 sa.Index("ix_audit_entries_by_id", audit_entries.c.by_id, **_where(AUDIT_HAS_BY))
+
+# What people asked to remember (bot/store/memories.py). Memories outlive the jobs of the messages that said them.
+memories = sa.Table(
+    "memories",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("team_id", sa.Text, nullable=False),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    # Within its channel.
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("text", SafeText, nullable=False),
+    # Who said it, in which message; and who changed its words since, '' if nobody did.
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("thread_ts", sa.Text, nullable=False),
+    sa.Column("ts", sa.Text, nullable=False),
+    sa.Column("changed_by", sa.Text, nullable=False, server_default=""),
+    # Whether a model wrote its words, and the person agreed.
+    sa.Column("is_proposed", sa.Boolean, nullable=False),
+    # Whether its channel was private when it was said, or last kept.
+    sa.Column("is_private", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("renewed_at", sa.Double, nullable=False),
+    sa.UniqueConstraint("team_id", "channel_id", "number"),
+    # A modal names memories by id.
+    sqlite_autoincrement=True,
+)
+
+# One message says one thing: an attempt that is repeated, or a new version of an edited message, adds no second one.
+sa.Index(
+    "ix_memories_said_in",
+    memories.c.team_id,
+    memories.c.channel_id,
+    memories.c.ts,
+    unique=True,
+    **_where("NOT is_proposed"),
+)
+sa.Index("ix_memories_renewed_at", memories.c.renewed_at)

@@ -16,6 +16,7 @@ from bot.store.calls import Approvals, RecordedCalls, ToolPins
 from bot.store.database import Database, answered_within, create_engine, database_errors, time_of
 from bot.store.erasure import Erasure
 from bot.store.listening import Listening
+from bot.store.memories import Memories
 from bot.store.migrate import migrate
 from bot.store.outbox_entries import OutboxEntries
 from bot.store.queue import QuestionQueue, UnpostedQuestions
@@ -79,6 +80,7 @@ class Stores:
         self.channel_settings = ChannelSettingsStore(database)
         self.pane_context = PaneContexts(database)
         self.schedules = Schedules(database)
+        self.memories = Memories(database)
         self.tool_pins = ToolPins(database)
         self.erasure = Erasure(database, self._worker)
         self.audit = Audit(database)

@@ -1,0 +1,154 @@
+"""Memory: carries out commands about what a channel, or a person in a direct message, has Typist remember.
+
+Only members of the workspace change memories, as of now. Slack is asked whether the channel is private, because that
+goes on record; while it doesn't say, nothing is remembered.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bot.clock import insist
+from bot.core import texts
+from bot.core.access import Denial
+from bot.core.conversation import Question, is_direct
+from bot.core.job import Job
+from bot.core.memory import (
+    MAX_CHARS,
+    MAX_MEMORIES,
+    Command,
+    Forget,
+    Kept,
+    Memory,
+    Recall,
+    Remember,
+    Remembered,
+    command_in,
+    day_of,
+    ids_in,
+    on_a_line,
+    shown_chars,
+)
+from bot.reply.workspace import Workspace
+from bot.services.access_control import AccessControl
+from bot.slack.history import link_of
+from bot.store import Stores
+
+MEMBER_WITHIN_S = 10.0
+"""How long a command waits for Slack to say that its asker is a member."""
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What commands have done, for the answer to their messages."""
+
+    notice: str
+    listed: str
+    """A list of memories as Markdown; "" if none was asked for."""
+    has_undo: bool
+    """Something is newly remembered, by one command alone."""
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """Carries out commands about memories."""
+
+    stores: Stores
+    workspace: Workspace
+    access_control: AccessControl
+
+    async def carry_out(self, job: Job) -> Done | None:
+        """Carries out a job's messages if all of them are commands; returns None if a model has to read them.
+
+        A new version of a message that was a command, and is none any more, takes back what it has said.
+        """
+        questions = (*job.earlier, job.question)
+        commands = [command_in(question, self.workspace.me.user_id) for question in questions]
+        if not all(commands):
+            if job.version:
+                await self._insist(lambda: self.stores.memories.take_back(job.question, job.question.user_id))
+            return None
+        pairs = zip(questions, commands, strict=True)
+        done = [await self._carry_out(question, command) for question, command in pairs if command]
+        notice = " ".join(dict.fromkeys(filter(None, (one.notice for one in done))))
+        listed = next((one.listed for one in reversed(done) if one.listed), "")
+        return Done(notice, listed, len(done) == 1 and done[0].has_undo)
+
+    async def _carry_out(self, question: Question, command: Command) -> Done:
+        thread, user_id = question.thread, question.user_id
+        if refusal := await self._refusal(question):
+            return Done(refusal, "", has_undo=False)
+        log.info("message %s is a command: %s", question.ts, type(command).__name__.lower())
+        match command:
+            case Recall():
+                return await self._list(question)
+            case Forget(number=number):
+                forget = self.stores.memories.forget
+                gone = await self._insist(lambda: forget(thread.team_id, thread.channel_id, number, user_id))
+                return Done(texts.forgotten(number) if gone else texts.nothing_to_forget(number), "", has_undo=False)
+            case Remember(text=text):
+                remembered = await self.remember(question, text)
+                if isinstance(remembered, str):
+                    return Done(remembered, "", has_undo=False)
+                return Done(await self.outcome(question, remembered), "", has_undo=remembered.kept is Kept.NEW)
+
+    async def _refusal(self, question: Question) -> str:
+        """Returns why a person may not use memory; "" if they may."""
+        denial = await self.access_control.denial(question, now_within_s=MEMBER_WITHIN_S, members_only=True)
+        return texts.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
+
+    async def remember(self, question: Question, text: str, *, is_proposed: bool = False) -> Remembered | str:
+        """Remembers a text for the question's place; returns what became of it, or why that is impossible."""
+        if (chars := shown_chars(text)) > MAX_CHARS:
+            return texts.memory_too_long(chars, MAX_CHARS)
+        is_private = await self.workspace.users.is_private(question.thread.channel_id)
+        if is_private is None:
+            return texts.MEMORY_UNAVAILABLE
+        remember = self.stores.memories.remember
+        return await self._insist(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
+
+    async def outcome(self, question: Question, remembered: Remembered) -> str:
+        """Says what became of a text."""
+        match remembered.kept:
+            case Kept.FULL:
+                return texts.memory_full(MAX_MEMORIES, remembered.number)
+            case Kept.KNOWN:
+                return texts.already_remembered(remembered.number)
+        return texts.remembered(await self.place_name(question.thread.channel_id), remembered.number)
+
+    async def place_name(self, channel_id: str) -> str:
+        """Returns what a place is called by the people in it."""
+        if is_direct(channel_id):
+            return texts.OUR_DIRECT_MESSAGE
+        names = await self.workspace.users.names([channel_id], in_channel=channel_id)
+        return f"#{names[channel_id]}" if channel_id in names else texts.THIS_CHANNEL
+
+    async def _list(self, question: Question) -> Done:
+        thread = question.thread
+        memories = await self._insist(lambda: self.stores.memories.of(thread.team_id, thread.channel_id))
+        if not memories:
+            return Done(texts.NOTHING_REMEMBERED, "", has_undo=False)
+        is_private = await self.workspace.users.is_private(thread.channel_id)
+        if is_private is None:
+            return Done(texts.MEMORY_UNAVAILABLE, "", has_undo=False)
+        names = await self.workspace.users.names(ids_in(memories), in_channel=thread.channel_id)
+        base = await self.workspace.channel_reader.link_base(thread.channel_id, question.ts)
+        lines = [_line(memory, names, base, thread.channel_id, is_private) for memory in memories]
+        are_hidden = any(memory.is_private is not is_private for memory in memories)
+        return Done(texts.MEMORIES_HIDDEN[is_private] if are_hidden else "", "\n".join(lines), has_undo=False)
+
+    async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Returns the operation's result, however long the database is away."""
+        return await insist(operation, self.stores.clock, "memories not read or written")
+
+
+def _line(memory: Memory, names: Mapping[str, str], base: str, channel_id: str, is_private: bool) -> str:
+    text = on_a_line(memory.text, names) if memory.is_private is is_private else texts.HIDDEN
+    person, changed_by = (names.get(id_, id_) for id_ in (memory.user_id, memory.changed_by))
+    said = texts.memory_said(person, day_of(memory), changed_by, is_proposed=memory.is_proposed)
+    return texts.memory_line(memory.number, text, said, link_of(base, channel_id, memory.ts, memory.thread_ts))

@@ -1,0 +1,151 @@
+"""What people asked to remember, by the channel or direct message where they said it.
+
+Each write leaves an audit entry in its transaction, without the memory's text. Writers of one place take turns, so that
+its numbers stay unique and its limit holds.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Question
+from bot.core.memory import MAX_MEMORIES, Kept, Memory, Remembered
+from bot.core.outbox import OutboxKind
+from bot.core.texts import UNDONE
+from bot.store import audit, outbox
+from bot.store.database import Operations, one_at_a_time, reads, writes
+from bot.store.rows import is_midway, thread_values
+from bot.store.schema import memories, turns
+
+_OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
+
+
+class Memories(Operations):
+    """Reads and writes the memories of places."""
+
+    @reads
+    async def of(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Memory]:
+        """Returns the memories of a place, in the order of their numbers."""
+        rows = await connection.execute(
+            sa.select(*_OF_MEMORY).where(*_in(team_id, channel_id)).order_by(memories.c.number)
+        )
+        return [Memory(*row) for row in rows]
+
+    @reads
+    async def page(
+        self, connection: AsyncConnection, after_id: int, limit: int, channel_id: str = ""
+    ) -> list[dict[str, Any]]:
+        """Returns memories behind an id, of one channel or of all, as they are exported."""
+        wanted = memories.c.id > after_id, memories.c.channel_id == channel_id if channel_id else sa.true()
+        rows = await connection.execute(sa.select(memories).where(*wanted).order_by(memories.c.id).limit(limit))
+        return [dict(row._mapping) for row in rows]
+
+    @writes
+    async def remember(
+        self, connection: AsyncConnection, question: Question, text: str, *, is_private: bool, is_proposed: bool = False
+    ) -> Remembered:
+        """Keeps what a message says, or what a model proposed below it, unless its place has no room.
+
+        A message that has said something before, as an edited one has, now says this instead.
+        """
+        now, by, thread = self._now(), question.user_id, question.thread
+        place = thread.team_id, thread.channel_id
+        await one_at_a_time(connection, f"memories {place}")
+        is_here = _in(*place)
+        said = (~memories.c.is_proposed, memories.c.ts == question.ts) if not is_proposed else (sa.false(),)
+        these = sa.select(memories.c.id, memories.c.number).where(*is_here)
+        earlier = (await connection.execute(these.where(*said))).one_or_none()
+        same = (await connection.execute(these.where(memories.c.text == text).limit(1))).one_or_none()
+        fresh: dict[str, Any] = {"is_private": is_private, "renewed_at": now}
+        if known := earlier or same:
+            values = fresh | ({"text": text, "changed_by": ""} if earlier else {})
+            await connection.execute(sa.update(memories).where(memories.c.id == known.id).values(values))
+            number, kept = known.number, Kept.NEW if earlier else Kept.KNOWN
+        else:
+            numbers = sa.func.count(), sa.func.min(memories.c.number), sa.func.max(memories.c.number)
+            count, oldest, newest = (await connection.execute(sa.select(*numbers).where(*is_here))).one()
+            if count >= MAX_MEMORIES:
+                return Remembered(Kept.FULL, oldest)
+            number, kept = (newest or 0) + 1, Kept.NEW
+            said_in = {**thread_values(thread), "ts": question.ts, "user_id": by}
+            values = fresh | {"number": number, "text": text, "is_proposed": is_proposed, "created_at": now}
+            await connection.execute(sa.insert(memories).values(values | said_in))
+        await self._note(connection, "remembered", *place, by, is_proposed=is_proposed)
+        return Remembered(kept, number)
+
+    @writes
+    async def forget(self, connection: AsyncConnection, team_id: str, channel_id: str, number: int, by: str) -> bool:
+        """Removes a memory of a place; returns False if there is none with this number."""
+        return await self._remove(connection, team_id, channel_id, by, memories.c.number == number)
+
+    @writes
+    async def take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
+        """Removes what a message has said; returns False if nothing of that is on record."""
+        return await self._take_back(connection, question, by)
+
+    async def _take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
+        thread, said = question.thread, (~memories.c.is_proposed, memories.c.ts == question.ts)
+        return await self._remove(connection, thread.team_id, thread.channel_id, by, *said)
+
+    @writes
+    async def undo(self, connection: AsyncConnection, job_id: int, question: Question, by: str) -> None:
+        """Removes what a message has said, and has the outbox show that in the answer to it."""
+        await self._take_back(connection, question, by)
+        newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
+        this = turns.c.id == newest
+        below = await connection.scalar(sa.select(turns.c.below).where(this))
+        await connection.execute(sa.update(turns).where(this).values(below={**(below or {}), "notice": UNDONE}))
+        await outbox.cancel(connection, OutboxKind.SHOW_END, [job_id])
+        await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], self._now())
+
+    @writes
+    async def change(
+        self,
+        connection: AsyncConnection,
+        team_id: str,
+        channel_id: str,
+        by: str,
+        texts: Mapping[int, str],
+        kept: Collection[int],
+        *,
+        is_private: bool,
+    ) -> None:
+        """Changes the texts of a place's memories, by id, removes those with an empty one, and keeps hidden ones."""
+        now = self._now()
+        for id_, text in texts.items():
+            if not text:
+                await self._remove(connection, team_id, channel_id, by, memories.c.id == id_)
+        for id_ in {*(id_ for id_, text in texts.items() if text), *kept}:
+            changed = {"text": texts[id_], "changed_by": by} if texts.get(id_) else {}
+            this = sa.update(memories).where(*_in(team_id, channel_id), memories.c.id == id_)
+            fresh = {"is_private": is_private, "renewed_at": now}
+            if (await connection.execute(this.values({**fresh, **changed}))).rowcount:
+                await self._note(connection, "changed" if changed else "kept", team_id, channel_id, by)
+
+    async def _remove(
+        self, connection: AsyncConnection, team_id: str, channel_id: str, by: str, *which: sa.ColumnElement[bool]
+    ) -> bool:
+        gone = (await connection.execute(sa.delete(memories).where(*_in(team_id, channel_id), *which))).rowcount
+        if gone:
+            await self._note(connection, "forgotten", team_id, channel_id, by)
+        return gone > 0
+
+    async def _note(
+        self,
+        connection: AsyncConnection,
+        done: str,
+        team_id: str,
+        channel_id: str,
+        by: str,
+        *,
+        is_proposed: bool = False,
+    ) -> None:
+        facts = {"memory": done, **({"proposed": True} if is_proposed else {})}
+        place = {"team_id": team_id, "channel_id": channel_id}
+        await audit.setting_changed(connection, self._now(), "memory", facts, by=by, **place)
+
+
+def _in(team_id: str, channel_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return memories.c.team_id == team_id, memories.c.channel_id == channel_id
