@@ -21,7 +21,7 @@ from bot.checks.slack import log_setup
 from bot.clock import Clock
 from bot.core import texts
 from bot.core.access import AccessRules
-from bot.core.calls import READ_CHANNEL, SLACK
+from bot.core.calls import READ_CHANNEL, REMEMBER, SLACK
 from bot.core.channel_settings import DefaultSettings
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.models.model import Models
@@ -109,6 +109,7 @@ class _Parts:
     unsaved: UnsavedQuestions
     statuses: ThreadStatuses
     estimate: TokenEstimate
+    remembering: Remembering
 
 
 @asynccontextmanager
@@ -237,7 +238,8 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace) -> _Parts:
     statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop)
     estimate = TokenEstimate(models_in_use(settings))
     unsaved = UnsavedQuestions(workspace.ephemeral, stores.clock)
-    return _Parts(settings, stores, workspace, access, private_notices, unsaved, statuses, estimate)
+    remembering = Remembering(stores, workspace, access)
+    return _Parts(settings, stores, workspace, access, private_notices, unsaved, statuses, estimate, remembering)
 
 
 def _mcp_tools(parts: _Parts, servers: "McpServers | None") -> "McpTools | None":
@@ -249,14 +251,14 @@ def _mcp_tools(parts: _Parts, servers: "McpServers | None") -> "McpTools | None"
     return McpTools(parts.settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read)
 
 
-def _toolbox(parts: _Parts, tools: Tools | None) -> Tools | None:
-    """Returns what models may ask for: Slack's search, reading the channel, other tools; None for nothing."""
-    own: dict[str, Tools] = {}
+def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
+    """Returns what models may ask for: to remember something, Slack's search, reading the channel, other tools."""
+    own: dict[str, Tools] = {REMEMBER: parts.remembering}
     if parts.settings.slack_search:
         own[SLACK] = parts.workspace.search
     if parts.settings.read_channel:
         own[READ_CHANNEL] = parts.workspace.channel_reader
-    return Toolbox(own, tools) if own else tools
+    return Toolbox(own, tools)
 
 
 def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: "Transcriber | None") -> Answering:
@@ -283,8 +285,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: 
     )
     answers = AnswerSettings(settings.done_mention_s, settings.model_names)
     report = partial(report_attempt, workspace.telemetry)
-    remembering = Remembering(stores, workspace, parts.access)
-    return Answering(stores, workspace, steps, report, parts.access, quota, pane, remembering, answers)
+    return Answering(stores, workspace, steps, report, parts.access, quota, pane, parts.remembering, answers)
 
 
 def _listen(

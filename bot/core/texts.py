@@ -405,6 +405,13 @@ ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can pre
 
 # Memory: what is remembered in a channel or a direct message
 
+REMEMBER_THIS = {
+    "channel": "Shall I remember this for everyone in this channel?",
+    "direct message": "Shall I remember this for our direct message?",
+}
+"""Heads what a model proposes to remember, by what it is for (core/memory.py)."""
+REMEMBER = "Remember"
+DONT_REMEMBER = "Don't remember"
 UNDO = "Undo"
 UNDONE = "Undone: I don't remember this anymore."
 OUR_DIRECT_MESSAGE = "our direct message"

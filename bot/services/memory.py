@@ -1,5 +1,7 @@
 """Memory: carries out commands about what a channel, or a person in a direct message, has Typist remember.
 
+A model only proposes. Its tool asks, whatever was allowed before, and the call is made once the asker has agreed.
+
 Only members of the workspace change memories, as of now. Slack is asked whether the channel is private, because that
 goes on record; while it doesn't say, nothing is remembered.
 """
@@ -7,16 +9,18 @@ goes on record; while it doesn't say, nothing is remembered.
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
-from bot.core.conversation import Question, is_direct
+from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState
+from bot.core.conversation import Question, escape, is_direct
 from bot.core.job import Job
 from bot.core.memory import (
     MAX_CHARS,
     MAX_MEMORIES,
+    TOOLS,
     Command,
     Forget,
     Kept,
@@ -30,6 +34,7 @@ from bot.core.memory import (
     on_a_line,
     shown_chars,
 )
+from bot.models.prompt import Offered
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.slack.history import link_of
@@ -56,7 +61,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Remembering:
-    """Carries out commands about memories."""
+    """Carries out commands about memories, and is the tool with which a model proposes one."""
 
     stores: Stores
     workspace: Workspace
@@ -96,6 +101,32 @@ class Remembering:
                 if isinstance(remembered, str):
                     return Done(remembered, "", has_undo=False)
                 return Done(await self.outcome(question, remembered), "", has_undo=remembered.kept is Kept.NEW)
+
+    async def definitions(self, question: Question) -> Offered:
+        """Returns the tool that proposes a memory, unless a schedule asks: nobody of its run's readers has."""
+        return Offered((TOOLS[question.thread.in_direct_message],) if question.schedule is None else ())
+
+    async def call(
+        self,
+        question: Question,
+        tool: str,
+        definition_hash: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 0,
+        timeout_s: float,
+    ) -> CallResult:
+        """Remembers what a person has agreed to."""
+        definition = TOOLS[question.thread.in_direct_message]
+        if question.schedule is not None or (tool, definition_hash) != (definition.name, definition.definition_hash):
+            return CallResult.failed(NO_SUCH_TOOL)
+        # A model writes no mentions.
+        remembered = await self.remember(question, escape(arguments["text"]), is_proposed=True)
+        if isinstance(remembered, str):
+            return CallResult.failed(remembered)
+        is_kept = remembered.kept is not Kept.FULL
+        state = CallState.DONE if is_kept else CallState.FAILED
+        return CallResult(state, await self.outcome(question, remembered), is_error=not is_kept)
 
     async def _refusal(self, question: Question) -> str:
         """Returns why a person may not use memory; "" if they may."""

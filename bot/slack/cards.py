@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import PROPOSALS, Ask
+from bot.core.calls import PROPOSALS, REMEMBER, Ask
 from bot.markdown.escaping import unlinked
 from bot.slack import blockkit
 from bot.slack.blockkit import Json, line, words
@@ -50,6 +50,14 @@ def _only_words(label: str, decline: str) -> Callable[[Ask, Mapping[str, Any]], 
     return card
 
 
+def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
+    """Returns a memory whole, and says whom it is for."""
+    question = line(words(texts.REMEMBER_THIS[str(arguments["for"])]))
+    quoted = blockkit.part("rich_text_quote", words(unlinked(str(arguments["text"]))))
+    agree = blockkit.button(ReplyAction.APPROVE, texts.REMEMBER, ask.value, primary=True)
+    return Card([question, quoted], [agree], texts.DONT_REMEMBER)
+
+
 _CARDS: Mapping[str, Callable[[Ask, Mapping[str, Any]], Card]] = {
-    tool: _only_words(texts.APPROVE, texts.DENY) for tool in PROPOSALS
-}
+    tool: _only_words(texts.APPROVE, texts.DENY) for tool in PROPOSALS if tool != REMEMBER
+} | {REMEMBER: _memory}
