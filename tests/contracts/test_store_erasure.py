@@ -221,6 +221,8 @@ NAMES_A_PERSON = {
     "account_kinds.user_id",
     "thread_lines.user_id",
     "schedules.user_id",
+    "memories.user_id",
+    "memories.changed_by",
     "audit_entries.user_id",
     "audit_entries.by_id",
 }
@@ -246,6 +248,7 @@ CODES = {
         "thread_lines.ts",
         "quiet_threads.switched_ts",
         "pane_contexts.channel_id",
+        "memories.ts",
         "allowed_tools.tool",
         "allowed_tools.definition_hash",
     ),
@@ -319,6 +322,11 @@ FIXED: Mapping[str, Any] = {
         "answered_with": None,
     },
     "charges": lambda owner, number: {"day": 20_000},
+    "memories": lambda owner, number: {
+        "number": number,
+        "ts": f"1.{number:06d}",
+        **dict.fromkeys(("user_id", "changed_by"), PERSON if owner == "theirs" else OTHER),
+    },
     "caps": lambda owner, number: {"scope": "user"},
     # Those whose single time has passed.
     "schedules": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER, "cron": "", "once_at": 1.0},

@@ -74,6 +74,7 @@ OTHERS = {
     "answer_canvases.record",
     "answer_canvases.posted",
     "answer_canvases.forget",
+    "memories.undo",
 }
 """What begins an attempt, and what people and the outbox do to a job whoever has it."""
 

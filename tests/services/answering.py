@@ -26,6 +26,7 @@ from bot.reply.messages import Life, Shown
 from bot.services.access_control import AccessControl, PrivateNotices
 from bot.services.answer_attempt import AnswerAttempt, JobLife
 from bot.services.answering import Answering, AnswerSettings
+from bot.services.memory import Remembering
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import Quota
@@ -348,7 +349,17 @@ class AnsweringStage:
             StepSettings(self.results_tokens, access.admins),
         )
         answers = AnswerSettings(done_mention_s=60, model_names=OWN_NAMES)
-        self.answering = Answering(stores, workspace, steps, self.lives.append, access, quota, pane, answers)
+        self.answering = Answering(
+            stores,
+            workspace,
+            steps,
+            self.lives.append,
+            access,
+            quota,
+            pane,
+            Remembering(stores, workspace, access),
+            answers,
+        )
         self.worker = Worker(stores, workspace, 5.0, self._answer, access.may_be_queued, pane)
 
     def change(self, **parts: Any) -> None:

@@ -1,0 +1,191 @@
+"""Memories: one store for each place, numbers that stay unique, and what erasure and retention leave of them."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.conversation import ThreadKey
+from bot.core.job import End
+from bot.core.memory import MAX_MEMORIES, Kept, Memory, Remembered
+from bot.core.texts import UNDONE
+from bot.errors import EndReason
+from bot.store import Stores
+from bot.store.erasure import MEMORIES_KEPT_S
+from bot.store.schema import audit_entries, memories, turns
+from tests.clocks import ManualClock
+from tests.contracts.databases import Process
+from tests.contracts.stores import DIRECT, OTHER_THREAD, THREAD, asked, begun, count
+
+
+async def said(
+    store: Stores, number: int, text: str, thread: ThreadKey = THREAD, *, by: str = "U1", is_private: bool = False
+) -> Remembered:
+    question = replace(asked(number, thread), user_id=by)
+    return await store.memories.remember(question, text, is_private=is_private)
+
+
+async def proposed(store: Stores, number: int, text: str) -> Remembered:
+    return await store.memories.remember(asked(number), text, is_private=False, is_proposed=True)
+
+
+async def of(store: Stores, channel_id: str = "C1") -> list[tuple[int, str]]:
+    return [(memory.number, memory.text) for memory in await store.memories.of("T1", channel_id)]
+
+
+async def test_memory_is_kept_as_it_was_said_with_who_when_and_where(timed: Stores, clock: ManualClock) -> None:
+    assert await said(timed, 1, "Tea <@U2>\0", is_private=True) == Remembered(Kept.NEW, 1)
+    [memory] = await timed.memories.of("T1", "C1")
+    expected = Memory(
+        memory.id,
+        1,
+        "Tea <@U2>\N{REPLACEMENT CHARACTER}",
+        "U1",
+        str(THREAD.thread_ts),
+        asked(1).ts,
+        "",
+        False,
+        True,
+        clock.now_s,
+    )
+    assert memory == expected
+
+
+async def test_each_place_has_its_own_memories_and_numbers(store: Stores) -> None:
+    other_channel, other_team = ThreadKey("T1", "C2", None), ThreadKey("T2", "C1", None)
+    for number, thread in enumerate((THREAD, OTHER_THREAD, DIRECT, other_channel, other_team)):
+        await said(store, number, f"Text {number}", thread)
+    assert await of(store) == [(1, "Text 0"), (2, "Text 1")]
+    assert await of(store, "D1") == [(1, "Text 2")]
+    assert await of(store, "C2") == [(1, "Text 3")]
+    assert not await store.memories.forget("T1", "C2", 2, "U1")
+    [elsewhere] = await store.memories.of("T1", "C2")
+    changes = {elsewhere.id: "Mine now"}
+    await store.memories.change("T1", "C1", "U1", changes, [elsewhere.id], is_private=True)
+    await store.memories.change("T1", "C1", "U1", {elsewhere.id: ""}, (), is_private=True)
+    assert await store.memories.of("T1", "C2") == [elsewhere]
+
+
+async def test_message_that_says_something_again_says_one_thing(store: Stores) -> None:
+    await said(store, 1, "Tea")
+    await said(store, 2, "Milk")
+    for _ in range(2):
+        # A repeated attempt, and then an edited message.
+        assert await said(store, 1, "Coffee") == Remembered(Kept.NEW, 1)
+    assert await of(store) == [(1, "Coffee"), (2, "Milk")]
+    # Several proposals may stand below one message.
+    assert [await proposed(store, 1, text) for text in ("A", "B")] == [Remembered(Kept.NEW, 3), Remembered(Kept.NEW, 4)]
+    assert await store.memories.take_back(asked(1), "U1")
+    assert not await store.memories.take_back(asked(1), "U1")
+    assert await of(store) == [(2, "Milk"), (3, "A"), (4, "B")]
+
+
+async def test_text_that_a_place_has_is_renewed(timed: Stores, clock: ManualClock) -> None:
+    await said(timed, 1, "Tea", is_private=True)
+    clock.now_s += MEMORIES_KEPT_S - 1
+    assert await said(timed, 2, "Tea", by="U2") == Remembered(Kept.KNOWN, 1)
+    clock.now_s += 2
+    await timed.erasure.expire(0)
+    [memory] = await timed.memories.of("T1", "C1")
+    assert (memory.user_id, memory.is_private) == ("U1", False)
+
+
+async def test_full_place_takes_nothing_and_names_its_oldest(store: Stores) -> None:
+    for number in range(MAX_MEMORIES):
+        await said(store, number, f"Text {number}")
+    await store.memories.forget("T1", "C1", 1, "U1")
+    assert await said(store, 100, "One more") == Remembered(Kept.NEW, MAX_MEMORIES + 1)
+    for _ in range(2):
+        assert await said(store, 101, "Too much") == Remembered(Kept.FULL, 2)
+    assert await said(store, 102, "Elsewhere", DIRECT) == Remembered(Kept.NEW, 1)
+    assert len(await of(store)) == MAX_MEMORIES
+
+
+async def test_processes_that_remember_at_once_give_each_memory_its_number(worker: Process) -> None:
+    stores = [await worker(f"w{number}") for number in range(3)]
+    texts = [(store, number, f"Text {number}") for number, store in enumerate(stores * 15)]
+    results = await asyncio.gather(*(said(*one) for one in texts))
+    assert sorted(one.number for one in results if one.kept is Kept.NEW) == list(range(1, MAX_MEMORIES + 1))
+    assert [number for number, _ in await of(stores[0])] == list(range(1, MAX_MEMORIES + 1))
+
+
+async def test_changes_name_who_made_them_and_renew_what_they_change_or_keep(timed: Stores, clock: ManualClock) -> None:
+    for number, text in enumerate(("Tea", "Milk", "Salt", "Rice")):
+        await said(timed, number, text, is_private=True)
+    ids = [memory.id for memory in await timed.memories.of("T1", "C1")]
+    clock.now_s += MEMORIES_KEPT_S - 1
+    await timed.memories.change("T1", "C1", "U2", {ids[0]: "Coffee", ids[1]: ""}, [ids[2]], is_private=False)
+    clock.now_s += 2
+    await timed.erasure.expire(0)
+    found = [(one.text, one.user_id, one.changed_by, one.is_private) for one in await timed.memories.of("T1", "C1")]
+    assert found == [("Coffee", "U1", "U2", False), ("Salt", "U1", "", False)]
+
+
+@pytest.mark.parametrize(
+    ("user_id", "thread", "left"),
+    [
+        ("U1", None, ["Milk"]),
+        ("U2", None, ["Tea"]),
+        ("U3", None, ["Tea", "Milk", "Salt"]),
+        (None, THREAD, ["Milk", "Salt"]),
+        (None, None, []),
+    ],
+)
+async def test_erasure_removes_what_a_person_said_or_changed_or_what_was_said_in_a_thread(
+    store: Stores, user_id: str | None, thread: ThreadKey | None, left: list[str]
+) -> None:
+    await said(store, 1, "Tea")
+    await said(store, 2, "Milk", OTHER_THREAD, by="U2")
+    await said(store, 3, "Salt", OTHER_THREAD)
+    [salt] = [memory for memory in await store.memories.of("T1", "C1") if memory.text == "Salt"]
+    await store.memories.change("T1", "C1", "U2", {salt.id: "Salt"}, (), is_private=False)
+    await store.erasure.erase(user_id=user_id, thread=thread)
+    assert [text for _, text in await of(store)] == left
+
+
+async def test_audit_says_who_changed_memories_and_repeats_no_text(store: Stores) -> None:
+    await said(store, 1, "Tea")
+    await proposed(store, 2, "Milk")
+    [tea, _] = await store.memories.of("T1", "C1")
+    await store.memories.change("T1", "C1", "U2", {tea.id: "Coffee"}, (), is_private=False)
+    await store.memories.change("T1", "C1", "U2", {}, [tea.id], is_private=True)
+    await store.memories.forget("T1", "C1", 1, "U3")
+    async with store.database.engine.connect() as connection:
+        rows = (await connection.execute(sa.select(audit_entries).order_by(audit_entries.c.id))).all()
+    done = [(row.by_id, json.loads(row.facts)) for row in rows]
+    setting = {"setting": "memory"}
+    assert done == [
+        ("U1", setting | {"memory": "remembered"}),
+        ("U1", setting | {"memory": "remembered", "proposed": True}),
+        ("U2", setting | {"memory": "changed"}),
+        ("U2", setting | {"memory": "kept"}),
+        ("U3", setting | {"memory": "forgotten"}),
+    ]
+    assert not {"Tea", "Milk", "Coffee"} & set(str(rows).replace("'", " ").split())
+
+
+async def test_undo_removes_what_the_message_said_and_shows_it_in_the_answer(store: Stores) -> None:
+    job = await begun(store)
+    await said(store, 1, "Tea")
+    assert await store.worker_queue.finish(job, End(EndReason.COMMAND, "Remembered.", has_undo=True), "")
+    for _ in range(2):
+        await store.memories.undo(job.id, job.question, "U1")
+    assert await count(store, memories) == 0
+    async with store.database.engine.connect() as connection:
+        assert (await connection.scalar(sa.select(turns.c.below)))["notice"] == UNDONE
+    [entry] = await store.outbox.claim_due(10)
+    shown = await store.outbox.unshown_end(entry)
+    assert shown
+    assert shown.checkpoint.end
+    assert (shown.checkpoint.end.notice, shown.checkpoint.end.has_undo) == (UNDONE, False)
+
+
+async def test_export_has_all_memories_in_pages(store: Stores) -> None:
+    for number, thread in enumerate((THREAD, DIRECT, OTHER_THREAD)):
+        await said(store, number, f"Text {number}", thread)
+    first = await store.memories.page(0, 2)
+    rest = await store.memories.page(first[-1]["id"], 2)
+    assert [row["text"] for row in (*first, *rest)] == ["Text 0", "Text 1", "Text 2"]
+    assert [row["text"] for row in await store.memories.page(0, 10, "D1")] == ["Text 1"]
