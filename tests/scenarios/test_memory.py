@@ -1,0 +1,199 @@
+"""Memory as people see it: commands, what a model reads and proposes, lists and their modal."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+import pytest
+
+from bot.core import texts
+from bot.core.access import UserKind
+from bot.core.actions import ReplyAction
+from bot.core.calls import REMEMBER
+from bot.settings import Settings
+from bot.store import Stores
+from slack_sandbox.workspace import TEAM_ID, Message
+from tests.scenarios.answers import on_record, press
+from tests.scenarios.conftest import Stage, buttons, says, shown
+from tests.scenarios.tools import asking, by_results, calls, value_of
+
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
+
+DEPLOY = "We deploy on Tuesdays."
+PROPOSES = by_results(calls("", (REMEMBER, {"text": DEPLOY})), says("Done."))
+
+
+async def told(stage: Stage, text: str, channel: str = "general", user: str = "ada") -> Message:
+    """Tells the bot something, and returns its answer."""
+    return await answer(stage, channel, await said(stage, text, channel, user))
+
+
+async def said(stage: Stage, text: str, channel: str = "general", user: str = "ada") -> str:
+    if channel != "dm":
+        return await stage.mention(text, channel, user)
+    return await stage.sandbox.say(user, stage.sandbox.dm(user), text)
+
+
+async def answer(stage: Stage, channel: str, asked: str) -> Message:
+    await stage.answers(channel, asked)
+    [message] = stage.bots(channel, asked)
+    return message
+
+
+async def direct(stage: Stage, user: str, text: str, count: int) -> Message:
+    """Writes a direct message, and returns the bot's newest one there."""
+    await stage.sandbox.say(user, stage.sandbox.dm(user), text)
+    await stage.answers(stage.sandbox.dm(user), None, count)
+    return stage.bots(stage.sandbox.dm(user))[-1]
+
+
+async def shows(stage: Stage, message: Message, words: str) -> Message:
+    """Waits until the bot's message begins with these words, and returns it as it is then."""
+
+    def now() -> list[Message]:
+        messages = stage.bots(message.channel, message.thread_ts)
+        return [one for one in messages if one.ts == message.ts and shown(one).startswith(words)]
+
+    return (await stage.sandbox.wait_for(now))[0]
+
+
+def notes_read(stage: Stage) -> list[str]:
+    """Returns the memories in the last request to the model."""
+    system = stage.vendor.requests[-1].body["messages"][0]["content"]
+    found = re.search(r"\n\[(\w+) memory\]\n(.*?)\n\[\1 end\]", system, re.DOTALL)
+    return found[2].split("\n") if found else []
+
+
+async def on_record_here(stores: Stores, channel: str = "C0GENERAL") -> Sequence[str]:
+    return [memory.text for memory in await stores.memories.of(TEAM_ID, channel)]
+
+
+async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_there_alone(stage: Stage) -> None:
+    remembered = await told(stage, f"remember: {DEPLOY}")
+    assert shown(remembered) == texts.remembered("#general", 1)
+    assert buttons(remembered)[:1] == [ReplyAction.UNDO]
+    assert not stage.vendor.requests
+    message = await told(stage, "when do we deploy?", user="grace")
+    assert [re.sub(r"\([-\d]+\)", "(day)", note) for note in notes_read(stage)] == [f"1. Ada (day): {DEPLOY}"]
+    assert shown(message).endswith("test · 1 memory")
+    await told(stage, "when do we deploy?", "random")
+    assert notes_read(stage) == []
+    await direct(stage, "ada", "when do we deploy?", 1)
+    assert notes_read(stage) == []
+
+
+async def test_memory_of_a_direct_message_belongs_to_its_person(stage: Stage) -> None:
+    remembered = await direct(stage, "ada", "Remember that I like short answers.", 1)
+    assert shown(remembered) == texts.remembered("our direct message", 1)
+    await direct(stage, "ada", "why?", 2)
+    [note] = notes_read(stage)
+    assert note.endswith(": I like short answers.")
+    await direct(stage, "grace", "why?", 1)
+    assert notes_read(stage) == []
+    await told(stage, "why?")
+    assert notes_read(stage) == []
+
+
+async def test_undo_forgets_and_says_so_for_everybody(stage: Stage, settings: Settings) -> None:
+    message = await told(stage, f"remember: {DEPLOY}")
+    await on_record(settings)
+    assert await press(stage, message, ReplyAction.UNDO, "grace") == texts.ONLY_ASKER["undo"]
+    assert await press(stage, message, ReplyAction.UNDO) is None
+    assert ReplyAction.UNDO not in buttons(await shows(stage, message, texts.UNDONE))
+    await told(stage, "why?")
+    assert notes_read(stage) == []
+
+
+async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Stage, settings: Settings) -> None:
+    assert shown(await told(stage, "What do you remember?")) == texts.NOTHING_REMEMBERED
+    first = await told(stage, "remember: @grace owns deploys")
+    await told(stage, "remember: Milk is in the fridge", user="grace")
+    listed = shown(await told(stage, "what do you remember?"))
+    link = rf"https://\S+/archives/C0GENERAL/p{first.thread_ts.replace('.', '')}" if first.thread_ts else ""
+    assert re.search(rf"- \*\*1\.\*\* @Grace owns deploys \(\[Ada, [-\d]+\]\({link}\)\)", listed), listed
+    assert "**2.** Milk is in the fridge ([Grace, " in listed
+    assert shown(await told(stage, "forget 1", user="grace")) == texts.forgotten(1)
+    assert shown(await told(stage, "forget 1")) == texts.nothing_to_forget(1)
+    assert "**1.**" not in shown(await told(stage, "what do you remember?"))
+    assert not stage.vendor.requests
+
+
+@pytest.mark.bot(allow_also=frozenset({UserKind.GUEST, UserKind.EXTERNAL}))
+async def test_only_members_use_memory(stage: Stage, another_process: Stores) -> None:
+    stage.sandbox.people.arrive("gia", guest=True)
+    stage.sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
+    await told(stage, f"remember: {DEPLOY}")
+    for user in ("gia", "stan"):
+        for text in ("remember: Milk", "forget 1", "what do you remember?"):
+            assert shown(await told(stage, text, user=user)) == texts.ONLY_MEMBERS_REMEMBER
+        await told(stage, "why?", user=user)
+        assert REMEMBER not in [tool["function"]["name"] for tool in stage.vendor.requests[-1].body.get("tools", ())]
+    assert await on_record_here(another_process) == [DEPLOY]
+
+
+async def test_edited_command_says_what_it_says_now(stage: Stage, settings: Settings, another_process: Stores) -> None:
+    message = await told(stage, "remember: Tea")
+    asked = message.thread_ts
+    assert asked
+    await stage.sandbox.edit("general", asked, f"@{stage.sandbox.workspace.bot.name} remember: Coffee")
+    await on_record(settings)
+    assert await on_record_here(another_process) == ["Coffee"]
+    await stage.sandbox.edit("general", asked, f"@{stage.sandbox.workspace.bot.name} what is coffee?")
+    await shows(stage, message, "The whole answer.")
+    assert await on_record_here(another_process) == []
+
+
+async def test_long_text_and_full_place_are_refused_with_what_to_do(
+    stage: Stage, another_process: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shown(await told(stage, f"remember: {'x' * 301}")) == texts.memory_too_long(301, 300)
+    monkeypatch.setattr("bot.store.memories.MAX_MEMORIES", 1)
+    await told(stage, "remember: Tea")
+    full = await told(stage, "remember: Milk")
+    assert shown(full) == texts.memory_full(40, 1)
+    assert ReplyAction.UNDO not in buttons(full)
+    assert shown(await told(stage, "remember: Tea")) == texts.already_remembered(1)
+
+
+@pytest.mark.bot(admins=frozenset({"U0GRACE"}))
+async def test_model_proposes_and_only_the_asker_decides(stage: Stage, another_process: Stores) -> None:
+    stage.vendor.script(PROPOSES)
+    asked = await stage.mention("denk bitte dran: wir deployen dienstags")
+    card = await asking(stage, asked)
+    assert texts.REMEMBER_THIS["channel"] in shown(card)
+    assert DEPLOY in shown(card)
+    assert await on_record_here(another_process) == []
+    assert await press(stage, card, ReplyAction.APPROVE, "grace", value_of(card)) == texts.ONLY_ASKER_AGREES
+    await press(stage, card, ReplyAction.APPROVE, value=value_of(card))
+    await shows(stage, card, "Done.")
+    assert await on_record_here(another_process) == [DEPLOY]
+    [result] = [one["content"] for one in stage.prompts()[-1] if one["role"] == "tool"]
+    assert texts.remembered("#general", 1) in result
+
+
+async def test_declined_proposal_is_not_remembered(stage: Stage, another_process: Stores) -> None:
+    stage.vendor.script(PROPOSES)
+    card = await asking(stage, await stage.mention("note that we deploy on Tuesdays"))
+    await press(stage, card, ReplyAction.DENY, value=value_of(card))
+    await shows(stage, card, "Done.")
+    assert await on_record_here(another_process) == []
+
+
+@pytest.mark.parametrize("was_private", [True, False])
+async def test_memories_are_hidden_once_their_channel_has_other_readers(
+    stage: Stage, settings: Settings, was_private: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.users.KIND_TRUSTED_S", 1.0)
+    general = stage.sandbox.workspace.channel("general")
+    general.type = "group" if was_private else "channel"
+    await told(stage, f"remember: {DEPLOY}")
+    await told(stage, "why?")
+    assert len(notes_read(stage)) == 1
+    general.type = "channel" if was_private else "group"
+    await asyncio.sleep(2)
+    assert "memory" not in shown(await told(stage, "why?"))
+    assert notes_read(stage) == []
+    listed = shown(await told(stage, "what do you remember?"))
+    assert DEPLOY not in listed
+    assert texts.HIDDEN in listed
+    assert texts.MEMORIES_HIDDEN[not was_private] in listed
