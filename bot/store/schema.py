@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0004"
+REVISION = "0005"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(

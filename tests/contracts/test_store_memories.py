@@ -174,7 +174,8 @@ async def test_undo_removes_what_the_message_said_and_shows_it_in_the_answer(sto
         await store.memories.undo(job.id, job.question, "U1")
     assert await count(store, memories) == 0
     async with store.database.engine.connect() as connection:
-        assert (await connection.scalar(sa.select(turns.c.below)))["notice"] == UNDONE
+        below = (await connection.scalars(sa.select(turns.c.below))).one()
+    assert below["notice"] == UNDONE
     [entry] = await store.outbox.claim_due(10)
     shown = await store.outbox.unshown_end(entry)
     assert shown
