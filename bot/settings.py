@@ -24,7 +24,7 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
 from bot.core.access import OPTIONAL_KINDS, UserKind
-from bot.core.calls import READ_CHANNEL, SLACK
+from bot.core.calls import PROPOSALS, READ_CHANNEL, SLACK
 from bot.core.caps import Cap, parse_caps
 from bot.core.pacing import CarrierName
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
@@ -735,6 +735,11 @@ def _contradictions(settings: Settings) -> list[str]:
         "Give it another name."
         for name, (variable, is_on) in ours.items()
         if is_on and name in settings.mcp.names
+    ]
+    problems += [
+        f"BOT_MCP_CONFIG: the server {name} has the name of Typist's own tool. Give it another name."
+        for name in PROPOSALS
+        if name in settings.mcp.names
     ]
     if settings.moderation == Moderation.BLOCK:
         problems += [

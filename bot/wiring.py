@@ -21,7 +21,7 @@ from bot.checks.slack import log_setup
 from bot.clock import Clock
 from bot.core import texts
 from bot.core.access import AccessRules
-from bot.core.calls import READ_CHANNEL, REMEMBER, SLACK
+from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.channel_settings import DefaultSettings
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.models.model import Models
@@ -51,6 +51,7 @@ from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import CapNotices, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
+from bot.services.schedules import Schedules, ScheduleTool
 from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
 from bot.services.steps import Steps, StepSettings
 from bot.services.tool_calls import Toolbox, ToolCalls, Tools, expire_approvals
@@ -69,7 +70,7 @@ from bot.slack.client import SlackClient, app_credential, bot_credential, new_se
 from bot.slack.socket import Sockets
 from bot.store import Stores
 from bot.telemetry import OFF, Telemetry
-from handlers.actions import register_buttons, register_caps, register_commands
+from handlers.actions import register_buttons, register_caps, register_commands, register_schedules
 from handlers.messages import register_home_and_pane, register_messages
 
 if TYPE_CHECKING:
@@ -252,8 +253,9 @@ def _mcp_tools(parts: _Parts, servers: "McpServers | None") -> "McpTools | None"
 
 
 def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
-    """Returns what models may ask for: to remember something, Slack's search, reading the channel, other tools."""
-    own: dict[str, Tools] = {REMEMBER: parts.remembering}
+    """Returns what models may ask for: memory, schedules, Slack's search, reading the channel, and other tools."""
+    proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins)
+    own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
     if parts.settings.slack_search:
         own[SLACK] = parts.workspace.search
     if parts.settings.read_channel:
@@ -261,7 +263,7 @@ def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
     return Toolbox(own, tools)
 
 
-def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: "Transcriber | None") -> Answering:
+def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transcriber | None") -> Answering:
     settings, stores, workspace = parts.settings, parts.stores, parts.workspace
     quota = quota_of(settings, stores, workspace)
     prompts = PromptSettings(
@@ -314,12 +316,14 @@ def _listen(
     )
     defaults, quota = default_settings_of(settings, workspace), answering.quota
     tools_of = mcp_tools.of_servers if mcp_tools else None
-    commands = SlashCommands(stores, workspace, access, quota, cap_settings, defaults, tools_of)
+    schedules = Schedules(stores, workspace, access)
+    commands = SlashCommands(stores, workspace, access, quota, cap_settings, defaults, schedules, tools_of)
     register_commands(bolt, commands, shortcut)
     home = AppHome(stores, workspace, quota, cap_settings, access, defaults, shown_to_admins(settings))
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
     register_home_and_pane(bolt, home, answering.pane, welcome)
     register_caps(bolt, cap_settings, home, workspace.me.team_id)
+    register_schedules(bolt, schedules, home, workspace.me.team_id)
     reactions = Reactions(stores, workspace, access, parts.private_notices, parts.unsaved, shortcut)
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
     return outbox, intake

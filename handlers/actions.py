@@ -21,9 +21,11 @@ from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import STAY_QUIET, QuietThreads
 from bot.services.quota import CapSettings
 from bot.services.reply_actions import ReplyActions
+from bot.services.schedules import Schedules
 from bot.services.shortcut import ChoicePresses, MessageShortcut
 from bot.slack.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS, command_message
 from bot.slack.modals import ARGUMENTS, ASK_ABOUT, CAPS, QUESTION, SETTINGS
+from bot.slack.schedule_views import CHANGE_SCHEDULE, ScheduleAction, ScheduleField
 from handlers.payloads import (
     approval_of,
     caps_in,
@@ -36,6 +38,8 @@ from handlers.payloads import (
     question_in,
     quiet_press_of,
     reason_press_of,
+    schedule_in,
+    schedule_press_of,
     settings_in,
     stop_of,
 )
@@ -159,6 +163,35 @@ def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str)
     for action_id in (SET_WORKSPACE_CAPS, SET_PERSON_CAPS, SET_CHANNEL_CAPS):
         app.action(action_id)(on_press)
     app.view(CAPS)(on_caps)
+
+
+def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_id: str) -> None:
+    """Registers the listeners for buttons about schedules, and for the modal that changes one."""
+
+    async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        await ack()
+        press = schedule_press_of(body, team_id)
+        await schedules.pressed(press)
+        if press.place and not press.place.channel_id:
+            home.changed(press.user_id)
+
+    async def on_change(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        submitted = schedule_in(body)
+        try:
+            problems = await _in_time(schedules.change(submitted))
+        except (TypistError, TimeoutError) as error:
+            problems = {ScheduleField.WORDS: _sentence(error)}
+        if problems:
+            await ack(response_action="errors", errors=problems)
+            return
+        await ack()
+        if submitted.place:
+            saved = texts.SCHEDULE_PRESSED[ScheduleAction.CHANGE]
+            await schedules.show_again(submitted.user_id, submitted.place, saved)
+
+    for action in ScheduleAction:
+        app.action(action.value)(on_press)
+    app.view(CHANGE_SCHEDULE)(on_change)
 
 
 async def _in_time(result: Awaitable[T]) -> T:

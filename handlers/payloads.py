@@ -20,9 +20,11 @@ from bot.errors import PayloadError
 from bot.services.commands import Invocation, SubmittedSettings
 from bot.services.engagement import QuietPress
 from bot.services.reply_actions import Press
+from bot.services.schedules import SchedulePress, SubmittedSchedule
 from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress
 from bot.slack import home
+from bot.slack.blockkit import untouched
 from bot.slack.modals import (
     approval_in,
     entered_caps,
@@ -32,6 +34,7 @@ from bot.slack.modals import (
     submitted_question,
     submitted_settings,
 )
+from bot.slack.schedule_views import ScheduleAction, list_channel, list_place, schedule_id, submitted_change
 from bot.slack.text import app_name, attached_to, body_of, files_of, is_by_app
 
 P = ParamSpec("P")
@@ -262,6 +265,33 @@ def caps_press_of(body: Mapping[str, Any], team_id: str) -> tuple[str, str, CapO
 
 
 @parser
+def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
+    """Returns the press of a button about schedules: in a message, a modal or App Home."""
+    action, view = body["actions"][0], _object_or_empty(body, "view")
+    kind, value = ScheduleAction(action["action_id"]), _string_or_none(action, "value") or ""
+    is_list, in_modal = kind is ScheduleAction.LIST, view.get("type") == "modal"
+    return SchedulePress(
+        action=kind,
+        user_id=_string(_object(body, "user"), "id"),
+        trigger_id=_string(body, "trigger_id"),
+        schedule_id=0 if is_list else schedule_id(value),
+        channel_id=list_channel(value) if is_list else "",
+        place=list_place(view) if in_modal and not is_list else None,
+        in_modal=in_modal,
+        thread=None if view else _pressed_in(body, team_id),
+        response_url=_string_or_none(body, "response_url") or "",
+    )
+
+
+@parser
+def schedule_in(body: Mapping[str, Any]) -> SubmittedSchedule:
+    """Returns what a person submitted in the modal that changes a schedule."""
+    view = _object(body, "view")
+    _, _, shown = submitted_change(untouched(view))
+    return SubmittedSchedule(_string(_object(body, "user"), "id"), *submitted_change(view), shown)
+
+
+@parser
 def question_in(body: Mapping[str, Any]) -> tuple[str, str, QuotedMessage, str]:
     """Returns who submitted the modal of *Ask Typist about this*, the modal's id, the message and the question."""
     view = _object(body, "view")
@@ -289,19 +319,10 @@ def channel_in_view(holder: Mapping[str, Any]) -> str:
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     """Returns the press of a button, in a payload of type block_actions."""
     action = body["actions"][0]
-    container = _object_or_empty(body, "container")
-    message_ts = _string_or_none(container, "message_ts") or ""
-    thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
-    channel_id = _string_or_none(container, "channel_id") or _string_or_none(_object_or_empty(body, "channel"), "id")
     return Press(
         action=ReplyAction(action["action_id"].partition("-")[0]),
-        # In a direct message, a message with replies names itself as the root of its thread.
-        thread=ThreadKey(
-            team_id,
-            channel_id or "",
-            _ts({"ts": thread_ts}, "ts") if thread_ts is not None and thread_ts != message_ts else None,
-        ),
-        message_ts=message_ts,
+        thread=_pressed_in(body, team_id),
+        message_ts=_string_or_none(_object_or_empty(body, "container"), "message_ts") or "",
         user_id=_string(_object(body, "user"), "id"),
         # Of a menu, the value that was chosen.
         value=_string_or_none(action, "value")
@@ -310,6 +331,16 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         response_url=_string_or_none(body, "response_url") or "",
         trigger_id=_string_or_none(body, "trigger_id") or "",
     )
+
+
+def _pressed_in(body: Mapping[str, Any], team_id: str) -> ThreadKey:
+    """Returns the thread of the message whose button was pressed."""
+    container = _object_or_empty(body, "container")
+    thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
+    channel_id = _string_or_none(container, "channel_id") or _string_or_none(_object_or_empty(body, "channel"), "id")
+    # In a direct message, a message with replies names itself as the root of its thread.
+    is_in_thread = thread_ts is not None and thread_ts != container.get("message_ts")
+    return ThreadKey(team_id, channel_id or "", _ts({"ts": thread_ts}, "ts") if is_in_thread else None)
 
 
 @parser

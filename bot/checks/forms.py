@@ -4,12 +4,13 @@ Slack publishes no schema of its blocks, and the sandbox knows no more than was 
 needs no scope and sends nothing, so anybody who has a workspace can say which of these forms Slack refuses.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.calls import ApprovalPlace, ArgumentField, Ask, Decided, Decision
+from bot.core.calls import SCHEDULE, ApprovalPlace, ArgumentField, Ask, Decided, Decision
 from bot.core.caps import Amount, CapOwner, CapUse, OwnCap, OwnerCaps, Period, Scope, UsageToDate, by_field, parse_caps
 from bot.core.channel_settings import (
     ChannelSettings,
@@ -19,13 +20,15 @@ from bot.core.channel_settings import (
     effective_settings,
 )
 from bot.core.job import End, MessageQuestion, QuotedMessage, reaction_id, suggestion_id
+from bot.core.schedules import PauseReason, Proposal, Rule, Schedule
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
-from bot.slack import home, modals
+from bot.slack import home, modals, schedule_views
 from bot.slack.blockkit import Json, remark
+from bot.slack.schedule_views import ListPlace
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
 TEXTS: Mapping[str, str] = {
@@ -78,10 +81,30 @@ _ASK = Ask(
     1_764_000_000.0,
     may_allow_always=True,
 )
+_PROPOSED = Proposal("Sum up.", Rule("Europe/Berlin", "0 9 * * 1-5"))
+_PROPOSAL = Ask(SCHEDULE, json.dumps({**_PROPOSED.arguments, "next": [1_764_000_000.0]}), "5 0", until=1_764_000_000.0)
+_SCHEDULE = Schedule(
+    1,
+    "T0SANDBOX",
+    "C0GENERAL",
+    "U0ADA",
+    _PROPOSED.words,
+    _PROPOSED.rule,
+    only_if_changed=True,
+    run_tokens=100_000,
+    day_tokens=300_000,
+    next_at=1_764_000_000.0,
+    last_at=None,
+    failures=0,
+    paused=None,
+    created_at=1_764_000_000.0,
+)
+_PAUSED = replace(_SCHEDULE, id=2, next_at=None, paused=PauseReason.CAP)
 _LONG_ASK = replace(_ASK, fields=(*_ASK.fields, ArgumentField("more", "y" * 2_000)))
 _DECIDED_ASK = replace(_ASK, decision=Decision.DENIED, repeats=True)
 _RARE_STATES: Mapping[str, PageView] = {
     "asking about calls": PageView("Words.", growing=True, asks=(_ASK, _LONG_ASK, _DECIDED_ASK)),
+    "proposing a schedule": PageView("Words.", growing=True, asks=(_PROPOSAL,)),
     "beside Slack's own Stop": PageView("Words.", growing=True, has_stop=True),
     "late, with a transcript": PageView("Words.", end=WHOLE, transcript="What is said.", asked_on="Asked on Monday."),
     "with choices": PageView("1. one\n2. two", end=replace(WHOLE, choices=("one", "two"))),
@@ -138,6 +161,9 @@ def _messages() -> Iterator[tuple[str, Json]]:
     yield "notice with a button", {"text": "A.", "blocks": home.offer("A.", texts.STAY_QUIET, "stay_quiet")}
     days = [("Mon", 1.5), ("Tue", 0.0)]
     yield "notice about a quota", {"text": "A.", "blocks": home.cap_notice_blocks("A.", "dollars", days)}
+    yield "notice of a paused schedule", schedule_views.pause_notice(_PAUSED)
+    line = schedule_views.run_line(_SCHEDULE, "Ada", is_late=True, block_id="asked-in-schedule:1:1764000000")
+    yield "run of a schedule", {"text": "Sum up.", "blocks": [line]}
     yield "welcome", home.welcome(texts.WELCOME_IN_DIRECT_MESSAGE, texts.SEEN_IN_DIRECT_MESSAGE)
     contents: Mapping[str, str | Help | UsageToDate] = {
         "help": Help("/typist", "halp"),
@@ -180,11 +206,14 @@ def _views() -> Iterator[tuple[str, Json]]:
     place = ApprovalPlace("C0GENERAL", "1.000100", "2.000100", "5 0")
     yield "modal: arguments of a call", modals.arguments_modal(_LONG_ASK, place, as_json=False)
     yield "modal: arguments of a call as JSON", modals.arguments_modal(_LONG_ASK, None, as_json=True)
+    listed = schedule_views.ScheduleList("C0GENERAL", [_SCHEDULE, _PAUSED], "U0ADA", is_admin=True, outcome="Paused.")
+    yield "modal: schedules", schedule_views.schedules_modal(listed)
+    yield "modal: a schedule", schedule_views.change_modal(_SCHEDULE, ListPlace("C0GENERAL", "V1"))
     effective = effective_settings(ChannelSettings(), _DEFAULTS)
     month = MonthUsage(Amount(60_000, 2.5), {"U0ADA": Amount(9_000, 0.5)}, {}, {"openai/one": Amount(9_000)}, {"a": 1})
     [daily, *_] = _CAPS
     quotas = Quotas(_CAPS, [OwnCap(CapOwner(Scope.USER, "U0ADA"), daily, Amount(10))], ["model"])
     workspace = WorkspaceUsage(_SPENT, month, month, quotas, {"Access": "members"}, 1_764_000_000.0)
-    yield "Home of a member", home.home_view(HomeView(effective, _USAGE, ("C0GENERAL",)))
+    yield "Home of a member", home.home_view(HomeView(effective, _USAGE, ("C0GENERAL",), None, [_SCHEDULE]))
     yield "Home of an admin", home.home_view(HomeView(effective, _USAGE, (), workspace))
     yield "Home without access", home.denied_view("You don't have access.")

@@ -1,4 +1,4 @@
-"""What admins do: `typist migrate`, `forget`, `usage` and `audit` with the database, `typist mcp` with tools.
+"""What admins do: `typist migrate`, `forget`, `usage`, `audit` and `schedules` with the database, `mcp` with tools.
 
 `mcp` lists the tools of MCP servers, and lets an admin agree to tools that are new or have changed.
 """
@@ -27,6 +27,7 @@ from bot.settings import Settings
 
 if TYPE_CHECKING:
     from bot.core.calls import AllowedTool, Pin
+    from bot.core.schedules import Schedule
     from bot.mcp.definitions import ListedTool
     from bot.store import Stores
 
@@ -189,13 +190,17 @@ async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
         raise SettingsError(
             [f"--thread needs a team, because SLACK_BOT_TOKEN is not set. Use TEAM/{thread.channel_id}/THREAD_TS."]
         )
+    return replace(thread, team_id=await _own_team(ours))
+
+
+async def _own_team(ours: Settings) -> str:
+    """Returns the ID of the bot token's team."""
     from bot.clock import SystemClock
     from bot.slack.client import SlackClient, bot_credential, new_session
 
     async with new_session() as session:
         web = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
-        me = await bot_credential(SystemClock()).used(web.identity)
-    return replace(thread, team_id=me.team_id)
+        return (await bot_credential(SystemClock()).used(web.identity)).team_id
 
 
 def deleted(count: int) -> str:
@@ -598,4 +603,75 @@ MCP = Subcommand(
     "after typist mcp revoke TOOL.",
     _mcp,
     _add_mcp_arguments,
+)
+
+
+PAUSE, STOP = "pause", "stop"
+MAX_WORDS_SHOWN = 60
+
+
+def _add_schedules_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the three actions."""
+    actions = parser.add_subparsers(dest="action", metavar="[list|pause|stop]")
+    actions.add_parser(LIST, help="list the schedules (default)")
+    helps = {PAUSE: "pause a schedule, until somebody resumes it in Slack", STOP: "remove a schedule"}
+    for action, help_ in helps.items():
+        actions.add_parser(action, help=help_).add_argument(
+            "schedule", type=int, metavar="ID", help="as the list has it"
+        )
+
+
+def _manage_schedules(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Lists, pauses or stops, and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
+    if not ours.slack_bot_token:
+        raise SettingsError(["SLACK_BOT_TOKEN is not set: it says whose schedules these are."])
+    asyncio.run(_list_or_end_schedules(ours, options))
+    return 0
+
+
+async def _list_or_end_schedules(ours: Settings, options: argparse.Namespace) -> None:
+    from bot.clock import SystemClock
+    from bot.core.schedules import PauseReason
+    from bot.store import Stores
+
+    team_id = await _own_team(ours)
+    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
+    try:
+        found = {schedule.id: schedule for schedule in await stores.schedules.all(team_id)}
+        if options.action in (None, LIST):
+            names = await names_of(ours, [id_ for one in found.values() for id_ in (one.channel_id, one.user_id)])
+            print("\n".join(_schedule_lines(one, names) for one in found.values()) or "There are no schedules.")
+        elif options.schedule not in found:
+            raise SettingsError([f"There is no schedule {options.schedule}. `typist schedules` lists them."])
+        elif options.action == STOP:
+            await stores.schedules.stop(team_id, options.schedule, "")
+            print(f"Schedule {options.schedule} is stopped: it doesn't run again.")
+        else:
+            await stores.schedules.pause(team_id, options.schedule, PauseReason.BY_PERSON)
+            print(f"Schedule {options.schedule} is paused. Its creator or a Typist admin can resume it in Slack.")
+    finally:
+        await stores.close()
+
+
+def _schedule_lines(schedule: "Schedule", names: Mapping[str, str]) -> str:
+    """Returns a schedule in two lines: its state, and what it does, in ASCII."""
+    channel, creator = (f"{id_} {names.get(id_, '')}".rstrip() for id_ in (schedule.channel_id, schedule.user_id))
+    state = "done" if schedule.is_done else f"paused ({schedule.paused})"
+    if schedule.next_at is not None:
+        state = f"next {datetime.fromtimestamp(schedule.next_at, UTC):%Y-%m-%d %H:%M} UTC"
+    rule = f"{schedule.rule.cron or 'once'} {schedule.rule.zone}"
+    used = f"{schedule.used.tokens:,} tokens and {schedule.used.cost_usd:.2f} USD this month"
+    words = schedule.words[:MAX_WORDS_SHOWN] + ("..." if len(schedule.words) > MAX_WORDS_SHOWN else "")
+    return f"{schedule.id:>5}  {state}  {rule}  {channel}  by {creator}  {used}\n       {json.dumps(words)}"
+
+
+SCHEDULES = Subcommand(
+    "list, pause and stop schedules",
+    "Lists what Typist does by itself at set times, with the first words of each schedule and what its runs have used "
+    "in this month. typist schedules pause ID pauses one, typist schedules stop ID removes it. In Slack, its creator "
+    "and Typist admins do that with the command /typist schedules.",
+    _manage_schedules,
+    _add_schedules_arguments,
 )

@@ -27,6 +27,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "ask": ask.SUBCOMMAND,
     "check": check.SUBCOMMAND,
     "mcp": admin.MCP,
+    "schedules": admin.SCHEDULES,
     "manifest": init.MANIFEST,
     "migrate": admin.MIGRATE,
     "forget": admin.FORGET,

@@ -26,6 +26,8 @@ class ReplyAction(StrEnum):
     """One of several buttons: the action_id has a DownReason behind it."""
     DELETE = "delete"
     APPROVE = "approve"
+    CREATE_IF_CHANGED = "create_if_changed"
+    """APPROVE of a proposed schedule, whose runs are left out while nothing is new."""
     DENY = "deny"
     ALLOW_ALWAYS = "allow_always"
     ARGUMENTS = "arguments"
@@ -128,6 +130,7 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
             return None if live else texts.ANSWER_ALREADY_STOPPED if stopped else texts.ANSWER_FINISHED
         case (
             ReplyAction.APPROVE
+            | ReplyAction.CREATE_IF_CHANGED
             | ReplyAction.DENY
             | ReplyAction.ALLOW_ALWAYS
             | ReplyAction.ARGUMENTS

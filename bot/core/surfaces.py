@@ -13,6 +13,7 @@ from bot.core import texts
 from bot.core.caps import Amount, Cap, OwnCap, Period, UsageToDate
 from bot.core.channel_settings import EffectiveSettings, SettingsField
 from bot.core.conversation import Question, with_names, without_users
+from bot.core.schedules import Schedule
 from bot.core.texts import OWN_NAMES, ModelNames
 from bot.markdown.render import beginning, first_words
 
@@ -95,6 +96,8 @@ class HomeView:
     """The channels in which this person has asked and which they may see, the last one first."""
     workspace: WorkspaceUsage | None = None
     """None for people who are not admins."""
+    schedules: Sequence[Schedule] = ()
+    """This person's own."""
 
 
 def ranked(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
@@ -114,7 +117,7 @@ def _weight(used: Amount | int) -> tuple[float, float]:
     return (used.cost_usd, used.tokens) if isinstance(used, Amount) else (0.0, used)
 
 
-HELP, USAGE = "help", "usage"
+HELP, USAGE, SCHEDULES = "help", "usage", "schedules"
 SETTINGS_FIELDS = {
     "settings": SettingsField.MODEL,
     "model": SettingsField.MODEL,

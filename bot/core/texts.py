@@ -396,6 +396,7 @@ ONLY_ASKER = {
         "canvas": "save this answer as a canvas",
         "undo": "undo this",
         "approve": _DECIDES,
+        "create_if_changed": _DECIDES,
         "deny": _DECIDES,
     }.items()
 }
@@ -820,6 +821,141 @@ def quotas_apply_to(owner: str) -> str:
     return f"Quotas of {owner}, from the next answer on. Leave a field empty to use the default."
 
 
+# Schedules
+
+SCHEDULES = "Schedules"
+PROPOSES_SCHEDULE = "Create this schedule?"
+CREATE = "Create"
+CREATE_IF_CHANGED = "Create, post only if something changed"
+DONT_CREATE = "Don't create"
+NEXT_TIME = "Next: "
+"""Stands before times in the reader's time zone."""
+A_RUN_MAY = (
+    "Each run posts this here in your name and answers below it. It may read this conversation and use tools that "
+    "change nothing. It can't search Slack."
+)
+ONLY_IF_CHANGED = "It runs only if somebody has written here since its last time."
+SCHEDULE_GONE = "This schedule was stopped, so it doesn't run again."
+NOT_YOUR_SCHEDULE = "Only the person who created this schedule and Typist admins can change it."
+NO_SCHEDULES_HERE = (
+    "There are none in this channel. To create one, mention me and say when, such as “Every weekday at 9, sum up what "
+    "happened here since yesterday.”"
+)
+NO_SCHEDULES_OF_YOURS = (
+    "You have none. To create one, ask me and say when, such as “Every Friday at 4 pm, remind me of my open questions.”"
+)
+YOUR_SCHEDULES = "Your schedules"
+CHANGE = "Change"
+RUN_NOW = "Run now"
+PAUSE = "Pause"
+RESUME = "Resume"
+STOP_SCHEDULE_TITLE = "Stop this schedule?"
+STOP_SCHEDULE_QUESTION = "It won't run again, and it leaves the list. You can't undo this."
+SCHEDULE_PRESSED = {
+    "schedule_run": "It runs now. Its answer appears in a minute.",
+    "schedule_pause": "Paused. Press Resume when it should run again.",
+    "schedule_resume": "Resumed. It runs at its next time.",
+    "schedule_stop": "Stopped. It won't run again.",
+    "schedule_change": "Saved.",
+}
+"""By ScheduleAction: what a press did."""
+SCHEDULE_UNCHANGED = {
+    "schedule_run": "It runs already.",
+    "schedule_pause": "It's paused already.",
+    "schedule_resume": "It isn't paused, or its time has passed. Press Change to set another time.",
+    "schedule_stop": SCHEDULE_GONE,
+}
+"""By ScheduleAction: why a press did nothing."""
+PAUSE_REASONS = {
+    "by_person": "somebody paused it",
+    "failures": "three of its runs in a row failed",
+    "cap": "it has used up its tokens",
+    "no_access": "the person who created it has no access to me anymore",
+    "not_in_channel": "the person who created it isn't in the channel anymore",
+    "place_gone": "I can't post there anymore",
+    "missed": "I was away at its time",
+}
+"""By PauseReason."""
+ONCE = "Once"
+"""Stands in place of a rule."""
+ONCE_AT = "Once: "
+"""Stands in place of NEXT_TIME."""
+SCHEDULE_OVER = "It has run."
+"""Stands in place of a schedule's next time."""
+ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
+
+
+def at_most_tokens(a_run: int, a_day: int) -> str:
+    """Says how many tokens a schedule may use before it is paused."""
+    return f"A run may use {a_run:,} tokens, and all runs of a day {a_day:,}. Then it's paused, and I tell you."
+
+
+def in_zone(rule: str, zone: str) -> str:
+    """Returns a schedule's rule with the time zone in which it holds."""
+    return f"{rule} ({zone})"
+
+
+def paused_because(reason: str) -> str:
+    """Stands in place of a schedule's next time, in mrkdwn; `reason` is a key of PAUSE_REASONS."""
+    return "*Paused*" if reason == "by_person" else f"*Paused*: {PAUSE_REASONS[reason]}"
+
+
+def created_by(person: str) -> str:
+    return f"created by {person}"
+
+
+def posts_in(place: str) -> str:
+    return f"in {place}"
+
+
+def used_this_month(amount: str) -> str:
+    return f"{amount} this month"
+
+
+def scheduled_by(person: str, rule: str, *, is_late: bool) -> str:
+    """Stands above a run, in mrkdwn."""
+    return " · ".join(("Scheduled by " + person, rule, *(["late, because I was away"] if is_late else [])))
+
+
+def schedule_paused(reason: str, person: str, place: str) -> str:
+    """Tells a place and the creator of a schedule, in mrkdwn; `place` is "" in a direct message."""
+    where = f" in {place}" if place else ""
+    return f"I paused a schedule of {person}{where}: {PAUSE_REASONS[reason]}."
+
+
+CHANGE_SCHEDULE_TITLE = "Change schedule"
+SCHEDULE_LABELS = {
+    "words": "What I should do",
+    "when": "When",
+    "zone": "Time zone",
+    "only_if_changed": "Nothing new",
+    "run_tokens": "Tokens for one run",
+    "day_tokens": "Tokens for all runs of a day",
+}
+"""By ScheduleField."""
+SCHEDULE_HINTS = {
+    "when": (
+        "One time, such as 2026-12-10 09:00. Or a rule in five fields of cron (minute, hour, day, month, weekday): "
+        "0 9 * * 1-5 is at 9:00 on weekdays."
+    ),
+    "zone": "Such as Europe/Berlin.",
+    "day_tokens": "Days begin at 00:00 UTC. A schedule that has used up its tokens is paused.",
+}
+"""Stand below the fields, by ScheduleField; the others have none."""
+TOKENS_NOT_A_NUMBER = "Please enter a whole number from 1 to 999,999,999."
+SKIP_IF_UNCHANGED = "Skip a run if nobody has written here since the last one"
+
+
+def only_admins_allow_tokens(limit: int) -> str:
+    """Stands below a schedule's limit of tokens."""
+    return f"Please use at most {limit:,}. Only Typist admins can allow more."
+
+
+def more_schedules(number: int) -> str:
+    """Ends a list of schedules that is too long."""
+    return f"… and {number:,} more. In a channel, I list those of the channel."
+
+
 # Slash command
 
 WHAT_I_DO = (
@@ -837,8 +973,8 @@ COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now
 def commands(command: str) -> str:
     """Lists the subcommands, in mrkdwn; `command` is the slash command's name, such as "/typist"."""
     return (
-        f"`{command} settings` opens the settings of the channel you're in. `{command} usage` shows your usage and "
-        "your quotas."
+        f"`{command} settings` opens the settings of the channel you're in. `{command} schedules` lists what I do "
+        f"there at set times. `{command} usage` shows your usage and your quotas."
     )
 
 

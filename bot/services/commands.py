@@ -24,6 +24,7 @@ from bot.core.conversation import Question, ThreadKey, escape, is_direct
 from bot.core.job import direct_message_of
 from bot.core.surfaces import (
     HELP,
+    SCHEDULES,
     SETTINGS_FIELDS,
     TOP,
     USAGE,
@@ -39,6 +40,7 @@ from bot.errors import RateLimited, Refused
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import CapSettings, Quota
+from bot.services.schedules import Schedules
 from bot.slack.blockkit import remark
 from bot.slack.client import TURN_WITHIN_S
 from bot.store import Stores
@@ -84,6 +86,7 @@ class SlashCommands:
     quota: Quota
     caps: CapSettings
     defaults: DefaultSettings
+    schedules: Schedules
     tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
     """Returns what models are offered where they may use these MCP servers, within so many seconds; None without any.
     """
@@ -96,6 +99,9 @@ class SlashCommands:
         subcommand = typed.subcommand
         if field := SETTINGS_FIELDS.get(subcommand):
             return await self._open_settings(invocation, field)
+        if subcommand == SCHEDULES:
+            await self.schedules.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
+            return None
         if subcommand == USAGE:
             usage = await self.quota.personal_use(self.workspace.me.team_id, invocation.user_id, invocation.channel_id)
             return await self._response(invocation.channel_id, usage)
@@ -249,7 +255,9 @@ class AppHome:
         usage = await self.quota.personal_use(self.workspace.me.team_id, user_id)
         defaults = effective_settings(ChannelSettings(), self.defaults)
         channels = await self._asked_in(user_id)
-        await self.workspace.surfaces.publish_home(user_id, HomeView(defaults, usage, channels, workspace))
+        schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
+        view = HomeView(defaults, usage, channels, workspace, schedules)
+        await self.workspace.surfaces.publish_home(user_id, view)
 
     async def _asked_in(self, user_id: str) -> list[str]:
         """Returns the channels in which a person has asked lately and may ask now; none if Slack doesn't name theirs.

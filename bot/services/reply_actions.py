@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from bot.core import actions, texts
 from bot.core.actions import VOTES, ActionResponse, RecordedAnswer, ReplyAction, refusal
 from bot.core.calls import (
-    PROPOSALS,
+    SCHEDULE,
     ApprovalPlace,
     Ask,
     CallState,
@@ -44,7 +44,7 @@ stand where Stop was, in whichever order the buttons are."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
 """How often a press looks for a record that comes a moment after what is shown. Slack waits three seconds for it."""
-_ALLOWS = (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS)
+_ALLOWS = (ReplyAction.APPROVE, ReplyAction.CREATE_IF_CHANGED, ReplyAction.ALLOW_ALWAYS)
 _SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 _ABOUT_CALLS = (ReplyAction.DETAILS, *_SHOWS_ARGUMENTS, *_ALLOWS)
 """Actions that show or allow calls of tools."""
@@ -129,7 +129,7 @@ class ReplyActions:
             case ReplyAction.DELETE:
                 await self.stores.recorded_answers.delete(answer.job_id, press.user_id)
                 await self._request_stop(answer)
-            case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS:
+            case ReplyAction.APPROVE | ReplyAction.CREATE_IF_CHANGED | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS:
                 return await self._decide(answer, press, pressed)
             case ReplyAction.ARGUMENTS | ReplyAction.ARGUMENTS_JSON:
                 return await self._show_arguments(answer, press, pressed)
@@ -189,10 +189,12 @@ class ReplyActions:
             if not is_early or look + 1 == LOOKS_FOR_RECORD:
                 break
             await self.stores.clock.sleep(LOOK_AGAIN_S)
-        if answer is None or sentence is not None:
-            return answer, None, sentence
+        if answer is None:
+            return None, None, sentence
         pressed = await self._call_of(answer, press)
-        return answer, pressed, await self._denial(answer, press, pressed)
+        if pressed and pressed.ask.is_proposal and press.user_id != answer.question.user_id:
+            return answer, pressed, texts.ONLY_ASKER_AGREES
+        return answer, pressed, sentence or await self._denial(answer, press, pressed)
 
     async def _stop(self, answer: RecordedAnswer) -> ActionResponse | None:
         if not await self._request_stop(answer):
@@ -209,13 +211,17 @@ class ReplyActions:
         self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None
     ) -> ActionResponse | None:
         """Approves or denies the call that a button was shown for. The database says whether it still waits."""
-        if pressed is None:
+        is_narrower = press.action is ReplyAction.CREATE_IF_CHANGED
+        if pressed is None or (is_narrower and pressed.call.tool != SCHEDULE):
             return ActionResponse(texts.NOTHING_TO_DECIDE)
         if press.action in _ALLOWS and not press.in_modal and pressed.ask.is_cut:
             return ActionResponse(texts.SHOW_ALL_FIRST)
         call = pressed.call
         decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
-        if not await self.stores.approvals.decide(answer.job_id, answer.version, call, decision, press.user_id):
+        made_as = replace(call, arguments={**call.arguments, "only_if_changed": True}) if is_narrower else None
+        if not await self.stores.approvals.decide(
+            answer.job_id, answer.version, call, decision, press.user_id, made_as
+        ):
             return ActionResponse(texts.NOTHING_TO_DECIDE)
         with of_job(answer.job_id):
             log.info("%s %s by user %s", call.tool, decision, press.user_id)
@@ -230,11 +236,8 @@ class ReplyActions:
 
     async def _denial(self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
-        if pressed and pressed.call.tool in PROPOSALS:
-            if press.user_id != answer.question.user_id:
-                return texts.ONLY_ASKER_AGREES
-            if press.action is ReplyAction.ALLOW_ALWAYS:
-                return texts.NOTHING_TO_DECIDE
+        if pressed and pressed.ask.is_proposal and press.action is ReplyAction.ALLOW_ALWAYS:
+            return texts.NOTHING_TO_DECIDE
         if press.action not in _ABOUT_CALLS:
             return None
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)

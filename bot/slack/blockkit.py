@@ -271,6 +271,23 @@ def untouched(view: Mapping[str, Any]) -> Json:
     return {**view, "state": {"values": fields}}
 
 
+def checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Returns the options of a field that are chosen; none if the modal has no such field."""
+    elements = view["state"]["values"].get(name, {}).values()
+    return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
+
+
+def values_of(view: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the fields of a submitted modal that aren't empty, by name."""
+    values = {}
+    for name, elements in view["state"]["values"].items():
+        for element in elements.values():
+            value = (element.get("selected_option") or {}).get("value") or element.get("value")
+            if isinstance(value, str) and value:
+                values[name] = value
+    return values
+
+
 def modal_to_read(title: str, blocks: Sequence[Json], *, close: str) -> Json:
     """A modal without anything to submit."""
     return {"type": "modal", "title": plain_text(title), "close": plain_text(close), "blocks": list(blocks)}

@@ -52,6 +52,7 @@ from bot.slack.blockkit import (
     section,
     users_select,
 )
+from bot.slack.schedule_views import schedules_at_home
 
 PROMPT_CHARS = 400
 HOME_CHARS = 12_500
@@ -78,6 +79,7 @@ def home_view(view: HomeView) -> Json:
         _paragraph(texts.HOW_TO_STOP, texts.STOP_OR_QUIET),
         _paragraph(texts.HOW_TO_SET, texts.WHERE_TO_SET),
         *_own_channels(view.channels),
+        *schedules_at_home(view.schedules),
         *_own_quotas(view.usage),
         *(_admin_blocks(defaults, view.workspace) if view.workspace else ()),
     ]

@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
@@ -34,7 +33,9 @@ from bot.slack import blockkit, cards
 from bot.slack.blockkit import (
     PIECE_CHARS,
     Json,
+    actions,
     checkboxes,
+    checked,
     context,
     header,
     input_field,
@@ -52,9 +53,12 @@ from bot.slack.blockkit import (
     text_area,
     text_line,
     untouched,
+    values_of,
     words,
 )
+from bot.slack.cards import moment
 from bot.slack.home import amount_text
+from bot.slack.schedule_views import list_button
 from bot.slack.text import json_objects, message_text, words_of
 from bot.text import paired
 
@@ -128,6 +132,7 @@ def settings_modal(
         tools = {tool: label_of(tool) for tool in allowed_tools[:MAX_REVOCABLE]}
         menu = multi_static_select(SettingsField.ALLOWED_TOOLS, tools)
         blocks.append(_field(SettingsField.ALLOWED_TOOLS, menu, optional=True))
+    blocks.append(actions([list_button(place.channel_id)]))
     if caps:
         blocks += [header(texts.CHANNEL_QUOTAS), *_caps_blocks(caps)]
     return modal(
@@ -215,18 +220,18 @@ def _metadata(view: Mapping[str, Any]) -> dict[str, Any]:
 
 def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelSettings]:
     """Returns the channel of a settings modal, and the settings that a person entered."""
-    values = _values(view)
+    values = values_of(view)
     place = SettingsPlace(**_metadata(view))
     model = values.get(SettingsField.MODEL, DEFAULT)
     settings = ChannelSettings(
         None if model == DEFAULT else model,
         values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
         _chosen(Engagement, values.get(SettingsField.ENGAGEMENT)),
-        SettingsField.NEW_POSTS in _checked(view, SettingsField.NEW_POSTS),
-        SettingsField.GATE in _checked(view, SettingsField.GATE),
+        SettingsField.NEW_POSTS in checked(view, SettingsField.NEW_POSTS),
+        SettingsField.GATE in checked(view, SettingsField.GATE),
         _SWITCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
         _SWITCH_VALUES.get(values.get(SettingsField.READ_CHANNEL, "on")),
-        _checked(view, SettingsField.MCP_SERVERS),
+        checked(view, SettingsField.MCP_SERVERS),
         _chosen(Effort, values.get(SettingsField.EFFORT)) or Effort.NORMAL,
         _chosen(Length, values.get(SettingsField.LENGTH)) or Length.NORMAL,
         emoji_name(values.get(SettingsField.REACTION, "")),
@@ -245,30 +250,13 @@ def revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
     name = SettingsField.ALLOWED_TOOLS
     fields = [block for block in view.get("blocks") or () if block.get("block_id") == name]
     listed = [str(option["value"]) for block in fields for option in block["element"]["options"]]
-    kept = _checked(view, name)
+    kept = checked(view, name)
     return tuple(tool for tool in listed if tool not in kept)
 
 
 def _chosen(options: type[_Option], value: str | None) -> _Option | None:
     """Returns the option that a menu stands at; None if it stands at the environment's default."""
     return next((option for option in options if option == value), None)
-
-
-def _checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the options of a field that are chosen; none if the modal has no such field."""
-    elements = view["state"]["values"].get(name, {}).values()
-    return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
-
-
-def _values(view: Mapping[str, Any]) -> dict[str, str]:
-    """The fields that are not empty, by name."""
-    values = {}
-    for name, elements in view["state"]["values"].items():
-        for element in elements.values():
-            value = (element.get("selected_option") or {}).get("value") or element.get("value")
-            if isinstance(value, str) and value:
-                values[name] = value
-    return values
 
 
 def caps_modal(caps: OwnerCaps) -> Json:
@@ -357,7 +345,7 @@ def submitted_question(view: Mapping[str, Any]) -> tuple[QuotedMessage, str]:
     about = QuotedMessage(**_metadata(view))
     if about.offered_by is not None:
         raise ValueError("offered_by")
-    return about, _values(view).get(QUESTION, "").strip() or texts.EXPLAIN
+    return about, values_of(view).get(QUESTION, "").strip() or texts.EXPLAIN
 
 
 def arguments_modal(ask: Ask, place: ApprovalPlace | None, *, as_json: bool) -> Json:
@@ -451,9 +439,7 @@ def _terms(ask: Ask) -> Json:
     """Returns whose credentials act, and until when a person can decide."""
     elements = [words(texts.acts_as(ask.server), "italic")]
     if ask.until is not None:
-        in_utc = texts.time_in_utc(datetime.fromtimestamp(ask.until, UTC))
-        moment = blockkit.moment(ask.until, texts.TIME_FORMAT, in_utc, "italic")
-        elements += [words(texts.WAITS_UNTIL, "italic"), moment, words(".", "italic")]
+        elements += [words(texts.WAITS_UNTIL, "italic"), moment(ask.until, "italic"), words(".", "italic")]
     return line(*elements)
 
 

@@ -21,6 +21,7 @@ from bot.core.channel_settings import ChannelSettings, DefaultSettings, Settings
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.pacing import WINDOW_S
+from bot.core.schedules import Schedule
 from bot.core.surfaces import CommandResponse, HomeView
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused, trace_of
@@ -31,6 +32,7 @@ from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.home import action_message, action_text, command_message, denied_view, home_view, why_blocks
 from bot.slack.modals import caps_modal, posted_question, sentence_modal, view_of
 from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
+from bot.slack.schedule_views import ListPlace, ScheduleList, change_modal, schedules_modal
 from bot.slack.text import json_object, json_objects, messages_in, next_cursor, string
 
 log = logging.getLogger(__name__)
@@ -277,9 +279,29 @@ class Surfaces:
         """Shows all arguments of a call. With a place, the person may approve the call there."""
         await self._open_modal(trigger_id, modals.arguments_modal(ask, place, as_json=as_json))
 
-    async def _open_modal(self, trigger_id: str, view: Json) -> Json:
+    async def open_schedules(self, trigger_id: str, listed: ScheduleList, *, in_modal: bool) -> None:
+        """Shows a list of schedules; `in_modal`: above the modal in which the person has pressed."""
+        await self._open_modal(trigger_id, schedules_modal(listed), in_modal=in_modal)
+
+    async def open_schedule(
+        self, trigger_id: str, schedule: Schedule, place: ListPlace | None, *, in_modal: bool
+    ) -> None:
+        """Shows the fields of a schedule, which a person may change; `in_modal` as in open_schedules."""
+        await self._open_modal(trigger_id, change_modal(schedule, place), in_modal=in_modal)
+
+    async def update_schedules(self, view_id: str, shown: ScheduleList | str) -> None:
+        """Shows in the modal of a list what it is now, or a sentence. What Slack refuses is only logged."""
+        view = sentence_modal(shown, texts.SCHEDULES) if isinstance(shown, str) else schedules_modal(shown)
+        try:
+            await self._client.call("views.update", view_id=view_id, view=view)
+        except (RateLimited, Refused) as error:
+            # Slack knows no view that its person has closed.
+            log.info("list of schedules not shown again: %s", error)
+
+    async def _open_modal(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> Json:
         """Opens a modal without waiting for a budget: its trigger expires after three seconds."""
-        return await self._client.call("views.open", trigger_id=trigger_id, view=view)
+        method = "views.push" if in_modal else "views.open"
+        return await self._client.call(method, trigger_id=trigger_id, view=view)
 
     async def publish_home(self, user_id: str, content: HomeView | str) -> None:
         """Shows App Home to one person, or why they have no access."""

@@ -9,6 +9,7 @@ sees the decision, or the decision sees that the job waits. Definitions of tools
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -240,10 +241,12 @@ class Approvals(WorkerOperations):
         call: RecordedCall,
         decision: Decision,
         user_id: str,
+        made_as: RecordedCall | None = None,
     ) -> bool:
         """Records a decision, which works once; returns False if the call waits no longer, or is another one now.
 
         A decision that comes too late has no effect, even if nobody has looked for expired approvals since.
+        `made_as`: the call with the arguments to which the person has narrowed it; None if they changed none.
         """
         now = self._now()
         in_time = sa.and_(is_awaiting_approval(), jobs.c.waits_until > now)
@@ -262,7 +265,8 @@ class Approvals(WorkerOperations):
             tool_calls.c.index == call.index,
             tool_calls.c.binding == call.binding,
         )
-        is_decided = await _decide(connection, asked, decision, user_id, now, *this)
+        values = {"arguments": json.dumps(made_as.arguments), "binding": made_as.binding} if made_as else {}
+        is_decided = await _decide(connection, asked, decision, user_id, now, *this, values=values)
         await _release(connection, job_id, version, user_id, now)
         if not is_decided:
             return False
@@ -368,10 +372,14 @@ async def _decide(
     user_id: str,
     now: float,
     *which: sa.ColumnElement[bool],
+    values: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
-    """Records a decision about calls of a job, of which `job` has the columns audit.ASKED; returns if there are any."""
+    """Records a decision about calls of a job, of which `job` has the columns audit.ASKED; returns if there are any.
+
+    `values`: those of other columns, which the decision changes, too.
+    """
     state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
-    values = {"state": state.value, "decision": decision.value, "decided_by": user_id}
+    values = {**values, "state": state.value, "decision": decision.value, "decided_by": user_id}
     decided = sa.update(tool_calls).where(*which).values(values).returning(tool_calls)
     calls = [(row.version, steps.call_of(row)) for row in await connection.execute(decided)]
     entries = [

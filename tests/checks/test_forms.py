@@ -10,7 +10,7 @@ import pytest
 
 from bot.checks.forms import forms
 from bot.reply import blocks as reply_blocks
-from bot.slack import blockkit, home, modals
+from bot.slack import blockkit, cards, home, modals, schedule_views
 from bot.slack.blockkit import Json
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
@@ -53,7 +53,7 @@ def test_every_builder_of_a_message_or_a_view_makes_one_of_the_forms() -> None:
         sys.setprofile(before)
     unused = [
         f"{module.__name__}.{name}"
-        for module in (blockkit, home, modals, reply_blocks)
+        for module in (blockkit, cards, home, modals, reply_blocks, schedule_views)
         for name, code in builders(module)
         if code not in called
     ]

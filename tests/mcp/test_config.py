@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot import settings
+from bot.core.calls import PROPOSALS
 from bot.errors import SettingsError
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport, ToolRules, read_setup
 from bot.models.prompt import Permission, ToolRule
@@ -320,6 +321,12 @@ class TestSettings:
         assert settings.read({"BOT_MCP_CONFIG": str(file), variable: "off"}).mcp.names == (name,)
         with pytest.raises(SettingsError, match=f"the server {name} has the name of Typist's own tool"):
             settings.read({"BOT_MCP_CONFIG": str(file), variable: "on"})
+
+    @pytest.mark.parametrize("name", PROPOSALS)
+    def test_server_cannot_have_the_name_of_a_tool_that_proposes(self, file: Path, name: str) -> None:
+        file.write_text(json.dumps({"mcpServers": {name: TIME}}))
+        with pytest.raises(SettingsError, match=f"the server {name} has the name of Typist's own tool"):
+            settings.read({"BOT_MCP_CONFIG": str(file)})
 
     def test_missing_extra_is_told(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file.write_text(json.dumps({"mcpServers": {"time": TIME}}))

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core import choices
 from bot.core.actions import ReplyAction
-from bot.core.calls import READ_CHANNEL, REMEMBER, CallResult, CallState
+from bot.core.calls import PROPOSALS, READ_CHANNEL, CallResult, CallState
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.mcp.config import McpSetup, ServerConfig, ToolRules
@@ -73,7 +73,7 @@ def calls(text: str, *asked: tuple[str, object]) -> VendorResponse:
 def tools_in(request: VendorRequest) -> list[str]:
     """Returns the names of the tools in a request to the model, without those that every request has."""
     listed = [tool.get("function", tool)["name"] for tool in request.body.get("tools", [])]
-    return [name for name in listed if name not in (choices.NAME, READ_CHANNEL, REMEMBER)]
+    return [name for name in listed if name not in (choices.NAME, READ_CHANNEL, *PROPOSALS)]
 
 
 def by_results(*answers: VendorResponse) -> Callable[[VendorRequest], VendorResponse]:

@@ -219,6 +219,7 @@ def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
         SettingsField.SYSTEM_PROMPT,
         SettingsField.LENGTH,
         SettingsField.EFFORT,
+        None,
     ]
 
 

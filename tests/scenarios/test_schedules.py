@@ -1,0 +1,261 @@
+"""Schedules as people meet them: proposed by a model, created, found, changed, run, paused, resumed and stopped."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bot.core import texts
+from bot.core.access import Denial, UserKind
+from bot.core.actions import ReplyAction
+from bot.core.calls import SCHEDULE
+from bot.core.schedules import DAY_TOKENS, RUN_TOKENS, Proposal, Rule
+from bot.slack.schedule_views import ScheduleAction, ScheduleField
+from bot.store import Stores
+from slack_sandbox.blocks.elements import interactive
+from slack_sandbox.client import Client
+from slack_sandbox.workspace import TEAM_ID, Message
+from tests.scenarios.answers import press
+from tests.scenarios.conftest import Stage, buttons, says, shown
+from tests.scenarios.surfaces import home_with, last_notice
+from tests.scenarios.tools import asking, calls, ended
+from tests.streams.server import VendorRequest, VendorResponse
+
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"}))]
+
+GENERAL = "C0GENERAL"
+WORDS = "Summarize what happened in this channel since your last summary."
+WEEKDAYS = {"words": WORDS, "cron": "0 9 * * 1-5"}
+AT_NINE = "At 09:00 on Monday through Friday"
+
+
+def proposes(arguments: dict[str, Any]) -> Callable[[VendorRequest], VendorResponse]:
+    """Returns a model that proposes a schedule where somebody wants one, says what it read of that, or answers."""
+
+    def script(request: VendorRequest) -> VendorResponse:
+        last = request.body["messages"][-1]
+        if last["role"] == "tool":
+            return says(f"I read: {last['content']}")
+        is_wanted = "every weekday" in json.dumps(last)
+        return calls("", (SCHEDULE, arguments)) if is_wanted else says("Two pull requests were merged.")
+
+    return script
+
+
+async def proposed(stage: Stage, arguments: dict[str, Any] | None = None) -> tuple[str, Message]:
+    """Has Alan ask for a schedule; returns the question's ts, and the reply with the card."""
+    stage.vendor.script(proposes(arguments or WEEKDAYS))
+    asked = await stage.mention("every weekday at 9, sum up what happened here", user="alan")
+    return asked, await asking(stage, asked)
+
+
+async def stored(stores: Stores, words: str = WORDS, user_id: str = "U0ALAN") -> int:
+    """Stores a schedule of #general, and returns its id."""
+    proposal = Proposal(words, Rule("Europe/Berlin", "0 9 * * 1-5"))
+    created = await stores.schedules.create(TEAM_ID, GENERAL, user_id, proposal)
+    assert created is not None
+    return created
+
+
+def modal_text(client: Client) -> str:
+    """Returns everything that a person's open modal shows."""
+    return json.dumps(client.modal.blocks, ensure_ascii=False) if client.modal else ""
+
+
+def modal_actions(client: Client) -> list[str]:
+    """Returns what a person can press or enter in their open modal."""
+    return [element["action_id"] for _, element in interactive(client.modal.blocks)] if client.modal else []
+
+
+async def press_in_list(stage: Stage, client: Client, action: ScheduleAction, outcome: str) -> None:
+    """Presses a button in an open list, and waits until the list says so."""
+    assert client.modal is not None
+    assert await client.press_in_view(client.modal, action)
+    await stage.sandbox.wait_for(lambda: outcome in modal_text(client))
+
+
+async def opened_change(stage: Stage, client: Client) -> None:
+    """Opens the fields of the only schedule in an open list."""
+    assert client.modal is not None
+    assert await client.press_in_view(client.modal, ScheduleAction.CHANGE)
+    await stage.sandbox.wait_for(lambda: ScheduleField.WHEN in modal_actions(client))
+
+
+async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_schedule(
+    stage: Stage, another_process: Stores
+) -> None:
+    sandbox, alan = stage.sandbox, stage.sandbox.client("alan")
+    asked, message = await proposed(stage)
+    for words in (WORDS, AT_NINE, texts.NEXT_TIME, texts.A_RUN_MAY, texts.at_most_tokens(RUN_TOKENS, DAY_TOKENS)):
+        assert words in shown(message)
+    assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
+    assert "The schedule is created" in shown(await ended(stage, asked))
+
+    await alan.command("general", "/typist help")
+    assert "`/typist schedules` lists what I do there" in last_notice(stage)
+    await alan.command("general", "/typist schedules")
+    for words in (WORDS, AT_NINE, "Next: <!date^", "created by <@U0ALAN>", "0 tokens this month"):
+        assert words in modal_text(alan)
+
+    await opened_change(stage, alan)
+    assert await alan.submit({ScheduleField.WHEN: "30 16 * * 5", ScheduleField.WORDS: "Sum up the week."}) == {}
+    await sandbox.wait_for(lambda: texts.SCHEDULE_PRESSED[ScheduleAction.CHANGE] in modal_text(alan))
+    for words in ("Sum up the week.", "At 16:30 on Friday"):
+        assert words in modal_text(alan)
+
+    for action, state in (
+        (ScheduleAction.PAUSE, "*Paused*"),
+        (ScheduleAction.RESUME, "Next: <!date^"),
+        (ScheduleAction.STOP, texts.NO_SCHEDULES_HERE),
+    ):
+        await press_in_list(stage, alan, action, texts.SCHEDULE_PRESSED[action])
+        assert state in modal_text(alan)
+    assert await another_process.schedules.all(TEAM_ID) == []
+
+
+async def test_asker_alone_agrees_and_may_have_it_post_only_if_something_changed(
+    stage: Stage, another_process: Stores
+) -> None:
+    asked, message = await proposed(stage)
+    assert buttons(message)[:3] == [ReplyAction.APPROVE, ReplyAction.CREATE_IF_CHANGED, ReplyAction.DENY]
+    for action in (ReplyAction.CREATE_IF_CHANGED, ReplyAction.APPROVE, ReplyAction.DENY):
+        for user in ("ada", "grace"):
+            assert await press(stage, message, action, user) == texts.ONLY_ASKER_AGREES
+    assert await another_process.schedules.all(TEAM_ID) == []
+    assert await press(stage, message, ReplyAction.CREATE_IF_CHANGED, "alan") is None
+    await ended(stage, asked)
+    [schedule] = await another_process.schedules.all(TEAM_ID)
+    assert (schedule.user_id, schedule.words, schedule.only_if_changed) == ("U0ALAN", WORDS, True)
+
+
+async def test_declined_proposal_creates_nothing(stage: Stage, another_process: Stores) -> None:
+    asked, message = await proposed(stage)
+    assert await press(stage, message, ReplyAction.DENY, "alan") is None
+    assert "Denied by Alan" in shown(await ended(stage, asked))
+    assert await another_process.schedules.all(TEAM_ID) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"words": WORDS, "cron": "*/5 * * * *"}, texts.rule_too_often(60)),
+        ({"words": WORDS, "cron": "0 0 9 * * 1-5"}, texts.FIVE_FIELDS),
+        ({"words": WORDS, "at": "2020-01-01T09:00"}, texts.TIME_HAS_PASSED),
+        ({"words": WORDS, "cron": "0 9 * * *", "zone": "Mars"}, texts.UNKNOWN_ZONE),
+        ({"words": WORDS}, texts.RULE_OR_TIME),
+    ],
+)
+async def test_model_reads_why_nobody_is_asked_about_a_rule_that_cannot_be_used(
+    stage: Stage, arguments: dict[str, Any], reason: str
+) -> None:
+    stage.vendor.script(proposes(arguments))
+    asked = await stage.mention("every weekday at 9, sum up what happened here", user="alan")
+    assert f"I read: {reason}" in shown(await ended(stage, asked))
+
+
+async def test_others_see_a_channels_schedules_without_buttons_and_forged_presses_change_nothing(
+    stage: Stage, another_process: Stores
+) -> None:
+    created = await stored(another_process)
+    ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
+    await ada.command("general", "/typist schedules")
+    assert WORDS in modal_text(ada)
+    assert modal_actions(ada) == []
+    question = await stage.mention()
+    [reply] = await stage.sandbox.wait_for(lambda: stage.bots("general", question))
+    refused = texts.naming_admins(texts.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
+    for action in (ScheduleAction.RUN, ScheduleAction.PAUSE, ScheduleAction.STOP, ScheduleAction.CHANGE):
+        assert await press(stage, reply, action, "ada", str(created)) == refused
+    [schedule] = await another_process.schedules.all(TEAM_ID)
+    assert schedule.paused is None
+    await grace.command("general", "/typist schedules")
+    await press_in_list(stage, grace, ScheduleAction.STOP, texts.SCHEDULE_PRESSED[ScheduleAction.STOP])
+    assert await another_process.schedules.all(TEAM_ID) == []
+    assert await press(stage, reply, ScheduleAction.STOP, "alan", str(created)) == texts.SCHEDULE_GONE
+
+
+async def test_fields_say_what_is_wrong_and_only_admins_widen(stage: Stage, another_process: Stores) -> None:
+    await stored(another_process)
+    alan, grace = stage.sandbox.client("alan"), stage.sandbox.client("grace")
+    await alan.command("general", "/typist schedules")
+    await opened_change(stage, alan)
+    wrong = {
+        ScheduleField.WORDS: ("x" * 1_001, texts.schedule_words(1_000)),
+        ScheduleField.WHEN: ("*/5 * * * *", texts.rule_too_often(60)),
+        ScheduleField.RUN_TOKENS: (str(RUN_TOKENS + 1), texts.only_admins_allow_tokens(RUN_TOKENS)),
+        ScheduleField.DAY_TOKENS: ("0", texts.TOKENS_NOT_A_NUMBER),
+    }
+    assert await alan.submit({field: entered for field, (entered, _) in wrong.items()}) == {
+        field: sentence for field, (_, sentence) in wrong.items()
+    }
+    fitting: dict[str, str] = {
+        ScheduleField.WORDS: WORDS,
+        ScheduleField.WHEN: "2030-01-01 09:00",
+        ScheduleField.RUN_TOKENS: "5",
+        ScheduleField.DAY_TOKENS: "7",
+    }
+    assert await alan.submit(fitting | {ScheduleField.ZONE: "Mars"}) == {ScheduleField.ZONE: texts.UNKNOWN_ZONE}
+    assert await alan.submit(fitting | {ScheduleField.ZONE: "Asia/Kolkata"}) == {}
+    [schedule] = await another_process.schedules.all(TEAM_ID)
+    assert (schedule.run_tokens, schedule.day_tokens, schedule.rule.zone) == (5, 7, "Asia/Kolkata")
+    assert schedule.next_at == schedule.rule.at == 1_893_468_600.0
+
+    await grace.command("general", "/typist schedules")
+    await opened_change(stage, grace)
+    assert await grace.submit({ScheduleField.WHEN: "*/5 * * * *", ScheduleField.RUN_TOKENS: "500000"}) == {}
+    [schedule] = await another_process.schedules.all(TEAM_ID)
+    assert (schedule.rule.cron, schedule.run_tokens) == ("*/5 * * * *", 500_000)
+
+
+async def test_schedule_that_was_stopped_meanwhile_is_not_changed(stage: Stage, another_process: Stores) -> None:
+    created, alan = await stored(another_process), stage.sandbox.client("alan")
+    await alan.command("general", "/typist schedules")
+    await opened_change(stage, alan)
+    await another_process.schedules.stop(TEAM_ID, created, "U0GRACE")
+    assert await alan.submit({ScheduleField.WORDS: "Sum up the week."}) == {ScheduleField.WORDS: texts.SCHEDULE_GONE}
+
+
+async def test_person_finds_their_schedules_in_home_in_settings_and_in_a_direct_message(
+    stage: Stage, another_process: Stores
+) -> None:
+    await stored(another_process)
+    await stored(another_process, "Sum up the week for Grace.", "U0GRACE")
+    alan, grace = stage.sandbox.client("alan"), stage.sandbox.client("grace")
+    at_home = await home_with(stage, "alan", texts.YOUR_SCHEDULES)
+    assert WORDS in at_home
+    assert "for Grace" not in at_home
+    assert alan.home is not None
+    assert await alan.press_in_view(alan.home, ScheduleAction.LIST)
+    await stage.sandbox.wait_for(lambda: WORDS in modal_text(alan))
+    assert "in <#C0GENERAL>" in modal_text(alan)
+    assert "for Grace" not in modal_text(alan)
+    await press_in_list(stage, alan, ScheduleAction.STOP, texts.NO_SCHEDULES_OF_YOURS)
+    await stage.sandbox.wait_for(lambda: alan.home is not None and texts.YOUR_SCHEDULES not in str(alan.home.blocks))
+
+    await grace.command("general", "/typist settings")
+    assert grace.modal is not None
+    assert await grace.press_in_view(grace.modal, ScheduleAction.LIST)
+    await stage.sandbox.wait_for(lambda: "for Grace" in modal_text(grace))
+    await grace.close()
+    assert "model" in modal_actions(grace), "the list was above the settings"
+    await grace.close()
+    await grace.command(stage.sandbox.dm("grace"), "/typist schedules")
+    assert "for Grace" in modal_text(grace)
+
+
+@pytest.mark.bot(allow_also=frozenset({UserKind.GUEST}))
+async def test_guest_who_may_ask_is_offered_no_schedule(stage: Stage) -> None:
+    for user, is_offered in (("ada", True), ("edith", False)):
+        await stage.answers("random", await stage.mention(channel="random", user=user))
+        assert (SCHEDULE in str(stage.vendor.requests[-1].body["tools"])) is is_offered
+
+
+async def test_person_who_has_lost_access_changes_nothing(stage: Stage, another_process: Stores) -> None:
+    created = await stored(another_process, user_id="U0EDITH")
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    [reply] = stage.bots("general", asked)
+    denied = texts.naming_admins(Denial.GUEST, ["<@U0GRACE>"])
+    assert await press(stage, reply, ScheduleAction.STOP, "edith", str(created)) == denied
+    assert len(await another_process.schedules.all(TEAM_ID)) == 1
