@@ -70,7 +70,7 @@ from bot.slack.client import SlackClient, app_credential, bot_credential, new_se
 from bot.slack.socket import Sockets
 from bot.store import Stores
 from bot.telemetry import OFF, Telemetry
-from handlers.actions import register_buttons, register_caps, register_commands, register_schedules
+from handlers.actions import register_buttons, register_caps, register_commands, register_memory, register_schedules
 from handlers.messages import register_home_and_pane, register_messages
 
 if TYPE_CHECKING:
@@ -317,8 +317,11 @@ def _listen(
     defaults, quota = default_settings_of(settings, workspace), answering.quota
     tools_of = mcp_tools.of_servers if mcp_tools else None
     schedules = Schedules(stores, workspace, access)
-    commands = SlashCommands(stores, workspace, access, quota, cap_settings, defaults, schedules, tools_of)
+    commands = SlashCommands(
+        stores, workspace, access, quota, cap_settings, defaults, schedules, tools_of, parts.remembering
+    )
     register_commands(bolt, commands, shortcut)
+    register_memory(bolt, parts.remembering)
     home = AppHome(stores, workspace, quota, cap_settings, access, defaults, shown_to_admins(settings))
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
     register_home_and_pane(bolt, home, answering.pane, welcome)

@@ -19,12 +19,13 @@ from bot.core.surfaces import CommandResponse
 from bot.errors import TypistError
 from bot.services.commands import AppHome, SlashCommands
 from bot.services.engagement import STAY_QUIET, QuietThreads
+from bot.services.memory import Remembering
 from bot.services.quota import CapSettings
 from bot.services.reply_actions import ReplyActions
 from bot.services.schedules import Schedules
 from bot.services.shortcut import ChoicePresses, MessageShortcut
 from bot.slack.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS, command_message
-from bot.slack.modals import ARGUMENTS, ASK_ABOUT, CAPS, QUESTION, SETTINGS
+from bot.slack.modals import ARGUMENTS, ASK_ABOUT, CAPS, MEMORY, OPEN_MEMORY, QUESTION, SETTINGS
 from bot.slack.schedule_views import CHANGE_SCHEDULE, ScheduleAction, ScheduleField
 from handlers.payloads import (
     approval_of,
@@ -33,6 +34,8 @@ from handlers.payloads import (
     command_of,
     invocation_of_command,
     invocation_of_shortcut,
+    memories_in,
+    memory_press_of,
     message_of_shortcut,
     press_of,
     question_in,
@@ -132,6 +135,29 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
     app.shortcut(ASK_ABOUT)(on_shortcut)
     app.view(SETTINGS)(on_settings)
     app.view(ASK_ABOUT)(on_question)
+
+
+def register_memory(app: AsyncApp, remembering: Remembering) -> None:
+    """Registers the listeners for the modal with a place's memories."""
+
+    async def on_memory(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        await ack()
+        try:
+            await _in_time(remembering.open_on_settings(*memory_press_of(body)))
+        except (TypistError, TimeoutError) as error:
+            log.warning("memories not shown: %s", error or "it took too long")
+
+    async def on_memories(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        submitted = memories_in(body)
+        try:
+            problem = await _in_time(remembering.save(submitted))
+        except (TypistError, TimeoutError) as error:
+            problem = _sentence(error)
+        first = f"{MEMORY}-{submitted.listed[0]}"
+        await (ack(response_action="errors", errors={first: problem}) if problem else ack())
+
+    app.action(OPEN_MEMORY)(on_memory)
+    app.view(MEMORY)(on_memories)
 
 
 def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str) -> None:

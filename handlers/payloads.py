@@ -12,13 +12,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from bot.core.actions import ReplyAction
 from bot.core.caps import CapOwner, Entered, Scope
-from bot.core.channel_settings import emoji_name
+from bot.core.channel_settings import SettingsPlace, emoji_name
 from bot.core.conversation import Message, ThreadKey, mentioned_users
 from bot.core.job import QuotedMessage
 from bot.core.surfaces import TypedCommand
 from bot.errors import PayloadError
 from bot.services.commands import Invocation, SubmittedSettings
 from bot.services.engagement import QuietPress
+from bot.services.memory import SubmittedMemories
 from bot.services.reply_actions import Press
 from bot.services.schedules import SchedulePress, SubmittedSchedule
 from bot.services.shortcut import Reaction
@@ -28,9 +29,11 @@ from bot.slack.blockkit import untouched
 from bot.slack.modals import (
     approval_in,
     entered_caps,
+    place_in,
     revoked_tools,
     shown_settings,
     submitted_caps,
+    submitted_memories,
     submitted_question,
     submitted_settings,
 )
@@ -242,6 +245,19 @@ def settings_in(body: Mapping[str, Any]) -> SubmittedSettings:
     return SubmittedSettings(
         user_id, *submitted_settings(view), shown_settings(view), revoked_tools(view), entered_caps(view)
     )
+
+
+@parser
+def memories_in(body: Mapping[str, Any]) -> SubmittedMemories:
+    """Returns what a person submitted in the modal with a place's memories."""
+    return SubmittedMemories(_string(_object(body, "user"), "id"), *submitted_memories(_object(body, "view")))
+
+
+@parser
+def memory_press_of(body: Mapping[str, Any]) -> tuple[str, str, SettingsPlace]:
+    """Returns who wants to see the memories of the place whose settings they see, the trigger of a modal, and it."""
+    user_id, trigger_id = _string(_object(body, "user"), "id"), _string(body, "trigger_id")
+    return user_id, trigger_id, place_in(_object(body, "view"))
 
 
 @parser

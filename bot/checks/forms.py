@@ -20,6 +20,7 @@ from bot.core.channel_settings import (
     effective_settings,
 )
 from bot.core.job import End, MessageQuestion, QuotedMessage, reaction_id, suggestion_id
+from bot.core.memory import Memory
 from bot.core.schedules import PauseReason, Proposal, Rule, Schedule
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.errors import EndReason
@@ -119,6 +120,7 @@ _RARE_STATES: Mapping[str, PageView] = {
             decided=[Decided(Decision.APPROVED, "U0ADA", 1, "Ada")],
         ),
     ),
+    "remembered": PageView("", end=End(EndReason.COMMAND, texts.remembered("#general", 1), has_undo=True)),
     "offered later": PageView("", end=End(EndReason.OFFERED, texts.offer_after_absence("1764000000.000100"))),
 }
 _PLACE = SettingsPlace("C0GENERAL", "https://hooks.example/1")
@@ -199,6 +201,11 @@ def _views() -> Iterator[tuple[str, Json]]:
     yield (
         "modal: settings of a direct message",
         modals.settings_modal(direct, ChannelSettings(), _DEFAULTS, SettingsField.SYSTEM_PROMPT),
+    )
+    memories = Memory(1, 1, "<@U0ADA> &lt;x&gt;", "U0ADA", "", "2.000100", "U0BEN", True, True, 1_764_000_000.0)
+    yield (
+        "modal: memories",
+        modals.memory_modal(_PLACE, [memories], "https://a.example/archives/C0GENERAL/p", is_private=False),
     )
     yield "modal: quotas", modals.caps_modal(_OWNED)
     yield "modal: a sentence", modals.sentence_modal("A sentence.", texts.QUOTAS_TITLE)

@@ -1,4 +1,5 @@
-"""What admins do: `typist migrate`, `forget`, `usage`, `audit` and `schedules` with the database, `mcp` with tools.
+"""What admins do: `typist migrate`, `forget`, `usage`, `audit`, `schedules` and `memory` with the database, `mcp` with
+tools.
 
 `mcp` lists the tools of MCP servers, and lets an admin agree to tools that are new or have changed.
 """
@@ -108,18 +109,18 @@ class ErasureTarget:
 
     def __str__(self) -> str:
         if self.user_id:
-            return f"all questions of {self.user_id}"
+            return f"all questions and memories of {self.user_id}"
         if self.thread:
-            return f"all questions in {str(self.thread).removeprefix('/')}"
-        return "ALL questions of everyone"
+            return f"all questions and memories in {str(self.thread).removeprefix('/')}"
+        return "ALL questions and memories of everyone"
 
 
 def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that name what to delete, and --yes."""
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--user", metavar="ID", help="a person's questions, by member ID: U0123ABCD")
-    what.add_argument("--thread", help="a thread's questions: CHANNEL/THREAD_TS, or the link of a message")
-    what.add_argument("--all", action="store_true", help="everyone's questions")
+    what.add_argument("--user", metavar="ID", help="a person's questions and memories, by member ID: U0123ABCD")
+    what.add_argument("--thread", help="a thread's questions and memories: CHANNEL/THREAD_TS, or the link of a message")
+    what.add_argument("--all", action="store_true", help="everyone's questions and memories")
     parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
 
 
@@ -209,8 +210,9 @@ def deleted(count: int) -> str:
 
 
 FORGET = Subcommand(
-    "delete questions and answers from the database",
-    "Deletes questions and their answers from the database for good. Answers being written are stopped, then deleted. "
+    "delete questions, answers and memories from the database",
+    "Deletes questions with their answers, and memories, from the database for good. Answers being written are "
+    "stopped, then deleted. "
     "Messages in Slack stay: delete them there.",
     _forget,
     _add_forget_arguments,
@@ -416,6 +418,46 @@ AUDIT = Subcommand(
     "Prints questions, answers, tool calls, decisions, changed settings and erasures, without their texts.",
     _export_audit,
     _add_audit_arguments,
+)
+
+
+def _add_memory_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names one place."""
+    parser.add_argument("--channel", metavar="ID", default="", help="one channel or direct message: C0123ABCD")
+
+
+def _export_memories(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints memories as lines of JSON, and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
+    asyncio.run(_print_memories(ours, options.channel))
+    return 0
+
+
+async def _print_memories(ours: Settings, channel_id: str) -> None:
+    from bot.clock import SystemClock
+    from bot.store.database import Database, connected
+    from bot.store.memories import Memories
+    from bot.store.migrate import migrate, nothing_recorded
+
+    async with connected(ours.database_url) as engine:
+        if nothing := await nothing_recorded(engine):
+            print(logs.line(nothing, is_error=False), file=sys.stderr)
+            return
+        await migrate(engine)
+        memories, last_id = Memories(Database(engine, SystemClock())), 0
+        while page := await memories.page(last_id, 500, channel_id):
+            for line in page:
+                times = {name: audit.time_text(line[name]) for name in ("created_at", "renewed_at")}
+                print(json.dumps(line | times))
+            last_id = page[-1]["id"]
+
+
+MEMORY = Subcommand(
+    "export what people asked to remember",
+    "Prints the memories of all channels and direct messages, or of one, with their texts: one line of JSON for each.",
+    _export_memories,
+    _add_memory_arguments,
 )
 
 

@@ -33,6 +33,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "forget": admin.FORGET,
     "usage": admin.USAGE,
     "audit": admin.AUDIT,
+    "memory": admin.MEMORY,
     "health": run.HEALTH,
 }
 

@@ -196,6 +196,12 @@ def linked_message(link: str) -> tuple[str, str, str | None] | None:
     return match[1], f"{match[2]}.{match[3]}", in_thread[1] if in_thread else None
 
 
+def link_of(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
+    """Returns the link of a message; "" without the `base`, with which links of its channel's messages begin."""
+    thread = f"?thread_ts={thread_ts}&cid={channel_id}" if thread_ts not in (None, "", ts) else ""
+    return f"{base}{ts.replace('.', '')}{thread}" if base else ""
+
+
 def mentioned_users(text: str) -> list[str]:
     """Returns the ids of the people mentioned in the text, in order."""
     return _USER.findall(text)

@@ -117,7 +117,7 @@ def _weight(used: Amount | int) -> tuple[float, float]:
     return (used.cost_usd, used.tokens) if isinstance(used, Amount) else (0.0, used)
 
 
-HELP, USAGE, SCHEDULES = "help", "usage", "schedules"
+HELP, USAGE, SCHEDULES, MEMORY = "help", "usage", "schedules", "memory"
 SETTINGS_FIELDS = {
     "settings": SettingsField.MODEL,
     "model": SettingsField.MODEL,

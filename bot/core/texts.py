@@ -431,6 +431,26 @@ HIDDEN = "hidden"
 """Stands in place of a hidden memory in the list."""
 
 
+MEMORY_TITLE = "Memory"
+SHOW_MEMORY = "Show what I remember here"
+MEMORY_EXPLAINED = "I read this with each question here. Change a text, or empty it to have me forget it."
+KEEP_HIDDEN = "Hidden"
+MEMORY_SAVED = "Saved. I read it with the next question here."
+NOT_IN_CHANNEL = "I can't see that you're in this channel, so I can't show you what I remember here."
+NOT_YOUR_DIRECT_MESSAGE = "I remember nothing here: this isn't our direct message."
+SAID_HERE = "where it was said"
+
+
+def memory_number(number: int) -> str:
+    """Stands above a memory's text in the modal."""
+    return f"Number {number}"
+
+
+def keep_hidden(number: int) -> str:
+    """The option to keep the memories that are hidden."""
+    return f"Use {'it' if number == 1 else f'all {number}'} from now on"
+
+
 def remembered(place: str, number: int) -> str:
     return f"Remembered for {place} as number {number}."
 
@@ -974,7 +994,8 @@ def commands(command: str) -> str:
     """Lists the subcommands, in mrkdwn; `command` is the slash command's name, such as "/typist"."""
     return (
         f"`{command} settings` opens the settings of the channel you're in. `{command} schedules` lists what I do "
-        f"there at set times. `{command} usage` shows your usage and your quotas."
+        f"there at set times. `{command} usage` shows your usage and your quotas. Write me “remember: …”, and I read "
+        f"it with later questions in the same place. `{command} memory` shows what I remember there."
     )
 
 

@@ -24,6 +24,7 @@ from bot.core.conversation import Question, ThreadKey, escape, is_direct
 from bot.core.job import direct_message_of
 from bot.core.surfaces import (
     HELP,
+    MEMORY,
     SCHEDULES,
     SETTINGS_FIELDS,
     TOP,
@@ -39,6 +40,7 @@ from bot.core.surfaces import (
 from bot.errors import RateLimited, Refused
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
+from bot.services.memory import Remembering
 from bot.services.quota import CapSettings, Quota
 from bot.services.schedules import Schedules
 from bot.slack.blockkit import remark
@@ -90,6 +92,7 @@ class SlashCommands:
     tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
     """Returns what models are offered where they may use these MCP servers, within so many seconds; None without any.
     """
+    remembering: Remembering
     _background: Background = field(default_factory=Background, init=False)
 
     async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
@@ -102,6 +105,10 @@ class SlashCommands:
         if subcommand == SCHEDULES:
             await self.schedules.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
             return None
+        if subcommand == MEMORY:
+            place = SettingsPlace(invocation.channel_id, invocation.response_url)
+            refusal = await self.remembering.open(invocation.user_id, invocation.trigger_id, place)
+            return CommandResponse(self.access_control.naming_admins(refusal)) if refusal else None
         if subcommand == USAGE:
             usage = await self.quota.personal_use(self.workspace.me.team_id, invocation.user_id, invocation.channel_id)
             return await self._response(invocation.channel_id, usage)

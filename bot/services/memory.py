@@ -7,7 +7,7 @@ goes on record; while it doesn't say, nothing is remembered.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,7 +15,8 @@ from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState
-from bot.core.conversation import Question, escape, is_direct
+from bot.core.channel_settings import SettingsPlace
+from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
 from bot.core.job import Job
 from bot.core.memory import (
     MAX_CHARS,
@@ -34,14 +35,17 @@ from bot.core.memory import (
     on_a_line,
     shown_chars,
 )
+from bot.core.surfaces import CommandResponse
+from bot.errors import Refusal, Refused
 from bot.models.prompt import Offered
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl
-from bot.slack.history import link_of
+from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.store import Stores
 
 MEMBER_WITHIN_S = 10.0
 """How long a command waits for Slack to say that its asker is a member."""
+
+ALL_CHANNELS = "public_channel,private_channel,mpim"
 
 T = TypeVar("T")
 
@@ -57,6 +61,19 @@ class Done:
     """A list of memories as Markdown; "" if none was asked for."""
     has_undo: bool
     """Something is newly remembered, by one command alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedMemories:
+    """What a person submitted in the modal with a place's memories."""
+
+    user_id: str
+    place: SettingsPlace
+    changed: Mapping[int, str]
+    """The texts that they changed, by id; "" is to be forgotten."""
+    listed: Sequence[int]
+    """The ids of those that the modal showed."""
+    keeps_hidden: bool
 
 
 @dataclass(frozen=True)
@@ -128,9 +145,71 @@ class Remembering:
         state = CallState.DONE if is_kept else CallState.FAILED
         return CallResult(state, await self.outcome(question, remembered), is_error=not is_kept)
 
-    async def _refusal(self, question: Question) -> str:
+    async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
+        """Shows a person the memories of a place in a modal; returns why not, in mrkdwn, "" if it is shown.
+
+        `in_modal`: of the place's settings. Raises RateLimited, Refused and StoreError.
+        """
+        if refusal := await self._refusal_in_modal(user_id, place.channel_id):
+            return refusal
+        memories = await self.stores.memories.of(self.workspace.me.team_id, place.channel_id)
+        if not memories:
+            return texts.NOTHING_REMEMBERED
+        is_private = await self.workspace.users.is_private(place.channel_id)
+        if is_private is None:
+            return texts.MEMORY_UNAVAILABLE
+        base = await self.workspace.channel_reader.link_base(place.channel_id, memories[0].ts)
+        show = self.workspace.surfaces.open_memory_modal
+        await show(trigger_id, place, memories, base, is_private=is_private, in_modal=in_modal)
+        return ""
+
+    async def open_on_settings(self, user_id: str, trigger_id: str, place: SettingsPlace) -> None:
+        """Shows the memories of a place on top of its settings, or why not."""
+        if sentence := await self.open(user_id, trigger_id, place, in_modal=True):
+            await self.workspace.surfaces.open_sentence(trigger_id, sentence, texts.MEMORY_TITLE, in_modal=True)
+
+    async def save(self, submitted: SubmittedMemories) -> str:
+        """Saves what a person changed in the modal; returns why not, "" if it is saved.
+
+        The modal may have been open for hours, and its values could be anybody's: place and rights are checked again.
+        """
+        user_id, place = submitted.user_id, submitted.place
+        if refusal := await self._refusal_in_modal(user_id, place.channel_id):
+            return await self.access_control.naming_admins_plainly(refusal)
+        if too_long := [chars for text in submitted.changed.values() if (chars := shown_chars(text)) > MAX_CHARS]:
+            return texts.memory_too_long(too_long[0], MAX_CHARS)
+        is_private = await self.workspace.users.is_private(place.channel_id)
+        if is_private is None:
+            return texts.MEMORY_UNAVAILABLE
+        store, team_id = self.stores.memories, self.workspace.me.team_id
+        hidden = [one.id for one in await store.of(team_id, place.channel_id) if one.is_private is not is_private]
+        kept = [id_ for id_ in hidden if id_ in submitted.listed] if submitted.keeps_hidden else []
+        await store.change(team_id, place.channel_id, user_id, submitted.changed, kept, is_private=is_private)
+        log.info("user %s changed the memories of channel %s", user_id, place.channel_id)
+        if place.response_url:
+            response = CommandResponse(texts.MEMORY_SAVED)
+            await self.workspace.surfaces.respond_to_command(place.response_url, response)
+        return ""
+
+    async def _refusal_in_modal(self, user_id: str, channel_id: str) -> str:
+        """Returns why a person may not see and change the memories of a place; "" if they may: they are in it."""
+        question = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
+        if refusal := await self._refusal(question, is_press=True):
+            return refusal
+        surfaces = self.workspace.surfaces
+        try:
+            if is_direct(channel_id):
+                return "" if await surfaces.person_of(channel_id) == user_id else texts.NOT_YOUR_DIRECT_MESSAGE
+            return "" if channel_id in await surfaces.channels_of(user_id, ALL_CHANNELS) else texts.NOT_IN_CHANNEL
+        except Refused as error:
+            if error.reason is Refusal.CHANNEL_GONE:
+                return texts.NOT_YOUR_DIRECT_MESSAGE
+            raise
+
+    async def _refusal(self, question: Question, *, is_press: bool = False) -> str:
         """Returns why a person may not use memory; "" if they may."""
-        denial = await self.access_control.denial(question, now_within_s=MEMBER_WITHIN_S, members_only=True)
+        within_s = CHECKED_WITHIN_S if is_press else MEMBER_WITHIN_S
+        denial = await self.access_control.denial(question, now_within_s=within_s, members_only=True, is_press=is_press)
         return texts.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
 
     async def remember(self, question: Question, text: str, *, is_proposed: bool = False) -> Remembered | str:

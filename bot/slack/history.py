@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from bot.core.access import UserKind
 from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data, own_tool
-from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, linked_message, with_names
+from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, link_of, linked_message, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused
@@ -492,12 +492,6 @@ class ChannelReader:
                 return ""
             self._workspace_url = string(answer, "permalink").partition("/archives/")[0]
         return f"{self._workspace_url}/archives/{channel_id}/p" if self._workspace_url else ""
-
-
-def link_of(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
-    """Returns the link of a message; "" without the `base` of its channel's links (ChannelReader.link_base)."""
-    thread = f"?thread_ts={thread_ts}&cid={channel_id}" if thread_ts not in (None, "", ts) else ""
-    return f"{base}{ts.replace('.', '')}{thread}" if base else ""
 
 
 def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:

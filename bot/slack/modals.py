@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
@@ -22,8 +23,9 @@ from bot.core.actions import ReplyAction
 from bot.core.calls import ApprovalPlace, ArgumentField, Ask, label_of
 from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope, shown_number
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, emoji_name
-from bot.core.conversation import Message, escape, is_direct, unescape, with_names
+from bot.core.conversation import Message, escape, is_direct, link_of, unescape, with_names
 from bot.core.job import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
+from bot.core.memory import Memory, as_typed, from_typed
 from bot.core.triage import Engagement
 from bot.markdown.escaping import unlinked
 from bot.markdown.links import without_schemes
@@ -34,6 +36,7 @@ from bot.slack.blockkit import (
     PIECE_CHARS,
     Json,
     actions,
+    button,
     checkboxes,
     checked,
     context,
@@ -66,8 +69,13 @@ SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
 ARGUMENTS = "arguments"
 CAPS = "caps"
+MEMORY = "memory"
 """Callback ids: the modals', and that of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
+OPEN_MEMORY = "open_memory"
+"""The action id of the button in a place's settings."""
+KEEP_HIDDEN = "keep_hidden"
+"""The field with which hidden memories are kept."""
 DEFAULT = "default"
 """The option that leaves a setting to the environment."""
 _PLACEHOLDER_CHARS = 150
@@ -132,7 +140,7 @@ def settings_modal(
         tools = {tool: label_of(tool) for tool in allowed_tools[:MAX_REVOCABLE]}
         menu = multi_static_select(SettingsField.ALLOWED_TOOLS, tools)
         blocks.append(_field(SettingsField.ALLOWED_TOOLS, menu, optional=True))
-    blocks.append(actions([list_button(place.channel_id)]))
+    blocks.append(actions([list_button(place.channel_id), button(OPEN_MEMORY, texts.SHOW_MEMORY)]))
     if caps:
         blocks += [header(texts.CHANNEL_QUOTAS), *_caps_blocks(caps)]
     return modal(
@@ -257,6 +265,63 @@ def revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
 def _chosen(options: type[_Option], value: str | None) -> _Option | None:
     """Returns the option that a menu stands at; None if it stands at the environment's default."""
     return next((option for option in options if option == value), None)
+
+
+def memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *, is_private: bool) -> Json:
+    """Returns the modal with the memories of a place, in which people change, remove and keep them.
+
+    `base`: what links of the place's messages begin with; "" if that isn't known. `is_private`: as the place is now.
+    """
+    blocks = [context(mrkdwn(texts.MEMORY_EXPLAINED))]
+    if hidden := sum(memory.is_private is not is_private for memory in memories):
+        box = checkboxes(KEEP_HIDDEN, {KEEP_HIDDEN: texts.keep_hidden(hidden)}, chosen=(), focus=False)
+        why = texts.MEMORIES_HIDDEN[is_private]
+        blocks.append(input_field(KEEP_HIDDEN, texts.KEEP_HIDDEN, box, hint=why, optional=True))
+    for memory in memories:
+        name = f"{MEMORY}-{memory.id}"
+        entry = text_area(name, placeholder=texts.MEMORY_EXPLAINED, initial=as_typed(memory.text), focus=False)
+        label = texts.memory_number(memory.number)
+        blocks.append(input_field(name, label, entry, optional=True))
+        blocks.append(
+            context(mrkdwn(_said(memory, place.channel_id, base, is_hidden=memory.is_private is not is_private)))
+        )
+    return modal(
+        MEMORY,
+        texts.MEMORY_TITLE,
+        blocks,
+        submit=texts.SAVE,
+        close=texts.CANCEL,
+        private_metadata=json.dumps(asdict(place), ensure_ascii=False),
+    )
+
+
+def _said(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
+    """Returns who said a memory, when and where, in mrkdwn."""
+    in_utc = texts.time_in_utc(datetime.fromtimestamp(memory.created_at, UTC))
+    day = blockkit.moment_mrkdwn(memory.created_at, texts.TIME_FORMAT, in_utc)
+    changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""
+    said = texts.memory_said(f"<@{memory.user_id}>", day, changed_by, is_proposed=memory.is_proposed)
+    link = link_of(base, channel_id, memory.ts, memory.thread_ts)
+    where = f"<{link}|{texts.SAID_HERE}>" if link else ""
+    return " · ".join(filter(None, (texts.HIDDEN if is_hidden else "", said, where)))
+
+
+def place_in(view: Mapping[str, Any]) -> SettingsPlace:
+    """Returns the place that a settings modal or a memory modal is about."""
+    return SettingsPlace(**_metadata(view))
+
+
+def submitted_memories(view: Mapping[str, Any]) -> tuple[SettingsPlace, dict[int, str], list[int], bool]:
+    """Returns the place of a memory modal, the texts that a person changed, by id, and the ids that it showed.
+
+    The last value says whether hidden memories are to be kept.
+    """
+    typed, shown = values_of(view), values_of(untouched(view))
+    ids = {name: int(name.partition("-")[2]) for name in view["state"]["values"] if name.startswith(f"{MEMORY}-")}
+    if not ids:
+        raise ValueError("memories")
+    changed = {id_: from_typed(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}
+    return place_in(view), changed, list(ids.values()), KEEP_HIDDEN in checked(view, KEEP_HIDDEN)
 
 
 def caps_modal(caps: OwnerCaps) -> Json:

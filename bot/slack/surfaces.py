@@ -20,6 +20,7 @@ from bot.core.caps import OwnerCaps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
+from bot.core.memory import Memory
 from bot.core.pacing import WINDOW_S
 from bot.core.schedules import Schedule
 from bot.core.surfaces import CommandResponse, HomeView
@@ -260,13 +261,29 @@ class Surfaces:
         view = modals.settings_modal(place, settings, defaults, focus, allowed_tools, caps, tool_warnings)
         await self._open_modal(trigger_id, view)
 
+    async def open_memory_modal(
+        self,
+        trigger_id: str,
+        place: SettingsPlace,
+        memories: Sequence[Memory],
+        link_base: str,
+        *,
+        is_private: bool,
+        in_modal: bool,
+    ) -> None:
+        """Shows the memories of a place, above its settings if they are open (`in_modal`)."""
+        view = modals.memory_modal(place, memories, link_base, is_private=is_private)
+        await self._open_modal(trigger_id, view, in_modal=in_modal)
+
     async def open_caps_modal(self, trigger_id: str, caps: OwnerCaps) -> None:
         """Shows the caps of the workspace, a channel or a person."""
         await self._open_modal(trigger_id, caps_modal(caps))
 
-    async def open_sentence(self, trigger_id: str, sentence: str, title: str = texts.QUOTAS_TITLE) -> None:
-        """Tells a person something in a modal: a press in App Home has no channel and no response_url."""
-        await self._open_modal(trigger_id, sentence_modal(sentence, title))
+    async def open_sentence(
+        self, trigger_id: str, sentence: str, title: str = texts.QUOTAS_TITLE, *, in_modal: bool = False
+    ) -> None:
+        """Tells a person something in a modal: a press in App Home or in a modal has no place of its own."""
+        await self._open_modal(trigger_id, sentence_modal(sentence, title), in_modal=in_modal)
 
     async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> str:
         """Asks a person what they want to know about a message, which `writer_id` wrote. Returns the modal's id."""
@@ -369,9 +386,10 @@ class Surfaces:
             return ""
         return string(json_object(answer, "channel"), "user")
 
-    async def channels_of(self, user_id: str) -> frozenset[str]:
+    async def channels_of(self, user_id: str, types: str = "public_channel,private_channel") -> frozenset[str]:
         """Returns the public channels that a person is in, and the private ones that the bot is in, too.
 
+        `types`: by Slack's names, separated by commas.
         Of very many, the last ones are missing, as archived ones are. Needs the scopes channels:read and groups:read.
         """
         found: list[str] = []
@@ -380,7 +398,7 @@ class Surfaces:
             answer = await self._paced.call(
                 "users.conversations",
                 user=user_id,
-                types="public_channel,private_channel",
+                types=types,
                 exclude_archived=True,
                 limit=CHANNELS_PER_PAGE,
                 cursor=cursor,

@@ -346,6 +346,7 @@ async def test_all_that_a_command_prints_to_stderr_is_json(
         (("forget",), None, 2, "forget: one of the arguments"),
         (("forget", "--all"), None, 2, "There is no terminal to confirm at."),
         (("audit",), None, 0, "Nothing is recorded yet"),
+        (("memory",), None, 0, "Nothing is recorded yet"),
         (("migrate",), read_only, 1, "/folder can't be written to."),
     ],
 )

@@ -1,6 +1,7 @@
 """Memory as people see it: commands, what a model reads and proposes, lists and their modal."""
 
 import asyncio
+import json
 import re
 from collections.abc import Sequence
 
@@ -11,10 +12,13 @@ from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import REMEMBER
 from bot.settings import Settings
+from bot.slack.modals import KEEP_HIDDEN, OPEN_MEMORY
 from bot.store import Stores
+from slack_sandbox.client import Client
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.answers import on_record, press
 from tests.scenarios.conftest import Stage, buttons, says, shown
+from tests.scenarios.surfaces import ephemerals
 from tests.scenarios.tools import asking, by_results, calls, value_of
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
@@ -197,3 +201,108 @@ async def test_memories_are_hidden_once_their_channel_has_other_readers(
     assert DEPLOY not in listed
     assert texts.HIDDEN in listed
     assert texts.MEMORIES_HIDDEN[not was_private] in listed
+
+
+def fields(client: Client) -> dict[str, str]:
+    """Returns the memories in the open modal: their texts by their labels."""
+    assert client.modal
+    elements = [block for block in client.modal.blocks if block["type"] == "input"]
+    return {block["label"]["text"]: block["element"].get("initial_value", "") for block in elements}
+
+
+def field_of(client: Client, number: int) -> str:
+    """Returns the name of a memory's field in the open modal."""
+    assert client.modal
+    labels = {block["label"]["text"]: block["block_id"] for block in client.modal.blocks if block["type"] == "input"}
+    return str(labels[texts.memory_number(number)])
+
+
+async def test_modal_shows_who_said_what_and_changes_and_removes_it(stage: Stage, another_process: Stores) -> None:
+    await told(stage, "remember: @grace owns <deploys> & tests")
+    await told(stage, "remember: Milk", user="grace")
+    ada = stage.sandbox.client("ada")
+    await ada.command("general", "/typist memory")
+    assert fields(ada) == {"Number 1": "<@U0GRACE> owns <deploys> & tests", "Number 2": "Milk"}
+    assert ada.modal
+    assert "<@U0GRACE>, <!date^" in str(ada.modal.blocks)
+    assert await ada.submit({field_of(ada, 1): "<@U0ALAN> owns <deploys>", field_of(ada, 2): "x" * 301}) == {
+        field_of(ada, 1): texts.memory_too_long(301, 300)
+    }
+    assert await ada.submit({field_of(ada, 1): "<@U0ALAN> owns <deploys>", field_of(ada, 2): ""}) == {}
+    assert ephemerals(stage)[-1] == ("U0ADA", texts.MEMORY_SAVED)
+    assert await on_record_here(another_process) == ["<@U0ALAN> owns &lt;deploys&gt;"]
+    await told(stage, "who owns deploys?")
+    assert notes_read(stage)[0].endswith(": @Alan owns <deploys>")
+
+
+async def test_settings_lead_to_the_memories_of_their_channel(stage: Stage, another_process: Stores) -> None:
+    await told(stage, f"remember: {DEPLOY}")
+    grace = stage.sandbox.client("grace")
+    dm = stage.sandbox.dm("grace")
+    await direct(stage, "grace", "remember: I like tea", 1)
+    await grace.command(dm, "/typist settings")
+    settings = grace.modal
+    assert settings
+    await grace.press_in_view(settings, OPEN_MEMORY)
+    assert fields(grace) == {"Number 1": "I like tea"}
+    assert await grace.submit({field_of(grace, 1): ""}) == {}
+    assert grace.modal
+    assert grace.modal.id == settings.id, "the settings are below"
+    await grace.press_in_view(settings, OPEN_MEMORY)
+    assert texts.NOTHING_REMEMBERED in str(grace.modal.blocks)
+    assert await on_record_here(another_process) == [DEPLOY]
+
+
+async def test_member_keeps_hidden_memories(
+    stage: Stage, another_process: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.users.KIND_TRUSTED_S", 1.0)
+    for text in ("Tea", "Milk"):
+        await told(stage, f"remember: {text}")
+    stage.sandbox.workspace.channel("general").type = "group"
+    await asyncio.sleep(2)
+    ada = stage.sandbox.client("ada")
+    await ada.command("general", "/typist memory")
+    assert ada.modal
+    assert texts.keep_hidden(2) in str(ada.modal.blocks)
+    assert await ada.submit({KEEP_HIDDEN: [KEEP_HIDDEN], field_of(ada, 1): ""}) == {}
+    await told(stage, "why?")
+    assert [note.partition(": ")[2] for note in notes_read(stage)] == ["Milk"]
+    assert [memory.is_private for memory in await another_process.memories.of(TEAM_ID, "C0GENERAL")] == [True]
+
+
+@pytest.mark.bot(allow_also=frozenset({UserKind.GUEST}))
+async def test_only_members_in_a_place_see_and_change_its_memories_in_the_modal(
+    stage: Stage, another_process: Stores
+) -> None:
+    stage.sandbox.people.arrive("gia", guest=True)
+    await told(stage, f"remember: {DEPLOY}")
+    await direct(stage, "grace", "remember: I like tea", 1)
+    ada, gia = stage.sandbox.client("ada"), stage.sandbox.client("gia")
+    await gia.command("general", "/typist memory")
+    assert ephemerals(stage)[-1] == ("U0GIA", texts.ONLY_MEMBERS_REMEMBER)
+    await ada.command("general", "/typist memory")
+    modal = ada.modal
+    assert modal
+    metadata = {"channel_id": dm(stage), "response_url": ""}
+    # A holder of the app's secret could send any place.
+    modal.content["private_metadata"] = json.dumps(metadata)
+    assert await ada.submit({field_of(ada, 1): "Forged"}) == {field_of(ada, 1): texts.NOT_YOUR_DIRECT_MESSAGE}
+    # The ids are those of another place.
+    modal.content["private_metadata"] = json.dumps({**metadata, "channel_id": "C0RANDOM"})
+    assert await ada.submit({field_of(ada, 1): "Forged"}) == {}
+    assert await on_record_here(another_process) == [DEPLOY]
+    assert await on_record_here(another_process, dm(stage)) == ["I like tea"]
+
+
+def dm(stage: Stage) -> str:
+    return stage.sandbox.dm("grace")
+
+
+async def test_person_who_left_the_channel_changes_nothing(stage: Stage, another_process: Stores) -> None:
+    await told(stage, f"remember: {DEPLOY}")
+    ada = stage.sandbox.client("ada")
+    await ada.command("general", "/typist memory")
+    stage.sandbox.workspace.channel("general").members.remove("U0ADA")
+    assert await ada.submit({field_of(ada, 1): "Forged"}) == {field_of(ada, 1): texts.NOT_IN_CHANNEL}
+    assert await on_record_here(another_process) == [DEPLOY]
