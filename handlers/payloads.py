@@ -25,7 +25,6 @@ from bot.services.schedules import SchedulePress, SubmittedSchedule
 from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress
 from bot.slack import home
-from bot.slack.blockkit import untouched
 from bot.slack.modals import (
     approval_in,
     entered_caps,
@@ -302,9 +301,7 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
 @parser
 def schedule_in(body: Mapping[str, Any]) -> SubmittedSchedule:
     """Returns what a person submitted in the modal that changes a schedule."""
-    view = _object(body, "view")
-    _, _, shown = submitted_change(untouched(view))
-    return SubmittedSchedule(_string(_object(body, "user"), "id"), *submitted_change(view), shown)
+    return SubmittedSchedule(_string(_object(body, "user"), "id"), *submitted_change(_object(body, "view")))
 
 
 @parser

@@ -40,13 +40,7 @@ from bot.errors import RateLimited, Refused, StoreError
 from bot.models.prompt import Offered, Permission, ToolRule
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.slack.schedule_views import (
-    EnteredSchedule,
-    ListPlace,
-    ScheduleAction,
-    ScheduleField,
-    ScheduleList,
-)
+from bot.slack.schedule_views import ListPlace, ScheduleAction, ScheduleField, ScheduleList, when_of
 from bot.store import Stores
 
 log = logging.getLogger(__name__)
@@ -178,9 +172,8 @@ class SubmittedSchedule:
     schedule_id: int
     place: ListPlace | None
     """The list below the modal."""
-    entered: EnteredSchedule
-    shown: EnteredSchedule
-    """What the modal showed when it was opened."""
+    entered: Mapping[ScheduleField, str]
+    """What they changed. The rest stays as it is now: somebody else may have changed it meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -200,21 +193,19 @@ class Schedules:
         await self.workspace.surfaces.open_schedules(trigger_id, listed, in_modal=in_modal)
 
     async def pressed(self, press: SchedulePress) -> None:
-        """Does what a button says, and shows the presser the outcome."""
+        """Does what a button says, and shows the presser the outcome. Raises RateLimited and Refused in App Home."""
         try:
             outcome = await self._press(press)
         except (StoreError, RateLimited, Refused) as error:
             log.error("%s of schedule %d failed: %s", press.action, press.schedule_id, error)
             outcome = texts.ACTION_FAILED
-        if not outcome:
-            return
         surfaces, outcome = self.workspace.surfaces, self.access_control.naming_admins(outcome)
-        if press.place:
+        if outcome and press.place:
             await self.show_again(press.user_id, press.place, outcome)
-        elif press.thread:
+        elif outcome and press.thread:
             response = ActionResponse(outcome)
             await surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
-        else:
+        elif outcome:
             await surfaces.open_sentence(press.trigger_id, outcome, texts.SCHEDULES)
 
     async def show_again(self, user_id: str, place: ListPlace, outcome: str) -> None:
@@ -236,55 +227,49 @@ class Schedules:
         if refusal := await self._refusal(schedule, user_id):
             return {ScheduleField.WORDS: await self.access_control.naming_admins_plainly(refusal)}
         assert schedule is not None
-        changed, problems = self._changed(schedule, submitted)
+        entered, problems = submitted.entered, dict[str, str]()
+        words = entered.get(ScheduleField.WORDS, schedule.words)
+        if not 0 < len(words) <= MAX_WORDS_CHARS:
+            problems[ScheduleField.WORDS] = texts.schedule_words(MAX_WORDS_CHARS)
+        only_if_changed = bool(entered.get(ScheduleField.ONLY_IF_CHANGED, schedule.only_if_changed))
+        rule = self._rule(schedule.rule, submitted, problems)
+        run_tokens = self._tokens(ScheduleField.RUN_TOKENS, schedule.run_tokens, RUN_TOKENS, submitted, problems)
+        day_tokens = self._tokens(ScheduleField.DAY_TOKENS, schedule.day_tokens, DAY_TOKENS, submitted, problems)
         if problems:
             return problems
-        proposal = Proposal(changed.words, changed.rule, changed.only_if_changed)
-        caps = changed.run_tokens, changed.day_tokens
-        if not await self.stores.schedules.change(team_id, schedule.id, user_id, proposal, *caps):
+        changed = Proposal(words, rule, only_if_changed)
+        if not await self.stores.schedules.change(team_id, schedule.id, user_id, changed, run_tokens, day_tokens):
             return {ScheduleField.WORDS: texts.SCHEDULE_GONE}
         log.info("user %s changed schedule %d", user_id, schedule.id)
         return {}
 
-    def _changed(self, schedule: Schedule, submitted: SubmittedSchedule) -> tuple[Schedule, dict[str, str]]:
-        """Returns a schedule with what a person changed, and a sentence for each bad field.
-
-        What they left as the modal showed it stays as it is now: somebody else may have changed it meanwhile.
-        """
-        entered, shown, problems = submitted.entered, submitted.shown, dict[str, str]()
-        is_admin = submitted.user_id in self.access_control.admins
-        words = schedule.words if entered.words == shown.words else entered.words
-        if not 0 < len(words) <= MAX_WORDS_CHARS:
-            problems[ScheduleField.WORDS] = texts.schedule_words(MAX_WORDS_CHARS)
-        is_same = entered.only_if_changed is shown.only_if_changed
-        only_if_changed = schedule.only_if_changed if is_same else entered.only_if_changed
-        rule = schedule.rule
-        if (entered.when, entered.zone) != (shown.when, shown.zone):
-            found = self._rule(entered, submitted.user_id)
-            rule, problems = (found, problems) if isinstance(found, Rule) else (rule, problems | found)
-        tokens = [
-            (entered.run_tokens, shown.run_tokens, schedule.run_tokens, RUN_TOKENS),
-            (entered.day_tokens, shown.day_tokens, schedule.day_tokens, DAY_TOKENS),
-        ]
-        run_tokens, day_tokens = (_limit(*of, is_admin=is_admin) for of in tokens)
-        if isinstance(run_tokens, str):
-            problems[ScheduleField.RUN_TOKENS], run_tokens = run_tokens, schedule.run_tokens
-        if isinstance(day_tokens, str):
-            problems[ScheduleField.DAY_TOKENS], day_tokens = day_tokens, schedule.day_tokens
-        changed = replace(schedule, words=words, rule=rule, only_if_changed=only_if_changed)
-        return replace(changed, run_tokens=run_tokens, day_tokens=day_tokens), problems
-
-    def _rule(self, entered: EnteredSchedule, user_id: str) -> Rule | dict[str, str]:
-        """Returns the rule that a person entered, or a sentence for the bad field."""
-        at, cron = (entered.when, "") if _TIME.match(entered.when) else ("", entered.when)
-        now, gap = self.stores.clock.now(), min_gap_minutes(user_id, self.access_control.admins)
+    def _rule(self, rule: Rule, submitted: SubmittedSchedule, problems: dict[str, str]) -> Rule:
+        """Returns the rule that a person wants; adds a sentence for a bad field."""
+        if not submitted.entered.keys() & {ScheduleField.WHEN, ScheduleField.ZONE}:
+            return rule
+        when = submitted.entered.get(ScheduleField.WHEN, when_of(rule))
+        zone = submitted.entered.get(ScheduleField.ZONE, rule.zone)
+        at, cron = (when, "") if _TIME.match(when) else ("", when)
+        gap = min_gap_minutes(submitted.user_id, self.access_control.admins)
         field = ScheduleField.ZONE
         try:
-            zone_of(entered.zone)
+            zone_of(zone)
             field = ScheduleField.WHEN
-            return rule_of(entered.zone, now, cron=cron, at=at, min_gap_minutes=gap)
+            return rule_of(zone, self.stores.clock.now(), cron=cron, at=at, min_gap_minutes=gap)
         except UnusableRule as unusable:
-            return {field: str(unusable)}
+            problems[field] = str(unusable)
+            return rule
+
+    def _tokens(
+        self, field: ScheduleField, now: int, default: int, submitted: SubmittedSchedule, problems: dict[str, str]
+    ) -> int:
+        """Returns the limit of tokens that a person wants; adds a sentence for a bad one. Only admins widen it."""
+        text, most = submitted.entered.get(field, str(now)), max(now, default)
+        if not _TOKENS.fullmatch(text):
+            problems[field] = texts.TOKENS_NOT_A_NUMBER
+        elif int(text) > most and submitted.user_id not in self.access_control.admins:
+            problems[field] = texts.only_admins_allow_tokens(most)
+        return now if field in problems else int(text)
 
     async def _press(self, press: SchedulePress) -> str:
         """Does what a button says; returns the outcome, "" if the presser sees it in a modal."""
@@ -334,13 +319,3 @@ class Schedules:
             schedules.of_channel(team_id, channel_id) if channel_id else schedules.of_person(team_id, user_id)
         )
         return ScheduleList(channel_id, found, user_id, user_id in self.access_control.admins)
-
-
-def _limit(entered: str, shown: str, now: int, default: int, *, is_admin: bool) -> int | str:
-    """Returns a limit of tokens as a person entered it, or what is wrong with it. `now`: the one that holds."""
-    if entered == shown:
-        return now
-    if not _TOKENS.fullmatch(entered):
-        return texts.TOKENS_NOT_A_NUMBER
-    most = max(default, now)
-    return int(entered) if is_admin or int(entered) <= most else texts.only_admins_allow_tokens(most)

@@ -36,6 +36,7 @@ from bot.slack.blockkit import (
     section,
     text_area,
     text_line,
+    untouched,
     values_of,
 )
 
@@ -123,7 +124,7 @@ def schedules_modal(listed: ScheduleList) -> Json:
 
 
 def list_place(view: Mapping[str, Any]) -> ListPlace:
-    """Returns which list a person uses. Raises ValueError for a place that none has."""
+    """Returns which list a person uses. Raises ValueError."""
     return _place_of(json.loads(view["private_metadata"])["channel_id"], view["id"])
 
 
@@ -224,18 +225,6 @@ def _stop(schedule: Schedule) -> Json:
     return button(ScheduleAction.STOP, texts.STOP, str(schedule.id), confirm=sure)
 
 
-@dataclass(frozen=True, slots=True)
-class EnteredSchedule:
-    """What the fields of the modal hold, as texts."""
-
-    words: str
-    when: str
-    zone: str
-    only_if_changed: bool
-    run_tokens: str
-    day_tokens: str
-
-
 def change_modal(schedule: Schedule, place: ListPlace | None) -> Json:
     """Returns the modal that changes a schedule. `place`: the list that shows it, None if none does."""
     words = text_area(ScheduleField.WORDS, placeholder=texts.EXPLAIN, initial=schedule.words, focus=True)
@@ -263,20 +252,20 @@ def change_modal(schedule: Schedule, place: ListPlace | None) -> Json:
     )
 
 
-def submitted_change(view: Mapping[str, Any]) -> tuple[int, ListPlace | None, EnteredSchedule]:
-    """Returns which schedule a person changes, the list that shows it, and what they entered. Raises ValueError."""
+def submitted_change(view: Mapping[str, Any]) -> tuple[int, ListPlace | None, dict[ScheduleField, str]]:
+    """Returns which schedule a person changes, the list that shows it, and what they changed. Raises ValueError."""
     metadata = json.loads(view["private_metadata"])
     place = _place_of(**metadata["place"]) if metadata["place"] else None
+    entered, shown = _entered(view), _entered(untouched(view))
+    changed = {field: text for field, text in entered.items() if text != shown[field]}
+    return schedule_id(metadata["id"]), place, changed
+
+
+def _entered(view: Mapping[str, Any]) -> dict[ScheduleField, str]:
     values = values_of(view)
-    words, when, zone, run_tokens, day_tokens = (
-        values.get(field, "").strip() for field in ScheduleField if field is not ScheduleField.ONLY_IF_CHANGED
-    )
-    only_if_changed = bool(checked(view, ScheduleField.ONLY_IF_CHANGED))
-    return (
-        schedule_id(metadata["id"]),
-        place,
-        EnteredSchedule(words, when, zone, only_if_changed, run_tokens, day_tokens),
-    )
+    boxes = "".join(checked(view, ScheduleField.ONLY_IF_CHANGED))
+    fields = {field: values.get(field, "").strip() for field in ScheduleField}
+    return fields | {ScheduleField.ONLY_IF_CHANGED: boxes}
 
 
 def when_of(rule: Rule) -> str:
