@@ -1,7 +1,7 @@
 """Chaos test: bot processes answer many questions while random faults hit everything that they depend on.
 
 Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40] [--minutes 9] [--seed 1] [--seeds 1]
-                                [--database postgresql|sqlite] [--tools] [--posts strict] [--outages]
+                                [--database postgresql|sqlite] [--tools] [--posts strict] [--schedules 0] [--outages]
 
 - Processes are killed, paused and replaced. Sockets drop. Events are delivered twice. PostgreSQL restarts.
 - Slack refuses calls, is slow or loses responses. The sandbox enforces Slack's budgets, and with `--posts strict` five
@@ -12,6 +12,8 @@ Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40]
   write messages that the bot must not answer (question_plan.py).
 - With `--tools`, the model calls tools of an MCP server for some questions. Some tools write, some take seconds, and
   some need an approval.
+
+- With `--schedules`, so many schedules come due meanwhile: each is posted and answered once (scheduled_questions.py).
 
 With `--outages`, questions are asked while no bot can hear them instead (benchmarks/outages.py).
 
@@ -59,6 +61,7 @@ from benchmarks.question_plan import (
     plan_remarks,
     words_in,
 )
+from benchmarks.scheduled_questions import RUN_NUMBERS, Scheduled, plan_schedules
 from benchmarks.scripted_model import ScriptedModel
 from benchmarks.tool_invariants import audit_figures, audit_violations, tool_figures, tool_violations
 from benchmarks.tool_plan import SERVER
@@ -104,6 +107,8 @@ class Run:
     """Whether models use tools for some questions."""
     posts: str = "generous"
     """How many posts a channel takes."""
+    schedules: int = 0
+    """How many schedules come due."""
 
     @property
     def idle_within_s(self) -> float:
@@ -168,17 +173,24 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn) -> Report:
                 for channel in sandbox.workspace.channels.values()
             }
             await write_settings(store.url, settings)
+            scheduled = await Scheduled.create(
+                store.url,
+                sandbox.workspace,
+                recorder,
+                plan_schedules(random.Random(run.seed), run.schedules, run.minutes),
+            )
             model.failures = VendorFailures(run.seed, time.monotonic(), run.minutes * 60)
             faults = POSTGRESQL_FAULTS if run.engine == "postgresql" else COMMON_FAULTS
-            (questions, remarks), _ = await asyncio.gather(
+            (questions, remarks), runs, _ = await asyncio.gather(
                 askers.write_all(planned, plan_remarks(random.Random(run.seed), planned)),
+                scheduled.posted(run.minutes * 60 + run.idle_within_s),
                 inject_faults(targets, faults, run.minutes * 60, run.gap_s),
             )
             note("all faults have ended")
-            await _until_idle(run, [*questions, *remarks], recorder, store)
+            await _until_idle(run, [*questions, *runs, *remarks], recorder, store)
             note("idle")
             evidence = Evidence(
-                questions=questions,
+                questions=[*questions, *runs],
                 remarks=remarks,
                 histories=list(recorder.histories.values()),
                 model_requests=model.requests,
@@ -193,6 +205,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn) -> Report:
                 calls_arrived=server.counts() if server else {},
                 audit=await audit_entries(store.url),
             )
+            report.violations += await scheduled.violations()
             await fleet.close()
         finally:
             approving.cancel()
@@ -274,6 +287,7 @@ def _figures(evidence: Evidence, fleet: Fleet, askers: Askers) -> list[str]:
     return [
         f"{len(evidence.questions)} questions in {len({question.thread for question in evidence.questions})} threads, "
         f"{len(fleet.bots)} processes; {len(evidence.questions) - len(unbatched)} batched with a later question",
+        f"runs of schedules: {sum(question.plan.number in RUN_NUMBERS for question in evidence.questions)}",
         f"changes: {_counts(changes)}",
         f"questions in channels without a mention: {_counts(askers.unmentioned)}",
         f"remarks: {_counts(remarks)}; changes: {_counts(remark_changes)}",
@@ -325,13 +339,22 @@ def main() -> int:
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--posts", choices=list(POST_RULES), default="generous", help="how many posts a channel takes")
     parser.add_argument("--tools", action="store_true", help="let the model use tools for some questions")
+    parser.add_argument("--schedules", type=int, default=0, help="how many schedules come due")
     parser.add_argument("--outages", action="store_true", help="ask while nobody hears, for minutes and for hours")
     options = parser.parse_args()
     processes = options.processes or (3 if options.database == "postgresql" else 1)
     failed = 0
     for seed in range(options.seed, options.seed + options.seeds):
         asked = options.questions, options.threads, options.minutes
-        run = Run(seed, options.database, processes, *asked, tools=options.tools, posts=options.posts)
+        run = Run(
+            seed,
+            options.database,
+            processes,
+            *asked,
+            tools=options.tools,
+            posts=options.posts,
+            schedules=options.schedules,
+        )
         if processes == 1:
             run = replace(run, pause_s=SINGLE_PROCESS_PAUSE_S)
         folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))

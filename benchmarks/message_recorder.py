@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.core.texts import OWN_NAMES
 from bot.reply.late import ASK_EVENT, PING_EVENT
+from bot.slack.modals import view_of
 from slack_sandbox.control import unescape
 from slack_sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 
@@ -54,6 +55,8 @@ class MessageRecorder:
         self.histories: dict[tuple[str, str], MessageHistory] = {}
         self.pings: Counter[tuple[str, str]] = Counter()
         """Number of "answer is ready" messages by channel and question ts, and of mentions for each approval."""
+        self.run_posts: list[tuple[str, Message]] = []
+        """The posts of schedules' runs, each with the run's id."""
         self._workspace = workspace
         workspace.listeners.append(self._on_change)
 
@@ -67,6 +70,9 @@ class MessageRecorder:
             return
         message, now_s = change.message, self._workspace.monotonic()
         if message.ephemeral_to is not None:
+            return
+        if (run_id := view_of({"blocks": message.blocks})) is not None:
+            self.run_posts += [(run_id, message)] if isinstance(change, Posted) else []
             return
         if (about := _announced(message)) is not None:
             self.pings[message.channel, about] += isinstance(change, Posted)

@@ -51,6 +51,7 @@ from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.prompt_builder import PromptBuilder, PromptSettings, Transcription
 from bot.services.quota import CapNotices, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
+from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.schedules import Schedules, ScheduleTool
 from bot.services.shortcut import ChoicePresses, MessageShortcut, QuestionPosts, Reactions
 from bot.services.steps import Steps, StepSettings
@@ -306,9 +307,10 @@ def _listen(
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
     intake = Intake(stores, workspace, worker, access, actions, triage, parts.unsaved, tokens)
-    posts = QuestionPosts(stores, workspace, intake, access)
+    runs = ScheduledRuns(stores, workspace, access, answering.quota)
+    posts = QuestionPosts(stores, workspace, intake, access, runs)
     cap_notices = CapNotices(stores, workspace, settings.admins)
-    outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts)
+    outbox = Outbox(stores, workspace, settings.admins, cap_notices, CanvasWriter(stores, workspace), posts, runs)
     shortcut = MessageShortcut(stores, workspace, access, outbox.look_now)
     register_buttons(bolt, actions, ChoicePresses(actions, shortcut, access), quiet_threads, workspace.me.team_id)
     cap_settings = CapSettings(

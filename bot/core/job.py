@@ -583,6 +583,8 @@ class MessageQuestion:
     """Whether an earlier try began to post it as a direct message to the asker."""
     posted: tuple[str, str] | None = None
     """The channel and ts of its message, if Slack's event has arrived."""
+    schedule: int | None = None
+    """The schedule whose run it is: its words are a model's, and count as quoted as well."""
 
 
 def reaction_id(emoji: str, channel_id: str, ts: str) -> str:

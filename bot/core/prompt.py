@@ -45,6 +45,7 @@ from bot.core.conversation import (
     without_address,
 )
 from bot.core.job import Job
+from bot.core.schedules import Run, zone_of
 from bot.core.triage import SLACKS_OWN, Identity
 from bot.errors import NothingAsked
 from bot.markdown import lookalikes
@@ -184,6 +185,11 @@ BARE_MENTION_RULE = (
     "channel, and may be about several things: answer what the newest of them ask or need. If nothing is asked, say in "
     "one sentence that you don't know what is wanted."
 )
+RUN_RULE = (
+    "You do a task at a scheduled time. The task is attached to the message. Nobody is there to ask back: do it with "
+    "what you can read, and say what is missing. To see what happened here, call read_channel with `since`. You can't "
+    "search Slack."
+)
 NOTHING_MISSING = "(complete)"
 """The reply that the prompt asks for if the text is already complete."""
 GO_ON_REQUEST = (
@@ -244,6 +250,14 @@ class PromptMessage:
     """The mark that says when a person wrote it. It is in the header only where it tells something."""
     marks: Marks | None = None
     """The marks in its text."""
+
+
+def run_times(run: Run) -> str:
+    """Returns the sentence about a schedule's rule, and its runs now and before, for the end of the prompt."""
+    rule, zone = run.schedule.rule, zone_of(run.schedule.rule.zone)
+    due, last = (datetime.fromtimestamp(at, zone).isoformat(timespec="minutes") for at in (run.due_at, run.since))
+    before = "The run before was" if run.last_at is not None else "There was no run before: it was created"
+    return f"This run is due at {due}, by the rule: {rule.explained or 'once'} ({rule.zone}). {before} at {last}."
 
 
 def length_rule(system_prompt: str, length: Length) -> str:

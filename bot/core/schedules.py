@@ -272,7 +272,14 @@ class Run:
     schedule: Schedule
     due_at: float
     last_at: float | None
-    """The due time of the run before it that was posted; None if there is none."""
+    """The due time of the last run before it that was answered; None if there is none."""
+    only_tells: bool = False
+    """Whether it isn't run: the schedule was paused instead, and people are told."""
+
+    @property
+    def since(self) -> float:
+        """Since when there may be something new."""
+        return self.schedule.created_at if self.last_at is None else self.last_at
 
     def is_late(self, now: float) -> bool:
         """Whether it begins so late that it is marked."""

@@ -1255,6 +1255,14 @@ UNKNOWN_ZONE = "I don't know this time zone. Write it like Europe/Berlin."
 UNREADABLE_TIME = "Write the time like 2026-12-24T09:00."
 TIME_HAS_PASSED = "This time has passed. Choose a later one."
 TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
+SCHEDULED_TASK = "My scheduled task:"
+"""Stands before a task's words as the prompt has them: a model wrote the words, and their asker only this."""
+
+
+def schedule_used_up(tokens: int, *, in_day: bool) -> str:
+    """Says that a run has used up its schedule's own tokens."""
+    what = "all its runs of a day" if in_day else "a run"
+    return f"This schedule has used up the {tokens:,} tokens that {what} may use, so I paused it."
 
 
 def rule_too_often(minutes: int) -> str:

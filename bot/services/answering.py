@@ -256,7 +256,8 @@ class Answering:
         async def record() -> bool:
             await self._record_messages(job, live)
             waited_s = self.stores.clock.now() - job.asked_at
-            mention = end.reason.is_answer and 0 < self.settings.done_mention_s < waited_s
+            is_awaited = job.question.schedule is None
+            mention = is_awaited and end.reason.is_answer and 0 < self.settings.done_mention_s < waited_s
             return await self.stores.worker_queue.finish(
                 job, end, text, mention=mention, for_outbox=for_outbox, canvas_for=canvas_for
             )

@@ -1,10 +1,15 @@
-"""The outbox's worker: makes the Slack calls that aren't part of a live reply, each at least once (core/outbox.py)."""
+"""The outbox's worker: makes the Slack calls that aren't part of a live reply, each at least once (core/outbox.py).
+
+It also looks each second whether a schedule is due: then the run's post is such a call (bot/store/schedules.py).
+"""
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 from bot.core.access import admins_named
 from bot.core.calls import asks_of
@@ -16,6 +21,7 @@ from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.quota import CapNotices
+from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.shortcut import QuestionPosts
 from bot.store import Stores
 
@@ -25,6 +31,8 @@ AWAY_S = 5.0
 """The pause after a failed check."""
 DECISIONS_WITHIN_S = 5.0
 """Decisions are shown no later, because the job isn't claimed meanwhile."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +48,7 @@ class Outbox:
     cap_notices: CapNotices
     canvas_writer: CanvasWriter
     question_posts: QuestionPosts
+    runs: ScheduledRuns
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _looks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
@@ -72,13 +81,9 @@ class Outbox:
         free = AT_ONCE - len(self._running)
         if free <= 0:
             return True
-        try:
-            taken = await self.stores.outbox.claim_due(free)
-        except StoreError as error:
-            log.error("outbox: database unavailable, retrying in %.0f s: %s", AWAY_S, error)
-            return False
-        except Exception as error:
-            log.error("outbox: entries not read, retrying in %.0f s: %s", AWAY_S, trace_of(error))
+        await self._looked("schedules", self.stores.schedules.begin_due)
+        taken = await self._looked("outbox", partial(self.stores.outbox.claim_due, free))
+        if taken is None:
             return False
         for entry in taken:
             with of_job(entry.job_id):
@@ -86,6 +91,16 @@ class Outbox:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return True
+
+    async def _looked(self, what: str, look: Callable[[], Awaitable[T]]) -> T | None:
+        """Returns what a look finds; None if it fails."""
+        try:
+            return await look()
+        except StoreError as error:
+            log.error("%s: database unavailable, retrying in %.0f s: %s", what, AWAY_S, error)
+        except Exception as error:
+            log.error("%s: entries not read, retrying in %.0f s: %s", what, AWAY_S, trace_of(error))
+        return None
 
     async def _run(self, entry: OutboxEntry) -> None:
         """Tries an entry, and records that it is complete or when to try again: for about a day."""
@@ -159,6 +174,8 @@ class Outbox:
                 await self._show_decisions(entry)
             case OutboxKind.TELL_ADMINS:
                 await self.cap_notices.send(entry, in_time)
+            case OutboxKind.TELL_PAUSE:
+                await self.runs.tell_pause(entry, in_time)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:

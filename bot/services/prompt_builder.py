@@ -202,7 +202,8 @@ class PromptBuilder:
         # What earlier attempts left comes with their steps (core/steps.py), and takes room as well.
         left = answer.text[len(kept_text(job)) :]
         taken_tokens = self.estimate.definitions_tokens(tools.definitions) + (self.estimate.tokens(left) if left else 0)
-        now = " ".join(filter(None, (self._now_line(job), tools.missing)))
+        run = await self._read("schedule", lambda: self.stores.schedules.run(job.id)) if job.question.schedule else None
+        now = " ".join(filter(None, (self._now_line(job), prompts.run_times(run) if run else "", tools.missing)))
         taken_tokens += self.estimate.tokens(now)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         marks, memories = Marks.of(job.question.thread), await self._memories(job.question)
@@ -230,7 +231,8 @@ class PromptBuilder:
         )
         canvas = prompts.CANVAS_RULE if is_canvas else ""
         bare = prompts.BARE_MENTION_RULE if reads_posts else ""
-        instructions = _joined(system, pane_context, marks.explained, memories.text, bare, canvas, length)
+        scheduled = prompts.RUN_RULE if job.question.schedule else ""
+        instructions = _joined(system, pane_context, marks.explained, memories.text, bare, scheduled, canvas, length)
         prompt = replace(
             prompts.build_prompt(instructions, truncated, now),
             cache_key=prompts.cache_key(job.question.thread),

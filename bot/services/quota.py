@@ -72,6 +72,7 @@ class Quota:
 
         If the rest is reserved for answers under way, it waits until they leave some.
         """
+        await self._check_schedule(job)
         most = self._most(input_tokens, web_searches)
         check = await self._check_caps(job, most)
         if check.reserved is not None:
@@ -83,6 +84,22 @@ class Quota:
                     await self.stores.clock.sleep(ROOM_POLL_S)
         if check.reached is not None:
             raise CapReached(cap_reached_text(check.reached, self.stores.clock.now()))
+
+    async def _check_schedule(self, job: Job) -> None:
+        """Raises CapReached if a schedule's run has used up what the schedule allows."""
+        if job.question.schedule is None:
+            return
+        schedules, clock = self.stores.schedules, self.stores.clock
+        run = await insist(lambda: schedules.run(job.id), clock, "schedule not read")
+        if run is None:
+            # It was stopped meanwhile.
+            return
+        schedule = run.schedule
+        of_run, of_day = await insist(lambda: schedules.used(schedule, job.id), clock, "usage of a schedule not read")
+        if of_run >= schedule.run_tokens:
+            raise CapReached(texts.schedule_used_up(schedule.run_tokens, in_day=False))
+        if of_day >= schedule.day_tokens:
+            raise CapReached(texts.schedule_used_up(schedule.day_tokens, in_day=True))
 
     def warn(self, question: Question) -> None:
         """Tells the asker, in the background and once in a period, that most of a cap is used.

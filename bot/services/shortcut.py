@@ -36,9 +36,10 @@ from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
 from bot.core.choices import choice_named, question_id
-from bot.core.conversation import Message, Question, ThreadKey, ids_to_name
+from bot.core.conversation import Message, Question, ThreadKey, escape, ids_to_name
 from bot.core.job import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
 from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
+from bot.core.schedules import GRACE_S, Run
 from bot.core.surfaces import CommandResponse
 from bot.core.triage import SLACKS_OWN
 from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
@@ -48,6 +49,7 @@ from bot.services.access_control import AccessControl, PrivateNotices, UnsavedQu
 from bot.services.commands import Invocation
 from bot.services.intake import Intake
 from bot.services.reply_actions import Press, ReplyActions
+from bot.services.scheduled_runs import ScheduledRuns
 from bot.slack.modals import quoted
 from bot.slack.retry import LOOKS, MAX_LOOKS
 from bot.slack.users import NAMES_WITHIN_S
@@ -58,6 +60,8 @@ log = logging.getLogger(__name__)
 POST_WITHIN_S = 10.0
 """The latest time for sending a post. Slack answers within 15 s or never, so none arrives after OUTBOX_HOLD_S."""
 TRIES = Backoff(4.0, OUTBOX_HOLD_S)
+RUN_TRIES = Backoff(4.0, 180.0)
+"""A schedule's run is tried for GRACE_S: nobody sits there to ask again."""
 SKEW_S = 300.0
 """Slack's clock may be behind ours by this much."""
 NAMES_IN_MODAL_WITHIN_S = 1.0
@@ -144,6 +148,7 @@ class QuestionPosts:
     workspace: Workspace
     intake: Intake
     access_control: AccessControl
+    runs: ScheduledRuns
 
     async def post(self, entry: OutboxEntry) -> float | None:
         """Posts and queues a question, or gives it up and tells its asker.
@@ -153,6 +158,8 @@ class QuestionPosts:
         question = await self.stores.unposted_questions.read(entry)
         if question is None:
             return None
+        if question.schedule is not None:
+            return await self._post_run(entry, question)
         may_pass, sentence = True, texts.QUESTION_MAYBE_ASKED
         try:
             async with asyncio.timeout(TRY_WITHIN_S):
@@ -173,6 +180,25 @@ class QuestionPosts:
             await self.stores.unposted_questions.give_up(entry)
         if sentence:
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
+        return None
+
+    async def _post_run(self, entry: OutboxEntry, question: MessageQuestion) -> float | None:
+        """Posts and queues a schedule's run, unless it is forbidden or has nothing to do. Raises StoreError."""
+        try:
+            async with asyncio.timeout(TRY_WITHIN_S):
+                if run := await self.runs.admitted(entry, self._may_post(entry)):
+                    posted = await self._post(entry, question, run)
+                    await self.intake.enqueue(f"view {question.view_id}", posted, job_id=entry.job_id)
+                    return None
+        except (RateLimited, Refused, TimeoutError, PostUncertain) as error:
+            log.warning("run %s not posted: %s", question.view_id, str(error) or "it took too long")
+            refusal = error.reason if isinstance(error, Refused) else None
+            is_final = refusal is not None and refusal.is_final
+            if not is_final and self.stores.clock.now() < question.created_at + GRACE_S:
+                return RUN_TRIES.wait_s(entry.tries)
+            if await self.runs.lost(entry, refusal):
+                return RUN_TRIES.wait_s(1)
+        await self.stores.unposted_questions.give_up(entry)
         return None
 
     async def _post_and_queue(self, entry: OutboxEntry, question: MessageQuestion) -> None:
@@ -211,8 +237,11 @@ class QuestionPosts:
         if denial:
             raise NotAsked("" if by_reaction else denial)
 
-    async def _post(self, entry: OutboxEntry, question: MessageQuestion) -> Question:
-        """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there."""
+    async def _post(self, entry: OutboxEntry, question: MessageQuestion, run: Run | None = None) -> Question:
+        """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there.
+
+        A `run` of a schedule is posted in its channel, and nowhere else.
+        """
         if question.posted:
             return self._question(question, *question.posted)
         if question.elsewhere:
@@ -222,12 +251,20 @@ class QuestionPosts:
         about = question.about
         if entry.tries > 1 and (ts := await self._find_post(question)):
             return self._question(question, about.channel_id, ts)
+        surfaces, still = self.workspace.surfaces, self._may_post(entry)
         try:
-            place = await self.workspace.surfaces.post_question(question, self._may_post(entry), elsewhere=False)
+            if run is not None:
+                now, creator = self.stores.clock.now(), run.schedule.user_id
+                names = await self.workspace.users.names([creator])
+                named = names.get(creator, creator)
+                place = await surfaces.post_run(question, run, named, still, is_late=run.is_late(now))
+            else:
+                place = await surfaces.post_question(question, still, elsewhere=False)
             return self._question(question, *place)
         except Refused as refused:
-            # A choice means nothing without the answer that offers it.
-            if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN) and about.offered_by is None:
+            # A choice means nothing without the answer that offers it, and a run is its place's.
+            may_be_elsewhere = about.offered_by is None and run is None
+            if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN) and may_be_elsewhere:
                 return await self._post_directly(entry, question)
             if not refused.reason.may_pass:
                 raise
@@ -273,6 +310,11 @@ class QuestionPosts:
         raise PostUncertain(f"Slack did not say in {MAX_LOOKS} looks")
 
     def _question(self, question: MessageQuestion, channel_id: str, ts: str) -> Question:
+        if question.schedule is not None:
+            # Answered below it, also in a direct message.
+            thread, words = ThreadKey(self.workspace.me.team_id, channel_id, ts), escape(question.text)
+            text = f"{texts.SCHEDULED_TASK}\n\n{words}"
+            return Question(thread, ts, question.user_id, text, attached_chars=len(words), schedule=question.schedule)
         is_elsewhere = channel_id != question.about.channel_id
         words, quoted = text_of_post(question.about, question.text, elsewhere=is_elsewhere)
         in_pane = ts if self.workspace.me.has_pane else None

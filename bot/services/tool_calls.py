@@ -3,9 +3,10 @@
 Who may use what
 ----------------
 Tools that may change something are offered to members of the workspace only: guests, people of other organizations and
-bots get tools that an admin declared read-only, whatever the rules say. A rule allows a tool, asks a person about each
-call, or denies it. An admin may always allow a tool in a channel, as it is defined now. Right before each call
-that may change something, Slack is asked again whether the asker is a member.
+bots get tools that an admin declared read-only, whatever the rules say. A schedule's run gets those of them that need
+no approval. A rule allows a tool, asks a person about each call, or denies it. An admin may always allow a tool in a
+channel, as it is defined now. Right before each call that may change something, Slack is asked again whether the asker
+is a member.
 
 A call that may change something is made unasked only if the model has read nothing but the askers' own words
 (models/prompt.py), whatever rule allows it: any other text may be an attack that writes as if it were the user.
@@ -31,6 +32,7 @@ from bot.core.calls import (
     NO_SUCH_TOOL,
     NOT_KEPT,
     READ_CHANNEL,
+    SLACK,
     CallResult,
     CallState,
     RecordedCall,
@@ -44,7 +46,15 @@ from bot.core.conversation import Question
 from bot.core.job import Job
 from bot.errors import StoreError, trace_of
 from bot.models.events import ToolCall
-from bot.models.prompt import Offered, Origins, Permission, ToolDefinition, ToolRule, read_more_than_askers
+from bot.models.prompt import (
+    READS_ONLY,
+    Offered,
+    Origins,
+    Permission,
+    ToolDefinition,
+    ToolRule,
+    read_more_than_askers,
+)
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.store import Stores
@@ -180,7 +190,8 @@ class ToolCalls:
     async def offer(self, job: Job) -> Offer:
         """Returns the tools that the question's channel and asker may use. A bot presses no buttons."""
         question, thread = job.question, job.question.thread
-        may_choose = not question.from_bot
+        is_run = question.schedule is not None
+        may_choose = not (question.from_bot or is_run)
         offered = await self.tools.definitions(question) if self.tools else Offered()
         definitions = offered.definitions
         if any(tool.name == READ_CHANNEL for tool in definitions) and not thread.in_direct_message:
@@ -189,7 +200,12 @@ class ToolCalls:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
             return Offer(choices=may_choose, missing=offered.missing)
-        if not await self._is_member(question):
+        if is_run:
+            # Nobody is there to approve a call, and Slack gives no permission to search.
+            definitions = tuple(
+                tool for tool in definitions if tool.rule == READS_ONLY and owner_of(tool.name) != SLACK
+            )
+        elif not await self._is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
         always = await self.insist(lambda: self.stores.recorded_calls.always_allowed(thread))
         return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()), may_choose, offered.missing)

@@ -26,6 +26,7 @@ from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, 
 from bot.core.conversation import Message, escape, is_direct, link_of, unescape, with_names
 from bot.core.job import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
 from bot.core.memory import Memory, as_typed, from_typed
+from bot.core.schedules import Run
 from bot.core.triage import Engagement
 from bot.markdown.escaping import unlinked
 from bot.markdown.links import without_schemes
@@ -61,7 +62,7 @@ from bot.slack.blockkit import (
 )
 from bot.slack.cards import moment
 from bot.slack.home import amount_text
-from bot.slack.schedule_views import list_button
+from bot.slack.schedule_views import list_button, run_line
 from bot.slack.text import json_objects, message_text, words_of
 from bot.text import paired
 
@@ -526,6 +527,7 @@ def _buttons(ask: Ask) -> list[Json]:
 _BLOCK = "asked-by-"
 _CHOICE = "chosen-by-"
 _REACTION = "reacted-by-"
+_RUN = "scheduled-by-"
 _MARK = "asked-in-"
 MAX_QUOTE_CHARS = 9_000
 """Of a quote, with entities counted. A message holds 13,200; the question in the modal has up to 3,000."""
@@ -567,6 +569,17 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     return {"text": escape(beginning(text, PREVIEW_CHARS)), "blocks": blocks}
 
 
+def posted_run(question: MessageQuestion, run: Run, creator: str, *, is_late: bool) -> Json:
+    """Returns the arguments of chat.postMessage for a schedule's run; `creator` is a name.
+
+    A model wrote the words, so nothing in them is markup. The line's block_id is the run's mark.
+    """
+    text = without_schemes(question.text)
+    line = run_line(run.schedule, creator, is_late=is_late, block_id=f"{_MARK}{question.view_id}")
+    quote = rich_text_quote(text, f"{_RUN}{question.user_id}")
+    return {"text": escape(beginning(text, PREVIEW_CHARS)), "blocks": [quote, line]}
+
+
 def _parts(quote: str) -> Iterator[str]:
     """Yields a quote in parts that text objects can hold, broken at ends of lines where there are some."""
     while len(quote) > PIECE_CHARS:
@@ -589,9 +602,9 @@ def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
     Both are texts as core/conversation.py describes them. None for any other message.
     """
     blocks = json_objects(message, "blocks")
-    if choice := next((block for block in blocks if _is(block, _CHOICE)), None):
-        user_id = str(choice["block_id"]).removeprefix(_CHOICE)
-        return user_id, texts.MY_CHOICE, message_text(_text(choice))
+    for mark, own_words in ((_CHOICE, texts.MY_CHOICE), (_RUN, texts.SCHEDULED_TASK)):
+        if by_model := next((block for block in blocks if _is(block, mark)), None):
+            return str(by_model["block_id"]).removeprefix(mark), own_words, message_text(_text(by_model))
     parts = [block for block in blocks if _is(block, _BLOCK)]
     if reaction := next((block for block in blocks if _is(block, _REACTION)), None):
         user_id, words = str(reaction["block_id"]).removeprefix(_REACTION), texts.REACTION_QUESTION

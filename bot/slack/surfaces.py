@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import regex
@@ -22,7 +22,8 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.memory import Memory
 from bot.core.pacing import WINDOW_S
-from bot.core.schedules import Schedule
+from bot.core.prompt import CONVERSATION_SUBTYPES
+from bot.core.schedules import Run, Schedule
 from bot.core.surfaces import CommandResponse, HomeView
 from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused, trace_of
@@ -31,10 +32,11 @@ from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.home import action_message, action_text, command_message, denied_view, home_view, why_blocks
-from bot.slack.modals import caps_modal, posted_question, sentence_modal, view_of
+from bot.slack.modals import caps_modal, posted_question, posted_run, sentence_modal, view_of
 from bot.slack.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
-from bot.slack.schedule_views import ListPlace, ScheduleList, change_modal, schedules_modal
-from bot.slack.text import json_object, json_objects, messages_in, next_cursor, string
+from bot.slack.schedule_views import ListPlace, ScheduleList, change_modal, pause_notice, schedules_modal
+from bot.slack.text import json_object, json_objects, messages_in, next_cursor, string, strings
+from bot.slack.users import PEOPLE_PER_PAGE
 
 log = logging.getLogger(__name__)
 
@@ -442,6 +444,51 @@ class Surfaces:
         message = posted_question(question, elsewhere=elsewhere)
         with only_while(still):
             return await self._threads.post(channel_id, thread_ts, **message)
+
+    async def post_run(
+        self, question: MessageQuestion, run: Run, creator: str, still: Callable[[], bool], *, is_late: bool
+    ) -> tuple[str, str]:
+        """Posts a schedule's run in its channel; returns the channel's id and the post's ts. `creator` is a name."""
+        message = posted_run(question, run, creator, is_late=is_late)
+        with only_while(still):
+            return await self._threads.post(question.about.channel_id, None, **message)
+
+    async def tell_of_pause(self, channel_id: str, schedule: Schedule, still: Callable[[], bool]) -> None:
+        """Posts why a schedule is paused in a channel, or with a person's ID in their direct message."""
+        with only_while(still):
+            await self._threads.post(channel_id, None, **pause_notice(schedule))
+
+    async def is_in_channel(self, user_id: str, channel_id: str) -> bool:
+        """Returns whether a person is a member of a channel; True if there are too many to read.
+
+        Needs the scopes channels:read, groups:read and mpim:read.
+        """
+        cursor: str | None = None
+        for _ in range(MAX_CHANNEL_PAGES):
+            page = await self._paced.call(
+                "conversations.members", channel=channel_id, limit=PEOPLE_PER_PAGE, cursor=cursor
+            )
+            if user_id in strings(page, "members"):
+                return True
+            if not (cursor := next_cursor(page)):
+                return False
+        return True
+
+    async def has_news(self, channel_id: str, since: float) -> bool:
+        """Returns whether anybody but the bot and Slack itself has written in a channel or its threads since then."""
+        answer = await self._paced.call("conversations.history", channel=channel_id, limit=LOOK_BACK_MESSAGES)
+        not_people = {*SLACKS_OWN, self._bot_user_id}
+
+        def is_news(message: Mapping[str, Any]) -> bool:
+            is_post = message.get("subtype") in CONVERSATION_SUBTYPES
+            is_by_others = is_post and string(message, "user") not in not_people
+            if is_by_others and float(message["ts"]) > since:
+                return True
+            # Slack names some of those who replied, but not when each did.
+            is_replied = float(string(message, "latest_reply") or 0.0) > since
+            return is_replied and not set(strings(message, "reply_users")) <= not_people
+
+        return any(map(is_news, messages_in(answer)))
 
     async def find_question(self, question: MessageQuestion, since: float) -> str | None:
         """Returns the ts of the question's post in the message's thread, None if there is none.

@@ -554,6 +554,7 @@ class UnpostedQuestions(Operations):
             created_at=row.created_at,
             elsewhere=known.get("elsewhere", False),
             posted=tuple(known["posted"]) if "posted" in known else None,
+            schedule=row.schedule_id,
         )
 
     @writes

@@ -46,6 +46,8 @@ from bot.store.usage import TOKENS
 AT_ONCE = 50
 """So many are begun in one transaction; the next look begins others."""
 
+_ONLY_TELLS = "only_tells"
+
 log = logging.getLogger(__name__)
 
 
@@ -131,11 +133,25 @@ class Schedules(Operations):
 
     @writes
     async def pause(
-        self, connection: AsyncConnection, team_id: str, schedule_id: int, reason: PauseReason, by: str = ""
+        self,
+        connection: AsyncConnection,
+        team_id: str,
+        schedule_id: int,
+        reason: PauseReason,
+        by: str = "",
+        *,
+        job_id: int | None = None,
     ) -> bool:
-        """Pauses a schedule; returns False if it is paused already. `by`: the person who did it, if any."""
+        """Pauses a schedule; returns False if it is paused already. `by`: the person who did it, if any.
+
+        `job_id`: a run that isn't posted because of it. Its outbox entry tells people instead.
+        """
         row = await _locked(connection, team_id, schedule_id)
-        if row is None or row.paused:
+        if row is None:
+            return False
+        if job_id is not None:
+            await _only_tell(connection, job_id)
+        if row.paused:
             return False
         await _pause(connection, row, reason, self._now(), by)
         return True
@@ -199,14 +215,17 @@ class Schedules(Operations):
     @reads
     async def run(self, connection: AsyncConnection, job_id: int) -> Run | None:
         """Returns the run that a job is; None if it is none, or if its schedule was stopped."""
-        both = sa.select(jobs.c.asked_as, schedules).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
+        both = sa.select(jobs.c.asked_as, jobs.c.unposted, schedules).join_from(
+            jobs, schedules, schedules.c.id == jobs.c.schedule_id
+        )
         row = (await connection.execute(both.where(jobs.c.id == job_id))).one_or_none()
         if row is None:
             return None
         answered = jobs.c.end_reason.in_([reason.value for reason in EndReason if reason.is_answer])
         before = sa.select(jobs.c.asked_as).where(jobs.c.schedule_id == row.id, jobs.c.id < job_id, answered)
         last: str | None = await connection.scalar(before.order_by(jobs.c.id.desc()).limit(1))
-        return Run(_schedule(row), due_at_of(row.asked_as), due_at_of(last) if last else None)
+        only_tells = bool((row.unposted or {}).get(_ONLY_TELLS))
+        return Run(_schedule(row), due_at_of(row.asked_as), due_at_of(last) if last else None, only_tells)
 
     @reads
     async def used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
@@ -214,16 +233,20 @@ class Schedules(Operations):
         return await _used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
     @writes
-    async def fail_unposted(self, connection: AsyncConnection, schedule: Schedule) -> PauseReason | None:
-        """Records that a run couldn't be posted; returns why its schedule is paused now, None if it isn't."""
+    async def fail_unposted(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> bool:
+        """Counts a run that can't be posted as a failure; returns whether that pauses its schedule.
+
+        Then its outbox entry tells people. Of a schedule with one time, nothing else would say that its run is lost.
+        """
         row, now = await _locked(connection, schedule.team_id, schedule.id), self._now()
         if row is None or row.paused:
-            return None
+            return False
         if row.next_at is None:
-            # It had one run. Nothing in Slack would say that it is lost.
             await _pause(connection, row, PauseReason.FAILURES, now)
-            return PauseReason.FAILURES
-        return await _count_end(connection, row, EndReason.NOT_SHOWN, now)
+        elif await _count_end(connection, row, EndReason.NOT_SHOWN, now) is None:
+            return False
+        await _only_tell(connection, job_id)
+        return True
 
     async def _correct(self, now: float) -> None:
         """Sets due times back that a clock has set which was ahead."""
@@ -290,20 +313,33 @@ async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> b
     if due_at is None and next_at is None:
         await _pause(connection, row, paused, now)
         # Its outbox entry tells people.
-        await _add_run(connection, row, row.next_at, now)
+        await _add_run(connection, row, row.next_at, now, only_tells=True)
         return False
     return due_at is not None and await _add_run(connection, row, due_at, now)
 
 
-async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float) -> bool:
+async def _add_run(
+    connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, *, only_tells: bool = False
+) -> bool:
     """Adds a run's job, which the outbox posts; returns False if this due time has one."""
     about = QuotedMessage(row.channel_id, "", "", "", "")
     values = unposted_values(row.team_id, run_id(row.id, due_at), row.user_id, about, row.text, now)
     new = insert_into(connection, jobs).values(**values, schedule_id=row.id).on_conflict_do_nothing()
     job_id = await connection.scalar(new.returning(jobs.c.id))
-    if job_id is not None:
-        await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
-    return job_id is not None
+    if job_id is None:
+        return False
+    await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
+    if only_tells:
+        await _only_tell(connection, job_id)
+    return True
+
+
+async def _only_tell(connection: AsyncConnection, job_id: int) -> None:
+    """Has a run's outbox entry tell people that the schedule is paused, instead of posting the run."""
+    this = jobs.c.id == job_id, is_unposted()
+    known = await connection.scalar(sa.select(jobs.c.unposted).where(*this).with_for_update())
+    if known is not None:
+        await connection.execute(sa.update(jobs).where(*this).values(unposted={**known, _ONLY_TELLS: True}))
 
 
 async def _locked(connection: AsyncConnection, team_id: str, schedule_id: int) -> sa.Row[Any] | None:

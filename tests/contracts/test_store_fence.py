@@ -75,6 +75,8 @@ OTHERS = {
     "answer_canvases.posted",
     "answer_canvases.forget",
     "memories.undo",
+    "schedules.pause",
+    "schedules.fail_unposted",
 }
 """What begins an attempt, and what people and the outbox do to a job whoever has it."""
 

@@ -259,7 +259,8 @@ async def test_missed_single_time_is_paused_and_said(timed: Stores, clock: Manua
     [entry] = await entries(timed)
     run = await timed.schedules.run(entry.job_id)
     assert run is not None
-    assert (entry.kind, run.due_at, run.schedule.paused) == (OutboxKind.POST_QUESTION, NINE, PauseReason.MISSED)
+    assert (entry.kind, run.due_at, run.only_tells) == (OutboxKind.POST_QUESTION, NINE, True)
+    assert run.schedule.paused is PauseReason.MISSED
 
 
 async def test_paused_schedule_is_not_due(timed: Stores, clock: ManualClock) -> None:
@@ -357,17 +358,36 @@ async def test_another_version_of_a_run_doesnt_count(timed: Stores, clock: Manua
     assert (await stored(timed, daily.id)).failures == 1
 
 
-async def test_run_that_cant_be_posted_counts_as_a_failure(timed: Stores) -> None:
+async def due_run(store: Stores, clock: ManualClock) -> int:
+    """Returns the job of the next run, which isn't posted yet."""
+    clock.now_s = NINE
+    assert await store.schedules.begin_due() == 1
+    [entry] = await entries(store)
+    return entry.job_id
+
+
+async def test_run_that_cant_be_posted_counts_as_a_failure(timed: Stores, clock: ManualClock) -> None:
     daily = await created(timed)
-    ends = [await timed.schedules.fail_unposted(daily) for _ in range(MAX_FAILURES + 1)]
-    assert ends == [None, None, PauseReason.FAILURES, None]
+    job_id = await due_run(timed, clock)
+    assert [await timed.schedules.fail_unposted(daily, job_id) for _ in range(MAX_FAILURES)] == [False, False, True]
+    run = await timed.schedules.run(job_id)
+    assert run is not None
+    assert (run.schedule.paused, run.only_tells) == (PauseReason.FAILURES, True)
+    assert not await timed.schedules.fail_unposted(daily, job_id)
+
+
+async def test_run_that_is_forbidden_tells_why_instead(timed: Stores, clock: ManualClock) -> None:
+    daily = await created(timed)
+    job_id = await due_run(timed, clock)
+    assert await timed.schedules.pause("T1", daily.id, PauseReason.NOT_IN_CHANNEL, job_id=job_id)
+    run = await timed.schedules.run(job_id)
+    assert run is not None
+    assert (run.schedule.paused, run.only_tells) == (PauseReason.NOT_IN_CHANNEL, True)
 
 
 async def test_single_run_that_cant_be_posted_is_not_lost_silently(timed: Stores, clock: ManualClock) -> None:
     once = await created(timed, ONCE)
-    clock.now_s = NINE
-    await timed.schedules.begin_due()
-    assert await timed.schedules.fail_unposted(once) is PauseReason.FAILURES
+    assert await timed.schedules.fail_unposted(once, await due_run(timed, clock))
 
 
 async def test_usage_counts_for_its_run_its_day_and_its_month(timed: Stores, clock: ManualClock) -> None:

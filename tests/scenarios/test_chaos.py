@@ -14,7 +14,17 @@ from tests.forked import ForkedBot, forked_bot
 
 pytestmark = pytest.mark.long
 
-SHORT = Run(seed=2, questions=12, threads=6, minutes=0.25, gap_s=0.7, pause_s=(8.5, 10.0), drain_s=3, posts="strict")
+SHORT = Run(
+    seed=2,
+    questions=12,
+    threads=6,
+    minutes=0.25,
+    gap_s=0.7,
+    pause_s=(8.5, 10.0),
+    drain_s=3,
+    posts="strict",
+    schedules=4,
+)
 SHORT_ALONE = replace(SHORT, engine="sqlite", processes=1, pause_s=(2.0, 3.0), stall_timeout_s=7, posts="generous")
 """Nobody takes over from the only process, so its pauses may be short, and what counts as a stall as well."""
 SHORT_WITH_TOOLS = replace(SHORT_ALONE, seed=4, questions=5, threads=3, minutes=0.08, tools=True)

@@ -206,7 +206,8 @@ async def shortcut(cell: Cell) -> tuple[str | None, Event]:
     # Nothing is read for a question from a modal.
     workspace = workspace_of(surfaces=posts)
     shortcut = MessageShortcut(stage.stores, workspace, stage.access_control, lambda: None)
-    question_posts = QuestionPosts(stage.stores, workspace, stage.intake, stage.access_control)
+    no_runs: Any = None
+    question_posts = QuestionPosts(stage.stores, workspace, stage.intake, stage.access_control, no_runs)
     about = QuotedMessage(cell.channel_id, thread, thread, "why?", "https://hooks.example/1")
 
     async def ask() -> None:

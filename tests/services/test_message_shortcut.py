@@ -207,8 +207,9 @@ class Stage:
         workspace = workspace_of(me=self.me, surfaces=self.posts, history=self.history, users=self.askers)
         intake: Any = self.intake
         askers: Any = self.askers
+        unused: Any = None
         self.shortcut = MessageShortcut(stores, workspace, askers, self._look_now)
-        self.question_posts = QuestionPosts(stores, workspace, intake, askers)
+        self.question_posts = QuestionPosts(stores, workspace, intake, askers, unused)
 
     def reactions(self, told: list[str]) -> Reactions:
         """Returns the reactions of channels whose emoji is 👀; `told` gets the sentences for who adds too many."""

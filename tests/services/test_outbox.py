@@ -124,6 +124,20 @@ class CanvasCalls:
 
 
 @dataclass
+class DueSchedules:
+    """Schedules, of which none is due, or which can't be read."""
+
+    failure: Exception | None = None
+    looks: int = 0
+
+    async def begin_due(self) -> int:
+        self.looks += 1
+        if self.failure:
+            raise self.failure
+        return 0
+
+
+@dataclass
 class QuestionPosts:
     """Posts of questions, each of which has to be tried again after this time."""
 
@@ -144,13 +158,14 @@ class Stage:
     replies: MemoryReplies = field(default_factory=MemoryReplies)
     clock: InstantClock = field(default_factory=InstantClock)
     question_posts: QuestionPosts = field(default_factory=QuestionPosts)
+    schedules: DueSchedules = field(default_factory=DueSchedules)
 
     def __post_init__(self) -> None:
         canvases = CanvasCalls(self.sender.made)
-        stores = stores_of(outbox=self.entries, clock=self.clock)
+        stores = stores_of(outbox=self.entries, schedules=self.schedules, clock=self.clock)
         workspace = workspace_of(outbox_sender=self.sender, scheduler=self.replies, users=Accounts())
         unused: Any = None
-        doubles: Any = (canvases, self.question_posts)
+        doubles: Any = (canvases, self.question_posts, unused)
         self.outbox = Outbox(stores, workspace, (), unused, *doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()
@@ -365,3 +380,11 @@ async def test_decisions_are_shown_for_a_while_only() -> None:
     stage.outbox = replace(stage.outbox, workspace=having(stage.outbox.workspace, scheduler=slow))
     await stage.look()
     assert (len(stage.entries.jobs), stage.entries.became) == (1, [None])
+
+
+@pytest.mark.parametrize("failure", [None, StoreError("The database is away."), RuntimeError()])
+async def test_each_look_begins_due_schedules_and_their_failure_holds_up_no_entry(failure: Exception | None) -> None:
+    stage = Stage(Entries([[entry()]]), schedules=DueSchedules(failure))
+    await stage.look()
+    assert stage.schedules.looks >= 1
+    assert stage.sender.made == ["clear"]

@@ -1,0 +1,227 @@
+"""Runs of schedules: posted and answered by themselves, with their creator's rights, and paused where they can't be."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.core import texts
+from bot.core.calls import READ_CHANNEL
+from bot.core.schedules import PauseReason, Proposal, Rule, Schedule
+from bot.settings import Settings
+from bot.slack.schedule_views import ScheduleAction
+from bot.store import Stores
+from slack_sandbox.blocks.elements import interactive
+from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID, Message
+from tests.scenarios.conftest import Stage, buttons, running, says
+from tests.scenarios.test_read_channel import reads, tool_results
+from tests.scenarios.tools import Notes, by_results
+from tests.streams import speech
+from tests.streams.server import VendorResponse, VendorServer
+
+pytestmark = [
+    pytest.mark.skips_waits,
+    pytest.mark.usefixtures("with_frequent_looks"),
+    pytest.mark.bot(on_disk=True),
+]
+
+WORDS = "Summarize what happened here."
+ANSWER = "Two pull requests were merged."
+HOURLY = Proposal(WORDS, Rule("Europe/Berlin", "0 * * * *"))
+IF_CHANGED = Proposal(WORDS, HOURLY.rule, only_if_changed=True)
+
+
+async def created(store: Stores, proposal: Proposal = HOURLY, channel_id: str = "C0GENERAL") -> Schedule:
+    """Returns a schedule of Ada's."""
+    schedule_id = await store.schedules.create(TEAM_ID, channel_id, "U0ADA", proposal)
+    assert schedule_id is not None
+    return await stored(store, schedule_id)
+
+
+async def stored(store: Stores, schedule_id: int) -> Schedule:
+    schedule = await store.schedules.read(TEAM_ID, schedule_id)
+    assert schedule is not None
+    return schedule
+
+
+async def run(store: Stores, schedule: Schedule) -> None:
+    """Begins another run once the one before is over."""
+    for _ in range(200):
+        if await store.schedules.run_now(TEAM_ID, schedule.id, "U0ADA"):
+            return
+        await store.clock.sleep(0.05)
+    raise AssertionError("a run is under way")
+
+
+def blocks(message: Message) -> str:
+    return json.dumps(message.blocks, ensure_ascii=False)
+
+
+def posts(stage: Stage, channel: str = "general") -> list[Message]:
+    """Returns the posts of runs."""
+    return [message for message in stage.bots(channel) if "Scheduled by" in blocks(message)]
+
+
+async def posted(stage: Stage, number: int = 1, channel: str = "general") -> Message:
+    """Waits for the post of a run, and for its answer; returns the post."""
+    await stage.sandbox.wait_for(lambda: len(posts(stage, channel)) == number)
+    post = posts(stage, channel)[-1]
+    await answers(stage, post)
+    return post
+
+
+async def answers(stage: Stage, post: Message, number: int = 1) -> list[str]:
+    """Waits for the answers below the post of a run."""
+    _, *below = await stage.answers(post.channel, post.ts, 1 + number)
+    return below
+
+
+async def pause_notices(stage: Stage, *places: str) -> list[Message]:
+    """Waits until each of these places has been told of one pause; returns the notices."""
+
+    def told(place: str) -> list[Message]:
+        return [message for message in stage.bots(place) if message.text.startswith("I paused a schedule of ")]
+
+    await stage.sandbox.wait_for(lambda: all(map(told, places)))
+    return [message for place in places for message in told(place)]
+
+
+async def test_run_is_posted_in_its_place_and_answered_below(stage: Stage, another_process: Stores) -> None:
+    stage.vendor.script(says(ANSWER))
+    schedule = await created(another_process)
+    await run(another_process, schedule)
+    post = await posted(stage)
+    assert WORDS in blocks(post)
+    assert "Scheduled by Ada · At the start of every hour (Europe/Berlin)" in blocks(post)
+    assert "late" not in blocks(post)
+    assert buttons(post) == [ScheduleAction.STOP]
+    [(_, stop)] = interactive(post.blocks)
+    assert stop["value"] == str(schedule.id)
+    assert await answers(stage, post) == [ANSWER]
+
+
+async def test_due_run_is_begun_by_the_bot_itself(stage: Stage, another_process: Stores) -> None:
+    soon = datetime.now(UTC).timestamp() + 2
+    schedule = await created(another_process, Proposal(WORDS, Rule("UTC", at=soon)))
+    assert f"Scheduled by Ada · {texts.ONCE}" in blocks(await posted(stage))
+    assert (await stored(another_process, schedule.id)).is_done
+    await stage.settled()
+    assert len(posts(stage)) == 1
+
+
+async def test_replies_continue_the_thread_of_a_run(stage: Stage, another_process: Stores) -> None:
+    stage.vendor.script(says(ANSWER), says("By Alan."))
+    await run(another_process, await created(another_process))
+    post = await posted(stage)
+    await stage.sandbox.say("ada", "general", "By whom?", post.ts)
+    assert await answers(stage, post, 2) == [ANSWER, "By Alan."]
+    asked = str(stage.prompts()[-1])
+    assert WORDS in asked
+    assert ANSWER in asked
+
+
+@pytest.mark.bot(slack_search=True)
+async def test_run_reads_what_happened_since_the_last_one_and_changes_nothing(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
+) -> None:
+    tools = Notes()
+    vendor.script(by_results(reads(since="2026-01-01T00:00:00+00:00"), says(ANSWER)))
+    stage = Stage(sandbox, vendor)
+    await sandbox.say("grace", "general", "We launch on Friday")
+    async with running(settings, tools=tools):
+        schedule = await created(another_process)
+        await run(another_process, schedule)
+        await posted(stage)
+        await run(another_process, schedule)
+        await posted(stage, 2)
+    [result, *_] = tool_results(vendor, 1)
+    assert "We launch on Friday" in result
+    offered = {tool["function"]["name"] for request in vendor.requests for tool in request.body["tools"]}
+    assert offered == {READ_CHANNEL, "notes__list"}
+    first, *_, last = [str(request.body["messages"]) for request in vendor.requests]
+    assert "There was no run before: it was created at" in first
+    assert "by the rule: At the start of every hour (Europe/Berlin). The run before was at" in last
+    assert "You do a task at a scheduled time." in last
+
+
+@pytest.mark.parametrize(
+    ("leaves", "reason"),
+    [("channel", PauseReason.NOT_IN_CHANNEL), ("workspace", PauseReason.NO_ACCESS)],
+)
+async def test_creator_who_is_gone_pauses_the_schedule_and_is_told_once(
+    stage: Stage, another_process: Stores, leaves: str, reason: PauseReason
+) -> None:
+    schedule = await created(another_process)
+    workspace = stage.sandbox.workspace
+    if leaves == "channel":
+        workspace.leave("general", "ada")
+    else:
+        stage.sandbox.people.deactivate("ada")
+    await run(another_process, schedule)
+    for notice in await pause_notices(stage, "general", stage.sandbox.dm("ada")):
+        assert texts.PAUSE_REASONS[reason] in notice.text
+        assert buttons(notice) == [ScheduleAction.RESUME, ScheduleAction.STOP]
+    assert (await stored(another_process, schedule.id)).paused is reason
+    assert posts(stage) == []
+    assert stage.vendor.requests == []
+
+
+async def test_place_that_is_gone_is_told_to_the_creator_alone(stage: Stage, another_process: Stores) -> None:
+    schedule = await created(another_process)
+    stage.sandbox.workspace.channel("general").archived = True
+    await run(another_process, schedule)
+    [notice] = await pause_notices(stage, stage.sandbox.dm("ada"))
+    assert texts.PAUSE_REASONS[PauseReason.PLACE_GONE] in notice.text
+
+
+async def test_run_without_news_costs_nothing_and_shows_nothing(stage: Stage, another_process: Stores) -> None:
+    schedule = await created(another_process, IF_CHANGED)
+    await run(another_process, schedule)
+    await stage.sandbox.wait_for(lambda: stage.calls("conversations.history"))
+    assert posts(stage) == []
+    said = await stage.sandbox.say("grace", "general", "We launch on Friday")
+    await stage.delivered()
+    await run(another_process, schedule)
+    await posted(stage)
+    # The run's own post and answer are no news, but a reply in a thread is.
+    await run(another_process, schedule)
+    await stage.sandbox.wait_for(lambda: len(stage.calls("conversations.history")) == 3)
+    await stage.sandbox.say("grace", "general", "Or on Monday", said)
+    await run(another_process, schedule)
+    await posted(stage, 2)
+    assert len(stage.vendor.requests) == 2
+
+
+async def test_three_failed_runs_pause_and_are_told_once(stage: Stage, another_process: Stores) -> None:
+    stage.vendor.script(VendorResponse(status=401))
+    schedule = await created(another_process)
+    for number in (1, 2, 3):
+        await run(another_process, schedule)
+        await posted(stage, number)
+    for notice in await pause_notices(stage, "general", stage.sandbox.dm("ada")):
+        assert texts.PAUSE_REASONS[PauseReason.FAILURES] in notice.text
+    assert (await stored(another_process, schedule.id)).paused is PauseReason.FAILURES
+
+
+async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(stage: Stage, another_process: Stores) -> None:
+    stage.vendor.script(reads())
+    schedule = await created(another_process)
+    assert await another_process.schedules.change(
+        TEAM_ID, schedule.id, "U0ADA", HOURLY, 2 * speech.INPUT_TOKENS, 300_000
+    )
+    await run(another_process, schedule)
+    post = await posted(stage)
+    assert await answers(stage, post) == [texts.schedule_used_up(2 * speech.INPUT_TOKENS, in_day=False)]
+    await pause_notices(stage, "general", stage.sandbox.dm("ada"))
+    assert (await stored(another_process, schedule.id)).paused is PauseReason.CAP
+
+
+@pytest.mark.parametrize("fault", ["lose_response", "internal_error", "drop_request"])
+async def test_post_whose_response_is_lost_is_not_made_twice(stage: Stage, another_process: Stores, fault: str) -> None:
+    stage.vendor.script(says(ANSWER))
+    stage.sandbox.faults.start(fault, method="chat.postMessage", times=1)
+    await run(another_process, await created(another_process))
+    post = await posted(stage)
+    await stage.settled()
+    assert posts(stage) == [post]
