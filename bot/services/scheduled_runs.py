@@ -40,27 +40,31 @@ class ScheduledRuns:
         Raises RateLimited, Refused, StoreError, and TimeoutError if Slack doesn't say who the creator is.
         """
         run = await self.stores.schedules.run(entry.job_id)
-        if run is None:
-            return None
-        schedule = run.schedule
-        if not run.only_tells:
-            asked = _question(schedule)
-            reason = await self._obstacle(schedule, asked, entry.job_id)
-            if reason is None and not await self.quota.has_room(asked):
-                log.info("schedule %d not run: a quota is used up", schedule.id)
-                await self.lost(entry, None)
-            elif reason is None:
-                if not schedule.only_if_changed or await self._has_news(run):
-                    return run
-                log.info("schedule %d not run: nothing is new", schedule.id)
-            else:
-                log.info("schedule %d paused: %s", schedule.id, reason)
-                team_id = schedule.team_id
-                await self.stores.schedules.pause(team_id, schedule.id, reason, job_id=entry.job_id)
+        if run is not None and not run.only_tells:
+            if await self._is_to_be_posted(run, entry):
+                return run
             run = await self.stores.schedules.run(entry.job_id)
         if run is not None and run.only_tells:
             await self._tell(run.schedule, entry.job_id, still)
         return None
+
+    async def _is_to_be_posted(self, run: Run, entry: OutboxEntry) -> bool:
+        """Returns whether nothing forbids a run, and it has something to do. An obstacle pauses its schedule."""
+        schedule = run.schedule
+        asked = _question(schedule)
+        if reason := await self._obstacle(schedule, asked, entry.job_id):
+            log.info("schedule %d paused: %s", schedule.id, reason)
+            await self.stores.schedules.pause(schedule.team_id, schedule.id, reason, job_id=entry.job_id)
+            return False
+        if not await self.quota.has_room(asked):
+            log.info("schedule %d not run: a quota is used up", schedule.id)
+            await self.lost(entry, None)
+            return False
+        surfaces = self.workspace.surfaces
+        has_news = not schedule.only_if_changed or await surfaces.has_news(schedule.channel_id, run.since)
+        if not has_news:
+            log.info("schedule %d not run: nothing is new", schedule.id)
+        return has_news
 
     async def lost(self, entry: OutboxEntry, refusal: Refusal | None) -> bool:
         """Counts a run that can't be posted. Returns whether its entry tells people now that its schedule is paused."""
@@ -130,10 +134,6 @@ class ScheduledRuns:
             return PauseReason.NOT_IN_CHANNEL
         _, of_day = await self.stores.schedules.used(schedule, job_id)
         return PauseReason.CAP if of_day >= schedule.day_tokens else None
-
-    async def _has_news(self, run: Run) -> bool:
-        """Returns whether anybody but the bot has written in the place since the last answered run."""
-        return await self.workspace.surfaces.has_news(run.schedule.channel_id, run.since)
 
 
 def _question(schedule: Schedule) -> Question:

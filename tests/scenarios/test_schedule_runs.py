@@ -1,9 +1,10 @@
 """Runs of schedules: posted and answered by themselves, with their creator's rights, and paused where they can't be."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL
@@ -11,6 +12,7 @@ from bot.core.schedules import PauseReason, Proposal, Rule, Schedule
 from bot.settings import Settings
 from bot.slack.schedule_views import ScheduleAction
 from bot.store import Stores
+from bot.store.schema import schedules
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID, Message
@@ -108,6 +110,32 @@ async def test_due_run_is_begun_by_the_bot_itself(stage: Stage, another_process:
     assert (await stored(another_process, schedule.id)).is_done
     await stage.settled()
     assert len(posts(stage)) == 1
+
+
+async def test_missed_run_is_made_up_for_and_says_that_it_is_late(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
+) -> None:
+    now = datetime.now(UTC)
+    ten_minutes_ago = Rule("UTC", f"{(now - timedelta(minutes=10)).minute} * * * *")
+    schedule = await created(another_process, Proposal(WORDS, ten_minutes_ago))
+    async with another_process.database.begin_write() as connection:
+        long_ago = sa.update(schedules).values(next_at=ten_minutes_ago.after(now.timestamp() - 7200))
+        await connection.execute(long_ago)
+    async with running(settings):
+        stage = Stage(sandbox, vendor)
+        assert "late, because I was away" in blocks(await posted(stage))
+        await stage.settled()
+        assert len(posts(stage)) == 1
+    assert (await stored(another_process, schedule.id)).next_at == ten_minutes_ago.after(now.timestamp())
+
+
+async def test_run_in_a_direct_message_is_answered_below_its_post(stage: Stage, another_process: Stores) -> None:
+    stage.vendor.script(says(ANSWER))
+    place = stage.sandbox.workspace.channel(stage.sandbox.dm("ada")).id
+    await run(another_process, await created(another_process, HOURLY, place))
+    post = await posted(stage, channel=place)
+    assert await answers(stage, post) == [ANSWER]
+    assert len(posts(stage, place)) == 1
 
 
 async def test_replies_continue_the_thread_of_a_run(stage: Stage, another_process: Stores) -> None:
