@@ -29,6 +29,11 @@ class ThreadKey:
     """None outside threads in a direct message, which is one long conversation."""
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Its team and channel."""
+        return self.team_id, self.channel_id
+
+    @property
     def in_direct_message(self) -> bool:
         """Whether the conversation is in a direct message with one person."""
         return is_direct(self.channel_id)

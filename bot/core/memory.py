@@ -19,10 +19,12 @@ from functools import partial
 from typing import Any
 
 from bot.core.calls import REMEMBER, own_tool, visible
-from bot.core.conversation import Question, escape, ids_to_name, unescape, with_names, without_address
+from bot.core.conversation import Question, escape, ids_to_name, with_names, without_address
 from bot.core.prompt import CountTokens, Marks, one_line
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 
+Place = tuple[str, str]
+"""A team, and a channel or direct message of it."""
 MAX_CHARS = 300
 MAX_MEMORIES = 40
 """Of one place."""
@@ -64,26 +66,22 @@ class Memory:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
-    """A command to remember a text."""
+class Verb(StrEnum):
+    """What a command does."""
 
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """A command to list the memories of the place."""
+    REMEMBER = auto()
+    RECALL = auto()
+    """It lists the memories of the place."""
+    FORGET = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
-    """A command to remove a memory."""
+class Command:
+    """A command, with the text to remember, or the number of the memory to forget."""
 
-    number: int
-
-
-Command = Remember | Recall | Forget
+    verb: Verb
+    text: str = field(default="", repr=False)
+    number: int = 0
 
 
 class Kept(StrEnum):
@@ -123,12 +121,12 @@ def command_in(question: Question, bot_user_id: str) -> Command | None:
     if question.files or question.schedule is not None:
         return None
     if (said := _REMEMBER.fullmatch(words)) and (said["colon"] or not words.endswith("?")):
-        return Remember(said["text"])
+        return Command(Verb.REMEMBER, said["text"])
     bare = words.rstrip(" .!?\n")
     if bare.casefold() in _RECALL:
-        return Recall()
+        return Command(Verb.RECALL)
     number = _FORGET.fullmatch(bare)
-    return Forget(int(number[1])) if number else None
+    return Command(Verb.FORGET, number=int(number[1])) if number else None
 
 
 def _prepared(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, Any] | str:
@@ -177,13 +175,8 @@ def on_a_line(text: str, names: Mapping[str, str]) -> str:
     return " ".join(visible(with_names(text, names)).split())
 
 
-def as_typed(text: str) -> str:
-    """Returns a memory's text as a person edits it: mentions are still ids, and nothing is an entity."""
-    return unescape(text)
-
-
 def from_typed(typed: str) -> str:
-    """Returns the text of a memory that a person has edited."""
+    """Returns the text of a memory as a person has typed it: unescaped, with mentions by id."""
     return _TYPED_MENTION.sub(r"<\1>", escape(typed.strip()))
 
 

@@ -23,12 +23,9 @@ from bot.core.memory import (
     MAX_MEMORIES,
     TOOLS,
     Command,
-    Forget,
     Kept,
     Memory,
-    Recall,
-    Remember,
-    Remembered,
+    Verb,
     command_in,
     day_of,
     ids_in,
@@ -57,9 +54,9 @@ class Done:
     """What commands have done, for the answer to their messages."""
 
     notice: str
-    listed: str
+    listed: str = ""
     """A list of memories as Markdown; "" if none was asked for."""
-    has_undo: bool
+    has_undo: bool = False
     """Something is newly remembered, by one command alone."""
 
 
@@ -102,22 +99,18 @@ class Remembering:
         return Done(notice, listed, len(done) == 1 and done[0].has_undo)
 
     async def _carry_out(self, question: Question, command: Command) -> Done:
-        thread, user_id = question.thread, question.user_id
         if refusal := await self._refusal(question):
-            return Done(refusal, "", has_undo=False)
-        log.info("message %s is a command: %s", question.ts, type(command).__name__.lower())
-        match command:
-            case Recall():
+            return Done(refusal)
+        log.info("message %s is a command: %s", question.ts, command.verb)
+        match command.verb:
+            case Verb.RECALL:
                 return await self._list(question)
-            case Forget(number=number):
-                forget = self.stores.memories.forget
-                gone = await self._insist(lambda: forget(thread.team_id, thread.channel_id, number, user_id))
-                return Done(texts.forgotten(number) if gone else texts.nothing_to_forget(number), "", has_undo=False)
-            case Remember(text=text):
-                remembered = await self.remember(question, text)
-                if isinstance(remembered, str):
-                    return Done(remembered, "", has_undo=False)
-                return Done(await self.outcome(question, remembered), "", has_undo=remembered.kept is Kept.NEW)
+            case Verb.FORGET:
+                number, forget = command.number, self.stores.memories.forget
+                gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
+                return Done(texts.forgotten(number) if gone else texts.nothing_to_forget(number))
+        sentence, kept = await self._remember(question, command.text, is_proposed=False)
+        return Done(sentence, has_undo=kept is Kept.NEW)
 
     async def definitions(self, question: Question) -> Offered:
         """Returns the tool that proposes a memory, unless a schedule asks: nobody of its run's readers has."""
@@ -138,12 +131,9 @@ class Remembering:
         if question.schedule is not None or (tool, definition_hash) != (definition.name, definition.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
         # A model writes no mentions.
-        remembered = await self.remember(question, escape(arguments["text"]), is_proposed=True)
-        if isinstance(remembered, str):
-            return CallResult.failed(remembered)
-        is_kept = remembered.kept is not Kept.FULL
-        state = CallState.DONE if is_kept else CallState.FAILED
-        return CallResult(state, await self.outcome(question, remembered), is_error=not is_kept)
+        sentence, kept = await self._remember(question, escape(arguments["text"]), is_proposed=True)
+        is_kept = kept in (Kept.NEW, Kept.KNOWN)
+        return CallResult(CallState.DONE if is_kept else CallState.FAILED, sentence, is_error=not is_kept)
 
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
         """Shows a person the memories of a place in a modal; returns why not, in mrkdwn, "" if it is shown.
@@ -152,7 +142,7 @@ class Remembering:
         """
         if refusal := await self._refusal_in_modal(user_id, place.channel_id):
             return refusal
-        memories = await self.stores.memories.of(self.workspace.me.team_id, place.channel_id)
+        memories = await self.stores.memories.of((self.workspace.me.team_id, place.channel_id))
         if not memories:
             return texts.NOTHING_REMEMBERED
         is_private = await self.workspace.users.is_private(place.channel_id)
@@ -181,10 +171,10 @@ class Remembering:
         is_private = await self.workspace.users.is_private(place.channel_id)
         if is_private is None:
             return texts.MEMORY_UNAVAILABLE
-        store, team_id = self.stores.memories, self.workspace.me.team_id
-        hidden = [one.id for one in await store.of(team_id, place.channel_id) if one.is_private is not is_private]
+        store, here = self.stores.memories, (self.workspace.me.team_id, place.channel_id)
+        hidden = [one.id for one in await store.of(here) if one.is_private is not is_private]
         kept = [id_ for id_ in hidden if id_ in submitted.listed] if submitted.keeps_hidden else []
-        await store.change(team_id, place.channel_id, user_id, submitted.changed, kept, is_private=is_private)
+        await store.change(here, user_id, submitted.changed, kept, is_private=is_private)
         log.info("user %s changed the memories of channel %s", user_id, place.channel_id)
         if place.response_url:
             response = CommandResponse(texts.MEMORY_SAVED)
@@ -212,45 +202,37 @@ class Remembering:
         denial = await self.access_control.denial(question, now_within_s=within_s, members_only=True, is_press=is_press)
         return texts.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
 
-    async def remember(self, question: Question, text: str, *, is_proposed: bool = False) -> Remembered | str:
-        """Remembers a text for the question's place; returns what became of it, or why that is impossible."""
+    async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> tuple[str, Kept | None]:
+        """Remembers a text for the question's place; says what became of it, None if it can't be remembered."""
         if (chars := shown_chars(text)) > MAX_CHARS:
-            return texts.memory_too_long(chars, MAX_CHARS)
-        is_private = await self.workspace.users.is_private(question.thread.channel_id)
+            return texts.memory_too_long(chars, MAX_CHARS), None
+        channel_id, users = question.thread.channel_id, self.workspace.users
+        is_private = await users.is_private(channel_id)
         if is_private is None:
-            return texts.MEMORY_UNAVAILABLE
+            return texts.MEMORY_UNAVAILABLE, None
         remember = self.stores.memories.remember
-        return await self._insist(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
-
-    async def outcome(self, question: Question, remembered: Remembered) -> str:
-        """Says what became of a text."""
-        match remembered.kept:
-            case Kept.FULL:
-                return texts.memory_full(MAX_MEMORIES, remembered.number)
-            case Kept.KNOWN:
-                return texts.already_remembered(remembered.number)
-        return texts.remembered(await self.place_name(question.thread.channel_id), remembered.number)
-
-    async def place_name(self, channel_id: str) -> str:
-        """Returns what a place is called by the people in it."""
-        if is_direct(channel_id):
-            return texts.OUR_DIRECT_MESSAGE
-        names = await self.workspace.users.names([channel_id], in_channel=channel_id)
-        return f"#{names[channel_id]}" if channel_id in names else texts.THIS_CHANNEL
+        done = await self._insist(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
+        if done.kept is Kept.FULL:
+            return texts.memory_full(MAX_MEMORIES, done.number), done.kept
+        if done.kept is Kept.KNOWN:
+            return texts.already_remembered(done.number), done.kept
+        name = (await users.names([channel_id], in_channel=channel_id)).get(channel_id)
+        here = texts.OUR_DIRECT_MESSAGE if question.thread.in_direct_message else texts.THIS_CHANNEL
+        return texts.remembered(f"#{name}" if name else here, done.number), done.kept
 
     async def _list(self, question: Question) -> Done:
         thread = question.thread
-        memories = await self._insist(lambda: self.stores.memories.of(thread.team_id, thread.channel_id))
+        memories = await self._insist(lambda: self.stores.memories.of(thread.place))
         if not memories:
-            return Done(texts.NOTHING_REMEMBERED, "", has_undo=False)
+            return Done(texts.NOTHING_REMEMBERED)
         is_private = await self.workspace.users.is_private(thread.channel_id)
         if is_private is None:
-            return Done(texts.MEMORY_UNAVAILABLE, "", has_undo=False)
+            return Done(texts.MEMORY_UNAVAILABLE)
         names = await self.workspace.users.names(ids_in(memories), in_channel=thread.channel_id)
         base = await self.workspace.channel_reader.link_base(thread.channel_id, question.ts)
         lines = [_line(memory, names, base, thread.channel_id, is_private) for memory in memories]
         are_hidden = any(memory.is_private is not is_private for memory in memories)
-        return Done(texts.MEMORIES_HIDDEN[is_private] if are_hidden else "", "\n".join(lines), has_undo=False)
+        return Done(texts.MEMORIES_HIDDEN[is_private] if are_hidden else "", "\n".join(lines))
 
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Returns the operation's result, however long the database is away."""

@@ -277,8 +277,8 @@ class PromptBuilder:
 
     async def _memories(self, question: Question) -> SentMemories:
         """Returns what the prompt says of the place's memories: of none that was said to other readers than now."""
-        thread, read = question.thread, self.stores.memories.of
-        kept = await self._read("memories", lambda: read(thread.team_id, thread.channel_id))
+        thread = question.thread
+        kept = await self._read("memories", lambda: self.stores.memories.of(thread.place))
         if not kept:
             return SentMemories()
         is_private = await self.workspace.users.is_private(thread.channel_id)

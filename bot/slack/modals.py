@@ -25,7 +25,7 @@ from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope,
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace, emoji_name
 from bot.core.conversation import Message, escape, is_direct, link_of, unescape, with_names
 from bot.core.job import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
-from bot.core.memory import Memory, as_typed, from_typed
+from bot.core.memory import Memory, from_typed
 from bot.core.schedules import Run
 from bot.core.triage import Engagement
 from bot.markdown.escaping import unlinked
@@ -280,7 +280,7 @@ def memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *,
         blocks.append(input_field(KEEP_HIDDEN, texts.KEEP_HIDDEN, box, hint=why, optional=True))
     for memory in memories:
         name = f"{MEMORY}-{memory.id}"
-        entry = text_area(name, placeholder=texts.MEMORY_EXPLAINED, initial=as_typed(memory.text), focus=False)
+        entry = text_area(name, placeholder=texts.MEMORY_EXPLAINED, initial=unescape(memory.text), focus=False)
         label = texts.memory_number(memory.number)
         blocks.append(input_field(name, label, entry, optional=True))
         blocks.append(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.memory import MAX_MEMORIES, Kept, Memory, Remembered
+from bot.core.memory import MAX_MEMORIES, Kept, Memory, Place, Remembered
 from bot.core.outbox import OutboxKind
 from bot.core.texts import UNDONE
 from bot.store import audit, outbox
@@ -26,11 +26,9 @@ class Memories(Operations):
     """Reads and writes the memories of places."""
 
     @reads
-    async def of(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Memory]:
+    async def of(self, connection: AsyncConnection, place: Place) -> list[Memory]:
         """Returns the memories of a place, in the order of their numbers."""
-        rows = await connection.execute(
-            sa.select(*_OF_MEMORY).where(*_in(team_id, channel_id)).order_by(memories.c.number)
-        )
+        rows = await connection.execute(sa.select(*_OF_MEMORY).where(_is_in(place)).order_by(memories.c.number))
         return [Memory(*row) for row in rows]
 
     @reads
@@ -50,13 +48,11 @@ class Memories(Operations):
 
         A message that has said something before, as an edited one has, now says this instead.
         """
-        now, by, thread = self._now(), question.user_id, question.thread
-        place = thread.team_id, thread.channel_id
+        now, place = self._now(), question.thread.place
         await one_at_a_time(connection, f"memories {place}")
-        is_here = _in(*place)
-        said = (~memories.c.is_proposed, memories.c.ts == question.ts) if not is_proposed else (sa.false(),)
-        these = sa.select(memories.c.id, memories.c.number).where(*is_here)
-        earlier = (await connection.execute(these.where(*said))).one_or_none()
+        these = sa.select(memories.c.id, memories.c.number).where(_is_in(place))
+        said = sa.false() if is_proposed else _is_said_in(question)
+        earlier = (await connection.execute(these.where(said))).one_or_none()
         same = (await connection.execute(these.where(memories.c.text == text).limit(1))).one_or_none()
         fresh: dict[str, Any] = {"is_private": is_private, "renewed_at": now}
         if known := earlier or same:
@@ -65,34 +61,30 @@ class Memories(Operations):
             number, kept = known.number, Kept.NEW if earlier else Kept.KNOWN
         else:
             numbers = sa.func.count(), sa.func.min(memories.c.number), sa.func.max(memories.c.number)
-            count, oldest, newest = (await connection.execute(sa.select(*numbers).where(*is_here))).one()
+            count, oldest, newest = (await connection.execute(sa.select(*numbers).where(_is_in(place)))).one()
             if count >= MAX_MEMORIES:
                 return Remembered(Kept.FULL, oldest)
             number, kept = (newest or 0) + 1, Kept.NEW
-            said_in = {**thread_values(thread), "ts": question.ts, "user_id": by}
+            said_in = {**thread_values(question.thread), "ts": question.ts, "user_id": question.user_id}
             values = fresh | {"number": number, "text": text, "is_proposed": is_proposed, "created_at": now}
             await connection.execute(sa.insert(memories).values(values | said_in))
-        await self._note(connection, "remembered", *place, by, is_proposed=is_proposed)
+        await self._note(connection, "proposed" if is_proposed else "remembered", place, question.user_id)
         return Remembered(kept, number)
 
     @writes
-    async def forget(self, connection: AsyncConnection, team_id: str, channel_id: str, number: int, by: str) -> bool:
+    async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> bool:
         """Removes a memory of a place; returns False if there is none with this number."""
-        return await self._remove(connection, team_id, channel_id, by, memories.c.number == number)
+        return await self._remove(connection, place, by, memories.c.number == number)
 
     @writes
     async def take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
         """Removes what a message has said; returns False if nothing of that is on record."""
-        return await self._take_back(connection, question, by)
-
-    async def _take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        thread, said = question.thread, (~memories.c.is_proposed, memories.c.ts == question.ts)
-        return await self._remove(connection, thread.team_id, thread.channel_id, by, *said)
+        return await self._remove(connection, question.thread.place, by, _is_said_in(question))
 
     @writes
     async def undo(self, connection: AsyncConnection, job_id: int, question: Question, by: str) -> None:
         """Removes what a message has said, and has the outbox show that in the answer to it."""
-        await self._take_back(connection, question, by)
+        await self._remove(connection, question.thread.place, by, _is_said_in(question))
         newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
         this = turns.c.id == newest
         below = await connection.scalar(sa.select(turns.c.below).where(this))
@@ -104,8 +96,7 @@ class Memories(Operations):
     async def change(
         self,
         connection: AsyncConnection,
-        team_id: str,
-        channel_id: str,
+        place: Place,
         by: str,
         texts: Mapping[int, str],
         kept: Collection[int],
@@ -113,39 +104,34 @@ class Memories(Operations):
         is_private: bool,
     ) -> None:
         """Changes the texts of a place's memories, by id, removes those with an empty one, and keeps hidden ones."""
-        now = self._now()
-        for id_, text in texts.items():
-            if not text:
-                await self._remove(connection, team_id, channel_id, by, memories.c.id == id_)
-        for id_ in {*(id_ for id_, text in texts.items() if text), *kept}:
-            changed = {"text": texts[id_], "changed_by": by} if texts.get(id_) else {}
-            this = sa.update(memories).where(*_in(team_id, channel_id), memories.c.id == id_)
-            fresh = {"is_private": is_private, "renewed_at": now}
-            if (await connection.execute(this.values({**fresh, **changed}))).rowcount:
-                await self._note(connection, "changed" if changed else "kept", team_id, channel_id, by)
+        fresh = {"is_private": is_private, "renewed_at": self._now()}
+        for id_ in {*texts, *kept}:
+            this, text = memories.c.id == id_, texts.get(id_)
+            if text == "":
+                await self._remove(connection, place, by, this)
+                continue
+            values = fresh | ({"text": text, "changed_by": by} if text else {})
+            if (await connection.execute(sa.update(memories).where(_is_in(place), this).values(values))).rowcount:
+                await self._note(connection, "changed" if text else "kept", place, by)
 
-    async def _remove(
-        self, connection: AsyncConnection, team_id: str, channel_id: str, by: str, *which: sa.ColumnElement[bool]
-    ) -> bool:
-        gone = (await connection.execute(sa.delete(memories).where(*_in(team_id, channel_id), *which))).rowcount
+    async def _remove(self, connection: AsyncConnection, place: Place, by: str, these: sa.ColumnElement[bool]) -> bool:
+        gone = (await connection.execute(sa.delete(memories).where(_is_in(place), these))).rowcount
         if gone:
-            await self._note(connection, "forgotten", team_id, channel_id, by)
+            await self._note(connection, "forgotten", place, by)
         return gone > 0
 
-    async def _note(
-        self,
-        connection: AsyncConnection,
-        done: str,
-        team_id: str,
-        channel_id: str,
-        by: str,
-        *,
-        is_proposed: bool = False,
-    ) -> None:
-        facts = {"memory": done, **({"proposed": True} if is_proposed else {})}
-        place = {"team_id": team_id, "channel_id": channel_id}
-        await audit.setting_changed(connection, self._now(), "memory", facts, by=by, **place)
+    async def _note(self, connection: AsyncConnection, done: str, place: Place, by: str) -> None:
+        team_id, channel_id = place
+        facts = {"memory": done}
+        await audit.setting_changed(
+            connection, self._now(), "memory", facts, by=by, team_id=team_id, channel_id=channel_id
+        )
 
 
-def _in(team_id: str, channel_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return memories.c.team_id == team_id, memories.c.channel_id == channel_id
+def _is_in(place: Place) -> sa.ColumnElement[bool]:
+    return sa.and_(memories.c.team_id == place[0], memories.c.channel_id == place[1])
+
+
+def _is_said_in(question: Question) -> sa.ColumnElement[bool]:
+    """Whether a memory was said in this message of its place, and isn't what a model proposed below it."""
+    return sa.and_(~memories.c.is_proposed, memories.c.ts == question.ts)

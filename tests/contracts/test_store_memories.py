@@ -32,12 +32,12 @@ async def proposed(store: Stores, number: int, text: str) -> Remembered:
 
 
 async def of(store: Stores, channel_id: str = "C1") -> list[tuple[int, str]]:
-    return [(memory.number, memory.text) for memory in await store.memories.of("T1", channel_id)]
+    return [(memory.number, memory.text) for memory in await store.memories.of(("T1", channel_id))]
 
 
 async def test_memory_is_kept_as_it_was_said_with_who_when_and_where(timed: Stores, clock: ManualClock) -> None:
     assert await said(timed, 1, "Tea <@U2>\0", is_private=True) == Remembered(Kept.NEW, 1)
-    [memory] = await timed.memories.of("T1", "C1")
+    [memory] = await timed.memories.of(("T1", "C1"))
     expected = Memory(
         memory.id,
         1,
@@ -60,12 +60,12 @@ async def test_each_place_has_its_own_memories_and_numbers(store: Stores) -> Non
     assert await of(store) == [(1, "Text 0"), (2, "Text 1")]
     assert await of(store, "D1") == [(1, "Text 2")]
     assert await of(store, "C2") == [(1, "Text 3")]
-    assert not await store.memories.forget("T1", "C2", 2, "U1")
-    [elsewhere] = await store.memories.of("T1", "C2")
+    assert not await store.memories.forget(("T1", "C2"), 2, "U1")
+    [elsewhere] = await store.memories.of(("T1", "C2"))
     changes = {elsewhere.id: "Mine now"}
-    await store.memories.change("T1", "C1", "U1", changes, [elsewhere.id], is_private=True)
-    await store.memories.change("T1", "C1", "U1", {elsewhere.id: ""}, (), is_private=True)
-    assert await store.memories.of("T1", "C2") == [elsewhere]
+    await store.memories.change(("T1", "C1"), "U1", changes, [elsewhere.id], is_private=True)
+    await store.memories.change(("T1", "C1"), "U1", {elsewhere.id: ""}, (), is_private=True)
+    assert await store.memories.of(("T1", "C2")) == [elsewhere]
 
 
 async def test_message_that_says_something_again_says_one_thing(store: Stores) -> None:
@@ -88,14 +88,14 @@ async def test_text_that_a_place_has_is_renewed(timed: Stores, clock: ManualCloc
     assert await said(timed, 2, "Tea", by="U2") == Remembered(Kept.KNOWN, 1)
     clock.now_s += 2
     await timed.erasure.expire(0)
-    [memory] = await timed.memories.of("T1", "C1")
+    [memory] = await timed.memories.of(("T1", "C1"))
     assert (memory.user_id, memory.is_private) == ("U1", False)
 
 
 async def test_full_place_takes_nothing_and_names_its_oldest(store: Stores) -> None:
     for number in range(MAX_MEMORIES):
         await said(store, number, f"Text {number}")
-    await store.memories.forget("T1", "C1", 1, "U1")
+    await store.memories.forget(("T1", "C1"), 1, "U1")
     assert await said(store, 100, "One more") == Remembered(Kept.NEW, MAX_MEMORIES + 1)
     for _ in range(2):
         assert await said(store, 101, "Too much") == Remembered(Kept.FULL, 2)
@@ -114,12 +114,12 @@ async def test_processes_that_remember_at_once_give_each_memory_its_number(worke
 async def test_changes_name_who_made_them_and_renew_what_they_change_or_keep(timed: Stores, clock: ManualClock) -> None:
     for number, text in enumerate(("Tea", "Milk", "Salt", "Rice")):
         await said(timed, number, text, is_private=True)
-    ids = [memory.id for memory in await timed.memories.of("T1", "C1")]
+    ids = [memory.id for memory in await timed.memories.of(("T1", "C1"))]
     clock.now_s += MEMORIES_KEPT_S - 1
-    await timed.memories.change("T1", "C1", "U2", {ids[0]: "Coffee", ids[1]: ""}, [ids[2]], is_private=False)
+    await timed.memories.change(("T1", "C1"), "U2", {ids[0]: "Coffee", ids[1]: ""}, [ids[2]], is_private=False)
     clock.now_s += 2
     await timed.erasure.expire(0)
-    found = [(one.text, one.user_id, one.changed_by, one.is_private) for one in await timed.memories.of("T1", "C1")]
+    found = [(one.text, one.user_id, one.changed_by, one.is_private) for one in await timed.memories.of(("T1", "C1"))]
     assert found == [("Coffee", "U1", "U2", False), ("Salt", "U1", "", False)]
 
 
@@ -139,8 +139,8 @@ async def test_erasure_removes_what_a_person_said_or_changed_or_what_was_said_in
     await said(store, 1, "Tea")
     await said(store, 2, "Milk", OTHER_THREAD, by="U2")
     await said(store, 3, "Salt", OTHER_THREAD)
-    [salt] = [memory for memory in await store.memories.of("T1", "C1") if memory.text == "Salt"]
-    await store.memories.change("T1", "C1", "U2", {salt.id: "Salt"}, (), is_private=False)
+    [salt] = [memory for memory in await store.memories.of(("T1", "C1")) if memory.text == "Salt"]
+    await store.memories.change(("T1", "C1"), "U2", {salt.id: "Salt"}, (), is_private=False)
     await store.erasure.erase(user_id=user_id, thread=thread)
     assert [text for _, text in await of(store)] == left
 
@@ -148,17 +148,17 @@ async def test_erasure_removes_what_a_person_said_or_changed_or_what_was_said_in
 async def test_audit_says_who_changed_memories_and_repeats_no_text(store: Stores) -> None:
     await said(store, 1, "Tea")
     await proposed(store, 2, "Milk")
-    [tea, _] = await store.memories.of("T1", "C1")
-    await store.memories.change("T1", "C1", "U2", {tea.id: "Coffee"}, (), is_private=False)
-    await store.memories.change("T1", "C1", "U2", {}, [tea.id], is_private=True)
-    await store.memories.forget("T1", "C1", 1, "U3")
+    [tea, _] = await store.memories.of(("T1", "C1"))
+    await store.memories.change(("T1", "C1"), "U2", {tea.id: "Coffee"}, (), is_private=False)
+    await store.memories.change(("T1", "C1"), "U2", {}, [tea.id], is_private=True)
+    await store.memories.forget(("T1", "C1"), 1, "U3")
     async with store.database.engine.connect() as connection:
         rows = (await connection.execute(sa.select(audit_entries).order_by(audit_entries.c.id))).all()
     done = [(row.by_id, json.loads(row.facts)) for row in rows]
     setting = {"setting": "memory"}
     assert done == [
         ("U1", setting | {"memory": "remembered"}),
-        ("U1", setting | {"memory": "remembered", "proposed": True}),
+        ("U1", setting | {"memory": "proposed"}),
         ("U2", setting | {"memory": "changed"}),
         ("U2", setting | {"memory": "kept"}),
         ("U3", setting | {"memory": "forgotten"}),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.conversation import File, ThreadKey
-from bot.core.memory import MAX_CHARS, TOOLS, Command, Forget, Memory, Recall, Remember, command_in, sent
+from bot.core.memory import MAX_CHARS, TOOLS, Command, Memory, Verb, command_in, sent
 from bot.core.prompt import Marks
 from tests.core.conversations import ME, question
 
@@ -21,23 +21,26 @@ def command(text: str) -> Command | None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("<@UBOT> remember: we deploy on Tuesdays", Remember("we deploy on Tuesdays")),
-        ("Remember that <@UBEN> owns the deploy &amp; the tests", Remember("<@UBEN> owns the deploy &amp; the tests")),
-        ("please remember : two\nlines", Remember("two\nlines")),
-        ("remember: is it Tuesday?", Remember("is it Tuesday?")),
-        ("remember that, from now on, we use metric units", Remember("from now on, we use metric units")),
+        ("<@UBOT> remember: we deploy on Tuesdays", Command(Verb.REMEMBER, "we deploy on Tuesdays")),
+        (
+            "Remember that <@UBEN> owns the deploy &amp; the tests",
+            Command(Verb.REMEMBER, "<@UBEN> owns the deploy &amp; the tests"),
+        ),
+        ("please remember : two\nlines", Command(Verb.REMEMBER, "two\nlines")),
+        ("remember: is it Tuesday?", Command(Verb.REMEMBER, "is it Tuesday?")),
+        ("remember that, from now on, we use metric units", Command(Verb.REMEMBER, "from now on, we use metric units")),
         ("remember that time when we broke it?", None),
         ("remember that", None),
         ("remember:", None),
         ("remember the milk", None),
         ("do you remember that we deploy on Tuesdays", None),
         ("&gt; remember: quoted", None),
-        ("what do you remember?", Recall()),
-        ("What do you remember here <@UBOT>", Recall()),
+        ("what do you remember?", Command(Verb.RECALL)),
+        ("What do you remember here <@UBOT>", Command(Verb.RECALL)),
         ("what do you remember about Tuesdays?", None),
-        ("forget 3", Forget(3)),
-        ("Forget #3.", Forget(3)),
-        ("forget number 12!", Forget(12)),
+        ("forget 3", Command(Verb.FORGET, number=3)),
+        ("Forget #3.", Command(Verb.FORGET, number=3)),
+        ("forget number 12!", Command(Verb.FORGET, number=12)),
         ("forget it", None),
         ("forget 3 and 4", None),
         ("forget ٣", None),
@@ -56,7 +59,7 @@ def test_message_with_files_is_no_command() -> None:
 def test_quoted_words_are_no_part_of_a_command() -> None:
     text = "remember: we deploy on Tuesdays\n\n&gt; on Fridays"
     said = replace(question(text), attached_chars=len("&gt; on Fridays"))
-    assert command_in(said, ME.user_id) == Remember("we deploy on Tuesdays")
+    assert command_in(said, ME.user_id) == Command(Verb.REMEMBER, "we deploy on Tuesdays")
 
 
 def test_long_command_is_read_in_linear_time() -> None:

@@ -69,7 +69,7 @@ def notes_read(stage: Stage) -> list[str]:
 
 
 async def on_record_here(stores: Stores, channel: str = "C0GENERAL") -> Sequence[str]:
-    return [memory.text for memory in await stores.memories.of(TEAM_ID, channel)]
+    return [memory.text for memory in await stores.memories.of((TEAM_ID, channel))]
 
 
 async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_there_alone(stage: Stage) -> None:
@@ -268,7 +268,7 @@ async def test_member_keeps_hidden_memories(
     assert await ada.submit({KEEP_HIDDEN: [KEEP_HIDDEN], field_of(ada, 1): ""}) == {}
     await told(stage, "why?")
     assert [note.partition(": ")[2] for note in notes_read(stage)] == ["Milk"]
-    assert [memory.is_private for memory in await another_process.memories.of(TEAM_ID, "C0GENERAL")] == [True]
+    assert [memory.is_private for memory in await another_process.memories.of((TEAM_ID, "C0GENERAL"))] == [True]
 
 
 @pytest.mark.bot(allow_also=frozenset({UserKind.GUEST}))

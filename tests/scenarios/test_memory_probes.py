@@ -186,12 +186,14 @@ async def probed(stage: Stage, stores: Stores, probes: int) -> Probes:
 
 
 @pytest.fixture
-def nothing_is_trusted_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Channels turn public and private within the test."""
+def without_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels turn public and private within the test, and a bot asks often."""
     monkeypatch.setattr("bot.slack.users.KIND_TRUSTED_S", 1.0)
+    for limit in ("MAX_BOT_QUESTIONS_IN_A_ROW", "MAX_BOT_QUESTIONS_AN_HOUR"):
+        monkeypatch.setattr(f"bot.core.access.{limit}", PROBES)
 
 
-@pytest.mark.usefixtures("nothing_is_trusted_for_long")
+@pytest.mark.usefixtures("without_limits")
 @pytest.mark.parametrize("probes", [40, pytest.param(PROBES, marks=pytest.mark.long)])
 async def test_no_probe_brings_a_memory_to_another_place(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, probes: int
@@ -203,7 +205,7 @@ async def test_no_probe_brings_a_memory_to_another_place(
     assert len(result.seen) > len(belonging) // (2 if probes < PROBES else 1) - 1, "probes saw too little"
 
 
-@pytest.mark.usefixtures("nothing_is_trusted_for_long")
+@pytest.mark.usefixtures("without_limits")
 async def test_probes_find_a_leak(
     sandbox: Sandbox,
     vendor: VendorServer,
@@ -212,7 +214,7 @@ async def test_probes_find_a_leak(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As with the place left out of the query."""
-    monkeypatch.setattr("bot.store.memories._in", lambda team_id, channel_id: (memories.c.team_id == team_id,))
+    monkeypatch.setattr("bot.store.memories._is_in", lambda place: memories.c.team_id == place[0])
     async with running(settings):
         result = await probed(Stage(sandbox, vendor), another_process, 5)
     assert result.leaks
