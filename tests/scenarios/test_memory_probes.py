@@ -1,7 +1,7 @@
 """A thousand questions by all kinds of people, in all kinds of places, to a model that repeats what it reads.
 
 Each place remembers secrets of its own. No probe may bring one of them to another place, nor one that was said to other
-readers than the place has now. `make test` takes a few of the probes, and shows that they find a leak.
+readers than the place has now. `make test` takes a few of the probes, `make test-long` all; one test shows that they find
 """
 
 import asyncio
@@ -28,7 +28,9 @@ pytestmark = [
     pytest.mark.bot(on_disk=True, allow_also=frozenset(UserKind) - {UserKind.MEMBER}, max_concurrent_per_user=50),
 ]
 
-PROBES = 1_000
+PROBES, SEEDS = 250, 4
+"""So many for each seed."""
+FEW = 30
 SECRET = re.compile(r"quartz-[a-z0-9]+-\d")
 MEMBERS = ("ada", "alan", "grace")
 GUEST, STRANGER, BOT = "gia", "stan", "CI"
@@ -56,7 +58,7 @@ class Probes:
 
     stage: Stage
     stores: Stores
-    chance: random.Random = field(default_factory=lambda: random.Random(49))
+    chance: random.Random
     secrets: dict[str, set[str]] = field(default_factory=dict)
     """What each place remembers, by channel id."""
     seen: set[str] = field(default_factory=set)
@@ -176,9 +178,9 @@ class Probes:
         return (name for name in (*MEMBERS, GUEST, STRANGER) if f"U0{name.upper()}" in channel.members)
 
 
-async def probed(stage: Stage, stores: Stores, probes: int) -> Probes:
+async def probed(stage: Stage, stores: Stores, probes: int, seed: int = 0) -> Probes:
     stage.vendor.script(repeats)
-    result = Probes(stage, stores)
+    result = Probes(stage, stores, random.Random(seed))
     await result.set_up()
     for _ in range(probes):
         await result.probe()
@@ -194,15 +196,17 @@ def without_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_limits")
-@pytest.mark.parametrize("probes", [40, pytest.param(PROBES, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("probes", "seed"), [(FEW, 0), *(pytest.param(PROBES, seed, marks=pytest.mark.long) for seed in range(SEEDS))]
+)
 async def test_no_probe_brings_a_memory_to_another_place(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, probes: int
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, probes: int, seed: int
 ) -> None:
     async with running(settings):
-        result = await probed(Stage(sandbox, vendor), another_process, probes)
+        result = await probed(Stage(sandbox, vendor), another_process, probes, seed)
     assert result.leaks == []
     belonging = set().union(*result.secrets.values())
-    assert len(result.seen) > len(belonging) // (2 if probes < PROBES else 1) - 1, "probes saw too little"
+    assert result.seen == belonging if probes == PROBES else len(result.seen) > len(belonging) // 2
 
 
 @pytest.mark.usefixtures("without_limits")
