@@ -1,7 +1,7 @@
 """A thousand questions by all kinds of people, in all kinds of places, to a model that repeats what it reads.
 
 Each place remembers secrets of its own. No probe may bring one of them to another place, nor one that was said to other
-readers than the place has now. `make test` takes a few of the probes, `make test-long` all; one test shows that they find
+readers than the place has now. `make test` takes a few of the probes, and shows that they find a leak.
 """
 
 import asyncio
