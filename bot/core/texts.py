@@ -857,6 +857,7 @@ A_RUN_MAY = (
 ONLY_IF_CHANGED = "It runs only if somebody has written here since its last time."
 SCHEDULE_GONE = "This schedule was stopped, so it doesn't run again."
 NOT_YOUR_SCHEDULE = "Only the person who created this schedule and Typist admins can change it."
+NOT_YOUR_SCHEDULES = "I can't see that you're in this channel, so I can't show you its schedules."
 NO_SCHEDULES_HERE = (
     "There are none in this channel. To create one, mention me and say when, such as “Every weekday at 9, sum up what "
     "happened here since yesterday.”"
@@ -872,7 +873,7 @@ RESUME = "Resume"
 STOP_SCHEDULE_TITLE = "Stop this schedule?"
 STOP_SCHEDULE_QUESTION = "It won't run again, and it leaves the list. You can't undo this."
 SCHEDULE_PRESSED = {
-    "schedule_run": "It runs now. Its answer appears in a minute.",
+    "schedule_run": "It runs now. Its post and its answer appear in a moment.",
     "schedule_pause": "Paused. Press Resume when it should run again.",
     "schedule_resume": "Resumed. It runs at its next time.",
     "schedule_stop": "Stopped. It won't run again.",

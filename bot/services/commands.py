@@ -103,8 +103,8 @@ class SlashCommands:
         if field := SETTINGS_FIELDS.get(subcommand):
             return await self._open_settings(invocation, field)
         if subcommand == SCHEDULES:
-            await self.schedules.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
-            return None
+            refusal = await self.schedules.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
+            return CommandResponse(refusal) if refusal else None
         if subcommand == MEMORY:
             place = SettingsPlace(invocation.channel_id, invocation.response_url)
             refusal = await self.remembering.open(invocation.user_id, invocation.trigger_id, place)

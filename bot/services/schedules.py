@@ -36,7 +36,7 @@ from bot.core.schedules import (
     rule_of,
     zone_of,
 )
-from bot.errors import RateLimited, Refused, StoreError
+from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.models.prompt import Offered, Permission, ToolRule
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
@@ -184,13 +184,16 @@ class Schedules:
     workspace: Workspace
     access_control: AccessControl
 
-    async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> None:
+    async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
         """Shows a channel's schedules, in a direct message or with "" a person's own; `in_modal`: above a modal.
 
-        Raises RateLimited, Refused and StoreError.
+        Returns why not, "" if they are shown. Raises RateLimited, Refused and StoreError.
         """
         listed = await self._list(user_id, "" if is_direct(channel_id) else channel_id)
+        if listed is None:
+            return texts.NOT_YOUR_SCHEDULES
         await self.workspace.surfaces.open_schedules(trigger_id, listed, in_modal=in_modal)
+        return ""
 
     async def pressed(self, press: SchedulePress) -> None:
         """Does what a button says, and shows the presser the outcome. Raises RateLimited and Refused in App Home."""
@@ -210,11 +213,12 @@ class Schedules:
 
     async def show_again(self, user_id: str, place: ListPlace, outcome: str) -> None:
         """Shows a list as it is now, with the outcome of what its reader did."""
-        shown: ScheduleList | str = outcome
+        listed = None
         try:
-            shown = replace(await self._list(user_id, place.channel_id), outcome=outcome)
-        except StoreError as error:
+            listed = await self._list(user_id, place.channel_id)
+        except (StoreError, RateLimited, Refused) as error:
             log.warning("list of schedules not read again: %s", error)
+        shown = outcome if listed is None else replace(listed, outcome=outcome)
         await self.workspace.surfaces.update_schedules(place.view_id, shown)
 
     async def change(self, submitted: SubmittedSchedule) -> dict[str, str]:
@@ -277,8 +281,7 @@ class Schedules:
         if press.action is ScheduleAction.LIST:
             if denial := await self._denial(user_id, press.channel_id or direct_message_of(user_id)):
                 return denial
-            await self.open(user_id, press.channel_id, press.trigger_id, in_modal=press.in_modal)
-            return ""
+            return await self.open(user_id, press.channel_id, press.trigger_id, in_modal=press.in_modal)
         schedule = await schedules.read(team_id, press.schedule_id)
         if refusal := await self._refusal(schedule, user_id):
             return refusal
@@ -312,10 +315,21 @@ class Schedules:
         in_channel = ThreadKey(self.workspace.me.team_id, channel_id, None)
         return await self.access_control.denial(Question(in_channel, "", user_id, ""), is_press=True)
 
-    async def _list(self, user_id: str, channel_id: str) -> ScheduleList:
-        """Returns a channel's schedules as a person sees them; with "" the person's own."""
+    async def _list(self, user_id: str, channel_id: str) -> ScheduleList | None:
+        """Returns the schedules of a channel as a person in it sees them, with "" the person's own; None for others."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
-        found = await (
-            schedules.of_channel(team_id, channel_id) if channel_id else schedules.of_person(team_id, user_id)
-        )
+        if not channel_id:
+            found = await schedules.of_person(team_id, user_id)
+        elif await self._is_in_channel(user_id, channel_id):
+            found = await schedules.of_channel(team_id, channel_id)
+        else:
+            return None
         return ScheduleList(channel_id, found, user_id, user_id in self.access_control.admins)
+
+    async def _is_in_channel(self, user_id: str, channel_id: str) -> bool:
+        try:
+            return await self.workspace.surfaces.is_in_channel(user_id, channel_id)
+        except Refused as refused:
+            if refused.reason is not Refusal.CHANNEL_GONE:
+                raise
+            return False

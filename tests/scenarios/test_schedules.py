@@ -22,7 +22,11 @@ from tests.scenarios.surfaces import home_with, last_notice
 from tests.scenarios.tools import asking, calls, ended
 from tests.streams.server import VendorRequest, VendorResponse
 
-pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"}))]
+pytestmark = [
+    pytest.mark.skips_waits,
+    pytest.mark.usefixtures("with_frequent_looks"),
+    pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"})),
+]
 
 GENERAL = "C0GENERAL"
 WORDS = "Summarize what happened in this channel since your last summary."
@@ -75,6 +79,12 @@ async def press_in_list(stage: Stage, client: Client, action: ScheduleAction, ou
     await stage.sandbox.wait_for(lambda: outcome in modal_text(client))
 
 
+async def with_button(stage: Stage, action: ScheduleAction) -> Message:
+    """Waits for the bot's only post in #general with this button."""
+    [post] = await stage.sandbox.wait_for(lambda: [post for post in stage.bots("general") if action in buttons(post)])
+    return post
+
+
 async def opened_change(stage: Stage, client: Client) -> None:
     """Opens the fields of the only schedule in an open list."""
     assert client.modal is not None
@@ -103,6 +113,11 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
     await sandbox.wait_for(lambda: texts.SCHEDULE_PRESSED[ScheduleAction.CHANGE] in modal_text(alan))
     for words in ("Sum up the week.", "At 16:30 on Friday"):
         assert words in modal_text(alan)
+
+    await press_in_list(stage, alan, ScheduleAction.RUN, texts.SCHEDULE_PRESSED[ScheduleAction.RUN])
+    post = await with_button(stage, ScheduleAction.STOP)
+    assert "Scheduled by Alan · At 16:30 on Friday" in json.dumps(post.blocks, ensure_ascii=False)
+    assert await stage.answers("general", post.ts, 2) == [shown(post), "Two pull requests were merged."]
 
     for action, state in (
         (ScheduleAction.PAUSE, "*Paused*"),
@@ -173,6 +188,42 @@ async def test_others_see_a_channels_schedules_without_buttons_and_forged_presse
     await press_in_list(stage, grace, ScheduleAction.STOP, texts.SCHEDULE_PRESSED[ScheduleAction.STOP])
     assert await another_process.schedules.all(TEAM_ID) == []
     assert await press(stage, reply, ScheduleAction.STOP, "alan", str(created)) == texts.SCHEDULE_GONE
+
+
+async def test_only_people_in_a_channel_see_its_schedules(stage: Stage, another_process: Stores) -> None:
+    await stored(another_process, user_id="U0ADA")
+    secret = Proposal("Sum up the merger.", Rule("Europe/Berlin", "0 9 * * 1-5"))
+    await another_process.schedules.create(TEAM_ID, "C0PROJECTX", "U0ALAN", secret)
+    stage.sandbox.workspace.leave("project-x", "U0ADA")
+    ada = stage.sandbox.client("ada")
+    await ada.command("project-x", "/typist schedules")
+    assert (last_notice(stage), ada.modal) == (texts.NOT_YOUR_SCHEDULES, None)
+    await ada.command("general", "/typist schedules")
+    assert ada.modal is not None
+    ada.modal.content["private_metadata"] = json.dumps({"channel_id": "C0PROJECTX"})
+    await press_in_list(stage, ada, ScheduleAction.PAUSE, texts.SCHEDULE_PRESSED[ScheduleAction.PAUSE])
+    assert "merger" not in modal_text(ada)
+
+
+async def test_others_neither_stop_a_schedule_below_its_run_nor_resume_a_paused_one(
+    stage: Stage, another_process: Stores
+) -> None:
+    created, other = await stored(another_process), await stored(another_process)
+    assert await another_process.schedules.run_now(TEAM_ID, created, "U0ALAN")
+    post = await with_button(stage, ScheduleAction.STOP)
+    refused = texts.naming_admins(texts.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
+    assert await press(stage, post, ScheduleAction.STOP, "ada") == refused
+    stage.sandbox.workspace.leave("general", "U0ALAN")
+    assert await another_process.schedules.run_now(TEAM_ID, other, "U0ALAN")
+    notice = await with_button(stage, ScheduleAction.RESUME)
+    assert "the person who created it isn't in the channel anymore" in notice.text
+    assert await press(stage, notice, ScheduleAction.RESUME, "ada") == refused
+    stage.sandbox.workspace.join("general", "U0ALAN")
+    resumed = texts.SCHEDULE_PRESSED[ScheduleAction.RESUME]
+    assert await press(stage, notice, ScheduleAction.RESUME, "alan") == resumed
+    assert await press(stage, notice, ScheduleAction.RESUME, "alan") == texts.SCHEDULE_UNCHANGED[ScheduleAction.RESUME]
+    assert await press(stage, post, ScheduleAction.STOP, "alan") == texts.SCHEDULE_PRESSED[ScheduleAction.STOP]
+    assert await press(stage, post, ScheduleAction.STOP, "alan") == texts.SCHEDULE_GONE
 
 
 async def test_fields_say_what_is_wrong_and_only_admins_widen(stage: Stage, another_process: Stores) -> None:
