@@ -21,7 +21,7 @@ from bot.core.channel_settings import (
 )
 from bot.core.job import End, MessageQuestion, QuotedMessage, reaction_id, suggestion_id
 from bot.core.memory import Memory
-from bot.core.schedules import PauseReason, Proposal, Rule, Schedule
+from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.errors import EndReason
 from bot.models.events import Citation
@@ -164,8 +164,8 @@ def _messages() -> Iterator[tuple[str, Json]]:
     days = [("Mon", 1.5), ("Tue", 0.0)]
     yield "notice about a quota", {"text": "A.", "blocks": home.cap_notice_blocks("A.", "dollars", days)}
     yield "notice of a paused schedule", schedule_views.pause_notice(_PAUSED)
-    line = schedule_views.run_line(_SCHEDULE, "Ada", is_late=True, block_id="asked-in-schedule:1:1764000000")
-    yield "run of a schedule", {"text": "Sum up.", "blocks": [line]}
+    asked = MessageQuestion("T0SANDBOX", "schedule:1:1764000000", "U0ADA", _ABOUT, _SCHEDULE.words, 0.0, schedule=1)
+    yield "run of a schedule", modals.posted_run(asked, Run(_SCHEDULE, 1_764_000_000.0, None), "Ada", is_late=True)
     yield "welcome", home.welcome(texts.WELCOME_IN_DIRECT_MESSAGE, texts.SEEN_IN_DIRECT_MESSAGE)
     contents: Mapping[str, str | Help | UsageToDate] = {
         "help": Help("/typist", "halp"),
