@@ -10,7 +10,7 @@ from bot.settings import Settings
 from demo.models import ModelChoice
 from demo.pasted_key import PastedKey
 from demo.scenes import SCENES, TOOL_SERVER
-from slack_sandbox.page.guide import Card, Guide, UseKey
+from slack_sandbox.page.guide import Card, Guide, PassTime, UseKey
 
 REAL_ANSWERS = (
     "For real answers, paste an OpenAI or Anthropic key in the page, or start Ollama, LM Studio or llama.cpp before "
@@ -52,10 +52,16 @@ def notes_server(settings: Settings) -> ServerConfig | None:
     return ServerConfig(TOOL_SERVER, StdioTransport(sys.executable, ("-I", "-S", program.origin)))
 
 
-def guide_of(choice: ModelChoice, key: PastedKey | None = None, use_key: "UseKey | None" = None) -> "Guide":
+def guide_of(
+    choice: ModelChoice,
+    key: PastedKey | None = None,
+    use_key: "UseKey | None" = None,
+    pass_time: "PassTime | None" = None,
+) -> "Guide":
     """Returns what the page says of Typist: its cards, who answers, and whom it answers.
 
-    `use_key`: what the page does with a key that a person pastes; None: it takes none.
+    `use_key`: what the page does with a key that a person pastes; None: it takes none. `pass_time`: what makes
+    scheduled runs due; None: the page has no button for it.
     """
     from slack_sandbox.page.guide import Guide
 
@@ -94,4 +100,5 @@ def guide_of(choice: ModelChoice, key: PastedKey | None = None, use_key: "UseKey
         people_notes=notes,
         use_key=use_key,
         has_key=keyed is not None,
+        pass_time=pass_time,
     )

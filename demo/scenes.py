@@ -60,6 +60,8 @@ class Scene:
     """Whether its answer stops at a length limit, so that Continue is offered."""
     call: Call | None = None
     """What its first answer calls. If that needs the server, the page asks in the direct message with the bot."""
+    reply_calls: Mapping[str, Call] = field(default_factory=dict)
+    """What the answers of `reply_scripts` call, by the same words."""
     replies: tuple[Reply, ...] = ()
     """What people write below the first question."""
     reply_scripts: Mapping[str, Script] = field(default_factory=dict)
@@ -349,14 +351,30 @@ def _note_result(result: str) -> str:
 
 CHOICE_TOOL = "offer_choices"
 READ_TOOL = "read_channel"
+SCHEDULE_TOOL = "schedule"
 """The bot's own tools, in requests to a model."""
 
+_SUM_UP = "Sum up what was said here since your last summary."
+"""What the scheduled run of a card does."""
+
+
+def _scheduled(result: str) -> str:
+    """Returns the rest of an answer that has proposed a schedule. `result`: what the tool said."""
+    if "is created" not in result:
+        return "\n\nAll right, nothing is scheduled."
+    return (
+        "\n\nIt's scheduled. Press **Time passes** below to see the next run. `/typist schedules` lists and stops it."
+    )
+
+
+_READ = Call(READ_TOOL, {"newest": 100}, _catch_up, "\n\nI can't read this channel: BOT_READ_CHANNEL is off.")
 _FIRST = "Our nightly export has been slow since Tuesday. Where do we look first?"
 _NEXT = "The disk has room. And then?"
 _RESTARTED = "I restarted the export an hour ago."
 _THANKS = "Thanks! Is it faster now?"
 _SUMMARY = "What have we found so far?"
 _RULED_OUT = "So we can rule out the disk?"
+_WHEN = "When do exports go live?"
 _TOMORROW = "I'll look at its plan tomorrow."
 
 
@@ -457,7 +475,37 @@ SCENES = (
         "tool that writes asks you first.",
         {"Catch me up on this channel.": _says("I'll read what was said here.")},
         room=LAUNCH,
-        call=Call(READ_TOOL, {"newest": 100}, _catch_up, "\n\nI can't read this channel: BOT_READ_CHANNEL is off."),
+        call=_READ,
+    ),
+    Scene(
+        "Come back each weekday",
+        "Ask for a summary at nine. Create the schedule, then let time pass.",
+        "Press Create below the answer: nobody else can, and no model. Then press Time passes, beside the cards: the "
+        "next run begins. A run acts in the name of the person who created it, at their cost, and uses only tools that "
+        "read. Stop ends the schedule. /typist schedules lists, changes and pauses it.",
+        {"Each weekday at 9, sum up what was said here since the day before.": _says("I'll propose a schedule.")},
+        room=LAUNCH,
+        call=Call(
+            SCHEDULE_TOOL,
+            {"words": _SUM_UP, "cron": "0 9 * * 1-5"},
+            _scheduled,
+            "\n\nOnly members of the workspace can schedule something.",
+        ),
+        reply_scripts={_SUM_UP: _says("I'll read what was said here.")},
+        reply_calls={_SUM_UP: _READ},
+    ),
+    Scene(
+        "Remember something",
+        "Tell Typist a fact once. It knows it in this channel from then on.",
+        "What begins with remember: is kept word for word, without a model, and only for this channel. Undo below the "
+        "answer takes it back. The footer of a later answer counts the memories that its model has read. /typist "
+        "memory lists them, with edit and remove.",
+        {"remember: exports go live on Thursdays at 10:00 UTC": _says("I'll keep that in mind.")},
+        replies=(Reply(0, _WHEN, to="app"), Reply(0, "What do you remember?", to="app")),
+        reply_scripts={
+            _WHEN: _says("On Thursdays at 10:00 UTC."),
+            "What do you remember?": _says("That exports go live on Thursdays at 10:00 UTC."),
+        },
     ),
     Scene(
         "Choose an answer",

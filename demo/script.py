@@ -87,7 +87,7 @@ def step(asked: Conversation, count: int) -> Step:
     if asked.scene is None:
         return Step(words(_rest(_other_answer(asked, count), asked.so_far)))
     scene, question = asked.scene
-    call = scene.call if question in scene.scripts else None
+    call = scene.call if question in scene.scripts else scene.reply_calls.get(question)
     if call and asked.result is not None:
         return Step(words(call.rest(asked.result)))
     label = f"*Attempt {count}*\n\n" if count > 1 else ""

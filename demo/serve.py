@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bot.settings import Settings
 from demo.guide import REAL_ANSWERS, for_sandbox, guide_of
 from demo.models import GO_ON, cards_model, choose_model
+from demo.passing_time import PassingTime
 from demo.pasted_key import PastedKey
 from slack_sandbox.page.guide import Guide
 from slack_sandbox.start import start
@@ -41,9 +42,10 @@ async def serve(
                 await key.remove()
             elif problem := await key.use(pasted):
                 return problem
-            return guide_of(choice, key, use_key)
+            return guide_of(choice, key, use_key, pass_time)
 
-        guide = guide_of(choice, key, use_key)
+        pass_time = PassingTime()
+        guide = guide_of(choice, key, use_key, pass_time)
         sandbox = await start(stack, port, manifest, guide=guide, strict_posts=strict_posts)
         connected = replace(
             for_sandbox(choice.settings),
@@ -52,7 +54,8 @@ async def serve(
             slack_api_url=sandbox.api_url,
         )
 
-        def ready(_: "Bot") -> None:
+        def ready(bot: "Bot") -> None:
+            pass_time.bot = bot
             print(f"Typist's sandbox is at {sandbox.url}")
             print(f"Its cards show scripted answers. Your own questions go to {choice.description}.")
             print(*([] if choice.is_real else [REAL_ANSWERS]), NEXT_STEP, sep="\n", flush=True)

@@ -23,7 +23,7 @@ from demo.script import LIMIT_TOKENS
 from demo.scripted_model import ScriptedModel
 from slack_sandbox.sample_workspace import Post
 
-STREAMING, LONG, FILE, VOICE, _, BUSY, READING, CHOICES, CALL = SCENES
+STREAMING, LONG, FILE, VOICE, _, BUSY, READING, SCHEDULE, _, CHOICES, CALL = SCENES
 SCRIPTED = "This is a **scripted answer**: no model is connected"
 
 

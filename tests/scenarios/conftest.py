@@ -22,6 +22,7 @@ from bot.models.setup import VendorSettings
 from bot.services import reply_actions
 from bot.settings import Settings
 from bot.store import Stores
+from bot.wiring import Bot
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.plugin import marked
@@ -200,20 +201,26 @@ def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, clock: Clock | None = None, **options: Any) -> AsyncIterator[None]:
+async def running(settings: Settings, clock: Clock | None = None, **options: Any) -> AsyncIterator[Bot]:
     """Runs the bot in this process, by default in the loop's time, from connected to drained.
 
     `options` are those of `app.run`.
     """
     shutdown, ready = app.Shutdown(), asyncio.Event()
-    task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set(), clock or FastClock(), **options))
+    bots: list[Bot] = []
+
+    def connected(bot: Bot) -> None:
+        bots.append(bot)
+        ready.set()
+
+    task = asyncio.create_task(app.run(settings, shutdown, connected, clock or FastClock(), **options))
     is_ready = asyncio.create_task(ready.wait())
     await asyncio.wait((task, is_ready), return_when=asyncio.FIRST_COMPLETED)
     is_ready.cancel()
     try:
         if task.done():
             task.result()
-        yield
+        yield bots[0]
     finally:
         shutdown.requested.set()
         await task

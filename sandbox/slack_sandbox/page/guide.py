@@ -13,6 +13,8 @@ from slack_sandbox.workspace import TEAM_ID, Json, User
 
 UseKey = Callable[[str], Awaitable["Guide | str"]]
 """Takes the key of a model that a person pasted; "" removes it. Returns the guide from now on, or why it isn't used."""
+PassTime = Callable[[], Awaitable[str]]
+"""Lets time pass for the app, up to what it does next by itself. Returns "", or why nothing happens."""
 _MENTION = re.compile(r"^<@\w+>\s*")
 
 
@@ -68,6 +70,8 @@ class Guide:
     """None: the page takes no key."""
     has_key: bool = False
     """Whether a key is in use."""
+    pass_time: PassTime | None = None
+    """None: the app does nothing at set times."""
 
     @property
     def rooms(self) -> tuple[Room, ...]:
@@ -104,6 +108,7 @@ class Guide:
             "setup_note": self.setup_note,
             "takes_key": self.use_key is not None,
             "has_key": self.has_key,
+            "passes_time": self.pass_time is not None,
         }
 
     def person_json(self, user: User) -> Json:

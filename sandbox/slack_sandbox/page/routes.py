@@ -80,6 +80,7 @@ class PageApi:
             web.post("/sandbox/fault", for_page(self._fault)),
             web.post("/sandbox/stop_faults", for_page(self._stop_faults)),
             web.post("/sandbox/key", for_page(self._key)),
+            web.post("/sandbox/time", for_page(self._time)),
         ]
 
     def record(self, call: CallRecord) -> None:
@@ -262,6 +263,15 @@ class PageApi:
             raise SlackError(changed)
         self.guide = changed
         self.updates.send("guide", changed.state())
+        return done()
+
+    async def _time(self, request: web.Request) -> web.StreamResponse:
+        """Lets time pass for the app, up to what it does next by itself."""
+        await body(request)
+        if self.guide.pass_time is None:
+            raise SlackError("invalid_arguments")
+        if problem := await self.guide.pass_time():
+            raise SlackError(problem)
         return done()
 
 

@@ -15,6 +15,7 @@ from playwright.async_api import Locator, Page, Route, expect
 from bot.core import texts
 from demo.guide import for_sandbox, guide_of
 from demo.models import GO_ON, ModelChoice, cards_model
+from demo.passing_time import NOTHING_SCHEDULED, PassingTime
 from demo.scripted_model import TOKENS_PER_S, ScriptedModel
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.browser import Visit, send, thread
@@ -36,10 +37,11 @@ async def sandbox(scripted: ScriptedModel) -> AsyncIterator[Sandbox]:
     """Each test has a channel of its own."""
     async with VendorServer() as vendor, AsyncExitStack() as stack:
         vendor.script(says("The model's own words."))
-        guide = guide_of(ModelChoice(settings_of(Sandbox(), vendor), "a small model"))
+        pass_time = PassingTime()
+        guide = guide_of(ModelChoice(settings_of(Sandbox(), vendor), "a small model"), pass_time=pass_time)
         async with Sandbox(guide=guide, manifest=manifest()) as sandbox:
             settings = for_sandbox(replace(settings_of(sandbox, vendor), drain_s=0, welcome=False))
-            async with running(settings, wrap_models=await cards_model(settings, scripted, stack)):
+            async with running(settings, wrap_models=await cards_model(settings, scripted, stack)) as pass_time.bot:
                 yield sandbox
 
 
@@ -82,7 +84,7 @@ def answer(page: Page) -> Locator:
 
 def badge(message: Locator) -> Locator:
     """The badge of a message that a script wrote."""
-    return message.get_by_text("scripted", exact=True)
+    return message.locator(".badge", has_text="scripted")
 
 
 async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
@@ -90,7 +92,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
 ) -> None:
     page = await opened(visit, sandbox, "C0GENERAL")
     cards = page.locator(".card")
-    await expect(cards).to_have_count(9)
+    await expect(cards).to_have_count(11)
     await expect(cards.last).to_be_in_viewport(ratio=1)
     await expect(page.locator("#main")).to_contain_text("Your own questions go to a small model.")
     await expect(page.locator(".tick")).to_have_count(0)
@@ -191,13 +193,43 @@ async def test_catching_up_sums_up_twelve_posts_and_its_links_lead_to_them(
     assert len(page.context.pages) == 1
 
 
+async def test_schedule_that_a_person_creates_runs_once_time_passes(
+    sandbox: Sandbox, visit: Visit, hurried: None
+) -> None:
+    page = await opened(visit, sandbox, "C0LAUNCH")
+    time_passes = page.get_by_role("button", name="Time passes")
+    await time_passes.click()
+    await expect(page.locator("#toast")).to_contain_text(NOTHING_SCHEDULED)
+    await page.locator(".card, .offers button").filter(has_text="Come back each weekday").filter(visible=True).click()
+    await answer(page).get_by_role("button", name="Create", exact=True).click()
+    await expect(answer(page)).to_contain_text("It's scheduled.")
+    await time_passes.click()
+    run = page.locator("#main .message").filter(has_text="Scheduled by Ada")
+    await run.get_by_text("1 reply").click()
+    await expect(answer(page)).to_contain_text("Faster exports go live on Thursday at 10:00 UTC")
+    await run.get_by_role("button", name="Stop").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    await time_passes.click()
+    await expect(page.locator("#toast")).to_contain_text(NOTHING_SCHEDULED)
+
+
+async def test_memory_is_kept_without_a_model_and_read_by_the_next(
+    sandbox: Sandbox, visit: Visit, hurried: None
+) -> None:
+    page = await opened(visit, sandbox, "C0GENERAL")
+    await page.locator(".card, .offers button").filter(has_text="Remember something").filter(visible=True).click()
+    await expect(thread(page)).to_contain_text("Remembered for #general")
+    await expect(thread(page)).to_contain_text("1 memory")
+    await expect(answer(page)).to_contain_text("exports go live on Thursdays at 10:00 UTC (Ada")
+
+
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
     page = await opened(visit, sandbox, sandbox.dm("ada"))
     row = page.get_by_role("group", name="Showcase")
-    await expect(page.locator(".card")).to_have_count(7)
+    await expect(page.locator(".card")).to_have_count(9)
     await expect(row).to_be_hidden()
     await page.locator(".card", has_text="Share a spreadsheet").click()
-    await expect(row.get_by_role("button")).to_have_count(9)
+    await expect(row.get_by_role("button")).to_have_count(12)
     await row.get_by_role("button", name="Hide showcase").press("Enter")
     link = page.get_by_role("button", name="Show the cards")
     await expect(link).to_be_focused()
@@ -216,10 +248,10 @@ async def test_all_cards_play_in_about_a_minute_by_keyboard(sandbox: Sandbox, vi
     playing = page.get_by_role("group", name="Playing all cards")
     row = page.get_by_role("group", name="Showcase")
     await page.get_by_role("button", name="Play all").filter(visible=True).press("Enter")
-    await expect(playing.get_by_role("status")).to_have_text("1 of 9: Watch an answer stream")
+    await expect(playing.get_by_role("status")).to_have_text("1 of 11: Watch an answer stream")
     stop = playing.get_by_role("button", name="Stop playing")
     await expect(stop).to_be_focused()
-    await expect(playing.get_by_role("status")).to_contain_text("2 of 9")
+    await expect(playing.get_by_role("status")).to_contain_text("2 of 11")
     await expect(stop).to_be_focused()
     await stop.press("Enter")
     await expect(playing).to_be_hidden()
@@ -227,7 +259,7 @@ async def test_all_cards_play_in_about_a_minute_by_keyboard(sandbox: Sandbox, vi
 
     began_s = time.monotonic()
     await row.get_by_role("button", name="Play all").press("Enter")
-    await expect(playing.get_by_role("status")).to_contain_text("9 of 9: Approve a tool call", timeout=130_000)
+    await expect(playing.get_by_role("status")).to_contain_text("11 of 11: Approve a tool call", timeout=130_000)
     await expect(page.get_by_role("button", name="Approve", exact=True).last).to_be_visible()
     bar, below = await playing.bounding_box(), await page.locator("#app").bounding_box()
     assert bar
@@ -239,7 +271,7 @@ async def test_all_cards_play_in_about_a_minute_by_keyboard(sandbox: Sandbox, vi
     await playing.get_by_role("button", name="Close").click()
     await expect(playing).to_be_hidden()
     await page.locator("#channels").get_by_role("button", name="random").click()
-    await expect(row.locator(".tick")).to_have_count(9)
+    await expect(row.locator(".tick")).to_have_count(11)
     await expect(row.get_by_role("button", name="Choose an answer (seen)")).to_be_visible()
     await expect(page.locator("#main .message").filter(has_text="Announce that exports")).to_be_visible()
 

@@ -68,6 +68,13 @@ export class Showcase {
     return el("button", { type: "button", class: style, title: "All cards, in about a minute", onclick: () => this.tour.play() }, "▶ Play all");
   }
 
+  /** The button that lets time pass for the app, up to what it does next by itself. */
+  #passTime() {
+    const pass = () => post("/sandbox/time", {}).catch(this.page.complain);
+    return this.world.guide.passes_time
+      && el("button", { type: "button", class: "prompt", title: "Goes on to the next scheduled run", onclick: pass }, "⏩ Time passes");
+  }
+
   /** Show or hide the row above the message box, or the link that brings it back. */
   showRow(channel, isEmpty) {
     const cards = this.cards(channel);
@@ -80,12 +87,12 @@ export class Showcase {
     const offer = (card) =>
       el("button", { type: "button", class: "prompt", title: card.detail, onclick: () => this.#play(card) }, card.title, this.#tick(card));
     const focused = [...this.offers.children].indexOf(document.activeElement);
-    this.offers.replaceChildren(this.playAll("prompt play"), ...cards.map(offer));
+    this.offers.replaceChildren(...[this.playAll("prompt play"), this.#passTime(), ...cards.map(offer)].filter(Boolean));
     if (focused >= 0) return this.offers.children[focused]?.focus();
     // The next card is in reach, and in another channel the row begins at its start.
     this.offers.scrollLeft = 0;
     const next = cards.findIndex((card) => !this.world.isSeen(card));
-    this.offers.children[next + 1].scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.offers.children[this.offers.children.length - cards.length + next].scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   #tick(card) {
