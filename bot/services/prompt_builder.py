@@ -284,8 +284,8 @@ class PromptBuilder:
         is_private = await self.workspace.users.is_private(thread.channel_id)
         shown = [memory for memory in kept if memory.is_private is is_private]
         names = await self.workspace.users.names(ids_in(shown), in_channel=thread.channel_id)
-        # A small window has less room for them, too.
-        limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 8)
+        # Where conversations are short, memories have less room, too.
+        limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 4)
         return sent(shown, names, Marks.of(thread), self.estimate.tokens, limit_tokens)
 
     async def _pane_context(self, question: Question) -> str:
