@@ -416,7 +416,7 @@ DONT_REMEMBER = "Don't remember"
 UNDO = "Undo"
 UNDONE = "Undone: I don't remember this anymore."
 OUR_DIRECT_MESSAGE = "our direct message"
-THIS_CHANNEL = "this channel"
+THIS_CHANNEL = "this conversation"
 NOTHING_REMEMBERED = "I remember nothing here yet. To change that, write “remember:” and what I should know."
 ONLY_MEMBERS_REMEMBER = (
     "Only members of this workspace can change what I remember. If you are one, please try again in a minute."

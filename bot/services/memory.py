@@ -216,9 +216,11 @@ class Remembering:
             return texts.memory_full(MAX_MEMORIES, done.number), done.kept
         if done.kept is Kept.KNOWN:
             return texts.already_remembered(done.number), done.kept
-        name = (await users.names([channel_id], in_channel=channel_id)).get(channel_id)
+        name = (await users.names([channel_id], in_channel=channel_id)).get(channel_id, "")
         here = texts.OUR_DIRECT_MESSAGE if question.thread.in_direct_message else texts.THIS_CHANNEL
-        return texts.remembered(f"#{name}" if name else here, done.number), done.kept
+        # Slack shows nobody the name of a group message, such as mpdm-ada--grace-1.
+        is_named = name and not name.startswith("mpdm-")
+        return texts.remembered(f"#{name}" if is_named else here, done.number), done.kept
 
     async def _list(self, question: Question) -> Done:
         thread = question.thread

@@ -86,6 +86,15 @@ async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_t
     assert notes_read(stage) == []
 
 
+async def test_group_message_has_no_name(stage: Stage) -> None:
+    assert shown(await told(stage, f"remember: {DEPLOY}", "C0MPDM")) == texts.remembered(texts.THIS_CHANNEL, 1)
+    await told(stage, "why?", "C0MPDM", "grace")
+    assert len(notes_read(stage)) == 1
+    grace = stage.sandbox.client("grace")
+    await grace.command("C0MPDM", "/typist memory")
+    assert fields(grace) == {"Number 1": DEPLOY}
+
+
 async def test_memory_of_a_direct_message_belongs_to_its_person(stage: Stage) -> None:
     remembered = await direct(stage, "ada", "Remember that I like short answers.", 1)
     assert shown(remembered) == texts.remembered("our direct message", 1)
