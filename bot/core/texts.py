@@ -925,6 +925,9 @@ def created_by(person: str) -> str:
     return f"created by {person}"
 
 
+IN_OUR_DIRECT_MESSAGE = "in our direct message"
+
+
 def posts_in(place: str) -> str:
     return f"in {place}"
 

@@ -17,7 +17,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ActionResponse
-from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, own_tool
+from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, own_tool, visible
 from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.core.job import direct_message_of
 from bot.core.schedules import (
@@ -111,7 +111,7 @@ class ScheduleTool:
         now = self.stores.clock.now()
         try:
             proposal = proposal_of(arguments, zone, now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
-            return {**proposal.arguments, "next": proposal.rule.upcoming(now)}
+            return {**proposal.arguments, "words": visible(proposal.words), "next": proposal.rule.upcoming(now)}
         except UnusableRule as unusable:
             return str(unusable)
 

@@ -45,7 +45,7 @@ MAX_LISTED = 20
 LISTED_CHARS = 300
 """Of a schedule's words, so that MAX_LISTED fit into a modal."""
 MAX_AT_HOME = 5
-AT_HOME_CHARS = 80
+AT_HOME_CHARS = 150
 CHANGE_SCHEDULE = "change_schedule"
 """The callback id of the modal that changes a schedule."""
 
@@ -112,10 +112,10 @@ def schedules_modal(listed: ScheduleList) -> Json:
         nothing = texts.NO_SCHEDULES_HERE if listed.channel_id else texts.NO_SCHEDULES_OF_YOURS
         blocks.append(section(plain_text(nothing)))
     for number, schedule in enumerate(listed.schedules[:MAX_LISTED]):
-        facts = [texts.created_by(f"<@{schedule.user_id}>")] if listed.channel_id else _place(schedule)
+        whose = texts.created_by(f"<@{schedule.user_id}>") if listed.channel_id else _place(schedule)
         blocks += [divider()] if number else []
         blocks.append(section(plain_text(_words(schedule, LISTED_CHARS))))
-        blocks.append(context(mrkdwn(" · ".join([*_when(schedule), *facts, *_terms(schedule)]))))
+        blocks.append(context(mrkdwn(" · ".join([*_when(schedule), whose, *_terms(schedule)]))))
         blocks += [_buttons(schedule)] if listed.may_change(schedule) else []
     if (more := len(listed.schedules) - MAX_LISTED) > 0:
         blocks.append(context(plain_text(texts.more_schedules(more))))
@@ -153,13 +153,15 @@ def list_button(channel_id: str) -> Json:
 
 def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
     """Returns App Home's part about a person's schedules; nothing if there are none."""
-    lines = [
-        " · ".join([escape(_words(one, AT_HOME_CHARS)), *_when(one), *_place(one)]) for one in schedules[:MAX_AT_HOME]
-    ]
+    if not schedules:
+        return []
+    blocks = [section(mrkdwn(f"*{texts.YOUR_SCHEDULES}*"))]
+    for schedule in schedules[:MAX_AT_HOME]:
+        blocks.append(section(plain_text(_words(schedule, AT_HOME_CHARS))))
+        blocks.append(context(mrkdwn(" · ".join([*_when(schedule), _place(schedule)]))))
     if (more := len(schedules) - MAX_AT_HOME) > 0:
-        lines.append(texts.more_channels(more))
-    text = "\n".join((f"*{texts.YOUR_SCHEDULES}*", *lines))
-    return [section(mrkdwn(text)), actions([list_button("")])] if lines else []
+        blocks.append(context(plain_text(texts.more_channels(more))))
+    return [*blocks, actions([list_button("")])]
 
 
 def pause_notice(schedule: Schedule) -> Json:
@@ -199,9 +201,9 @@ def _when(schedule: Schedule) -> list[str]:
     return [_rule(schedule.rule), state]
 
 
-def _place(schedule: Schedule) -> list[str]:
-    place = texts.THIS_DIRECT_MESSAGE if is_direct(schedule.channel_id) else f"<#{schedule.channel_id}>"
-    return [texts.posts_in(place)]
+def _place(schedule: Schedule) -> str:
+    channel_id = schedule.channel_id
+    return texts.IN_OUR_DIRECT_MESSAGE if is_direct(channel_id) else texts.posts_in(f"<#{channel_id}>")
 
 
 def _terms(schedule: Schedule) -> list[str]:
@@ -227,7 +229,8 @@ def _stop(schedule: Schedule) -> Json:
 
 def change_modal(schedule: Schedule, place: ListPlace | None) -> Json:
     """Returns the modal that changes a schedule. `place`: the list that shows it, None if none does."""
-    words = text_area(ScheduleField.WORDS, placeholder=texts.EXPLAIN, initial=schedule.words, focus=True)
+    label = texts.SCHEDULE_LABELS[ScheduleField.WORDS]
+    words = text_area(ScheduleField.WORDS, placeholder=label, initial=schedule.words, focus=True)
     skips = checkboxes(
         ScheduleField.ONLY_IF_CHANGED,
         {ScheduleField.ONLY_IF_CHANGED: texts.SKIP_IF_UNCHANGED},
@@ -279,8 +282,9 @@ def _field(name: ScheduleField, element: Json, *, optional: bool = False) -> Jso
 
 
 def _line_field(name: ScheduleField, initial: str) -> Json:
-    return _field(name, text_line(name, placeholder=initial, initial=initial, focus=False))
+    return _field(name, text_line(name, placeholder=texts.SCHEDULE_LABELS[name], initial=initial, focus=False))
 
 
 def _tokens_field(name: ScheduleField, initial: int) -> Json:
-    return _field(name, number_input(name, placeholder=str(initial), initial=str(initial), decimals=False))
+    entry = number_input(name, placeholder=texts.SCHEDULE_LABELS[name], initial=str(initial), decimals=False)
+    return _field(name, entry)

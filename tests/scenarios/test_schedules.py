@@ -132,7 +132,7 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
 async def test_asker_alone_agrees_and_may_have_it_post_only_if_something_changed(
     stage: Stage, another_process: Stores
 ) -> None:
-    asked, message = await proposed(stage)
+    asked, message = await proposed(stage, {**WEEKDAYS, "words": f"{WORDS}\u202e"})
     assert buttons(message)[:3] == [ReplyAction.APPROVE, ReplyAction.CREATE_IF_CHANGED, ReplyAction.DENY]
     for action in (ReplyAction.CREATE_IF_CHANGED, ReplyAction.APPROVE, ReplyAction.DENY):
         for user in ("ada", "grace"):
@@ -141,7 +141,7 @@ async def test_asker_alone_agrees_and_may_have_it_post_only_if_something_changed
     assert await press(stage, message, ReplyAction.CREATE_IF_CHANGED, "alan") is None
     await ended(stage, asked)
     [schedule] = await another_process.schedules.all(TEAM_ID)
-    assert (schedule.user_id, schedule.words, schedule.only_if_changed) == ("U0ALAN", WORDS, True)
+    assert (schedule.user_id, schedule.words, schedule.only_if_changed) == ("U0ALAN", f"{WORDS}\ufffd", True)
 
 
 async def test_declined_proposal_creates_nothing(stage: Stage, another_process: Stores) -> None:
