@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bot.core.triage import Identity, by_person
 from bot.errors import PayloadError
 from bot.services.shortcut import Reaction
 from bot.slack.modals import asked_in, submitted_question, submitted_settings
+from bot.slack.schedule_views import ListPlace, ScheduleAction, ScheduleField
 from bot.slack.text import app_name, attached_to, body_of, file_of, files_of
 from bot.slack.users import kind_of, name_of
 from handlers.payloads import (
@@ -33,6 +35,8 @@ from handlers.payloads import (
     question_in,
     reaction_of,
     reason_press_of,
+    schedule_in,
+    schedule_press_of,
     session_of,
     settings_in,
     stop_of,
@@ -317,6 +321,44 @@ def test_command_shortcut_and_modals_are_parsed() -> None:
     assert (place.channel_id, settings.model, settings.system_prompt) == ("C0GENERAL", "long", "Say less")
     about, words = submitted_question(load("interactivity/view_submission_question")["view"])
     assert (about.channel_id, words) == ("C0GENERAL", "How far, in miles?")
+
+
+IN_LIST = {
+    "user": {"id": "U0ADA"},
+    "trigger_id": "1.2",
+    "actions": [{"action_id": "schedule_run", "value": "7"}],
+    "view": {"type": "modal", "id": "V1", "private_metadata": json.dumps({"channel_id": "C0GENERAL"})},
+}
+CHANGED = {
+    "user": {"id": "U0ADA"},
+    "view": {
+        "private_metadata": json.dumps({"id": "7", "place": {"channel_id": "", "view_id": "V1"}}),
+        "blocks": [{"type": "input", "block_id": "when", "element": {"initial_value": "0 9 * * *"}}],
+        "state": {"values": {"when": {"when": {"value": "0 8 * * *"}}}},
+    },
+}
+
+
+def test_presses_and_changes_of_schedules_are_parsed_whatever_their_shape() -> None:
+    press = schedule_press_of(IN_LIST, "T0OURS")
+    assert (press.action, press.schedule_id, press.user_id) == (ScheduleAction.RUN, 7, "U0ADA")
+    assert press.place == ListPlace("C0GENERAL", "V1")
+    changed = schedule_in(CHANGED)
+    assert (changed.schedule_id, changed.place, changed.entered) == (
+        7,
+        ListPlace("", "V1"),
+        {ScheduleField.WHEN: "0 8 * * *"},
+    )
+    for parse, body in ((lambda body: schedule_press_of(body, "T0OURS"), IN_LIST), (schedule_in, CHANGED)):
+        for _, mutation in mutations(body, 5):
+            with suppress(PayloadError):
+                assert 0 <= parse(mutation).schedule_id < 10**18
+
+
+@pytest.mark.parametrize("value", ["", "x", "-1", "9" * 19, "7 or 1"])
+def test_button_that_names_no_schedule_is_refused(value: str) -> None:
+    with pytest.raises(PayloadError):
+        schedule_press_of({**IN_LIST, "actions": [{"action_id": "schedule_stop", "value": value}]}, "T0OURS")
 
 
 @pytest.mark.parametrize(
