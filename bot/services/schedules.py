@@ -301,7 +301,9 @@ class Schedules:
                 is_done = await schedules.resume(team_id, schedule.id, user_id)
             case ScheduleAction.STOP:
                 is_done = await schedules.stop(team_id, schedule.id, user_id)
-        return (texts.SCHEDULE_PRESSED if is_done else texts.SCHEDULE_UNCHANGED)[press.action]
+        outcome = (texts.SCHEDULE_PRESSED if is_done else texts.SCHEDULE_UNCHANGED)[press.action]
+        is_unsure = press.action is ScheduleAction.RUN and schedule.only_if_changed
+        return f"{outcome} {texts.ONLY_IF_CHANGED}" if is_unsure else outcome
 
     async def _refusal(self, schedule: Schedule | None, user_id: str) -> str:
         """Returns why a person may not change a schedule, or that it is gone; "" if they may."""

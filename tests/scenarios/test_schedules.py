@@ -141,6 +141,10 @@ async def test_asker_alone_agrees_and_may_have_it_post_only_if_something_changed
     assert await press(stage, message, ReplyAction.CREATE_IF_CHANGED, "alan") is None
     await ended(stage, asked)
     [schedule] = await another_process.schedules.all(TEAM_ID)
+    alan = stage.sandbox.client("alan")
+    await alan.command("general", "/typist schedules")
+    assert texts.ONLY_IF_SOMETHING_IS_NEW in modal_text(alan)
+    await press_in_list(stage, alan, ScheduleAction.RUN, texts.ONLY_IF_CHANGED)
     assert (schedule.user_id, schedule.words, schedule.only_if_changed) == ("U0ALAN", f"{WORDS}\ufffd", True)
 
 
