@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import math
 import multiprocessing
+import os
 import random
 import sys
 import tempfile
@@ -91,8 +92,9 @@ def look(url: str, shared: MutableSequence[float], name: str, index: int) -> Non
     """Looks for due schedules, as one process of the bot, and notes the times at which it has looked."""
 
     async def looking() -> None:
-        stores = await Stores.open(url, name, SharedClock(shared))
-        while True:
+        stores, parent = await Stores.open(url, name, SharedClock(shared)), os.getppid()
+        # Nobody stops it if the benchmark is killed.
+        while os.getppid() == parent:
             at = shared[0]
             if shared[1 + index] != at:
                 with suppress(StoreError):
