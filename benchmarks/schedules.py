@@ -196,13 +196,14 @@ class Year:
         """Lets the time pass until the year is over."""
         ends = self.shared[0] + self.days * 86_400
         while self.shared[0] < ends:
-            now = self.shared[0]
-            next_at = min(one.next_at for one in self.expected.values())
-            self.shared[0] = max(now + self.rng.uniform(*STEP_S), next_at + self.rng.uniform(0, STEP_S[0]))
+            # Before the time goes on: what was looked at until now is known.
             if self.rng.random() < 1 / AWAY_EVERY:
                 await self.be_away()
             if self.rng.random() < 1 / JUMP_EVERY:
                 await self.jump()
+            now = self.shared[0]
+            next_at = min(one.next_at for one in self.expected.values())
+            self.shared[0] = max(now + self.rng.uniform(*STEP_S), next_at + self.rng.uniform(0, STEP_S[0]))
             if self.rng.random() < 1 / KILL_EVERY:
                 self.restart(self.rng.choice(self.lookers))
             await self.looked()
@@ -234,11 +235,7 @@ class Year:
     async def be_away(self) -> None:
         """Has no process look for up to three hours."""
         self.count("times without any process")
-        for looker in self.lookers:
-            looker.kill()
-        self.shared[0] += self.rng.uniform(600, 10_800)
-        for looker in self.lookers:
-            looker.start()
+        await self.start_at(self.shared[0] + self.rng.uniform(600, 10_800))
 
     async def jump(self) -> None:
         """Has all processes start with a clock that is ahead, and again with the right one after some looks."""
@@ -246,8 +243,8 @@ class Year:
         right = self.shared[0]
         await self.start_at(right + self.rng.choice((1_500, 5_000, 90_000, 700_000)))
         for _ in range(5):
-            await self.looked()
             self.shared[0] += self.rng.uniform(*STEP_S)
+            await self.looked()
         await self.start_at(right)
         # From here on, due times come again. Those that were run are not run again.
         for expected in self.expected.values():
