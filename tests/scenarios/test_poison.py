@@ -78,7 +78,8 @@ async def document(stage: Stage, desk: Desk, words: str) -> str:
 
 
 async def named_document(stage: Stage, desk: Desk, words: str) -> str:
-    upload = UploadedFile(f"{' '.join(words.split())[:150]}.md", b"Nothing.")
+    # Models read the beginning of a long name.
+    upload = UploadedFile(f"{RULE} {' '.join(words.split())[:100]}.md", b"Nothing.")
     return await stage.sandbox.share("ada", "general", "<@BOT> what is it?", [upload])
 
 
