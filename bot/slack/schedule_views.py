@@ -15,6 +15,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.conversation import escape, is_direct
 from bot.core.schedules import PauseReason, Rule, Schedule, zone_of
+from bot.markdown.extent import counted_chars
 from bot.markdown.links import without_schemes
 from bot.markdown.render import beginning
 from bot.slack.blockkit import (
@@ -42,8 +43,10 @@ from bot.slack.blockkit import (
 
 MAX_LISTED = 20
 """As many as a channel can have. A person's own, in all places, may be more."""
-LISTED_CHARS = 300
-"""Of a schedule's words, so that MAX_LISTED fit into a modal."""
+WORDS_ROOMS = (300, 150, 75, 30, 10)
+"""How much of a schedule's words a list shows: as much as fits."""
+LIST_CHARS = 13_000
+"""Slack takes 13,200 characters of text in a message's blocks. Whether that holds for a view, nobody has measured."""
 MAX_AT_HOME = 5
 AT_HOME_CHARS = 150
 CHANGE_SCHEDULE = "change_schedule"
@@ -107,6 +110,21 @@ class ScheduleList:
 
 def schedules_modal(listed: ScheduleList) -> Json:
     """Returns the modal with a list of schedules, with buttons for those that the reader may change."""
+    by_room = (_list(listed, room) for room in WORDS_ROOMS)
+    blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_ROOMS[-1]))
+    metadata = json.dumps({"channel_id": listed.channel_id})
+    return {**modal_to_read(texts.SCHEDULES, blocks, close=texts.CLOSE_DETAILS), "private_metadata": metadata}
+
+
+def _chars(node: Any) -> int:
+    """Returns the length of all text in blocks, also that of buttons and their dialogs, as Slack counts it."""
+    if not isinstance(node, dict):
+        return sum(map(_chars, node)) if isinstance(node, list) else 0
+    own = counted_chars(node["text"]) if isinstance(node.get("text"), str) else 0
+    return own + sum(map(_chars, node.values()))
+
+
+def _list(listed: ScheduleList, words_chars: int) -> list[Json]:
     blocks = [section(mrkdwn(f"*{listed.outcome}*")), divider()] if listed.outcome else []
     if not listed.schedules:
         nothing = texts.NO_SCHEDULES_HERE if listed.channel_id else texts.NO_SCHEDULES_OF_YOURS
@@ -114,13 +132,12 @@ def schedules_modal(listed: ScheduleList) -> Json:
     for number, schedule in enumerate(listed.schedules[:MAX_LISTED]):
         whose = texts.created_by(f"<@{schedule.user_id}>") if listed.channel_id else _place(schedule)
         blocks += [divider()] if number else []
-        blocks.append(section(plain_text(_words(schedule, LISTED_CHARS))))
+        blocks.append(section(plain_text(_words(schedule, words_chars))))
         blocks.append(context(mrkdwn(" · ".join([*_when(schedule), whose, *_terms(schedule)]))))
         blocks += [_buttons(schedule)] if listed.may_change(schedule) else []
     if (more := len(listed.schedules) - MAX_LISTED) > 0:
         blocks.append(context(plain_text(texts.more_schedules(more))))
-    metadata = json.dumps({"channel_id": listed.channel_id})
-    return {**modal_to_read(texts.SCHEDULES, blocks, close=texts.CLOSE_DETAILS), "private_metadata": metadata}
+    return blocks
 
 
 def list_place(view: Mapping[str, Any]) -> ListPlace:
@@ -168,7 +185,7 @@ def pause_notice(schedule: Schedule) -> Json:
     """Returns the arguments of chat.postMessage that tell of a paused schedule: the place, or its creator."""
     place = "" if is_direct(schedule.channel_id) else f"<#{schedule.channel_id}>"
     sentence = texts.schedule_paused(schedule.paused or "", f"<@{schedule.user_id}>", place)
-    words = section(plain_text(_words(schedule, LISTED_CHARS)))
+    words = section(plain_text(_words(schedule, WORDS_ROOMS[0])))
     is_over = schedule.paused is PauseReason.MISSED
     goes_on = (ScheduleAction.RUN, texts.RUN_NOW) if is_over else (ScheduleAction.RESUME, texts.RESUME)
     buttons = actions([button(*goes_on, str(schedule.id)), _stop(schedule)])

@@ -10,7 +10,7 @@ from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import SCHEDULE
-from bot.core.schedules import DAY_TOKENS, RUN_TOKENS, Proposal, Rule
+from bot.core.schedules import DAY_TOKENS, MAX_IN_CHANNEL, RUN_TOKENS, Proposal, Rule
 from bot.slack.schedule_views import ScheduleAction, ScheduleField
 from bot.store import Stores
 from slack_sandbox.blocks.elements import interactive
@@ -171,6 +171,20 @@ async def test_model_reads_why_nobody_is_asked_about_a_rule_that_cannot_be_used(
     stage.vendor.script(proposes(arguments))
     asked = await stage.mention("every weekday at 9, sum up what happened here", user="alan")
     assert f"I read: {reason}" in shown(await ended(stage, asked))
+
+
+async def test_admin_may_schedule_every_five_minutes_and_nobody_more_than_a_channel_holds(
+    stage: Stage, another_process: Stores
+) -> None:
+    for _ in range(MAX_IN_CHANNEL):
+        await stored(another_process)
+    stage.vendor.script(proposes({"words": WORDS, "cron": "*/5 * * * *"}))
+    asked = await stage.mention("every weekday, each five minutes", user="grace")
+    message = await asking(stage, asked)
+    assert "Every fifth minute" in shown(message)
+    assert await press(stage, message, ReplyAction.APPROVE, "grace") is None
+    assert "I read: Nothing was created" in shown(await ended(stage, asked))
+    assert len(await another_process.schedules.all(TEAM_ID)) == MAX_IN_CHANNEL
 
 
 async def test_others_see_a_channels_schedules_without_buttons_and_forged_presses_change_nothing(
