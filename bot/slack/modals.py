@@ -98,6 +98,9 @@ _FORMS = {
 """The forms of what private_metadata names: Slack returns it as we wrote it, and a holder of the app's signing secret
 or its socket could write anything."""
 
+_MEMORY_FIELD = re.compile(rf"{MEMORY}-(\d{{1,18}})", re.ASCII)
+"""The name of a memory's field, with its id."""
+
 _Option = TypeVar("_Option", bound=StrEnum)
 _SWITCH_VALUES = {"on": None, "off": False}
 """What is on by the settings can only be turned off."""
@@ -318,7 +321,7 @@ def submitted_memories(view: Mapping[str, Any]) -> tuple[SettingsPlace, dict[int
     The last value says whether hidden memories are to be kept.
     """
     typed, shown = values_of(view), values_of(untouched(view))
-    ids = {name: int(name.partition("-")[2]) for name in view["state"]["values"] if name.startswith(f"{MEMORY}-")}
+    ids = {name: int(found[1]) for name in view["state"]["values"] if (found := _MEMORY_FIELD.fullmatch(name))}
     if not ids:
         raise ValueError("memories")
     changed = {id_: from_typed(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}

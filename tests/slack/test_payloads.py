@@ -27,6 +27,8 @@ from handlers.payloads import (
     invocation_of_command,
     invocation_of_shortcut,
     join_of,
+    memories_in,
+    memory_press_of,
     message_of,
     message_of_shortcut,
     messages_of_edit,
@@ -353,6 +355,37 @@ def test_presses_and_changes_of_schedules_are_parsed_whatever_their_shape() -> N
         for _, mutation in mutations(body, 5):
             with suppress(PayloadError):
                 assert 0 <= parse(mutation).schedule_id < 10**18
+
+
+IN_MEMORY_MODAL = {
+    "user": {"id": "U0ADA"},
+    "trigger_id": "1.2",
+    "view": {
+        "private_metadata": json.dumps({"channel_id": "C0GENERAL", "response_url": ""}),
+        "blocks": [
+            {"type": "input", "block_id": f"memory-{number}", "element": {"initial_value": text}}
+            for number, text in enumerate(("Tea", "Milk", "Salt"), start=7)
+        ],
+        "state": {
+            "values": {
+                **{f"memory-{number}": {"": {"value": text}} for number, text in ((7, "Tea"), (8, None))},
+                "memory-9": {"": {"value": " <@U0BEN> & <b> "}},
+                f"memory-{'9' * 19}": {"": {"value": "no id"}},
+                "keep_hidden": {"": {"selected_options": [{"value": "keep_hidden"}]}},
+            }
+        },
+    },
+}
+
+
+def test_changes_of_memories_are_parsed_whatever_their_shape() -> None:
+    submitted = memories_in(IN_MEMORY_MODAL)
+    assert submitted.changed == {8: "", 9: "<@U0BEN> &amp; &lt;b&gt;"}
+    assert (submitted.listed, submitted.keeps_hidden) == ([7, 8, 9], True)
+    assert memory_press_of(IN_MEMORY_MODAL) == ("U0ADA", "1.2", submitted.place)
+    for _, mutation in mutations(IN_MEMORY_MODAL, 5):
+        with suppress(PayloadError):
+            assert all(id_ < 10**18 for id_ in memories_in(mutation).listed)
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "9" * 19, "7 or 1"])
