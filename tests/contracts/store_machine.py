@@ -278,15 +278,17 @@ class Machine(RuleBasedStateMachine):
             self.sent.setdefault((job.id, job.attempts), []).append(piece)
             self.on_record[job.id, job.version] = self.answer_of(job).text[: piece.chars]
 
-    @rule(claim=claims)
-    def release(self, claim: tuple[str, Job]) -> None:
+    @rule(claim=claims, is_interrupted=st.booleans())
+    def release(self, claim: tuple[str, Job], is_interrupted: bool) -> None:
+        """The model's failure after its first word counts like the death of a worker."""
         worker, job = claim
         piece = self.answer_of(job).piece()
         with self._notified(), self._moving() as happened:
-            released = self._do(self.stores[worker].worker_queue.release(job, piece))
+            queue = self.stores[worker].worker_queue
+            released = self._do(queue.release(job, piece, is_interrupted=is_interrupted))
             if piece:
                 self._recorded(worker, job, piece)
-            assert released is self.model.release(worker, job)
+            assert released is self.model.release(worker, job, is_interrupted)
             happened |= {job.id: Event.RELEASE} if released else {}
 
     @rule(claim=claims, calls=st.lists(st.sampled_from(CALL_STATES), min_size=1, max_size=2), waits=st.booleans())
@@ -452,6 +454,14 @@ class Machine(RuleBasedStateMachine):
             assert begun is self.model.begin_placeholder(unclaimed)
         return begun
 
+    @rule(worker=workers, number=few)
+    def read_may_post(self, worker: str, number: int) -> None:
+        """Placeholders appear in the order of their questions."""
+        if (job_id := self._one(number)) is not None:
+            question = self.model.jobs[job_id].question
+            may_post = self._do(self.stores[worker].question_queue.may_post_placeholder(question))
+            assert may_post is self.model.may_post_placeholder(question)
+
     @rule(worker=workers, thread=threads, is_late=st.booleans())
     def announce(self, worker: str, thread: ThreadKey, is_late: bool) -> None:
         """Records the placeholders of a thread's queued questions, perhaps after they were claimed."""
@@ -512,6 +522,14 @@ class Machine(RuleBasedStateMachine):
                 if answered_by != job_id and self.states.get(answered_by) is State.AWAITING_APPROVAL and known:
                     # The answer that had taken the question along starts over.
                     happened |= {answered_by: Event.EDIT} if self.model.jobs[answered_by].status == "queued" else {}
+
+    @rule(worker=workers, thread=threads, number=few)
+    def delete_early(self, worker: str, thread: ThreadKey, number: int) -> None:
+        """Slack delivers a deletion before its message."""
+        place = thread.team_id, thread.channel_id, f"1700000000.00000{number}"
+        if place[2] not in [job.question.ts for job in self.model.of(thread).values()]:
+            assert not self._do(self.stores[worker].question_queue.delete(*place))
+            self.model.deleted.add(place)
 
     @rule(worker=workers, number=few, full=st.booleans(), continues=st.booleans(), effort=efforts)
     def regenerate(self, worker: str, number: int, full: bool, continues: bool, effort: Effort | None) -> None:

@@ -112,6 +112,8 @@ class StoreModel:
         self.jobs: dict[int, Expected] = {}
         self.entries: dict[tuple[int, OutboxKind], Due] = {}
         self.seen: set[str] = set()
+        self.deleted: set[tuple[str, str, str]] = set()
+        """The workspace, channel and ts of messages that were deleted before they arrived."""
         self.shared: dict[ThreadKey, str] = {}
         """The message that first showed that a thread has several participants."""
         self.lines: dict[ThreadKey, dict[str, str]] = {}
@@ -167,11 +169,13 @@ class StoreModel:
         return to_claim | {("hear", key, job.stop_requested, job.version) for key, job in doing if job.worker}
 
     def enqueue(self, event_id: str, question: Question, full: bool, job_id: int | None) -> bool | None:
-        """Returns whether the new job is queued, or None for a known event or message. `job_id`: the store's ID."""
+        """Returns whether the new job is queued, or None for a known or deleted message. `job_id`: the store's ID."""
         others = self.of(question.thread)
+        place = question.thread.team_id, question.thread.channel_id, question.ts
         known = question.ts in [job.question.ts for job in others.values()] or event_id in self.seen
         self.seen.add(event_id)
-        if known or job_id is None:
+        assert (job_id is None) is (known or place in self.deleted)
+        if job_id is None:
             return None
         waits = full or self._is_behind(question)
         self.jobs[job_id] = Expected(question, asked_at=self.clock.now())
@@ -273,10 +277,11 @@ class StoreModel:
         self._change(job.id, pieces=(*self.jobs[job.id].pieces, (job.version, job.attempts, piece)))
         return True
 
-    def release(self, worker: str, job: Job) -> bool:
+    def release(self, worker: str, job: Job, is_interrupted: bool) -> bool:
         if not self.holds(worker, job):
             return False
-        self._change(job.id, status=Status.QUEUED, worker=None)
+        interruptions = self.jobs[job.id].interruptions + is_interrupted
+        self._change(job.id, status=Status.QUEUED, worker=None, interruptions=interruptions)
         return True
 
     def finish(self, worker: str, job: Job, end: End, text: str, mention: bool, for_outbox: OutboxKind | None) -> bool:
@@ -436,6 +441,10 @@ class StoreModel:
         if self.holds(worker, job):
             self._change(job.id, page_ts=page_ts, placeholder_due_since=None)
 
+    def may_post_placeholder(self, question: Question) -> bool:
+        before = [job for job in self.of(question.thread).values() if job.question.ts < question.ts]
+        return all(job.page_ts for job in before if job.live)
+
     def begin_placeholder(self, job: Job) -> bool:
         old = self.jobs.get(job.id)
         if old is None or (old.status, old.attempts, old.version) != (Status.QUEUED, job.attempts, job.version):
@@ -546,6 +555,7 @@ class StoreModel:
             self._drop_facts(*{job.question.thread for job in removed.values()})
         if user_id is None and thread is None:
             self.seen.clear()
+            self.deleted.clear()
         return len(theirs)
 
     def _drop_facts(self, *threads: ThreadKey) -> None:

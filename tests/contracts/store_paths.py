@@ -78,9 +78,12 @@ class Player:
         self.machine.read(worker, THREADS[0])
 
     def ask(self, worker: str, name: str, *how: str) -> str:
-        """Asks; if a placeholder is needed, it may be on its way (posting) or on record (shown)."""
+        """Asks; if a placeholder is needed, it may be on its way (posting) or on record (shown).
+
+        All that comes `again` is of one event, whatever it asks.
+        """
         thread, number = _place(name)
-        event = number + 10 * THREADS.index(thread) + 100 * ("again" in how)
+        event = 100 if "again" in how else number + 10 * THREADS.index(thread)
         self.machine.enqueue(worker, event, thread, number, "full" in how)
         taken = self.machine.result
         if not isinstance(taken, Enqueued):
@@ -95,6 +98,11 @@ class Player:
     def post(self, worker: str, name: str, *how: str) -> str:
         """Begins to post a placeholder, perhaps that of an earlier version."""
         return "begun" if self.machine.begin_placeholder(worker, self.ids[name], int("earlier" in how)) else "no"
+
+    def may_post(self, worker: str, name: str) -> str:
+        """Returns whether its placeholder would appear below those of earlier questions."""
+        self.machine.read_may_post(worker, self._number(name))
+        return self._said()
 
     def announce(self, worker: str, name: str) -> None:
         """Records a placeholder, however late."""
@@ -141,8 +149,9 @@ class Player:
     def write_late(self, _worker: str, name: str, number: str) -> None:
         self.machine.write_late(self._claim(name), int(number))
 
-    def release(self, _worker: str, name: str, *which: str) -> str:
-        self.machine.release(self._claim(name, which))
+    def release(self, _worker: str, name: str, *how: str) -> str:
+        """Hands a job over; `interrupted`, because its model has failed."""
+        self.machine.release(self._claim(name, how), "interrupted" in how)
         return self._said()
 
     def finish(self, _worker: str, name: str, *how: str) -> str:
@@ -207,7 +216,11 @@ class Player:
         return self._said()
 
     def delete(self, worker: str, name: str) -> str:
-        self.machine.delete_question(worker, self._number(name))
+        """Deletes a question, perhaps before it is asked."""
+        if name in self.ids:
+            self.machine.delete_question(worker, self._number(name))
+        else:
+            self.machine.delete_early(worker, *_place(name))
         return self._said()
 
     def delete_answer(self, worker: str, name: str) -> None:
@@ -219,10 +232,10 @@ class Player:
         self.machine.regenerate(worker, self._number(name), "full" in how, "continued" in how, effort)
         return self._said()
 
-    def erase(self, worker: str, what: str = "all") -> str:
-        """Erases a person, a thread or everything; returns how many questions."""
-        user_id, thread = (what if what.startswith("U") else None), (THREADS[0] if what == "thread" else None)
-        self.machine.erase(worker, user_id, thread, 0)
+    def erase(self, worker: str, *what: str) -> str:
+        """Erases a person, a thread, a person in a thread, or everything; returns how many questions."""
+        user_id = next((word for word in what if word.startswith("U")), None)
+        self.machine.erase(worker, user_id, THREADS[0] if "thread" in what else None, 0)
         return str(self.machine.result)
 
     def outbox(self, worker: str) -> str:

@@ -24,7 +24,6 @@ from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
     DONE,
-    OTHER_THREAD,
     STEPPED,
     THREAD,
     YES,
@@ -39,22 +38,6 @@ from tests.contracts.stores import (
     texts_of,
 )
 from tests.core.conversations import recorded_pages
-
-
-async def test_reply_is_its_markdown_at_the_first_page(store: Stores) -> None:
-    markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"
-    for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):
-        job = await begun(store, asked(number))
-        await store.worker_queue.record_messages(job, recorded_pages(*pages[:1]))
-        await store.worker_queue.record_messages(job, recorded_pages(*pages))
-        assert await store.worker_queue.finish(job, End(EndReason.WHOLE), markdown if number == 1 else "")
-    assert texts_of(await store.recorded_answers.replies(THREAD)) == {
-        "5.1": markdown,
-        "5.2": "",
-        "5.3": "",
-        "6.1": "",
-    }
-    assert texts_of(await store.recorded_answers.replies(OTHER_THREAD)) == {}
 
 
 async def test_outcome_is_recorded_with_its_usage(store: Stores) -> None:

@@ -32,7 +32,6 @@ from tests.contracts.stores import (
     CALL,
     DIRECT,
     DONE,
-    OTHER_THREAD,
     THREAD,
     YES,
     apart,
@@ -54,34 +53,6 @@ async def answered_with_sources(store: Stores, question: Question) -> None:
     job = await begun(store, question)
     await store.worker_queue.record_messages(job, recorded_pages(f"5.{job.id}"))
     await store.worker_queue.finish(job, replace(DONE, sources=(Citation("https://a.example", "A"),)), YES)
-
-
-@pytest.fixture
-async def with_questions(store: Stores) -> Stores:
-    """U1 asked in three threads, and U2 in one of them."""
-    for question in (asked(1), asked(2, OTHER_THREAD), asked(3, DIRECT), Question(THREAD, "1700000000.9", "U2", "So?")):
-        await answered_with_sources(store, question)
-    return store
-
-
-@pytest.mark.parametrize(
-    ("user_id", "thread", "removed"),
-    [
-        ("U1", None, 3),
-        ("U2", None, 1),
-        ("U3", None, 0),
-        (None, THREAD, 2),
-        (None, DIRECT, 1),
-        ("U2", THREAD, 1),
-        (None, None, 4),
-    ],
-)
-async def test_erasure_removes_exactly_the_given_person_and_thread(
-    with_questions: Stores, user_id: str | None, thread: ThreadKey | None, removed: int
-) -> None:
-    assert await with_questions.erasure.erase(user_id=user_id, thread=thread) == removed
-    assert await count(with_questions, jobs) == await count(with_questions, turns) == 4 - removed
-    assert await with_questions.erasure.erase(user_id=user_id, thread=thread) == 0
 
 
 async def test_texts_expire_and_usage_stays(timed: Stores, clock: ManualClock) -> None:

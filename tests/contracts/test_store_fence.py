@@ -190,19 +190,3 @@ async def test_attempt_that_has_its_job_writes(store: Stores, name: str) -> None
     before = await contents(store)
     await WRITES[name](store, job)
     assert await contents(store) != before
-
-
-async def test_placeholder_of_a_regenerated_job_names_the_attempt_before_it(worker: Process) -> None:
-    store, other = await worker("w1"), await worker("w2")
-    job = await held(store)
-    await end(store, other, job)
-    again = await other.question_queue.regenerate(job.id, full=True)
-    assert again is not None
-    placeholder = Job(job.id, job.question, again.attempts)
-    await other.worker_queue.record_placeholder(placeholder, recorded_pages("5.1", "5.2"))
-    [claimed] = [job for job in await store.worker_queue.claim(1) if job.id == placeholder.id]
-    assert claimed.page_ts == ("5.1", "5.2")
-    await other.worker_queue.record_placeholder(placeholder, LATE)
-    await store.worker_queue.release(claimed)
-    await other.worker_queue.record_placeholder(placeholder, LATE)
-    assert (await one(store)).page_ts == ("5.1", "5.2")

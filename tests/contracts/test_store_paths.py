@@ -10,7 +10,7 @@ RESTARTS = "claim, edit 1, finish 1 -> no, " * (RESTARTS_AT_ONCE + 1)
 
 QUEUE = """
 event and message are taken once
-    ask 1 -> ready, ask 1 -> known, ask 1 again -> known, claim -> 1, claim -> none
+    ask 1 -> ready, ask 1 -> known, ask 1 again -> known, ask 3 again -> known, claim -> 1, claim -> none
 same message in another channel or workspace is another one
     ask 1 -> ready, ask d1 -> ready, ask t1 -> ready
 question is queued behind those before it in its thread
@@ -28,6 +28,11 @@ placeholder is begun however late and again
 placeholder of a question that was claimed, ended or queued again is not begun
     ask 1 full, ask d1 full, claim, release 1, post 1 -> begun, post d1 -> no, ask 3 full, stop 3, post 3 -> no,
     ask t1, claim, finish t1, regenerate t1 full, post t1 earlier -> no, post t1 -> begun
+placeholder may be posted once all earlier ones of its thread are recorded
+    ask 0, stop 0, ask 1 full, ask 3 full, ask d1, may_post 1 -> yes, may_post 3 -> no, may_post d1 -> yes, post 1,
+    may_post 3 -> no, announce 1, may_post 3 -> yes, ask 5, may_post 5 -> no
+placeholder of a regenerated answer is recorded until the answer is claimed
+    ask 1, claim, pages 1, finish 1, regenerate 1 full, announce 1, claim -> 1v1, announce 1, release 1, claim -> 1v1
 later question does not overtake one without a placeholder
     ask 1 full posting, ask 3 shown -> queued, claim -> none, announce 1, claim -> 1+3
 questions of a thread are claimed together in the order of writing
@@ -49,6 +54,9 @@ job ends once and its thread goes on
 attempt that released its job can no longer change it
     ask 1, claim, release 1 -> yes, release 1 -> no, finish 1 -> no, w2 claim -> 1, beat 1 late -> lost,
     finish 1 late -> no, beat 1 -> ours, finish 1 -> yes, beat 1 -> lost
+failure of the model counts once like the death of a worker
+    ask 1, claim, release 1 interrupted -> yes, release 1 interrupted -> no, claim -> 1, release 1 interrupted,
+    w2 claim -> 1
 stop reaches the worker and survives a hand-over
     ask 1, ask d2, claim -> 1 & d2, w2 stop 1 -> yes, beat d2 -> ours, beat 1 -> stop, release 1, w2 claim -> 1,
     beat 1 -> stop
@@ -110,6 +118,9 @@ question that was edited again and again and is stopped ends without a pause
     ask 1, {RESTARTS}claim -> none, stop 1, claim -> 1v{RESTARTS_AT_ONCE + 1}
 """
 DELETIONS = """
+question that arrives after its deletion is not asked
+    delete 1 -> no, delete 1 -> no, ask 1 -> known, ask 1 again -> known, ask d1 -> ready, ask 3 -> ready,
+    claim -> d1 & 3
 deleted queued question is not answered
     ask 1 full shown, delete 1 -> yes, delete 1 -> no, claim -> none, outbox -> clear_placeholder,
     regenerate 1 -> no, edit 1 -> no
@@ -217,6 +228,8 @@ placeholder whose clearing has begun is not kept
     ask 1 full shown, ask 3, claim -> 1+3, outbox -> clear_placeholder, delete 3, finish 3 stopped, claim -> 1
 """
 ENTRIES = """
+reply is known by all its messages, and its text by the first
+    ask 1, claim, pages 1, pages 1 3, finish 1, ask 2, claim, pages 2, finish 2 empty, ask 3, claim, finish 3
 asker of a long answer is mentioned once
     ask 1, claim, finish 1 mention -> yes, finish 1 mention -> no, outbox -> mention_askers,
     complete mention_askers, pass_s 100, outbox -> none
@@ -238,6 +251,9 @@ postponing an entry that was taken again does not move it
 completing an entry that was renewed leaves the new one
     ask 1, claim, finish 1, ask 3, edit 1, outbox -> show_version, pass_s 1, edit 1, complete show_version,
     outbox -> show_version
+erasure removes exactly the questions of a person or a thread
+    ask 1, ask 2, ask d2, ask t3, erase U3 -> 0, erase U1 thread -> 1, erase U2 -> 2, ask d2 -> known, ask 3, ask 4,
+    erase thread -> 2, ask d2 -> known, erase -> 1, erase -> 0
 event of an erased question is new again
     ask 1, claim, finish 1, ask 1 -> known, erase -> 1, ask 1 -> ready
 erased questions have no entries

@@ -9,10 +9,9 @@ from bot.core.outbox import OutboxKind, wait_s
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.store import Stores
-from bot.store.schema import checkpoints
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import apart, begun, count, one
+from tests.contracts.stores import apart, begun, one
 
 END = End(
     EndReason.LENGTH_LIMIT,
@@ -44,11 +43,13 @@ async def test_heartbeat_records_all_answers_and_returns_its_pulse(store: Stores
     assert [job.checkpoint.text for job in await store.worker_queue.claim(2)] == [f"{job.id}" for job in two]
 
 
-async def test_piece_of_another_workers_job_is_not_recorded(worker: Process) -> None:
+@pytest.mark.parametrize("takes_back", [False, True])
+async def test_piece_of_another_workers_job_is_not_recorded(worker: Process, takes_back: bool) -> None:
     store, other = await worker("w1"), await worker("w2")
     theirs = await begun(other)
-    assert await store.worker_queue.checkpoint({theirs: Piece(0, "late")}) is False
-    assert await count(store, checkpoints) == 0
+    await other.worker_queue.checkpoint({theirs: Piece(0, "Theirs.")})
+    assert await store.worker_queue.checkpoint({theirs: Piece(0, "Ours.", takes_back=takes_back)}) is False
+    assert (await taken_on(other, theirs)).checkpoint == Checkpoint("Theirs.")
 
 
 @pytest.mark.parametrize("end", [None, END])
@@ -58,14 +59,6 @@ async def test_text_that_was_taken_back_is_no_part_of_the_record(store: Stores, 
     await store.worker_queue.checkpoint({job: Piece(0, "A long secret plan.")})
     await store.worker_queue.checkpoint({job: Piece(0, "Four.", end, takes_back=True)})
     assert (await taken_on(store, job)).checkpoint == Checkpoint("Four.", end)
-
-
-async def test_another_workers_text_is_not_taken_back(worker: Process) -> None:
-    store, other = await worker("w1"), await worker("w2")
-    theirs = await begun(other)
-    await other.worker_queue.checkpoint({theirs: Piece(0, "Theirs.")})
-    assert await store.worker_queue.checkpoint({theirs: Piece(0, "", takes_back=True)}) is False
-    assert (await taken_on(other, theirs)).checkpoint == Checkpoint("Theirs.")
 
 
 async def test_end_is_recorded_with_the_last_piece(store: Stores) -> None:

@@ -86,16 +86,6 @@ class TestClaim:
         assert await claim == []
 
 
-class TestRelease:
-    async def test_interruption_by_the_model_counts_like_the_death_of_a_worker(self, store: Stores) -> None:
-        await enqueued(store, asked(1))
-        for interruptions in (0, 1, 2):
-            job = await one(store)
-            assert job.interruptions == interruptions
-            assert await store.worker_queue.release(job, is_interrupted=True)
-            assert not await store.worker_queue.release(job, is_interrupted=True), "a late one counts nothing"
-
-
 class TestWait:
     async def test_wait_ends_after_its_timeout(self, store: Stores) -> None:
         await store.worker_queue.wait(0)
@@ -166,19 +156,6 @@ class TestPerson:
     async def stores(self, process: Process) -> Sequence[Stores]:
         return [await process(f"w{n}", max_per_user=2) for n in range(3)]
 
-    async def test_persons_limit_holds_and_delays_nobody_else(self, stores: Sequence[Stores]) -> None:
-        for number in range(8):
-            await enqueued(stores[0], by("U1", number))
-        for number in range(8, 10):
-            await enqueued(stores[0], by("U2", number))
-        first = await stores[0].worker_queue.claim(3)
-        rest = await stores[1].worker_queue.claim(9)
-        assert sorted(job.question.user_id for job in first + rest) == ["U1", "U1", "U2", "U2"]
-        assert [job.question.ts for job in first[:2]] == [apart(0).ts, apart(1).ts]
-        assert await stores[2].worker_queue.claim(9) == []
-        await stores[0].worker_queue.finish(first[0], DONE, YES)
-        assert [job.question.ts for job in await stores[2].worker_queue.claim(9)] == [apart(2).ts]
-
     async def test_persons_limit_holds_when_several_processes_claim_at_once(self, stores: Sequence[Stores]) -> None:
         for number in range(12):
             await enqueued(stores[0], by(f"U{number % 2}", number))
@@ -193,12 +170,3 @@ class TestPerson:
                 claimed += taken
                 await asyncio.gather(*(store.worker_queue.finish(job, DONE, YES) for job in taken))
         assert len(claimed) == 12
-
-    async def test_question_beyond_the_persons_limit_is_queued(self, stores: Sequence[Stores]) -> None:
-        taken = [await stores[0].question_queue.enqueue(f"Ev{n}", by("U1", n)) for n in range(3)]
-        other = await stores[1].question_queue.enqueue("Ev3", by("U2", 3))
-        assert [bool(result and result.needs_placeholder) for result in (*taken, other)] == [False, False, True, False]
-        at_once = await asyncio.gather(
-            *(stores[2].question_queue.enqueue(f"Ev3{n}", by("U3", 30 + n)) for n in range(4))
-        )
-        assert [bool(result and result.needs_placeholder) for result in at_once] == [False, False, True, True]
