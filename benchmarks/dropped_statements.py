@@ -86,7 +86,11 @@ def run_tests(runner: PytestRunner, *, mutant_name: str | None, tests: Iterable[
     ids = list(tests)
     files = sorted({test.partition("::")[0] for test in ids})
     with change_cwd("mutants"):
-        return int(runner.execute_pytest(runner._pytest_args_regular_run(files), plugins=[_Only(ids)]))
+        try:
+            return int(runner.execute_pytest(runner._pytest_args_regular_run(files), plugins=[_Only(ids)]))
+        except pytest.PytestUnraisableExceptionWarning:
+            # What fails while a database is being opened leaves its connection to the garbage collector.
+            return int(pytest.ExitCode.TESTS_FAILED)
 
 
 def _is_constant(value: cst.BaseExpression) -> bool:
