@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import kubernetes_validate
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
@@ -70,6 +67,9 @@ def test_images_are_pinned_by_digest_and_the_init_by_version() -> None:
 
 class TestKubernetes:
     def test_manifests_follow_the_schemas(self) -> None:
+        # Imports that would take a tenth of the collection of all tests, which each worker pays.
+        import kubernetes_validate
+
         manifests = set(KUBERNETES.glob("*.yaml")) - {KUBERNETES / "kustomization.yaml"}
         assert manifests
         for path, version in product(manifests, (OLDEST, NEWEST)):
@@ -160,6 +160,10 @@ class TestSbom:
     """python -m deploy.sbom, as the image's build runs it."""
 
     async def test_sbom_follows_the_schema_and_has_each_installed_package_of_the_lock(self) -> None:
+        # As slow to import as kubernetes_validate.
+        from cyclonedx.schema import SchemaVersion
+        from cyclonedx.validation.json import JsonStrictValidator
+
         ended = run(sys.executable, "-m", "deploy.sbom", "requirements.txt")
         assert (ended.returncode, ended.stderr) == (0, "")
         assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(ended.stdout) is None

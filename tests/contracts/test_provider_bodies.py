@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from functools import cache, partial
 
 import pytest
 
@@ -44,7 +45,10 @@ def little_memory() -> Iterator[None]:
     assert peak_bytes < MAX_MEMORY_BYTES
 
 
-def error_of(size_bytes: int, beginning: bytes = b'{"error": {"message": "') -> bytes:
+ERROR = b'{"error": {"message": "'
+
+
+def error_of(size_bytes: int, beginning: bytes = ERROR) -> bytes:
     return beginning + b"x" * size_bytes
 
 
@@ -56,24 +60,37 @@ def twice(body: bytes) -> bytes:
     return gzip.compress(gzip.compress(body))
 
 
+@cache
+def large_body(beginning: bytes, pack: Callable[[bytes], bytes]) -> bytes:
+    """Returns a body that unpacks to UNPACKED_BYTES. Packing one takes a quarter of a second."""
+    return pack(error_of(UNPACKED_BYTES, beginning))
+
+
+def large(
+    status: int, beginning: bytes, encoding: str = "gzip", pack: Callable[[bytes], bytes] = gzip.compress
+) -> VendorResponse:
+    return packed(status, large_body(beginning, pack), encoding, bytes)
+
+
 # ours, run: 200 kB of gzip held the event loop for 10.7 s.
-LARGE = {
-    "gzip": packed(400, error_of(UNPACKED_BYTES), "gzip", gzip.compress),
-    "gzip, a failure that passes": packed(500, error_of(UNPACKED_BYTES), "gzip", gzip.compress),
-    "deflate": packed(429, error_of(UNPACKED_BYTES), "deflate", zlib.compress),
-    "gzip twice": packed(400, error_of(UNPACKED_BYTES), "gzip, gzip", twice),
-    "as it is": VendorResponse([error_of(2**20)] * 32, 400, "application/json"),
-    "without end": VendorResponse([error_of(2**20)], 400, "application/json", ending=ResponseEnd.HANG),
-    "a web page": packed(503, error_of(UNPACKED_BYTES, b"<html>"), "gzip", gzip.compress),
-    "a redirect": packed(302, error_of(UNPACKED_BYTES, b"<html>"), "gzip", gzip.compress),
+LARGE: dict[str, Callable[[], VendorResponse]] = {
+    "gzip": partial(large, 400, ERROR),
+    "gzip, a failure that passes": partial(large, 500, ERROR),
+    "deflate": partial(large, 429, ERROR, "deflate", zlib.compress),
+    "gzip twice": partial(large, 400, ERROR, "gzip, gzip", twice),
+    "as it is": lambda: VendorResponse([error_of(2**20)] * 32, 400, "application/json"),
+    "without end": lambda: VendorResponse([error_of(2**20)], 400, "application/json", ending=ResponseEnd.HANG),
+    "a web page": partial(large, 503, b"<html>"),
+    "a redirect": partial(large, 302, b"<html>"),
 }
 
 
 @ALL_APIS
-@pytest.mark.parametrize("answer", LARGE.values(), ids=LARGE.keys())
+@pytest.mark.parametrize("made", LARGE.values(), ids=LARGE.keys())
 async def test_body_of_an_error_is_read_to_a_limit(
-    vendor: VendorServer, api: VendorApi, answer: VendorResponse
+    vendor: VendorServer, api: VendorApi, made: Callable[[], VendorResponse]
 ) -> None:
+    answer = made()
     async with asyncio.timeout(WITHIN_S):
         with little_memory():
             received = await ask(api, vendor, answer)
@@ -119,8 +136,7 @@ async def test_error_whose_body_cannot_be_read_has_its_status(
     assert (await ask(api, vendor, answer)).failure is EndReason.RATE_LIMITED
 
 
-NO_END = error_of(UNPACKED_BYTES, b'{"id": "m", "object": "model", "x": "')
-LOOKED_UP = {status: packed(status, NO_END, "gzip", gzip.compress) for status in (200, 500)}
+NO_END = b'{"id": "m", "object": "model", "x": "'
 
 
 async def look_up(url: str, vendor: str) -> Lookup:
@@ -134,15 +150,16 @@ async def look_up(url: str, vendor: str) -> Lookup:
 async def test_look_up_reads_no_more_than_an_event(
     vendor: VendorServer, name: str, status: int, outcome: LookupOutcome
 ) -> None:
-    vendor.script(LOOKED_UP[status])
+    vendor.script(large(status, NO_END))
     with little_memory():
         assert (await look_up(vendor.url, name)).outcome is outcome
 
 
 @ALL_APIS
 async def test_answer_in_one_body_is_read_to_the_length_of_an_event(vendor: VendorServer, api: VendorApi) -> None:
+    answer = large(200, NO_END)
     with little_memory():
-        received = await ask(api, vendor, LOOKED_UP[200])
+        received = await ask(api, vendor, answer)
     assert received.failure is EndReason.CUT
     assert received.error is not None
     assert received.error.detail == f"EventTooLongError: more than {MAX_EVENT_BYTES} bytes"

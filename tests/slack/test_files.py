@@ -249,15 +249,15 @@ async def test_file_larger_than_announced_is_cut_at_the_limit(announced: str, mo
     assert peak_bytes < 5 * limit
 
 
-def png(size: tuple[int, int]) -> bytes:
+def png(size: tuple[int, int], mode: str = "RGB") -> bytes:
     packed = io.BytesIO()
-    Image.new("RGB", size).save(packed, "PNG")
+    Image.new(mode, size).save(packed, "PNG")
     return packed.getvalue()
 
 
 PHOTO = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(90)
 PNG = png((8, 6))
-WIDE = png((9_000, 6_000))
+WIDE = png((9_000, 10_000), "1")
 PREVIEWED = {
     "a photo of a phone": ("image/heic", PHOTO, PNG, PNG),
     "a photo whose type nobody told": ("application/octet-stream", PHOTO, PNG, PNG),
