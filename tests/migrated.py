@@ -8,10 +8,9 @@ start always run the migrations.
 
 import functools
 import os
-import sqlite3
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def _fill_memory(connection: Any, _record: object) -> None:
         row = cursor.fetchone()
         cursor.close()
         if row == ("",):
-            connection.run_async(lambda aio: aio.executescript(_sqlite_script()))
+            connection.run_async(lambda aio: aio._execute(aio._conn.deserialize, _sqlite_file()))
 
 
 def fill_schema(connection: psycopg.Connection, name: str, server_url: str) -> None:
@@ -73,13 +72,6 @@ def _sqlite_file() -> bytes:
         path = Path(folder) / "migrated.db"
         _migrate(sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool))
         return path.read_bytes()
-
-
-@functools.cache
-def _sqlite_script() -> str:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.deserialize(_sqlite_file())
-        return "\n".join(connection.iterdump())
 
 
 @functools.cache
