@@ -54,6 +54,16 @@ DECISIONS = [Decision.APPROVED, Decision.DENIED]
 POSTS = (OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL)
 FACTS = (group_threads, thread_lines, quiet_threads)
 """What is known of threads."""
+# Statements that are built once: they run after each call.
+STATES = sa.select(jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.end_reason)
+RECORDED = sa.select(jobs.c.id, jobs.c.status, jobs.c.end_reason, jobs.c.text)
+DUE = sa.select(outbox_entries.c.job_id, outbox_entries.c.kind, outbox_entries.c.due_at, outbox_entries.c.tries)
+BESIDE = sa.union_all(
+    sa.select(sa.literal("growing"), checkpoints.c.job_id),
+    sa.select(sa.literal("metered"), charges.c.job_id).where(IS_OPEN),
+    *(sa.select(sa.literal(table.name), sa.func.count()).select_from(table) for table in FACTS),
+)
+"""The jobs with texts and with open charges, and how many facts there are of each kind."""
 MAX_ROUNDS = 40
 """Rounds within which all questions must end. An edited or unbatched job takes another round."""
 
@@ -69,9 +79,8 @@ NO_PIECES: Mapping[Job, Piece] = {}
 
 async def states(stores: Stores) -> dict[int, State]:
     """Returns the state of each job in the database, by ID."""
-    columns = (jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.end_reason)
     async with stores.database.engine.begin() as connection:
-        rows = (await connection.execute(sa.select(*columns))).all()
+        rows = (await connection.execute(STATES)).all()
     return {row.id: state_of(row.status, row.attempts, row.end_reason) for row in rows}
 
 
@@ -124,7 +133,8 @@ class Machine(RuleBasedStateMachine):
         """Some questions are being answered already: from there on, more happens in as many calls."""
         self.listener = self.runner.run(Stores.open(self.database_url, "listener", self.clock))
         self.stores = {name: Stores(self.listener.database.engine, name, self.clock) for name in WORKERS}
-        self.runner.run(self._empty())
+        if self.database_url != "sqlite://":
+            self.runner.run(self._empty())
         for number, thread in enumerate(sorted(begun, key=THREADS.index)):
             self.enqueue(WORKERS[0], number, thread, number, full=False)
         return multiple(*((WORKERS[0], job) for job in self._claim(WORKERS[0], len(begun))))
@@ -651,16 +661,15 @@ class Machine(RuleBasedStateMachine):
     ) -> tuple[dict[int, Any], dict[int, str], Mapping[Any, Any], set[int], set[int], tuple[int, ...]]:
         """Returns what is on record: jobs' states and texts, entries, jobs with texts, with open charges, and facts."""
         async with self.listener.database.engine.begin() as connection:
-            rows = (await connection.execute(sa.select(jobs))).all()
-            due = (await connection.execute(sa.select(outbox_entries))).all()
-            growing = set((await connection.scalars(sa.select(checkpoints.c.job_id))).all())
-            metered = set((await connection.scalars(sa.select(charges.c.job_id).where(IS_OPEN))).all())
-            counts = (sa.select(sa.func.count()).select_from(table).scalar_subquery() for table in FACTS)
-            facts = (await connection.execute(sa.select(*counts))).one()
+            rows = (await connection.execute(RECORDED)).all()
+            due = (await connection.execute(DUE)).all()
+            beside = [tuple(row) for row in (await connection.execute(BESIDE)).all()]
         listed = {(entry.job_id, entry.kind): (entry.due_at, entry.tries) for entry in due}
         status = {row.id: (row.status, row.end_reason) for row in rows}
         texts = {row.id: row.text for row in rows}
-        return status, texts, listed, growing, metered, tuple(facts)
+        growing, metered = ({number for kind, number in beside if kind == of} for of in ("growing", "metered"))
+        facts = tuple(number for table in FACTS for kind, number in beside if kind == table.name)
+        return status, texts, listed, growing, metered, facts
 
     def _one(self, number: int) -> int | None:
         known = sorted(self.model.jobs)
