@@ -889,7 +889,7 @@ SCHEDULE_UNCHANGED = {
 """By ScheduleAction: why a press did nothing."""
 PAUSE_REASONS = {
     "by_person": "somebody paused it",
-    "failures": "three of its runs in a row failed",
+    "failures": "its last runs failed",
     "cap": "it has used up its tokens",
     "no_access": "the person who created it has no access to me anymore",
     "not_in_channel": "the person who created it isn't in the channel anymore",
