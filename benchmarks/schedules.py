@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, MutableSequence
+from collections.abc import Iterator, Mapping, MutableSequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -36,6 +36,8 @@ from bot.clock import Clock, SystemClock
 from bot.core.schedules import GRACE_S, PauseReason, Proposal, Rule, run_id
 from bot.errors import StoreError
 from bot.store import Stores
+from bot.store.database import create_engine
+from bot.store.migrate import migrate
 from bot.store.schema import jobs
 
 ZONES = (
@@ -178,7 +180,7 @@ class Year:
 
     async def create(self) -> None:
         """Creates all schedules."""
-        now, ends = self.shared[0], self.shared[0] + (self.days + 3) * 86_400
+        now, ends = self.shared[0], self.shared[0] + (self.days + 10) * 86_400
         for zone in ZONES:
             crons = (*RULES, *(OFTEN if zone in ZONES[:3] else ()))
             minutes = list(minutes_of(zone, now - 86_400, ends))
@@ -211,13 +213,17 @@ class Year:
                 await self.pause_or_resume()
 
     async def looked(self) -> None:
-        """Waits until a process has looked at this time; one may be killed meanwhile, and the other looks."""
+        """Waits until both processes have looked at this time; one may be killed meanwhile, and is started again.
+
+        If the time went on while one of them still looks, which takes it minutes of this year, the other would pass
+        over what that one holds.
+        """
         now = self.shared[0]
         killed = self.rng.choice(self.lookers) if self.rng.random() < 1 / KILL_EVERY else None
         if killed is not None:
             await asyncio.sleep(self.rng.uniform(0, 0.003))
             self.restart(killed)
-        await self.until(lambda: now in self.shared[1:])
+        await self.all_looked()
         self.note(now)
         self.count("looks")
 
@@ -257,12 +263,12 @@ class Year:
         for looker in self.lookers:
             looker.start()
         # Both correct due times when they look for the first time.
-        await self.until(lambda: set(self.shared[1:]) == {now})
+        await self.all_looked()
         self.note(now)
 
-    async def until(self, is_done: Callable[[], bool]) -> None:
+    async def all_looked(self) -> None:
         until = time.monotonic() + LOOKED_WITHIN_S
-        while not is_done():
+        while set(self.shared[1:]) != {self.shared[0]}:
             if time.monotonic() > until:
                 raise TimeoutError("no process has looked")
             await asyncio.sleep(0.0002)
@@ -278,6 +284,8 @@ class Year:
         elif await self.stores.schedules.pause("T1", schedule_id, PauseReason.BY_PERSON, "U1"):
             expected.is_paused = True
             self.count("paused")
+        # No process that is forked later has this one's connections.
+        await self.stores.database.engine.dispose()
 
 
 def minutes_of(zone: str, begins: float, ends: float) -> Iterator[tuple[float, datetime, list[datetime]]]:
@@ -330,16 +338,19 @@ async def differences(year: Year) -> list[str]:
     return [*lost, *too_many, *multiplied]
 
 
-async def simulate(engine: Engine, folder: Path, days: int, seed: int) -> int:
+async def simulate(kind: Engine, folder: Path, days: int, seed: int) -> int:
     """Runs a year; returns the number of differences."""
     shared: MutableSequence[float] = multiprocessing.get_context("fork").Array(
         "d", [BEGINS.timestamp(), 0.0, 0.0], lock=False
     )
-    async with database(engine, folder) as store:
-        stores = await Stores.open(store.url, "people", SharedClock(shared))
+    async with database(kind, folder) as store:
+        engine = create_engine(store.url)
+        await migrate(engine)
+        stores = Stores(engine, "people", SharedClock(shared))
         year = Year(stores, [Looker(store.url, shared, index) for index in range(2)], shared, random.Random(seed), days)
         began_s = time.monotonic()
         await year.create()
+        await engine.dispose()
         for looker in year.lookers:
             looker.start()
         try:
@@ -348,11 +359,11 @@ async def simulate(engine: Engine, folder: Path, days: int, seed: int) -> int:
             for looker in year.lookers:
                 looker.kill()
         found = await differences(year)
-        await stores.close()
+        await engine.dispose()
     ended = shared[0]
     due = sum(len([at for at in one.due if at <= ended]) for one in year.expected.values())
     print(
-        f"{engine}, seed {seed}: {days} days in {len(ZONES)} zones, {len(year.expected)} schedules, {due} due times, "
+        f"{kind}, seed {seed}: {days} days in {len(ZONES)} zones, {len(year.expected)} schedules, {due} due times, "
         f"{len(year.runs)} runs; {time.monotonic() - began_s:.0f} s"
     )
     print("  " + ", ".join(f"{number} {what}" for what, number in sorted(year.figures.items())))
