@@ -16,7 +16,7 @@ from bot.store.schema import schedules
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID, Message
-from tests.scenarios.conftest import Stage, buttons, running, says
+from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.scenarios.test_read_channel import reads, tool_results
 from tests.scenarios.tools import Notes, by_results
 from tests.streams import speech
@@ -239,8 +239,9 @@ async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(stage: S
         TEAM_ID, schedule.id, "U0ADA", HOURLY, 2 * speech.INPUT_TOKENS, 300_000
     )
     await run(another_process, schedule)
+    used_up = texts.schedule_used_up(2 * speech.INPUT_TOKENS, in_day=False)
     post = await posted(stage)
-    assert await answers(stage, post) == [texts.schedule_used_up(2 * speech.INPUT_TOKENS, in_day=False)]
+    await stage.sandbox.wait_for(lambda: shown(stage.bots("general", post.ts)[-1]) == used_up)
     await pause_notices(stage, "general", stage.sandbox.dm("ada"))
     assert (await stored(another_process, schedule.id)).paused is PauseReason.CAP
 
