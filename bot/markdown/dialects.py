@@ -271,8 +271,9 @@ class _Rewriter:
             at = end
         if not self.growing or search_end <= len(self.text):
             return start
+        # `inlines.py` may find a link's destination in its place, and code behind that as well as text.
+        self.open_code = opening.start()
         if self.is_row:
-            self.open_code = opening.start()
             self._escape_cell_ends(start, len(self.text))
         return len(self.text)
 
