@@ -200,7 +200,7 @@ class _Rewriter:
         while self.held < 0 and (special := _SPECIAL.search(self.text, position)):
             position = self._read_special(special)
         size = len(self.text) if self.held < 0 else self.held
-        undecided, is_open = min(size, self.open_code), bool(self.tags or self.held >= 0)
+        undecided, is_open = min(size, self.open_code), bool(self.tags or self.held >= 0 or self.open_code < size)
         for tag in self.tags:
             if self.growing and size - tag.start <= MAX_CONSTRUCT_CHARS:
                 undecided = min(undecided, tag.start)

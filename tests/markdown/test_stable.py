@@ -91,6 +91,7 @@ def test_what_is_appended_stays(texts: st.SearchStrategy[str], data: st.DataObje
         "https://a.b**<p>https://a.b**",
         "https://a.b**https://a.b**<i><i>https://a.b**",
         "[](x(y)`)<b> c <i>d</i>1",
+        "1`<b\n1:",
     ],
 )
 def test_no_beginning_of_a_text_appends_what_changes(text: str) -> None:

@@ -31,6 +31,8 @@ pytestmark = [
 PROBES, SEEDS = 250, 4
 """So many for each seed."""
 FEW = 30
+WITHIN_S = 300.0
+"""Of the loop's time. Probes follow each other so fast that edits wait for the budget of a minute."""
 SECRET = re.compile(r"quartz-[a-z0-9]+-\d")
 MEMBERS = ("ada", "alan", "grace")
 GUEST, STRANGER, BOT = "gia", "stan", "CI"
@@ -102,7 +104,7 @@ class Probes:
         secret = f"quartz-{channel.id.lower()}-{number}"
         self.secrets.setdefault(channel.id, set()).add(secret)
         asked = await self.sandbox.say(user, place, f"@{self.sandbox.workspace.bot.name} remember: {secret} is open")
-        await self.sandbox.wait_for(lambda: "emembered for" in self.told(channel, asked))
+        await self.sandbox.wait_for(lambda: "emembered for" in self.told(channel, asked), WITHIN_S)
 
     def told(self, channel: Channel, asked: str) -> str:
         """Returns all that a person sees of the answer to a message."""
@@ -146,7 +148,7 @@ class Probes:
             ended = [one for one in self.stage.bots(channel.id, thread) if one.ts > asked]
             return bool(ended) and "about-answer-icons" in str(ended[-1].sent_blocks)
 
-        await self.sandbox.wait_for(is_over)
+        await self.sandbox.wait_for(is_over, WITHIN_S)
         return channel.id, self.told(channel, asked)
 
     async def opens_the_modal(self) -> tuple[str, str]:
