@@ -175,7 +175,7 @@ async def bot_in(
 
 async def take_showcase(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await expect(page.locator(".card")).to_have_count(9)
+    await expect(page.locator(".card")).to_have_count(11)
     await shoot(page, "showcase.png")
 
 
