@@ -225,7 +225,8 @@ class Pages:
         # Counting these takes as long as all else together.
         international = international_chars(source)
         in_opening = international_chars(opening.text)
-        sent = sent_chars(source, international) + sent_chars(opening.text, in_opening)
+        # Together: a mark in the opening may decide how many characters the source becomes.
+        sent = sent_chars(opening.text + source, in_opening + international)
         counted = sent + 3 * source.count(">") + not_text_chars
         more_bytes = 0 if source.isascii() else len(source.encode("utf-8", "surrogatepass")) - len(source)
         steps = _steps_of(source, international) + _steps_of(opening.text, in_opening)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -137,6 +137,7 @@ TEXTS = MARKDOWN | st.text(max_size=300) | st.text("ab `~|-1.\n#>\u0301\u200dğŸ‡
 
 
 @given(TEXTS, st.integers(20, 120), st.integers(1, 40))
+@example("# Heading\n# Heading\n```py\n| a | b |\n***", 24, 1)
 def test_pages_fit_and_join_to_the_text_for_any_deltas(text: str, limit: int, step: int) -> None:
     pages = paged(text, limit)
     assert "".join(page.source for page in pages) == text
