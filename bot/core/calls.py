@@ -60,7 +60,7 @@ SLACK = "slack"
 """The owner of Typist's own tools, as an MCP server is of its tools."""
 REMEMBER, SCHEDULE = "remember", "schedule"
 PROPOSALS = (REMEMBER, SCHEDULE)
-"""Typist's own tools that propose something to the asker, who alone may agree, each time anew. They have no owner."""
+"""Typist's own tools that propose something. Only the asker may agree, to each call. Their names have no owner."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
 """Follows an error of a tool that may write."""

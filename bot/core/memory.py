@@ -130,7 +130,7 @@ def command_in(question: Question, bot_user_id: str) -> Command | None:
 
 
 def _prepared(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, Any] | str:
-    """Returns what a person is asked about: a text that hides nothing, on one line, and whom it is for."""
+    """Returns what the card shows: the text on one line, in which nothing is hidden, and the kind of place."""
     text = arguments.get("text")
     line = on_a_line(text, {}) if isinstance(text, str) else ""
     if not 0 < len(line) <= MAX_CHARS:

@@ -274,7 +274,7 @@ class Run:
     last_at: float | None
     """The due time of the last run before it that was answered; None if there is none."""
     only_tells: bool = False
-    """Whether it isn't run: the schedule was paused instead, and people are told."""
+    """The schedule was paused before this run: people are told, and nothing is run."""
 
     @property
     def since(self) -> float:

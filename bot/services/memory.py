@@ -67,7 +67,7 @@ class SubmittedMemories:
     user_id: str
     place: SettingsPlace
     changed: Mapping[int, str]
-    """The texts that they changed, by id; "" is to be forgotten."""
+    """The texts that they changed, by id. An empty text removes the memory."""
     listed: Sequence[int]
     """The ids of those that the modal showed."""
     keeps_hidden: bool

@@ -50,7 +50,7 @@ def moment(at: float, *styles: str) -> Json:
 
 
 def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
-    """Returns a memory whole, and says whom it is for."""
+    """Returns the card of a proposed memory: its whole text, and the kind of place."""
     question = line(words(texts.REMEMBER_THIS[str(arguments["for"])]))
     quoted = blockkit.part("rich_text_quote", words(unlinked(str(arguments["text"]))))
     agree = blockkit.button(ReplyAction.APPROVE, texts.REMEMBER, ask.value, primary=True)

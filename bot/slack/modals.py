@@ -318,7 +318,7 @@ def place_in(view: Mapping[str, Any]) -> SettingsPlace:
 def submitted_memories(view: Mapping[str, Any]) -> tuple[SettingsPlace, dict[int, str], list[int], bool]:
     """Returns the place of a memory modal, the texts that a person changed, by id, and the ids that it showed.
 
-    The last value says whether hidden memories are to be kept.
+    The last value says whether the person keeps the hidden memories.
     """
     typed, shown = values_of(view), values_of(untouched(view))
     ids = {name: int(found[1]) for name in view["state"]["values"] if (found := _MEMORY_FIELD.fullmatch(name))}

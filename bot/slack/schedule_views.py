@@ -61,7 +61,7 @@ class ScheduleAction(StrEnum):
     """What a button does with schedules. The value is the button's action_id in Slack; its own names a schedule."""
 
     LIST = "schedules"
-    """Its value is a channel, or "" for the schedules of whoever presses it."""
+    """Its value is a channel, or "" for the presser's own schedules."""
     CHANGE = "schedule_change"
     RUN = "schedule_run"
     PAUSE = "schedule_pause"
@@ -164,7 +164,7 @@ def _place_of(channel_id: str, view_id: str) -> ListPlace:
 
 
 def list_button(channel_id: str) -> Json:
-    """Returns the button that lists a channel's schedules, or with "" those of whoever presses it."""
+    """Returns the button that lists a channel's schedules, or with "" the presser's own."""
     return button(ScheduleAction.LIST, texts.SCHEDULES, channel_id)
 
 

@@ -7,8 +7,8 @@ due time, and is unique. So each due time is one job, however many processes loo
 Due times that passed while no process ran, or while a clock stood still, are looked at once: core/schedules.py says
 which of them is run. A clock that was ahead has set `next_at` too far ahead; each process corrects that when it starts.
 
-A schedule is paused in the transaction of what pauses it. People are told by the run's outbox entry: POST_QUESTION if
-the run has no message yet, TELL_PAUSE if it has ended.
+The transaction that records why a schedule is paused also pauses it. People are told by the run's outbox entry:
+POST_QUESTION if the run has no message yet, TELL_PAUSE if it has ended.
 """
 
 import logging
@@ -300,7 +300,7 @@ async def _count_end(
 
 
 async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> bool:
-    """Begins the run of a due schedule, if one is to be made, and sets its next due time. Its row is locked."""
+    """Begins the run of a due schedule unless it is too late for it, and sets the next due time. Its row is locked."""
     due_at: float | None = None
     next_at: float | None = None
     paused = PauseReason.MISSED
