@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import lru_cache
+from unicodedata import category
 
 GENERAL = "General"
 _DATE, _DATE_TIME = "yyyy-mm-dd", "yyyy-mm-dd hh:mm"
@@ -44,9 +45,13 @@ BUILT_IN = {
 """Formats that files name by number. Those of money have the sign of the reader's country, which isn't known."""
 _TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[\$(?P<currency>[^\]-]*)[^\]]*\]|\[(?P<bracket>[^\]]*)\]'
-    r"|(?P<general>General)|(?P<exponent>[eE][+-])|(?P<other>.)",
+    r"|(?P<exponent>[eE][+-])|(?P<run>[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+)|(?P<other>.)",
     re.DOTALL,
 )
+_FIELDS = re.compile(r"[ymdhsgebatz]+|(.)\1*", re.IGNORECASE)
+"""Letters that stand for parts of a date: of Excel, of ISO 8601, and in other languages one letter repeated. A run
+of other letters, such as General, Standard and Geral, is a word.
+"""
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
 _ELAPSED = re.compile(r"[hms]+", re.IGNORECASE)
 _HOLDS = {
@@ -66,7 +71,7 @@ _MAX_DIGITS = 27
 _DAY_S = 86_400
 
 Token = tuple[str, str]
-"""Its kind (place, literal, elapsed, condition or general) and its text."""
+"""Its kind (place, literal, elapsed, condition, word or general) and its text."""
 
 
 def shown(value: float, code: str, *, is_1904: bool = False) -> str:
@@ -83,7 +88,7 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str:
         return "".join(around).strip()
     if _is_date(tokens):
         return _moment(value, tokens, is_1904=is_1904)
-    if any(kind == "place" and text in _PLACES for kind, text in tokens):
+    if _has_digits(tokens):
         number = Decimal(repr(float(abs(value))))
         text = _number(number, tokens)
         has_digits = any(digit in "123456789" for digit in text)
@@ -109,6 +114,10 @@ def general(value: float) -> str:
 
 @lru_cache(maxsize=1_000)
 def _sections(code: str) -> list[list[Token]]:
+    return [_with_general(section) for section in _split(code)]
+
+
+def _split(code: str) -> list[list[Token]]:
     sections: list[list[Token]] = [[]]
     for found in _TOKEN.finditer(code):
         kind, text = found.lastgroup, found[found.lastgroup] if found.lastgroup else ""
@@ -122,12 +131,29 @@ def _sections(code: str) -> list[list[Token]]:
             sections[-1].append(("place", text))
         elif kind == "exponent":
             sections[-1].append(("place", "E"))
-        elif kind == "general":
-            sections[-1].append(("general", text))
+        elif kind == "run":
+            sections[-1] += [("place", char) for char in text] if _FIELDS.fullmatch(text) else [("word", text)]
         else:
             # What has no group is a space of another character's width.
             sections[-1].append(("literal", text if kind else " "))
     return sections
+
+
+def _with_general(section: list[Token]) -> list[Token]:
+    """Returns a section in which letters without quotes that are neither a date nor beside digits say General.
+
+    Each language has its own word for it, such as G/通用格式, and programs write it in any case.
+    """
+    is_said = [kind == "word" or (kind == "place" and category(text)[0] in "LM") for kind, text in section]
+    if True not in is_said or _is_date(section) or _has_digits(section) or ("place", "@") in section:
+        return [("literal" if kind == "word" else kind, text) for kind, text in section]
+    first = is_said.index(True)
+    rest = [token for token, is_word in zip(section, is_said, strict=True) if not is_word and token != ("place", "/")]
+    return [*rest[:first], ("general", GENERAL), *rest[first:]]
+
+
+def _has_digits(tokens: list[Token]) -> bool:
+    return any(kind == "place" and text in _PLACES for kind, text in tokens)
 
 
 def _chosen(sections: list[list[Token]], value: float) -> tuple[list[Token], bool | None]:
@@ -159,7 +185,7 @@ def _is_date(tokens: list[Token]) -> bool:
     if any(kind == "elapsed" for kind, _ in tokens):
         return True
     places = "".join(text.lower() for kind, text in tokens if kind == "place")
-    first = re.search("[ymdhsg]", places)
+    first = re.search("[ymdhs]|ge", places)
     # Parts of a second come after it. Elsewhere digits are those of a number, beside letters that lack their quotes.
     return first is not None and not re.search("[#?0]", places[: first.start()]) and "#" not in places
 
@@ -201,7 +227,9 @@ def _number(number: Decimal, tokens: list[Token]) -> str:
     texts = [text if kind == "place" else "" for kind, text in tokens]
     number *= 100 ** texts.count("%")
     last = max(at for at, text in enumerate(texts) if text and text in _PLACES)
-    point = texts.index(".") if "." in texts else len(texts)
+    # Another one ends an abbreviation, such as Rs.
+    points = (at for at, text in enumerate(texts) if text == "." and {*texts[max(0, at - 1) : at + 2]} & {*_PLACES})
+    point = next(points, len(texts))
     for end in {last + 1, max((at for at in range(point) if texts[at] and texts[at] in _PLACES), default=last) + 1}:
         while end < len(texts) and texts[end] == ",":
             number /= 1_000

@@ -59,6 +59,20 @@ SHOWN = [
     (-3, "yyyy-mm-dd", "-3"),
     (1e300, "0.00%", f"1{'0' * 302}.00%"),
     (0.1 + 0.2, "General", "0.3"),
+    *((1234.5, code, "1234.5") for code in ("GENERAL", "general_)", "[Red]GENERAL;-GENERAL", "Standard", "Estándar")),
+    *(
+        (1234.5, code, "1234.5")
+        for code in ("G/通用格式", "[DBNum1][$-804]G/標準", "Основной", "ทั่วไป", "Γενικός τύπος")
+    ),
+    (-1234.5, "GENERAL;-GENERAL", "-1234.5"),
+    (12, 'Standard" Stk"', "12 Stk"),
+    (1234.5, "Rs. 0.00", "Rs. 1234.50"),
+    (1234.5, "#,##0 Days", "1,235 Days"),
+    *(
+        (45000, code, "2023-03-15")
+        for code in ("TT.MM.JJJJ", "jj/mm/aaaa", "yyyy年m月d日", "[$-411]ge.m.d", "yyyymmdd")
+    ),
+    (45000.5, "yyyy-mm-ddThh:mm:ss", "2023-03-15 12:00:00"),
 ]
 
 

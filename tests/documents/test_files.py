@@ -1,0 +1,41 @@
+"""Small files as other programs write them. `files/index.jsonl` says of each what must be read, and what must never.
+
+Both are expressions over what the model gets, and after "=> " the line below the answer, in quotation marks. A row has
+the file's name in Slack and the type that Slack gives it. `room_tokens` is the room for files' texts, if that matters.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import File
+from bot.core.files import REFUSED, OpenedFile, document_kind, file_label, reason_not_to_read, unread_notice
+from bot.documents import formats
+from bot.documents.document import Format, Unreadable, decode_text
+
+FOLDER = Path(__file__).parent / "files"
+ROWS = [json.loads(line) for line in (FOLDER / "index.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def opened(file: File, content: bytes) -> OpenedFile:
+    """Returns a file as bot/slack/files.py opens it, without a process of its own."""
+    if reason := reason_not_to_read(file):
+        return OpenedFile(file, reason)
+    kind = document_kind(file, content)
+    if kind is None and (text := decode_text(content)) is not None:
+        return OpenedFile(file, text)
+    try:
+        return OpenedFile(file, formats.read(kind or Format.TEXT, content))
+    except Unreadable as error:
+        return OpenedFile(file, REFUSED[error.refusal])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row['kind']}: {row['title']}" for row in ROWS])
+def test_file_is_read_as_people_see_it_or_the_line_says_what_is_not(row: dict[str, Any]) -> None:
+    read = opened(File("F1", row["name"], row["mimetype"]), (FOLDER / row["file"]).read_bytes())
+    said = f"{file_label(read)}\n=> {unread_notice([read])!r}"
+    assert [expression for expression in row["must"] if not re.search(expression, said)] == []
+    assert [expression for expression in row["never"] if re.search(expression, said)] == []
