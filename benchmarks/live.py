@@ -195,7 +195,7 @@ def _new_people(count: int, seed: int) -> LiveRow:
     rng = random.Random(seed)
     at_s = tuple(sorted(rng.uniform(0, 10) for _ in range(count)))
     targets = {"429s": 5, "memory": 150}
-    return LiveRow(f"new-people-{count}", at_s, count, targets, places=50, people=count)
+    return LiveRow(f"new-people-{count}", at_s, count, targets, places=min(50, count // 4), people=count)
 
 
 def _without_statuses(known: Mapping[str, LiveRow], *names: str) -> dict[str, LiveRow]:

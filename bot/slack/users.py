@@ -11,9 +11,9 @@ Slack takes 100 calls of users.info a minute (budget.py), for kinds and names to
 - Lookups of kinds stand in one line, and AT_ONCE of them are open. One that fails keeps its place for a wait that grows
   with the failures in a row, whomever they are about, and then goes to the end of the line. So an outage costs half of
   the calls however many people wait, and its end is noticed within seconds: a success waits for nothing.
-- Once more than MAX_LOOKED_UP people wait, users.list is read beside the line, a thousand people a call, until all of
-  them are found. Whom it doesn't have, such as strangers, users.info still tells about; and if Slack refuses the list,
-  the line goes on alone.
+- Once more than MAX_LOOKED_UP people wait, or more than calls are left for, users.list is read beside the line, a
+  thousand people a call, until all of them are found. Whom it doesn't have, such as strangers, users.info still tells
+  about; and if Slack refuses the list, the line goes on alone.
 - Names are left out while the calls get scarce.
 - The last KEPT_FOR_PRESSES calls are left to people who press, type a command or submit a modal: they look up ahead of
   the line, because Slack gives them seconds.
@@ -221,7 +221,8 @@ class Users:
         try:
             while True:
                 async with self._line:
-                    while lookup.is_needed and self._client.budget.spare(_USER[0]) <= KEPT_FOR_PRESSES:
+                    while lookup.is_needed and self._spare <= 0:
+                        self._list_if_many()
                         await self._clock.sleep(TURN_S)
                     if not lookup.is_needed:
                         return True
@@ -235,6 +236,7 @@ class Users:
                             log.error("the kind of user %s is not known (is users:read granted?): %s", user_id, error)
                             return False
                         log.warning("the kind of user %s is not known yet: %s", user_id, error)
+                        self._list_if_many()
                         await self._clock.sleep(next_try_at - now)
                     else:
                         self._failures = NO_FAILURES
@@ -243,9 +245,14 @@ class Users:
             if self._lookups.get(user_id) is lookup:
                 self._to_list.discard(user_id)
 
+    @property
+    def _spare(self) -> int:
+        """How many calls the line may make now."""
+        return self._client.budget.spare(_USER[0]) - KEPT_FOR_PRESSES
+
     def _list_if_many(self) -> None:
-        """Begins to list people if more are waited for than are looked up one by one."""
-        if len(self._to_list) > MAX_LOOKED_UP:
+        """Begins to list people if more are waited for than are looked up one by one, or can be looked up now."""
+        if len(self._to_list) > min(MAX_LOOKED_UP, max(0, self._spare)):
             self._list_people()
 
     def _list_people(self) -> asyncio.Task[None] | None:

@@ -223,6 +223,7 @@ async def test_no_lookup_is_made_before_slack_says(
     stage: UsersStage, retry_after_s: int, kind: UserKind | None
 ) -> None:
     stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
+    stage.sandbox.faults.start("refuse", method="users.list", error="missing_scope")
     assert await stage.users.kind("U0ADA") is kind
     assert await stage.users.names(["U0ADA"]) == ({"U0ADA": "Ada"} if kind else {})
     assert stage.lookups() == (2 if kind else 1)
@@ -279,6 +280,7 @@ async def test_kind_as_of_now_is_never_what_slack_said_before(stage: UsersStage)
 async def test_no_kind_as_of_now_is_known_while_slack_does_not_say(stage: UsersStage, fault: str) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.sandbox.faults.start(fault, method="users.info")
+    stage.sandbox.faults.start("refuse", method="users.list", error="missing_scope")
     assert await stage.users.kind("U0ADA", now_within_s=2.0) is None
 
 
@@ -409,6 +411,27 @@ async def test_list_is_read_no_further_than_to_those_who_wait(stage: UsersStage)
     stage.arrive(5_000, "U0X")
     await asyncio.gather(*map(stage.users.kind, people))
     assert stage.lookups("users.list") == 1
+
+
+@pytest.mark.parametrize("before", ["askers", "presses", "names", "a rate limit"])
+@pytest.mark.parametrize("late", [1, 10])
+async def test_people_for_whom_no_call_is_left_are_listed_and_do_not_wait(
+    stage: UsersStage, before: str, late: int
+) -> None:
+    """Fewer wait than are looked up one by one, and the last calls of the minute are kept for presses."""
+    people, others = stage.arrive(late), stage.arrive(CALLS_A_MINUTE, "U0X")
+    if before == "a rate limit":
+        stage.sandbox.faults.start("rate_limit", method="users.info", retry_after_s=60)
+    else:
+        if before == "names":
+            await stage.users.names(others)
+        while stage.lookups() < CALLS_A_MINUTE - KEPT_FOR_PRESSES:
+            await stage.users.kind(others.pop(), is_press=before == "presses")
+    lookups, began = stage.lookups(), stage.clock.monotonic()
+    assert await asyncio.gather(*map(stage.users.kind, people)) == [UserKind.MEMBER] * late
+    assert stage.clock.monotonic() - began < 2
+    assert stage.lookups("users.list") == 1
+    assert not [call for call in stage.sandbox.calls if call.ok and call.method == "users.info"][lookups:]
 
 
 async def test_strangers_whom_no_list_has_are_looked_up_alone(stage: UsersStage) -> None:
