@@ -67,8 +67,10 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*(?:https?://|mailto:)", re.IGNORECASE)
 _TARGET = re.compile(r"<[^<>\n]*>|[^\s()]*")
 _SPACED_TARGET = re.compile(
-    r"[ \t]*((?:[^\s()<>]|[ \t]+(?![\"'(]|\))|[ \t]*\([^()\n]*\))+?)([ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*(?=\))"
+    r"[ \t]*+((?:[^\s()<>]|[ \t]++(?![\"'()])|[ \t]*+\([^()\n]*+\))+?)"
+    r"(?:[ \t]++(?:\"[^\"\n]*+\"|'[^'\n]*+'))?[ \t]*+(?=\))"
 )
+"""Matches up to a destination's end. Each gap is read in one way, as a whole: it could be divided in 2^n ways."""
 _TITLED_TARGET = re.compile(r"[ \t]*[^\s()<>]+[ \t]+\([^()\n]*\)[ \t]*\)")
 """Matches a destination with a title in parentheses."""
 _GROWING_TARGET = re.compile(r"[^\n<>]*\Z")
@@ -387,7 +389,8 @@ class _Rewriter:
         tag = tags.TAG.match(self.text, start, start + MAX_TAG_CHARS)
         if tag and tag["name"].lower() in tags.KNOWN:
             return self._read_tag(tag)
-        if not tag and (tags.HALF_TAG.match(self.text, start) or _HALF_TOKEN.match(self.text, start)):
+        may_grow = not tag and self.growing and len(self.text) - start <= MAX_TAG_CHARS
+        if may_grow and (tags.HALF_TAG.match(self.text, start) or _HALF_TOKEN.match(self.text, start)):
             self._hold(start, MAX_TAG_CHARS)
         return start + 1
 

@@ -717,14 +717,14 @@ class _InlineParser:
         spaced_label = with_replacements(self.text, spaced_images, label_start, end)
         readings = f"{shown_label} {spaced_label}" if images else shown_label
         before = self._joined_before(bracket.start)
-        is_closed = any(is_closed_file(destination, self.open_files) for destination in destinations)
-        deceptive = is_closed or is_deceptive(readings, *destinations)
+        deceptive = is_deceptive(readings, *destinations)
         if before and not deceptive:
             deceptive = is_deceptive(readings, *destinations, before=before)
+        deceptive = deceptive or any(is_closed_file(destination, self.open_files) for destination in destinations)
         self._last_link = (after, before + shown_label)
         if deceptive:
             self.inlines.replacements += self._label_and_destination(bracket, end, after, destinations[0])
-        elif bracket.is_image and not label.strip():
+        elif bracket.is_image and not label.strip() and self._is_inline_link(end):
             self.inlines.replacements.append(Replacement(bracket.start, after, bare_url(destinations[0])))
         elif bracket.is_image:
             self.inlines.replacements.append(self._without_image_mark(bracket.start))

@@ -26,6 +26,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -37,7 +38,7 @@ from bot.markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from bot.markdown.lookalikes import MAX_HOST_CHARS, ReadText, ascii_host, ipv4, ipv6, is_public_suffix, is_tld
 
 MAX_DESTINATIONS = 8
-"""A link that may have more destinations counts as deceptive if its label names any host."""
+"""A link that may have more destinations counts as deceptive."""
 MAX_LABEL_CHARS = 2_000
 """A label that is longer, once compatibility characters are written out, counts as deceptive."""
 MAX_NAMED_HOSTS = 20
@@ -76,6 +77,10 @@ _WRITTEN = re.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f]{2
 """Matches the part of a `mailto:` address, in lower case, that says what to write, and to nobody else."""
 
 
+_once = lru_cache(maxsize=256)
+"""A destination is judged once, however long it is: an answer may refer to it a thousand times."""
+
+
 class NamedHost(NamedTuple):
     """A host that a reader sees in a label."""
 
@@ -92,9 +97,11 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
 
     `before`: what stands directly before the label. A host may begin there and end in the label.
     """
-    if not before and all(_is_plain_address(label, destination) for destination in destinations):
+    if not before and all(
+        _is_plain_address(label, destination) for destination in destinations[: MAX_DESTINATIONS + 1]
+    ):
         return False
-    if any(_hides_address(label, destination) for destination in destinations):
+    if len(destinations) > MAX_DESTINATIONS or any(_hides_address(label, destination) for destination in destinations):
         return True
     text = _read(before + label)
     if text is None:
@@ -104,12 +111,10 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
         # A host that ends before the label is no claim of the link.
         others = _named_hosts(text_before)
         named = [host for host in named if host not in others]
-    if not named or len(destinations) > MAX_DESTINATIONS or len(named) > MAX_NAMED_HOSTS:
+    if not named or len(named) > MAX_NAMED_HOSTS:
         return bool(named)
     mailboxes = set(_MAILBOX.findall(text.latin.lower()))
-    urls = {normalized(destination) for destination in destinations}
-    # To browsers, a backslash is a slash.
-    urls |= {decoded(destination).strip().replace("\\", "/") for destination in destinations}
+    urls = frozenset[str]().union(*map(_readings, destinations))
     return any(not _leads_to(url, host, mailboxes) for url in urls for host in named)
 
 
@@ -138,19 +143,31 @@ def _is_plain_address(label: str, destination: str) -> bool:
 
 def _hides_address(label: str, destination: str) -> bool:
     """Whether a link opens an app with something else than the label says."""
+    honest = _app_labels(destination)
+    return bool(honest) and _NOT_SAID.sub("", label) not in honest
+
+
+@_once
+def _app_labels(destination: str) -> tuple[str, ...]:
+    """Returns what a label may say of a link that opens an app, without punctuation; () if a browser opens it."""
     if ":" not in destination and "&" not in destination:
         # It has no scheme: an entity may be the colon.
-        return False
+        return ()
     url = _NOT_SHOWN_IN_URL.sub("", normalized(destination))
-    if not _APP.match(url):
-        return False
-    return _NOT_SAID.sub("", label) not in (_NOT_SAID.sub("", url), _NOT_SAID.sub("", url.partition(":")[2]))
+    return tuple(_NOT_SAID.sub("", said) for said in (url, url.partition(":")[2])) if _APP.match(url) else ()
+
+
+@_once
+def _readings(destination: str) -> frozenset[str]:
+    """Returns a destination as browsers may read it: to them, a backslash is a slash."""
+    return frozenset([normalized(destination), decoded(destination).strip().replace("\\", "/")])
 
 
 def _read(label: str) -> ReadText | None:
     return lookalikes.read(html.unescape(label).translate(_MARKUP), MAX_LABEL_CHARS)
 
 
+@_once
 def _host(url: str) -> str:
     """Returns the host that a URL leads to; "" if nobody can tell."""
     try:
@@ -159,6 +176,7 @@ def _host(url: str) -> str:
         return ""
 
 
+@_once
 def normalized(destination: str) -> str:
     """Returns a destination as browsers read it."""
     url = _BACKSLASH.sub(r"\1", decoded(destination)).strip().replace("\\", "/")
@@ -233,8 +251,8 @@ def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
 
     Mail goes to the only one of the label's `mailboxes`, and to no other.
     """
-    if url.lower().startswith("mailto:"):
-        return {_WRITTEN.sub("", url.lower().removeprefix("mailto:"))} == mailboxes
+    if url[:7].lower() == "mailto:":
+        return {_mailbox(url)} == mailboxes
     host, named_host = ascii_host(_host(url)), ascii_host(named.host.removeprefix("www."))
     if named_host and host.removeprefix("www.") == named_host:
         return True
@@ -245,15 +263,21 @@ def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
     name, _, extension = named.host.rpartition(".")
     if not name:
         return named.host.isdecimal() and named.host in url
-    return extension in _FILE_EXTENSIONS and "." not in name and _is_file(url, named.host)
+    return extension in _FILE_EXTENSIONS and "." not in name and _file_name(url) == named.host
 
 
-def _is_file(url: str, file_name: str) -> bool:
-    """Whether the last part of a URL's path is this file name."""
+@_once
+def _mailbox(url: str) -> str:
+    return _WRITTEN.sub("", url.lower().removeprefix("mailto:"))
+
+
+@_once
+def _file_name(url: str) -> str:
+    """Returns the last part of a URL's path, in lower case."""
     try:
-        return unquote(urlsplit(normalized(url)).path).rpartition("/")[2].lower() == file_name
+        return unquote(urlsplit(normalized(url)).path).rpartition("/")[2].lower()
     except ValueError:
-        return False
+        return ""
 
 
 MAX_AUTHORITY_CHARS = 400
@@ -412,19 +436,26 @@ def is_closed_file(url: str, open_files: Collection[str] = ()) -> bool:
 
     All that looks like an id has to be one of these: which of several Slack would take isn't known.
     """
+    return any(file_id not in open_files for file_id in _files_in_slack(url))
+
+
+@_once
+def _files_in_slack(url: str) -> frozenset[str]:
+    """Returns the ids of the files whose address a URL may be; an empty id stands for a file that has none in it."""
     if not may_be_in_slack(url):
-        return False
+        return frozenset()
     try:
         parts = urlsplit(normalized(url))
         host = ascii_host(parts.hostname or "")
     except ValueError:
-        return False
+        return frozenset()
     if not _SLACK_HOST.fullmatch(host):
-        return False
+        return frozenset()
     path = unquote(f"{parts.path}?{parts.query}#{parts.fragment}")
     if ids := _FILE_ID.findall(path):
-        return any(file_id not in open_files for file_id in ids)
-    return bool((_ONLY_FILES.fullmatch(host) and parts.path.strip("/")) or _FILE_FOLDER.match(path.lower()))
+        return frozenset(ids)
+    is_file = (_ONLY_FILES.fullmatch(host) and parts.path.strip("/")) or _FILE_FOLDER.match(path.lower())
+    return frozenset([""] if is_file else [])
 
 
 def may_be_in_slack(url: str) -> bool:

@@ -192,6 +192,25 @@ ADDRESSES = [
     ("[t](https://a.b (Title)) [p](<https://a.b/a b>)", "[t](https://a.b (Title)) [p](https://a.b/a%20b)"),
     ("[bank.com](https://evil.example/a b)", "bank.com (https://evil.example/a%20b)"),
 ]
+GAP = " " * 40
+OPEN_GAPS = [
+    f"[the page](https://docs.example{GAP}x and more text.",
+    "[the page](https://docs.example" + "\t" * 40 + "x and more text.",
+    "[a](https://docs.example" + "".join(f"{' ' * n}a" for n in range(1, 12)),
+    f"{CELLS}[docs](https://docs.example/a/b{GAP}| x |",
+    f"[a](https://docs.example{GAP}(x{GAP}(y",
+    f"[a](mailto:a@b.example{GAP}x",
+    f'[a](https://docs.example{GAP}x "b{GAP}c)',
+    f"![a](docs{GAP}x",
+    "[a](https://docs.example" + " (a)" * 40 + " (",
+]
+"""No address, and there are 2^40 ways to divide the gap."""
+CLOSED_GAPS = [
+    (f'[a](https://b.example{GAP}c "d{GAP}e")', f'[a](https://b.example{40 * "%20"}c "d{GAP}e")'),
+    (f"[a](mailto:a@b.example{GAP}x{GAP})", f"[a](mailto:a@b.example{40 * '%20'}x{GAP})"),
+    ("![a](b" + "\t" * 40 + "c)", f"[a](b{40 * '%20'}c)"),
+    ("![a](  )", "[a](  )"),
+]
 FORMULAS = [
     ("\\( \\pi r^2 \\), \\[ E = mc^2 \\]", "`\\pi r^2`, `E = mc^2`"),
     ("$x^2$ $n$ $$a+b$$ \\(f(x)\\)", "`x^2` `n` `a+b` `f(x)`"),
@@ -243,8 +262,21 @@ CELL_ENDS = [
     ("# `a|b` $|x|$", "# `a|b` `|x|`"),
 ]
 """A `|` in code or a formula is meant as one, though Slack takes it for the end of a table's cell."""
-UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS + NOT_APART]
-ROWS = CELL_ENDS + BREAKS + TAGS + TEXT + EMPHASIS + SLACK + ADDRESSES + FORMULAS + DISPLAYS + APART + UNCHANGED
+UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS + NOT_APART + OPEN_GAPS]
+ROWS = (
+    CELL_ENDS
+    + BREAKS
+    + TAGS
+    + TEXT
+    + EMPHASIS
+    + SLACK
+    + ADDRESSES
+    + CLOSED_GAPS
+    + FORMULAS
+    + DISPLAYS
+    + APART
+    + UNCHANGED
+)
 
 
 @pytest.mark.parametrize(("written", "sent"), ROWS)

@@ -5,6 +5,8 @@ there, of a text and of one 16 times as long: linear time is 16 times as much, q
 `python -m benchmarks.hostile` measures more functions.
 """
 
+from collections.abc import Callable
+
 import pytest
 
 from benchmarks.hostile import FUNCTIONS, MAX_RATIO, milliseconds
@@ -66,6 +68,28 @@ def test_end_of_many_undecided_lines_is_held_back_in_linear_steps(repeated: str)
 )
 def test_text_is_read_in_linear_time(function: str, shape: str) -> None:
     short_ms, long_ms = (milliseconds(FUNCTIONS[function], text_of(shape, chars)) for chars in (4_000, 64_000))
+    assert long_ms < 4 * 16 * max(short_ms, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("definitions", "use"),
+    [
+        (lambda size: f"[a]: https://a.example/{'x' * size}\n", "[a] "),
+        (lambda size: f"[a.com]: https://a.com/%20{'x' * size}\n", "[a.com] "),
+        (lambda size: f"[a.com]: mailto:{'x' * size}\n", "[a.com] "),
+        (lambda size: f"[a.zip]: https://a.com/%20{'x' * size}\n", "[a.zip] "),
+        (lambda size: f"[a]: <{'&colon;' * (size // 7)}>\n", "[a] "),
+        (lambda size: f"[a]: tel:{'1' * size}\n", "[a] "),
+        (lambda size: f"[a]: https://files.slack.com/{'x' * size}\n", "[a] "),
+        (lambda size: f"[a]: https://a.example/{'x' * size}\n", "![ ][a] "),
+        (lambda size: "".join(f"[a]: {number}\n" for number in range(size // 6)), "[a] "),
+    ],
+    ids=["web", "host", "mailbox", "file name", "entities", "app", "file in Slack", "image", "definitions"],
+)
+def test_destination_is_judged_once_however_often_it_is_used(definitions: Callable[[int], str], use: str) -> None:
+    short, long = (f"{definitions(375 * size)}\n{use * (87 * size)}" for size in (1, 16))
+    assert len(rendered(long, growing=False)) < 2 * len(long)
+    short_ms, long_ms = (milliseconds(FUNCTIONS["rendered"], text) for text in (short, long))
     assert long_ms < 4 * 16 * max(short_ms, 1.0)
 
 
