@@ -70,6 +70,14 @@ class File:
     """0 if Slack doesn't say it."""
     preview_url: str = ""
     """Where Slack has a smaller copy of an image, as PNG or JPEG; "" if it has none."""
+    is_quoted: bool = False
+    """Whether the message that brings the file quotes all of it, as it does a mail."""
+
+
+SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
+"""The users of Slack itself, which aren't marked as bots. Mails and some apps' messages come from them, too."""
+SLACKBOT_RESPONSE = "slackbot_response"
+"""The subtype of an automatic reply that a member of the workspace wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,8 @@ class Message:
     text: str = field(repr=False)
     """The writer's own text, as Markdown with mentions."""
     attached: str = field(default="", repr=False)
-    """What Slack shows below its text, in the same form: forwarded and quoted messages, unfurls, apps' attachments."""
+    """What Slack shows below its text, in the same form: forwarded and quoted messages, unfurls, mails, apps'
+    attachments."""
     channel_type: str = "channel"
     """channel, group, im or mpim, as Slack's events name it."""
     thread_ts: str | None = None
@@ -100,6 +109,18 @@ class Message:
     """The time of its last edit; "" if it was never edited."""
     after_gap: bool = False
     """Whether messages before it are missing because there were too many or Slack didn't return them."""
+
+    @property
+    def writer_id(self) -> str:
+        """The ID of the person or app that wrote the message; "" if Slack names neither."""
+        by_slack = self.user_id in SLACKS_OWN
+        return (self.bot_id if by_slack else None) or self.user_id or self.bot_id or ""
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether Slack itself says something, and passes on no mail, no app's message and no member's words."""
+        passed_on = self.bot_id or self.by_app or self.files or self.subtype == SLACKBOT_RESPONSE
+        return self.user_id in SLACKS_OWN and not passed_on
 
     @property
     def thread(self) -> ThreadKey:

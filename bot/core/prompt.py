@@ -34,6 +34,7 @@ from itertools import groupby
 from bot.core.calls import visible
 from bot.core.channel_settings import Length
 from bot.core.conversation import (
+    SLACKBOT_RESPONSE,
     File,
     Message,
     Question,
@@ -46,7 +47,7 @@ from bot.core.conversation import (
 )
 from bot.core.job import Job
 from bot.core.schedules import Run, zone_of
-from bot.core.triage import SLACKS_OWN, Identity
+from bot.core.triage import Identity
 from bot.errors import NothingAsked
 from bot.markdown import lookalikes
 from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Media, Origins, Prompt, Turn, folded, of_answer
@@ -167,7 +168,7 @@ LENGTH_RULES: Mapping[Length, str] = {
 }
 """What the instructions say about the length of an answer."""
 
-CONVERSATION_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message"}
+CONVERSATION_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message", SLACKBOT_RESPONSE}
 
 PANE_THREAD = "assistant_app_thread"
 """The subtype of the message that begins a thread in the assistant pane. Slack writes it for the bot, as a title."""
@@ -307,7 +308,7 @@ def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMess
 
 def _prompt_message(message: Message, conversation: Conversation, me: Identity) -> PromptMessage | None:
     """Returns None for a message that is no part of the conversation."""
-    if message.subtype == PANE_THREAD or message.user_id in SLACKS_OWN:
+    if message.subtype == PANE_THREAD or message.is_notice:
         return None
     is_earlier = message.ts < conversation.question.ts
     if message.user_id == me.user_id or message.bot_id == me.bot_id:
@@ -321,12 +322,13 @@ def _prompt_message(message: Message, conversation: Conversation, me: Identity) 
 
 
 def _from_person(message: Message, conversation: Conversation, me: Identity) -> PromptMessage:
-    speaker = message.user_id or message.bot_id or ""
+    speaker = message.writer_id
     text = without_address(message.text, me.user_id)
     attached = message.attached.strip()
     is_own = speaker == conversation.question.user_id and not (message.bot_id or message.by_app or attached)
     origins = origins_of_text(text, (speaker, me.user_id)) if is_own else OTHERS
-    written = PromptMessage(speaker, text, message.app_name, files=message.files, ts=message.ts, origins=origins)
+    files = tuple(file for file in message.files if not file.is_quoted)
+    written = PromptMessage(speaker, text, message.app_name, files=files, ts=message.ts, origins=origins)
     return replace(written, attached=attached)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.core.conversation import (
+    SLACKS_OWN,
     Message,
     Question,
     ThreadKey,
@@ -29,8 +30,6 @@ from bot.core.conversation import (
 )
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
-SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
-"""The users that write Slack's own notices. Slack doesn't mark them as bots."""
 STOP_WORD = "stop"
 QUIET_WORDS = {"stay quiet", "please stay quiet", "stay quiet please", "stay quiet, please"}
 MAX_LINES = 8
@@ -243,10 +242,9 @@ def second_person_since(question: Question, by_people: Iterable[Message]) -> str
 
 def _question(message: Message, thread_ts: str | None) -> Question:
     thread = ThreadKey(message.team_id, message.channel_id, thread_ts)
-    asker = message.user_id or message.bot_id or ""
     from_bot = message.bot_id is not None
     attached_chars = message.attached_chars
-    return Question(thread, message.ts, asker, message.whole, message.files, from_bot, attached_chars)
+    return Question(thread, message.ts, message.writer_id, message.whole, message.files, from_bot, attached_chars)
 
 
 # What a small model reads to decide whether a doubtful message is spoken to the bot.

@@ -48,7 +48,7 @@ from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, Media, Sound
 from bot.slack.client import SlackClient
-from bot.slack.text import file_of, json_object
+from bot.slack.text import file_of, json_object, mail_of
 
 READING_S = 60.0
 """The limit for all files of one question, including the wait for memory."""
@@ -123,12 +123,15 @@ class Files:
 
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
-    ) -> tuple[File, bytes | Transcript | Unread]:
-        """Returns the file as Slack describes it now, and its bytes, its transcript, or why it can't be read."""
+    ) -> tuple[File, bytes | str | Transcript | Unread]:
+        """Returns the file as Slack describes it now, and its bytes, a mail, a transcript, or why it can't be read."""
         try:
             if file.transcript is None and (file.access == CHECK_FILE_INFO or not file.url):
                 # In a channel shared with another organization, the event has only the id.
-                file = file_of(json_object(await self._client.call("files.info", file=file.id), "file"))
+                described = json_object(await self._client.call("files.info", file=file.id), "file")
+                file = file_of(described)
+                if mail := mail_of(described):
+                    return file, mail
             if reason := reason_not_to_read(file):
                 return file, reason
             if is_canvas(file):

@@ -26,7 +26,6 @@ from bot.core.access import UserKind
 from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, as_data, own_tool
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, link_of, linked_message, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
-from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import Offered
 from bot.slack.client import TURN_WITHIN_S, PacedClient
@@ -451,8 +450,8 @@ class ChannelReader:
             for found in page.messages
             if (string(found, "subtype") or None) in CONVERSATION_SUBTYPES and found["ts"] != question.ts
         ]
-        messages = [(message, replies) for message, replies in messages if message.user_id not in SLACKS_OWN]
-        ids = [id_ for message, _ in messages[::-1] for id_ in (message.user_id, *ids_to_name(message.whole)) if id_]
+        messages = [(message, replies) for message, replies in messages if not message.is_notice]
+        ids = [id_ for message, _ in messages[::-1] for id_ in (message.writer_id, *ids_to_name(message.whole)) if id_]
         names = await self._users.names(list(dict.fromkeys(ids)), in_channel=wanted.channel_id)
         zone = await self._zone(question)
         base = await self.link_base(wanted.channel_id, question.ts)
@@ -511,7 +510,7 @@ def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[
 
 def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:
     """Returns a message as the model reads it: who, when, its ts, replies and link, and its text as a quote."""
-    writer = message.app_name or names.get(message.user_id or "", message.user_id or message.bot_id or "unknown")
+    writer = message.app_name or names.get(message.writer_id, message.writer_id) or "unknown"
     at = f"{local_time(float(message.ts), zone):%a %Y-%m-%d %H:%M}"
     link = link_of(base, message.channel_id, message.ts, message.thread_ts)
     counted = f"{replies} {'reply' if replies == 1 else 'replies'}" if replies else ""

@@ -18,14 +18,13 @@ from bot.core.actions import ActionResponse
 from bot.core.calls import ApprovalPlace, Ask
 from bot.core.caps import OwnerCaps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
-from bot.core.conversation import Question, ThreadKey
+from bot.core.conversation import SLACKS_OWN, Question, ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.core.memory import Memory
 from bot.core.pacing import WINDOW_S
 from bot.core.prompt import CONVERSATION_SUBTYPES
 from bot.core.schedules import Run, Schedule
 from bot.core.surfaces import CommandResponse, HomeView
-from bot.core.triage import SLACKS_OWN
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.slack import modals
 from bot.slack.blockkit import Json

@@ -20,7 +20,8 @@ from itertools import groupby
 from typing import Any
 
 from bot.core import texts
-from bot.core.conversation import File, ThreadKey, escape, named_by_others, unescape
+from bot.core.calls import visible
+from bot.core.conversation import SLACKS_OWN, File, ThreadKey, escape, named_by_others, unescape
 from bot.core.files import CHECK_FILE_INFO, canvas_mention, is_canvas
 from bot.core.prompt import one_line
 from bot.markdown.escaping import fenced, longest_ticks
@@ -95,6 +96,9 @@ ELEMENT_COST = 8
 """What an object or an item of a list costs. In the cells of tables they cost 1: Slack bounds the text of tables."""
 MAX_DEPTH = 4
 """Forwarded messages may be nested."""
+MAX_MAIL_CHARS = 10_000
+"""A mail with a longer text is read as a file, which may lose its middle."""
+MAX_MAIL_HEADER_CHARS = 500
 TOO_MUCH = "(This message has more parts than can be shown to you.)"
 MAX_QUOTED_CHARS = 1_500
 """What a tool shows of one message."""
@@ -176,11 +180,11 @@ def body_of(message: Payload) -> str:
 
 
 def attached_to(message: Payload) -> str:
-    """Returns the text below the message: forwarded and quoted messages, link previews, attachments of apps."""
+    """Returns the text below the message: mails, forwarded and quoted messages, link previews, attachments of apps."""
     _, unknown = _parted(message)
     others = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH)
-    below = _attachments(message, MAX_DEPTH)
-    return message_text("\n\n".join(filter(None, (quoted(others) if others else "", below))))
+    below = (*_mails(message), quoted(others) if others else "", _attachments(message, MAX_DEPTH))
+    return message_text("\n\n".join(filter(None, below)))
 
 
 def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
@@ -199,7 +203,8 @@ def app_name(message: Payload) -> str | None:
     if not message.get("bot_id"):
         return None
     named = string(json_object(message, "bot_profile"), "name")
-    return unescape(string(message, "username") or named) or None
+    by_slack = "Slackbot" if string(message, "user") in SLACKS_OWN else ""
+    return unescape(string(message, "username") or named) or by_slack or None
 
 
 def is_by_app(message: Payload) -> bool:
@@ -246,7 +251,45 @@ def file_of(file: Mapping[str, Any]) -> File:
         transcript=string(preview, "content") if has_transcript and preview.get("has_more") is False else None,
         captions_url=string(file, "vtt") if has_transcript else "",
         seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
+        is_quoted=bool(_mail_text(file)),
     )
+
+
+def mail_of(file: Payload) -> str:
+    """Returns a mail's headers and its text, if Slack gives all of that with a file; "" otherwise."""
+    text = _mail_text(file)
+    return f"{_mail_headers(file)}\n\n{text}" if text else ""
+
+
+def _is_mail(file: Payload) -> bool:
+    return "email" in (string(file, "mode"), string(file, "filetype"))
+
+
+def _mail_text(file: Payload) -> str:
+    """Returns a mail's text; "" if it is too long to stand below a message, or only its page has it."""
+    text = string(file, "plain_text").strip() if _is_mail(file) else ""
+    return text if len(text) <= MAX_MAIL_CHARS else ""
+
+
+def _mail_headers(file: Payload) -> str:
+    """Returns who wrote a mail, when and about what, and its attachments, of which Slack's apps get only the names."""
+    senders = [string(sender, "original") or string(sender, "address") for sender in json_objects(file, "from")]
+    headers = {
+        "From": ", ".join(senders) or string(file, "from"),
+        "Subject": string(file, "subject") or string(file, "title"),
+        "Date": string(json_object(file, "headers"), "date"),
+        "Attachments (only their names)": ", ".join(
+            filter(None, (string(attachment, "filename") for attachment in json_objects(file, "attachments")))
+        ),
+    }
+    in_one_line = {name: " ".join(visible(words).split())[:MAX_MAIL_HEADER_CHARS] for name, words in headers.items()}
+    return "\n".join(f"{name}: {words}" for name, words in in_one_line.items() if words)
+
+
+def _mails(holder: Payload) -> list[str]:
+    """Returns the mails of a message. All of a mail is a quote: none of it can pass for a member's words."""
+    mails = [file for file in json_objects(holder, "files") if _is_mail(file)]
+    return [f"Mail:\n{quoted(escape(mail_of(mail) or _mail_headers(mail)))}" for mail in mails]
 
 
 def _previews(file: Payload) -> Iterator[tuple[int, str]]:
@@ -320,8 +363,8 @@ def _forwarded(attachment: Payload, depth: int) -> str:
     parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1, instead) for message in messages]
     written = "\n\n".join(part for part in parts if part)
     text = written or _mrkdwn(attachment, "text") or _blocks(json_objects(attachment, "blocks"), {}, depth - 1)
-    below = _attachments(attachment, depth - 1)
-    text = "\n\n".join(part for part in (text, below) if part.strip()).strip("\n") or string(attachment, "fallback")
+    below = (*_mails(attachment), _attachments(attachment, depth - 1))
+    text = "\n\n".join(part for part in (text, *below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
     return f"{head}\n{quoted(text)}" if len(text.splitlines()) > 1 else f"{head} {text}".rstrip()
 

@@ -31,6 +31,9 @@ _PREVIEWED_TRANSCRIPT_CHARS = 500
 _CAPTIONS = "file.vtt"
 _CAPTIONS_VERSION = "0000000000"
 _FILE_CHANGES = 4
+_CHANNEL_ADDRESS = "general-aaaa@sandbox.slack.example"
+_MAIL_FILES = "https://files-origin.slack.com/files-email-priv/"
+_MAIL = FileType("text/html", "email", "Email")
 _PREVIEW_LINES = 5
 _PREVIEW_CHARS = 500
 _SIGN_IN = (
@@ -38,6 +41,22 @@ _SIGN_IN = (
     "<body><h1>Sign in to your workspace</h1></body></html>"
 )
 """The page that Slack redirects to from a download without a valid token or without files:read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail as Slack receives it: for a channel's address, or from a person who forwards it to Slack."""
+
+    sender: str
+    """Such as `Grace Hopper <grace@mail.example>`."""
+    subject: str
+    text: str = field(repr=False)
+    """"" for a mail that only has a page."""
+    date: str = "Mon, 16 Nov 2026 09:30:00 +0100"
+    page: str = field(default="", repr=False)
+    """Its HTML, for a mail that has a page."""
+    attachments: tuple[str, ...] = ()
+    """The names of its attachments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,7 @@ class File:
     shares: list[Share] = field(default_factory=list)
     transcript: str | None = field(default=None, repr=False)
     """What Slack wrote down of an audio clip, None until a person asked for it."""
+    mail: Mail | None = field(default=None, repr=False)
     readers: dict[str, str] = field(default_factory=dict)
     """Of a canvas: the access of channels and people, by id, beside that of the channels where it is shared."""
 
@@ -175,6 +195,11 @@ class Files:
         title = upload.title or name
         return self._add(File(_new_id(), user_id, name, title, kind, upload.content, transcript=upload.transcript))
 
+    def add_mail(self, user_id: str, mail: Mail) -> File:
+        """Stores a mail. Nobody sees it until it is shared."""
+        page = mail.page or f"<html><body><pre>{escape(mail.text)}</pre></body></html>"
+        return self._add(File(_new_id(), user_id, mail.subject, mail.subject, _MAIL, page.encode(), mail=mail))
+
     def share_linked(self, message: Message) -> None:
         """Shares the app's own files that its new message links, as Slack does whatever the unfurl flags say."""
         for url in links_in(message.blocks):
@@ -211,12 +236,12 @@ class Files:
             )
         )
 
-    def share(self, draft: Message, files: Sequence[File]) -> Message:
+    def share(self, draft: Message, files: Sequence[File], *, subtype: str | None = "file_share") -> Message:
         """Posts a message with these files."""
         for file in files:
             file.shares.append(Share(draft.channel, draft.ts, draft.thread_ts))
         fields = tuple(self.file_json(file) for file in files)
-        return self.workspace.post(replace(draft, subtype="file_share", files=fields))
+        return self.workspace.post(replace(draft, subtype=subtype, files=fields))
 
     def share_soon(self, draft: Message, files: Sequence[File]) -> None:
         """Posts a message with these files shortly after the current call's response."""
@@ -290,6 +315,8 @@ class Files:
             "file_access": "visible",
         }
         fields |= {"alt_txt": file.alt_txt} if file.alt_txt else {}
+        if file.mail:
+            return fields | _mail_fields(file.mail)
         if file.is_clip:
             captions = f"{self.url()}/files-tmb/{TEAM_ID}-{file.id}-{_CAPTIONS_VERSION}/{_CAPTIONS}?_xcb=00000"
             return fields | _clip(file, captions)
@@ -430,6 +457,29 @@ def _chunks(content: bytes, more_bytes: int) -> Iterator[bytes]:
 
 def _new_id() -> str:
     return f"F{uuid.uuid4().hex[:10].upper()}"
+
+
+def _mail_fields(mail: Mail) -> Json:
+    name, _, address = mail.sender.rpartition("<")
+    sender = {"address": address.rstrip(">"), "name": name.strip(), "original": mail.sender}
+    kind = {"size": 1_000, "mimetype": "application/pdf", "metadata": None}
+    attachments = [{"filename": name, "url": f"{_MAIL_FILES}{name}", **kind} for name in mail.attachments]
+    return {
+        "mode": "email",
+        "editable": True,
+        "subject": mail.subject,
+        "from": [sender],
+        "to": [{"address": _CHANNEL_ADDRESS, "name": "", "original": _CHANNEL_ADDRESS}],
+        "cc": [],
+        "headers": {"date": mail.date, "in_reply_to": None, "reply_to": None, "message_id": "<1@mail.example>"},
+        "attachments": attachments,
+        "original_attachment_count": len(attachments),
+        "plain_text": mail.text,
+        "preview": mail.page[:_PREVIEW_CHARS],
+        "preview_plain_text": mail.text[:_PREVIEW_CHARS],
+        "has_more": len(mail.text) > _PREVIEW_CHARS,
+        "sent_to_self": False,
+    }
 
 
 def _clip(file: File, vtt_url: str) -> Json:

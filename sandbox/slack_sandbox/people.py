@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from slack_sandbox.blocks.stored import stored
-from slack_sandbox.files import File, Files, UploadedFile
+from slack_sandbox.files import File, Files, Mail, UploadedFile
 from slack_sandbox.sample_workspace import Room, add_room
 from slack_sandbox.text.composer import compose, pasted_table
 from slack_sandbox.wire import permalink
-from slack_sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
+from slack_sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,37 @@ class People:
         return self.workspace.post(draft).ts
 
     def share(
-        self, user: str, channel: str, text: str, files: Sequence[UploadedFile | File], thread_ts: str | None = None
+        self,
+        user: str,
+        channel: str,
+        text: str,
+        files: Sequence[UploadedFile | Mail | File],
+        thread_ts: str | None = None,
     ) -> str:
         """Posts a message with files and returns its ts."""
         draft = self._draft(user, channel, text, thread_ts)
-        shared = [self.files.add(draft.user_id, f) if isinstance(f, UploadedFile) else f for f in files]
-        return self.files.share(draft, shared).ts
+        return self.files.share(draft, [self._stored(draft.user_id, file) for file in files]).ts
+
+    def _stored(self, user_id: str, file: UploadedFile | Mail | File) -> File:
+        match file:
+            case UploadedFile():
+                return self.files.add(user_id, file)
+            case Mail():
+                return self.files.add_mail(user_id, file)
+        return file
+
+    def receive_mail(self, channel: str, mail: Mail) -> str:
+        """Posts a mail to the channel's address as Slackbot does, and returns the message's ts."""
+        draft = self._by_slackbot(channel, "", "B0EMAIL")
+        return self.files.share(draft, [self.files.add_mail(SLACKBOT, mail)], subtype=None).ts
+
+    def say_as_slackbot(self, channel: str, text: str, bot_id: str) -> str:
+        """Posts an app's message that Slack shows as Slackbot's, and returns its ts."""
+        return self.workspace.post(replace(self._by_slackbot(channel, text, bot_id), subtype="bot_message")).ts
+
+    def _by_slackbot(self, channel: str, text: str, bot_id: str) -> Message:
+        place = self.workspace.channel(channel).id
+        return Message(place, self.workspace.next_ts(), SLACKBOT, self.typed(text)[0], slackbot_for=bot_id)
 
     def say_as_bot(self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False) -> str:
         """Posts a message of another bot and returns its ts.

@@ -19,7 +19,7 @@ from slack_sandbox.client import Client, Surfaces
 from slack_sandbox.commands import Commands
 from slack_sandbox.events import EVENTS, Events, TwinOrder
 from slack_sandbox.faults import Faults
-from slack_sandbox.files import MAX_BYTES, Files, UploadedFile
+from slack_sandbox.files import MAX_BYTES, Files, Mail, UploadedFile
 from slack_sandbox.interactivity import Interactivity
 from slack_sandbox.manifest import EVENT_SCOPES, Manifest, read_manifest
 from slack_sandbox.modals import Modals
@@ -289,10 +289,18 @@ class Sandbox:
         return self.people.say(user, channel, self._with_mention(text), thread_ts, broadcast=broadcast)
 
     async def share(
-        self, user: str, channel: str, text: str, files: Sequence[UploadedFile], thread_ts: str | None = None
+        self, user: str, channel: str, text: str, files: Sequence[UploadedFile | Mail], thread_ts: str | None = None
     ) -> str:
         """Posts files as a person and returns the message's ts. `<@BOT>` mentions the bot."""
         return self.people.share(user, channel, self._with_mention(text), files, thread_ts)
+
+    async def receive_mail(self, channel: str, mail: Mail) -> str:
+        """Posts a mail that was sent to a channel's address, and returns the message's ts."""
+        return self.people.receive_mail(channel, mail)
+
+    async def say_as_slackbot(self, channel: str, text: str, bot_id: str = "B0FEEDS") -> str:
+        """Posts an app's message that Slack shows as Slackbot's, and returns its ts."""
+        return self.people.say_as_slackbot(channel, text, bot_id)
 
     async def transcribe(self, file_id: str, text: str) -> None:
         """Has Slack write down an audio clip, as after a person's click, with the four file_change events of it."""

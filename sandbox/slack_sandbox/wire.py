@@ -229,7 +229,7 @@ def _metadata(workspace: Workspace, metadata: Json, include_payload: bool) -> Js
 
 
 def _team(workspace: Workspace, message: Message) -> Json:
-    if message.files or message.subtype in ("bot_message", "tombstone", "assistant_app_thread"):
+    if message.files or message.slackbot_for or message.subtype in ("bot_message", "tombstone", "assistant_app_thread"):
         # Recorded: these messages have no team, and neither have this workspace's broadcasts.
         return {}
     author = workspace.users.get(message.user_id)
@@ -243,6 +243,8 @@ def _team(workspace: Workspace, message: Message) -> Json:
 
 def _author(workspace: Workspace, message: Message) -> Json:
     user = workspace.users.get(message.user_id)
+    if message.slackbot_for:
+        return {"user": message.user_id, "bot_id": message.slackbot_for}
     bot_id = user.bot_id if user else None
     if user is None or bot_id is None or message.subtype == "assistant_app_thread":
         return {"user": message.user_id}

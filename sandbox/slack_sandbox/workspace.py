@@ -108,6 +108,8 @@ class Message:
     client_msg_id: str | None = None
     app_id: str | None = None
     """The app that posted on behalf of a person."""
+    slackbot_for: str | None = None
+    """The bot_id of the app in whose place Slackbot posted."""
     username: str | None = None
     """The name that an old-style integration gave itself."""
     files: tuple[Json, ...] = ()

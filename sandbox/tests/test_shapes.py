@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from slack_sandbox.files import UploadedFile
+from slack_sandbox.files import Mail, UploadedFile
 from slack_sandbox.people import Content
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
@@ -196,6 +196,16 @@ async def a_notice_of_slack(wire: Wire) -> None:
     await wire.sandbox.notice("ada", "<@U0ADA> archived the channel <#C0RANDOM>")
 
 
+async def a_mail(wire: Wire) -> None:
+    mail = Mail("Grace <grace@mail.example>", "Invoice 12", "Please pay.", attachments=("invoice.pdf",))
+    await wire.sandbox.receive_mail("general", mail)
+    await wire.sandbox.share("ada", "general", "look", [mail])
+
+
+async def an_app_as_slackbot(wire: Wire) -> None:
+    await wire.sandbox.say_as_slackbot("general", "New in the feed: *1.2.0*")
+
+
 async def another_bot(wire: Wire) -> None:
     await wire.sandbox.say_as_bot("deploys", "general", "@bot done")
 
@@ -276,6 +286,14 @@ STREAM_START = message_event(STREAM_START_BEFORE)
         (a_canvas, [message_event({**FILE_SHARE_BY_PERSON, "files": [messages.CANVAS]})]),
         (a_table, [message_event({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
         (a_forwarded_message, [MESSAGE, message_event({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
+        (
+            a_mail,
+            [
+                message_event(messages.MAIL_TO_CHANNEL),
+                message_event({**FILE_SHARE_BY_PERSON, "files": [messages.MAIL]}),
+            ],
+        ),
+        (an_app_as_slackbot, [message_event(messages.APP_AS_SLACKBOT)]),
         (a_notice_of_slack, [message_event(messages.FROM_SLACK)]),
         (another_bot, [mention(BY_BOT), message_event(BY_BOT)]),
         (an_app_that_acts_for_a_person, [message_event({**BY_PERSON, "app_id": messages.APP})]),

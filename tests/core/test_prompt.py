@@ -16,7 +16,7 @@ from bot.core.channel_settings import Length
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job
 from bot.core.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, Marks, PromptMessage
-from bot.models.prompt import ASKERS, OURS, Prompt, Turn
+from bot.models.prompt import ASKERS, OTHERS, OURS, Prompt, Turn
 from tests.core.conversations import ME, message, question
 from tests.marked import unmarked
 from tests.reply.counted import FEW_STEPS, steps
@@ -74,6 +74,33 @@ def test_thread_comes_before_the_question_with_our_answers_as_the_assistants() -
 def test_notices_of_slack_itself_are_no_turns(user_id: str) -> None:
     asked = message("what is it?", ts="1.0")
     assert build([asked, message("A reminder", ts="2.0", user_id=user_id)]) == build([asked])
+
+
+PASSED_ON = {
+    "a mail": message("", user_id="USLACKBOT", bot_id="B1", attached="Mail:\n> Hi"),
+    "a mail without an app": replace(
+        message("", user_id="USLACKBOT", attached="Mail:\n> Hi"), files=(File("F1", "mail", is_quoted=True),)
+    ),
+    "an app's post": message("", user_id="USLACKBOT", bot_id="B1", subtype="bot_message", attached="> Hi"),
+    "an app's post that names no bot": message("> Hi", user_id="USLACKBOT", by_app=True),
+    "an automatic reply that members wrote": message("> Hi", user_id="USLACKBOT", subtype="slackbot_response"),
+}
+
+
+@pytest.mark.parametrize("passed_on", PASSED_ON.values(), ids=PASSED_ON.keys())
+def test_what_slack_passes_on_in_its_own_name_is_read_as_others_words(passed_on: Message) -> None:
+    conversation = Conversation(question(ts="50.0", thread_ts="1.0"), [replace(passed_on, ts="2.0")], {})
+    read, asked = prompts.prompt_messages(conversation, ME)
+    assert "> Hi" in read.text + read.attached
+    assert (read.speaker, read.origins, read.files) == (passed_on.bot_id or "USLACKBOT", OTHERS, ())
+    assert asked.origins == ASKERS
+
+
+def test_message_with_a_mail_holds_more_than_its_writers_words() -> None:
+    mail = File("F1", "mail", is_quoted=True)
+    asked = replace(message("pay this?", ts="50.0"), attached="Mail:\n> Hi", files=(mail,))
+    [read] = prompts.prompt_messages(Conversation(question(ts="50.0", thread_ts="1.0"), [asked], {}), ME)
+    assert (read.origins, read.files) == (OTHERS, ())
 
 
 def test_question_has_the_files_that_slack_has_with_it_now() -> None:

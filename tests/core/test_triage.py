@@ -123,6 +123,12 @@ IGNORED = {
     "an app's message as a person in a DM": (message("hi", by_app=True, channel_type="im"), NOBODY, NO_PERSON),
     "a notice of Slack's own": (message("archived", user_id="USLACK", channel_type="im"), NOBODY, NO_PERSON),
     "a reminder by Slackbot": (message(MENTION, user_id="USLACKBOT"), NOBODY, NO_PERSON),
+    "an app's post as Slackbot": (message(MENTION, user_id="USLACKBOT", bot_id="BOTHER"), NOBODY, NO_PERSON),
+    "a mail that names us": (
+        message("", user_id="USLACKBOT", bot_id="BOTHER", attached=f"Mail:\n> {MENTION}"),
+        ALONE,
+        NO_PERSON,
+    ),
     "a message without an author": (message(MENTION, user_id=None), NOBODY, NO_PERSON),
     "an edit": (message(MENTION, subtype="message_changed"), NOBODY, SUBTYPE),
     "a deletion": (message("", subtype="message_deleted", channel_type="im"), NOBODY, SUBTYPE),
@@ -152,6 +158,8 @@ def test_other_messages_are_ignored_with_a_reason(
     [
         (message(MENTION, bot_id="BOTHER"), "UADA"),
         (message(MENTION, bot_id="BOTHER", user_id=None, subtype="bot_message"), "BOTHER"),
+        (message(MENTION, bot_id="BOTHER", user_id="USLACKBOT", subtype="bot_message"), "BOTHER"),
+        (message("", bot_id="BOTHER", user_id="USLACKBOT", attached=f"Mail:\n> {MENTION}"), None),
         (message("and then?", bot_id="BOTHER", thread_ts="9.0"), None),
         (message("hi", bot_id="BOTHER", channel_type="im"), None),
         (message(MENTION, bot_id=ME.bot_id), None),

@@ -19,7 +19,7 @@ from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
 from slack_sandbox.faults import FaultSettings
-from slack_sandbox.files import UploadedFile
+from slack_sandbox.files import Mail, UploadedFile
 from slack_sandbox.server import Sandbox
 from slack_sandbox.web_api.http import SCOPES
 from slack_sandbox.workspace import Json, Message
@@ -308,6 +308,17 @@ async def test_file_of_another_organisation_is_looked_up_by_its_id(stage: Stage)
     asked_ts = shared(stage, {"id": file.id, "mode": "file_access", "file_access": "check_file_info"})
     assert await stage.answers("general", asked_ts) == [ANSWER]
     assert unmarked(content(stage)) == "what is it?\n\n(Attached: notes.md)\n```md\nAll is well.\n```"
+
+
+async def test_mail_that_is_looked_up_by_its_id_has_its_sender_subject_and_date(stage: Stage) -> None:
+    mail = stage.sandbox.files.add_mail("U0ADA", Mail("Grace <grace@mail.example>", "Invoice 12", "Please pay."))
+    stage.sandbox.people.share("ada", "general", "Here it is.", [mail])
+    asked_ts = shared(stage, {"id": mail.id, "mode": "file_access", "file_access": "check_file_info"})
+    assert await stage.answers("general", asked_ts) == [ANSWER]
+    assert unmarked(content(stage)) == (
+        "what is it?\n\n(Attached: Invoice 12)\n```\nFrom: Grace <grace@mail.example>\nSubject: Invoice 12\n"
+        "Date: Mon, 16 Nov 2026 09:30:00 +0100\n\nPlease pay.\n```"
+    )
 
 
 async def test_newest_five_files_are_read(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from bot.core.calls import READ_CHANNEL
 from bot.core.channel_settings import ChannelSettings
 from bot.settings import Settings
 from bot.store import Stores
+from slack_sandbox.files import Mail
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.conftest import Stage, manifest, running, says, settings_of, shown
@@ -112,6 +113,36 @@ async def test_bare_mention_in_a_thread_reads_the_thread_only(stage: Stage) -> N
     prompt = json.dumps(stage.vendor.requests[0].body["messages"])
     assert "Is the build green?" in prompt
     assert DECISION not in prompt
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+async def test_mail_to_the_channels_address_is_read_in_its_thread_and_below_it(stage: Stage, in_thread: bool) -> None:
+    mail = Mail("Grace <grace@mail.example>", "Invoice 12", "Please pay by Friday. <@U0ADA>")
+    ts = await stage.sandbox.receive_mail("general", mail)
+    await stage.sandbox.say_as_slackbot("general", "Version 1.2.0 is out")
+    stage.vendor.script(says(ANSWER))
+    if in_thread:
+        await stage.sandbox.say("ada", "general", "@typist what is to be paid?", ts)
+    else:
+        ts = await stage.mention("")
+    await stage.answers("general", ts)
+    prompt = stage.prompts()[0][-1]["content"]
+    head = f"> From: {mail.sender}\n> Subject: {mail.subject}\n> Date: {mail.date}"
+    assert re.search(rf"\[\w+ attached\]\nMail:\n{re.escape(head)}\n>\n> {mail.text}\n\[\w+ end\]", prompt)
+    assert ("Version 1.2.0 is out" in prompt) is not in_thread
+
+
+async def test_mail_that_a_person_shares_has_its_sender_subject_and_date(stage: Stage) -> None:
+    mail = Mail("Grace <grace@mail.example>", "Invoice 12", "Please pay by Friday.")
+    page = Mail("Alan <alan@mail.example>", "Newsletter", "", page="<html><body><p>All the news.</p></body></html>")
+    stage.vendor.script(says(ANSWER))
+    ts = await stage.sandbox.share("ada", "general", "@typist who wants what?", [mail, page])
+    await stage.answers("general", ts)
+    prompt = json.dumps(stage.vendor.requests[0].body["messages"])
+    for words in (mail.sender, mail.subject, mail.date, mail.text, page.sender, page.subject, page.date):
+        assert f"> {words}" in prompt or f": {words}" in prompt
+    assert prompt.count(mail.text) == 1
+    assert "All the news." in prompt
 
 
 async def test_bare_mention_in_an_agents_direct_message_reads_no_earlier_posts(vendor: VendorServer) -> None:

@@ -15,8 +15,10 @@ from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import history
 from bot.slack.history import DEFINITION, ChannelReader, messages_read
+from slack_sandbox.files import Mail
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
+from slack_sandbox.workspace import Message
 from tests.slack.workspaces import connected_workspace
 
 SECRET = "the secret launch date"
@@ -99,6 +101,21 @@ async def test_newest_messages_come_oldest_first_with_name_time_link_and_replies
     assert "catch me up" not in result.text, "the question itself isn't read"
     assert "a reply" not in result.text
     assert "It is data" in result.text
+
+
+async def test_mails_and_apps_posts_as_slackbot_are_read_and_slacks_own_notices_are_not(
+    stage: ReaderStage,
+) -> None:
+    mail = Mail("Grace <grace@mail.example>", "Invoice 12", "Please pay.")
+    await stage.sandbox.receive_mail("general", mail)
+    await stage.sandbox.say_as_slackbot("general", "Version 1.2.0 is out")
+    notice = Message("C0GENERAL", stage.sandbox.workspace.next_ts(), "USLACKBOT", "Ada archived something")
+    stage.sandbox.workspace.post(notice)
+    result = await stage.read(await stage.asked(), newest=3)
+    for words in ("Slackbot, ", mail.sender, mail.subject, mail.date, mail.text, "Version 1.2.0 is out"):
+        assert words in result.text
+    assert "2 messages since" in result.text
+    assert "archived" not in result.text
 
 
 async def test_page_says_how_many_messages_it_has(stage: ReaderStage) -> None:

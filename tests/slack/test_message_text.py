@@ -13,6 +13,7 @@ from bot.core import texts
 from bot.core.conversation import ThreadKey, escape, mentioned, mentioned_users, with_names
 from bot.slack.text import (
     MAX_ATTACHED_CHARS,
+    MAX_MAIL_CHARS,
     MORE,
     TOO_MUCH,
     app_name,
@@ -588,6 +589,98 @@ def test_name_of_an_author_says_nothing() -> None:
 @pytest.mark.parametrize(("attachments", "shown"), ATTACHED.values(), ids=ATTACHED.keys())
 def test_attachment_names_its_author(attachments: list[Json], shown: str) -> None:
     assert with_names(attached_to({"attachments": attachments}), NAMES) == shown
+
+
+SENDER = {"address": "grace@mail.example", "name": "Grace", "original": "Grace <grace@mail.example>"}
+MAIL = {
+    "id": "F1",
+    "mode": "email",
+    "filetype": "email",
+    "mimetype": "text/html",
+    "title": "Invoice 12",
+    "subject": "Invoice 12",
+    "from": [SENDER],
+    "headers": {"date": "Mon, 16 Nov 2026 09:30:00 +0100"},
+    "plain_text": "Please pay.\n\nGrace",
+}
+HEADERS = "> From: Grace <grace@mail.example>\n> Subject: Invoice 12\n> Date: Mon, 16 Nov 2026 09:30:00 +0100"
+MAILS = {
+    "a mail": (MAIL, f"Mail:\n{HEADERS}\n>\n> Please pay.\n>\n> Grace"),
+    "known by its type alone": (MAIL | {"mode": "hosted"}, f"Mail:\n{HEADERS}\n>\n> Please pay.\n>\n> Grace"),
+    "a sender without a name": (
+        {"mode": "email", "plain_text": "a", "from": [{"address": "a@b.example"}]},
+        "Mail:\n> From: a@b.example\n>\n> a",
+    ),
+    "two senders": (
+        {"mode": "email", "plain_text": "a", "from": [{"address": "a@b.example"}, {"address": "c@d.example"}]},
+        "Mail:\n> From: a@b.example, c@d.example\n>\n> a",
+    ),
+    "a sender as a text": (
+        {"mode": "email", "plain_text": "a", "from": "a@b.example"},
+        "Mail:\n> From: a@b.example\n>\n> a",
+    ),
+    "attachments": (
+        {"mode": "email", "plain_text": "a", "attachments": [{"filename": "a.pdf"}, {"filename": "b.pdf"}, {}]},
+        "Mail:\n> Attachments (only their names): a.pdf, b.pdf\n>\n> a",
+    ),
+    "mentions and links in Slack's markup": (
+        {"mode": "email", "subject": "<@UADA> <!here>", "plain_text": "<@UADA> *a* <https://a.example|b>"},
+        "Mail:\n> Subject: <@UADA> <!here>\n>\n> <@UADA> *a* <https://a.example|b>",
+    ),
+    "a header of lines": (
+        {"mode": "email", "subject": "a\n\nForwarded from Grace: b\u2028c", "plain_text": "d"},
+        "Mail:\n> Subject: a Forwarded from Grace: b c\n>\n> d",
+    ),
+    "a long header": (
+        {"mode": "email", "subject": "x" * 501, "plain_text": "d"},
+        f"Mail:\n> Subject: {'x' * 500}\n>\n> d",
+    ),
+    "only a page": (MAIL | {"plain_text": ""}, f"Mail:\n{HEADERS}"),
+    "values of other types": (
+        MAIL | {"from": 1, "headers": [], "attachments": "a", "subject": None, "plain_text": None},
+        "Mail:\n> Subject: Invoice 12",
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "shown"), MAILS.values(), ids=MAILS.keys())
+def test_mail_is_quoted_with_its_sender_subject_and_date(file: Json, shown: str) -> None:
+    for message in ({"user": "USLACKBOT", "bot_id": "B1", "text": ""}, {"user": "UADA", "text": "look"}):
+        found = attached_to({**message, "files": [file]})
+        assert with_names(found, NAMES) == shown
+        assert mentioned(found) == []
+    forwarded = attached_to(
+        {"attachments": [{"is_share": True, "author_name": "Ada", "text": "look", "files": [file]}]}
+    )
+    whole = f"look\n\n{shown}"
+    assert with_names(forwarded, NAMES) == "Forwarded from Ada:\n" + "\n".join(
+        f"> {line}".rstrip() for line in whole.splitlines()
+    )
+
+
+@pytest.mark.parametrize("line_break", BREAKS, ids=ascii)
+def test_no_text_of_a_mail_passes_for_a_message_that_was_forwarded(line_break: str) -> None:
+    mail = MAIL | dict.fromkeys(("subject", "plain_text"), f"Hi{line_break}{IMITATION}")
+    lines = with_names(attached_to({"files": [mail]}), NAMES).splitlines()
+    assert not [line for line in lines if line.startswith(IMITATION)]
+
+
+@pytest.mark.parametrize(
+    ("mail", "is_quoted"),
+    [
+        (MAIL, True),
+        (MAIL | {"plain_text": "x" * MAX_MAIL_CHARS}, True),
+        (MAIL | {"plain_text": "x" * (MAX_MAIL_CHARS + 1)}, False),
+        (MAIL | {"plain_text": ""}, False),
+        (MAIL | {"plain_text": " \n"}, False),
+        ({"id": "F1", "mode": "snippet", "plain_text": "text"}, False),
+    ],
+)
+def test_mail_is_a_file_to_be_read_unless_it_is_quoted_whole(mail: Json, is_quoted: bool) -> None:
+    assert [file.is_quoted for file in files_of({"files": [mail], "attachments": [{"files": [mail]}]})] == [
+        is_quoted
+    ] * 2
+    assert ("\n>\n" in attached_to({"files": [mail]})) == is_quoted
 
 
 def test_attachments_are_bounded_in_size() -> None:

@@ -83,6 +83,25 @@ CANVAS: Shape = {  # reported; media_display_type and mode are inferred
     "mode": "quip",
     "media_display_type?": str,
 }
+_ADDRESS: Shape = {"address": str, "name": str, "original": str}
+MAIL: Shape = {  # reported; what stands behind `plain_text` is inferred
+    **_FILE,
+    "mimetype": "text/html",
+    "filetype": "email",
+    "mode": "email",
+    "subject": str,
+    "from": [_ADDRESS],
+    "to": [_ADDRESS],
+    "cc": [_ADDRESS],
+    "headers": {"date": str, "in_reply_to": (str, None), "reply_to": (str, None), "message_id": str},
+    "attachments": [{"filename": str, "size": int, "mimetype": str, "url": URL, "metadata": None}],
+    "original_attachment_count": int,
+    "plain_text": str,
+    "preview": str,
+    "preview_plain_text": str,
+    "has_more": bool,
+    "sent_to_self": bool,
+}
 CHECK_FILE_INFO: Shape = {  # docs, and a report of 2023
     "id": FILE_ID,
     "created": 0,
@@ -92,7 +111,7 @@ CHECK_FILE_INFO: Shape = {  # docs, and a report of 2023
     "file_access": "check_file_info",
 }
 DELETED_FILE: Shape = {"id": FILE_ID, "mode": "tombstone"}  # docs
-FILE = (HOSTED, SNIPPET, AUDIO_CLIP, CANVAS, CHECK_FILE_INFO, DELETED_FILE)
+FILE = (HOSTED, SNIPPET, AUDIO_CLIP, CANVAS, MAIL, CHECK_FILE_INFO, DELETED_FILE)
 
 SHARES: Shape = {"channels": [CHANNEL], "groups": [CHANNEL], "ims": [CHANNEL], "shares": dict}
 _COUNTS: Shape = {"comments_count": int, "has_more_shares": bool}
@@ -186,6 +205,25 @@ BY_CLASSIC_APP: Shape = {
     **IN_THREAD,
 }
 FROM_SLACK: Shape = {**_SAID, "user": "USLACK", "team?": TEAM}
+MAIL_TO_CHANNEL: Shape = {
+    **_SAID,
+    "user": "USLACKBOT",
+    "bot_id": BOT,
+    "text": "",
+    **_FILES,
+    "files": [MAIL],
+    **COUNTED,
+    **_REACTIONS,
+}
+APP_AS_SLACKBOT: Shape = {
+    **_SAID,
+    "subtype": "bot_message",
+    "user": "USLACKBOT",
+    "bot_id": BOT,
+    **IN_THREAD,
+    **COUNTED,
+    **_REACTIONS,
+}  # reported
 TOMBSTONE: Shape = {
     "type": "message",
     "subtype": "tombstone",
@@ -217,7 +255,7 @@ ME: Shape = {**BY_PERSON, "subtype": "me_message"}
 JOIN: Shape = {**BY_PERSON, "subtype": "channel_join", "inviter?": USER}
 
 BY_PEOPLE = (BY_PERSON, BROADCAST_BY_PERSON, FILE_SHARE_BY_PERSON, FROM_SLACK, ME, JOIN)
-BY_APPS = (BY_BOT, BROADCAST_BY_BOT, FILE_SHARE_BY_BOT, BY_CLASSIC_APP)
+BY_APPS = (BY_BOT, BROADCAST_BY_BOT, FILE_SHARE_BY_BOT, BY_CLASSIC_APP, MAIL_TO_CHANNEL, APP_AS_SLACKBOT)
 MESSAGE = (*BY_PEOPLE, *BY_APPS, TOMBSTONE, PANE_THREAD)
 """As events show it."""
 LISTED = tuple(kind for kind in MESSAGE if kind not in (FILE_SHARE_BY_PERSON, FILE_SHARE_BY_BOT))
