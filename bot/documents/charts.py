@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from bot.documents.archive import attribute, child, local
+from bot.documents.archive import attribute, child, is_on, local, value_of
 from bot.documents.document import Draft
+from bot.documents.number_formats import GENERAL, saved_as
 
 MAX_POINTS = 10_000
 """Of one series."""
+_ANY_PER_CENT = "0.##########%"
+"""An axis shows fewer digits than its numbers have."""
 
 
 def add_chart(root: Element, draft: Draft) -> None:
@@ -15,10 +18,9 @@ def add_chart(root: Element, draft: Draft) -> None:
     for title in (element for element in root.iter() if local(element) == "title"):
         text = " ".join(" ".join(_texts_of(title)).split())
         draft.add(f"Chart: {text}" if text else "", "\n")
-    rows = [row for element in root.iter() if local(element) in ("ser", "series") for row in _rows_of(element)]
     header: list[str] | None = None
     table = []
-    for name, categories, values in rows:
+    for name, categories, values in _rows_of(root, is_1904=is_on(root, "date1904")):
         if categories != header:
             header = categories
             table.append(["", *categories])
@@ -29,28 +31,45 @@ def add_chart(root: Element, draft: Draft) -> None:
         draft.table(_points(level) for level in data.iter() if local(level) == "lvl")
 
 
-def _rows_of(series: Element) -> Iterator[tuple[str, list[str], list[str]]]:
-    name = child(series, "tx")
-    title = "" if name is None else " ".join(_texts_of(name))
-    categories = _points_of(series, "cat") or _points_of(series, "xVal")
-    for kind in ("val", "yVal", "bubbleSize"):
-        if values := _points_of(series, kind):
-            yield title, categories, values
+def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+    axes = {value_of(axis, "axId"): axis for axis in root.iter() if local(axis).endswith("Ax")}
+    for plot in root.iter():
+        # That of the categories comes first.
+        along, up = [*(axes.get(attribute(one, "val")) for one in plot if local(one) == "axId"), None, None][:2]
+        for series in (one for one in plot if local(one) == "ser"):
+            name = child(series, "tx")
+            title = "" if name is None else " ".join(_texts_of(name))
+            data = {local(one): one for one in series}
+            categories = data.get("cat", data.get("xVal"))
+            header = [] if categories is None else _points(categories, _format_of(along), is_1904=is_1904)
+            for values in (data[kind] for kind in ("val", "yVal", "bubbleSize") if kind in data):
+                code = _format_of(data.get("dLbls")) or (_ANY_PER_CENT if "%" in _format_of(up) else "")
+                if points := _points(values, code, is_1904=is_1904):
+                    yield title, header, points
 
 
-def _points_of(series: Element, kind: str) -> list[str]:
-    data = child(series, kind)
-    return [] if data is None else _points(data)
+def _format_of(element: Element | None) -> str:
+    """Returns the number format of an axis or of labels, "" if it is that of the numbers."""
+    own = None if element is None else child(element, "numFmt")
+    return "" if own is None or attribute(own, "sourceLinked") in ("1", "true") else attribute(own, "formatCode")
 
 
-def _points(data: Element) -> list[str]:
-    """Returns the values in their places. Of categories in several levels, the inner one comes first."""
+def _points(data: Element, otherwise: str = "", *, is_1904: bool = False) -> list[str]:
+    """Returns the values in their places. Of categories in several levels, the inner one comes first.
+
+    `otherwise`: the format of numbers that have none of their own.
+    """
     points: dict[int, list[str]] = {}
+    saved = next((one.text for one in data.iter() if local(one) == "formatCode"), attribute(data, "formatCode"))
+    is_number = saved or any(local(one) in ("numCache", "numLit") for one in data.iter())
     for point in (element for element in data.iter() if local(element) == "pt"):
         at = attribute(point, "idx")
         if at.isdecimal() and len(at) < 6 and int(at) < MAX_POINTS:
             value = child(point, "v")
-            points.setdefault(int(at), []).append((point.text if value is None else value.text) or "")
+            text = (point.text if value is None else value.text) or ""
+            code = attribute(point, "formatCode") or saved or GENERAL
+            code = otherwise if otherwise and code.lower() == GENERAL.lower() else code
+            points.setdefault(int(at), []).append(saved_as(text, code, is_1904=is_1904) or text if is_number else text)
     return [", ".join(points.get(at, ())) for at in range(max(points) + 1)] if points else []
 
 

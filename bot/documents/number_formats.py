@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import lru_cache
+from math import isfinite
 from unicodedata import category
 
 GENERAL = "General"
@@ -72,6 +73,17 @@ _DAY_S = 86_400
 
 Token = tuple[str, str]
 """Its kind (place, literal, elapsed, condition, word or general) and its text."""
+
+
+def saved_as(text: str, code: str, *, is_1904: bool = False) -> str:
+    """Returns a number that a file keeps as text in a format; the text if it is no number."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not isfinite(number):
+        return text
+    return general(number) if code == GENERAL else shown(number, code, is_1904=is_1904)
 
 
 def shown(value: float, code: str, *, is_1904: bool = False) -> str:

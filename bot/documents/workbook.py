@@ -8,13 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
 from bot.documents.archive import MAX_UNPACKED_BYTES, Archive, addresses_of, attribute, local, relations_of
 from bot.documents.document import MAX_CHARS, Draft, Obstacle, Part, Unreadable
 from bot.documents.markup import formula_link
-from bot.documents.number_formats import BUILT_IN, GENERAL, general, shown, shown_text
+from bot.documents.number_formats import BUILT_IN, GENERAL, saved_as, shown_text
 
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
 _DRAWN_IN = r"xl/drawings/[^/]*\.xml"
@@ -258,13 +257,7 @@ class _Sheet:
                 return value
             case "d":
                 return value.replace("T", " ").removesuffix(" 00:00:00")
-        try:
-            number = float(value)
-        except ValueError:
-            return value
-        if not isfinite(number):
-            return value
-        return general(number) if code == GENERAL else shown(number, code, is_1904=self._book.is_1904)
+        return saved_as(value, code, is_1904=self._book.is_1904)
 
     def _without_string(self) -> str:
         self._book.counted[Part.STRING] += 1
