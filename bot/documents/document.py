@@ -136,7 +136,7 @@ def with_newlines(text: str) -> str:
     return text.replace("\r\n", "\n", MAX_CHARS)
 
 
-_SPACE = re.compile(r"\s+")
+_SPACE, _SPACE_BUT_TABS = re.compile(r"\s+"), re.compile(r"[^\S\t]+")
 
 
 class Unreadable(Exception):
@@ -153,7 +153,7 @@ class Full(Exception):
 
 def _in_cell(text: str) -> str:
     """Returns a text as it stands in a table's cell, where <br> ends a line."""
-    lines = (_SPACE.sub(" ", line).strip() for line in (text.strip().split("\n") if "\n" in text else [text]))
+    lines = (_SPACE_BUT_TABS.sub(" ", line).strip() for line in (text.strip().split("\n") if "\n" in text else [text]))
     return "<br>".join(lines).replace("|", "\\|")
 
 

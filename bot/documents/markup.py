@@ -28,6 +28,8 @@ _LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,2
 _RAISED = {"sup": "^", "sub": "_"}
 _SHIFTED = re.compile(r"vertical-align\s*:\s*(su[pb])", re.IGNORECASE)
 _SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
+_BETWEEN_STRUCK = re.compile(r"~~([ \t]*)~~")
+_SPACES = re.compile(r"[^\S\t]+")
 _TICKED = {"checkbox": "☐☒", "radio": "○◉", "switch": "☐☒"}
 _UNSEEN = ("hidden", "password", "file")
 _NUMBERS: Mapping[str, Callable[[int], str | None]] = {
@@ -63,6 +65,17 @@ def raised(before: str, text: str, sign: str) -> str:
     if not is_joined or not text.strip() or text.lstrip().startswith(("[", "^", "_")):
         return text
     return f"{sign}{text}" if _SIMPLE.fullmatch(text) else f"{sign}({text.strip()})"
+
+
+def struck(text: str) -> str:
+    """Returns struck words as Markdown, with the spaces around them outside."""
+    words = text.strip()
+    return text.replace(words, f"~~{words}~~", 1) if words else text
+
+
+def joined(text: str) -> str:
+    """Returns a text in which struck pieces that follow each other are one: programs split words as they like."""
+    return _BETWEEN_STRUCK.sub(r"\1", text)
 
 
 class _Table:
@@ -136,7 +149,10 @@ class _Choice:
 
 
 class Markup(HTMLParser):
-    """Adds the blocks of an HTML text to a draft. `labeled`: items of lists without numbers begin with their sign."""
+    """Adds the blocks of an HTML text to a draft.
+
+    `labeled`: items of lists without numbers begin with their sign, and tabs are columns, as in what mammoth makes.
+    """
 
     def __init__(self, draft: Draft, *, labeled: bool = False) -> None:
         super().__init__()
@@ -349,7 +365,7 @@ class Markup(HTMLParser):
     def _end_cell(self) -> None:
         table = self._tables[-1]
         if table.spans:
-            table.add_cell(_lines("".join(self._text), "<br>"))
+            table.add_cell(_lines("".join(self._text), "<br>", keeps_tabs=self._labeled))
             self._clear()
 
     def _end_table(self) -> None:
@@ -379,12 +395,13 @@ class Markup(HTMLParser):
             fence = "````" if "```" in text else "```"
             self._draft.add(f"{fence}\n{text.strip(chr(10))}\n{fence}")
         else:
-            self._draft.add(self._lead + _tidy(text), "\n" if self._lists else "\n\n")
+            text = _tidy(text, keeps_tabs=self._labeled)
+            self._draft.add(self._lead + (text.lstrip() if self._lead else text), "\n" if self._lists else "\n\n")
         self._lead = ""
 
 
 def read_html(html: str, draft: Draft, *, labeled: bool = False) -> None:
-    """Adds an HTML text to a draft. `labeled`: items of lists without numbers begin with their sign."""
+    """Adds an HTML text to a draft. `labeled`: see Markup."""
     markup = Markup(draft, labeled=labeled)
     markup.feed(html)
     markup.close()
@@ -408,10 +425,12 @@ def _span(attributes: Mapping[str, str | None], name: str) -> int:
     return max(1, min(int(span), MAX_REPEATED)) if span.isdecimal() else 1
 
 
-def _tidy(text: str) -> str:
+def _tidy(text: str, *, keeps_tabs: bool = False) -> str:
+    if keeps_tabs:
+        return "\n".join(_SPACES.sub(" ", line).strip(" ").rstrip() for line in text.split("\n")).strip("\n")
     return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
 
 
-def _lines(text: str, between: str) -> str:
+def _lines(text: str, between: str, *, keeps_tabs: bool = False) -> str:
     """Returns the lines of a text that aren't empty."""
-    return between.join(filter(None, (" ".join(line.split()) for line in text.split("\n"))))
+    return between.join(filter(None, _tidy(text, keeps_tabs=keeps_tabs).split("\n")))

@@ -1,6 +1,6 @@
 """What of OpenDocument's sheets differs from tables in texts: what is hidden, dates, and what is drawn over cells."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
 from bot.documents.archive import Archive, attribute, child, local
@@ -41,18 +41,18 @@ def rows_of(table: Element) -> Iterator[Element]:
             yield from rows_of(one)
 
 
-def hidden_columns(table: Element) -> list[range]:
-    """Returns the columns that aren't displayed, counted from 0."""
-    hidden = []
+def columns_of(table: Element, is_wanted: Callable[[Element], bool]) -> list[range]:
+    """Returns the columns that are of a kind, counted from 0."""
+    wanted = []
     at = 0
     # Columns stand before rows, and may be in groups, too.
     for one in _columns(table):
         times = attribute(one, "number-columns-repeated")
         end = at + (int(times) if times.isdecimal() and len(times) < 8 else 1)
-        if is_hidden(one):
-            hidden.append(range(at, end))
+        if is_wanted(one):
+            wanted.append(range(at, end))
         at = end
-    return hidden
+    return wanted
 
 
 def _columns(table: Element) -> Iterator[Element]:

@@ -87,6 +87,16 @@ class OdfStyles:
             return "_"
         return "^" if place.startswith("super") or place.strip("0%") else ""
 
+    def strikes(self, element: Element, *, otherwise: bool) -> bool:
+        """Returns whether a cell, a paragraph or a part of one is struck. `otherwise`: whether what is around it is."""
+        family = {"p": "paragraph", "h": "paragraph", "span": "text"}.get(local(element), "table-cell")
+        # A row and a column name the style of cells that have none.
+        is_line = local(element) in ("table-row", "table-column")
+        style = attribute(element, "default-cell-style-name" if is_line else "style-name")
+        lines = (self._property(family, style, f"text-line-through-{name}") for name in ("style", "type"))
+        line = next(filter(None, lines), "")
+        return line != "none" if line else otherwise
+
     def hides(self, element: Element) -> bool:
         """Returns whether a paragraph or a part of one isn't displayed."""
         family = "paragraph" if local(element) in ("p", "h") else "text"

@@ -3,16 +3,17 @@
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from bot.documents.archive import Archive, attribute, child, local
 from bot.documents.document import MAX_REPEATED, Draft, Obstacle, Part, Unreadable
-from bot.documents.markup import formula_link, link, raised
+from bot.documents.markup import formula_link, joined, link, raised, struck
 from bot.documents.odf_sheets import (
     DRAWN,
     beginning_of_content,
-    hidden_columns,
+    columns_of,
     is_hidden,
     name_drawings,
     own_text,
@@ -87,6 +88,8 @@ class _OpenDocument:
         self._deleted = {attribute(one, "id") for one in regions}
         self._deletions: set[str] = set()
         """Those that the text is within."""
+        self._is_struck = False
+        """Whether what is around the next piece of text is struck."""
         self._charts: list[_Line | _Table] = []
         """Those in the last paragraph."""
 
@@ -152,7 +155,8 @@ class _OpenDocument:
             number = _own_number(element) or ("" if lead else self._styles.heading(element, level))
             lead = f"{'#' * min(6, level)} {lead.lstrip()}{number}{' ' if number else ''}"
         if text:
-            yield _Line(lead + text, is_listed)
+            # A tab at the beginning is an empty column.
+            yield _Line(lead + text.lstrip() if lead else text, is_listed)
         yield from self._taken_charts()
 
     def _taken_charts(self) -> Iterator[_Line | _Table]:
@@ -202,7 +206,8 @@ class _OpenDocument:
         yield _Table(self._rows_of(sheet, is_sheet=True))
 
     def _rows_of(self, table: Element, *, is_sheet: bool = False) -> Iterator[list[str]]:
-        hidden = hidden_columns(table)
+        hidden = columns_of(table, is_hidden)
+        struck_columns = columns_of(table, partial(self._styles.strikes, otherwise=False))
         named: set[int] = set()
         for one in rows_of(table):
             times = _repeated(one, "number-rows-repeated")
@@ -214,7 +219,8 @@ class _OpenDocument:
             for cell in one:
                 if local(cell) not in ("table-cell", "covered-table-cell"):
                     continue
-                text = self._cell(cell, is_sheet=is_sheet)
+                is_struck = self._styles.strikes(one, otherwise=any(at in some for some in struck_columns))
+                text = self._cell(cell, is_struck=is_struck) if is_sheet else "<br>".join(self.lines_of(cell))
                 columns = range(at, at + _repeated(cell, "number-columns-repeated"))
                 at += _number(cell, "number-columns-repeated")
                 unseen = {column for column in columns if any(column in some for some in hidden)} if hidden else set()
@@ -224,15 +230,24 @@ class _OpenDocument:
             for _ in range(times):
                 yield row
 
-    def _cell(self, cell: Element, *, is_sheet: bool) -> str:
-        if not is_sheet:
-            return "<br>".join(self.lines_of(cell))
+    def _cell(self, cell: Element, *, is_struck: bool) -> str:
+        """Returns what a sheet's cell shows. `is_struck`: whether a cell without a style is struck."""
         text = own_text(cell, self._draft)
+        self._is_struck = self._styles.strikes(cell, otherwise=is_struck and not attribute(cell, "style-name"))
         text = "<br>".join(self.lines_of(_without(cell, DRAWN))) if text is None else text
+        text, self._is_struck = joined(struck(text)) if self._is_struck else text, False
         return formula_link(text, attribute(cell, "formula"))
 
     def _text_of(self, element: Element) -> str:
-        return "".join(self._pieces_of(element)).replace("\u00ad", "").strip()
+        return joined(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
+
+    def _struck_pieces_of(self, element: Element) -> str:
+        """Returns the text of a paragraph or a part of one, between marks where a struck passage begins or ends."""
+        around = self._is_struck
+        self._is_struck = self._styles.strikes(element, otherwise=around)
+        text = "".join(self._pieces_of(element))
+        is_changed, self._is_struck = self._is_struck != around, around
+        return struck(text) if is_changed else text
 
     def _pieces_of(self, element: Element) -> Iterator[str]:
         """Yields the pieces of a text. A footnote follows its mark in parentheses."""
@@ -289,7 +304,7 @@ class _OpenDocument:
         return " ".join(["", *self.lines_of(one), ""]) if name == "list" else None
 
     def _span(self, span: Element, before: str) -> Iterator[str]:
-        text = "".join(self._pieces_of(span))
+        text = self._struck_pieces_of(span)
         if self._styles.hides(span):
             self._draft.leave_out(Part.HIDDEN_TEXT, count=bool(text))
         elif sign := self._styles.sign(span):

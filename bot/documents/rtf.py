@@ -5,11 +5,11 @@ of paragraphs within a cell into breaks, and drops hidden text. Source: Microsof
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from bot.documents.document import Draft, Part
-from bot.documents.markup import link
+from bot.documents.markup import joined, link
 from bot.text import paired
 
 _ASIDE = re.compile(rb"\{(?:\\\*)?\\(?:footnote|(?:header|footer)[lrf]?|shp|shpinst|shptxt|pntext)(?![a-z])")
@@ -20,6 +20,7 @@ _DELETED = re.compile(rb"\\deleted(?![a-z0])")
 _TOKEN = re.compile(rb"([{}])|\\([a-zA-Z]+)(-?[0-9]+)? ?|\\'[0-9a-fA-F]{2}|\\[^a-zA-Z]|[^{}\\\r\n]+|[\r\n]+|\\")
 _ADDRESS = re.compile(rb"HYPERLINK\s+(?:\\l\s+)?\"?([^\"\s]+)", re.IGNORECASE)
 _SIMPLE = re.compile(rb"[\w.,+*-]+")
+_ENDS = (b"par", b"line", b"cell", b"row", b"page", b"sect")
 _MAX_CODES = 100
 _MAX_CODE_BYTES = 4_000
 """Of one piece of a field's code."""
@@ -35,6 +36,9 @@ class _State:
     sign: bytes = b""
     """^ in a superscript, _ in a subscript."""
     is_hidden: bool = False
+    is_struck: bool = False
+    is_aside: bool = False
+    """Whether striprtf passes over the group, marks and all."""
     is_code: bool = False
     """Whether it is a field's code, or what stands in a form's field."""
     closing: bytes = b""
@@ -72,13 +76,17 @@ class _Field:
 class _Rewriter:
     """Rewrites one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, destinations: Collection[bytes]) -> None:
         self.hidden = 0
+        self._destinations = destinations
+        """The words that begin a group which striprtf passes over."""
         self._states = [_State()]
         self._fields: list[_Field] = []
         self._is_cell = False
         self._last = b""
         """The end of the last text."""
+        self._is_mark_open = False
+        """Whether a struck passage has begun."""
 
     def rewritten(self, content: bytes) -> Iterator[bytes]:
         """Yields the pieces of the file that striprtf reads."""
@@ -86,6 +94,9 @@ class _Rewriter:
         while (found := _TOKEN.match(content, at)) is not None:
             at = found.end()
             brace, word, number = found.groups()
+            state = self._states[-1]
+            if not state.is_aside and (not state.is_struck or word in _ENDS or (brace == b"}" and state.closing)):
+                yield self._end_struck()
             if brace == b"{":
                 self._states.append(replace(self._states[-1], closing=b""))
                 yield brace
@@ -98,6 +109,19 @@ class _Rewriter:
                 yield from self._word(found[0], word, int(number) if number and len(number) < 9 else None)
             else:
                 yield from self._text(found[0])
+
+    def _end_struck(self) -> bytes:
+        """Returns the mark that ends a struck passage, if one is open."""
+        was_open, self._is_mark_open = self._is_mark_open, False
+        return b"~~" if was_open else b""
+
+    def _begin_struck(self) -> bytes:
+        """Returns the mark that begins a struck passage, if the next text needs one."""
+        state = self._states[-1]
+        if not state.is_struck or state.is_aside or state.is_code or self._is_mark_open:
+            return b""
+        self._is_mark_open = True
+        return b"~~"
 
     def _end_group(self) -> Iterator[bytes]:
         state = self._states.pop() if len(self._states) > 1 else self._states[0]
@@ -128,9 +152,12 @@ class _Rewriter:
             self._is_cell = word == b"intbl"
         elif word == b"u":
             self._last = b"a"
+            yield self._begin_struck()
         else:
             self._states[-1] = _changed(state, word, number)
             self.hidden += self._states[-1].is_hidden and not state.is_hidden
+            if word in self._destinations:
+                self._states[-1] = replace(state, is_aside=True)
         yield token
 
     def _begin_result(self, state: _State, of: _Field) -> Iterator[bytes]:
@@ -138,7 +165,7 @@ class _Rewriter:
         address = found[1] if found else b""
         if link("x", address.decode("latin-1")) != "x":
             self._states[-1] = replace(state, closing=b"](" + _SPECIAL.sub(rb"\\\1", address) + b")")
-            yield b"["
+            yield self._end_struck() + b"["
 
     def _text(self, text: bytes) -> Iterator[bytes]:
         state = self._states[-1]
@@ -151,6 +178,10 @@ class _Rewriter:
             text = state.sign + (text if _SIMPLE.fullmatch(text) else b"(" + text + b")")
         if text.strip(b"\r\n") and (text[:1] != b"\\" or text[1:2] == b"'"):
             self._last = text
+        if text == b"\\*":
+            self._states[-1] = replace(state, is_aside=True)
+        elif text.strip():
+            yield self._begin_struck()
         yield text
 
 
@@ -161,23 +192,26 @@ def _changed(state: _State, word: bytes, number: int | None) -> _State:
     if word in (b"up", b"dn"):
         return replace(state, sign=b"" if number == 0 else {b"up": b"^", b"dn": b"_"}[word])
     if word in (b"nosupersub", b"plain"):
-        return replace(state, sign=b"", is_hidden=state.is_hidden and word != b"plain")
+        is_kept = word != b"plain"
+        return replace(state, sign=b"", is_hidden=state.is_hidden and is_kept, is_struck=state.is_struck and is_kept)
+    if word in (b"strike", b"striked"):
+        return replace(state, is_struck=number != 0)
     return replace(state, is_hidden=number != 0) if word == b"v" else state
 
 
 def read_rtf(content: bytes, draft: Draft) -> None:
     """Adds an rtf file to a draft. The cells of a table's row stand between bars."""
-    from striprtf.striprtf import rtf_to_text
+    from striprtf.striprtf import destinations, rtf_to_text
 
     # striprtf would drop footnotes, headers, footers and text boxes: so they become plain groups. What somebody deleted
     # while changes were tracked becomes a group that it drops.
     readable, deletions = _DELETED.subn(rb"\\*\\deleted", _ASIDE.sub(rb"{\\plain ", content))
-    rewriter = _Rewriter()
+    rewriter = _Rewriter(frozenset(map(str.encode, destinations)))
     readable = b"".join(rewriter.rewritten(readable))
     # RTF is ASCII, with other characters escaped.
     text = rtf_to_text(readable.decode("latin-1"), errors="replace")  # type: ignore[no-untyped-call]
     # It writes an emoji as the two halves of its escape.
-    draft.add(_SYMBOL.sub(r"\1•", paired(text).replace("\u00ad", "")))
+    draft.add(joined(_SYMBOL.sub(r"\1•", paired(text).replace("\u00ad", ""))))
     draft.leave_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
     draft.leave_out(Part.DELETION, count=deletions)
     draft.leave_out(Part.HIDDEN_TEXT, count=rewriter.hidden)

@@ -8,7 +8,7 @@ from bot.documents.archive import Archive, addresses_of, attribute, child, local
 from bot.documents.charts import add_chart, add_diagram
 from bot.documents.document import Draft, Part
 from bot.documents.equations import equation
-from bot.documents.markup import link, raised
+from bot.documents.markup import joined, link, raised, struck
 from bot.documents.numerals import MAX_NUMBER, circled, letters, roman
 
 _TITLES = ("title", "ctrTitle")
@@ -151,7 +151,7 @@ def _plain_lines(element: Element) -> str:
 
 
 def _text(pieces: Iterable[str]) -> str:
-    return "".join(pieces).strip()
+    return joined("".join(pieces)).strip()
 
 
 def _pieces(element: Element, addresses: Mapping[str, str]) -> Iterator[str]:
@@ -190,6 +190,8 @@ def _run(run: Element, before: str, addresses: Mapping[str, str]) -> str:
     baseline = attribute(properties, "baseline")
     if baseline and baseline.strip("0%"):
         text = raised(before, text, "_" if baseline.startswith("-") else "^")
+    if attribute(properties, "strike") in ("sngStrike", "dblStrike"):
+        text = struck(text)
     clicked = child(properties, "hlinkClick")
     return link(text, "" if clicked is None else addresses.get(attribute(clicked, "id"), "")).replace("\u00ad", "")
 

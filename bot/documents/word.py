@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 from bot.documents.archive import Archive, addresses_of, attribute, local, relations_of
 from bot.documents.charts import add_chart, add_diagram
 from bot.documents.document import Draft, Obstacle, Part, Unreadable
-from bot.documents.markup import raised, read_html
+from bot.documents.markup import joined, raised, read_html, struck
 from bot.documents.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
 _NOTES = ("footnotes", "endnotes", "comments")
@@ -119,19 +119,21 @@ def _add_headers(parts: _Parts, styles: Styles, draft: Draft) -> None:
 def line_of(root: Element) -> str:
     """Returns the text of all paragraphs on one line."""
     pieces: list[str] = []
-    sign = ""
+    sign, is_struck = "", False
     for part in root.iter():
         name = local(part)
         if name == "t" and part.text:
-            before = pieces[-1] if pieces else ""
-            pieces.append(raised(before, part.text, sign) if sign else part.text)
+            text = raised(pieces[-1] if pieces else "", part.text, sign) if sign else part.text
+            pieces.append(struck(text) if is_struck else text)
         elif name in ("p", "tab", "br"):
             pieces.append(" ")
         elif name == "r":
-            sign = ""
+            sign, is_struck = "", False
+        elif name == "strike":
+            is_struck = attribute(part, "val") not in ("0", "false", "off")
         elif name == "vertAlign":
             sign = {"superscript": "^", "subscript": "_"}.get(attribute(part, "val"), "")
-    return " ".join("".join(pieces).split())
+    return " ".join(joined("".join(pieces)).split())
 
 
 def _rewritten(parts: _Parts, styles: Styles, body: Rewriter, draft: Draft) -> io.BytesIO:

@@ -23,6 +23,7 @@ _TAGS = {
     "cr": "br",
     "ptab": "tab",
     "softHyphen": _IGNORED,
+    "dstrike": "strike",
 }
 """Elements that are read like others."""
 _NOTE_KINDS = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
@@ -49,6 +50,7 @@ class Styles:
             for style in self._all()
             if (properties := child(style, "rPr")) is not None and child(properties, "vertAlign") is not None
         }
+        self.struck = frozenset(attribute(style, "styleId") for style in self._all() if _is_struck(style))
         self._names = {attribute(style, "styleId"): value_of(style, "name") for style in self._all()}
 
     def heading(self, style: str) -> str:
@@ -78,6 +80,12 @@ def _is_hidden(element: Element) -> bool:
     """Returns whether a run, a style or a paragraph's mark isn't displayed."""
     properties = child(element, "rPr")
     return properties is not None and is_on(properties, "vanish")
+
+
+def _is_struck(element: Element) -> bool:
+    """Returns whether a run or a style strikes the text."""
+    properties = child(element, "rPr")
+    return properties is not None and (is_on(properties, "strike") or is_on(properties, "dstrike"))
 
 
 @dataclass(slots=True)
@@ -298,6 +306,8 @@ class Rewriter:
         is_hidden = _is_hidden(run) or (style in self._styles.hidden and not _shows(properties))
         if properties is not None and child(properties, "vertAlign") is None:
             self._raise(properties, style)
+        if style in self._styles.struck:
+            self._strike(run)
         fonts = None if properties is None else child(properties, "rFonts")
         font = "" if fonts is None else attribute(fonts, "ascii") or attribute(fonts, "hAnsi")
         texts = [one for one in run if local(one) in ("t", "sym")]
@@ -312,6 +322,14 @@ class Rewriter:
                 text.text = _signs(text.text or "", font)
             if is_hidden:
                 text.text = ""
+
+    def _strike(self, run: Element) -> None:
+        """Strikes a run as its style does, unless the run says otherwise."""
+        properties = child(run, "rPr")
+        if properties is None:
+            run.insert(0, properties := Element(f"{self._namespace}rPr"))
+        if child(properties, "strike") is None and child(properties, "dstrike") is None:
+            ElementTree.SubElement(properties, f"{self._namespace}strike")
 
     def _raise(self, properties: Element, style: str) -> None:
         """Marks a superscript or subscript that a style makes one, or a smaller size above or below the line."""
@@ -334,7 +352,10 @@ class Rewriter:
                 if label is None:
                     continue
                 paragraph.insert(0, properties := Element(f"{self._namespace}pPr"))
-            if heading := self._styles.heading(value_of(properties, "pStyle")):
+            style = value_of(properties, "pStyle")
+            for run in paragraph.iter(f"{self._namespace}r") if style in self._styles.struck else ():
+                self._strike(run)
+            if heading := self._styles.heading(style):
                 properties.append(Element(f"{self._namespace}pStyle", {f"{self._namespace}val": heading}))
                 properties.remove(next(one for one in properties if local(one) == "pStyle"))
             if (named := child(properties, "numPr")) is not None:

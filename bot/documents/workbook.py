@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
-from bot.documents.archive import MAX_UNPACKED_BYTES, Archive, addresses_of, attribute, local, relations_of
+from bot.documents.archive import MAX_UNPACKED_BYTES, Archive, addresses_of, attribute, is_on, local, relations_of
 from bot.documents.document import MAX_CHARS, Draft, Obstacle, Part, Unreadable
-from bot.documents.markup import formula_link
+from bot.documents.markup import formula_link, joined, struck
 from bot.documents.number_formats import BUILT_IN, GENERAL, saved_as, shown_text
 
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
@@ -40,6 +40,8 @@ class _Book:
 
     strings: list[str]
     formats: list[str]
+    struck: frozenset[int]
+    """The styles that strike what is in a cell."""
     is_1904: bool
     counted: Counter[Part] = field(default_factory=Counter)
 
@@ -58,7 +60,7 @@ def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
     properties = next((one for one in root if local(one) == "workbookPr"), root)
     target = next((to for kind, to in parts.values() if kind == "sharedStrings"), "")
     is_1904 = attribute(properties, "date1904") not in ("", "0", "false")
-    book = _Book(_strings(archive, target), _formats(archive, parts), is_1904)
+    book = _Book(_strings(archive, target), *_styles(archive, parts), is_1904)
     try:
         for sheet, (kind, name) in sheets:
             if attribute(sheet, "name") not in hidden and name in archive.names:
@@ -82,16 +84,22 @@ def _comments(archive: Archive) -> int:
     return max(threaded, archive.count(_COMMENTED, rb"<(?:\w+:)?comment ") + replies)
 
 
-def _formats(archive: Archive, parts: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Returns the number format of each style."""
+def _styles(archive: Archive, parts: Mapping[str, tuple[str, str]]) -> tuple[list[str], frozenset[int]]:
+    """Returns the number format of each style, and which of them strike."""
     name = next((to for kind, to in parts.values() if kind == "styles"), "")
     if name not in archive.names:
-        return []
+        return [], frozenset()
     root = archive.xml(name)
     codes = {attribute(one, "numFmtId"): attribute(one, "formatCode") for one in root.iter() if local(one) == "numFmt"}
     styles = next((one for one in root if local(one) == "cellXfs"), root)
-    numbers = [attribute(style, "numFmtId") for style in styles if local(style) == "xf"]
-    return [codes.get(id_) or BUILT_IN.get(int(id_) if id_.isdecimal() else 0, GENERAL) for id_ in numbers]
+    cells = [style for style in styles if local(style) == "xf"]
+    numbers = [attribute(style, "numFmtId") for style in cells]
+    fonts = next((one for one in root if local(one) == "fonts"), ())
+    lines = {str(at) for at, font in enumerate(fonts) if is_on(font, "strike")}
+    return (
+        [codes.get(id_) or BUILT_IN.get(int(id_) if id_.isdecimal() else 0, GENERAL) for id_ in numbers],
+        frozenset(at for at, style in enumerate(cells) if attribute(style, "fontId") in lines),
+    )
 
 
 def _strings(archive: Archive, name: str) -> list[str]:
@@ -147,8 +155,9 @@ def _rich(element: Element) -> str:
             parts.append(child.text or "")
         elif local(child) == "r":
             raised = next((attribute(one, "val") for one in child.iter() if local(one) == "vertAlign"), "")
-            parts.append(_RAISED.get(raised, "") + "".join(one.text or "" for one in child if local(one) == "t"))
-    return _plain("".join(parts))
+            text = _RAISED.get(raised, "") + "".join(one.text or "" for one in child if local(one) == "t")
+            parts.append(struck(text) if any(is_on(one, "strike") for one in child) else text)
+    return joined(_plain("".join(parts)))
 
 
 def _plain(text: str) -> str:
@@ -239,8 +248,12 @@ class _Sheet:
             return f"={formula}" if formula else ""
         style = cell.get("s", "")
         formats = self._book.formats
-        code = formats[int(style)] if style.isdecimal() and int(style) < len(formats) else GENERAL
-        return formula_link(self._shown(kind, _rich(parts["is"]) if "is" in parts else value, code), formula)
+        at = int(style) if style.isdecimal() else len(formats)
+        code = formats[at] if at < len(formats) else GENERAL
+        text = self._shown(kind, _rich(parts["is"]) if "is" in parts else value, code)
+        # A string of several fonts has its own.
+        text = struck(text) if at in self._book.struck and "~~" not in text else text
+        return formula_link(text, formula)
 
     def _shown(self, kind: str, value: str, code: str) -> str:
         match kind:

@@ -142,6 +142,38 @@ def left_out(*parts: Part) -> tuple[LeftOut, ...]:
     return tuple(LeftOut(part, 1) for part in parts)
 
 
+STRUCK = "".join(
+    f'<style:style style:name="{name}" style:family="{family}" {more}><style:text-properties '
+    f"style:text-line-through-{line}/></style:style>"
+    for name, family, line, more in [
+        ("T1", "text", 'style="solid"', ""),
+        ("T2", "text", 'style="none"', ""),
+        ("T3", "text", 'type="double"', ""),
+        ("P1", "paragraph", 'style="solid"', ""),
+        ("C1", "table-cell", 'style="solid"', ""),
+        ("C2", "table-cell", 'style="none"', 'style:parent-style-name="C1"'),
+        ("C3", "table-cell", 'mode="continuous"', 'style:parent-style-name="C1"'),
+        ("C4", "table-cell", 'mode="continuous"', ""),
+    ]
+)
+STRUCK_TEXTS = {
+    "a word": (f"<text:p>{span(1, 'Old')} New</text:p>", "~~Old~~ New"),
+    "a word with two lines": (f"<text:p>{span(3, 'Old ')}New</text:p>", "~~Old~~ New"),
+    "words in pieces": (f"<text:p>{span(1, 'Old ')}{span(1, span(4, 'price'))} New</text:p>", "~~Old price~~ New"),
+    "a paragraph": (
+        f'<text:p text:style-name="P1">Old {span(4, "x")}</text:p><text:p>New</text:p>',
+        "~~Old x~~\n\nNew",
+    ),
+    "a paragraph but for a word": (f'<text:p text:style-name="P1">Old{span(2, " New")}</text:p>', "~~Old ~~New"),
+    "a struck word in a struck paragraph": (f'<text:p text:style-name="P1">a{span(1, "b")}c</text:p>', "~~abc~~"),
+}
+
+
+@pytest.mark.parametrize(("body", "shown"), STRUCK_TEXTS.values(), ids=STRUCK_TEXTS)
+def test_struck_words_are_marked(body: str, shown: str) -> None:
+    assert read(body, styles=f"<office:styles>{STRUCK}</office:styles>").text == shown
+
+
 SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
     "boxes": (f"<text:p>{control(1)}{control(2)}</text:p>", "☒ Approved  ☐ Rejected", ()),
     "radio buttons": (f"<text:p>{control(3)}{control(4)}</text:p>", "◉ Yes  ○ No", ()),
@@ -192,6 +224,11 @@ SHOWN: dict[str, tuple[str, str, tuple[LeftOut, ...]]] = {
         "<text:p>a<draw:frame><draw:object-ole/><draw:image/></draw:frame></text:p>",
         "a",
         left_out(Part.ATTACHMENT),
+    ),
+    "columns of tabs": (
+        "<text:p>Rent<text:tab/>500</text:p><text:p><text:tab/><text:tab/>70 </text:p>",
+        "Rent\t500\n\n\t\t70",
+        (),
     ),
     "lines in a cell": (
         "<table:table><table:table-row><table:table-cell><text:p>a</text:p><text:p>b<text:line-break/>c</text:p>"
@@ -322,6 +359,33 @@ def test_sheet_says_what_people_see(body: str, shown: str, parts: tuple[LeftOut,
     document = read(file, "spreadsheet", **{"Object 1__content": CHART})
     assert document.text.replace("## Sheet S\n\n", "").split("\n")[0] == f"| {shown} |"
     assert document.left_out == parts
+
+
+NEVER = "<table:table-cell/>"
+STRUCK_CELLS = {
+    "a cell": (rows(A, cell("Old", 'table:style-name="C1"')), "a | ~~Old~~"),
+    "a number": (rows(cell("", 'table:style-name="C1" office:value-type="float" office:value="2"')), "~~2~~"),
+    "a style's style": (
+        rows(cell("Old", 'table:style-name="C3"'), cell("New", 'table:style-name="C2"')),
+        "~~Old~~ | New",
+    ),
+    "words in a cell": (rows(cell(f"{span(1, 'Old')} New", "")), "~~Old~~ New"),
+    "a cell but for a word": (rows(cell(f"Old{span(2, ' New')}", 'table:style-name="C1"')), "~~Old ~~New"),
+    "a column": (
+        '<table:table-column/><table:table-column table:default-cell-style-name="C1"/>'
+        + rows(A, B, C)
+        + rows(NEVER, cell("d", 'table:style-name="C4"')),
+        "a | ~~b~~ | c |\n|---|---|---|\n|  | d",
+    ),
+    "a row": (rows(A, cell("b", 'table:style-name="C4"'), about='table:default-cell-style-name="C1"'), "~~a~~ | b"),
+}
+
+
+@pytest.mark.parametrize(("body", "shown"), STRUCK_CELLS.values(), ids=STRUCK_CELLS)
+def test_struck_cells_are_marked(body: str, shown: str) -> None:
+    table = f'<table:table {NAMES} table:name="S">{body}</table:table>'
+    text = read(table, "spreadsheet", styles=f"<office:styles>{STRUCK}</office:styles>").text
+    assert text.startswith(f"## Sheet S\n\n| {shown} |")
 
 
 def test_hidden_sheets_are_named() -> None:

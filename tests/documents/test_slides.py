@@ -45,6 +45,7 @@ def read(shapes: str, *related: tuple[str, str], **parts: str) -> Document:
 
 
 CLICK = '><a:hlinkClick r:id="r8"/>'
+STRIKE, NO_STRIKE = 'strike="sngStrike"', 'strike="noStrike"'
 UP, DOWN = 'baseline="30000"', 'baseline="-25%"'
 FRAME = "<p:graphicFrame><p:nvGraphicFramePr><p:cNvPr/></p:nvGraphicFramePr><a:graphic>{}</a:graphic></p:graphicFrame>"
 ROW = "<a:tr><a:tc><a:txBody>{}</a:txBody></a:tc><a:tc><a:txBody>{}</a:txBody></a:tc></a:tr>"
@@ -52,6 +53,7 @@ PICTURE = '<p:pic><p:nvPicPr><p:cNvPr descr="a plan"/></p:nvPicPr></p:pic>'
 ALTERNATIVES = "<mc:AlternateContent {}><mc:Choice>{}</mc:Choice><mc:Fallback>{}</mc:Fallback></mc:AlternateContent>"
 SUPERSCRIPT = "<m:e><m:r><m:t>x</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup>"
 POWER = f"<a14:m xmlns:a14='a14'><m:oMath {M}><m:sSup>{SUPERSCRIPT}</m:sSup></m:oMath></a14:m>"
+LEVELS = (("a", 0), ("b", 1), ("c", 2), ("d", 1), ("e", 0), ("f", 1), ("g", 2))
 NUMBER = '><a:buAutoNum type="{}"/>'
 
 
@@ -81,6 +83,10 @@ SHOWN: dict[str, tuple[str, str]] = {
         ),
         "I. a\n  a) b\n  b) c\nII. d\n  (a) e",
     ),
+    "numbers of a level begin again below the next item": (
+        numbered(*((text, f'lvl="{level}"' + NUMBER.format("arabicPeriod")) for text, level in LEVELS)),
+        "1. a\n  1. b\n    1. c\n  2. d\n2. e\n  1. f\n    1. g",
+    ),
     "numbers that start elsewhere": (numbered(("a", '><a:buAutoNum type="arabicPlain" startAt="4"/>')), "4 a"),
     "numbers that nobody knows": (numbered(("a", NUMBER.format("hebrew2Minus"))), "- a"),
     "numbers of a shape": (
@@ -98,6 +104,18 @@ SHOWN: dict[str, tuple[str, str]] = {
         "so x^(2)",
     ),
     "what only older programs draw": (ALTERNATIVES.format(MC, "<p:contentPart/>", shape(words("a"))), "a"),
+    "struck words": (
+        shape(f"<a:p>{run('Old ', STRIKE)}{run('price', STRIKE)}{run(' New')}{run('x', NO_STRIKE)}</a:p>"),
+        "~~Old price~~ Newx",
+    ),
+    "a struck link": (
+        shape(words("this", "", f'strike="dblStrike" {CLICK}')),
+        "[~~this~~](https://example.com/a)",
+    ),
+    "struck words of a cell": (
+        FRAME.format(f"<a:tbl>{ROW.format(words('a', '', STRIKE), words('b'))}</a:tbl>"),
+        "| ~~a~~ | b |\n|---|---|",
+    ),
     "a soft hyphen": (shape(words("Donau\u00addampf")), "Donaudampf"),
 }
 

@@ -1,5 +1,7 @@
 """What Word documents of other programs hold beside plain text: numbers, boxes, what leads nowhere, what is hidden."""
 
+import re
+
 import pytest
 
 from benchmarks.hostile_documents import docx, packed
@@ -181,9 +183,15 @@ def sign(font: str, char: str) -> str:
     return f'<w:r><w:sym w:font="{font}" w:char="{char}"/></w:r>'
 
 
+def struck(property_: str, words: str) -> str:
+    return f'<w:r><w:rPr><w:{property_}/></w:rPr><w:t xml:space="preserve">{words}</w:t></w:r>'
+
+
 TICKED_AT_FIRST = '<w:checkBox><w:default w:val="1"/></w:checkBox>'
 UNTICKED = '<w:checkBox><w:default/><w:checked w:val="0"/></w:checkBox>'
-ENTRIES = '<w:listEntry w:val="Red"/><w:listEntry w:val="Blue"/>'
+TICKED_NO_MORE = '<w:checkBox><w:default w:val="1"/><w:checked w:val="0"/></w:checkBox>'
+TICKED_LATER = "<w:checkBox><w:default/><w:checked/></w:checkBox>"
+ENTRIES = '<w:listEntry w:val="Red"/><w:listEntry w:val="Blue"/><w:listEntry w:val="Green"/>'
 SIGNS = "<w:r><w:rPr><w:rFonts w:ascii='Wingdings'/></w:rPr><w:t>\u00fe\u00a8\uf0fc</w:t></w:r>"
 HIDDEN = "<w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r>"
 LINK = '<w:fldSimple w:instr=" HYPERLINK &quot;https://example.com/a&quot; ">' + run("link") + "</w:fldSimple>"
@@ -196,11 +204,22 @@ INLINE: dict[str, tuple[str, str]] = {
     "control around its words": (box("1", run("☒ Approved")), "☒ Approved"),
     "ticked field": (f"{field('FORMCHECKBOX', '<w:checkBox><w:checked/></w:checkBox>')}{run(' a')}", "☒ a"),
     "field that is ticked at first": (f"{field('FORMCHECKBOX', TICKED_AT_FIRST)}{run(' a')}", "☒ a"),
+    "field that is ticked later": (f"{field('FORMCHECKBOX', TICKED_LATER)}{run(' a')}", "☒ a"),
+    "field that is ticked at first, but no more": (f"{field('FORMCHECKBOX', TICKED_NO_MORE)}{run(' a')}", "☐ a"),
     "empty field": (f"{field('FORMCHECKBOX', UNTICKED)}{run(' a')}", "☐ a"),
     "chosen entry": (
         field("FORMDROPDOWN", f"<w:ddList><w:result w:val='1'/>{ENTRIES}</w:ddList>"),
         "Blue",
     ),
+    "chosen entry, not the one at first": (
+        field("FORMDROPDOWN", f"<w:ddList><w:result w:val='1'/><w:default w:val='2'/>{ENTRIES}</w:ddList>"),
+        "Blue",
+    ),
+    "chosen first entry": (
+        field("FORMDROPDOWN", f"<w:ddList><w:result w:val='0'/><w:default w:val='1'/>{ENTRIES}</w:ddList>"),
+        "Red",
+    ),
+    "entry at first": (field("FORMDROPDOWN", f"<w:ddList><w:default w:val='1'/>{ENTRIES}</w:ddList>"), "Blue"),
     "first entry": (field("FORMDROPDOWN", f"<w:ddList>{ENTRIES}</w:ddList>"), "Red"),
     "field of text": (field("FORMTEXT", "<w:textInput/>", "Ada"), "Ada"),
     "signs": (f"{sign('Wingdings', 'F0FE')}{sign('Symbol', 'F061')}{sign('Arial', '2713')}", "☑α✓"),
@@ -211,10 +230,9 @@ INLINE: dict[str, tuple[str, str]] = {
         f'{run("H")}<w:r><w:rPr><w:vertAlign w:val="subscript"/></w:rPr><w:t>2</w:t></w:r>{run("O")}',
         "H_2O",
     ),
-    "tabs and breaks": (
-        "<w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:ptab/><w:t>c</w:t><w:softHyphen/><w:t>d</w:t></w:r>",
-        "a b cd",
-    ),
+    "a soft hyphen": ("<w:r><w:t>c</w:t><w:softHyphen/><w:t>d</w:t></w:r>", "cd"),
+    "struck": (f"{struck('strike', 'Old')}{struck('dstrike', ' price')}{run(' New')}", "~~Old price~~ New"),
+    "struck no more": (struck('strike w:val="0"', "a") + struck('dstrike w:val="false"', "b"), "ab"),
     "old watermark": (f'<w:r><w:pict><v:shape {O}><v:textpath string="DRAFT"/></v:shape></w:pict></w:r>', "DRAFT"),
     "fallback of what nobody draws": (
         '<w:r><mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006">'
@@ -229,6 +247,42 @@ def test_signs_of_a_document_are_read_in_its_body_and_its_headers(body: str, sho
     assert read(f"<w:p>{body}</w:p>") == Document(shown)
     with_header = with_part(docx(""), "word/header1.xml", f"<w:hdr {NS} {O}><w:p>{body}</w:p></w:hdr>")
     assert formats.read(Format.ARCHIVE, with_header) == Document(f"Header: {shown}")
+
+
+TABBED: dict[str, tuple[str, str]] = {
+    "columns": ("Rent<w:tab/>500<w:ptab/>", "Rent\t500"),
+    "an empty column": ("Refund<w:tab/><w:tab/>70", "Refund\t\t70"),
+    "two empty columns": ("<w:tab/> <w:tab/>70", "\t \t70"),
+    "spaces": ("  a   b<w:tab/>c", "a b\tc"),
+    "lines": ("a<w:tab/>1<w:br/>b<w:tab/>2", "a\t1\nb\t2"),
+}
+
+
+@pytest.mark.parametrize(("words", "shown"), TABBED.values(), ids=TABBED)
+def test_tabs_between_columns_stay(words: str, shown: str) -> None:
+    pieces = re.sub(r"(<[^>]*>)", r"</w:t>\1<w:t xml:space='preserve'>", words)
+    text = f"<w:p><w:r><w:t xml:space='preserve'>{pieces}</w:t></w:r></w:p>"
+    assert read(f"<w:p>{run('Item')}</w:p>{text}").text == f"Item\n\n{shown}"
+    cell = read(f"<w:tbl><w:tr><w:tc>{text}</w:tc></w:tr></w:tbl>").text
+    assert cell == f"| {shown.strip().replace(chr(10), '<br>')} |\n|---|"
+
+
+def test_tab_before_a_heading_goes() -> None:
+    tabbed = paragraph("Scope", style="Heading1").replace("<w:t>", "<w:tab/><w:t>")
+    assert read(tabbed, styles=STYLES).text == "# Scope"
+
+
+STRUCK_STYLES = (
+    '<w:style w:type="character" w:styleId="Old"><w:rPr><w:strike/></w:rPr></w:style>'
+    '<w:style w:type="paragraph" w:styleId="Done"><w:rPr><w:dstrike/></w:rPr></w:style>'
+)
+
+
+def test_styles_that_strike_are_followed_unless_the_words_say_otherwise() -> None:
+    old = struck("rStyle w:val='Old'", "Old")
+    kept = struck("strike w:val='0'", " kept")
+    body = f"<w:p>{old}{run(' New')}</w:p>{paragraph('Done', style='Done').replace('</w:p>', f'{kept}</w:p>')}"
+    assert read(body, styles=STRUCK_STYLES).text == "~~Old~~ New\n\n~~Done~~ kept"
 
 
 def test_link_of_a_simple_field_is_read() -> None:

@@ -151,6 +151,36 @@ def test_style_of_a_cell_gives_its_format() -> None:
     assert read(book(row(cells), parts=parts)).text.partition("\n")[0] == shown
 
 
+STRUCK = {
+    "a cell": ('<c s="1" t="inlineStr"><is><t>Old</t></is></c><c s="0"><v>5</v></c>', "~~Old~~ | 5"),
+    "a number": ('<c s="2"><v>0.155</v></c><c s="3"><v>5</v></c>', "~~15.50%~~ | 5"),
+    "nothing": ('<c s="1"/><c s="1" t="inlineStr"><is><t> </t></is></c><c><v>5</v></c>', " |  | 5"),
+    "a link": (
+        '<c s="1" t="str"><f>HYPERLINK("https://example.com/a")</f><v>a</v></c>',
+        "[~~a~~](https://example.com/a)",
+    ),
+    "words of a cell": ('<c t="s"><v>0</v></c>', "~~Old price~~ New"),
+    "words of a struck cell": ('<c s="1" t="s"><v>0</v></c>', "~~Old price~~ New"),
+}
+STRUCK_STRINGS = (
+    "<si><r><rPr><strike/></rPr><t>Old </t></r><r><rPr><b/><strike val='1'/></rPr><t>price</t></r>"
+    "<r><rPr><strike val='0'/></rPr><t> New</t></r></si>"
+)
+
+
+@pytest.mark.parametrize(("cells", "shown"), STRUCK.values(), ids=STRUCK)
+def test_struck_cells_and_words_are_marked(cells: str, shown: str) -> None:
+    fonts = '<fonts><font/><font><strike/></font><font><strike val="0"/></font></fonts>'
+    xfs = '<cellXfs><xf/><xf fontId="1"/><xf fontId="1" numFmtId="10"/><xf fontId="2"/></cellXfs>'
+    targets = ("worksheet", "worksheets/sheet1.xml"), ("styles", "styles.xml"), ("sharedStrings", "sharedStrings.xml")
+    parts = {
+        "xl/styles.xml": f"<styleSheet {SHEET}>{fonts}{xfs}</styleSheet>",
+        "xl/_rels/workbook.xml.rels": relations(*targets),
+    }
+    text = read(book(row(cells), strings=STRUCK_STRINGS, parts=parts)).text
+    assert text.partition("\n")[0] == f"| {shown} |"
+
+
 HIDDEN = {
     "rows": ('<row hidden="1"><c><v>7</v></c></row>', "", LeftOut(Part.HIDDEN_ROW, 1)),
     "filtered rows": ('<row hidden="true"><c><v>7</v></c></row>' * 3, "", LeftOut(Part.HIDDEN_ROW, 3)),
