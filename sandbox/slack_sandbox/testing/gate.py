@@ -8,11 +8,15 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-# `make test` runs few examples and `make test-long` more; "soak" is for one module at a time. The time of an example
-# depends on the machine's load, so there is no deadline.
+# `make test` runs few examples, the same each time, and `make test-long` more, at random; "soak" is for one module at a
+# time. The time of an example depends on the machine's load, so there is no deadline.
 for profile, examples in {"daily": 25, "long": 500, "soak": 10_000}.items():
     settings.register_profile(
-        profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        profile,
+        max_examples=examples,
+        derandomize=profile == "daily",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("daily")
 
