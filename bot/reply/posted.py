@@ -7,13 +7,13 @@ metadata. They are known by their names, which contain the question's ts. A dele
 stays: a deletion that was interrupted between the two is known by messages of ours with nothing but deleted files.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from bot.core.conversation import Question, with_names
 from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage
-from bot.errors import Refusal, Refused
+from bot.errors import EndReason, Refusal, Refused
 from bot.reply.attachments import Attached, belongs_to
 from bot.reply.edits import Post
 from bot.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
@@ -195,6 +195,30 @@ def metadata_of(question: Question, page: int, view: PageView) -> Payload:
         "end": view.end.reason if view.end else "",
     }
     return {"event_type": METADATA_EVENT, "event_payload": payload}
+
+
+def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection[str]) -> bool | None:
+    """Returns whether a question that isn't on record has its answer, by what Slack shows of ours; None: in doubt.
+
+    `on_record`: the ts of those of our messages that are on record. Slack may have more than the database: it was
+    restored, or the question was erased. The answer to a later question is for those before it, too.
+
+    In doubt is a question below which we wrote something else, such as a placeholder, an offer, a notice or a stream
+    that has not ended; and one after which we edited an earlier answer, which it may have joined.
+    """
+    in_doubt = False
+    for message in ours:
+        payload = _payload(message)
+        answers_ts = string(payload, "question_ts")
+        if message["ts"] in on_record:
+            in_doubt = in_doubt or answers_ts > question_ts
+        elif message["ts"] < question_ts:
+            in_doubt = in_doubt or string(json_object(message, "edited"), "ts") > question_ts
+        elif answers_ts >= question_ts and payload.get("end") not in ("", EndReason.OFFERED):
+            return True
+        else:
+            in_doubt = True
+    return None if in_doubt else False
 
 
 def _payload(message: Payload) -> Payload:

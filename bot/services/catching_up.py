@@ -11,10 +11,14 @@ A message counts if it is in a direct message or mentions the bot, and a person 
 about a live one, and takes each message once: what Slack delivers late, or what was read before, changes nothing. Slack
 shows messages as they are now, so edits are read, and deleted questions aren't there.
 
-Old questions, and those to which other people have replied, aren't answered unasked: their askers are offered an
-answer. Each offer is a post of its own, so a person gets them for the newest MAX_OFFERS of their questions, and all
-offers come after the questions that are answered. A place counts as looked at once its offers are made. Live answers
-read conversations within the same limits of Slack, so some calls of each minute are left to them.
+Slack itself is on record what was answered before it was heard again: a database that was restored from a backup, or
+from which questions were erased, knows less. So a question with an answer of ours in Slack is left alone.
+
+Old questions, those to which other people have replied, and those of which Slack doesn't show whether they were
+answered, aren't answered unasked: their askers are offered an answer. Each offer is a post of its own, so a person gets
+them for the newest MAX_OFFERS of their questions, and all offers come after the questions that are answered. A place
+counts as looked at once its offers are made. Live answers read conversations within the same limits of Slack, so some
+calls of each minute are left to them.
 
 Not seen: mentions in older threads in which the bot was never asked anything, and what stands beyond MAX_PAGES.
 """
@@ -22,7 +26,7 @@ Not seen: mentions in older threads in which the bot was never asked anything, a
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +34,7 @@ from bot.core.caps import DAY_S, HOUR_S
 from bot.core.conversation import Message, Question, ThreadKey, called_users, is_direct
 from bot.core.triage import by_person, stop_in
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
+from bot.reply.posted import is_answered
 from bot.reply.workspace import Workspace
 from bot.services.intake import Intake
 from bot.slack.budget import CALLS_PER_MINUTE
@@ -160,6 +165,7 @@ class CatchingUp:
         log.info("catch-up: nothing came from Slack for %.0f min, looking for missed questions", missed.away_s / 60)
         now = self.stores.clock.now()
         oldest = max(missed.since, now - self.hours * HOUR_S)
+        between = f"{oldest:.6f}", f"{missed.ends_at:.6f}"
         left: deque[_Place] = deque()
         failed: list[_Place] = []
         with_offers: list[tuple[_Place, _Found]] = []
@@ -173,7 +179,7 @@ class CatchingUp:
                     place = left[0]
                     if place.key not in missed.done:
                         try:
-                            found = await self._look_at(place, f"{oldest:.6f}")
+                            found = await self._look_at(place, between)
                         except (RateLimited, Refused) as error:
                             log.warning("catch-up: channel %s not read: %s", place.channel_id, error)
                             failed.append(place)
@@ -252,8 +258,13 @@ class CatchingUp:
                 log.warning("catch-up: conversations of type %s not listed: %s", kind, refused)
         return found
 
-    async def _look_at(self, place: _Place, oldest: str) -> _Found:
-        """Takes the questions of a place that are answered; returns what else it has, and what was done."""
+    async def _look_at(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
+        """Takes the questions of a place that are answered; returns what else it has, and what was done.
+
+        `between`: from which ts on questions are looked for, and up to which our messages say what was answered.
+        `beside`: our messages in the conversation of a thread that we may have answered outside it.
+        """
+        oldest, heard_again = between
         read, is_all = await self._read(place, oldest)
         at_place = _Found(tally=Tally(looked_at=1, unread=not is_all))
         messages: list[Message] = []
@@ -263,6 +274,8 @@ class CatchingUp:
             await asyncio.sleep(0)
         by_people = (message for message in messages if place.thread_ts and by_person(message, self.workspace.me))
         last_ts = {message.user_id: message.ts for message in by_people}
+        ours = [found for found in read if self._is_ours(found) and found["ts"] <= heard_again]
+        on_record = await self._on_record(place, {place.thread_ts, ""} if beside else {place.thread_ts} if ours else ())
         for message, found in zip(messages, read, strict=True):
             thread = _Place(place.channel_id, message.thread_ts or "")
             is_root = message.thread_ts == message.ts
@@ -273,19 +286,30 @@ class CatchingUp:
                 is_replied_to = any(ts > message.ts for writer, ts in last_ts.items() if writer != message.user_id)
                 if not self._is_for_us(message):
                     continue
-                if is_replied_to or self.stores.clock.now() - float(message.ts) > ANSWERED_WITHIN_S:
+                answered = is_answered(message.ts, [*ours, *(beside if is_root else ())], on_record)
+                is_old = self.stores.clock.now() - float(message.ts) > ANSWERED_WITHIN_S
+                if answered is None or (not answered and (is_replied_to or is_old)):
                     at_place.to_offer.append(message)
-                else:
+                elif not answered:
                     at_place.tally += Tally(answered=await self._take(message, offered=False))
             elif is_root and self._is_for_us(message):
                 # At once, because replies decide about it.
-                in_thread = await self._look_at(thread, oldest)
+                in_thread = await self._look_at(thread, between, ours if is_direct(place.channel_id) else ())
                 at_place.to_offer += in_thread.to_offer
                 at_place.tally += in_thread.tally
             else:
                 at_place.later.append(thread)
         at_place.later = list(dict.fromkeys(at_place.later))
         return at_place
+
+    async def _on_record(self, place: _Place, threads: Iterable[str]) -> set[str]:
+        """Returns the ts of our messages on record in some threads of a conversation; "": outside of threads."""
+        keys = (ThreadKey(self.workspace.me.team_id, place.channel_id, thread_ts or None) for thread_ts in threads)
+        return {ts for key in keys for ts in await self.stores.recorded_answers.replies(key)}
+
+    def _is_ours(self, found: Payload) -> bool:
+        me = self.workspace.me
+        return string(found, "user") == me.user_id or string(found, "bot_id") == me.bot_id
 
     async def _take(self, message: Message, *, offered: bool) -> bool:
         """Has intake decide about a message; returns whether it is a new question. Raises StoreError."""
@@ -312,7 +336,7 @@ class CatchingUp:
         pass.
         """
         read: dict[str, Payload] = {}
-        bounds: dict[str, Any] = {"oldest": oldest}
+        bounds: dict[str, Any] = {"oldest": oldest, "include_all_metadata": True}
         for _ in range(MAX_PAGES):
             method, arguments = "conversations.history", {"channel": place.channel_id, "limit": PAGE_MESSAGES}
             if place.thread_ts:
@@ -329,7 +353,7 @@ class CatchingUp:
             if not answer.get("has_more") or not new:
                 return _in_order(read), True
             # A conversation comes newest first, and a thread oldest first.
-            bounds = {"oldest": page[-1]["ts"]} if place.thread_ts else {**bounds, "latest": page[-1]["ts"]}
+            bounds |= {"oldest" if place.thread_ts else "latest": page[-1]["ts"]}
         return _in_order(read), False
 
     async def _call(self, method: str, **arguments: Any) -> Payload:

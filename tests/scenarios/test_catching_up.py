@@ -17,13 +17,15 @@ from bot.core.actions import ReplyAction
 from bot.services import catching_up
 from bot.services.catching_up import KEPT_CALLS
 from bot.settings import Settings
+from bot.store import Stores
+from bot.store.database import create_engine
 from bot.store.schema import jobs, listening
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.web_api.budgets import FLOORS, WINDOW_S
 from slack_sandbox.workspace import Channel
 from tests.scenarios.answers import on_record, press, rows
-from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
+from tests.scenarios.conftest import Stage, buttons, grows, manifest, running, says, settings_of, shown
 from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
 
@@ -219,6 +221,54 @@ async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
     async with absence.back(TEN_MINUTES):
         await absence.answered("general", root, 2)
     assert await absence.asked() == [root, asked]
+
+
+async def test_what_was_answered_before_it_was_erased_is_left_alone(absence: Absence, sandbox: Sandbox) -> None:
+    """The database doesn't know it anymore, as after a restore from a backup. Slack shows it."""
+    stage, directly = absence.stage, sandbox.dm("ada")
+    sandbox.faults.stop("silent")
+    async with absence.back(0):
+        mention = await stage.mention()
+        root = await sandbox.say("grace", "random", "Look at this.")
+        await sandbox.say("ada", "random", "@typist why?", root)
+        told = await stage.mention("remember: we deploy on Tuesdays")
+        await sandbox.say("ada", directly, "why?")
+        placed = [("general", mention), ("random", root), ("general", told), (directly, None)]
+        before = [await stage.answers(*place) for place in placed]
+    await on_record(absence.settings)
+    stores = await Stores.open(absence.settings.database_url, "admin", absence.clock)
+    await stores.erasure.erase()
+    await stores.close()
+    absence.lose_events()
+    missed = await stage.mention()
+    again = await sandbox.say("ada", directly, "and why?")
+    async with absence.back(TEN_MINUTES):
+        await absence.answered("general", missed)
+        assert await stage.answers(directly, None, 2) == ["Because."] * 2
+        tally = await absence.caught_up()
+        assert [await stage.answers(*place) for place in placed[:3]] == before[:3]
+    assert (tally["answered"], tally["offered"]) == (2, 0)
+    assert await absence.asked() == sorted([missed, again])
+
+
+async def test_question_with_a_placeholder_that_nobody_knows_is_offered_an_answer(
+    absence: Absence, sandbox: Sandbox
+) -> None:
+    sandbox.faults.stop("silent")
+    released = asyncio.Event()
+    absence.stage.vendor.script(grows("Because.", gates={2: released.wait}), says("Because."))
+    async with absence.back(0, drain_s=0):
+        asked = await sandbox.say("ada", sandbox.dm("ada"), "why?")
+        await sandbox.wait_for(lambda: absence.stage.bots(sandbox.dm("ada")))
+    engine = create_engine(absence.settings.database_url)
+    async with engine.begin() as connection:
+        await connection.execute(sa.delete(jobs))
+    await engine.dispose()
+    absence.lose_events()
+    async with absence.back(TEN_MINUTES):
+        assert (await absence.caught_up())["offered"] == 1
+        await until(lambda: len(absence.stage.bots(sandbox.dm("ada"))) == 2, "the offer")
+        assert shown(absence.stage.bots(sandbox.dm("ada"))[1]) == texts.offer_after_absence(asked)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""What Slack shows of our replies, where no database says what was answered."""
+
+import pytest
+
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import End
+from bot.errors import EndReason
+from bot.reply.messages import PageView
+from bot.reply.posted import is_answered, metadata_of
+from bot.slack.text import Payload
+
+BEFORE, ASKED, AFTER, LATER = "1000.000001", "1000.000002", "1000.000003", "1000.000004"
+ENDED = PageView("Because.", end=End(EndReason.WHOLE))
+FAILED = PageView("", end=End(EndReason.STALLED))
+OFFER = PageView("", end=End(EndReason.OFFERED))
+FIRST_PAGE = PageView("Because of")
+PLACEHOLDER = PageView("Thinking…", growing=True)
+QUEUED = PageView("Queued.", queued=True)
+
+
+def page(ts: str, answers: str, view: PageView, edited: str = "") -> Payload:
+    """Returns a message of a reply as Slack lists it."""
+    question = Question(ThreadKey("T1", "C1", None), answers, "U1", "why?")
+    return {"ts": ts, "metadata": metadata_of(question, 0, view), **({"edited": {"ts": edited}} if edited else {})}
+
+
+def other(ts: str) -> Payload:
+    """Returns another message of ours: a notice, a run's post, a stream that has not ended."""
+    return {"ts": ts, "text": "Hello."}
+
+
+NOT_ON_RECORD: dict[str, tuple[list[Payload], bool | None]] = {
+    "nothing": ([], False),
+    "its answer": ([page(AFTER, ASKED, ENDED)], True),
+    "its answer on two pages": ([page(AFTER, ASKED, FIRST_PAGE), page(LATER, ASKED, ENDED)], True),
+    "why it has no answer": ([page(AFTER, ASKED, FAILED)], True),
+    "the answer to a later question, which is for both": ([page(LATER, AFTER, ENDED)], True),
+    "its answer below a notice": ([other(AFTER), page(LATER, ASKED, ENDED)], True),
+    "an answer from before": ([page(BEFORE, BEFORE, ENDED)], False),
+    "an answer from before, edited since: it may have joined that": ([page(BEFORE, BEFORE, ENDED, AFTER)], None),
+    "the second page of an answer from before": ([page(AFTER, BEFORE, ENDED)], None),
+    "its placeholder": ([page(AFTER, ASKED, PLACEHOLDER)], None),
+    "the placeholder of a queued question": ([page(AFTER, ASKED, QUEUED)], None),
+    "a half of its answer": ([page(AFTER, ASKED, FIRST_PAGE)], None),
+    "an offer to answer": ([page(AFTER, ASKED, OFFER)], None),
+    "a notice, or a stream that has not ended": ([other(AFTER)], None),
+    "a notice from before": ([other(BEFORE)], False),
+    "metadata of another form": (
+        [{"ts": AFTER, "metadata": {"event_payload": [1], "event_type": "typist_reply"}}],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("ours", "expected"), NOT_ON_RECORD.values(), ids=NOT_ON_RECORD)
+def test_what_slack_shows_says_whether_a_question_is_answered(ours: list[Payload], expected: bool | None) -> None:
+    assert is_answered(ASKED, ours, ()) is expected
+
+
+ON_RECORD: dict[str, tuple[Payload, bool | None]] = {
+    "an answer from before, which was continued since": (page(BEFORE, BEFORE, ENDED, AFTER), False),
+    "the second page of an answer from before": (page(AFTER, BEFORE, ENDED), False),
+    "a mention of another asker": (other(AFTER), False),
+    "the answer to a later question, whose batch may have had this one": (page(LATER, AFTER, ENDED), None),
+}
+
+
+@pytest.mark.parametrize(("ours", "expected"), ON_RECORD.values(), ids=ON_RECORD)
+def test_what_the_database_has_as_other_answers_says_little(ours: Payload, expected: bool | None) -> None:
+    assert is_answered(ASKED, [ours], {ours["ts"]}) is expected
