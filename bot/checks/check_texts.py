@@ -344,13 +344,23 @@ def model_in_cloud(model: str) -> str:
     return f"{model}: the cloud gives this identity access to the model."
 
 
-def model_tools(model: str, *, called: bool, refused: bool) -> str:
+def model_tools(model: str, *, called: bool, refused: bool, wrote_call: bool = False) -> str:
     """Says whether the model called a tool that it was asked to call."""
     if called:
         return f"{model} calls tools."
     if refused:
         return f"{model} refuses tools, so Typist asks it without them."
+    if wrote_call:
+        return f"{model} calls tools, but its server passes the calls on as text: its tool parser is off."
     return f"{model} did not call the tool that it was asked to call."
+
+
+REASONING_FIX = "Turn on the server's parser: --reasoning-parser for vLLM and SGLang, --reasoning-format for llama.cpp."
+
+
+def model_leaves_thoughts(model: str) -> str:
+    """Says that the model's reasoning comes as text, without a mark where it begins."""
+    return f"{model} thinks in its answer's text, which readers would see: its server's reasoning parser is off."
 
 
 def model_takes_less(model: str, taken_tokens: int, wanted_tokens: int) -> tuple[str, str]:
