@@ -409,6 +409,7 @@ MCP_HTTP_FIX = (
 )
 MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/admins/tools.md."
 MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or deny these tools."
+MCP_BROKEN_FIX = "Ask the maintainers of the server to correct these tools' names and inputSchema, or deny them."
 MCP_CUT_FIX = "Ask the maintainers of the server for shorter descriptions, or deny these tools."
 
 
@@ -459,6 +460,10 @@ def mcp_too_many_fix(most: int, most_chars: int) -> str:
 
 def mcp_large(server: str, tools: Sequence[str]) -> str:
     return f"{server}: the parameters of these tools are too large for models: {', '.join(tools)}."
+
+
+def mcp_broken(server: str, tools: Sequence[str]) -> str:
+    return f"{server}: the server describes these tools wrongly, so they are left out: {', '.join(tools)}."
 
 
 def mcp_cut(server: str, tools: Sequence[str]) -> str:

@@ -192,8 +192,11 @@ class ServerChecks:
         problems = []
         if missing := sorted(rules.named_tools(config.name) - named.keys()):
             problems.append(check_texts.mcp_no_tool(config.name, missing, sorted(named)))
-        if tools.too_large:
-            problems.append((check_texts.mcp_large(config.name, sorted(tools.too_large)), check_texts.MCP_LARGE_FIX))
+        broken = sorted(name for name in tools.too_large if named[name].is_broken)
+        if broken:
+            problems.append((check_texts.mcp_broken(config.name, broken), check_texts.MCP_BROKEN_FIX))
+        if too_large := sorted(set(tools.too_large) - set(broken)):
+            problems.append((check_texts.mcp_large(config.name, too_large), check_texts.MCP_LARGE_FIX))
         if cut := sorted(tool.name for tool in tools.definitions if named[tool.name].is_cut):
             problems.append((check_texts.mcp_cut(config.name, cut), check_texts.MCP_CUT_FIX))
         if problems:

@@ -569,7 +569,7 @@ async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], 
             elif isinstance(result, BaseException):
                 raise result
             else:
-                listed.update(offered_names(name, result))
+                listed |= {name: tool for name, tool in offered_names(name, result).items() if not tool.is_broken}
     agreed = await stores.tool_pins.read(listed)
     known = await stores.tool_pins.listed(ours.mcp.names)
     return {name: SeenTool(tool, agreed.get(name), owner_of(name) not in known) for name, tool in listed.items()}, down
