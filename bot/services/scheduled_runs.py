@@ -20,7 +20,11 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 from bot.services.tool_calls import MEMBER_WITHIN_S
+from bot.slack.budget import CALLS_PER_MINUTE
 from bot.store import Stores
+
+CALLS_OF_RUNS = ("users.info", "chat.postMessage")
+"""Each run needs these. People who ask at the same time need them at once."""
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,11 @@ class ScheduledRuns:
     workspace: Workspace
     access_control: AccessControl
     quota: Quota
+
+    def may_begin(self) -> int:
+        """Returns how many runs may begin in this second: one, while people have half of a minute's calls left."""
+        spare = self.workspace.budget.spare
+        return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
 
     async def admitted(self, entry: OutboxEntry, still: Callable[[], bool]) -> Run | None:
         """Returns the run to post; None if there is none: it is forbidden, has no news, or its schedule was stopped.
