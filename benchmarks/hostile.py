@@ -130,11 +130,13 @@ def _pieces(text: str) -> list[str]:
 
 def _unmarked(text: str, before: str = "") -> None:
     for pieces in (_pieces(text), [text]):
-        marks = TemplateMarks("a")
-        marks.may_be_left = True
-        for piece in (before, *pieces):
+        marks = TemplateMarks({tool.name: tool for tool in OFFERING.tools}, "a")
+        marks.add(before)
+        for piece in pieces:
             marks.add(piece)
-        marks.end(is_complete=True)
+            while marks.is_behind:
+                marks.go_on()
+        marks.end(is_complete=True, has_calls=False)
 
 
 def _chat_calls(text: str) -> object:

@@ -194,7 +194,7 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "no office file.docx": lambda: packed({"a.txt": "a"}),
     "an old format.doc": lambda: _ole("WordDocument"),
     "damaged.xls": lambda: _ole("Root Entry", "Workbook"),
-    "binary.csv": lambda: b"a,b\0\n" * 1_000,
+    "binary.csv": lambda: b"a,\0\0\n" * 1_000,
     "no pages.pdf": lambda: b"%PDF-1.7\n" + b"\0\xff" * 5_000,
     "endless pages.pdf": lambda: _page_tree(1_000),
 }

@@ -139,9 +139,10 @@ _CANVAS_LINK = re.compile(
 )
 _CANVAS_MENTION = "(Canvas {id})"
 _MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
-# Never read, unless the name is a document's; for all other types, the bytes decide.
+# Of all other types, and of names of documents, the bytes decide.
 _NEVER_TEXT = re.compile(
-    r"(?:audio|video|font)/|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|word\.|powerpoint)|apple|google|rar)|java-archive)"
+    r"(?:audio|video|font)/|application/(?:zip|gzip|java-archive|vnd\.(?:slack|rar|android)"
+    r"|x-(?:7z|bzip|compress|gtar|gzip|iso9660|rar|tar\b|xz|zip|zstd|apple-diskimage|msdownload|sharedlib|executable))"
 )
 _DOCUMENTS = frozenset(
     (
@@ -151,7 +152,6 @@ _DOCUMENTS = frozenset(
     )
 )
 """Extensions. Slack and browsers give their files many types, such as application/x-msexcel."""
-_TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python|perl|ruby|php|javascript|httpd-php)")
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 """Characters that would reverse the reading direction of a name and of the text after it."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
@@ -171,7 +171,7 @@ def reason_not_to_read(file: File) -> Unread | None:
         return Unread.NO_ACCESS if file.access == "access_denied" else Unread.DELETED
     if is_canvas(file) or is_recording(file):
         return None
-    if _extension(file) in _DOCUMENTS or _TEXT_AFTER_X.match(file.mimetype):
+    if _extension(file) in _DOCUMENTS:
         return None
     if file.mimetype.startswith("image/"):
         return None if _READABLE_IMAGE.match(file.mimetype) else Unread.IMAGE_KIND
@@ -271,6 +271,8 @@ def document_kind(file: File, content: bytes) -> Format | None:
     if _FLAT_ODF.match(content):
         return Format.FLAT_ODF
     extension = _extension(file)
+    if extension == "ipynb" and content.lstrip()[:1] == b"{":
+        return Format.NOTEBOOK
     if extension in ("csv", "tsv") or file.mimetype in ("text/csv", "text/tab-separated-values"):
         return Format.CSV
     is_web_archive = extension in _WEB_ARCHIVES and _WEB_ARCHIVE.search(content[:2_048])
@@ -289,7 +291,7 @@ def file_label(file: OpenedFile) -> str:
     if isinstance(content, Unread):
         return f"(Attached, but not shown to you: {name}, {content.value})"
     if isinstance(content, Media):
-        return f"(Attached: {name})"
+        return f"(Attached: {name}{', of which you see the first page or frame only' if content.is_first else ''})"
     if isinstance(content, Document):
         return f"(Attached: {name})\n{document_label(content, _language(file.file.name))}"
     if isinstance(content, Transcript):
@@ -316,9 +318,11 @@ def document_label(document: Document, language: str = "") -> str:
     without = ", ".join(_phrase(part) for part in document.left_out)
     guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
     form, language = ("As Markdown", "markdown") if document.is_markdown else ("As text", language)
-    about = f"({form}{f', without {without}' if without else ''}{guess})"
+    about = f"({form}{f', without {without}' if without else ''}{guess})\n"
+    if not document.is_markdown and not without and not guess:
+        about = ""
     text = document.text.strip()
-    return f"{about}\n{fenced(text, language)}" if text else f"{about}\n(It has no text.)"
+    return f"{about}{fenced(text, language)}" if text else f"{about}(It has no text.)"
 
 
 def unread_notice(
@@ -348,6 +352,8 @@ def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str,
         return
     if isinstance(read, Media):
         if read.name not in left_out:
+            if read.is_first:
+                yield texts.first_picture_read(file.name)
             return
         if (text := _text_in_place(read, left_out)) is None:
             reason = BY_FAULT[refused.get(read.name, FileFault.KIND)]
@@ -355,11 +361,11 @@ def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str,
             return
         read = text
     if isinstance(read, Document):
-        ends = [part for part in read.left_out if part.part is Part.END]
+        ends = [part for part in read.left_out if part.part in (Part.MIDDLE, Part.END)]
         if parts := [_phrase(part) for part in read.left_out if part not in ends]:
             yield texts.parts_not_read(parts, file.name)
-        if ends:
-            yield texts.end_not_read(file.name)
+        for part in ends:
+            yield (texts.end_not_read if part.part is Part.END else texts.middle_not_read)(file.name)
     if file.truncated:
         yield texts.middle_not_read(file.name)
 
@@ -374,7 +380,12 @@ def _text_in_place(content: object, left_out: Collection[str]) -> Document | Non
 def _phrase(left_out: LeftOut) -> str:
     """Returns what a document's text leaves out, in words."""
     names = [short_name(name) for name in left_out.names]
-    fixed = {Part.END: texts.END, Part.OLD_FORMAT: texts.OLD_FORMAT, Part.OLD_SHEET: texts.OLD_SHEET}.get(left_out.part)
+    fixed = {
+        Part.MIDDLE: texts.MIDDLE,
+        Part.END: texts.END,
+        Part.OLD_FORMAT: texts.OLD_FORMAT,
+        Part.OLD_SHEET: texts.OLD_SHEET,
+    }.get(left_out.part)
     return fixed or texts.left_out(left_out.part.value, left_out.count, names)
 
 

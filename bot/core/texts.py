@@ -220,13 +220,6 @@ def without(features: Iterable[str]) -> str:
     return f"answered without {named}, which this model refuses" if named else ""
 
 
-WROTE_CALL = (
-    "This is a tool call that the model's server passed on as text, so I didn't make it: its tool parser is off. "
-    "Your Typist admin can turn it on, with --enable-auto-tool-choice and --tool-call-parser for vLLM, or --jinja for "
-    "llama.cpp."
-)
-
-
 def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> str:
     """Says how much a model thought about a thorough answer, and what that cost where it is known.
 
@@ -529,6 +522,7 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
     EndReason.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
     EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
+    EndReason.WROTE_CALL: "{model} tried to use a tool, but it can't call tools here. Please ask another model.",
     EndReason.STALLED: "{model} stopped responding. {again}.",
     EndReason.CUT: "The connection to {model} was lost before the answer was complete. {again}.",
     EndReason.UNREACHABLE: "I can't reach {model}. {again} in a minute.",
@@ -629,6 +623,11 @@ def middle_not_read(name: str) -> str:
     return f"the middle of {name} (too long)"
 
 
+def first_picture_read(name: str) -> str:
+    """A picture with several pages, or one that moves."""
+    return f"all but the first picture of {name}"
+
+
 def end_not_read(name: str) -> str:
     """A document of which only the beginning was read."""
     return f"the end of {name} (too long)"
@@ -646,6 +645,7 @@ def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
     return f"I guessed the charset, so letters may be wrong: {names}."
 
 
+MIDDLE = "the middle"
 END = "the end"
 OLD_FORMAT = "comments, charts and the numbers of lists"
 """Of files of before 2007."""

@@ -82,8 +82,8 @@ def _said(kind: Format, content: bytes) -> dict[str, object]:
         return asdict(formats.read(kind, content))
     from bot.documents import images
 
-    media_type, packed = images.converted(content, *map(int, sys.argv[2:4]))
-    return {"media_type": media_type, "base64": base64.b64encode(packed).decode()}
+    media_type, packed, has_more = images.converted(content, *map(int, sys.argv[2:4]))
+    return {"media_type": media_type, "base64": base64.b64encode(packed).decode(), "has_more": has_more}
 
 
 def _limit(what: int, most: int) -> None:
@@ -106,7 +106,9 @@ def _load(kind: Format, content: bytes) -> None:
     for library in _LIBRARIES.get(kind, ()):
         importlib.import_module(library)
     charsets.load_codecs()
-    if kind in (Format.CSV, Format.HTML, Format.MAIL, Format.TEXT) or (kind is Format.OLE and _NARROW in content):
+    if kind in (Format.CSV, Format.HTML, Format.MAIL, Format.NOTEBOOK, Format.TEXT) or (
+        kind is Format.OLE and _NARROW in content
+    ):
         charsets.load_detector(content)
     if kind in (Format.MAIL, Format.OLE):
         formats.read(Format.MAIL, _MAIL)

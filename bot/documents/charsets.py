@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from bot.documents.document import decode_text, has_controls, with_newlines
+from bot.documents.document import MAX_CONTROLS, MAX_CONTROLS_OF_GUESS, as_shown, decode_text, is_binary
 
 _NO_CHARSETS = frozenset(
     ("aliases", "idna", "punycode", "undefined", "mbcs", "oem", "unicode_escape", "raw_unicode_escape")
@@ -188,7 +188,7 @@ def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
         if (text := _strict(content, name)) is not None:
             return Letters(text)
     sample = b"\n".join(_lines_with_letters(content))
-    if b"\0" in content or not sample:
+    if not sample:
         return None
     for name in (*names, "utf-8"):
         if _nearly(sample, name) is not None and (text := _nearly(content, name)) is not None:
@@ -233,7 +233,7 @@ def _strict(content: bytes, name: str) -> str | None:
         return None
     # No text has these, but windows-1252 has its quotes there.
     has_upper_controls = not name.startswith("utf") and _UPPER_CONTROLS.search(text)
-    return None if has_controls(text) or has_upper_controls else with_newlines(text)
+    return None if is_binary(text, MAX_CONTROLS) or has_upper_controls else as_shown(text)
 
 
 def _wide(content: bytes) -> str | None:
@@ -242,7 +242,8 @@ def _wide(content: bytes) -> str | None:
         if content.startswith(mark):
             return _strict(content[: len(content) // len(mark) * len(mark)], name)
     sample = content[: _SAMPLE_BYTES // 4 * 4]
-    if b"\0" not in sample:
+    # A text of one byte a letter may have a few, too.
+    if b"\0" not in sample or (sample.count(0) * 5 < len(sample) and decode_text(content) is not None):
         return None
     for width, names in ((4, ("utf-32-le", "utf-32-be")), (2, ("utf-16-le", "utf-16-be"))):
         zeros = [sample[at::width].count(0) for at in range(width)]
@@ -271,7 +272,7 @@ def _nearly(content: bytes, name: str) -> str | None:
         text = content.decode(_SUPERSETS.get(name, (name,))[-1], errors="replace")
         if text.count("\ufffd") > max(1, len(text) * _MAX_ODD):
             return None
-    return None if has_controls(text) else with_newlines(text)
+    return None if is_binary(text, MAX_CONTROLS_OF_GUESS) else as_shown(text)
 
 
 def _western(escaped: str) -> str:
@@ -283,16 +284,16 @@ def _guessed(content: bytes, sample: bytes) -> Letters | None:
         import chardet
     except (ImportError, OSError):
         # Files are denied, and nothing showed the need before: a part of a mail names no charset, or an unknown one.
-        return Letters(with_newlines(content.decode(_WESTERN, errors="replace")), _shown(_WESTERN))
+        return Letters(as_shown(content.decode(_WESTERN, errors="replace")), _shown(_WESTERN))
 
     found = chardet.detect(sample, include_encodings=_GUESSED, compat_names=False)
     name, confidence = found["encoding"] or _WESTERN, found["confidence"] or 0
     if confidence < _MIN_CONFIDENCE and not _has_two_bytes(name):
         name = _WESTERN
     text = content.decode(name, errors="replace")
-    if has_controls(text) or text.count("\ufffd") > max(2, len(text) * _MAX_ODD):
+    if is_binary(text, MAX_CONTROLS_OF_GUESS) or text.count("\ufffd") > max(2, len(text) * _MAX_ODD):
         return None
-    return Letters(with_newlines(text), _shown(name))
+    return Letters(as_shown(text), _shown(name))
 
 
 def _shown(name: str) -> str:

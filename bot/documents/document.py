@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bot.documents.embedded import MIN_CHARS, without_embedded
+
 MAX_DOCUMENT_BYTES = 64 * 2**20
 """More than any file that is downloaded."""
 MEMORY_BYTES = 384 * 2**20
@@ -33,6 +35,14 @@ MAX_NAMES = 3
 MAX_REPEATED = 100
 """How often one cell or row may be repeated: a sheet's empty rest is one that is repeated a million times."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_SAMPLE_CHARS = 100_000
+_SHOWN_CONTROLS = {
+    **dict.fromkeys((*range(32), 0x7F)),
+    **{code: 0x2400 + code for code in (1, 2, 3, 0x1C, 0x1D, 0x1E, 0x1F)},
+    **{code: code for code in (0x09, 0x0A, 0x0C, 0x0D, 0x1B)},
+    0x0B: 0x0A,
+}
+"""What a control character becomes: one that separates fields has a picture, a vertical tab ends a line."""
 
 
 class Format(StrEnum):
@@ -46,8 +56,10 @@ class Format(StrEnum):
     HTML = "html"
     MAIL = "mail"
     CSV = "csv"
+    NOTEBOOK = "notebook"
+    """Of Jupyter: ipynb."""
     TEXT = "text"
-    """One whose charset has to be guessed."""
+    """One that is long, holds other files, or whose charset has to be guessed."""
     PDF = "pdf"
     IMAGE = "image"
     """One that vendors don't accept as it is. It becomes another image, not a text."""
@@ -71,6 +83,8 @@ class Part(StrEnum):
     DIAGRAM = "diagram"
     TEXT_BOX = "text box"
     EQUATION = "equation"
+    RECORDING = "recording"
+    """Of sound or pictures that move."""
     ATTACHMENT = "attachment"
     DELETION = "tracked deletion"
     HIDDEN_TEXT = "hidden passage"
@@ -79,6 +93,9 @@ class Part(StrEnum):
     """What nobody reads of files of before 2007."""
     OLD_SHEET = "old sheet"
     """What nobody reads of xls and xlsb files."""
+    EMBEDDED = "embedded file"
+    """One within a text, as letters and digits (embedded.py)."""
+    MIDDLE = "middle"
     END = "end"
 
 
@@ -116,6 +133,16 @@ class Document:
     """False: the file is a text, which is as it was."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConvertedImage:
+    """An image that vendors accept."""
+
+    media_type: str
+    base64: str = field(repr=False)
+    has_more: bool
+    """Whether the file has further pages or frames."""
+
+
 def decode_text(content: bytes) -> str | None:
     """Returns the text in a file's bytes if they are UTF-8, or UTF-16 with a mark. Others need a guess: charsets.py."""
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -123,20 +150,54 @@ def decode_text(content: bytes) -> str | None:
         text = content.decode(encoding)
     except UnicodeDecodeError:
         return None
-    return None if has_controls(text) else with_newlines(text)
+    return None if is_binary(text, MAX_CONTROLS) else as_shown(text)
 
 
-def has_controls(text: str) -> bool:
-    """Whether a text has characters that no text has, and is something else."""
-    return "\0" in text or _CONTROLS.search(text, 0, 100_000) is not None
+MAX_INLINE_BYTES = 2**18
+"""Of a text that is read without a process of its own, within 10 ms."""
 
 
-def with_newlines(text: str) -> str:
+def short_text(content: bytes) -> str | None:
+    """Returns a file's text if it can be read at once: UTF-8, short, and without other files in it."""
+    text = decode_text(content) if len(content) <= MAX_INLINE_BYTES else None
+    return None if text is None or without_embedded(text)[1] else text
+
+
+MAX_CONTROLS = 0.25
+"""The share of control characters in a text whose charset is sure. A FIX log has one behind each field."""
+MAX_CONTROLS_OF_GUESS = 0.02
+
+
+def is_binary(text: str, max_controls: float) -> bool:
+    """Whether so many characters are controls that the bytes are no text. `max_controls`: the share that a text has."""
+    sample = text[:_SAMPLE_CHARS]
+    return len(_CONTROLS.findall(sample)) > max(1, len(sample) * max_controls)
+
+
+def as_shown(text: str) -> str:
+    """Returns a text as a terminal shows it: without control characters, and with one kind of line end."""
     # A file of 20 MB may hold ten times as many line ends as characters are read, and replacing them takes 0.1 s.
-    return text.replace("\r\n", "\n", MAX_CHARS)
+    text = text.replace("\r\n", "\n", MAX_CHARS)
+    if not _CONTROLS.search(text):
+        return text
+    if "\b" in text:
+        text = "\n".join(_overtyped(line) if "\b" in line else line for line in text.split("\n"))
+    return text.translate(_SHOWN_CONTROLS)
+
+
+def _overtyped(line: str) -> str:
+    """Returns a line in which each backspace has taken back the character before it."""
+    kept: list[str] = []
+    for character in line:
+        if character != "\b":
+            kept.append(character)
+        elif kept:
+            kept.pop()
+    return "".join(kept)
 
 
 _SPACE, _SPACE_BUT_TABS = re.compile(r"\s+"), re.compile(r"[^\S\t]+")
+_BACKTICKS = re.compile("`+")
 
 
 class Unreadable(Exception):
@@ -157,6 +218,14 @@ def _in_cell(text: str) -> str:
     return "<br>".join(lines).replace("|", "\\|")
 
 
+def code_block(text: str, language: str = "") -> str:
+    """Returns a text as a block of code that nothing in the text ends, "" if the text is blank."""
+    if not text.strip():
+        return ""
+    fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(text)), default=0))
+    return f"{fence}{language}\n{text.strip(chr(10))}\n{fence}"
+
+
 class Draft:
     """Collects a document's blocks."""
 
@@ -171,6 +240,9 @@ class Draft:
         text = text.strip("\n")
         if not text.strip():
             return
+        if len(text) >= MIN_CHARS:
+            text, count = without_embedded(text)
+            self.leave_out(Part.EMBEDDED, count=count)
         if len(end) > 1:
             self._end_lines()
         self._pieces.append(text[: self._room] + end)
@@ -178,6 +250,16 @@ class Draft:
         if self._room <= 0:
             self.leave_out(Part.END)
             raise Full
+
+    def add_ends(self, text: str) -> None:
+        """Adds the beginning and the end of a text: of a log, the end matters most."""
+        text, count = without_embedded(text)
+        self.leave_out(Part.EMBEDDED, count=count)
+        half = MAX_CHARS // 2 - 100
+        if len(text) > 2 * half:
+            self.leave_out(Part.MIDDLE)
+            text = f"{text[:half]}\n\n(…)\n\n{text[-half:]}"
+        self.add(text)
 
     def table(self, rows: Iterable[Sequence[str]]) -> None:
         """Adds a table, whose first row is its header. Empty rows and the empty ends of rows are dropped."""

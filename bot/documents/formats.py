@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 
 from olefile import OleFileIO
@@ -13,6 +12,7 @@ from bot.documents.charsets import decode
 from bot.documents.document import Document, Draft, Format, Full, Obstacle, Unreadable
 from bot.documents.mail import read_mail
 from bot.documents.markup import read_html
+from bot.documents.notebook import read_notebook
 from bot.documents.old_office import read_old_slides, read_old_word
 from bot.documents.open_document import read_open_document, read_open_sheets
 from bot.documents.outlook import PROPERTIES, read_message
@@ -23,7 +23,11 @@ from bot.documents.slides import read_slides
 from bot.documents.word import read_word
 from bot.documents.workbook import read_workbook
 
-_CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
+_CHARSET = re.compile(
+    rb"(?:charset|coding)(?:\s{0,9}[=:]\s{0,9}|\s{1,9})[\"']?([\w.:-]{2,40})|\\usepackage\[([\w-]{2,40})\]\{inputenc\}",
+    re.IGNORECASE,
+)
+"""As web pages, XML, style sheets, vCards, translations, Python and TeX name theirs."""
 
 _CONTROLS = bytes((*range(1, 9), 11, *range(14, 27), *range(28, 32), 127))
 """In a page of bytes. Others switch between charsets, or end lines."""
@@ -44,17 +48,25 @@ def read(kind: Format, content: bytes) -> Document:
                 read_open_document(root, root, None, draft)
             case Format.RTF:
                 read_rtf(content, draft)
-            case Format.HTML:
-                read_html(_text(_without_controls(content), draft, _declared(content)), draft)
             case Format.MAIL:
                 read_mail(content, draft)
-            case Format.CSV:
-                read_csv(_text(content, draft), draft)
-            case Format.TEXT:
-                draft.add(_text(content, draft))
+            case Format.HTML | Format.CSV | Format.NOTEBOOK | Format.TEXT:
+                _add_text(kind, content, draft)
             case Format.PDF:
                 read_pdf(content, draft)
     return draft.document(is_markdown=kind is not Format.TEXT)
+
+
+def _add_text(kind: Format, content: bytes, draft: Draft) -> None:
+    match kind:
+        case Format.HTML:
+            read_html(_text(_without_controls(content), draft), draft)
+        case Format.CSV:
+            read_csv(_text(content, draft), draft)
+        case Format.NOTEBOOK:
+            read_notebook(_text(content, draft), draft)
+        case _:
+            draft.add_ends(_text(content, draft))
 
 
 def _without_controls(content: bytes) -> bytes:
@@ -63,8 +75,8 @@ def _without_controls(content: bytes) -> bytes:
 
 
 def _declared(content: bytes) -> list[str]:
-    """Returns the charsets that a web page names at its beginning."""
-    return [name.decode() for name in dict.fromkeys(_CHARSET.findall(content[:2_048]))]
+    """Returns the charsets that a text names at its beginning."""
+    return [name.decode() for name in dict.fromkeys(b"".join(names) for names in _CHARSET.findall(content[:2_048]))]
 
 
 def _add_archive(content: bytes, draft: Draft) -> None:
@@ -113,9 +125,9 @@ def _add_ole(content: bytes, draft: Draft) -> None:
         raise Unreadable(Obstacle.KIND)
 
 
-def _text(content: bytes, draft: Draft, declared: Sequence[str] = ()) -> str:
+def _text(content: bytes, draft: Draft) -> str:
     """Returns the text in bytes, and notes in the draft if its charset is a guess. Raises Unreadable."""
-    if (letters := decode(content, declared)) is None:
+    if (letters := decode(content, _declared(content))) is None:
         raise Unreadable(Obstacle.KIND)
     draft.say_guess(letters.guess)
     return letters.text

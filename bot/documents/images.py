@@ -1,6 +1,7 @@
 """Converts images to what vendors accept: one frame, and no larger than models look at anyway."""
 
 import io
+from contextlib import suppress
 
 from PIL import AvifImagePlugin, Image, ImageOps
 
@@ -21,8 +22,8 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 def converted(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
-) -> tuple[str, bytes]:
-    """Returns an image's media type and bytes in a form that vendors accept.
+) -> tuple[str, bytes, bool]:
+    """Returns an image's media type and bytes as vendors accept them, and whether it has further pages or frames.
 
     `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
 
@@ -47,7 +48,17 @@ def converted(
             raise Unreadable(Obstacle.TOO_MANY_PIXELS)
         image.seek(0)
         # Scaled first: turning an image takes another copy of it.
-        return _packed(ImageOps.exif_transpose(_scaled(image, max_pixels)), max_png_bytes)
+        packed = _packed(ImageOps.exif_transpose(_scaled(image, max_pixels)), max_png_bytes)
+    return *packed, _has_more(content)
+
+
+def _has_more(content: bytes) -> bool:
+    """Whether an image has a second page or frame. Counting all of them may take as long as unpacking them."""
+    # A second frame that is damaged is none.
+    with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        image.seek(1)
+        return True
+    return False
 
 
 def _scaled(image: Image.Image, max_pixels: int) -> Image.Image:
@@ -82,5 +93,10 @@ def _packed(image: Image.Image, max_png_bytes: int) -> tuple[str, bytes]:
     if packed.tell() <= max_png_bytes:
         return "image/png", packed.getvalue()
     packed = io.BytesIO()
+    if image.mode == "RGBA":
+        # JPEG knows no transparency, under which most programs leave black.
+        paper = Image.new("RGB", image.size, "white")
+        paper.paste(image, mask=image.getchannel("A"))
+        image = paper
     image.convert("RGB").save(packed, "JPEG", quality=85)
     return "image/jpeg", packed.getvalue()

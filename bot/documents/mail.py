@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from email import message_from_string
 from email.errors import InvalidBase64LengthDefect
 from email.message import Message
+from itertools import islice
 from typing import Any, TypeAlias
 
 from bot.documents.charsets import decode
@@ -21,6 +22,11 @@ _Part: TypeAlias = "Message[Any, Any]"
 _HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
 _BODIES = ("text/plain", "text/html")
 _CALENDAR = "text/calendar"
+_REPORT = "message/delivery-status"
+_MAILS_WITHIN = ("message/rfc822", "message/global", _REPORT)
+_MAX_DEPTH = 5
+"""Of mails that are attached to mails."""
+_MAX_FIELDS = 50
 _WORD = re.compile(r"=\?([\w.:+-]{1,60})(?:\*[\w-]{0,60})?\?([bq])\?([^?]*)\?=", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
@@ -49,8 +55,8 @@ def read_mail(content: bytes, draft: Draft) -> None:
         add_mail(message_from_string(mail.decode("latin-1")), draft)
 
 
-def add_mail(mail: _Part, draft: Draft) -> None:
-    """Adds a mail, whose texts have a character for each byte."""
+def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
+    """Adds a mail, whose texts have a character for each byte. `depth`: how many mails it is attached to."""
     for name in _HEADERS:
         if value := " ".join(_header_of(mail, name, draft).split()):
             draft.add(f"{name}: {value}", "\n")
@@ -59,27 +65,56 @@ def add_mail(mail: _Part, draft: Draft) -> None:
     for part, is_shown in _parts_of(mail, is_shown=True):
         kind = part.get_content_type()
         name = _file_name_of(part, draft)
-        if part.get_content_maintype() not in ("text", "multipart") or name or _is_attached(part):
-            attached.append(name or _title_of(part, draft))
-        elif kind == _CALENDAR:
+        if kind in _MAILS_WITHIN and depth < _MAX_DEPTH and _inner(part):
+            _add_inner(part, draft, depth)
+        elif kind == _CALENDAR and not _is_attached(part):
             draft.add(f"Invitation:\n{_invitation(_text_of(part, draft))}")
-        elif is_shown and kind == "text/html":
-            read_html(_text_of(part, draft), draft)
-        elif is_shown:
-            draft.add(_unflowed(part, _text_of(part, draft)))
+        elif _is_body(part, mail, name):
+            if is_shown and kind == "text/html":
+                read_html(_text_of(part, draft), draft)
+            elif is_shown:
+                draft.add(_unflowed(part, _text_of(part, draft)))
+        elif is_shown or name:
+            attached.append(name or _title_of(part, draft))
     draft.leave_out(Part.ATTACHMENT, attached, count=0)
 
 
+def _is_body(part: _Part, mail: _Part, name: str) -> bool:
+    """Whether a part's text is read with the mail. A body may have a name, and may be all that the mail consists of."""
+    if _is_attached(part) and part is not mail:
+        return False
+    # What should have parts and has none is a text.
+    return part.get_content_type() in _BODIES or (part.get_content_maintype() in ("text", "multipart") and not name)
+
+
+def _add_inner(part: _Part, draft: Draft, depth: int) -> None:
+    """Adds a mail that is attached, or what a report says of each recipient."""
+    for inner in _inner(part):
+        if part.get_content_type() == _REPORT:
+            fields = (f"{name}: {' '.join(_words(str(value), draft).split())}" for name, value in inner.raw_items())
+            draft.add("\n".join(islice(fields, _MAX_FIELDS)))
+        else:
+            draft.add("Attached mail:")
+            add_mail(inner, draft, depth + 1)
+
+
 def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[_Part, bool]]:
-    """Yields the parts of a mail, and whether each is shown: of alternatives, one is. An attached mail is one part."""
+    """Yields the parts of a mail, and whether each is shown: of alternatives, one is. An attached mail is one part.
+
+    What a page consists of beside its text (multipart/related), such as its style sheets, isn't shown either.
+    """
     inner = _inner(part) if part.get_content_maintype() == "multipart" else []
     if not inner:
         yield part, is_shown
         return
-    is_choice = part.get_content_subtype() == "alternative" and depth < _MAX_CHOICES
-    chosen = _alternative(inner) if is_choice else None
+    kind = part.get_content_subtype()
+    chosen = _alternative(inner) if kind == "alternative" and depth < _MAX_CHOICES else None
     for one in inner:
-        yield from _parts_of(one, is_shown=is_shown and chosen in (None, one), depth=depth + 1)
+        is_resource = (
+            kind == "related" and one.get_content_maintype() == "text" and one.get_content_type() not in _BODIES
+        )
+        is_one_shown = is_shown and chosen in (None, one) and not is_resource
+        yield from _parts_of(one, is_shown=is_one_shown, depth=depth + 1)
 
 
 def _inner(part: _Part) -> list[_Part]:

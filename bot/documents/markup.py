@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from bot.documents.document import MAX_REPEATED, Draft, Part
+from bot.documents.document import MAX_REPEATED, Draft, Part, code_block
+from bot.documents.hiding import StyleSheets
 from bot.documents.numerals import MAX_NUMBER, letters, roman
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -21,11 +22,24 @@ _BLOCKS = frozenset(
     )
 )
 _SKIPPED = frozenset(("script", "style", "template", "noscript", "svg", "iframe", "datalist"))
+_VOID = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+)
+_MAX_DEPTH = 500
+"""Of elements within a hidden one. Browsers have the same limit."""
+_ENDED_BY_NEXT = {
+    "p": _BLOCKS - {"caption", "tr", "td", "th"},
+    **dict.fromkeys(("dt", "dd"), frozenset(("dt", "dd"))),
+    **dict.fromkeys(("td", "th"), frozenset(("td", "th", "tr"))),
+    **{tag: frozenset((tag,)) for tag in ("li", "tr", "option")},
+}
+"""Elements that need no end tag, and the tags whose beginning ends them."""
 _MARKS = {"code": "`", "s": "~~", "del": "~~", "strike": "~~"}
 """Not bold and italic: editors split a word into several runs."""
 _LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
 """Others lead to a place in the document, or hold data."""
 _RAISED = {"sup": "^", "sub": "_"}
+_STRUCK = re.compile(r"text-decoration(?:-line)?\s*:[^;]{0,60}line-through", re.IGNORECASE)
 _SHIFTED = re.compile(r"vertical-align\s*:\s*(su[pb])", re.IGNORECASE)
 _SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
 _BETWEEN_STRUCK = re.compile(r"~~([ \t]*)~~")
@@ -169,8 +183,16 @@ class Markup(HTMLParser):
         self._is_code = False
         self._raised: list[tuple[str, int]] = []
         """A superscript or subscript that is open, and where in the text it begins."""
-        self._spans: list[bool] = []
-        """Whether each span that is open is raised or lowered by its style."""
+        self._spans: list[tuple[bool, bool]] = []
+        """Whether each span that is open is raised or lowered, and whether it is struck, by its style."""
+        self._sheets = StyleSheets()
+        self._is_sheet = False
+        self._hidden: list[str] = []
+        """The elements that are open within one that people can't see, with that one."""
+        self._open = Counter[str]()
+        """The elements that are open and seen, by their tags."""
+        self._is_named = False
+        """Whether the hidden element or drawing counts as left out: one without words doesn't."""
         self._choice: _Choice | None = None
         self._has_parentheses = False
         """Whether the readings of characters stand in parentheses of their own."""
@@ -179,7 +201,10 @@ class Markup(HTMLParser):
         if self._skipping:
             self._skipped_depth += tag == self._skipping
         elif tag in _SKIPPED:
-            self._skipping, self._skipped_depth = tag, 1
+            self._skipping, self._skipped_depth, self._is_named = tag, 1, False
+            self._is_sheet = tag == "style" and dict(attrs).get("media") in (None, "", "all", "screen")
+        elif self._is_hidden(tag, dict(attrs)):
+            pass
         elif self._choice and tag in ("option", "optgroup", "hr"):
             self._begin_option(self._choice, dict(attrs))
         elif tag in _BLOCKS:
@@ -189,11 +214,36 @@ class Markup(HTMLParser):
         else:
             self._begin_inline(tag, dict(attrs))
 
+    def _is_hidden(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
+        """Whether people can't see an element that begins."""
+        while self._hidden and tag in _ENDED_BY_NEXT.get(self._hidden[-1], ()):
+            self._hidden.pop()
+        if not self._hidden:
+            if tag in ("html", "body", "input") or not self._sheets.hide(tag, attributes):
+                self._open[tag] += tag not in _VOID
+                return False
+            self._is_named = False
+        if tag not in _VOID and len(self._hidden) < _MAX_DEPTH:
+            self._hidden.append(tag)
+        return True
+
     def handle_endtag(self, tag: str) -> None:
         if self._skipping:
             self._skipped_depth -= tag == self._skipping
             self._skipping = self._skipping if self._skipped_depth else ""
-        elif tag == "select":
+            return
+        if tag in self._hidden:
+            while self._hidden.pop() != tag:
+                pass
+            return
+        # The end of an element around it ends a hidden one, too.
+        if not self._hidden or self._open[tag] > 0:
+            self._hidden.clear()
+            self._open[tag] -= self._open[tag] > 0
+            self._end(tag)
+
+    def _end(self, tag: str) -> None:
+        if tag == "select":
             self._end_choice()
         elif tag in _BLOCKS:
             self._end_block(tag)
@@ -202,13 +252,26 @@ class Markup(HTMLParser):
             self._say(f"]({href})" if href else "")
         elif tag in _MARKS and not self._is_code:
             self._say(_MARKS[tag])
-        elif tag in _RAISED or (tag == "span" and self._spans and self._spans.pop()):
+        elif tag in _RAISED:
             self._end_raised()
+        elif tag == "span" and self._spans:
+            is_raised, is_struck = self._spans.pop()
+            self._say("~~" if is_struck else "")
+            if is_raised:
+                self._end_raised()
         elif tag == "rt" and not self._has_parentheses:
             self._say(")")
 
     def handle_data(self, data: str) -> None:
-        if self._skipping:
+        if self._skipping == "svg" and data.strip() and not self._is_named:
+            self._is_named = True
+            self._draft.leave_out(Part.PICTURE)
+        if self._is_sheet and self._skipping:
+            self._sheets.add(data)
+        if self._hidden and not self._skipping and data.strip() and not self._is_named:
+            self._is_named = True
+            self._draft.leave_out(Part.HIDDEN_TEXT)
+        if self._skipping or self._hidden:
             return
         data = data.replace("\u00ad", "")
         if self._choice:
@@ -237,6 +300,8 @@ class Markup(HTMLParser):
             self._say("[" if self._links[-1] else "")
         elif tag == "img":
             self._add_picture(attributes)
+        elif tag in ("audio", "video"):
+            self._draft.leave_out(Part.RECORDING)
         elif tag in ("input", "select"):
             self._begin_control(tag, attributes)
         elif tag in _MARKS and not self._is_code:
@@ -259,12 +324,15 @@ class Markup(HTMLParser):
 
     def _begin_raised(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         sign: str | None = tag
+        struck = False
         if tag == "span":
-            shifted = _SHIFTED.search(attributes.get("style") or "")
+            style = attributes.get("style") or ""
+            shifted, struck = _SHIFTED.search(style), not self._is_code and _STRUCK.search(style) is not None
             sign = shifted[1].lower() if shifted else None
-            self._spans.append(shifted is not None)
+            self._spans.append((shifted is not None, struck))
         if sign:
             self._raised.append((sign, len(self._text)))
+        self._say("~~" if struck else "")
 
     def _add_picture(self, attributes: Mapping[str, str | None]) -> None:
         # One of a pixel counts who reads a mail.
@@ -392,8 +460,7 @@ class Markup(HTMLParser):
         if not text.strip():
             return
         if self._is_code:
-            fence = "````" if "```" in text else "```"
-            self._draft.add(f"{fence}\n{text.strip(chr(10))}\n{fence}")
+            self._draft.add(code_block(text))
         else:
             text = _tidy(text, keeps_tabs=self._labeled)
             self._draft.add(self._lead + (text.lstrip() if self._lead else text), "\n" if self._lists else "\n\n")

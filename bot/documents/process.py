@@ -26,6 +26,7 @@ from bot.documents.document import (
     MAX_OUTPUT_BYTES,
     OUT_OF_MEMORY,
     WALL_S,
+    ConvertedImage,
     Document,
     Format,
     LeftOut,
@@ -50,8 +51,8 @@ async def read_document(kind: Format, content: bytes) -> Document | Obstacle:
 
 async def convert_image(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
-) -> tuple[str, str] | Obstacle:
-    """Returns the media type and the base64 of an image that vendors accept, or why there is none, within WALL_S.
+) -> ConvertedImage | Obstacle:
+    """Returns an image that vendors accept, or why there is none, within WALL_S.
 
     `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
     """
@@ -169,9 +170,9 @@ def _document(said: Mapping[str, Any]) -> Document:
     return Document(str(said["text"]), tuple(left_out), charset, is_markdown)
 
 
-def _image(said: Mapping[str, Any]) -> tuple[str, str]:
+def _image(said: Mapping[str, Any]) -> ConvertedImage:
     media_type, encoded = said["media_type"], said["base64"]
     if media_type not in ("image/png", "image/jpeg"):
         raise ValueError
     base64.b64decode(encoded, validate=True)
-    return media_type, encoded
+    return ConvertedImage(media_type, encoded, said["has_more"] is True)

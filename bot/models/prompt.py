@@ -149,6 +149,8 @@ class Media:
     """The bytes in base64, the form that all vendors accept."""
     alternative: Document | None = None
     """A PDF's text, for models that don't take PDFs."""
+    is_first: bool = False
+    """Whether the file has further pages or frames, which nobody sends."""
 
 
 @dataclass(frozen=True, slots=True)

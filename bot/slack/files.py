@@ -42,7 +42,7 @@ from bot.core.files import (
     sound_of,
     text_of_captions,
 )
-from bot.documents.document import Document, Format, Obstacle, decode_text
+from bot.documents.document import Document, Format, Obstacle, short_text
 from bot.documents.plain_images import is_plain_image
 from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
@@ -193,10 +193,7 @@ class Files:
         if kind.startswith("image/"):
             if is_plain_image(content, kind):
                 return Media(short_name(file.name), kind, base64.b64encode(content).decode())
-            # One at a time: unpacked, an image may take a hundred times its bytes.
-            async with self._converting.turn(asker):
-                converted = await convert_image(content)
-            return REFUSED[converted] if isinstance(converted, Obstacle) else Media(short_name(file.name), *converted)
+            return await self._converted(file, content, asker)
         if kind == PDF:
             alternative = await self._read_document(Format.PDF, content, asker) if pdf_texts else None
             if alternative is Obstacle.PROTECTED:
@@ -205,15 +202,22 @@ class Files:
             read = await self._read_document(document, content, asker)
             return REFUSED[read] if isinstance(read, Obstacle) else read
         else:
-            text = decode_text(content)
-            if text is not None:
+            if (text := short_text(content)) is not None:
                 return text
-            # A guess takes a time that no limit of ours bounds, so the process makes it.
+            # A guess takes a time that no limit of ours bounds, and a long text holds the loop: the process reads both.
             guessed = await self._read_document(Format.TEXT, content, asker)
             return REFUSED[guessed] if isinstance(guessed, Obstacle) else guessed
         # Of a PDF whose text can't be read, models may still see the pages.
         text_instead = alternative if isinstance(alternative, Document) else None
         return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead)
+
+    async def _converted(self, file: File, content: bytes, asker: str) -> Media | Unread:
+        # One at a time: unpacked, an image may take a hundred times its bytes.
+        async with self._converting.turn(asker):
+            image = await convert_image(content)
+        if isinstance(image, Obstacle):
+            return REFUSED[image]
+        return Media(short_name(file.name), image.media_type, image.base64, is_first=image.has_more)
 
     async def _read_document(self, kind: Format, content: bytes, asker: str) -> Document | Obstacle:
         # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.

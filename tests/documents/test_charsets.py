@@ -65,6 +65,13 @@ CONTENTS = [
     (b"\x1b[31mbad\x1b[0m\x1b(B\x1b[m", "\x1b[31mbad\x1b[0m\x1b(B\x1b[m", ""),
     (b"abc\n" + b"\0" * 512, "abc\n", ""),
     (b"abc\n\x1a", "abc\n", ""),
+    (b"1\x1fAda\x1e2\x1fBob\n", "1␟Ada␞2␟Bob\n", ""),
+    (
+        b"N\bNA\bA: twelve days\nBuilding 10%\b\b\b20%\x07\n\bok\x7f\x0b\0.\n",
+        "NA: twelve days\nBuilding 20%\nok\n.\n",
+        "",
+    ),
+    (("Größe 3\n" * 9 + "\0").encode("cp1252") + b"4\n", "Größe 3\n" * 9 + "4\n", "windows-1252"),
     ("naïve – so\n".encode() * 9 + "Größe".encode("cp1252"), "naïve – so\n" * 9 + "Größe", "utf-8"),
     (GERMAN.encode("cp1252").replace(b"\n", b"\r\n"), GERMAN, "windows-1252"),
     (b"", "", ""),
@@ -79,7 +86,7 @@ def test_marks_paddings_and_mixtures_are_read(content: bytes, text: str, guess: 
 
 
 @pytest.mark.parametrize(
-    "content", [b"a,b\0\n" * 1_000, b"\x01\x02", b"\0" * 9, bytes(range(256)) * 10, b"\x7fELF\2\1\1" + b"\0" * 9]
+    "content", [b"ab\0" * 1_000, b"\x01\x02", b"\0" * 9, bytes(range(256)) * 10, b"\x7fELF\2\1\1" + b"\0" * 9]
 )
 def test_bytes_of_no_text_are_refused(content: bytes) -> None:
     assert decode(content) is None

@@ -4,6 +4,7 @@ Both are expressions over what the model gets, and after "=> " the line below th
 the file's name in Slack and the type that Slack gives it. `room_tokens` is the room for files' texts, if that matters.
 """
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -12,9 +13,19 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import File
-from bot.core.files import REFUSED, OpenedFile, document_kind, file_label, reason_not_to_read, unread_notice
-from bot.documents import formats
-from bot.documents.document import Format, Unreadable, decode_text
+from bot.core.files import (
+    REFUSED,
+    OpenedFile,
+    detect_media_type,
+    document_kind,
+    file_label,
+    reason_not_to_read,
+    truncate_files,
+    unread_notice,
+)
+from bot.documents import formats, images
+from bot.documents.document import Format, Unreadable, short_text
+from bot.models.prompt import Media
 
 FOLDER = Path(__file__).parent / "files"
 ROWS = [json.loads(line) for line in (FOLDER / "index.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -24,8 +35,11 @@ def opened(file: File, content: bytes) -> OpenedFile:
     """Returns a file as bot/slack/files.py opens it, without a process of its own."""
     if reason := reason_not_to_read(file):
         return OpenedFile(file, reason)
+    if detect_media_type(content).startswith("image/"):
+        media_type, packed, has_more = images.converted(content)
+        return OpenedFile(file, Media(file.name, media_type, base64.b64encode(packed).decode(), is_first=has_more))
     kind = document_kind(file, content)
-    if kind is None and (text := decode_text(content)) is not None:
+    if kind is None and (text := short_text(content)) is not None:
         return OpenedFile(file, text)
     try:
         return OpenedFile(file, formats.read(kind or Format.TEXT, content))
@@ -36,6 +50,8 @@ def opened(file: File, content: bytes) -> OpenedFile:
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row['kind']}: {row['title']}" for row in ROWS])
 def test_file_is_read_as_people_see_it_or_the_line_says_what_is_not(row: dict[str, Any]) -> None:
     read = opened(File("F1", row["name"], row["mimetype"]), (FOLDER / row["file"]).read_bytes())
+    if room := row.get("room_tokens"):
+        read = truncate_files({"F1": read}, lambda text: len(text) // 4, room // 2)["F1"]
     said = f"{file_label(read)}\n=> {unread_notice([read])!r}"
     assert [expression for expression in row["must"] if not re.search(expression, said)] == []
     assert [expression for expression in row["never"] if re.search(expression, said)] == []

@@ -132,14 +132,15 @@ FORWARDED = "Content-Type: message/rfc822\n\nSubject: Older\n\nolder"
         (multipart("mixed", multipart("alternative", PLAIN, HTML), FILE), "plain", ["a.pdf"]),
         (multipart("mixed", multipart("related", PLAIN, FILE), FOOTER), "plain\n\nfooter", ["a.pdf"]),
         (multipart("alternative", "Content-Type: text/plain\n\n \n", HTML), "html", []),
-        (multipart("mixed", PLAIN, FORWARDED), "plain", ["Older"]),
+        (multipart("mixed", PLAIN, FORWARDED), "plain\n\nAttached mail:\n\nSubject: Older\n\n---\n\nolder", []),
         (
             multipart("alternative", PLAIN, INVITATION),
             "plain\n\nInvitation:\nx",
             [],
         ),
         (multipart("alternative", PLAIN, f"{HTML}{' words' * 60}"), f"html{' words' * 60}", []),
-        (multipart("mixed", PLAIN, NOTES, FOOTER), "plain\n\nfooter", ["notes.txt"]),
+        (multipart("mixed", PLAIN, NOTES, FOOTER), "plain\n\nnotes\n\nfooter", []),
+        (multipart("mixed", PLAIN, NOTES.replace("inline", "attachment")), "plain", ["notes.txt"]),
         (FILE, "", ["a.pdf"]),
     ],
 )
@@ -473,7 +474,7 @@ def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
 
 MOST = (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little")
 REFUSED = {
-    "no text": (Format.CSV, b"a\0b", Obstacle.KIND),
+    "no text": (Format.CSV, b"a\0b\0c", Obstacle.KIND),
     "control characters": (Format.CSV, b"\x01\x02", Obstacle.KIND),
     "entries": (Format.ARCHIVE, packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Obstacle.TOO_LARGE),
     "unpacked": (Format.ARCHIVE, with_directory_field(docx(""), 24, MOST), Obstacle.TOO_LARGE),

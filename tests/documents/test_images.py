@@ -87,7 +87,7 @@ def test_plain_image_is_sent_as_it_is(content: bytes, media_type: str) -> None:
 @pytest.mark.parametrize(("content", "media_type", "size"), CONVERTED.values(), ids=CONVERTED)
 def test_large_or_rare_image_becomes_a_plain_one(content: bytes, media_type: str, size: tuple[int, int]) -> None:
     assert not is_plain_image(content, media_type)
-    kind, converted = images.converted(content)
+    kind, converted, _ = images.converted(content)
     assert (is_plain_image(converted, kind), image_size(converted, kind)) == (True, size)
 
 
@@ -107,24 +107,33 @@ def test_image_of_many_bytes_is_converted() -> None:
 def test_shades_of_16_bits_stay_apart() -> None:
     gray = io.BytesIO()
     Image.new("I;16", (8, 6), 0x8000).save(gray, "PNG")
-    _, content = images.converted(gray.getvalue())
+    _, content, _ = images.converted(gray.getvalue())
     assert Image.open(io.BytesIO(content)).getpixel((0, 0)) == 0x80
 
 
 def test_animated_image_becomes_its_first_frame() -> None:
     moving = picture("WEBP", (8, 6), save_all=True, append_images=[Image.new("RGB", (8, 6), "red")])
-    media_type, content = images.converted(moving)
+    media_type, content, has_more = images.converted(moving)
     with Image.open(io.BytesIO(content)) as image:
         red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
-    assert (media_type, red < 20, green > 110, blue > 110) == ("image/png", True, True, True)
+    assert (media_type, has_more, red < 20, green > 110, blue > 110) == ("image/png", True, True, True, True)
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK"])
 def test_large_image_of_any_color_mode_is_converted(mode: str) -> None:
     large = picture("JPEG" if mode == "CMYK" else "PNG", (2_100, 700), mode)
-    media_type, content = images.converted(large, max_png_bytes=10)
-    assert media_type == "image/jpeg"
+    media_type, content, has_more = images.converted(large, max_png_bytes=10)
+    assert (media_type, has_more) == ("image/jpeg", False)
     assert Image.open(io.BytesIO(content)).size == (2_000, 667)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparent_image_that_becomes_a_jpeg_stands_on_white(mode: str) -> None:
+    clear = io.BytesIO()
+    Image.new(mode, (2_100, 700)).save(clear, "PNG")
+    media_type, content, _ = images.converted(clear.getvalue(), max_png_bytes=10)
+    with Image.open(io.BytesIO(content)) as image:
+        assert (media_type, image.getpixel((0, 0))) == ("image/jpeg", (255, 255, 255))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from /proc")

@@ -215,8 +215,8 @@ def turned() -> bytes:
 async def test_image_is_converted_in_the_process(made: Callable[[], bytes], size: tuple[int, int]) -> None:
     converted = await convert_image(made())
     assert not isinstance(converted, Obstacle)
-    assert converted[0] == "image/png"
-    assert Image.open(io.BytesIO(base64.b64decode(converted[1]))).size == size
+    assert (converted.media_type, converted.has_more) == ("image/png", False)
+    assert Image.open(io.BytesIO(base64.b64decode(converted.base64))).size == size
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,13 @@ def images_of(content: Any) -> list[Image.Image]:
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
 async def test_image_is_sent_to_the_model(stage: Stage, kind: str) -> None:
     name = f"plan.{kind.lower()}"
-    assert await asked(stage, UploadedFile(name, picture(kind))) == ANSWER
+    notice, label = "", ""
+    if kind == "GIF":
+        notice = f"\nNot read: {texts.first_picture_read(name)}."
+        label = ", of which you see the first page or frame only"
+    assert await asked(stage, UploadedFile(name, picture(kind))) == ANSWER + notice
     parts = content(stage)
-    assert parts[-1] == {"type": "text", "text": f"what is it?\n\n(Attached: {name})"}
+    assert parts[-1] == {"type": "text", "text": f"what is it?\n\n(Attached: {name}{label})"}
     (image,) = images_of(parts)
     assert image.format == {"GIF": "PNG"}.get(kind, kind)
     assert image.size == (8, 6)
