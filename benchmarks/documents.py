@@ -57,6 +57,7 @@ LARGE: Mapping[str, Callable[[], bytes]] = {
     "50,000 x 12 cells.xlsx": lambda: xlsx("".join(f"<row>{row}</row>" for row in _rows())),
     "50,000 x 12 cells.csv": lambda: b"".join(b"%d,1,2,3,4,5,6,7,8,9,10,11\n" % row for row in range(50_000)),
     "2,000 paragraphs.docx": lambda: docx(f"<w:p><w:r><w:t>{_PARAGRAPH}</w:t></w:r></w:p>" * 2_000),
+    "2 million short paragraphs.docx": lambda: docx("<w:p><w:r><w:t>a</w:t></w:r></w:p>" * 2_000_000),
     "2,000 paragraphs.odt": lambda: odf("text", f"<text:p>{_PARAGRAPH}</text:p>" * 2_000),
     "2,000 paragraphs.pptx": lambda: pptx(f"<a:p><a:r><a:t>{_PARAGRAPH}</a:t></a:r></a:p>" * 2_000),
     "2,000 paragraphs.html": lambda: f"<html>{f'<p>{_PARAGRAPH}</p>' * 2_000}".encode(),

@@ -15,6 +15,7 @@ from bot.documents.document import Obstacle, Unreadable
 
 MAX_UNPACKED_BYTES = 100 * 2**20
 MAX_ENTRIES = 5_000
+_CHUNK_BYTES = 2**18
 STREAMED = re.compile(r"content\.xml|xl/(?:worksheets/[^/]*|sharedStrings\d*)\.xml")
 """What of an archive is read only until there is enough text, so its size says nothing."""
 
@@ -44,6 +45,17 @@ class Archive:
     def xml(self, name: str) -> ElementTree.Element:
         """Returns an entry as XML."""
         return parsed(self._read(name))
+
+    def beginning(self, name: str, max_bytes: int) -> tuple[ElementTree.Element, bool]:
+        """Returns the beginning of an entry as XML, whose last elements may lack their ends, and whether it is all."""
+        builder = ElementTree.TreeBuilder()
+        parser = ElementTree.XMLParser(target=builder)  # noqa: S314
+        with self.stream(name) as stream:
+            while (chunk := stream.read(_CHUNK_BYTES)) and stream.tell() <= max_bytes:
+                parser.feed(chunk)
+        if not chunk:
+            parser.close()
+        return builder.close(), not chunk
 
     def _read(self, name: str) -> bytes:
         if self._zip.getinfo(name).file_size > MAX_UNPACKED_BYTES:

@@ -1,29 +1,14 @@
 """What of OpenDocument's sheets differs from tables in texts: what is hidden, dates, and what is drawn over cells."""
 
 from collections.abc import Callable, Iterator
-from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
+from xml.etree.ElementTree import Element
 
 from bot.documents.archive import Archive, attribute, child, local
 from bot.documents.document import Draft, Part
 from bot.documents.number_formats import general
 
 _CONTENT = "content.xml"
-_MAX_XML_BYTES = 24 * 2**20
-"""What is read of a file's content: more than MAX_CHARS take, unless nearly all of it is formats."""
-_CHUNK_BYTES = 2**20
 DRAWN = ("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g", "control", "caption")
-
-
-def beginning_of_content(archive: Archive) -> tuple[Element, bool]:
-    """Returns the beginning of a file's content, and whether that is all of it."""
-    builder = TreeBuilder()
-    parser = XMLParser(target=builder)  # noqa: S314
-    with archive.stream(_CONTENT) as stream:
-        while (chunk := stream.read(_CHUNK_BYTES)) and stream.tell() <= _MAX_XML_BYTES:
-            parser.feed(chunk)
-    if not chunk:
-        parser.close()
-    return builder.close(), not chunk
 
 
 def is_hidden(element: Element) -> bool:

@@ -12,7 +12,6 @@ from bot.documents.document import MAX_REPEATED, Draft, Obstacle, Part, Unreadab
 from bot.documents.markup import formula_link, joined, link, raised, struck
 from bot.documents.odf_sheets import (
     DRAWN,
-    beginning_of_content,
     columns_of,
     is_hidden,
     name_drawings,
@@ -21,6 +20,8 @@ from bot.documents.odf_sheets import (
 )
 from bot.documents.odf_styles import Count, OdfStyles, control_text, described, mark_text, next_label
 
+_MAX_SHEETS_BYTES = 24 * 2**20
+"""What is read of a file's sheets: more than MAX_CHARS take, unless nearly all of it is formats."""
 _NOT_READ = frozenset(("tracked-changes", "forms", "settings", "annotation", "page-number", "number", "script"))
 _HEADERS = tuple(f"{name}{page}" for name in ("header", "footer") for page in ("", "-left", "-first"))
 _DESCRIBED = frozenset(("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g"))
@@ -49,7 +50,7 @@ def read_open_document(root: Element, styles: Element, archive: Archive | None, 
 
 def read_open_sheets(archive: Archive, draft: Draft) -> None:
     """Adds an ods file to a draft. Of a large one, the beginning is read."""
-    root, is_whole = beginning_of_content(archive)
+    root, is_whole = archive.beginning("content.xml", _MAX_SHEETS_BYTES)
     if not is_whole and not any(local(element) == "table-row" for element in root.iter()):
         raise Unreadable(Obstacle.TOO_LARGE)
     styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root

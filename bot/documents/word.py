@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from bot.documents.archive import Archive, addresses_of, attribute, local, relations_of
+from bot.documents.archive import Archive, addresses_of, attribute, child, local, relations_of
 from bot.documents.charts import add_chart, add_diagram
 from bot.documents.document import Draft, Obstacle, Part, Unreadable
 from bot.documents.markup import joined, raised, read_html, struck
 from bot.documents.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
+_MAX_XML_BYTES, _MAX_NOTES_BYTES = 3 * 2**20, 2**20
+"""What is read of a text, and of each part with notes: mammoth takes a second for 1.5 MB."""
 _NOTES = ("footnotes", "endnotes", "comments")
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 _TYPES = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
@@ -54,6 +56,7 @@ def read_word(archive: Archive, main: str, draft: Draft) -> None:
         include_default_style_map=False,
     ).value
     read_html(html, draft, labeled=True)
+    draft.leave_out(Part.END, count=not parts.are_whole)
     for id_ in body.charts:
         if not parts.is_there(id_):
             draft.leave_out(Part.CHART)
@@ -74,6 +77,8 @@ class _Parts:
         self.main = main
         self.related = dict(relations_of(archive, main))
         self._folder = posixpath.dirname(main)
+        self.are_whole = True
+        """Whether all of the text and its notes is read."""
 
     def name(self, kind: str) -> str:
         """Returns the name of the part of that kind, "" if there is none."""
@@ -83,7 +88,20 @@ class _Parts:
 
     def xml(self, kind: str) -> Element | None:
         """Returns the part of that kind, None if there is none."""
-        return self.archive.xml(name) if (name := self.name(kind)) else None
+        if not (name := self.name(kind)):
+            return None
+        return self.beginning(name, _MAX_NOTES_BYTES) if kind in _NOTES else self.archive.xml(name)
+
+    def beginning(self, name: str, max_bytes: int) -> Element:
+        """Returns the beginning of a part. A paragraph, table or note that may lack its end is no part of it."""
+        root, is_whole = self.archive.beginning(name, max_bytes)
+        self.are_whole = self.are_whole and is_whole
+        body = child(root, "body")
+        blocks = root if body is None else body
+        # A table that is longer than all of this has rows before its end.
+        if not is_whole and len(blocks) > 1:
+            del blocks[-1]
+        return root
 
     def is_there(self, id_: str) -> bool:
         """Returns whether a relationship leads to a part."""
@@ -141,7 +159,7 @@ def _rewritten(parts: _Parts, styles: Styles, body: Rewriter, draft: Draft) -> i
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         packed.writestr("[Content_Types].xml", _TYPES)
-        document = parts.archive.xml(parts.main)
+        document = parts.beginning(parts.main, _MAX_XML_BYTES)
         namespace = "".join(document.tag.rpartition("}")[:2])
         body.rewrite(document)
         _pack(packed, "document", document, body.addresses)

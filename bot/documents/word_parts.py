@@ -26,6 +26,8 @@ _TAGS = {
     "dstrike": "strike",
 }
 """Elements that are read like others."""
+_USED = {"rPr": ("strike", "vertAlign", "del"), "pPr": ("pStyle", "numPr", "rPr")}
+"""The properties of runs and paragraphs that mammoth is given. Others are most of a file, and cost most of its time."""
 _NOTE_KINDS = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 _HEADING = re.compile(r"heading(?: ?([1-6]))?", re.IGNORECASE)
 _HYPERLINK = re.compile(r"\s*HYPERLINK\s")
@@ -138,6 +140,9 @@ class Rewriter:
         for element in list(root.iter()):
             self._rewrite(element, local(element))
         self._number(root)
+        for name, used in _USED.items():
+            for element in root.iter(f"{self._namespace}{name}"):
+                element[:] = [one for one in element if local(one) in used]
 
     def _draw(self, root: Element) -> None:
         """Replaces drawings by the text boxes and words in them."""

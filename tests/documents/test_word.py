@@ -285,6 +285,30 @@ def test_styles_that_strike_are_followed_unless_the_words_say_otherwise() -> Non
     assert read(body, styles=STRUCK_STYLES).text == "~~Old~~ New\n\n~~Done~~ kept"
 
 
+LONG = {
+    "paragraphs": paragraph("twelve days"),
+    "rows of a table": f"<w:tr><w:tc>{paragraph('twelve days')}</w:tc></w:tr>",
+}
+
+
+@pytest.mark.parametrize("block", LONG.values(), ids=LONG)
+def test_long_document_is_read_as_far_as_there_is_time(block: str) -> None:
+    many = block * (5_000_000 // len(block))
+    document = read(f"<w:tbl>{many}</w:tbl>" if block.startswith("<w:tr>") else many)
+    assert document.left_out == (LeftOut(Part.END, 1),)
+    assert 0.5 < document.text.count("twelve days") / many.count("twelve days") < 0.7
+    assert not re.search(r"twelve (?!days)|twelve$", document.text)
+
+
+def test_end_of_many_notes_is_left_out() -> None:
+    mark = '<w:r><w:footnoteReference w:id="{}"/></w:r>'
+    note = '<w:footnote w:id="{0}"><w:p><w:r><w:t>note {0} of many</w:t></w:r></w:p></w:footnote>'
+    notes = "".join(map(note.format, range(20_000)))
+    document = read(f"<w:p>{run('a')}{mark.format(7)}{mark.format(19_999)}</w:p>", footnotes=notes)
+    assert document.left_out == (LeftOut(Part.END, 1),)
+    assert document.text == "a[1]\n\n1. note 7 of many ↑"
+
+
 def test_link_of_a_simple_field_is_read() -> None:
     assert read(f"<w:p>{LINK}</w:p>").text == "[link](https://example.com/a)"
 
