@@ -130,13 +130,11 @@ def _pieces(text: str) -> list[str]:
 
 def _unmarked(text: str, before: str = "") -> None:
     for pieces in (_pieces(text), [text]):
-        marks = TemplateMarks({tool.name: tool for tool in OFFERING.tools}, "a")
-        marks.add(before)
-        for piece in pieces:
+        marks = TemplateMarks("a")
+        marks.may_be_left = True
+        for piece in (before, *pieces):
             marks.add(piece)
-            while marks.is_behind:
-                marks.go_on()
-        marks.end(is_complete=True, has_calls=False)
+        marks.end(is_complete=True)
 
 
 def _chat_calls(text: str) -> object:

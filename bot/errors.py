@@ -70,7 +70,7 @@ class EndReason(StrEnum):
     EMPTY = "empty"
     ONLY_THOUGHT = "only_thought"
     WROTE_CALL = "wrote_call"
-    """The model wrote a tool call into its text that can't be made."""
+    """Only of old answers: a model wrote a tool call into its text."""
     STALLED = "stalled"
     CUT = "cut"
     UNREACHABLE = "unreachable"
@@ -163,7 +163,6 @@ _CHARGED_WITHOUT_TEXT = {
     EndReason.CUT,
     EndReason.EMPTY,
     EndReason.ONLY_THOUGHT,
-    EndReason.WROTE_CALL,
     EndReason.REFUSED,
 }
 

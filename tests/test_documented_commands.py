@@ -18,7 +18,7 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs/adm
 BLOCK = re.compile(r"(?:<!-- (?P<mark>No test runs [^>]*\.) -->\n\n)?(?P<lines>(?:^    .*\n)+)", re.MULTILINE)
 FENCED = re.compile(r"^```(?P<language>\w*)\n.*?^```$", re.MULTILINE | re.DOTALL)
 WITHIN_SENTENCES = re.compile(r"`(?:\.venv/bin/)?typist\s([^`]*)`")
-FIRST_MINUTE, UPGRADES = "tests/scenarios/test_first_minute.py", "tests/scenarios/test_upgrades.py"
+FIRST_MINUTE = "tests/scenarios/test_first_minute.py"
 RUN_BY = {
     "git clone": (FIRST_MINUTE, '"git clone"'),
     "cd typist": (FIRST_MINUTE, '"typist"'),
@@ -26,10 +26,6 @@ RUN_BY = {
     "make check": (".ci/run", "make check"),
     "make test": ("Makefile", "test-all: test "),
     "make test-all": (".ci/run", "make test-all"),
-    "python3 -c": (UPGRADES, "documented('python3 -c"),
-    "pg_dump": (UPGRADES, 'documented("pg_dump")'),
-    "psql": (UPGRADES, 'documented("psql")'),
-    "pg_restore": (UPGRADES, 'documented("pg_restore")'),
 }
 """By how a command begins: the file that runs it, and the words that show it."""
 

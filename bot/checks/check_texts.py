@@ -344,13 +344,23 @@ def model_in_cloud(model: str) -> str:
     return f"{model}: the cloud gives this identity access to the model."
 
 
-def model_tools(model: str, *, called: bool, refused: bool) -> str:
+def model_tools(model: str, *, called: bool, refused: bool, wrote_call: bool = False) -> str:
     """Says whether the model called a tool that it was asked to call."""
     if called:
         return f"{model} calls tools."
     if refused:
         return f"{model} refuses tools, so Typist asks it without them."
+    if wrote_call:
+        return f"{model} calls tools, but its server passes the calls on as text: its tool parser is off."
     return f"{model} did not call the tool that it was asked to call."
+
+
+REASONING_FIX = "Turn on the server's parser: --reasoning-parser for vLLM and SGLang, --reasoning-format for llama.cpp."
+
+
+def model_leaves_thoughts(model: str) -> str:
+    """Says that the model's reasoning comes as text, without a mark where it begins."""
+    return f"{model} thinks in its answer's text, which readers would see: its server's reasoning parser is off."
 
 
 def model_takes_less(model: str, taken_tokens: int, wanted_tokens: int) -> tuple[str, str]:
@@ -399,6 +409,7 @@ MCP_HTTP_FIX = (
 )
 MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/admins/tools.md."
 MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or deny these tools."
+MCP_BROKEN_FIX = "Ask the maintainers of the server to correct these tools' names and inputSchema, or deny them."
 MCP_CUT_FIX = "Ask the maintainers of the server for shorter descriptions, or deny these tools."
 
 
@@ -449,6 +460,10 @@ def mcp_too_many_fix(most: int, most_chars: int) -> str:
 
 def mcp_large(server: str, tools: Sequence[str]) -> str:
     return f"{server}: the parameters of these tools are too large for models: {', '.join(tools)}."
+
+
+def mcp_broken(server: str, tools: Sequence[str]) -> str:
+    return f"{server}: the server describes these tools wrongly, so they are left out: {', '.join(tools)}."
 
 
 def mcp_cut(server: str, tools: Sequence[str]) -> str:

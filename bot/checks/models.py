@@ -6,6 +6,7 @@ Each MCP server is started or reached, and lists its tools. The database stays a
 import asyncio
 import io
 import os
+import re
 import sqlite3
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -58,6 +59,10 @@ _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties":
 _PROBE = Prompt("You test a connection.", (Turn("user", "Call the tool ping once, now."),), tools=(_PING,))
 
 
+_THOUGHT_END = re.compile(r"</(?:\w+:)?think\w*>|\[/THINK\]", re.IGNORECASE)
+"""The probe has none, so a model that writes one thinks in its text."""
+
+
 def probe_id(model: str) -> str:
     """Returns the id of the check that has a model call a tool."""
     return f"model.{model}.tools"
@@ -69,8 +74,8 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
     It costs a short answer.
     """
     line = probe_id(model)
-    called = False
-    refused = False
+    called = refused = wrote_call = False
+    text = ""
     taken_tokens: int | None = None
     try:
         async with (
@@ -79,8 +84,9 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
         ):
             async for event in events:
                 called = called or isinstance(event, ToolCall)
+                text += event if isinstance(event, str) else ""
                 if isinstance(event, Completion):
-                    refused = "tools" in event.refused
+                    refused, wrote_call = "tools" in event.refused, event.wrote_call
                     taken_tokens = event.max_output_tokens
     except ProviderError as error:
         if error.reason is not EndReason.EMPTY:
@@ -91,7 +97,9 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
             return fail(line, *check_texts.model_silent(model, reason))
     if taken_tokens is not None:
         return warn(line, *check_texts.model_takes_less(model, taken_tokens, setup.options.max_output_tokens))
-    message = check_texts.model_tools(model, called=called, refused=refused)
+    if _THOUGHT_END.search(text):
+        return warn(line, check_texts.model_leaves_thoughts(model), check_texts.REASONING_FIX)
+    message = check_texts.model_tools(model, called=called, refused=refused, wrote_call=wrote_call)
     return ok(line, message) if called else warn(line, message, check_texts.TOOLS_FIX)
 
 
@@ -184,8 +192,11 @@ class ServerChecks:
         problems = []
         if missing := sorted(rules.named_tools(config.name) - named.keys()):
             problems.append(check_texts.mcp_no_tool(config.name, missing, sorted(named)))
-        if tools.too_large:
-            problems.append((check_texts.mcp_large(config.name, sorted(tools.too_large)), check_texts.MCP_LARGE_FIX))
+        broken = sorted(name for name in tools.too_large if named[name].is_broken)
+        if broken:
+            problems.append((check_texts.mcp_broken(config.name, broken), check_texts.MCP_BROKEN_FIX))
+        if too_large := sorted(set(tools.too_large) - set(broken)):
+            problems.append((check_texts.mcp_large(config.name, too_large), check_texts.MCP_LARGE_FIX))
         if cut := sorted(tool.name for tool in tools.definitions if named[tool.name].is_cut):
             problems.append((check_texts.mcp_cut(config.name, cut), check_texts.MCP_CUT_FIX))
         if problems:

@@ -133,7 +133,7 @@ def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
             [f"--user must be a member ID such as U0123ABCD (in Slack: profile > Copy member ID), not {options.user}."]
         )
     target = ErasureTarget(options.user, None if options.thread is None else parse_thread(options.thread))
-    if not options.yes and not _confirmed(f"This deletes {target} for good. Continue?", "delete"):
+    if not options.yes and not confirmed(f"This deletes {target} for good. Continue?", "delete"):
         print(logs.line("Nothing was deleted.", is_error=False), file=sys.stderr)
         return EXIT_FAILED
     asyncio.run(_erase(ours, target))
@@ -154,7 +154,7 @@ def parse_thread(text: str) -> ThreadKey:
     )
 
 
-def _confirmed(question: str, to_do: str, shown: str = "") -> bool:
+def confirmed(question: str, to_do: str, shown: str = "") -> bool:
     """Shows what it is about, and asks at the terminal. Raises SettingsError where there is none."""
     if not sys.stdin.isatty():
         raise SettingsError([f"There is no terminal to confirm at. Use --yes to {to_do} without confirmation."])
@@ -543,7 +543,7 @@ async def _list_or_agree(ours: Settings, names: Sequence[str], *, yes: bool) -> 
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
             raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
         for name in dict.fromkeys(tool for pattern in names for tool in _fitting(seen, pattern)):
-            if not yes and not _confirmed("Models read this. Agree?", "agree", _change_of(name, seen[name])):
+            if not yes and not confirmed("Models read this. Agree?", "agree", _change_of(name, seen[name])):
                 print(logs.line("No further tools were agreed to.", is_error=False), file=sys.stderr)
                 return EXIT_FAILED
             await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
@@ -569,7 +569,7 @@ async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], 
             elif isinstance(result, BaseException):
                 raise result
             else:
-                listed.update(offered_names(name, result))
+                listed |= {name: tool for name, tool in offered_names(name, result).items() if not tool.is_broken}
     agreed = await stores.tool_pins.read(listed)
     known = await stores.tool_pins.listed(ours.mcp.names)
     return {name: SeenTool(tool, agreed.get(name), owner_of(name) not in known) for name, tool in listed.items()}, down

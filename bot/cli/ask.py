@@ -13,7 +13,7 @@ from bot.cli import Subcommand
 from bot.core import texts
 from bot.core.prompt import moment
 from bot.errors import SettingsError, TypistError
-from bot.models.events import Citation, Completion, Retrying, TakenBack
+from bot.models.events import Citation, Completion, Retrying
 from bot.models.prompt import Prompt, Turn
 from bot.reply.sources import plain_list, shown_sources, with_citation
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
@@ -71,8 +71,6 @@ async def _ask(settings: Settings, question: str, *, at_once: bool) -> None:
                     case Retrying(detail=detail):
                         reason = NO_ANSWER.format(reason=detail.rstrip("."))
                         print(logs.line(reason, is_error=False), file=sys.stderr)
-                    case TakenBack(text=text):
-                        output.take_back(text)
                     case str():
                         first_s = first_s or time.monotonic() - started
                         output.write(event)
@@ -98,11 +96,6 @@ class _Output:
             self._withheld.append(text)
         else:
             print(text, end="", flush=True)
-
-    def take_back(self, text: str) -> None:
-        """Begins the answer again. A terminal keeps what was written."""
-        self._withheld = []
-        self.write(text if self._at_once else f"\n\n{text}")
 
     def break_off(self) -> None:
         """Ends the line of an answer that goes no further."""

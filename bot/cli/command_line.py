@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bot import __version__, logs, network, settings
-from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, check, init, run
+from bot.cli import EXIT_FAILED, EXIT_INVALID, Subcommand, admin, ask, backup, check, init, run
 from bot.core import texts
 from bot.errors import ProviderError, SettingsError, TypistError, trace_of
 
@@ -30,6 +30,8 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "schedules": admin.SCHEDULES,
     "manifest": init.MANIFEST,
     "migrate": admin.MIGRATE,
+    "backup": backup.BACKUP,
+    "restore": backup.RESTORE,
     "forget": admin.FORGET,
     "usage": admin.USAGE,
     "audit": admin.AUDIT,

@@ -101,7 +101,7 @@ class ServerTools:
 
     definitions: tuple[ToolDefinition, ...] = ()
     too_large: tuple[str, ...] = ()
-    """The names of others, whose parameters are too large for models."""
+    """The names of others, whose parameters are too large for models or described wrongly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class PlaceTools:
 
     offered: tuple[ToolDefinition, ...] = ()
     left_out: tuple[str, ...] = ()
-    """The names of tools that a model doesn't get, because they are too many or too large."""
+    """The names of tools that a model doesn't get, because they are too many, too large or described wrongly."""
     down: Mapping[str, str] = field(default_factory=dict)
     """Why servers have none now, by their names."""
 

@@ -18,6 +18,8 @@ The rule
    its edits get rarer while the calls that it used early come back.
 7. The budget is the number of calls that Slack guarantees, and what progress may use of it is learned. A 429 halves
    that; finals and first words still get all that the minute has left. Each minute without a 429 raises it again.
+8. Where a minute's posts and edits can't carry first words and ends for all, an answer with a status begins late, and
+   comes as one message at its end (`CallsLeft`).
 
 Posts, and starts of streams, also have a budget for each channel (`ChannelPosts`). How many posts a channel takes is
 learned: five in five seconds are taken for granted, ten at once are tried.
@@ -93,6 +95,8 @@ CERTAIN_POSTS = 5
 POST_BURST = 10
 """Posts at once that are tried. Slack's documentation speaks of short bursts, and of one a second."""
 POST_GAP_S = 1.0
+LATELY_S = 5.0
+"""Between 100 and 200 askers within ten seconds, it tells early enough that edits and posts won't do for all."""
 LEARNED_FOR_S = 3_600.0
 """How long a 429 keeps longer bursts of posts from being tried."""
 
@@ -360,6 +364,37 @@ def is_posted_again(waiting_since: float, edit_at: float, post_at: float) -> boo
     return edit_at > waiting_since + FINAL_WAIT_S and post_at < edit_at
 
 
+@dataclass(frozen=True, slots=True)
+class CallsLeft:
+    """What a minute has left for all live answers, to decide whether one of them may begin before its end."""
+
+    posts: int
+    edits: int
+    deletions: int
+    """These are calls that are free, or come back before an answer that begins now ends."""
+    live: int
+    """Answers that edits carry."""
+    unbegun: int
+    """Those of them without a message, whose status is the sign."""
+    asked_lately: int
+    """Answers that began within LATELY_S. As many are expected to follow."""
+    usual_s: float
+    """How long an answer usually lasts."""
+
+    def begins_late(self, age_s: float) -> bool:
+        """Returns whether an answer of this age has to wait with its first words, because ends may need their calls.
+
+        An answer that has begun needs an edit for its end. Where edits are spent, it needs a second post, and the first
+        is deleted. The others need a post. Once half of an answer's usual life is over, its first words aren't worth a
+        second post.
+        """
+        posted_again = self.live - self.unbegun - self.edits
+        if posted_again < 0:
+            return self.posts < self.unbegun
+        posts = self.unbegun + self.asked_lately + max(0, self.live + self.asked_lately - self.edits)
+        return posts > self.posts or posted_again >= self.deletions or age_s > self.usual_s / 2
+
+
 class Pacer:
     """Paces the calls of one method in one workspace.
 
@@ -451,7 +486,7 @@ class Pacer:
         `besides`: that reply, if it is live already.
         """
         newcomers = 0 if besides in self._opened_at else 1
-        return max(OWN_GAP_S, 1 / (self.pace(now, newcomers=newcomers, restarting=besides) + 1 / self._usual_s()))
+        return max(OWN_GAP_S, 1 / (self.pace(now, newcomers=newcomers, restarting=besides) + 1 / self.usual_s))
 
     def pace(self, now: float, newcomers: int = 0, restarting: Hashable = None) -> float:
         """Returns how many edits a second each reply can have until calls run out in any horizon.
@@ -461,7 +496,7 @@ class Pacer:
         room = self._room(now) - (newcomers if self._holds_back else 0)
         ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
-        usual_s, asking = self._usual_s(), self._asking(now)
+        usual_s, asking = self.usual_s, self._asking(now)
         rests_s = [_rest_s(now - since, usual_s) for since in opened_at]
         paces = []
         for horizon_s in HORIZONS_S:
@@ -478,6 +513,14 @@ class Pacer:
     def live(self) -> int:
         """How many replies use this method's calls, in all processes."""
         return len(self._opened_at) + len(self._others_opened_at)
+
+    def free_in_a_life(self, now: float) -> int:
+        """Returns how many calls are free now, or are known to come back before an answer that begins now ends."""
+        return self._window.free(now) + self._window.back_by(now + self.usual_s)
+
+    def others_since(self, then: float) -> int:
+        """Returns how many replies of other processes have begun since then."""
+        return sum(at > then for at in self._others_opened_at)
 
     def spare(self, now: float) -> int:
         """Returns how many calls may go now, beyond one for each live reply."""
@@ -549,7 +592,7 @@ class Pacer:
         Where there are fewer edits than replies, some get one in the middle of their rest, which is worth most there,
         unless newcomers need edits for their first words.
         """
-        rest_s = _rest_s(now - self._opened_at.get(key, now), self._usual_s())
+        rest_s = _rest_s(now - self._opened_at.get(key, now), self.usual_s)
         gap_s = 1 / (pace + 1 / rest_s)
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s
 
@@ -576,7 +619,9 @@ class Pacer:
         """Returns how many people are expected to ask in the next 30 s: as many as recently."""
         return self._asked * math.exp(-(now - self._asked_at) / FADING_S)
 
-    def _usual_s(self) -> float:
+    @property
+    def usual_s(self) -> float:
+        """How long recent replies have lived on average."""
         return sum(self._lives_s) / len(self._lives_s)
 
 

@@ -220,6 +220,13 @@ def without(features: Iterable[str]) -> str:
     return f"answered without {named}, which this model refuses" if named else ""
 
 
+WROTE_CALL = (
+    "This is a tool call that the model's server passed on as text, so I didn't make it: its tool parser is off. "
+    "Your Typist admin can turn it on, with --enable-auto-tool-choice and --tool-call-parser for vLLM, or --jinja for "
+    "llama.cpp."
+)
+
+
 def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> str:
     """Says how much a model thought about a thorough answer, and what that cost where it is known.
 
@@ -522,7 +529,6 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
     EndReason.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
     EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
-    EndReason.WROTE_CALL: "{model} tried to use a tool, but it can't call tools here. Please ask another model.",
     EndReason.STALLED: "{model} stopped responding. {again}.",
     EndReason.CUT: "The connection to {model} was lost before the answer was complete. {again}.",
     EndReason.UNREACHABLE: "I can't reach {model}. {again} in a minute.",

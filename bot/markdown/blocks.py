@@ -45,9 +45,10 @@ _SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
 _DELIMITER_ROW = re.compile(r" {0,3}\|?[ \t]*:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
 _DEFINITION = re.compile(
-    r"[ \t]*\[(?!\s*\])(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*\n?[ \t]*"
+    r"[ \t]*\[(?!\s*\])(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*+(?:\n[ \t]*+)?"
     r"(?:<(?:[^<>\\\n]|\\.)*>|(?![<\s])(?:[^\x00-\x20\x7f()\\]|\\[^\s]|\([^\x00-\x20\x7f()\\]*\))+)"
-    r"""(?:(?:[ \t]+\n?|\n)[ \t]*(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\)))?[ \t]*(?:\n|$)""",
+    r"(?:(?:[ \t]++(?:\n[ \t]*+)?|\n[ \t]*+)"
+    r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\)))?[ \t]*+(?:\n|$)""",
     re.DOTALL,
 )
 DEFINITION_START = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
@@ -56,7 +57,7 @@ _LINK = re.compile(r"\][(\[]")
 CELL_END = regex.compile(r"(?<!\\|<(?:https?:|mailto:|tel:|[@#!])[^\s<>|]*)\|")
 """Matches what ends a table's cell. The `|` before a label in Slack's markup is sent otherwise (`dialects.py`)."""
 _AMBIGUOUS = re.compile(
-    r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$"
+    r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*+|`{3,}[^`]*+|~{3,}.*+|\d{1,9}[.)]?|[|:-][|: \t-]*+)?[ \t]*+$"
 )
 """Matches an incomplete line that may become a heading, list item, thematic break, fence, table row or paragraph."""
 

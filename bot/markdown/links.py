@@ -53,7 +53,7 @@ _URL = re.compile(
 _HOST_AND_PORT = re.compile(r"\s*([a-z][\w-]*):(?:80|443|\d{4,5})(?:/\S*)?\s*", re.IGNORECASE)
 """Matches a whole label such as `intranet:8080/login`."""
 _NUMBER = re.compile(r"\s*(0x[0-9a-f]+|\d{8,12})\s*", re.IGNORECASE)
-_IPV6 = re.compile(r"(?<![\w:.])[0-9a-f:]*::?[0-9a-f:.]++(?![\w:])", re.IGNORECASE)
+_IPV6 = re.compile(r"(?<![\w:.])[0-9a-f]*+:[0-9a-f:.]++(?![\w:])", re.IGNORECASE)
 _DEFANGED_DOT = re.compile(r"[\[({](?:\.|dot)[\])}]", re.IGNORECASE)
 _USER_START = re.compile(r"[\s/@]")
 _NO_RELATIVE_SCHEME = re.compile(r"[\w:]")

@@ -554,7 +554,7 @@ _EMPHASIS = re.compile(r"(?<![\\*])\*+(?=[^\s*])|(?<=[^\s*\\])\*+|~~|`+|(?<![^\W
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
 _TASK_MARKER = re.compile(r"^\[[ xX]\]\s")
-_CELL_END = re.compile(r"\s*(?<!\\)\|\s*")
+_CELL_END = re.compile(r"(?<!\\)\|")
 _SEEN = re.compile(r"[^\W_]|[^\x00-\x7f\s]")
 """Matches a letter, a digit or an emoji."""
 _SENTENCES = re.compile(r".*(?:[.!?](?=\s)|[。！？])", re.DOTALL)
@@ -621,8 +621,8 @@ def _plain_text(markdown: str, leaf: LeafBlock) -> str:
         case LeafKind.INDENTED_CODE:
             return " ".join(lines)
         case LeafKind.TABLE:
-            rows = (_CELL_END.sub(", ", line.strip().strip("|")).strip() for line in [lines[0], *lines[2:]])
-            return "; ".join(_without_marks(row) for row in rows) + "."
+            rows = (_CELL_END.split(line.strip().strip("|")) for line in [lines[0], *lines[2:]])
+            return "; ".join(_without_marks(", ".join(map(str.strip, cells))) for cells in rows) + "."
         case LeafKind.HEADING:
             return _without_marks(_HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines)))
     return _without_marks(_TASK_MARKER.sub("", " ".join(lines)))

@@ -3,11 +3,14 @@
 A description is text by somebody else that the model reads as part of its instructions, and a title is read by people
 who approve calls. So an admin agrees to them: the hash of all that the server said is pinned
 (bot/store/calls.py), and what has changed since isn't offered.
+
+The SDK reads a list of tools, and a result, whole or not at all. So what it is given holds only what Typist reads, each
+definition and each part by itself (`readable`): one that is broken costs no other.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +25,9 @@ from mcp_types import (
     ResourceLink,
     TextContent,
     TextResourceContents,
+    Tool,
 )
+from pydantic import TypeAdapter, ValidationError
 
 from bot.core.calls import NOT_IN_NAMES, full_name, visible
 
@@ -45,6 +50,14 @@ class ListedTool:
     parameters: Mapping[str, Any] = field(repr=False)
     title: str = field(default="", repr=False)
     """For people who approve its calls; "" if the server gives none."""
+    is_broken: bool = False
+    """Whether the server describes it so that no model can call it."""
+
+    @classmethod
+    def of(cls, tool: Tool) -> "ListedTool":
+        """Returns a tool that `readable` has passed to the SDK."""
+        is_broken = bool(tool.meta and tool.meta.get(_BROKEN))
+        return cls(tool.name, tool.description or "", tool.input_schema, tool.title or "", is_broken)
 
     @property
     def canonical(self) -> str:
@@ -116,6 +129,103 @@ def _visible(schema: Any, key: str = "") -> Any:
     return schema
 
 
+_BROKEN = "typist/broken"
+"""A key in the `_meta` of a definition that can't be used. What servers say in `_meta` is dropped."""
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+"""Keywords of JSON Schema that hold schemas by name. PHP writes an empty one as a list."""
+_DATA = ("const", "default", "enum", "example", "examples")
+"""Keywords whose values are no schemas."""
+_PART: TypeAdapter[ContentBlock] = TypeAdapter(ContentBlock)
+
+
+class _Broken(Exception):
+    """A schema can't be used."""
+
+
+def readable(result: dict[str, Any]) -> dict[str, Any]:
+    """Returns a response's result with what Typist reads of a list of tools or of a call; any other stays as it is."""
+    if "tools" in result:
+        tools, cursor = result["tools"], result.get("nextCursor")
+        listed = enumerate(tools if isinstance(tools, list) else [], start=1)
+        further = {"nextCursor": cursor} if cursor and isinstance(cursor, str) else {}
+        kept = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+        return {"tools": [_definition(tool, number) for number, tool in listed], **further, **kept}
+    if result.get("resultType", "complete") == "complete" and {"content", "structuredContent"} & result.keys():
+        content = result.get("content") or []
+        structured = result.get("structuredContent")
+        parts = [_readable_part(part) for part in (content if isinstance(content, list) else [content])]
+        if structured is not None and not isinstance(structured, dict):
+            # Some versions of the protocol only know objects.
+            parts.append({"type": "text", "text": json.dumps(structured, ensure_ascii=False)})
+        data = {"structuredContent": structured} if isinstance(structured, dict) else {}
+        is_error = result.get("isError") in (True, "true")
+        return {"content": parts, **data, "isError": is_error, "resultType": "complete"}
+    return result
+
+
+def _definition(tool: Any, number: int) -> dict[str, Any]:
+    """Returns a definition that the SDK takes. One that can't be used is marked as broken; `number`: its place."""
+    tool = tool if isinstance(tool, dict) else {}
+    name, notes = tool.get("name"), tool.get("annotations")
+    title = tool.get("title") or (notes.get("title") if isinstance(notes, dict) else None)
+    said = {"description": tool.get("description"), "title": title}
+    texts = {key: value for key, value in said.items() if isinstance(value, str)}
+    try:
+        if not (isinstance(name, str) and name):
+            raise _Broken
+        return {"name": name, **texts, "inputSchema": _input_schema(tool.get("inputSchema"))}
+    except _Broken:
+        known = name if isinstance(name, str) and name else f"tool-{number}-of-its-list"
+        return {"name": known, **texts, "inputSchema": {"type": "object"}, "_meta": {_BROKEN: True}}
+
+
+def _input_schema(schema: Any) -> dict[str, Any]:
+    """Returns the schema of a tool's arguments, which is one of an object. Raises _Broken."""
+    schema = {} if schema is None or schema == [] else schema
+    if not isinstance(schema, dict):
+        raise _Broken
+    kind = schema.get("type") or "object"
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+        raise _Broken
+    return {**_schema(schema), "type": "object"}
+
+
+def _schema(schema: Any) -> Any:
+    """Returns a schema with what servers write in another form than JSON Schema's. Raises _Broken."""
+    if isinstance(schema, list):
+        return [_schema(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    fixed: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _MAPS:
+            value = {} if value is None or value == [] else value
+            if not isinstance(value, dict):
+                raise _Broken
+            fixed[key] = {name: _schema(one) for name, one in value.items()}
+        elif key == "required":
+            if isinstance(value, str | list):
+                fixed[key] = [value] if isinstance(value, str) else [name for name in value if isinstance(name, str)]
+        else:
+            fixed[key] = value if key in _DATA else _schema(value)
+    return fixed
+
+
+def _readable_part(part: Any) -> Any:
+    """Returns a part of a result that the SDK takes: one that it doesn't know becomes a text that says so."""
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+        return {"type": "text", "text": part["text"]}
+    try:
+        return _PART.dump_python(
+            _PART.validate_python(part, by_name=False), mode="json", by_alias=True, exclude_none=True
+        )
+    except ValidationError:
+        return {"type": "text", "text": UNKNOWN_PART}
+
+
+UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
 DOWN_CLOSED = "the connection is closed"
 DOWN_NO_ANSWER = "no answer in time"
 DOWN_STARTING = "it is starting"
@@ -137,7 +247,8 @@ NO_REASON = "The tool failed with error {code}, and gave no reason."
 REFUSED_BY_STATUS = "The tool's server refused the call with HTTP {status}."
 TOOLS_MISSING = "Tools of {servers} can't be reached now, so you don't have them. If they are needed, say so."
 TOOLS_LEFT_OUT = (
-    "These tools were left out, because they are too many or too large: {tools}. If they are needed, say so."
+    "These tools were left out, because they are too many, too large or described wrongly: {tools}. "
+    "If they are needed, say so."
 )
 SERVER_BUSY = "The tool's server has too many calls at once, so this call was not made."
 SERVER_DOWN = "The tool's server can't be reached, so the call was not made. Do without it."
@@ -145,11 +256,39 @@ NOTHING = "(The tool returned nothing.)"
 
 
 def text_of(result: CallToolResult) -> str:
-    """Returns a result's contents as text, in their order. Structured content stands in for missing text."""
+    """Returns a result's contents as text, in their order, and its structured content unless a text says the same."""
     parts = [_part(content) for content in result.content]
-    if result.structured_content is not None and not any(isinstance(part, TextContent) for part in result.content):
-        parts.append(json.dumps(result.structured_content, ensure_ascii=False))
+    structured = result.structured_content
+    texts = [part.text for part in result.content if isinstance(part, TextContent)]
+    if structured is not None and not _says(texts, structured):
+        parts.append(json.dumps(structured, ensure_ascii=False))
     return "\n\n".join(filter(None, parts)) or NOTHING
+
+
+def _says(texts: Sequence[str], structured: Any) -> bool:
+    """Returns whether texts hold structured content: one of them as JSON, or all of them as the SDKs write a value.
+
+    The SDKs of servers wrap a value that is no object as `{"result": value}`, and write a list as a text for each item.
+    """
+    values = [_value_of(text) for text in texts]
+    if _canonical(structured) in map(_canonical, values):
+        return True
+    if not isinstance(structured, dict) or structured.keys() != {"result"}:
+        return False
+    wrapped = structured["result"]
+    as_said = [*texts, *values, list(texts), values]
+    return _canonical(wrapped) in map(_canonical, as_said)
+
+
+def _value_of(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def words_of(error: MCPError) -> str:
@@ -174,7 +313,7 @@ def _part(content: ContentBlock) -> str:
             return f"[contents of {uri}]\n{text}"
         case EmbeddedResource(resource=BlobResourceContents(mime_type=kind, blob=data)):
             return _left_out("file", kind or "of an unknown type", data)
-    return "[left out: a kind of content that Typist doesn't know]"
+    return UNKNOWN_PART
 
 
 def _left_out(what: str, kind: str, base64_data: str) -> str:

@@ -22,6 +22,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -43,6 +44,7 @@ from mcp_types import (
     PARSE_ERROR,
     ErrorData,
     JSONRPCError,
+    JSONRPCResponse,
     jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
@@ -66,6 +68,7 @@ from bot.mcp.definitions import (
     SERVER_BUSY,
     SERVER_DOWN,
     ListedTool,
+    readable,
     text_of,
     words_of,
 )
@@ -199,7 +202,7 @@ class ServerConnection:
                 case HttpTransport(url=url, headers=headers):
                     web = await stack.enter_async_context(http_client(url, headers, self._note_status))
                     transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
-            yield await stack.enter_async_context(Client(transport, mode=mode, cache=None))
+            yield await stack.enter_async_context(Client(_readable_messages(transport), mode=mode, cache=None))
 
     def _note_status(self, status: int, *, has_session: bool) -> None:
         self._status = status
@@ -289,15 +292,7 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
         page = await client.list_tools(cursor=cursor)
         if len(tools) + len(page.tools) > MAX_LISTED_TOOLS:
             raise TooManyTools
-        listed = [
-            ListedTool(
-                tool.name,
-                tool.description or "",
-                tool.input_schema,
-                tool.title or (tool.annotations.title if tool.annotations else None) or "",
-            )
-            for tool in page.tools
-        ]
+        listed = [ListedTool.of(tool) for tool in page.tools]
         tools += listed
         chars += sum(len(tool.canonical) for tool in listed)
         if chars > MAX_MESSAGE_BYTES:
@@ -523,6 +518,49 @@ async def stdio_transport(
                 incoming.close()
                 outgoing.close()
                 await _end(process)
+
+
+@asynccontextmanager
+async def _readable_messages(transport: Transport) -> AsyncIterator[tuple[Any, Any]]:
+    """Yields a transport's streams, whose results have only what Typist reads: the SDK refuses them whole otherwise."""
+    async with transport as (incoming, outgoing):
+        yield _ReadableStream(incoming), outgoing
+
+
+class _ReadableStream:
+    """A stream of a server's messages, each with a readable result."""
+
+    def __init__(self, incoming: Any) -> None:
+        self._incoming = incoming
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._incoming, name)
+
+    async def receive(self) -> Incoming:
+        message: Incoming = await self._incoming.receive()
+        if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCResponse):
+            response = message.message.model_copy(update={"result": readable(message.message.result)})
+            return replace(message, message=response)
+        return message
+
+    def __aiter__(self) -> "_ReadableStream":
+        return self
+
+    async def __anext__(self) -> Incoming:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        await self._incoming.aclose()
+
+    async def __aenter__(self) -> "_ReadableStream":
+        await self._incoming.__aenter__()
+        return self
+
+    async def __aexit__(self, *raised: Any) -> None:
+        await self._incoming.__aexit__(*raised)
 
 
 class _Pipes:

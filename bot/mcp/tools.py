@@ -52,7 +52,7 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
         rule = rules.rule_for(name)
         if rule.permission is Permission.DENY:
             continue
-        if tool.is_too_large:
+        if tool.is_too_large or tool.is_broken:
             too_large.append(name)
             continue
         described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
@@ -146,7 +146,9 @@ class McpTools:
         place = tools_together(offer for offer in offers if isinstance(offer, ServerTools))
         if place.left_out and place.left_out not in self._left_out:
             self._left_out.add(place.left_out)
-            log.warning("MCP: too many or too large tools: not_offered=%s", ", ".join(place.left_out))
+            log.warning(
+                "MCP: tools too many, too large or described wrongly: not_offered=%s", ", ".join(place.left_out)
+            )
         why = {server.name: offer for server, offer in zip(servers, offers, strict=True) if isinstance(offer, str)}
         return replace(place, down=why)
 
@@ -164,7 +166,9 @@ class McpTools:
             log.error("MCP server %s: no tools available: %s", server.name, error)
             return DATABASE_AWAY
         else:
-            known = ((name, tool, pin.by_admin) for name, (tool, pin) in agreed.items())
+            known = [(name, tool, pin.by_admin) for name, (tool, pin) in agreed.items()]
+            named = offered_names(server.name, await server.tools())
+            known += [(name, tool, False) for name, tool in named.items() if tool.is_broken]
             return tools_of(known, self._setup.rules, server.timeout_s)
         log.info("MCP server %s: no tools available: %s", server.name, why)
         return why
@@ -174,7 +178,8 @@ class McpTools:
 
         The server has listed them in the last so many seconds. Its first list counts as agreed.
         """
-        named = offered_names(server.name, await server.tools(max_age_s))
+        listed = offered_names(server.name, await server.tools(max_age_s))
+        named = {name: tool for name, tool in listed.items() if not tool.is_broken}
         pins = await self._pin(server.name, {name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
         agreed = {
             name: (tool, pins[name])

@@ -12,7 +12,15 @@ from bot.models.events import MAX_SEARCHES, FinishReason, Opaque, Searching, Thi
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, look_up
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
 from bot.models.prompt import PDF, Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
-from bot.models.setup import LEVELS, WEB, EffortLevels, OptionalParameter, RequestOptions, VendorSettings
+from bot.models.setup import (
+    LEVELS,
+    WEB,
+    EffortLevels,
+    OptionalParameter,
+    RequestOptions,
+    VendorSettings,
+    is_vendors_own,
+)
 from bot.models.streams import AnswerReader, Delta
 from bot.text import GrowingText, paired
 
@@ -42,6 +50,7 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     sdk = open_sdk(settings)
     api = MessagesApi(sdk, options)
     api.effort_levels = partial(_effort_levels, sdk)
+    api.may_leave_marks = not is_vendors_own(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
 
@@ -228,7 +237,6 @@ class MessagesReader(AnswerReader):
                     growing.added.append(delta["text"])
                 return self.marks.add(self._parts.add(str(delta["text"])))
             case "thinking_delta":
-                self.marks.reasoning_is_separate()
                 if self._keeps_blocks:
                     growing.added.append(delta["thinking"])
                 return Thinking(len(delta["thinking"]))

@@ -29,7 +29,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, error_response, is_without_identity
 from bot.models.model import Api, Vendor, VendorModel, client_arguments
 from bot.models.prompt import Prompt
-from bot.models.setup import WEB, OptionalParameter, RequestOptions, VendorSettings
+from bot.models.setup import WEB, OptionalParameter, RequestOptions, VendorSettings, is_vendors_own
 
 _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
 # Streaming is a permission of its own at Amazon Bedrock.
@@ -61,6 +61,7 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions, acce
         opener = _opener(vendor, name)
         if opener not in clients:
             clients[opener] = opener(settings, options)
+            clients[opener].api.may_leave_marks = not is_vendors_own(settings.base_url)
         client = clients[opener]
         return VendorModel(client.api, client.key, name, access)
 

@@ -122,14 +122,6 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenBack:
-    """All text of the request so far was no part of the answer: it was reasoning, as the text shows only now."""
-
-    text: str = field(default="", repr=False)
-    """What stands in its place: the answer so far."""
-
-
-@dataclass(frozen=True, slots=True)
 class ToolCall:
     """The model asks for a function. It comes once, when its arguments are complete."""
 
@@ -177,9 +169,11 @@ class Completion:
     """The server's window, which holds prompt and answer; None: no refusal has named it."""
     refused_files: Mapping[str, FileFault] = field(default_factory=dict)
     """Why the vendor refused names in `left_out`. The model takes no files like the others."""
+    wrote_call: bool = False
+    """The text is nothing but a tool call, which the model's server should have read and didn't."""
 
 
-StreamEvent = str | TakenBack | Thinking | Searching | Retrying | Citation | ToolCall | Opaque | Completion
+StreamEvent = str | Thinking | Searching | Retrying | Citation | ToolCall | Opaque | Completion
 """One event of a provider's stream. A string is a piece of the answer's text, never empty."""
 
 SIGNS_OF_WORK = (Thinking, Searching, Retrying)

@@ -33,7 +33,6 @@ from bot.models.events import (
     FinishReason,
     Opaque,
     StreamEvent,
-    TakenBack,
     Thinking,
     Usage,
 )
@@ -176,6 +175,8 @@ class Api(ABC):
     """Parameters that are sent until the model refuses them."""
     thinking_tokens = THINKING_TOKENS
     """Output tokens beyond those of the answer's text."""
+    may_leave_marks = False
+    """Whether the server is no vendor's own, so that it may leave a template's marks in the text."""
     other: "Api | None" = None
     """An API of the same server that takes tools where this one refuses them."""
 
@@ -300,8 +301,6 @@ class VendorModel:
         """Those that the log names."""
         self._levels: EffortLevels | None = None
         """As long as no answer needed a level, nobody has asked for them."""
-        self._starts_within_thought = False
-        """Whether the last answer began with reasoning that no mark had opened (template_marks.py)."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of one answer. If a request is refused for its files, others follow (refused_files.py)."""
@@ -393,9 +392,9 @@ class VendorModel:
                             if written_chars > MAX_WRITTEN_CHARS:
                                 more = f"more than {MAX_WRITTEN_CHARS} characters"
                                 raise attempt.failed(EndReason.CUT, more, may_pass=False)
-                            if text := _text_of(delta):
-                                attempt.received(text)
-                            has_text = bool(text.strip()) or (has_text and not isinstance(delta, TakenBack))
+                            if isinstance(delta, str):
+                                attempt.received(delta)
+                                has_text = has_text or bool(delta.strip())
                             yield delta
                 except ProviderError:
                     # Some servers refuse a request in the stream.
@@ -415,7 +414,6 @@ class VendorModel:
                 reader.go_on()
             for event in reader.read_end():
                 yield event
-            self._starts_within_thought = reader.marks.starts_within_thought
             finish_reason = self._finish_reason(attempt, reader, has_text)
             self._remember(answered)
             yield Completion(
@@ -426,16 +424,16 @@ class VendorModel:
                 effort=answered.effort,
                 max_output_tokens=answered.output_tokens if answered.has_too_little_room else None,
                 window_tokens=self._room.window_tokens,
+                wrote_call=reader.marks.may_be_left and bool(prompt.tools) and reader.marks.is_call,
             )
 
     def _reader(self, answered: _Answered, attempt: RequestAttempt) -> AnswerReader:
-        """Returns what reads a response, and knows how the model's last answer began."""
+        """Returns what reads a response."""
         refuses_tools = OptionalParameter.TOOLS in answered.api.optional_parameters - answered.parameters
         # A call can only be one of tools that the request offered.
         prompt = replace(answered.prompt, tools=()) if refuses_tools else answered.prompt
         reader = answered.api.reader(attempt, prompt, answered.output_tokens)
-        if self._starts_within_thought:
-            reader.marks.withhold()
+        reader.marks.may_be_left = answered.api.may_leave_marks
         return reader
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
@@ -445,8 +443,6 @@ class VendorModel:
         # A model that would still go on has used up what one answer may take.
         paused = reader.finish_reason is FinishReason.PAUSED
         reason = FinishReason.LENGTH if paused else reader.finish_reason
-        if reader.marks.has_unusable_call:
-            raise attempt.failed(EndReason.WROTE_CALL, "a tool call in the text, of no tool that was offered")
         if reader.unknown_end is not None:
             self._note_end(reader.unknown_end)
             if not has_text and reason is not FinishReason.TOOLS:
@@ -644,9 +640,6 @@ async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delt
     async with aclosing(deltas):
         async for delta in deltas:
             match delta:
-                case TakenBack(text=text):
-                    pairing.end()
-                    yield TakenBack(pairing.add(text) if text else "")
                 case str():
                     if text := pairing.add(delta):
                         yield text
@@ -654,11 +647,6 @@ async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delt
                     yield delta
     if text := pairing.end():
         yield text
-
-
-def _text_of(delta: Delta) -> str:
-    """Returns the answer's text in what an event says; "" if it has none."""
-    return delta if isinstance(delta, str) else delta.text if isinstance(delta, TakenBack) else ""
 
 
 def _written_chars(delta: Delta) -> int:
@@ -679,8 +667,9 @@ async def _read(
             answer = json.loads(await whole(body))
             if not isinstance(answer, dict) or not (answer.get(reader.answer_field) is not None or answer.get("error")):
                 raise attempt.no_answer(answer)
-            if text := await _whole_text(reader, answer):
-                yield text
+            text = reader.read_response(answer)
+            if whole_text := (text if isinstance(text, str) else "") + reader.withheld_text():
+                yield whole_text
             for found in reader.beside_text[known:]:
                 yield found
             return
@@ -707,9 +696,6 @@ async def _read_stream(
             async for event in expected:
                 for delta in _deltas(reader, event):
                     yield delta
-                if reader.marks.is_behind:
-                    async for delta in _rest_of_text(reader):
-                        yield delta
                 if reader.is_complete or event == DONE:
                     await _drain(events)
                     break
@@ -717,30 +703,6 @@ async def _read_stream(
         # After the terminal marker the answer is whole, however the vendor hangs up.
         if reader.finish_reason is None:
             raise
-
-
-async def _whole_text(reader: AnswerReader, body: Any) -> str:
-    """Returns the text of an answer that came as one JSON body."""
-    pieces: list[str] = []
-
-    def add(delta: Delta) -> None:
-        if isinstance(delta, TakenBack):
-            pieces.clear()
-        pieces.append(_text_of(delta))
-
-    add(reader.read_response(body))
-    async for delta in _rest_of_text(reader):
-        add(delta)
-    add(reader.withheld_text())
-    return "".join(pieces)
-
-
-async def _rest_of_text(reader: AnswerReader) -> AsyncGenerator[Delta, None]:
-    """Yields the rest of a long text in steps, between which the event loop has its turn."""
-    while reader.marks.is_behind:
-        await asyncio.sleep(0)
-        if delta := reader.read_more():
-            yield delta
 
 
 async def _expected(events: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Any, None]:

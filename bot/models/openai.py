@@ -22,7 +22,6 @@ from bot.models.events import (
     FinishReason,
     Opaque,
     Searching,
-    TakenBack,
     Thinking,
     ToolCall,
     Usage,
@@ -36,6 +35,7 @@ from bot.models.setup import (
     OptionalParameter,
     RequestOptions,
     VendorSettings,
+    is_vendors_own,
     speaks_responses,
     speaks_responses_api,
 )
@@ -55,6 +55,8 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     use_responses = speaks_responses_api(settings.api, settings.base_url)
     sdk = open_sdk(settings)
     api: Api = ResponsesApi(sdk, options) if use_responses else ChatApi(sdk, options, at_openai)
+    for one in filter(None, (api, api.other)):
+        one.may_leave_marks = not is_vendors_own(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
 
@@ -176,12 +178,11 @@ class ResponsesReader(AnswerReader):
         """Whether nothing that the model says is shown before the response's end."""
         return self._moderation is Moderation.BLOCK
 
-    def withheld_text(self) -> str | TakenBack:
+    def withheld_text(self) -> str:
         # A response that was cut has no verdict.
         if self._holds and self.finish_reason is None:
             return ""
-        rest = super().withheld_text()
-        return "".join(self._held) + rest if isinstance(rest, str) else rest
+        return "".join(self._held) + super().withheld_text()
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
@@ -194,7 +195,6 @@ class ResponsesReader(AnswerReader):
                 return Thinking(len(event["delta"]))
             # A summary from OpenAI, the reasoning itself from servers of open models.
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                self.marks.reasoning_is_separate()
                 return Thinking(len(event["delta"]))
             case "response.output_item.added" | "response.content_part.added":
                 kind = (event.get("item") or {"type": "message"})["type"]
@@ -214,7 +214,7 @@ class ResponsesReader(AnswerReader):
                 raise self._attempt.reported(event)
         return ""
 
-    def read_response(self, body: Any) -> str | TakenBack | Thinking:
+    def read_response(self, body: Any) -> str | Thinking:
         self._finish(body)
         messages = [item for item in body["output"] if item["type"] == "message"]
         parts = [part for message in messages for part in message.get("content") or ()]
@@ -247,23 +247,19 @@ class ResponsesReader(AnswerReader):
         elif annotation:
             self._cite_annotation(annotation)
 
-    def _read_text(self, event: Any) -> str | TakenBack | Thinking:
+    def _read_text(self, event: Any) -> str | Thinking:
         place = event.get("output_index"), event.get("content_index")
         if place != self._place:
             self._place = place
             self._parts.start_part()
         return self._shown(self.marks.add(self._parts.add(str(event["delta"]))))
 
-    def read_more(self) -> str | TakenBack | Thinking:
-        return self._shown(self.marks.go_on())
-
-    def _shown(self, delta: str | TakenBack | Thinking) -> str | TakenBack | Thinking:
+    def _shown(self, delta: str | Thinking) -> str | Thinking:
         """Returns what is shown of a text now, and holds it back where nothing is."""
-        if self._holds and not isinstance(delta, Thinking):
-            text = delta.text if isinstance(delta, TakenBack) else delta
-            self._held = [*self._held, text] if isinstance(delta, str) else [text]
-            self._attempt.received(text)
-            delta = Thinking(len(text))
+        if self._holds and isinstance(delta, str):
+            self._held.append(delta)
+            self._attempt.received(delta)
+            delta = Thinking(len(delta))
         self.at_work = isinstance(delta, Thinking)
         return delta
 
@@ -365,15 +361,11 @@ class ChatReader(AnswerReader):
     def read_done(self) -> None:
         self.finish_reason = self.finish_reason or FinishReason.STOP
 
-    def read_event(self, event: Any) -> str | TakenBack | Thinking:
+    def read_event(self, event: Any) -> str | Thinking:
         delta = self._read(event)
         if delta:
             self.at_work = isinstance(delta, Thinking)
         return delta
-
-    @property
-    def _has_calls(self) -> bool:
-        return bool(self._chat_calls.extras())
 
     def read_end(self) -> tuple[ToolCall | Opaque, ...]:
         self._calls = self._chat_calls.calls(self._call_ids.own)
@@ -384,7 +376,7 @@ class ChatReader(AnswerReader):
             self._items = [chat_message(self._calls, extras, str(self._text), **own)]
         return super().read_end()
 
-    def read_response(self, body: Any) -> str | TakenBack | Thinking:
+    def read_response(self, body: Any) -> str | Thinking:
         choices = body.get("choices")
         if choices and choices[0].get("message"):
             # Perplexity has an empty delta beside the message.
@@ -401,7 +393,7 @@ class ChatReader(AnswerReader):
         if error.reason is not EndReason.UNREADABLE:
             raise error
 
-    def _read(self, event: Any) -> str | TakenBack | Thinking:
+    def _read(self, event: Any) -> str | Thinking:
         if event.get("error"):
             raise self._attempt.reported(event)
         if usage := event.get("usage"):
@@ -428,7 +420,6 @@ class ChatReader(AnswerReader):
             self._parts.start_part()
             return Thinking(called_chars)
         if reasoning := _reasoning_in(message):
-            self.marks.reasoning_is_separate()
             self._parts.start_part()
             return Thinking(len(reasoning))
         return ""

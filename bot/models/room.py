@@ -49,20 +49,21 @@ _OTHER_PARAMETER = re.compile(
 )
 _WINDOW = re.compile(
     r"(?:(?:context|sequence)[\w '’`-]{0,12}(?:length|window|size|limit|len)\b(?! by)"
-    r"|max_(?:model_len|total_tokens|seq\w*|context\w*))"
-    r"(?:=max_\w+)?[^\d+]{0,24}?(?P<behind>\d(?:[\d,_.]*\d)?[kK]?)(?!\s*\+)"
+    r"|max_(?:model_len|total_tokens|seq\w{0,24}|context\w{0,24}))"
+    r"(?:=max_\w+)?[^\d+]{0,24}?(?P<behind>\d(?:[\d,_.]{0,14}\d)?[kK]?)(?!\s*\+)"
     r"|(?:model token limit|while (?:the )?limit is)\W{0,3}(?P<limit>\d+)"
-    r"|(?P<before>\d(?:[\d,_.]*\d)?[kK]?)(?:[- ]tokens?)?(?: maximum)? (?:context|sequence) (?:length|window|size)",
+    r"|(?<!\d)(?P<before>\d(?:[\d,_.]{0,14}\d)?[kK]?)(?:[- ]tokens?)?(?: maximum)?"
+    r" (?:context|sequence) (?:length|window|size)",
     re.IGNORECASE,
 )
 _PROMPT = re.compile(
-    r"(?P<before>\d+)(?:[ `'\"(]{1,3}(?:tokens?|of|in|from|the|your|text|tools?|images?|system)\b){0,5}"
+    r"(?<!\d)(?P<before>\d++)(?:[ `'\"(]{1,3}(?:tokens?|of|in|from|the|your|text|tools?|images?|system)\b){0,5}"
     r"[ `'\"(]{1,3}(?:messages|prompt|inputs?)\b"
     r"|(?:prompt|input|messages)(?:\W{1,3}(?:tokens?|has|have|contains?|is|are|at|least|resulted|in|about|length)){1,5}"
     r"\W{1,3}(?P<behind>\d+)",
     re.IGNORECASE,
 )
-_SUM = re.compile(r"(\d+)\)? ?\+ ?(?:[\w ]{1,30}\()?(\d+)\)? ?(?:>|exceeds?)\D{1,30}(\d+)")
+_SUM = re.compile(r"(?<!\d)(\d++)\)? ?\+ ?(?:[\w ]{1,30}\()?(\d+)\)? ?(?:>|exceeds?)\D{1,30}(\d+)")
 _BOUND = re.compile(
     r"(?:max(?:imum)?|limit|at most|less than|up to)(?: (?:size|length|is|of)){0,3}\W{1,4}(\d{3,9})", re.IGNORECASE
 )

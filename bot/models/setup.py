@@ -80,6 +80,22 @@ def speaks_responses(base_url: str) -> bool:
     return (urlsplit(base_url).hostname or "").endswith(".openai.com") or is_azure(base_url)
 
 
+_VENDORS_OWN = (
+    ".openai.com",
+    ".anthropic.com",
+    ".azure.com",
+    ".azure.us",
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".googleapis.com",
+)
+
+
+def is_vendors_own(base_url: str) -> bool:
+    """Returns whether requests go to OpenAI, Anthropic or a cloud; an empty URL is the SDK's own for a cloud."""
+    return not base_url or f".{urlsplit(base_url).hostname or ''}".endswith(_VENDORS_OWN)
+
+
 def is_azure(base_url: str) -> bool:
     """Returns whether this is Azure's v1 endpoint, also in Azure Government (.azure.us)."""
     return (urlsplit(base_url).hostname or "").endswith((".azure.com", ".azure.us"))

@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.errors import EndReason
 from bot.models.calls import CallIds, tool_call
-from bot.models.events import Citation, FinishReason, Opaque, Searching, TakenBack, Thinking, ToolCall, Usage
+from bot.models.events import Citation, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import Prompt
 from bot.models.template_marks import TemplateMarks
@@ -223,7 +223,7 @@ def end_of(reason: str) -> FinishReason | EndReason | None:
     return next((end for form, end in END_FORMS if form.search(name)), None)
 
 
-Delta = str | TakenBack | Thinking | Searching | Citation
+Delta = str | Thinking | Searching | Citation
 """What an event of a stream says. "" if it says nothing. Readers collect what is beside the text in a list."""
 
 
@@ -253,7 +253,7 @@ class AnswerReader(ABC):
         self._cited: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
-        self.marks = TemplateMarks({tool.name: tool for tool in prompt.tools}, prompt.code)
+        self.marks = TemplateMarks(prompt.code)
         """Those of the model's template, which servers may leave in the text."""
         self._offers_tools = bool(prompt.tools)
         self._call_ids = CallIds(prompt)
@@ -280,30 +280,15 @@ class AnswerReader(ABC):
         Raises ProviderError as read_event does.
         """
 
-    def read_more(self) -> Delta:
-        """Returns more of a long text in the last event or body. Called while `marks.is_behind`."""
-        return self.marks.go_on()
-
-    def withheld_text(self) -> str | TakenBack:
-        """Returns text that was withheld because it could have been reasoning. Called once, at the stream's end."""
-        return self.marks.end(is_complete=self.finish_reason is FinishReason.STOP, has_calls=self._has_calls)
-
-    @property
-    def _has_calls(self) -> bool:
-        return bool(self._calls)
+    def withheld_text(self) -> str:
+        """Returns text that was withheld because it could have been a mark. Called once, at the stream's end."""
+        return self.marks.end(is_complete=self.finish_reason is FinishReason.STOP)
 
     def read_end(self) -> tuple[ToolCall | Opaque, ...]:
         """Returns the tool calls of a whole answer and what must be sent back with their results, if it has calls.
 
         Of an answer that was cut short nothing is returned, because its last call may be incomplete.
         """
-        if self.marks.calls and not self._calls:
-            self._calls = [
-                tool_call(index, self._call_ids.own(""), call.name, call.arguments)
-                for index, call in enumerate(self.marks.calls)
-            ]
-            # The server's own items don't have these calls, so their results would name none.
-            self._items = []
         if self.finish_reason is FinishReason.STOP and self._calls:
             self.finish_reason = FinishReason.TOOLS
         return (*self._calls, *self.opaque_items()) if self.finish_reason is FinishReason.TOOLS else ()

@@ -19,7 +19,7 @@ from typing import Self
 
 from bot.clock import Clock
 from bot.errors import Backoff, EndReason, ProviderError
-from bot.models.events import SIGNS_OF_WORK, Completion, Opaque, Retrying, Searching, StreamEvent, TakenBack, Thinking
+from bot.models.events import SIGNS_OF_WORK, Completion, Opaque, Retrying, Searching, StreamEvent, Thinking
 from bot.models.model import Provider
 from bot.models.prompt import Prompt
 from bot.telemetry import Telemetry
@@ -263,10 +263,7 @@ class Fallback:
             try:
                 async with aclosing(provider.stream(prompt)) as events:
                     async for event in events:
-                        if isinstance(event, TakenBack):
-                            begun = bool(event.text)
-                        elif not begun:
-                            begun = not isinstance(event, SIGNS_OF_WORK)
+                        begun = begun or not isinstance(event, SIGNS_OF_WORK)
                         yield event
                 return
             except ProviderError as error:

@@ -26,7 +26,6 @@ from bot.models.events import (
     Opaque,
     Retrying,
     StreamEvent,
-    TakenBack,
     Thinking,
     ToolCall,
     Usage,
@@ -236,9 +235,6 @@ class StepUnderWay:
             case str():
                 self._write(event)
                 return event
-            case TakenBack(text=text):
-                self._parts = []
-                return self.receive(text, now)
             case Thinking(chars=0, ended=False):
                 # A model keeps its first thoughts to itself. After its first word, a silence may as well be a stall.
                 self._hidden_since = None if self.output_chars else now

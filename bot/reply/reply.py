@@ -197,6 +197,11 @@ class Reply:
         return self.life is Life.UNSHOWN
 
     @property
+    def asks(self) -> bool:
+        """Whether a person has to decide about calls."""
+        return bool(self._activity) and not isinstance(self._activity, str)
+
+    @property
     def begun(self) -> bool:
         """Whether Slack shows some of the text, or the end."""
         shown = (message.shown for message in self.of(MessageRole.PAGE))

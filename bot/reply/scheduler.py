@@ -57,7 +57,7 @@ from bot.clock import Clock
 from bot.core.calls import Ask
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Lease
-from bot.core.pacing import STEP_GAP_S, CarrierName, Urgency, is_posted_again
+from bot.core.pacing import ASK_AGAIN_S, STEP_GAP_S, CallsLeft, CarrierName, Urgency, is_posted_again
 from bot.core.surfaces import Sign
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.logs import of_job
@@ -130,6 +130,8 @@ class ScheduledReply:
     not_before: float = -math.inf
     """The retry policy's next try, or a second after the last call if the model has begun or ended a step since then.
     Before the first call: until then the thread's status stands for a placeholder."""
+    has_status: bool = False
+    """A status of its thread is the sign, for as long as the reply has no message."""
     wordless_since: float = math.inf
     """Since when the next call is held back, because it would show no word."""
     failures: Failures = NO_FAILURES
@@ -196,6 +198,11 @@ class ScheduledReply:
         self.reply.leave()
         self.scheduler.touch(self)
         await self.idle.wait()
+
+    @property
+    def is_unbegun(self) -> bool:
+        """Whether the reply may come as one message at its end: a status is the sign, and nobody has to decide."""
+        return self.has_status and not (self.reply.messages or self.reply.ended or self.reply.asks)
 
     def next_call(self) -> Call | None:
         """Returns the call that the reply needs next; None if it needs none."""
@@ -359,6 +366,7 @@ class EditScheduler:
                 # They come as soon without it, and in one message.
                 delay_s = SCARCE_DELAY_S if sign is Sign.MAY_BE_SEEN else REFUSED_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
+        live.has_status = delay_s > REFUSED_DELAY_S
         self._budget.opened(live, posts_first_words=delay_s > 0)
         return live
 
@@ -450,7 +458,8 @@ class EditScheduler:
             calls = self._prepare(now)
             look_again_at = self._post_ends_again(calls, now)
             paces = self._budget.paces(now)
-            dues = [due for live, call in calls.items() if (due := self._due(live, call, now, paces))]
+            left = self._budget.left(now, sum(live.is_unbegun for live in calls))
+            dues = [due for live, call in calls.items() if (due := self._due(live, call, now, paces, left))]
             # The outbox can wait for such a rate limit to end; the questions behind this one can't.
             too_late = [due for due in dues if due.live.reply.ended and due.ready_at > now + REPLY_CALLS.within_s]
             for due in too_late:
@@ -511,7 +520,7 @@ class EditScheduler:
                 calls[live] = live.next_call() or call
         return look_again_at
 
-    def _due(self, live: ScheduledReply, call: Call, now: float, paces: Paces) -> Due | None:
+    def _due(self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft) -> Due | None:
         """Returns when a reply's call may go; None while as many calls of its method are in flight as may be."""
         method = METHODS[type(call)]
         urgency = live.reply.urgency_of(call)
@@ -519,6 +528,8 @@ class EditScheduler:
             return None
         in_channel_at = self._budget.post_at(method, call.question.thread.channel_id, now)
         ready_at = max(self._budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
+        if ready_at <= now and live.is_unbegun and isinstance(call, Post) and self._budget.begins_late(live, now, left):
+            ready_at = now + ASK_AGAIN_S
         return Due(live, call, urgency, ready_at)
 
     def _start(self, due: Due, now: float) -> None:

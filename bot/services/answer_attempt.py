@@ -201,7 +201,9 @@ class AnswerAttempt:
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
         decided = decided_about(call for step in answer.steps for call in step.calls)
-        notices = end.notice, expired, unread_notice(self.built.opened if self.built else (), left_out, refused)
+        wrote_call = texts.WROTE_CALL if done and done.wrote_call else ""
+        unread = unread_notice(self.built.opened if self.built else (), left_out, refused)
+        notices = end.notice, wrote_call, expired, unread
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),

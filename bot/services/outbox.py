@@ -81,7 +81,7 @@ class Outbox:
         free = AT_ONCE - len(self._running)
         if free <= 0:
             return True
-        await self._looked("schedules", self.stores.schedules.begin_due)
+        await self._looked("schedules", partial(self.stores.schedules.begin_due, self.runs.may_begin()))
         taken = await self._looked("outbox", partial(self.stores.outbox.claim_due, free))
         if taken is None:
             return False

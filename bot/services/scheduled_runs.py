@@ -20,7 +20,13 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 from bot.services.tool_calls import MEMBER_WITHIN_S
+from bot.slack.budget import CALLS_PER_MINUTE
 from bot.store import Stores
+
+LOOKUP_S = 60.0
+"""Runs of one creator within this time share a lookup."""
+CALLS_OF_RUNS = ("users.info", "chat.postMessage")
+"""Each run needs these. People who ask at the same time need them at once."""
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +39,11 @@ class ScheduledRuns:
     workspace: Workspace
     access_control: AccessControl
     quota: Quota
+
+    def may_begin(self) -> int:
+        """Returns how many runs may begin in this second: one, while people have half of a minute's calls left."""
+        spare = self.workspace.budget.spare
+        return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
 
     async def admitted(self, entry: OutboxEntry, still: Callable[[], bool]) -> Run | None:
         """Returns the run to post; None if there is none: it is forbidden, has no news, or its schedule was stopped.
@@ -116,7 +127,7 @@ class ScheduledRuns:
 
     async def _obstacle(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
         """Returns why the schedule must be paused now, None if nothing forbids the run."""
-        kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_WITHIN_S)
+        kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_WITHIN_S, max_age_s=LOOKUP_S)
         denial = await self.access_control.denial(asked)
         if kind is None or denial is Denial.UNKNOWN:
             raise TimeoutError("Slack doesn't say who the creator is")

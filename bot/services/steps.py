@@ -29,7 +29,7 @@ from bot.core.job import End, Job
 from bot.core.pacing import may_be_streamed
 from bot.core.steps import Seam, cut_to_fit, items_of, kept_text, were_replied_to, with_room, with_steps
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
-from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, TakenBack
+from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
 from bot.models.model import Models, Provider
 from bot.models.prompt import Offered, Prompt, results_in_window
 from bot.reply.answer import Answer, StepUnderWay
@@ -239,8 +239,6 @@ class Steps:
             async with self._notes_silence(attempt.job, shown), aclosing(provider.stream(prompt)) as events:
                 async for event in events:
                     self._show(event, attempt.job, shown)
-                    if isinstance(event, TakenBack):
-                        shown.take_back()
                     if shown.receive(attempt.receive(event, self.stores.clock.monotonic())):
                         self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
                     if live.reply.gone:
@@ -329,9 +327,6 @@ class _StepReply:
         self._is_new = is_new
         self._live = live
         self._shows_activity = False
-        self._begin()
-
-    def _begin(self) -> None:
         self._seam = Seam("") if self._is_new else Seam(self._so_far, self._answer.cut_off)
         self._gap = "\n\n" if self._is_new and self._so_far.strip() else ""
 
@@ -339,12 +334,6 @@ class _StepReply:
     def is_silent(self) -> bool:
         """Whether readers see nothing but that the model thinks: no text, no step, no activity."""
         return not (self._shows_activity or self._is_new or self._answer.text.strip())
-
-    def take_back(self) -> None:
-        """Shows no text of the step any more."""
-        self._begin()
-        if len(self._answer.text) > len(self._so_far):
-            self._live.take_back(len(self._so_far))
 
     def receive(self, delta: str) -> bool:
         """Shows text of the model; returns whether there is any that can be shown."""

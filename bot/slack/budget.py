@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 
 from bot.clock import Clock
-from bot.core.pacing import ASK_AGAIN_S, CarrierRoom, ChannelPosts, Learned, Pacer, Urgency
+from bot.core.pacing import ASK_AGAIN_S, LATELY_S, CallsLeft, CarrierRoom, ChannelPosts, Learned, Pacer, Urgency
 from bot.errors import RateLimited, StoreError
 from bot.store.rate_ledger import RateLedger
 
@@ -44,6 +44,7 @@ CALLS_PER_MINUTE = {
 """By Slack's documented tiers. Posts and permalinks may be several hundred a minute; this stays well below."""
 REPLIES = "chat.update"
 """The method whose budget live replies share, unless they use others."""
+FIRST_WORDS = "chat.postMessage"
 APPENDS = "chat.appendStream"
 POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
 """What shows a new message in a channel. Whether Slack counts all of them as posts isn't known."""
@@ -139,6 +140,17 @@ class RateBudget:
             urgency = Urgency.FINAL
         pace = partial(paces or self.paces(now), method)
         return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
+
+    def left(self, now: float, unbegun: int) -> CallsLeft:
+        """Returns what is left for live replies. `unbegun`: those without a message, whose status is the sign."""
+        edits, since = self._pacers[REPLIES], now - LATELY_S
+        asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_since(since)
+        posts, deletions = (self._pacers[method].free_in_a_life(now) for method in (FIRST_WORDS, "chat.delete"))
+        return CallsLeft(posts, edits.free_in_a_life(now), deletions, edits.live, unbegun, asked_lately, edits.usual_s)
+
+    def begins_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
+        """Returns whether a live reply without a message waits with its first words, maybe to its end."""
+        return left.begins_late(now - self._live[key][0])
 
     def post_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
         """Returns when a call may go as far as its channel is concerned, and leave room for `kept` more posts there."""

@@ -55,7 +55,7 @@ _PICTURES = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|
 _OF_PICTURES = ("text", "title", "label", "caption", "description")
 """The last words of keys under which a picture is described."""
 _ADDRESS = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
-_SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_]*\d[^A-Za-z_]*\Z")
+_SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_\d]*+\d[^A-Za-z_]*+\Z")
 """A capitalized word, a date or an amount: no id and no option's name is written like that."""
 _OF_ID = re.compile(r"(?:.*_)?ids?|.*I[Dd]s?", re.DOTALL)
 _MENTIONED = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z")
@@ -64,7 +64,7 @@ _TICKED = re.compile(r"(?:is_)?(?:checked|completed?|done|selected|ticked)\Z")
 _LAYOUT = re.compile(r"(?:.*_)?(?:columns?|height|indent|index|offset|order|padding|size|span|version|width)\Z")
 """Numbers under these keys say how something is shown."""
 _TIMES = re.compile(r"(?:.*_)?(?:at|date|due|end|start|time|timestamp|ts)\Z")
-_LAST_WORD = re.compile(r"[A-Z]?[a-z0-9]+\Z")
+_LAST_WORD = re.compile(r"(?:[A-Z]|(?<![a-z0-9]))[a-z0-9]++\Z")
 _OF_ADDRESS = re.compile(r"_?(?:url|link|href)\Z", re.IGNORECASE)
 _NO_LETTERS = re.compile(r"[\W_]+")
 _NO_NAME = re.compile(r"[^\w.-]+")

@@ -158,17 +158,19 @@ class Users:
         user_id: str,
         *,
         now_within_s: float | None = None,
+        max_age_s: float = 0.0,
         within_s: float = KIND_WITHIN_S,
         is_press: bool = False,
     ) -> UserKind | None:
         """Returns a person's kind of account, None if Slack doesn't say within `within_s`.
 
         What it said in the last ten minutes is enough, and while it fails, in the last hour. With `now_within_s`, Slack
-        has to say within this time what is true now. `is_press`: the person waits for what they pressed, so they are
-        looked up ahead of the line.
+        has to say within this time what is true now, or was `max_age_s` ago. `is_press`: the person waits for what they
+        pressed, so they are looked up ahead of the line.
         """
         if now_within_s is not None:
-            return await self._look_up_kind(user_id, NOW_S, now_within_s, is_press)
+            recent = self._kind_within(user_id, max_age_s)
+            return recent or await self._look_up_kind(user_id, NOW_S, now_within_s, is_press)
         if self.known(user_id) is None:
             await self._recall(user_id)
         kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)

@@ -101,14 +101,14 @@ _STRAY_AT = f"DATABASE_URL contains @ in another place than before the host. {_E
 _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 
 
-def create_engine(database_url: str) -> AsyncEngine:
+def create_engine(database_url: str | sa.URL) -> AsyncEngine:
     """Returns an engine that has not connected yet. Raises SettingsError for a URL that can't be used."""
     try:
         url = sa.make_url(database_url)
     except (ArgumentError, ValueError):
         # Not chained: the error may quote a part of the password.
         raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}. {_ENCODED}"]) from None
-    if url.get_backend_name() != "sqlite" and (database_url.count("@") > 1 or "@" in (url.database or "")):
+    if url.get_backend_name() != "sqlite" and (str(database_url).count("@") > 1 or "@" in (url.database or "")):
         # A part of the password would be taken for the host or the database, and printed as such.
         raise SettingsError([_STRAY_AT])
     match url.get_backend_name():
@@ -149,7 +149,7 @@ def database_errors() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def connected(database_url: str) -> AsyncIterator[AsyncEngine]:
+async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
     """Yields an engine for one operation. Raises SettingsError.
 
     What fails in the block isn't translated: the block may print as well, and a closed stdout is not the database's

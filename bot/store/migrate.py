@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreError
 from bot.store.database import (
@@ -48,12 +48,17 @@ async def migrate(engine: AsyncEngine) -> str:
 async def _migrate(engine: AsyncEngine) -> str:
     async with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            # There is no bound on another process's migration.
-            await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
-            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+            await lock_migrations(connection)
         if problem := await encoding_problem(connection):
             raise StoreError(f"{problem} {ENCODING_FIX}")
         return await connection.run_sync(_upgrade)
+
+
+async def lock_migrations(connection: AsyncConnection) -> None:
+    """Has processes that start wait on PostgreSQL until this transaction ends."""
+    # There is no bound on another process's migration.
+    await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
 
 
 async def nothing_recorded(engine: AsyncEngine) -> str:

@@ -196,8 +196,11 @@ class Schedules(Operations):
         return is_new
 
     @completes()
-    async def begin_due(self) -> int:
-        """Begins the runs that are due, each once over all processes; returns how many. Call it each second."""
+    async def begin_due(self, limit: int = AT_ONCE) -> int:
+        """Begins runs that are due, each once over all processes; returns how many. Call it each second.
+
+        `limit`: the most that begin now. The others stay due.
+        """
         now = self._now()
         if not self._is_corrected:
             await self._correct(now)
@@ -205,10 +208,10 @@ class Schedules(Operations):
         is_due = schedules.c.next_at <= now
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
-            if not await is_any(connection, is_due):
+            if limit <= 0 or not await is_any(connection, is_due):
                 return 0
         async with self._database.begin_write() as connection:
-            due = sa.select(schedules).where(is_due).order_by(schedules.c.next_at, schedules.c.id).limit(AT_ONCE)
+            due = sa.select(schedules).where(is_due).order_by(schedules.c.next_at, schedules.c.id).limit(limit)
             rows = (await connection.execute(due.with_for_update(skip_locked=True))).all()
             return sum([await _begin(connection, row, now) for row in rows])
 

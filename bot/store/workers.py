@@ -34,15 +34,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.clock import Clock
 from bot.errors import StoreError
 from bot.store.database import (
     OWNERS_ALONE,
+    READS,
     Database,
     Operations,
     channel,
+    database_errors,
     database_file,
     lock_key,
     on_postgresql,
@@ -50,7 +52,7 @@ from bot.store.database import (
     writes,
 )
 from bot.store.rows import has_jobs, is_running, put
-from bot.store.schema import jobs, workers
+from bot.store.schema import jobs, listening, workers
 
 if TYPE_CHECKING:
     from bot.store.pg_notify import Listener
@@ -148,7 +150,7 @@ class FileLocks:
         while self._file is None:
             file = os.open(self._mine, os.O_CREAT | os.O_RDWR, OWNERS_ALONE)
             fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(self._mine, file):
+            if is_at(self._mine, file):
                 self._file = file
             else:
                 # Another process mistook the file for a dead worker's and removed it before it was locked.
@@ -176,13 +178,16 @@ class FileLocks:
         return self._database.with_name(f"{self._database.name}-worker-{worker}")
 
 
-def _is_at(path: Path, file: int) -> bool:
+def is_at(path: Path, file: int) -> bool:
+    """Returns whether an open file still has this path."""
     try:
         return path.stat().st_ino == os.fstat(file).st_ino
     except FileNotFoundError:
         return False
 
 
+HEARD_WITHIN_S = 60.0
+"""A process that runs hears from Slack more often."""
 KEPT_S = 24 * 3600.0
 """How long a dead worker's row without jobs is kept."""
 MAX_BYTES = 7_900
@@ -329,6 +334,24 @@ class ProcessMessages(WorkerOperations):
     @writes
     async def _notify(self, connection: AsyncConnection, payload: str) -> None:
         await connection.execute(sa.select(sa.func.pg_notify(channel(), payload)))
+
+
+async def living_worker(engine: AsyncEngine, now: float) -> str | None:
+    """Returns the name of a worker that runs with a database, None if there is none. Raises StoreError.
+
+    Behind a pooler that allows no lock, those may run which heard from Slack within HEARD_WITHIN_S.
+    """
+    file = database_file(engine.url)
+    with database_errors():
+        async with engine.execution_options(**{READS: True}).begin() as connection:
+            if file is not None:
+                locks = FileLocks(file, "")
+                names = await connection.scalars(sa.select(workers.c.worker))
+                return next((name for name in names if not locks.is_free(name)), None)
+            is_held = ~sa.func.pg_try_advisory_xact_lock_shared(lock_key(workers.c.worker))
+            is_heard = sa.exists().where(listening.c.heard_at > now - HEARD_WITHIN_S)
+            lives = sa.case((workers.c.has_lock, is_held), else_=is_heard)
+            return await connection.scalar(sa.select(workers.c.worker).where(lives).limit(1))
 
 
 async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:

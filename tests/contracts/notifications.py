@@ -12,7 +12,6 @@ from bot.models.events import (
     Opaque,
     Retrying,
     Searching,
-    TakenBack,
     Thinking,
     ToolCall,
 )
@@ -44,8 +43,6 @@ class Received:
     thought: int = 0
     """How often the provider reported thinking."""
     retries: list[Retrying] = field(default_factory=list)
-    taken_back: list[str] = field(default_factory=list)
-    """The texts that were no part of the answer, as it turned out."""
     others: list[Searching | Citation | ToolCall | Opaque] = field(default_factory=list)
     """Everything else, in order."""
 
@@ -80,9 +77,6 @@ async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
                     received.thought += 1
                 elif isinstance(item, Retrying):
                     received.retries.append(item)
-                elif isinstance(item, TakenBack):
-                    received.taken_back.append("".join(received.deltas))
-                    received.deltas = [item.text] if item.text else []
                 elif isinstance(item, str):
                     received.deltas.append(item)
                 else:

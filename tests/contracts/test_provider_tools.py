@@ -526,7 +526,7 @@ class TestToolCalls:
         vendor.script(refusal(400, {"error": {"message": "m does not support tools"}}), answer)
         async with connected(api, vendor) as model:
             received = await collect(model, CALLING)
-        assert (received.text, received.calls, received.failure) == ("I look. ", [], EndReason.WROTE_CALL)
+        assert (received.text, received.calls, received.error) == (written, [], None)
 
     @pytest.mark.parametrize(
         ("status", "message"),

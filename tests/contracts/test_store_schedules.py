@@ -242,6 +242,13 @@ async def test_only_the_newest_missed_run_begins_and_only_within_an_hour(
     assert await timed.schedules.begin_due() == 0
 
 
+async def test_runs_beyond_the_limit_stay_due(timed: Stores, clock: ManualClock) -> None:
+    for _ in range(3):
+        await created(timed)
+    clock.now_s = NINE
+    assert [await timed.schedules.begin_due(limit) for limit in (0, 2, 2, 2)] == [0, 2, 1, 0]
+
+
 async def test_single_time_is_run_once(timed: Stores, clock: ManualClock) -> None:
     once = await created(timed, ONCE)
     clock.now_s = NINE + 60

@@ -112,7 +112,6 @@ DOCUMENTED = [
     Documented(CHAT, "vllm_chat", HELLO, Usage(14, 39), thinks=True, model=_QWEN_THINKING),
     Documented(CHAT, "vllm_chat_think_tags", HELLO, Usage(14, 12), thinks=True, model=_QWEN),
     Documented(CHAT, "vllm_chat_think_tags", HELLO, Usage(14, 12), thinks=True, model=_QWEN_THINKING),
-    Documented(CHAT, "vllm_chat_unopened", HELLO, Usage(16, 10), model=_QWEN_THINKING),
     Documented(CHAT, "llama_cpp_chat", HELLO, Usage(31, 4)),
     Documented(CHAT, "llama_cpp_chat_think_tags", HELLO, Usage(31, 13), thinks=True, model="magistral-small"),
     Documented(CHAT, "mistral_chat", HELLO, Usage(9, 21), thinks=True, model="magistral-medium"),

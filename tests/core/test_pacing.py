@@ -3,8 +3,8 @@
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import example, given
@@ -24,6 +24,7 @@ from bot.core.pacing import (
     STEP_GAP_S,
     USUAL_LIFE_S,
     WINDOW_S,
+    CallsLeft,
     ChannelPosts,
     Learned,
     LearnedRate,
@@ -497,6 +498,37 @@ def test_final_is_expected_after_a_minute_where_calls_are_in_flight_and_not_befo
     assert pacer.final_at(0.0, 0) == WINDOW_S
     pacer.limited(0.0, 90.0)
     assert pacer.final_at(0.0, 0) == 90.0
+
+
+QUIET = CallsLeft(posts=240, edits=50, deletions=50, live=1, unbegun=1, asked_lately=1, usual_s=15.0)
+CROWD = replace(QUIET, posts=140, live=120, unbegun=30, asked_lately=60)
+BEGINNINGS: Mapping[str, tuple[CallsLeft, float, bool]] = {
+    "alone": (QUIET, 0.0, False),
+    "20 at once": (replace(QUIET, live=20, unbegun=20, asked_lately=20), 0.0, False),
+    "50 at once": (replace(QUIET, live=50, unbegun=50, asked_lately=50), 0.0, False),
+    "the 95th of 100 within ten seconds": (replace(QUIET, posts=165, live=75, asked_lately=50), 0.0, False),
+    "the 95th of 200 within ten seconds": (replace(QUIET, posts=165, live=75, asked_lately=95), 0.0, True),
+    "the last of 200 at once": (replace(QUIET, live=200, unbegun=200, asked_lately=200), 0.0, False),
+    "an edit is left for its end": (replace(CROWD, edits=91), 0.0, False),
+    "even late in its life": (replace(CROWD, edits=91), 60.0, False),
+    "no edit is left": (replace(CROWD, edits=90), 0.0, True),
+    "the others need the posts": (replace(CROWD, edits=91, posts=29), 0.0, True),
+    "a post is left for each": (replace(CROWD, edits=91, posts=30), 0.0, False),
+    "posts for all and for whoever asks next": (replace(QUIET, live=75, asked_lately=50, posts=126), 0.0, False),
+    "one post less": (replace(QUIET, live=75, asked_lately=50, posts=125), 0.0, True),
+    "half of its life is left": (replace(QUIET, live=75, asked_lately=50), 7.5, False),
+    "less of its life is left": (replace(QUIET, live=75, asked_lately=50), 7.6, True),
+    "a deletion is left": (replace(QUIET, live=75, asked_lately=0, deletions=25), 0.0, False),
+    "the others need the deletions": (replace(QUIET, live=75, asked_lately=0, deletions=24), 0.0, True),
+    "nothing is left": (CallsLeft(0, 0, 0, live=1, unbegun=1, asked_lately=0, usual_s=15.0), 0.0, True),
+}
+
+
+@pytest.mark.parametrize(("left", "age_s", "is_late"), BEGINNINGS.values(), ids=BEGINNINGS)
+def test_answer_begins_late_where_its_first_words_would_take_the_calls_of_others_ends(
+    left: CallsLeft, age_s: float, is_late: bool
+) -> None:
+    assert left.begins_late(age_s) is is_late
 
 
 @pytest.mark.parametrize(

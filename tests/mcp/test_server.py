@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bot.core.calls import CallState
-from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
+from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport, ToolRules
 from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
 from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown
+from bot.mcp.tools import tools_of
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, running, text_result, tool
@@ -40,6 +41,47 @@ async def started(raw: RawServer) -> None:
 def part(**fields: object) -> Json:
     """Returns a result of one part."""
     return {"content": [fields]}
+
+
+LEFT_OUT = "[left out: a kind of content that Typist doesn't know]"
+SCHEMA_OF_A = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+GOOD: Json = {"name": "good", "description": "Does it.", "inputSchema": SCHEMA_OF_A}
+REPAIRED: dict[str, tuple[Json, Json]] = {
+    "no inputSchema": ({"name": "it"}, {}),
+    "null": ({"name": "it", "inputSchema": None}, {}),
+    "an empty list": ({"name": "it", "inputSchema": []}, {}),
+    "no type": ({"name": "it", "inputSchema": {"properties": {}}}, {"properties": {}}),
+    "properties as a list": ({"name": "it", "inputSchema": {"type": "object", "properties": []}}, {"properties": {}}),
+    "null as properties": ({"name": "it", "inputSchema": {"type": "object", "properties": None}}, {"properties": {}}),
+    "properties as a list, deeper": (
+        {"name": "it", "inputSchema": {"properties": {"a": {"type": "object", "properties": []}}}},
+        {"properties": {"a": {"type": "object", "properties": {}}}},
+    ),
+    "required as a text": ({"name": "it", "inputSchema": {"required": "a"}}, {"required": ["a"]}),
+    "required as a boolean": ({"name": "it", "inputSchema": {"required": True}}, {}),
+    "two types": ({"name": "it", "inputSchema": {"type": ["object", "null"]}}, {}),
+    "an empty list as data": (
+        {"name": "it", "inputSchema": {"default": {"properties": []}}},
+        {"default": {"properties": []}},
+    ),
+    "an annotation that is a word": ({**GOOD, "name": "it", "annotations": "read-only"}, SCHEMA_OF_A),
+    "a hint that is a word": ({**GOOD, "name": "it", "annotations": {"readOnlyHint": "maybe"}}, SCHEMA_OF_A),
+    "an icon without src": ({**GOOD, "name": "it", "icons": [{"mimeType": "image/png"}]}, SCHEMA_OF_A),
+    "a description as a list": ({**GOOD, "name": "it", "description": ["a"]}, SCHEMA_OF_A),
+    "a title as a number": ({**GOOD, "name": "it", "title": 5}, SCHEMA_OF_A),
+    "_meta as a list": ({**GOOD, "name": "it", "_meta": []}, SCHEMA_OF_A),
+    "_meta as ours": ({**GOOD, "name": "it", "_meta": {"typist/broken": True}}, SCHEMA_OF_A),
+    "outputSchema as a text": ({**GOOD, "name": "it", "outputSchema": "x"}, SCHEMA_OF_A),
+}
+BROKEN: dict[str, tuple[object, str]] = {
+    "a number as a name": ({**GOOD, "name": 5}, "tool-2-of-its-list"),
+    "no name": ({"inputSchema": {"type": "object"}}, "tool-2-of-its-list"),
+    "a text as a schema": ({"name": "it", "inputSchema": "x"}, "it"),
+    "a schema of a text": ({"name": "it", "inputSchema": {"type": "string"}}, "it"),
+    "properties as a list of something": ({"name": "it", "inputSchema": {"properties": ["a"]}}, "it"),
+    "no object": ("it", "tool-2-of-its-list"),
+    "null": (None, "tool-2-of-its-list"),
+}
 
 
 @dataclass(frozen=True)
@@ -211,7 +253,23 @@ class TestCalls:
                 "[left out: file (of an unknown type, 3 bytes), which Typist doesn't pass on]",
             ),
             ({"content": [], "structuredContent": {"a": 1}}, DONE, '{"a": 1}'),
-            ({"content": "no list"}, DONE, RESULT_UNREADABLE),
+            ({**text_result("Two."), "structuredContent": {"n": 2}}, DONE, 'Two.\n\n{"n": 2}'),
+            ({**text_result('{ "n": 2 }'), "structuredContent": {"n": 2}}, DONE, '{ "n": 2 }'),
+            ({**text_result("[1, 2]"), "structuredContent": [1, 2]}, DONE, "[1, 2]\n\n[1, 2]"),
+            ({**text_result("Hi."), "structuredContent": {"result": "Hi."}}, DONE, "Hi."),
+            ({**text_result("5"), "structuredContent": {"result": 5}}, DONE, "5"),
+            ({**text_result("5"), "structuredContent": {"result": 6}}, DONE, '5\n\n{"result": 6}'),
+            ({"structuredContent": {"n": 2}}, DONE, '{"n": 2}'),
+            ({"content": "no list"}, DONE, "no list"),
+            ({**text_result("Hi."), "_meta": [], "isError": "no"}, DONE, "Hi."),
+            ({"content": None}, DONE, "(The tool returned nothing.)"),
+            (
+                {"content": [{"type": "hologram"}, None, *text_result("Hi.")["content"]]},
+                DONE,
+                f"{LEFT_OUT}\n\n{LEFT_OUT}\n\nHi.",
+            ),
+            ({"content": [{"type": "image", "data": 5}, *text_result("Hi.")["content"]]}, DONE, f"{LEFT_OUT}\n\nHi."),
+            ({"nothing": "known"}, DONE, RESULT_UNREADABLE),
             ({"die": True}, UNKNOWN, CALL_LOST),
         ],
     )
@@ -223,6 +281,27 @@ class TestCalls:
         call_result, _ = await server.call("it", {"x": 1}, timeout_s=30, read_only=False)
         assert (call_result.outcome, call_result.text) == (expected, text)
         assert raw.calls == [["it", {"x": 1}]]
+
+    @pytest.mark.parametrize(("definition", "schema"), REPAIRED.values(), ids=REPAIRED.keys())
+    async def test_odd_definition_is_repaired_and_costs_no_other(
+        self, raw: RawServer, server: McpServer, definition: Json, schema: Json
+    ) -> None:
+        raw.script([GOOD, definition, {**GOOD, "name": "last"}])
+        tools = await server.tools()
+        assert [(tool.name, tool.is_broken) for tool in tools] == [("good", False), ("it", False), ("last", False)]
+        assert tools[1].parameters == {"type": "object", **schema}
+
+    @pytest.mark.parametrize(("definition", "name"), BROKEN.values(), ids=BROKEN.keys())
+    async def test_broken_definition_is_left_out_and_costs_no_other(
+        self, raw: RawServer, server: McpServer, definition: Json, name: str
+    ) -> None:
+        raw.script([GOOD, definition, {**GOOD, "name": "last"}])
+        tools = await server.tools()
+        assert [(tool.name, tool.is_broken) for tool in tools] == [("good", False), (name, True), ("last", False)]
+        known = [(f"raw__{tool.name}", tool, False) for tool in tools]
+        offered = tools_of(known, ToolRules(), 30)
+        assert [tool.name for tool in offered.definitions] == ["raw__good", "raw__last"]
+        assert offered.too_large == (f"raw__{name}",)
 
     @pytest.mark.parametrize("error", ERRORS, ids=str)
     async def test_error_of_a_server_is_its_own_words(self, raw: RawServer, server: McpServer, error: Told) -> None:
@@ -240,12 +319,14 @@ class TestCalls:
         result, by_server = await server.call("it", {}, timeout_s=5, read_only=False)
         assert (result.outcome, result.text, by_server) == (DONE, "No database.", True)
 
-    async def test_bad_structured_content_is_done_and_unreadable(self, raw: RawServer, server: McpServer) -> None:
-        schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    @pytest.mark.parametrize("schema", [SCHEMA_OF_A, [], "x", {"type": 5}, {"$ref": "#/none"}], ids=str)
+    async def test_result_is_read_whatever_its_schema_says(
+        self, raw: RawServer, server: McpServer, schema: object
+    ) -> None:
         raw.script([tool("it", outputSchema=schema)], {"it": {"content": [], "structuredContent": {"a": "x"}}})
         await server.tools()
         result, by_server = await server.call("it", {}, timeout_s=30, read_only=False)
-        assert (result.outcome, result.text, by_server) == (DONE, RESULT_UNREADABLE, False)
+        assert (result.outcome, result.text, by_server) == (DONE, '{"a": "x"}', True)
 
     async def test_unknown_tool_fails(self, raw: RawServer, server: McpServer) -> None:
         raw.script([])

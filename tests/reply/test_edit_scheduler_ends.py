@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from bot.core.job import End
+from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Upload
 from bot.reply.reply import METHODS
+from bot.slack import budget
 from bot.slack.retry import REPLY_CALLS
-from tests.reply.schedules import SimulatedTransport, scheduling
+from tests.reply.schedules import SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
@@ -99,3 +104,32 @@ async def test_pages_follow_at_once_if_the_file_below_them_would_come_too_late()
     assert len(reply.reply.page_ts) == 6
     assert not reply.reply.unshown
     assert schedule.times(Post)[-1] > schedule.times(Upload)[0]
+
+
+@pytest.mark.parametrize(("asked", "begins", "most_messages"), [(8, True, 12), (20, False, 22)])
+@simulated
+async def test_answers_begin_late_where_calls_cannot_carry_all_first_words_and_ends(
+    asked: int, begins: bool, most_messages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of Slack's budgets, and so many people within ten seconds. Each end is shown at once."""
+    for method, calls in {"chat.update": 5, "chat.postMessage": 24, "chat.delete": 5}.items():
+        monkeypatch.setitem(budget.CALLS_PER_MINUTE, method, calls)
+    async with scheduling(carrier=None) as schedule:
+
+        async def answer(number: int) -> tuple[float, float]:
+            await asyncio.sleep(10 * number / asked)
+            job = job_of(number, channel_id=f"C{number}")
+            live = await schedule.scheduler.open(Answer(job), sign=Sign.MAY_BE_SEEN)
+            for _ in range(150):
+                await asyncio.sleep(0.1)
+                live.append("words ")
+            said_at = asyncio.get_running_loop().time()
+            await live.finish(End(EndReason.WHOLE))
+            of_job = [sent for sent in schedule.transport.sent if sent.job_id == number]
+            return of_job[0].at - (said_at - 15.0), asyncio.get_running_loop().time() - said_at
+
+        lags = await asyncio.gather(*map(answer, range(asked)))
+        assert max(end_s for _, end_s in lags) < 1.0
+        assert sum(first_s < 1.0 for first_s, _ in lags) >= (asked if begins else asked // 4)
+        assert any(first_s > 14.0 for first_s, _ in lags) is not begins
+        assert len(schedule.times(Post)) <= most_messages

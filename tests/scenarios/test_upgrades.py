@@ -1,15 +1,15 @@
 """Upgrades: an older version answers while a newer one migrates the database, and after it, and takes over again.
 
-Backups are made and restored by the commands of docs/admins/operate.md. The newer version is a copy of this one with
+Backups are made and restored by the documented commands. The newer version is a copy of this one with
 one more migration, which waits in its transaction until a test lets it go.
 """
 
 import asyncio
 import os
-import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -25,7 +25,6 @@ from bot.store.database import create_engine
 from bot.store.schema import REVISION, jobs
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S, output, wait_for_line
-from tests.contracts.databases import PostgresqlServer
 from tests.processes import REPOSITORY, bot_process
 from tests.scenarios.conftest import Stage, grows
 from tests.scenarios.fleet import Fleet, fleet_of
@@ -179,55 +178,24 @@ async def test_new_database_gets_the_migrations_of_all_versions(newer: NewerVers
     assert "later_note" in await columns(database_url, "jobs")
 
 
-def documented(program: str) -> str:
-    """Returns the command of docs/admins/operate.md that begins with these words."""
-    (command,) = re.findall(
-        rf"^    ({re.escape(program)} .*)$", (REPOSITORY / "docs/admins/operate.md").read_text(), re.MULTILINE
-    )
-    return str(command)
-
-
 class Backup:
     """Runs the documented commands for one database."""
 
-    def __init__(self, database_url: str, folder: Path, programs: Path) -> None:
-        self._url = database_url
+    def __init__(self, database_url: str, folder: Path) -> None:
         self._folder = folder
-        self._env = {**os.environ, "DATABASE_URL": database_url, "PATH": f"{programs}:{os.environ['PATH']}"}
+        self._env = {**os.environ, "DATABASE_URL": database_url, "PYTHONPATH": str(REPOSITORY)}
 
-    def make(self) -> None:
-        if self._url.startswith("sqlite"):
-            command = documented('python3 -c "import sqlite3')
-            command = command.replace("/var/lib/typist/", f"{self._folder}/").replace(
-                "/root/", f"{self._folder}/backup-"
-            )
-            self._run(command)
-        else:
-            self._run(documented("pg_dump"))
-
-    def restore(self) -> None:
-        if self._url.startswith("sqlite"):
-            for name in ("typist.db", "typist.db-wal", "typist.db-shm"):
-                (self._folder / name).unlink(missing_ok=True)
-            (self._folder / "backup-typist.db").rename(self._folder / "typist.db")
-        else:
-            self._run(documented("psql"))
-            self._run(documented("pg_restore"))
-
-    def _run(self, command: str) -> None:
-        ended = subprocess.run(command, shell=True, cwd=self._folder, env=self._env, capture_output=True, text=True)
+    def run(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "bot", *arguments, "nightly.backup"]
+        ended = subprocess.run(command, cwd=self._folder, env=self._env, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def backup(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Backup]:
     """Returns a database's URL, and what backs it up."""
-    if request.param == "sqlite":
-        url, programs = f"sqlite:///{tmp_path}/typist.db", Path()
-    else:
-        server: PostgresqlServer = request.getfixturevalue("own_server")
-        url, programs = server.url, server.programs
-    return url, Backup(url, tmp_path, programs)
+    url = str(request.getfixturevalue(f"{request.param}_url"))
+    return url, Backup(url, tmp_path)
 
 
 async def questions(database_url: str) -> list[str]:
@@ -252,12 +220,12 @@ async def test_backup_of_a_running_bot_undoes_an_upgrade(
         )
         if number == 1:
             # As each night does.
-            commands.make()
-            commands.make()
+            commands.run("backup")
+            commands.run("backup")
     await store.close()
     assert await migrated(newer) == "The database schema is at revision later.\n"
     assert await questions(url) == ["q1", "q2"]
-    commands.restore()
+    commands.run("restore", "--yes")
     assert await questions(url) == ["q1"]
     assert await migrated(newer) == "The database schema is at revision later.\n"
 

@@ -251,6 +251,7 @@ class Accounts(Users, EphemeralMessages):
         user_id: str,
         *,
         now_within_s: float | None = None,
+        max_age_s: float = 0.0,
         within_s: float = KIND_WITHIN_S,
         is_press: bool = False,
     ) -> UserKind | None:

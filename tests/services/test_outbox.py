@@ -130,11 +130,18 @@ class DueSchedules:
     failure: Exception | None = None
     looks: int = 0
 
-    async def begin_due(self) -> int:
+    async def begin_due(self, limit: int) -> int:
         self.looks += 1
         if self.failure:
             raise self.failure
         return 0
+
+
+class NoRuns:
+    """Runs of schedules, of which as many may begin as there are."""
+
+    def may_begin(self) -> int:
+        return 1
 
 
 @dataclass
@@ -165,7 +172,7 @@ class Stage:
         stores = stores_of(outbox=self.entries, schedules=self.schedules, clock=self.clock)
         workspace = workspace_of(outbox_sender=self.sender, scheduler=self.replies, users=Accounts())
         unused: Any = None
-        doubles: Any = (canvases, self.question_posts, unused)
+        doubles: Any = (canvases, self.question_posts, NoRuns())
         self.outbox = Outbox(stores, workspace, (), unused, *doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()

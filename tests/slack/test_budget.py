@@ -286,7 +286,7 @@ def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock:
     budget.uses("a", OPEN)
     clock.now_s += 5.0
     budget.closed("a")
-    assert budget._pacers[STOPS]._usual_s() == (USUAL_LIFE_S + 10.0) / 2
+    assert budget._pacers[STOPS].usual_s == (USUAL_LIFE_S + 10.0) / 2
 
 
 @pytest.mark.parametrize(

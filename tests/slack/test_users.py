@@ -276,6 +276,13 @@ async def test_kind_as_of_now_is_never_what_slack_said_before(stage: UsersStage)
     assert stage.lookups() == 2
 
 
+async def test_lookups_within_the_age_that_a_caller_accepts_are_shared(stage: UsersStage) -> None:
+    for ahead_s, lookups in ((0, 1), (59, 1), (61, 2)):
+        stage.clock.ahead_s = ahead_s
+        assert await stage.users.kind("U0ADA", now_within_s=5.0, max_age_s=60.0) is UserKind.MEMBER
+        assert stage.lookups() == lookups
+
+
 @pytest.mark.parametrize("fault", ["no_answer", "internal_error", "rate_limit"])
 async def test_no_kind_as_of_now_is_known_while_slack_does_not_say(stage: UsersStage, fault: str) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER

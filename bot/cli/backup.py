@@ -1,0 +1,87 @@
+"""`typist backup` and `typist restore`."""
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot import logs, settings
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.cli.admin import confirmed
+from bot.core.texts import time_in_utc
+from bot.settings import Settings
+
+
+def _back_up(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Writes a backup and returns the exit code. Raises StoreError."""
+    ours = settings.read(env)
+    logs.set_up(ours.log_level, ours.log_format)
+    asyncio.run(_write(ours, Path(options.file)))
+    return 0
+
+
+async def _write(ours: Settings, file: Path) -> None:
+    from bot.store.backup import back_up
+    from bot.store.database import connected
+
+    async with connected(ours.database_url) as engine:
+        backup = await back_up(engine, file)
+    print(f"Backed up {_questions(backup.questions)} to {file}.")
+
+
+def _restore(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Restores a backup and returns the exit code. Raises StoreError and SettingsError."""
+    ours = settings.read(env)
+    logs.set_up(ours.log_level, ours.log_format)
+    return asyncio.run(_read(ours, Path(options.file), is_agreed=options.yes))
+
+
+async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
+    from bot.store import backup
+    from bot.store.database import connected
+
+    async with connected(ours.database_url) as engine:
+        found = backup.read(file)
+        await backup.check_unused(engine)
+        newest_at = await backup.newest_at(engine)
+        if newest_at > found.newest_at and not is_agreed:
+            asked = f"The database is newer than the backup ({_time(newest_at)}, {_time(found.newest_at)}). What came "
+            if not confirmed(f"{asked}since then is deleted for good. Continue?", "delete it"):
+                print("Nothing was changed.")
+                return EXIT_FAILED
+        await backup.restore(file, engine)
+    print(f"Restored {_questions(found.questions)} as of {_time(found.newest_at)}.")
+    return 0
+
+
+def _time(at: float) -> str:
+    return time_in_utc(datetime.fromtimestamp(at, UTC))
+
+
+def _questions(count: int) -> str:
+    return f"{count:,} {'question' if count == 1 else 'questions'}"
+
+
+def _add_backup_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the backup; an earlier one is replaced once the new one is whole")
+
+
+def _add_restore_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a backup by `typist backup`, of either database")
+    parser.add_argument("--yes", action="store_true", help="don't ask before newer data is deleted")
+
+
+BACKUP = Subcommand(
+    "write all of the database to a file",
+    "Writes all of the database to a file, while Typist runs. The file is for its owner alone. It can be restored into "
+    "SQLite and into PostgreSQL.",
+    _back_up,
+    _add_backup_arguments,
+)
+RESTORE = Subcommand(
+    "replace the database by a backup",
+    "Replaces all of the database in DATABASE_URL by a backup, and migrates it. Stop Typist before.",
+    _restore,
+    _add_restore_arguments,
+)

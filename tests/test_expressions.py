@@ -1,0 +1,34 @@
+"""No text from outside makes a regular expression take more than linear time (benchmarks/expressions.py)."""
+
+import re
+
+import pytest
+
+from benchmarks.expressions import Expression, expressions, slow_texts
+
+SPACES_IN_2_TO_THE_N_WAYS = (
+    r"[ \t]*((?:[^\s()<>]|[ \t]+(?![\"'(]|\))|[ \t]*\([^()\n]*\))+?)([ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*(?=\))"
+)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [SPACES_IN_2_TO_THE_N_WAYS, r"(?:a|a)*b", r"(?:a|b|ab)*c", r"a*a*b", r"<!--.*?-->", r"a+b", r"<\w+\s+\w*\s*/?\Z"],
+)
+def test_expression_that_takes_more_than_linear_time_is_found(pattern: str) -> None:
+    assert next(slow_texts(Expression("of this test", re.compile(pattern), only_at_start=False)), None)
+
+
+@pytest.mark.parametrize("pattern", [r"(?<![ \t])[ \t]++x", r"(?<!a)a++b", r"<[^<>]{0,20}>"])
+def test_linear_expression_is_not_found(pattern: str) -> None:
+    assert not list(slow_texts(Expression("of this test", re.compile(pattern), only_at_start=False)))
+
+
+@pytest.mark.parametrize(
+    ("packages", "count"),
+    [(("bot.markdown", "handlers"), 100), pytest.param(("bot", "handlers"), 300, marks=pytest.mark.long)],
+)
+def test_no_expression_takes_more_than_linear_time(packages: tuple[str, ...], count: int) -> None:
+    found = [next(slow_texts(expression), None) for expression in expressions(*packages)]
+    assert len(found) > count
+    assert not [str(slow) for slow in found if slow]
