@@ -8,6 +8,7 @@ Two rules apply to every record, including those of libraries that nobody has re
 
 - Our records are written from the chosen level on. Records of libraries are written from WARNING on, whatever their
   loggers' levels say (OPENAI_LOG=debug sets one), and are cut before the first character that may introduce a value.
+  Of their arguments, numbers and the types of exceptions are written.
 - An exception is logged by its type and traceback. Only exceptions in KEPT keep their message.
 
 A warning or an error that repeats is written once, and then ever more seldom with how often it came (`Repeats`). So no
@@ -41,6 +42,8 @@ OpenTelemetry warns at each retry while a collector is away, before it says that
 KEPT = (TypistError, OSError)
 """Exceptions whose messages contain no text of users: our own and the operating system's."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
+_VALUES_IN_TEMPLATE = re.compile(r"""[:=](?! ?%[\w.])|(?<!%)\(|[{\[<"'`\n]""")
+_CONVERSION = re.compile(r"%(?:\((\w+)\))?[-#0 +]*\d*(?:\.\d+)?[a-zA-Z%]")
 _BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
 FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
 MAX_SAID = 500
@@ -197,7 +200,7 @@ class PrivateFormatter(logging.Formatter):
         private = logging.makeLogRecord(record.__dict__)
         library = record.name.partition(".")[0]
         if library not in OURS:
-            private.msg = _VALUES.split(str(record.msg), maxsplit=1)[0].rstrip()
+            private.msg = _of_library(str(record.msg), record.args)
             private.args = None
         elif isinstance(record.args, tuple):
             private.args = tuple(_named(arg) if isinstance(arg, BaseException) else arg for arg in record.args)
@@ -239,6 +242,24 @@ def _fields(record: logging.LogRecord) -> Mapping[str, object]:
 def _times(record: logging.LogRecord) -> str:
     repeated = getattr(record, "repeated", 0)
     return f" (and {repeated} more since the last such line)" if repeated else ""
+
+
+def _of_library(message: str, args: tuple[object, ...] | Mapping[str, object] | None) -> str:
+    """Returns a library's message without values that may be a user's text. An argument that is left out is "…"."""
+    if not args:
+        return _VALUES.split(message, maxsplit=1)[0].rstrip()
+    template = _VALUES_IN_TEMPLATE.split(message, maxsplit=1)[0].rstrip()
+    values = iter(() if isinstance(args, Mapping) else args)
+
+    def written(found: re.Match[str]) -> str:
+        if found[0].endswith("%"):
+            return "%"
+        value = args.get(found[1] or "") if isinstance(args, Mapping) else next(values, None)
+        if isinstance(value, BaseException):
+            return type(value).__name__
+        return f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, int) else "…"
+
+    return _CONVERSION.sub(written, template)
 
 
 def _named(error: BaseException) -> str:

@@ -221,18 +221,32 @@ def _set(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[tuple[str, 
 def _usable(name: str, value: str) -> str:
     """Returns a proxy's URL; a value without a scheme is one of http. Raises SettingsError."""
     url = value if "://" in value else f"http://{value}"
-    address = urlsplit(url)
-    try:
-        is_address = bool(address.hostname) and (address.port is None or address.port > 0)
-    except ValueError:
-        is_address = False
-    if address.scheme not in ("http", "https"):
+    scheme = re.match(r"([a-z][a-z\d+.-]*)://", url, re.ASCII | re.IGNORECASE)
+    if scheme and scheme[1].lower() not in ("http", "https"):
         raise SettingsError(
-            [f"{name} names a proxy of the kind {address.scheme}, which Typist can't use. Set one of http or https."]
+            [f"{name} names a proxy of the kind {scheme[1]}, which Typist can't use. Set one of http or https."]
         )
-    if not is_address:
-        raise SettingsError([f"{name} must be http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT."])
+    if not scheme or not _is_address(url):
+        raise SettingsError(
+            [f"{name} must be http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with / as %2F, # as %23, ? as %3F."]
+        )
     return url
+
+
+def _is_address(url: str) -> bool:
+    """Returns whether a URL has a host and nothing behind the port, so that all HTTP libraries read the same host."""
+    # Only now, as in `tls`.
+    import httpx2
+
+    try:
+        address = urlsplit(url)
+        host = address.hostname or ""
+        httpx2.URL(url)
+        host.encode("idna")
+        is_host = bool(re.fullmatch(r"[\w.:%-]+", host)) and address.port != 0
+    except (ValueError, httpx2.InvalidURL):
+        return False
+    return is_host and url.isprintable() and not (address.path.rstrip("/") or address.query or address.fragment)
 
 
 def _shown(address: SplitResult) -> str:

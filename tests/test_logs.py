@@ -104,7 +104,18 @@ def test_library_records_below_warning_are_not_written(written: io.StringIO, lev
         ("Failed to connect (error: %s); Retrying...", ("secret",), "Failed to connect"),
         ("Failed to send: secret", (), "Failed to send"),
         ("Task exception was never retrieved\nfuture: <Task secret>", (), "Task exception was never retrieved"),
-        ("Executing %s took %.3f seconds", ("secret", 1.0), "Executing %s took %.3f seconds"),
+        ("Executing %s took %.3f seconds", ("secret", 1.5), "Executing … took 1.5 seconds"),
+        (
+            "Failed to export %s batch code: %s, reason: %s",
+            ("traces", 401, "secret"),
+            "Failed to export … batch code: 401, reason: …",
+        ),
+        ("Failed to export %s batch code: %s", ("traces", None), "Failed to export … batch code: …"),
+        ("Failed to export %s batch due to timeout, max", ("secret",), "Failed to export … batch due to timeout, max"),
+        ("%d of %5.1f%% failed: %r", (2, 7.25, KeyError("secret")), "2 of 7.25% failed: KeyError"),
+        ("%(size)d bytes of %(name)s", ({"size": 9, "name": "secret"},), "9 bytes of …"),
+        ("%s failed with secret='%s'", (TimeoutError(), "secret"), "TimeoutError failed with secret"),
+        ("100% of it", (), "100% of it"),
         ("got 'secret' for it", (), "got"),
         ("{'text': 'secret'}", (), ""),
     ],
@@ -143,10 +154,10 @@ def test_exception_argument_is_written_as_its_type(written: io.StringIO) -> None
 def test_retries_of_spans_are_not_written_but_their_loss_is(written: io.StringIO) -> None:
     exporter = logging.getLogger("opentelemetry.exporter.otlp")
     exporter.warning("Transient error %s encountered", "secret")
-    exporter.error("Failed to export %s batch", "spans")
+    exporter.error("Failed to export %s batch code: %s, reason: %s", "traces", 503, "secret")
     line = written.getvalue().partition("ERROR ")[2]
     assert "WARNING" not in written.getvalue()
-    assert line == "opentelemetry.exporter.otlp: Failed to export %s batch\n"
+    assert line == "opentelemetry.exporter.otlp: Failed to export … batch code: 503, reason: …\n"
 
 
 def test_bolts_errors_are_one_line(written: io.StringIO) -> None:

@@ -34,6 +34,9 @@ WAYS: list[tuple[str, Mapping[str, str], str, Way]] = [
     ("all, http", {"all_proxy": PROXY}, "http://models.example/v1", Way(PROXY, "ALL_PROXY")),
     ("the exact one before all", {"ALL_PROXY": "http://other.example", "HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
     ("without a scheme", {"HTTPS_PROXY": "proxy.example:3128"}, SLACK, BY_HTTPS),
+    ("with a slash", {"HTTPS_PROXY": f"{PROXY}/"}, SLACK, Way(f"{PROXY}/", "HTTPS_PROXY")),
+    ("in IPv6", {"HTTPS_PROXY": "http://[::1]:1"}, SLACK, Way("http://[::1]:1", "HTTPS_PROXY")),
+    ("an international name", {"HTTPS_PROXY": "http://höst:1"}, SLACK, Way("http://höst:1", "HTTPS_PROXY")),
     ("over TLS", {"HTTPS_PROXY": "https://proxy.example"}, SLACK, Way("https://proxy.example", "HTTPS_PROXY")),
     ("loopback", {"ALL_PROXY": PROXY}, "http://127.0.0.1:11434/v1", DIRECTLY),
     ("loopback in IPv6", {"ALL_PROXY": PROXY}, "http://[::1]:11434/v1", DIRECTLY),
@@ -94,11 +97,41 @@ def test_no_proxy_names_what_is_reached_directly(exempt: str, url: str, is_direc
     assert way == (EXEMPT if is_direct else Way(PROXY, "ALL_PROXY"))
 
 
-@pytest.mark.parametrize("value", ["socks5://proxy.example:1080", "http://", "http://proxy.example:port", "http://p:0"])
+UNUSABLE = [
+    "socks5://proxy.example:1080",
+    "SOCKS5://proxy.example",
+    "http://",
+    "http://:",
+    "http:///",
+    "http://proxy.example:port",
+    "http://p:0",
+    "http://p:99999",
+    "http://p:1:2",
+    "http://[::1",
+    "http://::1]",
+    "http://[::1]p:1",
+    "http://[p]:1",
+    "http://pro xy:1",
+    "http://p\ty:1",
+    "http://p|y:1",
+    "http://..:1",
+    "http://1.2.3.999:1",
+    f"http://{'p' * 64}:1",
+    "http://pass/word@p:1",
+    "http://pass#word@p:1",
+    "http://pass?word@p:1",
+    "http://p/proxy.pac",
+    "a b://p:1",
+    "http:/p:1",
+]
+
+
+@pytest.mark.parametrize("value", UNUSABLE)
 def test_proxy_that_cannot_be_used_is_named_by_its_variable_without_its_value(value: str) -> None:
-    with pytest.raises(SettingsError, match=r"^HTTPS_PROXY ") as raised:
-        way_to(SLACK, {"HTTPS_PROXY": value.replace("//", "//user:geheim@")})
-    assert "geheim" not in str(raised.value)
+    for shown in (value, value.replace("//", "//user:geheim@", 1)):
+        with pytest.raises(SettingsError, match=r"^HTTPS_PROXY ") as raised:
+            way_to(SLACK, {"HTTPS_PROXY": shown})
+        assert "geheim" not in str(raised.value)
 
 
 def test_password_is_neither_shown_nor_in_a_repr() -> None:

@@ -36,6 +36,11 @@ WITHIN_S = 10.0
 """For all names together: a report isn't worth more waiting."""
 
 
+def in_one_line(name: str) -> str:
+    """Returns a name from Slack without characters that a terminal would hide or obey."""
+    return " ".join(visible(name).split())
+
+
 async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
     """Returns what Slack calls people and channels, of the first ids: as many as a prompt may name.
 
@@ -56,7 +61,7 @@ async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
                 answer = await slack.call(method, **{kind: id_})
             except (RateLimited, Refused):
                 continue
-            if name := " ".join(visible(name_of(answer.get(kind) or {})).split()):
+            if name := in_one_line(name_of(answer.get(kind) or {})):
                 names[id_] = name if is_person else f"#{name}"
 
     async with new_session() as session:

@@ -20,7 +20,7 @@ from bot import logs, settings
 from bot.checks import check_texts
 from bot.checks.report import Check, CheckStatus, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
-from bot.cli.admin import names_of
+from bot.cli.admin import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
 from bot.cli.terminal import typed
 from bot.core import texts
@@ -238,7 +238,7 @@ class _Init:
             except (RateLimited, Refused) as error:
                 print(NOT_LOOKED_UP.format(error=error))
                 continue
-            people = [f"{name} ({id_})" for id_, name in found.items()]
+            people = [f"{in_one_line(name)} ({id_})" for id_, name in found.items()]
             if len(found) == 1:
                 print(people[0])
                 self._write(ADMINS, *found)

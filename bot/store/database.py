@@ -40,6 +40,7 @@ import asyncio
 import logging
 import math
 import os
+import re
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
@@ -179,8 +180,12 @@ def database_file(url: sa.URL) -> Path | None:
     return Path(url.database) if in_file and url.database else None
 
 
-_ADDITIONS = ("\nDETAIL", "\nLINE ", "\n\tIs the server running", "\nEither provide the file")
+_ADDITIONS = ("\nDETAIL", "\nLINE ", "\n\tIs the server running", "\nEither provide the file", "\nMultiple connection")
 """What messages of PostgreSQL end with: a row, the statement, a question, and the advice to check no certificate."""
+
+
+_NEXT_ERROR = re.compile(r"\n(?:- host: .*?, hostaddr: \S+: )?(?=conn)")
+"""Before each further error of a client that has tried several hosts, or one with TLS and then without."""
 
 
 def reason_of(error: Exception) -> str:
@@ -193,6 +198,8 @@ def reason_of(error: Exception) -> str:
         return "it does not answer"
     cause = error.orig if isinstance(error, DBAPIError) else error
     message = str(cause)
+    if not getattr(cause, "sqlstate", None):
+        message = min(_NEXT_ERROR.split(message), key=_how_early)
     for addition in _ADDITIONS:
         message = message.partition(addition)[0]
     return " ".join(message.split()).rstrip(".")
@@ -215,8 +222,8 @@ _HOST_FIX = (
 )
 _NO_TLS_FIX = "Turn TLS on in the server, or in the pooler before it, or remove sslmode from DATABASE_URL."
 _RULES_FIX = (
-    "Have the server's pg_hba.conf allow this. With 'no encryption' in the message, the server wants TLS: set "
-    "sslmode=require in DATABASE_URL."
+    "Check the user and the database in DATABASE_URL, or have the server's pg_hba.conf allow them. "
+    "With 'no encryption' in the message, the server wants TLS: set sslmode=require in DATABASE_URL."
 )
 _PASSWORD_FIX = f"Check the user and the password in DATABASE_URL. {_ENCODED}"
 _REMEDIES = {
@@ -230,22 +237,35 @@ _REMEDIES = {
 """By the code of PostgreSQL or SQLite."""
 _BY_WORDS = {
     "denied for schema": _SCHEMA_FIX,
+    "connection slots": _CONNECTIONS_FIX,
+    "too many connections": _CONNECTIONS_FIX,
+    "too many clients": _CONNECTIONS_FIX,
+    "no more connections": _CONNECTIONS_FIX,
+    "max clients": _CONNECTIONS_FIX,
+    "query_wait_timeout": _CONNECTIONS_FIX,
+    "authentication failed": _PASSWORD_FIX,
+    "no password supplied": _PASSWORD_FIX,
+    "pg_hba.conf": _RULES_FIX,
     "root certificate": _CERTIFICATE_FIX,
     "certificate verify failed": _REFUSED_CERTIFICATE_FIX,
     "does not match host name": _HOST_FIX,
     "does not support ssl": _NO_TLS_FIX,
-    "pg_hba.conf": _RULES_FIX,
-    "password authentication": _PASSWORD_FIX,
-    "connection slots": _CONNECTIONS_FIX,
-    "too many connections": _CONNECTIONS_FIX,
-    "no more connections": _CONNECTIONS_FIX,
-    "max clients": _CONNECTIONS_FIX,
-    "query_wait_timeout": _CONNECTIONS_FIX,
     "timeout expired": _SILENT_FIX,
     "does not answer": _SILENT_FIX,
 }
-"""By words of errors without a code: the client has none while it connects, and poolers have their own."""
+"""By words of errors without a code, the latest of an attempt to connect first: the client has none while it connects,
+and poolers have their own."""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
+
+
+def _how_early(error: str) -> tuple[bool, int]:
+    """Returns how soon an attempt to connect failed: the one that came furthest says what is wrong.
+
+    A server that wants TLS says so of the attempt without it, after it has refused the one with TLS for another reason.
+    """
+    text = error.lower()
+    is_of_server = "fatal:" in text and "no encryption" not in text
+    return not is_of_server, next((at for at, words in enumerate(_BY_WORDS) if words in text), len(_BY_WORDS))
 
 
 def remedy_for(error: Exception) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bot.errors import SettingsError, StoreError
 from bot.store import Stores
 from bot.store.database import connected, create_engine, database_errors
 from bot.store.migrate import migrate
-from tests.contracts.databases import PostgresqlServer, create_role
+from tests.contracts.databases import PostgresqlServer, create_role, server
 from tests.contracts.tls import tls
 
 ROOT = Path(__file__).parent.parent.parent
@@ -185,6 +186,53 @@ async def test_certificate_of_a_server_is_checked_as_the_url_says(
         with pytest.raises(StoreError, match=problem) as raised:
             await version(url)
     assert "disable" not in str(raised.value)
+
+
+PASSWORD = "password authentication failed for user .* Check the user and the password in DATABASE_URL"
+RULES = "no pg_hba.conf entry .*no encryption. Check the user and the database .*set sslmode=require"
+GENERAL = "Check DATABASE_URL, and that the database runs"
+
+
+@pytest.mark.empty_database
+@pytest.mark.parametrize(
+    ("url", "is_required", "problem"),
+    [
+        ("u:right@127.0.0.1:{port}/postgres", True, ""),
+        ("u:right@127.0.0.1:{port}/postgres?sslmode=disable", True, RULES),
+        ("u:wrong@127.0.0.1:{port}/postgres", True, PASSWORD),
+        ("u:wrong@127.0.0.1:{port}/postgres?sslmode=require", True, PASSWORD),
+        ("u:wrong@127.0.0.1:{port}/postgres", False, PASSWORD),
+        ("u@127.0.0.1:{port}/postgres", True, "no password supplied. Check the user and the password in DATABASE_URL"),
+        ("u2:right@127.0.0.1:{port}/postgres", True, f'role "u2" does not exist. {GENERAL}'),
+        ("u:right@127.0.0.1:{port}/other", True, f'database "other" does not exist. {GENERAL}'),
+        ("u:right@127.0.0.1:1/postgres", False, f"Connection refused. {GENERAL}"),
+        ("u:wrong@/postgres?host=127.0.0.1:{port}&host=127.0.0.1:1", True, PASSWORD),
+        ("u:wrong@/postgres?host=127.0.0.1:1&host=127.0.0.1:{port}", True, PASSWORD),
+        ("u:right@/other?host=127.0.0.1:{port}&host=127.0.0.1:1", True, 'database "other" does not exist'),
+        ("u:right@/postgres?host=127.0.0.1:{port}&host=127.0.0.1:1&sslmode=disable", True, RULES),
+        ("u:right@/postgres?host=127.0.0.1:1&host=127.0.0.1:2", False, f"Connection refused. {GENERAL}"),
+    ],
+)
+async def test_of_several_errors_of_one_connection_the_most_telling_one_is_told(
+    server_with_a_role: str, url: str, is_required: bool, problem: str
+) -> None:
+    """The client tries each host, with TLS and then without, and joins the errors."""
+    async with tls(server_with_a_role, trustme.CA().issue_cert("127.0.0.1"), is_required=is_required) as port:
+        connecting = version(f"postgresql://{url.format(port=port)}")
+        if not problem:
+            assert await connecting
+            return
+        with pytest.raises(StoreError, match=problem) as raised:
+            await connecting
+    assert str(raised.value).count("connection to server at") <= 1
+
+
+@pytest.fixture(scope="module")
+def server_with_a_role() -> Iterator[str]:
+    """Yields the socket of a server with the role u."""
+    with server() as started:
+        create_role(started.url, "u", "right")
+        yield f"{sa.make_url(started.url).query['host']}/.s.PGSQL.5432"
 
 
 async def is_encrypted(url: str) -> bool:

@@ -11,11 +11,20 @@ from tests.contracts.pooler import WireStream
 
 _REQUEST = (80877103).to_bytes(4, "big")
 _CHUNK_BYTES = 64 * 1024
+_NO_ENTRY = (
+    b"SFATAL\0VFATAL\0C28000\0"
+    b'Mno pg_hba.conf entry for host "127.0.0.1", user "u", database "postgres", no encryption\0\0'
+)
 
 
 @asynccontextmanager
-async def tls(socket_path: str, certificate: trustme.LeafCert | None) -> AsyncIterator[int]:
-    """Serves a PostgreSQL server's socket by TCP, and yields the port. None: TLS is refused."""
+async def tls(
+    socket_path: str, certificate: trustme.LeafCert | None, *, is_required: bool = False
+) -> AsyncIterator[int]:
+    """Serves a PostgreSQL server's socket by TCP, and yields the port. None: TLS is refused.
+
+    `is_required`: refuses clients without TLS, as a server does whose pg_hba.conf has only lines of hostssl.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if certificate is not None:
         certificate.configure_cert(context)
@@ -30,6 +39,9 @@ async def tls(socket_path: str, certificate: trustme.LeafCert | None) -> AsyncIt
                 if certificate is not None:
                     await writer.start_tls(context)
                 first = await client.startup()
+            elif is_required:
+                writer.write(_error(_NO_ENTRY))
+                return
             server = WireStream(*await asyncio.open_unix_connection(socket_path))
             stack.push_async_callback(_close, server)
             server.writer.write(first)
@@ -51,6 +63,10 @@ async def tls(socket_path: str, certificate: trustme.LeafCert | None) -> AsyncIt
     async with await asyncio.start_server(served, "127.0.0.1") as listening:
         yield listening.sockets[0].getsockname()[1]
         await asyncio.gather(*connections)
+
+
+def _error(fields: bytes) -> bytes:
+    return b"E" + (4 + len(fields)).to_bytes(4, "big") + fields
 
 
 async def _forward(source: WireStream, target: WireStream) -> None:

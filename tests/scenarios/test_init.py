@@ -231,6 +231,8 @@ async def test_the_admin_is_found_by_name_or_id_and_not_by_email_address(
     tmp_path: Path, slack: Sandbox, env: dict[str, str], tokens: dict[str, str]
 ) -> None:
     slack.workspace.users["U0ADA2"] = replace(slack.workspace.user("ada"), id="U0ADA2", name="ada2")
+    grace = slack.workspace.user("grace")
+    slack.workspace.users["U0GRACE"] = replace(grace, real_name="Gr\x1b[2Jace\r\x07")
     slack.faults.start("refuse", method="users.list", error="internal_error", times=1)
     async with init(tmp_path, {**env, **tokens}) as terminal:
         await terminal.types(WHO, "Ada")
@@ -245,7 +247,7 @@ async def test_the_admin_is_found_by_name_or_id_and_not_by_email_address(
         seen = await terminal.types(WHO, "@grace")
         assert "The app can't look up email addresses. Enter a name as Slack shows it, or a member ID" in seen
         seen = await terminal.reads("BOT_ADMINS is now in .env.")
-        assert "Grace (U0GRACE)" in seen
+        assert "Gr\ufffd[2Jace\ufffd (U0GRACE)" in seen
         assert (await terminal.end())[0] == 0
     assert written(tmp_path) == {"BOT_ADMINS": "U0GRACE"}
     assert hello(slack, "grace") == [texts.im_here("typist")]
