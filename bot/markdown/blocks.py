@@ -22,6 +22,8 @@ Three things are particular to Typist:
   ambiguous line to a block; it reports where that line begins, and the renderer holds it back.
 - A display formula in LaTeX belongs to its paragraph up to its end, also where a line of it is blank or would begin
   another block (`formulas.py`). While its end may come, the lines behind its first one are held back.
+- A Markdown document in a fence (```` ```markdown ````) may hold fences of the same length, as models write it
+  (`fences_after`). It is sent with a longer fence.
 - Any model's output must be parsed in linear time. That is why nesting and link reference definitions have limits.
 """
 
@@ -70,7 +72,9 @@ MAX_DEFINITION_LINES = 20
 
 MAX_LINES = 750
 """The most lines outside of code that are parsed of a long answer at once."""
-_FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)", re.MULTILINE)
+_FENCE_LINE = re.compile(r"^ {0,3}(?:`{3}|~{3}).*", re.MULTILINE)
+_FENCE_PARTS = re.compile(r"(`{3,}+(?=[^`]*$)|~{3,}+)\s*(.?)")
+_DOCUMENT = re.compile(r"(?:`+|~+)\s*(?:markdown|md)\b", re.IGNORECASE)
 
 
 class LeafKind(Enum):
@@ -121,10 +125,19 @@ class LeafBlock:
 
     kind: LeafKind
     lines: list[SourceLine]
+    opened: tuple[str, ...] = ()
+    """The open fences of fenced code (`fences_after`); () once the code is closed."""
     fence: str = ""
     """The backticks or tildes that open fenced code."""
-    closing: str = ""
-    """The line that would close fenced code, with its containers' prefix; "" once the code is closed."""
+    sent_fence: str = ""
+    """What is sent in their place, so that no fence in a document closes it."""
+    prefix: str = ""
+    """What the lines of fenced code begin with to stay in its containers."""
+
+    @property
+    def closing(self) -> str:
+        """The line that would close fenced code, with its containers' prefix; "" once the code is closed."""
+        return self.prefix + self.sent_fence if self.opened else ""
 
 
 @dataclass(slots=True)
@@ -143,19 +156,18 @@ class BlockStructure:
 
 
 def parse_blocks(
-    markdown: str, *, last_line_incomplete: bool, growing: bool = False, open_fence: str = ""
+    markdown: str, *, last_line_incomplete: bool, growing: bool = False, open_fences: tuple[str, ...] = ()
 ) -> BlockStructure:
     """Returns the block structure of a source.
 
     `last_line_incomplete`: the last line may still grow.
     `growing`: the source may continue.
-    `open_fence`: the fence of code that is open where the source begins.
+    `open_fences`: the fences that are open where the source begins.
     """
     parser = BlockParser(markdown, has_formulas=bool(MAYBE_DISPLAY.search(markdown)), growing=growing)
     blocks = parser.blocks
-    if open_fence:
-        blocks.open_leaf = LeafBlock(LeafKind.FENCED_CODE, [SourceLine(0, 0, 0)], open_fence, closing=open_fence)
-        blocks.leaf_blocks.append(blocks.open_leaf)
+    if open_fences:
+        parser.begin_code(SourceLine(0, 0, 0), open_fences)
     size = len(markdown)
     for line in parser.lines(join_code=True):
         parser.parse_line(line, incomplete=last_line_incomplete and line.end == size)
@@ -167,21 +179,53 @@ def parse_blocks(
 def recent_part(markdown: str) -> str:
     """Returns the end of a text, in which the same blocks are open as at the end of all of it.
 
-    That is all of it, unless it has more than `MAX_LINES` lines: then a fence that is open before the last ones comes
-    first. Open lists and quotes are forgotten.
+    That is all of it, unless it has more than `MAX_LINES` lines: then the fences that are open before the last ones
+    come first. Open lists and quotes are forgotten.
     """
     start = len(markdown)
     for _ in range(MAX_LINES):
         start = markdown.rfind("\n", 0, start)
         if start < 0:
             return markdown
-    fence = None
+    opened: tuple[str, ...] = ()
     for line in _FENCE_LINE.finditer(markdown, 0, start):
-        if fence is None:
-            fence = line
-        elif line[1].startswith(fence[1]) and not line[2].strip():
-            fence = None
-    return (fence[0] if fence else "") + markdown[start:]
+        opened = fences_after(line[0], opened)
+    return "\n".join(opened) + markdown[start:]
+
+
+def fences_after(line: str, opened: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the fences that are open behind a line of code or text, each as the line that opens it, outermost first.
+
+    A Markdown document's code goes by this rule: a fence with an info string opens a block in the document, and a bare
+    one closes the innermost open block. So a block that a bare fence opens can't be told from the document's end, and
+    ends it. Fences that are shorter than the innermost open one are code.
+
+    `opened`: the fences that are open before the line, which has no marker of a container.
+    """
+    text = line.strip()
+    parts = _FENCE_PARTS.match(text) if text.startswith(("```", "~~~")) else None
+    if parts is None:
+        return opened
+    if not opened:
+        return (line.rstrip(),)
+    if not parts[1].startswith(_fence_of(opened[-1])):
+        return opened
+    outer = opened[0].lstrip()
+    is_sent_apart = bool(_DOCUMENT.match(outer)) and len(parts[1]) < len(_sent_fence(outer))
+    if not parts[2]:
+        return opened[:-1] if is_sent_apart else ()
+    return (*opened, line.rstrip()) if is_sent_apart and len(opened) < MAX_DEPTH else opened
+
+
+def _fence_of(line: str) -> str:
+    """Returns the backticks or tildes that a line begins with."""
+    text = line.lstrip()
+    return text[: len(text) - len(text.lstrip(text[0]))]
+
+
+def _sent_fence(line: str) -> str:
+    """Returns the fence that is sent for the one that a line opens: twice as long for a Markdown document."""
+    return _fence_of(line) * (2 if _DOCUMENT.match(line.lstrip()) else 1)
 
 
 def text_of(markdown: str, lines: Iterable[SourceLine]) -> str:
@@ -243,6 +287,7 @@ class BlockParser:
             end = size if end < 0 else end
             if join_code and not self.containers and self._is_open(LeafKind.FENCED_CODE):
                 # Up to the line before the next that may close the fence, or before the last.
+                # In a document, each fence begins as the outermost one does.
                 fence = self.markdown.find(self.blocks.leaf_blocks[-1].fence, start)
                 end = max(end, self.markdown.rfind("\n", start, fence if fence >= 0 else size))
             yield SourceLine(start, start, end)
@@ -376,10 +421,8 @@ class BlockParser:
             self._begin_leaf(LeafKind.INDENTED_CODE, line)
         elif is_indented:
             self._add_text(line)
-        elif fence := _FENCE.match(*at):
-            self._begin_leaf(LeafKind.FENCED_CODE, line)
-            self.blocks.leaf_blocks[-1].fence = fence[1]
-            self.blocks.leaf_blocks[-1].closing = line_prefix(self.containers) + fence[1]
+        elif _FENCE.match(*at):
+            self.begin_code(line, (self.markdown[line.content : line.end].rstrip(),))
         elif _ATX_HEADING.match(*at):
             self._begin_leaf(LeafKind.HEADING, line)
             self.blocks.open_leaf = None
@@ -430,15 +473,24 @@ class BlockParser:
     def _add_code(self, line: SourceLine, incomplete: bool) -> None:
         """Adds a line to the open fenced code: content, or the closing fence."""
         code = self.blocks.leaf_blocks[-1]
-        fence = self.markdown[line.content : line.end].strip()
-        is_fence = bool(fence) and not fence.strip(code.fence[0]) and not self._is_indented(line)
-        if is_fence and incomplete and len(fence) < len(code.fence):
+        text = self.markdown[line.content : line.end]
+        bare = text.strip()
+        # It may get longer, and in a document it may get an info string.
+        may_change = len(bare) < len(code.fence) or code.sent_fence != code.fence
+        if incomplete and bare and may_change and not bare.strip(code.fence[0]) and not self._is_indented(line):
             self.blocks.ambiguous_line = line.start
             return
         code.lines.append(line)
-        if is_fence and len(fence) >= len(code.fence):
-            code.closing = ""
-            self.blocks.open_leaf = None
+        if code.fence in text and not self._is_indented(line):
+            code.opened = fences_after(text, code.opened)
+            self.blocks.open_leaf = code if code.opened else None
+
+    def begin_code(self, line: SourceLine, opened: tuple[str, ...]) -> None:
+        """Begins fenced code with the line. `opened`: its open fences (`fences_after`)."""
+        self._begin_leaf(LeafKind.FENCED_CODE, line)
+        code = self.blocks.leaf_blocks[-1]
+        code.opened, code.prefix = opened, line_prefix(self.containers)
+        code.fence, code.sent_fence = _fence_of(opened[0]), _sent_fence(opened[0])
 
     def _begin_leaf(self, kind: LeafKind, line: SourceLine) -> None:
         """Begins a leaf block with the line. Indented code continues over blank lines."""

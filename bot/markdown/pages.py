@@ -330,6 +330,8 @@ class Outline:
         self._line = SourceLine(0, 0, 0)
         self._leaf_above: LeafBlock | None = None
         """The last leaf block that began before the line."""
+        self._fences_above: tuple[str, ...] = ()
+        """The fences that are open before the line."""
         self._formula_above = 0
         """The offset up to which lines belong to a formula that began before the line."""
 
@@ -338,6 +340,7 @@ class Outline:
         leaf_blocks = self._parser.blocks.leaf_blocks
         for line in self._parser.lines():
             self._leaf_above = leaf_blocks[-1] if leaf_blocks else None
+            self._fences_above = self._leaf_above.opened if self._leaf_above else ()
             self._formula_above = self._parser.formula_end
             self._parser.parse_line(line)
             self._line = line
@@ -369,7 +372,7 @@ class Outline:
         leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
         lines = self._empty_items(depth)
         if leaf and leaf.lines[0] is not self._line:
-            return Opening(lines + self._header(leaf))
+            return Opening(lines + self._header(leaf, self._fences_above))
         item = containers[depth] if depth < len(containers) else None
         if item is None or _numbered_marker(item) == item.marker:
             return Opening(lines)
@@ -381,7 +384,7 @@ class Outline:
     def opening_within_line(self) -> Opening:
         """Returns the opening of a page that begins in the middle of the line."""
         leaf, containers = self._leaf(), self._parser.containers
-        header = self._header(leaf) if leaf else ""
+        header = self._header(leaf, leaf.opened) if leaf else ""
         if header or not containers:
             return Opening(self._empty_items(len(containers)) + header)
         last = len(containers) - 1
@@ -394,11 +397,12 @@ class Outline:
         leaf_blocks = self._parser.blocks.leaf_blocks
         return leaf_blocks[-1] if leaf_blocks and leaf_blocks[-1].lines[-1] is self._line else None
 
-    def _header(self, leaf: LeafBlock) -> str:
+    def _header(self, leaf: LeafBlock, open_fences: tuple[str, ...]) -> str:
         """Returns the lines without which the rest of the leaf block is another block."""
-        count = {LeafKind.FENCED_CODE: 1, LeafKind.TABLE: 2}.get(leaf.kind, 0)
         prefix, markdown = line_prefix(self._parser.containers), self._parser.markdown
-        return "".join(f"{prefix}{markdown[line.content : line.end].rstrip()}\n" for line in leaf.lines[:count])
+        lines = leaf.lines[:2] if leaf.kind is LeafKind.TABLE else []
+        header = [*open_fences, *(markdown[line.content : line.end].rstrip() for line in lines)]
+        return "".join(f"{prefix}{line}\n" for line in header)
 
     def _empty_items(self, depth: int) -> str:
         """Returns the lines that open the outermost containers, as many as `depth`, with nothing in them."""

@@ -42,7 +42,7 @@ escaped for mrkdwn (`mrkdwn`).
 import html
 import re
 from bisect import bisect, bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -76,6 +76,8 @@ from bot.markdown.links import MAX_ADDED_CHARS, MAYBE_CHANGED, SLACK_DOMAIN, int
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
 _NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
+_DOCUMENT_FENCE = re.compile(r"(?<![`~])(`{3,}+|~{3,}+)[ \t]*+(?:markdown|md)", re.IGNORECASE)
+"""Matches wherever code may be a Markdown document, whose fences are sent twice as long."""
 _MARK = re.compile(r"[<&\\\[\]]")
 """Matches wherever `_NEEDS_PARSING` does, except for a bare URL and a host. This is found out faster."""
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
@@ -128,11 +130,12 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     `international`: its `international_chars`, if they are counted already.
     """
     international = international_chars(markdown) if international is None else international
+    fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
     spaces = markdown.count("*")
     if "__" in markdown or "~~" in markdown:
         spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
-    return len(markdown) + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)
+    return len(markdown) + fences + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)
 
 
 def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
@@ -147,11 +150,12 @@ def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = froze
         found = tuple((match[1], match[2] or match[3] or "") for match in DEFINITION.finditer(markdown))
         definitions = _shared_definitions(found, open_files)
     *complete, last = _segments(markdown, growing=growing)
-    parts, open_fence = [], ""
+    open_fences: tuple[str, ...] = ()
+    parts = []
     for segment in complete:
-        text, open_fence = render_complete(segment, open_fence, definitions)
+        text, open_fences = render_complete(segment, open_fences, definitions)
         parts.append(text)
-    text, closing = _render_last(last, open_fence, definitions, growing=growing)
+    text, closing = _render_last(last, open_fences, definitions, growing=growing)
     return "".join([*parts, text]).rstrip() + closing
 
 
@@ -167,25 +171,28 @@ def _segments(markdown: str, *, growing: bool) -> list[str]:
 
 
 @lru_cache(maxsize=1024)
-def render_complete(segment: str, open_fence: str, definitions: LinkDefinitions) -> tuple[str, str]:
-    """Returns a segment that another follows, rendered, and the fence that is open behind it.
+def render_complete(
+    segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions
+) -> tuple[str, tuple[str, ...]]:
+    """Returns a segment that another follows, rendered, and the fences that are open behind it.
 
-    `open_fence`: the fence that is open before it.
+    `open_fences`: the fences that are open before it.
     """
-    blocks = parse_blocks(segment, last_line_incomplete=False, open_fence=open_fence)
+    blocks = parse_blocks(segment, last_line_incomplete=False, open_fences=open_fences)
     code = blocks.open_leaf
     # Fenced code in a list item or quote ends with that container, so it isn't open in the next segment.
-    is_outside_containers = code is not None and code.closing == code.fence
-    fence_after = code.fence if code and is_outside_containers else ""
-    return with_replacements(segment, _replacements_of(segment, blocks.leaf_blocks, definitions)), fence_after
+    open_after = code.opened if code and not code.prefix else ()
+    return with_replacements(segment, _replacements_of(segment, blocks.leaf_blocks, definitions)), open_after
 
 
-def _render_last(segment: str, open_fence: str, definitions: LinkDefinitions, *, growing: bool) -> tuple[str, str]:
+def _render_last(
+    segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions, *, growing: bool
+) -> tuple[str, str]:
     """Returns the page's last segment, rendered, and what closes it for show."""
     held_back = ""
     while growing:
         incomplete = not segment.endswith("\n")
-        blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fence=open_fence)
+        blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fences=open_fences)
         if blocks.held_from is not None:
             segment, incomplete = segment[: blocks.held_from], False
         held_from = _first_held_line(segment, blocks, held_back, incomplete=incomplete)
@@ -197,9 +204,10 @@ def _render_last(segment: str, open_fence: str, definitions: LinkDefinitions, *,
                 break
             held_from = shown
         if not held_from:
-            return "", open_fence and f"\n{open_fence}"
+            blocks = parse_blocks("", last_line_incomplete=False, open_fences=open_fences)
+            return "", _closing_fence(blocks.open_leaf)
         held_back, segment = segment[held_from:], segment[:held_from]
-    blocks = parse_blocks(segment, last_line_incomplete=False, open_fence=open_fence)
+    blocks = parse_blocks(segment, last_line_incomplete=False, open_fences=open_fences)
     replacements = _replacements_of(segment, blocks.leaf_blocks, definitions)
     return with_replacements(segment.rstrip(), replacements), _closing_fence(blocks.open_leaf)
 
@@ -308,6 +316,7 @@ def _replacements_of(
         replacements += [substitute.opening, substitute.closing] if substitute else []
         is_code = leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)
         if is_code or (leaf.kind is LeafKind.TABLE and substitute):
+            replacements += _longer_fences(markdown, leaf)
             replacements += escape_code(markdown, leaf.lines[0].start, leaf.lines[-1].end) if needs_parsing else ()
             continue
         texts = [[line] for line in leaf.lines] if leaf.kind is LeafKind.TABLE else [leaf.lines]
@@ -318,6 +327,15 @@ def _replacements_of(
                 kind = _kind_of_text(markdown, leaf)
                 replacements += _in_source(lines, _inline_replacements(text, start, definitions, kind))
     return sorted(replacements)
+
+
+def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:
+    """Yields what makes the fences of a Markdown document in code longer."""
+    longer = leaf.sent_fence.removeprefix(leaf.fence)
+    for line in leaf.lines[:1] if leaf.opened else [leaf.lines[0], leaf.lines[-1]]:
+        at = markdown.find(leaf.fence, line.content, line.end)
+        if longer and at >= 0:
+            yield Replacement(at, at, longer)
 
 
 def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
@@ -447,11 +465,12 @@ def stable_prefix(markdown: str) -> str:
     definition = _first_definition(markdown)
     markdown = markdown if definition is None else markdown[:definition]
     *complete, last = _segments(markdown, growing=True)
-    parts, open_fence = [], ""
+    open_fences: tuple[str, ...] = ()
+    parts = []
     for segment in complete:
-        text, open_fence = render_complete(segment, open_fence, NO_DEFINITIONS)
+        text, open_fences = render_complete(segment, open_fences, NO_DEFINITIONS)
         parts.append(text)
-    return "".join([*parts, _stable_part(last, open_fence)]).rstrip()
+    return "".join([*parts, _stable_part(last, open_fences)]).rstrip()
 
 
 def has_definitions(markdown: str) -> bool:
@@ -479,10 +498,10 @@ def _first_definition(markdown: str) -> int | None:
     return definition.start() if definition else None
 
 
-def _stable_part(segment: str, open_fence: str) -> str:
+def _stable_part(segment: str, open_fences: tuple[str, ...]) -> str:
     """Returns the stable beginning of the page's last segment, as it is sent."""
     incomplete = not segment.endswith("\n")
-    blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fence=open_fence)
+    blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fences=open_fences)
     if blocks.held_from is not None:
         segment, incomplete = segment[: blocks.held_from], False
     replacements = _replacements_of(segment, blocks.leaf_blocks, NO_DEFINITIONS)

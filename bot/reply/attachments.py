@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from bot.core import texts
-from bot.markdown.blocks import BlockParser, LeafKind, code_content
+from bot.markdown.blocks import BlockParser, LeafKind, code_content, fences_after
 from bot.markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
 
 END_CHARS = 3_000
@@ -22,9 +22,8 @@ MAX_CODE_FILES = 5
 MAX_STEPS = 5_000
 """How much of an answer is searched for code: lines, and the lists and quotes that each is in; headings and fences."""
 
-_FENCE_FORM = r"(`{3,}|~{3,})(.*)"
-_HEADING_OR_FENCE = re.compile(rf"^[ \t]*(?:#{{1,6}}[ \t]+\S|{_FENCE_FORM})", re.MULTILINE)
-_FENCE = re.compile(rf"^[ \t]*{_FENCE_FORM}", re.MULTILINE)
+_HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:(#{1,6}[ \t]+\S)|(?:```|~~~).*)", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~).*", re.MULTILINE)
 
 FileKey = tuple[str, int]
 """A file's name and its size in bytes, by which it is recognized in Slack."""
@@ -139,7 +138,7 @@ def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page
 
 
 def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
-    """Returns where about the last characters of a text begin, and the line that opens the code there, "" if none.
+    """Returns where about the last characters of a text begin, and the lines that open the code there, "" if none.
 
     That is behind `first`, and the first of these that exists:
 
@@ -151,34 +150,38 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
     end = len(text.rstrip())
     earliest, latest = max(end - chars, first), end - chars // 3
     at = _line_start(text, max(earliest - chars, first))
-    code = _Code()
+    fences: tuple[str, ...] = ()
     # Of text that has more fences than anybody's code, it doesn't matter.
     for mark in islice(_FENCE.finditer(text, 0, at), MAX_STEPS):
-        code.passes(mark)
+        fences = fences_after(mark[0], fences)
     line_at: tuple[int, str] | None = None
     paragraph, late, is_after_blank = -1, -1, False
     while at <= max(latest, end - FEW_SENTENCES_CHARS):
         next_at = _line_start(text, at + 1)
         found = _HEADING_OR_FENCE.match(text, at, next_at)
-        is_heading = found is not None and code.is_heading(found)
-        is_paragraph = not code.opened and is_after_blank and not text[at].isspace()
+        is_heading = not fences and found is not None and bool(found[1])
+        is_paragraph = not fences and is_after_blank and not text[at].isspace()
         if at > latest:
             late = at if late < 0 and (is_heading or is_paragraph) else late
         elif at > earliest and is_heading:
             return at, ""
         else:
-            line_at = (at, code.opened) if at > earliest and line_at is None else line_at
+            line_at = (at, _opening(fences)) if at > earliest and line_at is None else line_at
             # The first one of the characters, or else the last one before.
             paragraph = at if is_paragraph and paragraph <= earliest else paragraph
         is_after_blank = text[at:next_at].isspace()
         if found:
-            code.passes(found)
+            fences = fences_after(found[0], fences)
         at = next_at
     if paragraph >= 0 or late >= 0:
         return (paragraph if paragraph >= 0 else late), ""
     if line_at is None and (sentence := SENTENCE_END.search(text, earliest, latest)):
         line_at = sentence.end(), ""
-    return line_at or (text.find(" ", earliest) + 1 or earliest, code.opened)
+    return line_at or (text.find(" ", earliest) + 1 or earliest, _opening(fences))
+
+
+def _opening(fences: Iterable[str]) -> str:
+    return "".join(f"{fence}\n" for fence in fences)
 
 
 def _line_start(text: str, at: int) -> int:
@@ -206,34 +209,14 @@ def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
 
 def _sections(text: str) -> int:
     """Returns how many headings (`# …`) a text has outside of code; 0 if it has too many to count."""
-    count, code = 0, _Code()
+    count = 0
+    fences: tuple[str, ...] = ()
     for number, mark in enumerate(_HEADING_OR_FENCE.finditer(text)):
         if number == MAX_STEPS:
             return 0
-        count += code.is_heading(mark)
-        code.passes(mark)
+        count += bool(mark[1]) and not fences
+        fences = fences_after(mark[0], fences)
     return count
-
-
-class _Code:
-    """The fenced code in which a text is, from one heading or fence to the next."""
-
-    def __init__(self) -> None:
-        self._fence = ""
-        self.opened = ""
-        """The line that opens the code; "" outside of code."""
-
-    def is_heading(self, mark: re.Match[str]) -> bool:
-        """Whether a mark is a heading outside of code."""
-        return not (self._fence or mark[1])
-
-    def passes(self, mark: re.Match[str]) -> None:
-        """Goes past a match of `_HEADING_OR_FENCE` or `_FENCE`."""
-        if not self._fence and mark[1]:
-            self._fence, self.opened = mark[1], f"{mark[0]}\n"
-        elif self._fence and mark[1] and mark[1].startswith(self._fence):
-            is_end = not mark[2].strip(f"{self._fence[0]} \t\r")
-            self._fence, self.opened = ("", "") if is_end else (self._fence, self.opened)
 
 
 def _about(count: int) -> int:

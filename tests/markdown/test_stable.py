@@ -23,7 +23,8 @@ PIECES = st.one_of(
     st.sampled_from(
         [
             "word ", "\n", "\n\n", "\r\n", "---\n", "- item\n", "1. item\n", "> quote\n", "# Heading\n",
-            "    code\n", "**bold** ", "*", "**", "_a_ ", "~~", "`code` ", "```python\n", "```\n", "世界", "**世界**",
+            "    code\n", "**bold** ", "*", "**", "_a_ ", "~~", "`code` ", "```python\n", "```\n", "```md\n",
+            "世界", "**世界**",
             "\\", "\u202e", "!", "[label](https://a.example) ", "[bank.example](https://evil.example) ", "](",
             "![alt](https://a.example/i.png) ", "<https://a.example> ", "<a@b.example>", "<mailto:a@b.example>",
             "x@y.example", "https://a.example/x ", "https://g\u0456thub.com/x ", "https://a.example\u3002",
@@ -38,6 +39,7 @@ TEXTS = st.lists(PIECES, max_size=30).map("".join)
 HOSTILE_PIECES = [
     "word ", "b", "12", "\n", "\n\n", "\r\n", "\r", " ", "  ", "\t", "\u00a0", "\u2028", "\u200b", "\u202e", "世",
     "あ*", "---\n", "===\n", "--", "=", "- ", "* ", "1. ", "> ", "# ", "## h #", "    code\n", "```py\n", "```",
+    "```md\n",
     "~~~\n", "*", "**", "***", "*世*", "**世界**", "_", "_a_ ", "~~", "`", "``", "`a|b`", "`<b>`", "\\", "\\\\", "\\*",
     "\\`", "\\[", "!", "!!", "![", "[", "]", "(", ")", "](", "[x](", "[ ] ", "[世](https://a.b)",
     "[bank.example](https://evil.example)", "[a](<b c>)", "[a](<b\\>", '[a](b "t', "[a](b 't')", "[a](b (t",
