@@ -81,6 +81,8 @@ class RecordedAnswer:
     """Until when it waits for an approval; None if it waits for none."""
     choices: tuple[str, ...] = field(default=(), repr=False)
     """What people can still choose below it."""
+    has_acted: bool = False
+    """Its newest version did what a command said, or proposed what a person has decided about."""
 
     @property
     def is_expired(self) -> bool:
@@ -145,7 +147,8 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
         return texts.ANSWER_UNFINISHED
     if answer.is_expired:
         return texts.QUESTION_EXPIRED
-    return _not_of_version(action, answer)
+    is_again = action in (ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH)
+    return texts.NOT_TWICE if is_again and answer.has_acted else _not_of_version(action, answer)
 
 
 def _not_of_version(action: ReplyAction, answer: RecordedAnswer) -> str | None:

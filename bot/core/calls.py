@@ -360,6 +360,11 @@ def decided_about(calls: Iterable[RecordedCall]) -> tuple[Decided, ...]:
     return tuple(Decided(decision, by, count) for (decision, by), count in counts.items())
 
 
+def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
+    """Returns whether a person has decided about one of PROPOSALS."""
+    return any(call.tool in PROPOSALS and call.decision not in (None, Decision.EXPIRED) for call in calls)
+
+
 def own_tool(
     name: str, description: str, parameters: Mapping[str, Any], *, is_dispensable: bool = False
 ) -> ToolDefinition:

@@ -292,6 +292,8 @@ class End:
     """A button saves the answer as a canvas."""
     has_undo: bool = False
     """A button takes back what a command has remembered."""
+    has_acted: bool = False
+    """A person has decided about what it proposed: another version would propose it again."""
     decided: Sequence[Decided] = field(default=(), compare=False)
     """Who decided about its calls. Their record has that, so it isn't stored with the end."""
     choices: tuple[str, ...] = field(default=(), repr=False)

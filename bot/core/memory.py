@@ -3,8 +3,9 @@
 A memory belongs to the place where it was said, and no other place reads it. Its words stay as they were said, with
 who said them, when and where: no model sums memories up. A model may propose one, and a person decides.
 
-Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". Only the
-asker's own words are commands, and only if the whole message is one. Everything else goes to the model.
+Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
+one sentence in the asker's own words that asks for nothing else. Everything else goes to the model, which may propose
+what is to be remembered: in doubt, a message is a question.
 
 A memory is sent as others' words, whoever asks. It was said while its channel was private or public. If that has
 changed since, it is hidden until a member keeps it: its readers are no longer those it was said to.
@@ -16,10 +17,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum, auto
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from bot.core.calls import REMEMBER, own_tool, visible
-from bot.core.conversation import Question, escape, ids_to_name, with_names, without_address
+from bot.core.conversation import Question, escape, ids_to_name, unescape, with_names, without_address
 from bot.core.prompt import CountTokens, Marks, one_line
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 
@@ -31,8 +33,15 @@ MAX_MEMORIES = 40
 MAX_TOKENS = 2_000
 """Of all memories in a prompt. The newest are sent."""
 
-_REMEMBER = re.compile(r"(?:please\s+)?remember(?:\s*(?P<colon>:)|\s+that\b[:,]?)\s*(?P<text>.+)", re.I | re.DOTALL)
-_FORGET = re.compile(r"(?:please\s+)?forget\s+(?:number\s+)?#?(\d{1,6})", re.I | re.ASCII)
+_REMEMBER = re.compile(r"(?:please\s+)?remember(?:\s*(?P<colon>:)|\s+that\b[:,]?)\s*(?P<text>.*)", re.I | re.DOTALL)
+_FORGET = re.compile(r"(?:please\s+)?forget\s+(?:everything|all|(?:number\s+)?#?(?P<number>\d{1,6}))", re.I | re.ASCII)
+_MARKUP = re.compile(r"<[^<>]*>")
+_AROUND_WORDS = "\"'“”‘’«»()[]*_~`"
+_ASKS = ("?", "？", "؟")
+_WIDE_ENDS = re.compile("[。！？｡।॥]+")
+"""No space needs to follow them."""
+_ABBREVIATION = re.compile(r"(?P<title>[A-Z][b-df-hj-np-tv-xz]+\.)|(?:[^\W\d_]{1,2}\.){2,}")
+"""A title without vowels, such as Dr. or Mrs., or letters with a dot each, such as p.m. or e.g."""
 _RECALL = {"what do you remember", "what do you remember here"}
 _TYPED_MENTION = re.compile(r"&lt;([@#!][A-Z0-9]+(?:\|(?:(?!&[lg]t;).)*)?)&gt;")
 _EXPLAINED = (
@@ -91,7 +100,9 @@ class Kept(StrEnum):
     KNOWN = auto()
     """The place has this memory already, which is renewed."""
     FULL = auto()
-    """The place has MAX_MEMORIES."""
+    """The place has no room."""
+    DELETED = auto()
+    """The message that said it was deleted meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +129,38 @@ def command_in(question: Question, bot_user_id: str) -> Command | None:
     That is so of a message with files, and of a schedule's run: nobody says its words then.
     """
     words = without_address(question.own_text, bot_user_id).strip()
-    if question.files or question.schedule is not None:
+    if question.files or question.attached.strip() or question.schedule is not None:
         return None
-    if (said := _REMEMBER.fullmatch(words)) and (said["colon"] or not words.endswith("?")):
-        return Command(Verb.REMEMBER, said["text"])
+    if said := _REMEMBER.fullmatch(words):
+        text = said["text"]
+        is_command = shown_chars(text) <= MAX_CHARS and is_one_statement(text) if text else said["colon"]
+        return Command(Verb.REMEMBER, text) if is_command else None
     bare = words.rstrip(" .!?\n")
     if bare.casefold() in _RECALL:
         return Command(Verb.RECALL)
-    number = _FORGET.fullmatch(bare)
-    return Command(Verb.FORGET, number=int(number[1])) if number else None
+    forget = _FORGET.fullmatch(bare)
+    return Command(Verb.FORGET, number=int(forget["number"] or 0)) if forget else None
+
+
+def is_one_statement(text: str) -> bool:
+    """Returns whether a text is one sentence on one line that asks nothing.
+
+    A sentence ends at a mark that more words follow. The dot of an abbreviation ends none, but behind `p.m.` and the
+    like a small letter must follow. So "No. 5" is two sentences, and wishes that a comma or "and" joins are one.
+    """
+    lines = text.strip().splitlines()
+    spaced = _WIDE_ENDS.sub(r"\g<0> ", unescape(_MARKUP.sub("x", text)))
+    words = [word.strip(_AROUND_WORDS) for word in spaced.split()]
+    is_quoted = text.startswith("&gt;") or "```" in text
+    asks = words[-1].endswith(_ASKS) if words else False
+    return len(lines) == 1 and not (is_quoted or asks or any(_ends(*both) for both in pairwise(words)))
+
+
+def _ends(word: str, following: str) -> bool:
+    """Returns whether a sentence ends between two words."""
+    if known := _ABBREVIATION.fullmatch(word):
+        return not (known["title"] or following[:1].islower())
+    return word.endswith((".", "!", "…", ";", *_ASKS)) or bool(_WIDE_ENDS.search(word))
 
 
 def _prepared(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, Any] | str:

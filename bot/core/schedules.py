@@ -16,6 +16,7 @@ only within GRACE_S.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -46,11 +47,19 @@ MAX_AHEAD_S = 5 * 366 * DAY_S
 """How far ahead a single run may be."""
 _FIELDS = 5
 _MAX_CRON_CHARS = 200
+_STEP = re.compile(r"/(\d+)", re.ASCII)
+_MAX_STEPS = (59, 23, 31, 12, 6)
 _SINCE_CHANGE = timedelta(hours=3)
 """No zone sets its clocks back by more."""
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
 _RUN = "schedule"
+_ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
+"""A zone that means the same everywhere, such as Europe/Berlin, Japan or UTC.
+
+The database also has `localtime`, `posixrules` and `Factory`, which are a machine's own, and copies below `posix/` and
+`right/`.
+"""
 
 
 class UnusableRule(ValueError):
@@ -151,6 +160,8 @@ def _shown_at(wall: datetime, zone: ZoneInfo) -> list[float]:
 def zone_of(name: str) -> ZoneInfo:
     """Returns a zone of the IANA database. Raises UnusableRule."""
     try:
+        if not _ZONE.fullmatch(name):
+            raise ValueError(name)
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise UnusableRule(texts.UNKNOWN_ZONE) from None
@@ -161,9 +172,10 @@ def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minu
 
     `at`: an ISO time, in the zone unless it has an offset.
     """
+    cron, at = " ".join(cron.upper().split()), at.strip()
     if bool(cron) == bool(at):
         raise UnusableRule(texts.RULE_OR_TIME)
-    rule = Rule(zone, at=_time_of(at, zone_of(zone), now)) if at else Rule(zone, " ".join(cron.upper().split()))
+    rule = Rule(zone, at=_time_of(at, zone_of(zone), now)) if at else Rule(zone, cron)
     if rule.cron:
         _check_cron(rule.cron, min_gap_minutes)
     rule.first_after(now)
@@ -172,7 +184,7 @@ def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minu
 
 def _time_of(text: str, zone: ZoneInfo, now: float) -> float:
     try:
-        time = datetime.fromisoformat(text.strip())
+        time = datetime.fromisoformat(text)
         at = (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
         raise UnusableRule(texts.UNREADABLE_TIME) from None
@@ -192,8 +204,21 @@ def _check_cron(cron: str, min_gap_minutes: int) -> None:
         parsed.explain()
     except (CronSimError, ValueError, LookupError):
         raise UnusableRule(texts.FIVE_FIELDS) from None
+    if _counts_on(cron, parsed):
+        raise UnusableRule(texts.STEPS_BEGIN_AGAIN)
     if _gap_minutes(parsed) < min_gap_minutes:
         raise UnusableRule(texts.rule_too_often(min_gap_minutes))
+
+
+def _counts_on(cron: str, parsed: CronSim) -> bool:
+    """Whether a step is meant to go on into the next hour, day, week or month, where it begins again.
+
+    The next due times of such a rule look right: those of `0 9 */14 * 2` may be two weeks apart three times in a row.
+    """
+    steps = [[int(step) for step in _STEP.findall(of_field)] for of_field in cron.split()]
+    is_too_long = any(step > most for of_field, most in zip(steps, _MAX_STEPS, strict=True) for step in of_field)
+    has_each_weekday = {day % 7 for day in parsed.weekdays if isinstance(day, int)} == set(range(7))
+    return is_too_long or any(step % 7 == 0 or not has_each_weekday for step in steps[2])
 
 
 def _gap_minutes(parsed: CronSim) -> int:

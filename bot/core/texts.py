@@ -387,6 +387,7 @@ NO_LONGER_DOWN = "I no longer have your 👎 for this answer. Press 👎 below i
 STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it while it was queued."
 REST_LEFT_OUT = "The rest of it doesn't fit into this message."
 ACTION_FAILED = "I can't do this right now. Please try again in a moment."
+NOT_TWICE = "I did what you asked or agreed to here, so there's no other version of it. Please write a new message."
 ALREADY_CHOSEN = "Someone has already chosen here. My answer appears below."
 CHOICES_GONE = "These choices no longer work: someone has chosen, or the question has changed. Just write to me."
 _REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "approve or deny this"
@@ -422,6 +423,11 @@ REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
 UNDO = "Undo"
 UNDONE = "Undone: I don't remember this anymore."
+NOTHING_TO_UNDO = "There's nothing to undo: I don't remember this."
+REMEMBER_WHAT = "Write what I should know behind it, such as “remember: we deploy on Tuesdays”."
+FORGET_WHICH = (
+    "I forget one thing at a time: write “forget” and its number. Ask me “What do you remember?” for the list."
+)
 OUR_DIRECT_MESSAGE = "our direct message"
 THIS_CHANNEL = "this conversation"
 NOTHING_REMEMBERED = "I remember nothing here yet. To change that, write “remember:” and what I should know."
@@ -500,7 +506,8 @@ def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) ->
 
 APPROVAL_ASKED = "I asked for your approval above."
 ANSWER_READY = "your answer is ready."
-QUESTION_EDITED = "The question was edited after I answered it. Regenerate answers it as it is now."
+QUESTION_EDITED = "The question was edited after I answered it."
+REGENERATE_ANSWERS_IT = "Regenerate answers it as it is now."
 
 
 def answer_ready(mention: str) -> str:
@@ -1266,6 +1273,10 @@ def asks_about_message_in(asker: str, channel: str) -> str:
 
 RULE_OR_TIME = "Give either a rule or one time."
 FIVE_FIELDS = "Write the rule as five fields of cron, such as 0 9 * * MON-FRI."
+STEPS_BEGIN_AGAIN = (
+    "A rule can't say every other week or every 90 minutes: its steps begin again with each hour, day, week and month. "
+    "Choose every week (0 9 * * TUE), some weeks of a month (0 9 * * TUE#1,TUE#3) or some of its days (0 9 1,15 * *)."
+)
 RULE_NEVER_DUE = "This rule never comes due. Check its day and month."
 UNKNOWN_ZONE = "I don't know this time zone. Write it like Europe/Berlin."
 UNREADABLE_TIME = "Write the time like 2026-12-24T09:00."

@@ -121,17 +121,18 @@ def _buttons(view: PageView) -> list[Json]:
         return [blockkit.actions([blockkit.button(ReplyAction.REGENERATE, texts.ANSWER_NOW)], f"{NOTE_LINE}buttons")]
     if not answered and end.reason in (EndReason.WHOLE, EndReason.NOTHING_ASKED):
         return []
+    has_acted = end.has_acted or end.reason is EndReason.COMMAND
     offered = {
         ReplyAction.UNDO: (texts.UNDO, end.has_undo),
         ReplyAction.CONTINUE: (texts.CONTINUE, answered and end.reason.is_continuable and not end.has_next),
-        ReplyAction.REGENERATE: (texts.REGENERATE, True),
+        ReplyAction.REGENERATE: (texts.REGENERATE, not has_acted),
         ReplyAction.PREVIOUS: (texts.PREVIOUS, end.has_previous),
         ReplyAction.NEXT: (texts.NEXT, end.has_next),
         ReplyAction.DETAILS: (texts.DETAILS, end.has_details),
         ReplyAction.CANVAS: (texts.CANVAS, end.offers_canvas),
     }
     buttons = [blockkit.button(action, label) for action, (label, is_offered) in offered.items() if is_offered]
-    if answered:
+    if answered and not has_acted:
         others = {effort: label for effort, label in texts.EFFORTS.items() if effort != end.effort}
         buttons.append(blockkit.overflow(ReplyAction.REGENERATE_WITH, others))
     confirm = blockkit.confirm(texts.DELETE_TITLE, texts.DELETE_QUESTION, yes=texts.DELETE, no=texts.KEEP)
@@ -141,7 +142,7 @@ def _buttons(view: PageView) -> list[Json]:
         bad = blockkit.feedback_button("👎", DOWN, texts.BAD_ANSWER)
         icons.insert(0, blockkit.feedback_buttons(ReplyAction.FEEDBACK, positive=good, negative=bad))
     return [
-        blockkit.actions(buttons, f"{NOTE_LINE}buttons"),
+        *([blockkit.actions(buttons, f"{NOTE_LINE}buttons")] if buttons else []),
         blockkit.context_actions(icons, f"{NOTE_LINE}icons"),
     ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from bot.core import texts
-from bot.core.calls import READ_CHANNEL, Step, decided_about
+from bot.core.calls import READ_CHANNEL, Step, decided_about, has_decided_proposal
 from bot.core.conversation import ThreadKey
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Spent
@@ -200,7 +200,7 @@ class AnswerAttempt:
         done = self.completion
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
-        decided = decided_about(call for step in answer.steps for call in step.calls)
+        calls = [call for step in answer.steps for call in step.calls]
         wrote_call = texts.WROTE_CALL if done and done.wrote_call else ""
         unread = unread_notice(self.built.opened if self.built else (), left_out, refused)
         notices = end.notice, wrote_call, expired, unread
@@ -212,7 +212,8 @@ class AnswerAttempt:
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
             offers_canvas=has_canvases and end.reason is EndReason.WHOLE and len(answer.text) >= CANVAS_MIN_CHARS,
-            decided=decided,
+            decided=decided_about(calls),
+            has_acted=has_decided_proposal(calls),
             effort="" if self.effort is Effort.NORMAL else self.effort,
         )
         if is_open:

@@ -9,6 +9,7 @@ goes on record; while it doesn't say, nothing is remembered.
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from bot.clock import insist
@@ -84,15 +85,16 @@ class Remembering:
     async def carry_out(self, job: Job) -> Done | None:
         """Carries out a job's messages if all of them are commands; returns None if a model has to read them.
 
-        A new version of a message that was a command, and is none any more, takes back what it has said.
+        A message that was edited, and no longer says what to remember, takes back what it has said.
         """
         questions = (*job.earlier, job.question)
         commands = [command_in(question, self.workspace.me.user_id) for question in questions]
+        pairs = list(zip(questions, commands, strict=True))
+        changed = [question for question, command in pairs if command is None or not command.text]
+        for question in changed if job.version else ():
+            await self._insist(partial(self.stores.memories.take_back, question, question.user_id))
         if not all(commands):
-            if job.version:
-                await self._insist(lambda: self.stores.memories.take_back(job.question, job.question.user_id))
             return None
-        pairs = zip(questions, commands, strict=True)
         done = [await self._carry_out(question, command) for question, command in pairs if command]
         notice = " ".join(dict.fromkeys(filter(None, (one.notice for one in done))))
         listed = next((one.listed for one in reversed(done) if one.listed), "")
@@ -105,6 +107,10 @@ class Remembering:
         match command.verb:
             case Verb.RECALL:
                 return await self._list(question)
+            case Verb.FORGET if not command.number:
+                return Done(texts.FORGET_WHICH)
+            case Verb.REMEMBER if not command.text:
+                return Done(texts.REMEMBER_WHAT)
             case Verb.FORGET:
                 number, forget = command.number, self.stores.memories.forget
                 gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
@@ -204,8 +210,6 @@ class Remembering:
 
     async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> tuple[str, Kept | None]:
         """Remembers a text for the question's place; says what became of it, None if it can't be remembered."""
-        if (chars := shown_chars(text)) > MAX_CHARS:
-            return texts.memory_too_long(chars, MAX_CHARS), None
         channel_id, users = question.thread.channel_id, self.workspace.users
         is_private = await users.is_private(channel_id)
         if is_private is None:
@@ -214,6 +218,8 @@ class Remembering:
         done = await self._insist(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
         if done.kept is Kept.FULL:
             return texts.memory_full(MAX_MEMORIES, done.number), done.kept
+        if done.kept is Kept.DELETED:
+            return texts.MESSAGE_DELETED, done.kept
         if done.kept is Kept.KNOWN:
             return texts.already_remembered(done.number), done.kept
         name = (await users.names([channel_id], in_channel=channel_id)).get(channel_id, "")

@@ -138,7 +138,8 @@ class ReplyActions:
             case ReplyAction.CANVAS:
                 return await self._save_as_canvas(answer, press)
             case ReplyAction.UNDO:
-                await self.stores.memories.undo(answer.job_id, answer.question, press.user_id)
+                if not await self.stores.memories.undo(answer.job_id, answer.question, press.user_id):
+                    return ActionResponse(texts.NOTHING_TO_UNDO)
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:

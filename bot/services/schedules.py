@@ -58,7 +58,12 @@ DEFINITION = replace(
                     "description": "What to do each time, without the times. Complete in itself, in the asker's "
                     f"language, at most {MAX_WORDS_CHARS} characters",
                 },
-                "cron": {"type": "string", "description": "Five fields, such as 0 9 * * 1-5. At most hourly"},
+                "cron": {
+                    "type": "string",
+                    "description": "Five fields, such as 0 9 * * 1-5. At most hourly. "
+                    "They can't say every other week, and the asker must choose: 0 9 * * TUE, 0 9 * * TUE#1,TUE#3, or "
+                    "0 9 1,15 * *",
+                },
                 "at": {"type": "string", "description": "In place of cron, one time: 2026-12-10T09:00"},
                 "zone": {"type": "string", "description": "An IANA zone, if the asker names another one than theirs"},
                 "only_if_changed": {"type": "boolean", "description": "Whether to post only if something has changed"},

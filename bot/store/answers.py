@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.audit import EntryKind
+from bot.core.calls import has_decided_proposal
 from bot.core.conversation import File, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, End, Job, State, page_ts, state_of
 from bot.core.outbox import OutboxKind
@@ -212,6 +213,8 @@ async def _newest_answer(
         prompt_version=shown.prompt_version if shown else None,
         waits_until=row.waits_until,
         choices=await _standing_choices(connection, row.id) if state is AnswerState.ENDED else (),
+        has_acted=row.end_reason == EndReason.COMMAND
+        or has_decided_proposal(await steps.calls(connection, row.id, row.version)),
     )
 
 

@@ -16,8 +16,8 @@ from bot.core.outbox import OutboxKind
 from bot.core.texts import UNDONE
 from bot.store import audit, outbox
 from bot.store.database import Operations, one_at_a_time, reads, writes
-from bot.store.rows import is_midway, thread_values
-from bot.store.schema import memories, turns
+from bot.store.rows import has_content, is_any, is_midway, thread_values
+from bot.store.schema import jobs, memories, turns
 
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 
@@ -49,7 +49,10 @@ class Memories(Operations):
         A message that has said something before, as an edited one has, now says this instead.
         """
         now, place = self._now(), question.thread.place
-        await one_at_a_time(connection, f"memories {place}")
+        await _take_turns(connection, place)
+        of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~has_content()
+        if await is_any(connection, *of_message):
+            return Remembered(Kept.DELETED, 0)
         these = sa.select(memories.c.id, memories.c.number).where(_is_in(place))
         said = sa.false() if is_proposed else _is_said_in(question)
         earlier = (await connection.execute(these.where(said))).one_or_none()
@@ -82,15 +85,20 @@ class Memories(Operations):
         return await self._remove(connection, question.thread.place, by, _is_said_in(question))
 
     @writes
-    async def undo(self, connection: AsyncConnection, job_id: int, question: Question, by: str) -> None:
-        """Removes what a message has said, and has the outbox show that in the answer to it."""
-        await self._remove(connection, question.thread.place, by, _is_said_in(question))
+    async def undo(self, connection: AsyncConnection, job_id: int, question: Question, by: str) -> bool:
+        """Removes what a message has said, and has the outbox show that in the answer to it.
+
+        Returns False if nothing of that is on record: then the answer stays as it is.
+        """
+        if not await self._remove(connection, question.thread.place, by, _is_said_in(question)):
+            return False
         newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
         this = turns.c.id == newest
         below = await connection.scalar(sa.select(turns.c.below).where(this))
         await connection.execute(sa.update(turns).where(this).values(below={**(below or {}), "notice": UNDONE}))
         await outbox.cancel(connection, OutboxKind.SHOW_END, [job_id])
         await outbox.add(connection, OutboxKind.SHOW_VERSION, [job_id], self._now())
+        return True
 
     @writes
     async def change(
@@ -115,21 +123,42 @@ class Memories(Operations):
                 await self._note(connection, "changed" if text else "kept", place, by)
 
     async def _remove(self, connection: AsyncConnection, place: Place, by: str, these: sa.ColumnElement[bool]) -> bool:
-        gone = (await connection.execute(sa.delete(memories).where(_is_in(place), these))).rowcount
-        if gone:
-            await self._note(connection, "forgotten", place, by)
-        return gone > 0
+        return await _remove(connection, place, these, self._now(), by)
 
     async def _note(self, connection: AsyncConnection, done: str, place: Place, by: str) -> None:
-        team_id, channel_id = place
-        facts = {"memory": done}
-        await audit.setting_changed(
-            connection, self._now(), "memory", facts, by=by, team_id=team_id, channel_id=channel_id
-        )
+        await _note(connection, done, place, self._now(), by)
 
 
-def _is_in(place: Place) -> sa.ColumnElement[bool]:
-    return sa.and_(memories.c.team_id == place[0], memories.c.channel_id == place[1])
+async def forget_message(connection: AsyncConnection, place: Place, ts: str, now: float) -> None:
+    """Removes what was remembered because of a deleted message, also what a model proposed below it.
+
+    An attempt that remembers at this moment waits for this transaction, and then finds the message deleted.
+    """
+    await _take_turns(connection, place)
+    await _remove(connection, place, memories.c.ts == ts, now)
+
+
+async def _take_turns(connection: AsyncConnection, place: Place) -> None:
+    await one_at_a_time(connection, f"memories {place}")
+
+
+async def _remove(
+    connection: AsyncConnection, place: Place, these: sa.ColumnElement[bool], now: float, by: str = ""
+) -> bool:
+    gone = (await connection.execute(sa.delete(memories).where(_is_in(place), these))).rowcount
+    if gone:
+        await _note(connection, "forgotten", place, now, by)
+    return gone > 0
+
+
+async def _note(connection: AsyncConnection, done: str, place: Place, now: float, by: str) -> None:
+    team_id, channel_id = place
+    facts = {"memory": done}
+    await audit.setting_changed(connection, now, "memory", facts, by=by, team_id=team_id, channel_id=channel_id)
+
+
+def _is_in(place: Place, table: sa.Table = memories) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.team_id == place[0], table.c.channel_id == place[1])
 
 
 def _is_said_in(question: Question) -> sa.ColumnElement[bool]:

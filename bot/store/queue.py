@@ -35,7 +35,7 @@ from bot.core.job import Enqueued, MessageQuestion, QuotedMessage, State, Status
 from bot.core.outbox import EDITED, OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
-from bot.store import audit, claim, outbox, steps
+from bot.store import audit, claim, memories, outbox, steps
 from bot.store.answers import close_choices
 from bot.store.calls import RELEASED, deny_by_reply
 from bot.store.database import Database, GroupCommit, Operations, completes, one_at_a_time, reads, writes
@@ -170,8 +170,8 @@ class QuestionQueue(WorkerOperations):
 
         A queued question is answered with its new text. An answer under way starts over in its messages; its worker
         learns of the edit with a heartbeat. An answer that has ended starts over, too, unless somebody else has written
-        in the thread since, or another question came: then the reply says that the question was edited. The choices
-        that the answer offers are taken away.
+        in the thread since, or another question came: then the reply says that the question was edited. A command is
+        always carried out again. The choices that the answer offers are taken away.
         """
         thread = question.thread
         row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -196,9 +196,11 @@ class QuestionQueue(WorkerOperations):
     async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
         """Removes a question, so that it isn't answered. Returns False if the message is not a question.
 
-        The reply is deleted, too, unless a person wrote after it. Slack may deliver a message after its deletion, so a
-        message without a job is recorded as deleted, and becomes no question later.
+        The reply is deleted, too, unless a person wrote after it, and so is what the message had remembered. Slack may
+        deliver a message after its deletion, so a message without a job is recorded as deleted, and becomes no question
+        later.
         """
+        await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
         row = await _at(connection, team_id, channel_id, ts)
         if row is None:
             values = {"event_id": deletion_of(team_id, channel_id, ts), "seen_at": self._now()}
@@ -316,7 +318,8 @@ async def _answer_edited(connection: AsyncConnection, job_id: int, now: float) -
     row = await _to_regenerate(connection, job_id)
     if row is None:
         return
-    if await _stands_alone(connection, job_id):
+    # What a command does follows its words, whatever was written since.
+    if row.end_reason == EndReason.COMMAND or await _stands_alone(connection, job_id):
         await _requeue(connection, row, now)
     elif row.attempts:
         await steps.drop_text(connection, jobs.c.id == job_id)

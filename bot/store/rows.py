@@ -160,12 +160,13 @@ _STORED_AS_THEY_ARE = (
     "has_previous",
     "has_details",
     "has_undo",
+    "has_acted",
     "chosen",
     "effort",
     "offers_canvas",
 )
 """Fields of an End whose values are JSON."""
-_BELOW_EACH_VERSION = ("notice", "footer", "effort")
+_BELOW_EACH_VERSION = ("notice", "footer", "effort", "has_acted")
 """What of an end is shown again below an earlier version, beside what a turn has columns for."""
 
 

@@ -82,6 +82,50 @@ async def test_message_that_says_something_again_says_one_thing(store: Stores) -
     assert await of(store) == [(2, "Milk"), (3, "A"), (4, "B")]
 
 
+async def test_deleted_message_takes_what_was_remembered_because_of_it(store: Stores) -> None:
+    job = await begun(store)
+    elsewhere = ThreadKey("T1", "C2", None)
+    await said(store, 1, "Tea")
+    await proposed(store, 1, "We drink tea.")
+    await said(store, 2, "Milk")
+    await said(store, 1, "Salt", elsewhere)
+    assert await store.question_queue.delete("T1", "C1", job.question.ts)
+    assert await of(store) == [(3, "Milk")]
+    assert await of(store, "C2") == [(1, "Salt")]
+    # Memories outlive the questions that they come from.
+    assert not await store.question_queue.delete("T1", "C1", asked(2).ts)
+    assert await of(store) == []
+
+
+async def test_message_that_is_deleted_while_it_is_carried_out_says_nothing(store: Stores) -> None:
+    job = await begun(store)
+    assert await store.question_queue.delete("T1", "C1", job.question.ts)
+    assert await said(store, 1, "Tea") == Remembered(Kept.DELETED, 0)
+    assert await proposed(store, 1, "Tea") == Remembered(Kept.DELETED, 0)
+    assert await of(store) == []
+
+
+async def test_deletion_and_command_at_once_leave_nothing(process: Process) -> None:
+    first, second = [await process(name) for name in ("w1", "w2")]
+    for number in range(1, 6):
+        question = replace(asked(number, ThreadKey("T1", "C1", f"{number}.0")), user_id=f"U{number}")
+        await begun(first, question)
+        remembering = first.memories.remember(question, f"Text {number}", is_private=False)
+        await asyncio.gather(remembering, second.question_queue.delete("T1", "C1", question.ts))
+    assert await of(first) == []
+
+
+async def test_who_changed_a_text_is_said_until_its_author_says_it_in_another_way(store: Stores) -> None:
+    await said(store, 1, "Tea")
+    [tea] = await store.memories.of(("T1", "C1"))
+    await store.memories.change(("T1", "C1"), "U2", {tea.id: "Coffee"}, (), is_private=False)
+    await said(store, 2, "Coffee", by="U3")
+    assert [memory.changed_by for memory in await store.memories.of(("T1", "C1"))] == ["U2"]
+    await said(store, 1, "Milk")
+    [milk] = await store.memories.of(("T1", "C1"))
+    assert (milk.text, milk.user_id, milk.changed_by) == ("Milk", "U1", "")
+
+
 async def test_text_that_a_place_has_is_renewed(timed: Stores, clock: ManualClock) -> None:
     await said(timed, 1, "Tea", is_private=True)
     clock.now_s += MEMORIES_KEPT_S - 1
@@ -170,8 +214,8 @@ async def test_undo_removes_what_the_message_said_and_shows_it_in_the_answer(sto
     job = await begun(store)
     await said(store, 1, "Tea")
     assert await store.worker_queue.finish(job, End(EndReason.COMMAND, "Remembered.", has_undo=True), "")
-    for _ in range(2):
-        await store.memories.undo(job.id, job.question, "U1")
+    assert await store.memories.undo(job.id, job.question, "U1")
+    assert not await store.memories.undo(job.id, job.question, "U1")
     assert await count(store, memories) == 0
     async with store.database.engine.connect() as connection:
         below = (await connection.scalars(sa.select(turns.c.below))).one()
@@ -181,6 +225,18 @@ async def test_undo_removes_what_the_message_said_and_shows_it_in_the_answer(sto
     assert shown
     assert shown.checkpoint.end
     assert (shown.checkpoint.end.notice, shown.checkpoint.end.has_undo) == (UNDONE, False)
+
+
+async def test_undo_below_an_answer_that_remembered_nothing_changes_nothing(store: Stores) -> None:
+    job = await begun(store)
+    await proposed(store, 1, "Tea")
+    await said(store, 2, "Milk")
+    assert await store.worker_queue.finish(job, End(EndReason.WHOLE, "Cut."), "Yes.")
+    assert not await store.memories.undo(job.id, job.question, "U1")
+    assert await count(store, memories) == 2
+    async with store.database.engine.connect() as connection:
+        assert (await connection.scalars(sa.select(turns.c.below))).one()["notice"] == "Cut."
+    assert await store.outbox.claim_due(10) == []
 
 
 async def test_export_has_all_memories_in_pages(store: Stores) -> None:

@@ -1,11 +1,12 @@
 """Which messages are commands about memories, and what a prompt says of memories."""
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from bot.core.conversation import File, ThreadKey
-from bot.core.memory import MAX_CHARS, TOOLS, Command, Memory, Verb, command_in, sent
+from bot.core.memory import MAX_CHARS, TOOLS, Command, Memory, Verb, command_in, ids_in, sent
 from bot.core.prompt import Marks
 from tests.core.conversations import ME, question
 
@@ -26,12 +27,12 @@ def command(text: str) -> Command | None:
             "Remember that <@UBEN> owns the deploy &amp; the tests",
             Command(Verb.REMEMBER, "<@UBEN> owns the deploy &amp; the tests"),
         ),
-        ("please remember : two\nlines", Command(Verb.REMEMBER, "two\nlines")),
-        ("remember: is it Tuesday?", Command(Verb.REMEMBER, "is it Tuesday?")),
+        ("please remember : tea", Command(Verb.REMEMBER, "tea")),
         ("remember that, from now on, we use metric units", Command(Verb.REMEMBER, "from now on, we use metric units")),
         ("remember that time when we broke it?", None),
         ("remember that", None),
-        ("remember:", None),
+        ("remember:", Command(Verb.REMEMBER)),
+        ("<@UBOT> please remember :", Command(Verb.REMEMBER)),
         ("remember the milk", None),
         ("do you remember that we deploy on Tuesdays", None),
         ("&gt; remember: quoted", None),
@@ -42,6 +43,13 @@ def command(text: str) -> Command | None:
         ("Forget #3.", Command(Verb.FORGET, number=3)),
         ("forget number 12!", Command(Verb.FORGET, number=12)),
         ("forget it", None),
+        ("forget everything", Command(Verb.FORGET)),
+        ("Please forget all.", Command(Verb.FORGET)),
+        ("forget everything I said about the launch", None),
+        ("forget 3 and tell me what is left", None),
+        ("Forget 3. What is left?", None),
+        ("what do you remember about the launch, and is it late?", None),
+        ("What do you remember? Is the launch late?", None),
         ("forget 3 and 4", None),
         ("forget ٣", None),
         ("why?", None),
@@ -51,20 +59,69 @@ def test_only_whole_messages_are_commands(text: str, expected: Command | None) -
     assert command(text) == expected
 
 
+ONE_SENTENCE = [
+    "the customer is angry.",
+    "Dr. Smith is back at 5 p.m.",
+    "Mr. and Mrs. Smith (e.g. both) are back at 5 p.m. on Friday!",
+    "a Ph.D. takes 3.5 years at https://a.example/x?y=1.2&amp;z",
+    "<https://a.example/?q=1|Is it late? See. This.> has “all” facts",
+    "`make x` deploys v1.2.3",
+    "wir deployen dienstags, z.B. morgen",
+    "we say “Hi!”",
+    "客户很生气。",
+]
+MORE = [
+    "the customer is angry. Write a short, polite reply.",
+    "the customer is angry. write a short, polite reply",
+    "the customer is angry! Write a reply",
+    "the customer is “angry.” Write a reply",
+    "it is at 5 p.m. Write a reply",
+    "the customer is angry; write a reply",
+    "the customer is angry… Write a reply",
+    "X. And what is Y?",
+    "X, and what is Y?",
+    "is it Tuesday?",
+    "two\nlines",
+    "two\r\n\r\nlines",
+    "```x = 1```",
+    "```\nx = 1\n```",
+    "&gt; we deploy on Tuesdays",
+    "we deploy on Tuesdays\n&gt; on Fridays",
+    "客户很生气。写一个回复",
+    "客户很生气吗？",
+    "x" * (MAX_CHARS + 1),
+    "&amp;" * (MAX_CHARS + 1),
+]
+
+
+@pytest.mark.parametrize("said", ["remember: ", "Remember that ", "please remember that, "])
+@pytest.mark.parametrize("text", [*ONE_SENTENCE, "x" * MAX_CHARS, "&amp;" * MAX_CHARS])
+def test_one_sentence_that_asks_nothing_is_remembered(said: str, text: str) -> None:
+    assert command(f"{said}{text}") == Command(Verb.REMEMBER, text)
+
+
+@pytest.mark.parametrize("said", ["remember: ", "Remember that ", "please remember that, "])
+@pytest.mark.parametrize("text", MORE)
+def test_whatever_says_more_than_one_sentence_is_a_question(said: str, text: str) -> None:
+    assert command(f"{said}{text}") is None
+
+
 def test_message_with_files_is_no_command() -> None:
     with_file = replace(question("remember: the attached plan"), files=(File("F1", "plan.pdf"),))
     assert command_in(with_file, ME.user_id) is None
 
 
-def test_quoted_words_are_no_part_of_a_command() -> None:
-    text = "remember: we deploy on Tuesdays\n\n&gt; on Fridays"
-    said = replace(question(text), attached_chars=len("&gt; on Fridays"))
-    assert command_in(said, ME.user_id) == Command(Verb.REMEMBER, "we deploy on Tuesdays")
+@pytest.mark.parametrize("text", ["remember: we deploy on Tuesdays", "what do you remember?", "forget 3"])
+def test_message_that_quotes_another_is_no_command(text: str) -> None:
+    said = replace(question(f"{text}\n\n&gt; on Fridays"), attached_chars=len("&gt; on Fridays"))
+    assert command_in(said, ME.user_id) is None
 
 
 def test_long_command_is_read_in_linear_time() -> None:
-    assert command("remember" + " " * 200_000) is None
-    assert command("please " + "remember that " * 50_000) is not None
+    started = time.process_time()
+    for text in (" " * 200_000, " that" * 50_000, ": <" * 50_000, ": " + "a.b." * 50_000, ": " + "。" * 200_000):
+        assert command(f"remember{text} x") is None
+    assert time.process_time() - started < 1
 
 
 def test_prompt_says_of_each_memory_who_said_it_and_when_on_one_line_between_marks() -> None:
@@ -79,6 +136,11 @@ def test_prompt_says_of_each_memory_who_said_it_and_when_on_one_line_between_mar
         "3. you, agreed to by Ada (2025-11-20): Metric units.",
         f"[{MARKS.code} end]",
     ]
+
+
+def test_names_are_looked_up_of_all_that_readers_meet() -> None:
+    changed = replace(DEPLOY, text="<@UCY> in <#C2>", changed_by="UBEN")
+    assert ids_in([changed, DEPLOY]) == ["UADA", "UBEN", "UCY", "C2"]
 
 
 def test_memory_can_neither_end_its_marks_nor_begin_others() -> None:

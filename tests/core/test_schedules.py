@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core import texts
@@ -165,7 +165,26 @@ def test_newest_missed_due_time_is_run_within_an_hour(
         ({"cron": "0 9 * * MONDAY"}, 60, texts.FIVE_FIELDS),
         ({"cron": f"{'0,' * 200}0 9 * * *"}, 60, texts.FIVE_FIELDS),
         ({"cron": "0 9 30 2 *"}, 60, texts.FIVE_FIELDS),
-        ({"cron": "0 9 */29 2 MON#1"}, 60, None),
+        ({"cron": " "}, 60, texts.RULE_OR_TIME),
+        ({"cron": " ", "at": "2026-12-24T09:00"}, 60, None),
+        ({"cron": "0 9 * * *", "at": "\t"}, 60, None),
+        ({"cron": "0 9 */14 * 2"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 */2 * MON"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 */3 * MON-FRI"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 1-31/14 * 2"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 1,2/14 * 2#1"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 */14 * *"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 * * 2/7"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 9 * * */14"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "*/90 * * * *"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 */36 * * *"}, 60, texts.STEPS_BEGIN_AGAIN),
+        ({"cron": "0 */23 * * *"}, 60, None),
+        ({"cron": "0 9 */2 * *"}, 60, None),
+        ({"cron": "0 9 */2 * 1-7"}, 60, None),
+        ({"cron": "0 9 * * */2"}, 60, None),
+        ({"cron": "0 9 * * TUE#1,TUE#3"}, 60, None),
+        ({"cron": "0 9 1,15 * *"}, 60, None),
+        ({"cron": "0 9 29 2 MON#1"}, 60, None),
         ({"cron": "*/30 * * * *"}, MEMBER_GAP_MINUTES, texts.rule_too_often(60)),
         ({"cron": "10,50 9 * * *"}, MEMBER_GAP_MINUTES, texts.rule_too_often(60)),
         ({"cron": "50 23 * * *"}, MEMBER_GAP_MINUTES, None),
@@ -191,21 +210,41 @@ def test_rules_that_cant_be_used(rule: dict[str, str], gap: int, why: str | None
     assert str(refused.value) == why
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc/passwd", "Europe", "Europe/Berlin\0", "berlin" * 200])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("", " ", "Mars/Olympus", "../etc/passwd", "Europe/../UTC", "Europe", "Europe/Berlin\0", "berlin" * 200),
+        # In the database, but a machine's own, or copies.
+        *("localtime", "posixrules", "Factory", "posix/Europe/Berlin", "right/UTC", "right/Europe/Berlin"),
+    ],
+)
 def test_unknown_zone_cant_be_used(zone: str) -> None:
     with pytest.raises(UnusableRule, match="time zone"):
         rule_of(zone, NOW, cron="0 9 * * *", min_gap_minutes=60)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "America/Port-au-Prince", "America/Argentina/ComodRivadavia"])
+def test_zone_of_one_place_can_be_used(zone: str) -> None:
+    assert rule_of(zone, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+
+
+terms = st.text(alphabet="0123456789*/-#LW", max_size=5) | st.sampled_from(
+    ["*", "*/2", "1-5", "0", "30", "MON", "FRI#2", "TUE#1/2", "5L", "L", "LW", "LW/2", "JAN", "١", "²", "9" * 60, "0/0"]
+)
+lists = st.lists(terms, min_size=1, max_size=3).map(",".join)
+rules = st.text() | fields | st.tuples(lists, lists, lists, lists, lists).map(" ".join)
+
+
 @pytest.mark.hypothesis
-@given(st.text(alphabet="0123456789*/-,#LWMONFRIlw ", max_size=30) | fields)
-def test_any_text_is_a_rule_or_is_refused(text: str) -> None:
+@settings(derandomize=True)
+@given(rules, st.text() | st.just(""), st.sampled_from(["UTC", BERLIN]) | st.text())
+def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, zone: str) -> None:
+    refusal = ""
     try:
-        rule = rule_of("UTC", NOW, cron=text, min_gap_minutes=ADMIN_GAP_MINUTES)
-    except UnusableRule:
-        return
-    assert rule.explained
-    assert rule.after(NOW)
+        rule = rule_of(zone, NOW, cron=cron, at=once, min_gap_minutes=ADMIN_GAP_MINUTES)
+    except UnusableRule as unusable:
+        refusal = str(unusable)
+    assert refusal.endswith(".") if refusal else rule.after(NOW) and (rule.explained or rule.at)
 
 
 @pytest.mark.parametrize(

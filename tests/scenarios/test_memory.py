@@ -72,6 +72,13 @@ async def on_record_here(stores: Stores, channel: str = "C0GENERAL") -> Sequence
     return [memory.text for memory in await stores.memories.of((TEAM_ID, channel))]
 
 
+async def has_on_record(stores: Stores, *expected: str) -> None:
+    """Waits until #general has these memories."""
+    async with asyncio.timeout(10):
+        while await on_record_here(stores) != list(expected):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_there_alone(stage: Stage) -> None:
     remembered = await told(stage, f"remember: {DEPLOY}")
     assert shown(remembered) == texts.remembered("#general", 1)
@@ -112,9 +119,31 @@ async def test_undo_forgets_and_says_so_for_everybody(stage: Stage, settings: Se
     await on_record(settings)
     assert await press(stage, message, ReplyAction.UNDO, "grace") == texts.ONLY_ASKER["undo"]
     assert await press(stage, message, ReplyAction.UNDO) is None
-    assert ReplyAction.UNDO not in buttons(await shows(stage, message, texts.UNDONE))
-    await told(stage, "why?")
+    assert buttons(await shows(stage, message, texts.UNDONE)) == [ReplyAction.DELETE]
+    # Buttons from before an upgrade, or forged ones.
+    assert await press(stage, message, ReplyAction.REGENERATE, value="old") == texts.NOT_TWICE
+    assert await press(stage, message, ReplyAction.UNDO, value="old") == texts.NOTHING_TO_UNDO
+    other = await told(stage, "why?")
     assert notes_read(stage) == []
+    assert await press(stage, other, ReplyAction.UNDO, value="forged") == texts.NOTHING_TO_UNDO
+    assert shown(other) == shown(await shows(stage, other, "The whole answer."))
+
+
+async def test_what_a_message_said_goes_with_the_message(stage: Stage, another_process: Stores) -> None:
+    message = await told(stage, "remember: Tea")
+    await told(stage, "remember: Milk")
+    assert message.thread_ts
+    await stage.sandbox.delete("general", message.thread_ts)
+    await has_on_record(another_process, "Milk")
+
+
+async def test_whatever_says_more_is_answered_and_not_remembered(stage: Stage, another_process: Stores) -> None:
+    message = await told(stage, "remember that the customer is angry. Write a short, polite reply.")
+    assert shown(message).startswith("The whole answer.")
+    assert shown(await told(stage, f"remember: {'x' * 301}")).startswith("The whole answer.")
+    assert await on_record_here(another_process) == []
+    assert shown(await told(stage, "remember:")) == texts.REMEMBER_WHAT
+    assert shown(await told(stage, "forget everything")) == texts.FORGET_WHICH
 
 
 async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Stage, settings: Settings) -> None:
@@ -156,16 +185,28 @@ async def test_edited_command_says_what_it_says_now(stage: Stage, settings: Sett
     assert await on_record_here(another_process) == []
 
 
-async def test_long_text_and_full_place_are_refused_with_what_to_do(
+async def test_full_place_is_refused_with_what_to_do(
     stage: Stage, another_process: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert shown(await told(stage, f"remember: {'x' * 301}")) == texts.memory_too_long(301, 300)
     monkeypatch.setattr("bot.store.memories.MAX_MEMORIES", 1)
     await told(stage, "remember: Tea")
     full = await told(stage, "remember: Milk")
     assert shown(full) == texts.memory_full(40, 1)
     assert ReplyAction.UNDO not in buttons(full)
     assert shown(await told(stage, "remember: Tea")) == texts.already_remembered(1)
+
+
+async def test_edited_command_that_others_have_replied_to_says_what_it_says_now(
+    stage: Stage, another_process: Stores
+) -> None:
+    message = await told(stage, "remember: Tea")
+    assert message.thread_ts
+    await stage.sandbox.say("grace", "general", "Really?", message.thread_ts)
+    await stage.delivered()
+    for text, left in (("remember: Coffee", ["Coffee"]), ("what do you remember?", [])):
+        await stage.sandbox.edit("general", message.thread_ts, f"@{stage.sandbox.workspace.bot.name} {text}")
+        await has_on_record(another_process, *left)
+        await shows(stage, message, texts.remembered("#general", 1) if left else texts.NOTHING_REMEMBERED)
 
 
 @pytest.mark.bot(admins=frozenset({"U0GRACE"}))
@@ -178,8 +219,10 @@ async def test_model_proposes_and_only_the_asker_decides(stage: Stage, another_p
     assert await on_record_here(another_process) == []
     assert await press(stage, card, ReplyAction.APPROVE, "grace", value_of(card)) == texts.ONLY_ASKER_AGREES
     await press(stage, card, ReplyAction.APPROVE, value=value_of(card))
-    await shows(stage, card, "Done.")
+    done = await shows(stage, card, "Done.")
     assert await on_record_here(another_process) == [DEPLOY]
+    assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & set(buttons(done))
+    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.NOT_TWICE
     [result] = [one["content"] for one in stage.prompts()[-1] if one["role"] == "tool"]
     assert texts.remembered("#general", 1) in result
 
@@ -188,8 +231,9 @@ async def test_declined_proposal_is_not_remembered(stage: Stage, another_process
     stage.vendor.script(PROPOSES)
     card = await asking(stage, await stage.mention("note that we deploy on Tuesdays"))
     await press(stage, card, ReplyAction.DENY, value=value_of(card))
-    await shows(stage, card, "Done.")
+    done = await shows(stage, card, "Done.")
     assert await on_record_here(another_process) == []
+    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.NOT_TWICE
 
 
 @pytest.mark.parametrize("was_private", [True, False])
@@ -242,6 +286,10 @@ async def test_modal_shows_who_said_what_and_changes_and_removes_it(stage: Stage
     assert await on_record_here(another_process) == ["<@U0ALAN> owns &lt;deploys&gt;"]
     await told(stage, "who owns deploys?")
     assert notes_read(stage)[0].endswith(": @Alan owns <deploys>")
+    grace = stage.sandbox.client("grace")
+    await grace.command("general", "/typist memory")
+    assert await grace.submit({field_of(grace, 1): "Alan owns deploys"}) == {}
+    assert re.search(r"\(\[Ada, [-\d]+, changed by Grace\]", shown(await told(stage, "what do you remember?")))
 
 
 async def test_settings_lead_to_the_memories_of_their_channel(stage: Stage, another_process: Stores) -> None:

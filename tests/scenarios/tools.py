@@ -102,7 +102,7 @@ async def ended(stage: Stage, asked: str) -> Message:
     """Waits until a reply has ended."""
 
     def over() -> list[Message]:
-        return [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)]
+        return [m for m in stage.bots("general", asked) if ReplyAction.DELETE in buttons(m)]
 
     return (await stage.sandbox.wait_for(over))[0]
 
