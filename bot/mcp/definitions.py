@@ -230,6 +230,8 @@ DOWN_CLOSED = "the connection is closed"
 DOWN_NO_ANSWER = "no answer in time"
 DOWN_STARTING = "it is starting"
 DOWN_LATE = "it has not listed its tools yet"
+LATE = (DOWN_STARTING, DOWN_LATE)
+"""Reasons of a server that only takes longer: a later question may have its tools."""
 DATABASE_AWAY = "the database is away"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
 """Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""
@@ -246,6 +248,10 @@ ANOTHER_TOO_LONG = "The tool's server sent more than 8 MB at once, so its connec
 NO_REASON = "The tool failed with error {code}, and gave no reason."
 REFUSED_BY_STATUS = "The tool's server refused the call with HTTP {status}."
 TOOLS_MISSING = "Tools of {servers} can't be reached now, so you don't have them. If they are needed, say so."
+TOOLS_LATE = (
+    "Tools of {servers} aren't listed yet: their servers are late, not down. You don't have these tools in this "
+    "answer. If they are needed, say so, and ask the person to try again in a minute."
+)
 TOOLS_LEFT_OUT = (
     "These tools were left out, because they are too many, too large or described wrongly: {tools}. "
     "If they are needed, say so."

@@ -357,7 +357,7 @@ class McpServer:
             async with asyncio.timeout(max(0.0, left_s)):
                 await connection.ready()
         except TimeoutError:
-            raise ServerDown(DOWN_STARTING) from None
+            raise ServerDown(self._last_reason if hung else DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
         """Returns the server's tools as it listed them in the last so many seconds; starts or reaches it if need be.

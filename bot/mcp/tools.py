@@ -27,8 +27,9 @@ from bot.mcp.definitions import (
     DATABASE_AWAY,
     DEFINITION_CHANGED,
     DOWN_LATE,
-    DOWN_STARTING,
+    LATE,
     SERVER_DOWN,
+    TOOLS_LATE,
     TOOLS_LEFT_OUT,
     TOOLS_MISSING,
     ListedTool,
@@ -82,7 +83,10 @@ class McpTools:
     async def definitions(self, question: Question) -> Offered:
         """Returns the tools of the servers that the channel may use, as far as they can be had within seconds."""
         place = await self._together(await self._servers_of(question), OFFERED_WITHIN_S)
-        missing = [TOOLS_MISSING.format(servers=", ".join(place.down))] if place.down else []
+        late = [name for name, why in place.down.items() if why in LATE]
+        down = [name for name in place.down if name not in late]
+        sentences = ((TOOLS_MISSING, down), (TOOLS_LATE, late))
+        missing = [sentence.format(servers=", ".join(names)) for sentence, names in sentences if names]
         if place.left_out:
             missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
         return Offered(place.offered, " ".join(missing))
@@ -90,9 +94,7 @@ class McpTools:
     async def of_servers(self, names: Sequence[str], within_s: float) -> PlaceTools:
         """Returns the tools of a place that uses these servers. One that only takes longer isn't called down."""
         place = await self._together([server for name, server in self._servers.items() if name in names], within_s)
-        return replace(
-            place, down={name: why for name, why in place.down.items() if why not in (DOWN_STARTING, DOWN_LATE)}
-        )
+        return replace(place, down={name: why for name, why in place.down.items() if why not in LATE})
 
     async def call(
         self,

@@ -7,9 +7,9 @@ the answer grows, in a canvas or a file, where a cell isn't a number, and where 
 Whether Slack reads markup in a chart's words isn't known, so words that may be markup make no chart.
 """
 
-import math
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
 from bot.markdown.blocks import CELL_END, LeafBlock, LeafKind, code_content, parse_blocks
 from bot.markdown.render import beginning
@@ -83,6 +83,7 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
     parts = len(points) if kind == "pie" else len(series)
     words = [title, *labels, *(name for name, _ in series)]
     is_drawn = len(points) <= MAX_POINTS and 0 < parts <= MAX_PARTS and len(set(labels)) == len(labels)
+    is_drawn = is_drawn and len({name for name, _ in series}) == len(series)
     if not is_drawn or not all(words) or any(map(_MARKUP.search, words)):
         return None
     numbers = [(name, [value for value in values if value is not None]) for name, values in series]
@@ -91,13 +92,23 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
     if kind != "pie":
         return blockkit.chart(kind, title, labels, numbers)
     [(_, values), *more] = numbers
-    return None if more or min(values) < 0 or not any(values) else blockkit.pie_chart(title, labels, values)
+    if more or min(values) < 0 or not any(values):
+        return None
+    # Slack refuses a part of 0.
+    shown, sizes = zip(*((label, value) for label, value in zip(labels, values, strict=True) if value), strict=True)
+    return blockkit.pie_chart(title, shown, sizes)
 
 
 def _number(cell: str) -> float | None:
-    """Returns the number in a cell, with its sign and without its unit; None if it has anything else."""
+    """Returns the number in a cell, with its sign and without its unit.
+
+    Returns None if the cell has anything else, or more digits than a float holds: a chart would show other digits.
+    """
     text = cell.replace("\u2212", "-").strip(_AROUND_NUMBERS)
     if not _NUMBER.fullmatch(text):
         return None
-    value = float(text.replace(",", ""))
-    return (int(value) if value.is_integer() else value) if math.isfinite(value) else None
+    digits = text.replace(",", "")
+    value = float(digits)
+    if Decimal(repr(value)) != Decimal(digits):
+        return None
+    return int(value) if value.is_integer() else value

@@ -231,8 +231,17 @@ def _cells(row: Any) -> Sequence[Any]:
     """Returns a row's cells."""
     if isinstance(row, Mapping):
         held = row.get(_CELLS)
-        return held if isinstance(held, list) else [value for key, value in row.items() if key not in _HIDDEN]
+        if isinstance(held, list):
+            return held
+        shown = [(str(key), value) for key, value in row.items() if key not in _HIDDEN]
+        # Of IDs, people read only those that Slack shows as names.
+        read = [(key, value) for key, value in shown if not _is_id(key, value) or _mention(value)]
+        return [_mention(value) if _is_id(key, value) else value for key, value in read]
     return row if isinstance(row, list | tuple) else ()
+
+
+def _is_id(key: str, value: Any) -> bool:
+    return isinstance(value, str) and _OF_ID.fullmatch(key) is not None
 
 
 @lru_cache(maxsize=1_000)

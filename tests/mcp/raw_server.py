@@ -1,10 +1,11 @@
 """An MCP server on stdio that says whatever a file says, well-formed or not: python raw_server.py FILE.
 
 The file is JSON, and read again for each request: `tools` is the list of tools, `results` has what each tool answers
-with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"sleep_s": …}, {"error, and an end": …}. `start`
-may be "die", "silent", "stubborn" (nothing but SIGKILL ends it), "hung" (that, and silent, and it has a child whose id
-is in child.pid) or "loud" (it writes each message to stderr). Each call is appended to FILE.calls. It speaks the
-protocol of 2025-11-25, and starts faster than any server that imports the SDK.
+with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"close_stdout": true}, {"sleep_s": …},
+{"error, and an end": …}. `start` may be "die", "silent", "late" (silent until the file says otherwise), "stubborn"
+(nothing but SIGKILL ends it), "tidy" (SIGTERM ends it once FILE.tidy is written), "hung" (stubborn and silent, and it
+has a child whose id is in child.pid) or "loud" (it writes each message to stderr). Each call is appended to FILE.calls.
+It speaks the protocol of 2025-11-25, and starts faster than any server that imports the SDK.
 """
 
 import json
@@ -18,9 +19,11 @@ from typing import Any
 
 def main(file: Path) -> None:
     """Serves until stdin closes."""
-    start = json.loads(file.read_text()).get("start")
+    start = start_of(file)
     if start in ("stubborn", "hung"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if start == "tidy":
+        signal.signal(signal.SIGTERM, lambda *_: tidy_up(file))
     if start == "hung" and os.fork() == 0:
         file = file.with_name("child.json")
     file.with_suffix(".pid").write_text(str(os.getpid()))
@@ -28,6 +31,7 @@ def main(file: Path) -> None:
         sys.exit(3)
     while start == "hung":
         time.sleep(1)
+    wait_until_in_time(file)
     for line in sys.stdin:
         message = json.loads(line)
         if start == "loud":
@@ -36,8 +40,26 @@ def main(file: Path) -> None:
             answer = answered(file, message["id"], message["method"], message.get("params") or {})
             sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}) + "\n")
             sys.stdout.flush()
-    while start == "stubborn":
+    while start in ("stubborn", "tidy"):
         time.sleep(1)
+
+
+def start_of(file: Path) -> Any:
+    """Returns how the server starts now."""
+    return json.loads(file.read_text()).get("start")
+
+
+def wait_until_in_time(file: Path) -> None:
+    """Waits while the file says that the server is late."""
+    while start_of(file) == "late":
+        time.sleep(0.01)
+
+
+def tidy_up(file: Path) -> None:
+    """Ends the process in its own time."""
+    time.sleep(0.3)
+    file.with_suffix(".tidy").touch()
+    os._exit(0)
 
 
 def answered(file: Path, request: object, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +91,9 @@ def called(request: object, result: dict[str, Any] | None) -> dict[str, Any]:
             os._exit(1)
         case {"die": True}:
             os._exit(1)
+        case {"close_stdout": True}:
+            os.close(1)
+            time.sleep(3_600)
         case {"sleep_s": seconds}:
             time.sleep(seconds)
             return {"result": {"content": []}}

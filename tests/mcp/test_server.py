@@ -378,6 +378,17 @@ class TestCalls:
         assert raw.pid != first
         assert [name for name, _ in raw.calls] == ["die", "it"]
 
+    async def test_call_that_fails_releases_the_connection_that_it_lost(
+        self, raw: RawServer, server: McpServer
+    ) -> None:
+        raw.script([tool("it"), tool("close")], {"it": text_result("Hi."), "close": {"close_stdout": True}})
+        for _ in range(3):
+            assert await outcome(server, "it") is DONE
+            assert await outcome(server, "close") is UNKNOWN
+            async with asyncio.timeout(WITHIN_S):
+                while raw.is_alive:  # noqa: ASYNC110 another process ends
+                    await asyncio.sleep(0.01)
+
     async def test_no_call_is_made_while_the_server_is_down(self, raw: RawServer, server: McpServer) -> None:
         raw.script([], start="die")
         result, _ = await server.call("it", {}, timeout_s=30, read_only=False)
@@ -426,6 +437,17 @@ class TestEnds:
             begun = time.monotonic()
         assert not raw.is_alive
         assert time.monotonic() - begun < 30
+
+    async def test_process_has_time_to_tidy_up_after_the_signal_to_end(
+        self, raw: RawServer, clock: HurriedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.mcp.server.EXIT_WITHIN_S", 3.0)
+        monkeypatch.setattr("bot.mcp.server.CLOSE_WITHIN_S", 30.0)
+        raw.script([], start="tidy")
+        async with running(raw.config(), clock) as server:
+            await server.tools()
+        assert raw.file.with_suffix(".tidy").exists()
+        assert not raw.is_alive
 
     async def test_process_that_is_still_starting_ends_too(self, raw: RawServer, clock: HurriedClock) -> None:
         raw.script([], start="silent")

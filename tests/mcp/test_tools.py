@@ -20,6 +20,7 @@ from bot.mcp.definitions import (
     DEFINITION_CHANGED,
     MAX_SCHEMA_CHARS,
     SERVER_DOWN,
+    TOOLS_LATE,
     TOOLS_LEFT_OUT,
     TOOLS_MISSING,
     ListedTool,
@@ -290,12 +291,13 @@ class TestFailures:
         monkeypatch.setattr("bot.mcp.server.START_WITHIN_S", 3.0)
         raw.script([], start="silent")
         took_s: list[float] = []
+        missing: list[str] = []
         first = 0
         while len(took_s) < 5 or raw.pid == first:
             begun = time.monotonic()
             offered = await tools.definitions(asked())
             assert [one.name for one in offered.definitions] == ["other__look"]
-            assert offered.missing == TOOLS_MISSING.format(servers="raw")
+            missing.append(offered.missing)
             took_s.append(time.monotonic() - begun)
             first = raw.pid
             await asyncio.sleep(1.0)
@@ -303,12 +305,35 @@ class TestFailures:
         # One question waits for the first start, and none for later ones.
         assert took_s[0] >= 0.9
         assert max(took_s[1:]) < 0.9
+        # Until its first start has failed, it is only late.
+        assert list(dict.fromkeys(missing)) == [
+            sentence.format(servers="raw") for sentence in (TOOLS_LATE, TOOLS_MISSING)
+        ]
+        assert missing == sorted(missing, key=missing.index)
         raw.script(TOOLS)
         clock.ahead_s += 60
         async with asyncio.timeout(WITHIN_S):
             while "raw__look" not in await names(tools, asked()):  # noqa: ASYNC110 another process answers
                 await asyncio.sleep(0.1)
         assert (await tools.definitions(asked())).missing == ""
+
+    async def test_server_that_is_late_is_not_called_down_and_its_tools_come_later(
+        self, tools: McpTools, raw: RawServer, stores: Stores, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await stores.channel_settings.write("T1", CHANNEL, ChannelSettings(mcp_servers=("raw", "other")))
+        await tools.definitions(asked(DIRECT))
+        monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", 0.5)
+        raw.script(TOOLS, start="late")
+        for _ in range(2):
+            offered = await tools.definitions(asked())
+            assert [one.name for one in offered.definitions] == ["other__look"]
+            assert offered.missing == TOOLS_LATE.format(servers="raw")
+            assert (await tools.of_servers(["raw"], 0.1)).down == {}
+        raw.script(TOOLS)
+        async with asyncio.timeout(WITHIN_S):
+            while (await tools.definitions(asked())).missing:  # noqa: ASYNC110 another process answers
+                await asyncio.sleep(0.1)
+        assert await names(tools, asked()) == ["raw__look", "raw__write", "other__look"]
 
     async def test_no_tools_while_the_database_is_away(self, tools: McpTools, stores: Stores) -> None:
         stores.database.refuse_new()

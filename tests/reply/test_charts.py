@@ -57,6 +57,34 @@ def test_table_of_one_column_becomes_a_pie() -> None:
     )
 
 
+@pytest.mark.parametrize("sizes", [(0, 60, 40), (60, 0, 40), (60, 40, 0), (0, 0, 7)])
+def test_part_of_zero_has_no_place_in_a_pie(sizes: tuple[int, ...]) -> None:
+    parts = list(zip("abc", sizes, strict=True))
+    table = "| Fruit | Share |\n|---|---|\n" + "".join(f"| {name} | {size} |\n" for name, size in parts)
+    [chart] = drawn(marked(table, "pie"))
+    assert chart["chart"]["segments"] == [{"label": name, "value": size} for name, size in parts if size]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("9007199254740992", 2**53),
+        ("9007199254740993", None),
+        ("12,345,678,901,234,567,890", None),
+        ("10000000000000000000", 10**19),
+        ("0.1", 0.1),
+        ("0.10", 0.1),
+        ("0.12345678901234567890", None),
+        ("-3.0", -3),
+        (f"0.{'0' * 400}1", None),
+    ],
+)
+def test_number_is_drawn_if_a_float_holds_its_digits(cell: str, value: float | None) -> None:
+    charts = drawn(marked(SALES.replace("5.5", cell)))
+    values = [chart["chart"]["series"][1]["data"][0]["value"] for chart in charts]
+    assert values == ([] if value is None else [value])
+
+
 def rows(count: int) -> str:
     return "| a | b |\n|---|---|\n" + "".join(f"| r{number} | {number} |\n" for number in range(count))
 
@@ -67,6 +95,7 @@ UNDRAWN = {
     "a number of two units": SALES.replace("5.5", "4 h 30"),
     "no number that a float holds": SALES.replace("5.5", "9" * 400),
     "two rows of one name": SALES.replace("Q2", "Q1"),
+    "two columns of one name": SALES.replace("2025", "2026"),
     "a name that mentions": SALES.replace("Q2", "<@U0ADA>"),
     "a name that is an address": SALES.replace("Q2", "https://evil.example"),
     "rows of other lengths": SALES + "| Q3 | 4 |\n",
@@ -84,7 +113,9 @@ def test_table_that_slack_does_not_draw_stays_a_table(table: str) -> None:
     assert drawn(marked(table)) == []
 
 
-@pytest.mark.parametrize("table", [rows(7), SALES, "| a | b |\n|---|---|\n| x | -1 |\n", rows(1)])
+@pytest.mark.parametrize(
+    "table", [rows(7), SALES, "| a | b |\n|---|---|\n| x | -1 |\n", "| a | b |\n|---|---|\n| x | 0 |\n"]
+)
 def test_numbers_that_make_no_whole_are_no_pie(table: str) -> None:
     assert drawn(marked(table, "pie")) == []
 

@@ -304,6 +304,17 @@ WITHIN: dict[str, tuple[Json, str]] = {
         of("data_table", header={"cells": [plain("in")]}, rows=[{"cells": [plain("EU")]}, {"region": "US"}]),
         "| in |\n| --- |\n| EU |\n| US |",
     ),
+    "rows that are objects": (
+        of(
+            "data_table",
+            header={"cells": [plain("of"), plain("in"), plain("sum")]},
+            rows=[
+                {"type": "row", "row_id": "R1", "owner_id": "U0ADA0001", "region": "EU", "sum": 3},
+                {"id": "r-2", "type": "row", "owner_id": "U0BEN0001", "region": "US", "block_id": "b", "sum": 4},
+            ],
+        ),
+        "| of | in | sum |\n| --- | --- | --- |\n| @U0ADA0001 | EU | 3 |\n| @U0BEN0001 | US | 4 |",
+    ),
     "rows to come that hold their cells": (
         of("grid_table", lines=[{"cells": ["in", "sum"]}, {"cells": ["EU", 3]}]),
         "| in | sum |\n| --- | --- |\n| EU | 3 |",

@@ -9,6 +9,7 @@ from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.job import MessageQuestion, QuotedMessage
 from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES
+from bot.slack.users import PEOPLE_PER_PAGE
 from slack_sandbox.workspace import Channel
 from tests.clocks import InstantClock
 from tests.slack.workspaces import connected_workspace
@@ -55,3 +56,31 @@ async def test_channels_of_a_person_are_found_on_all_pages_that_a_bot_may_see() 
         assert len(await workspace.surfaces.channels_of("U0ADA")) == CHANNELS_PER_PAGE * MAX_CHANNEL_PAGES
         called = [call.method for call in sandbox.calls]
         assert called.count("users.conversations") == 2 + MAX_CHANNEL_PAGES
+
+
+MOST_READ = PEOPLE_PER_PAGE * MAX_CHANNEL_PAGES
+
+
+@pytest.mark.parametrize(
+    ("members", "place", "is_in"),
+    [
+        (2, None, False),
+        (2, 1, True),
+        (PEOPLE_PER_PAGE, None, False),
+        (PEOPLE_PER_PAGE + 1, PEOPLE_PER_PAGE, True),
+        (MOST_READ, None, False),
+        (MOST_READ, MOST_READ - 1, True),
+        # Nobody knows: a run isn't stopped, and a list isn't denied, for a channel's size.
+        (MOST_READ + 1, MOST_READ, True),
+        (MOST_READ + 1, None, True),
+    ],
+)
+async def test_person_is_in_a_channel_unless_all_of_its_members_were_read(
+    members: int, place: int | None, is_in: bool
+) -> None:
+    async with connected_workspace(InstantClock(), subscribed=frozenset()) as (sandbox, workspace):
+        people = [f"U{number:05}" for number in range(members)]
+        if place is not None:
+            people[place] = "U0ADA"
+        sandbox.workspace.channels["C0LARGE"] = Channel("C0LARGE", "large", "channel", people)
+        assert await workspace.surfaces.is_in_channel("U0ADA", "C0LARGE") is is_in

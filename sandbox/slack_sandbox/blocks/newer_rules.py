@@ -70,6 +70,9 @@ def chart_problems(block: Json, pointer: str) -> Iterator[str]:
         return
     if kind == "pie":
         yield from _point_problems(parts, f"{pointer}/chart/segments")
+        for index, part in enumerate(parts):
+            if isinstance(part, dict) and isinstance(value := part.get("value"), int | float) and value <= 0:
+                yield f"must be greater than 0 [json-pointer:{pointer}/chart/segments/{index}/value]"
         return
     axis = chart.get("axis_config")
     if not isinstance(axis, dict):
