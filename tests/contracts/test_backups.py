@@ -2,12 +2,14 @@
 
 import os
 import resource
+import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -18,6 +20,7 @@ from bot.store.backup import back_up, read, restore
 from bot.store.database import connected
 from bot.store.migrate import migrate
 from bot.store.schema import jobs, metadata
+from tests.contracts.databases import PostgresqlServer, create_role
 from tests.contracts.test_store_migrations import restore as fill
 from tests.processes import REPOSITORY
 
@@ -143,3 +146,97 @@ async def test_file_that_is_no_older_backup_is_not_replaced(tmp_path: Path) -> N
                 await back_up(engine, file)
     assert read(newer).questions
     assert notes.read_text() == "mine"
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from bot.store import backup
+from bot.store.database import connected
+
+async def run(command, url, file):
+    async with connected(url) as engine:
+        await (backup.back_up(engine, Path(file)) if command == "backup" else backup.restore(Path(file), engine))
+
+setattr(backup, sys.argv[1], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+asyncio.run(run(*sys.argv[2:]))
+"""
+
+
+def kill_in(function: str, command: str, url: str, file: Path) -> int:
+    """Runs a command whose process is killed where it calls a function, and returns the exit code."""
+    arguments = [sys.executable, "-c", KILLED, function, command, url, str(file)]
+    return subprocess.run(arguments, cwd=REPOSITORY).returncode
+
+
+@pytest.mark.parametrize(
+    ("kind", "killed_in"), [("sqlite", "_publish"), pytest.param("postgresql", "_sequence", marks=pytest.mark.long)]
+)
+async def test_process_that_is_killed_midway_leaves_backup_and_database_as_they_were(
+    kind: str, killed_in: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """What it leaves beside them is no obstacle to the next one."""
+    url, file = await filled(request.getfixturevalue(f"{kind}_url")), tmp_path / "backup"
+    async with connected(url) as engine:
+        await back_up(engine, file)
+    backup, before = file.read_bytes(), await rows(url)
+    for command in ("backup", "restore"):
+        assert kill_in(killed_in, command, url, file) == -signal.SIGKILL
+        assert left_beside(file) != []
+        assert (file.read_bytes(), await rows(url)) == (backup, before)
+    async with connected(url) as engine:
+        await back_up(engine, file)
+        await restore(file, engine)
+    assert await rows(url) == before
+    assert left_beside(file) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda whole: whole[: len(whole) // 2], "damaged|malformed"),
+        (lambda whole: whole[:8_192] + bytes(len(whole) - 8_192), "damaged|malformed|no backup"),
+        (lambda whole: b"x" * 100 + whole[100:], "no backup"),
+        (lambda _: b"", "no backup"),
+        (lambda _: b"-- PostgreSQL database dump\n" * 100, "no backup"),
+    ],
+    ids=["cut", "zeros", "no head", "empty", "of another program"],
+)
+async def test_damaged_backup_is_not_restored(tmp_path: Path, damage: Callable[[bytes], bytes], sentence: str) -> None:
+    url, file = await filled(f"sqlite:///{tmp_path}/typist.db"), tmp_path / "backup"
+    before = await rows(url)
+    async with connected(url) as engine:
+        await back_up(engine, file)
+        file.write_bytes(damage(file.read_bytes()))
+        with pytest.raises(StoreError, match=f"{file} is .*({sentence})"):
+            await restore(file, engine)
+    assert await rows(url) == before
+    assert left_beside(tmp_path / "typist.db") == []
+
+
+async def test_tables_of_another_program_are_neither_read_nor_changed(
+    own_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    url, file = create_role(own_server.url, "typist", "secret-5"), tmp_path / "backup"
+    theirs = "SELECT id FROM public.jobs UNION ALL SELECT count(*) FROM public.users"
+    with psycopg.connect(own_server.url, autocommit=True) as connection:
+        for statement in (
+            "CREATE TABLE public.jobs AS SELECT generate_series(7, 9) AS id",
+            "CREATE TABLE public.alembic_version AS SELECT 'theirs' AS version_num",
+            "CREATE TABLE public.users AS SELECT 1 AS id",
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+            "CREATE SCHEMA typist AUTHORIZATION typist",
+            "ALTER ROLE typist SET search_path = typist",
+        ):
+            connection.execute(statement.encode())
+        before, _ = connection.execute(theirs.encode()).fetchall(), await filled(url)
+        ours = await rows(url)
+        async with connected(url) as engine:
+            await back_up(engine, file)
+            async with engine.begin() as changing:
+                await changing.execute(sa.delete(jobs))
+            await restore(file, engine)
+        assert connection.execute(theirs.encode()).fetchall() == before
+        assert connection.execute(b"SELECT version_num FROM public.alembic_version").fetchall() == [("theirs",)]
+    assert ours["jobs"]
+    assert await rows(url) == ours
