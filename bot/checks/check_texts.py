@@ -371,6 +371,19 @@ def model_takes_less(model: str, taken_tokens: int, wanted_tokens: int) -> tuple
     )
 
 
+def model_slow(took_s: float) -> str:
+    """Says that the model answered the probe late."""
+    return f"It took {took_s:.0f} s to answer. If its server was loading the model, later answers begin sooner."
+
+
+def model_late(model: str, within_s: float) -> tuple[str, str]:
+    """Says that the model did not answer the probe in time."""
+    return (
+        f"{model} didn't answer within {within_s:.0f} s.",
+        "If its server is loading the model, check again once it has. Otherwise, read the server's log.",
+    )
+
+
 def model_silent(model: str, reason: str) -> tuple[str, str]:
     """Says that the model did not answer the probe; `reason` is a failure with the vendor's words."""
     return (
@@ -405,6 +418,10 @@ MCP_PROCESS_FIX = (
 )
 MCP_HTTP_FIX = (
     "Check url and headers in BOT_MCP_CONFIG, the network, and that the server runs. "
+    "Until it works, answers don't use its tools."
+)
+MCP_SIGN_IN_FIX = (
+    "Set an Authorization header for the server in BOT_MCP_CONFIG, with a token that its vendor issues for programs. "
     "Until it works, answers don't use its tools."
 )
 MCP_NOTES_FIX = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/admins/tools.md."

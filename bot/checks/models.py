@@ -68,11 +68,28 @@ def probe_id(model: str) -> str:
     return f"model.{model}.tools"
 
 
-async def probe_model(setup: ModelSetup, model: str) -> Check:
-    """Asks a model to call a tool, which no look-up can tell: servers refuse tools, or leave them out, in silence.
+PROBE_WITHIN_S = 60.0
+"""How long a model may take for the probe: its server may load it first."""
+PROBE_LATE_S = 10.0
+"""From here on, the report says how long it took."""
 
-    It costs a short answer.
-    """
+
+async def probe_model(setup: ModelSetup, model: str) -> Check:
+    """Asks a model to call a tool, and says if that took long, or more than PROBE_WITHIN_S. Costs a short answer."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    try:
+        async with asyncio.timeout(PROBE_WITHIN_S):
+            check = await _probe(replace(setup, stall_timeout_s=max(setup.stall_timeout_s, PROBE_WITHIN_S)), model)
+    except TimeoutError:
+        return fail(probe_id(model), *check_texts.model_late(model, PROBE_WITHIN_S))
+    took_s = loop.time() - begun
+    is_late = check.passed and took_s >= PROBE_LATE_S
+    return replace(check, message=f"{check.message} {check_texts.model_slow(took_s)}") if is_late else check
+
+
+async def _probe(setup: ModelSetup, model: str) -> Check:
+    """Asks a model to call a tool, which no look-up can tell: servers refuse tools, or leave them out, in silence."""
     line = probe_id(model)
     called = refused = wrote_call = False
     text = ""
@@ -173,7 +190,7 @@ class ServerChecks:
     async def server(self, config: ServerConfig) -> Check:
         """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""
         # Only now: they need the extra mcp.
-        from bot.mcp.definitions import DOWN_NO_ANSWER, offered_names
+        from bot.mcp.definitions import DOWN_NO_ANSWER, DOWN_SIGN_IN, offered_names
         from bot.mcp.server import ServerDown, open_servers
         from bot.mcp.tools import tools_of
 
@@ -185,6 +202,7 @@ class ServerChecks:
             except (ServerDown, TimeoutError) as error:
                 is_process = isinstance(config.transport, StdioTransport)
                 fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
+                fix = check_texts.MCP_SIGN_IN_FIX if str(error) == DOWN_SIGN_IN else fix
                 return warn(line, check_texts.mcp_down(config.name, str(error) or DOWN_NO_ANSWER), fix)
         rules = self._setup.rules
         tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
@@ -192,10 +210,10 @@ class ServerChecks:
         problems = []
         if missing := sorted(rules.named_tools(config.name) - named.keys()):
             problems.append(check_texts.mcp_no_tool(config.name, missing, sorted(named)))
-        broken = sorted(name for name in tools.too_large if named[name].is_broken)
+        broken = sorted(name for name in tools.left_out if named[name].is_broken)
         if broken:
             problems.append((check_texts.mcp_broken(config.name, broken), check_texts.MCP_BROKEN_FIX))
-        if too_large := sorted(set(tools.too_large) - set(broken)):
+        if too_large := sorted(set(tools.left_out) - set(broken)):
             problems.append((check_texts.mcp_large(config.name, too_large), check_texts.MCP_LARGE_FIX))
         if cut := sorted(tool.name for tool in tools.definitions if named[tool.name].is_cut):
             problems.append((check_texts.mcp_cut(config.name, cut), check_texts.MCP_CUT_FIX))
@@ -220,9 +238,9 @@ class ServerChecks:
         for servers, named in alike.items():
             together = tools_together(self._tools[name] for name in servers)
             most = max(most, len(together.offered))
-            # A server's own line names those that are too large.
-            too_large = {tool for name in servers for tool in self._tools[name].too_large}
-            if too_many := [tool for tool in together.left_out if tool not in too_large]:
+            # A server's own line names those that are left out by themselves.
+            alone = {tool for name in servers for tool in self._tools[name].left_out}
+            if too_many := [tool for tool in together.left_out if tool not in alone]:
                 problems.append(check_texts.mcp_too_many(named, together.counts, too_many))
         if problems:
             return warn(MCP_PLACES, "\n".join(problems), check_texts.mcp_too_many_fix(MAX_TOOLS, MAX_DEFINITIONS_CHARS))

@@ -156,6 +156,7 @@ async def checked(
                     models.probe_id(model),
                     partial(models.probe_model, setup, model),
                     needs=[models.model_check_id(model)],
+                    within_s=models.PROBE_WITHIN_S + 5.0,
                 )
                 for model in setup.models
             ]

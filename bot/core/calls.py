@@ -100,7 +100,7 @@ class ServerTools:
     """The tools of an MCP server that models may have."""
 
     definitions: tuple[ToolDefinition, ...] = ()
-    too_large: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     """The names of others, whose parameters are too large for models or described wrongly."""
 
 
@@ -136,7 +136,7 @@ def tools_together(servers: Iterable[ServerTools]) -> PlaceTools:
             else:
                 offered.append(tool)
                 chars = longer
-        left_out += server.too_large
+        left_out += server.left_out
     return PlaceTools(tuple(offered), tuple(left_out))
 
 

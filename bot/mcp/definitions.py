@@ -99,7 +99,8 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     """
     named: dict[str, ListedTool] = {}
     changed: dict[str, list[ListedTool]] = {}
-    for tool in tools:
+    # Of two tools with one name, a broken one doesn't take the place of the other.
+    for tool in sorted(tools, key=lambda tool: tool.is_broken):
         plain = full_name(server, NOT_IN_NAMES.sub("_", tool.name))
         if len(plain) <= MAX_NAME_CHARS and plain == full_name(server, tool.name):
             # Of tools with one name, the first counts.
@@ -232,6 +233,11 @@ DOWN_STARTING = "it is starting"
 DOWN_LATE = "it has not listed its tools yet"
 LATE = (DOWN_STARTING, DOWN_LATE)
 """Reasons of a server that only takes longer: a later question may have its tools."""
+DOWN_SIGN_IN = (
+    "HTTP 401: it wants people to sign in (OAuth), which Typist doesn't support yet; "
+    "an Authorization header in BOT_MCP_CONFIG works"
+)
+DOWN_HEADER_REFUSED = "HTTP 401: it refuses the Authorization header in BOT_MCP_CONFIG"
 DATABASE_AWAY = "the database is away"
 DOWN_TOO_LONG = "it sent more than 8 MB at once"
 """Why a server is down, as the log and `typist check` say it (`ServerConnection`)."""

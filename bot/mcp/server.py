@@ -59,7 +59,9 @@ from bot.mcp.definitions import (
     CALL_LATE,
     CALL_LOST,
     DOWN_CLOSED,
+    DOWN_HEADER_REFUSED,
     DOWN_NO_ANSWER,
+    DOWN_SIGN_IN,
     DOWN_STARTING,
     DOWN_TOO_LONG,
     REFUSED_BY_STATUS,
@@ -103,6 +105,8 @@ class ServerConnection:
         self._client: Client | None = None
         self._status = 0
         """Of the last response."""
+        self._wants_sign_in = False
+        """Whether the last response names where people sign in."""
         self._is_line_too_long = False
         self._calls_at_last_line = 0
         self._calls = 0
@@ -204,8 +208,8 @@ class ServerConnection:
                     transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
             yield await stack.enter_async_context(Client(_readable_messages(transport), mode=mode, cache=None))
 
-    def _note_status(self, status: int, *, has_session: bool) -> None:
-        self._status = status
+    def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
+        self._status, self._wants_sign_in = status, wants_sign_in
         if has_session and status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
             # By the protocol, 404 says that the server forgot the session. Many servers say 400, as after a restart.
             self.retire()
@@ -272,6 +276,9 @@ class ServerConnection:
         is_http = isinstance(self._config.transport, HttpTransport)
         if self.is_too_long(error):
             return DOWN_TOO_LONG
+        if self._wants_sign_in and isinstance(self._config.transport, HttpTransport):
+            has_header = "authorization" in map(str.lower, self._config.transport.headers)
+            return DOWN_HEADER_REFUSED if has_header else DOWN_SIGN_IN
         if is_http and self._status >= HTTPStatus.BAD_REQUEST:
             return f"HTTP {self._status}"
         if error.code == CONNECTION_CLOSED:
@@ -676,9 +683,9 @@ class ResponseTooLong(httpx2.StreamError):
 
 
 class Answered(Protocol):
-    """Is told the status of each response, and whether its request named a session."""
+    """Is told the status of each response, whether its request named a session, and whether people must sign in."""
 
-    def __call__(self, status: int, *, has_session: bool) -> None: ...
+    def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
 
 
 def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> httpx2.AsyncClient:
@@ -689,7 +696,13 @@ def http_client(url: str, headers: Mapping[str, str], answered: Answered) -> htt
     """
 
     async def bound(response: httpx2.Response) -> None:
-        answered(response.status_code, has_session=MCP_SESSION_ID in response.request.headers)
+        # By RFC 9728, which MCP's authorization is built on.
+        is_oauth = "resource_metadata=" in response.headers.get("www-authenticate", "").lower()
+        answered(
+            response.status_code,
+            has_session=MCP_SESSION_ID in response.request.headers,
+            wants_sign_in=is_oauth and response.status_code == HTTPStatus.UNAUTHORIZED,
+        )
         # A few bytes may be gigabytes when they are decompressed. Left as it is, such a body is no JSON.
         response.headers.pop("content-encoding", None)
         kind = response.headers.get("content-type", "").lower()

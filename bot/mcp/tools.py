@@ -48,17 +48,17 @@ log = logging.getLogger(__name__)
 
 def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, timeout_s: float) -> ServerTools:
     """Returns what models may have of a server's tools, each with its name and whether an admin has agreed to it."""
-    definitions, too_large = [], []
+    definitions, left_out = [], []
     for name, tool, is_by_admin in listed:
         rule = rules.rule_for(name)
         if rule.permission is Permission.DENY:
             continue
         if tool.is_too_large or tool.is_broken:
-            too_large.append(name)
+            left_out.append(name)
             continue
         described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
         definitions.append(ToolDefinition(*described, OURS if is_by_admin else TOOL, rule, timeout_s))
-    return ServerTools(tuple(definitions), tuple(too_large))
+    return ServerTools(tuple(definitions), tuple(left_out))
 
 
 class McpTools:

@@ -85,6 +85,16 @@ async def served(handler: Any) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+def refusing(status: int, challenge: str) -> Any:
+    """Returns a handler that refuses each request, with this WWW-Authenticate."""
+    from aiohttp import web
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"WWW-Authenticate": challenge} if challenge else {})
+
+    return refuse
+
+
 @asynccontextmanager
 async def flooding_web() -> AsyncIterator[Web]:
     """Yields a server that floods."""

@@ -52,9 +52,12 @@ class RawServer:
 
     file: Path
 
-    def script(self, tools: list[Json], results: Json | None = None, start: str = "") -> None:
-        """Sets what the server says from now on."""
-        self.file.write_text(json.dumps({"tools": tools, "results": results or {}, "start": start}))
+    def script(
+        self, tools: list[Json] | None, results: Json | None = None, start: str = "", listed: Json | None = None
+    ) -> None:
+        """Sets what the server says from now on; `listed`: beside its tools."""
+        said = {"tools": tools, "results": results or {}, "start": start, "listed": listed or {}}
+        self.file.write_text(json.dumps(said))
 
     def config(self, name: str = "raw") -> ServerConfig:
         """Returns the server's configuration: Python without site-packages, which starts in a moment."""

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig
-from bot.mcp.definitions import CALL_LOST, RESULT_UNREADABLE
-from bot.mcp.server import McpServer
-from tests.mcp.flood import answered, served
+from bot.mcp.definitions import CALL_LOST, DOWN_HEADER_REFUSED, DOWN_SIGN_IN, RESULT_UNREADABLE
+from bot.mcp.server import McpServer, ServerDown
+from tests.mcp.flood import answered, refusing, served
 from tests.mcp.servers import running
 
 DONE, FAILED, UNKNOWN = CallState.DONE, CallState.FAILED, CallState.UNKNOWN
@@ -107,3 +107,34 @@ async def test_session_that_the_server_forgot_is_opened_again(
     there.body = json.dumps({"jsonrpc": "2.0", "id": None, "result": {"content": [{"type": "text", "text": "Hi."}]}})
     result, _ = await server.call("it", {}, timeout_s=10, read_only=False)
     assert (result.text, there.sessions) == ("Hi.", ["s0", "s1"])
+
+
+METADATA = 'resource_metadata="https://mcp.example/.well-known/oauth-protected-resource"'
+KEY = {"Authorization": "Bearer wrong"}
+
+
+@pytest.mark.parametrize(
+    ("status", "challenge", "headers", "reason"),
+    [
+        (401, f"Bearer {METADATA}", {}, DOWN_SIGN_IN),
+        (401, f'Bearer realm="mcp", error="invalid_token", {METADATA.capitalize()}', {}, DOWN_SIGN_IN),
+        (401, f"Bearer {METADATA}", {"x-api-key": "wrong"}, DOWN_SIGN_IN),
+        (401, f"Bearer {METADATA}", KEY, DOWN_HEADER_REFUSED),
+        (401, f"Bearer {METADATA}", {"authorization": "Bearer wrong"}, DOWN_HEADER_REFUSED),
+        (401, 'Bearer realm="resource_metadata"', {}, "HTTP 401"),
+        (401, "", KEY, "HTTP 401"),
+        (403, f"Bearer {METADATA}", {}, "HTTP 403"),
+        (502, f"Bearer {METADATA}", {}, "HTTP 502"),
+    ],
+)
+async def test_server_that_wants_people_to_sign_in_is_told_as_what_it_is(
+    status: int, challenge: str, headers: dict[str, str], reason: str
+) -> None:
+    async with (
+        served(refusing(status, challenge)) as url,
+        running(ServerConfig("web", HttpTransport(url, headers))) as one,
+    ):
+        for _ in range(2):
+            with pytest.raises(ServerDown) as raised:
+                await one.tools()
+            assert str(raised.value) == reason

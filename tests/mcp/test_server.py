@@ -11,7 +11,7 @@ import pytest
 
 from bot.core.calls import CallState
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport, ToolRules
-from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
+from bot.mcp.definitions import CALL_LATE, CALL_LOST, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN, offered_names
 from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, ServerDown
 from bot.mcp.tools import tools_of
 from slack_sandbox.testing.processes import WITHIN_S
@@ -301,7 +301,7 @@ class TestCalls:
         known = [(f"raw__{tool.name}", tool, False) for tool in tools]
         offered = tools_of(known, ToolRules(), 30)
         assert [tool.name for tool in offered.definitions] == ["raw__good", "raw__last"]
-        assert offered.too_large == (f"raw__{name}",)
+        assert offered.left_out == (f"raw__{name}",)
 
     @pytest.mark.parametrize("error", ERRORS, ids=str)
     async def test_error_of_a_server_is_its_own_words(self, raw: RawServer, server: McpServer, error: Told) -> None:
@@ -318,6 +318,43 @@ class TestCalls:
         await server.tools()
         result, by_server = await server.call("it", {}, timeout_s=5, read_only=False)
         assert (result.outcome, result.text, by_server) == (DONE, "No database.", True)
+
+    @pytest.mark.parametrize(
+        ("tools", "listed", "names"),
+        [
+            ([GOOD], {"nextCursor": 2}, ["good"]),
+            ([GOOD], {"nextCursor": ""}, ["good"]),
+            ([GOOD], {"nextCursor": None}, ["good"]),
+            ([GOOD], {"ttlMs": "soon", "_meta": "x"}, ["good"]),
+            (None, {}, []),
+            ([], {"tools": {"good": GOOD}}, []),
+            ([], {"tools": "good"}, []),
+        ],
+    )
+    async def test_odd_list_holds_the_tools_that_can_be_read(
+        self, raw: RawServer, server: McpServer, tools: list[Json] | None, listed: Json, names: list[str]
+    ) -> None:
+        raw.script(tools, listed=listed)
+        assert [tool.name for tool in await server.tools()] == names
+
+    @pytest.mark.parametrize(
+        "twice",
+        [
+            ({**GOOD, "description": "One."}, {**GOOD, "description": "Two."}),
+            ({**GOOD, "description": "One."}, {"name": "good", "inputSchema": "x"}),
+            ({"name": "good", "inputSchema": "x"}, {**GOOD, "description": "One."}),
+        ],
+        ids=["two that work", "then a broken one", "first a broken one"],
+    )
+    async def test_of_tools_with_one_name_the_first_that_can_be_called_counts(
+        self, raw: RawServer, server: McpServer, twice: tuple[Json, Json]
+    ) -> None:
+        raw.script([*twice, {**GOOD, "name": "last"}])
+        named = offered_names("raw", await server.tools())
+        assert [(name, tool.description, tool.is_broken) for name, tool in named.items()] == [
+            ("raw__good", "One.", False),
+            ("raw__last", "Does it.", False),
+        ]
 
     @pytest.mark.parametrize("schema", [SCHEMA_OF_A, [], "x", {"type": 5}, {"$ref": "#/none"}], ids=str)
     async def test_result_is_read_whatever_its_schema_says(

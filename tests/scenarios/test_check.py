@@ -31,6 +31,7 @@ from bot.checks.report import Check, CheckReport, CheckStatus, PlannedCheck, ok,
 from bot.cli.check import checked
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
+from bot.mcp.definitions import DOWN_SIGN_IN
 from bot.slack.manifest import app_manifest
 from bot.store import Stores
 from bot.store.database import create_engine
@@ -45,6 +46,7 @@ from slack_sandbox.testing.processes import output
 from slack_sandbox.workspace import Json
 from tests.contracts import databases
 from tests.forked import forked_command
+from tests.mcp.flood import refusing, served
 from tests.mcp.servers import RawServer, tool
 from tests.processes import bot_process
 from tests.scenarios.conftest import ROOT
@@ -664,6 +666,7 @@ MCP: Mapping[str, McpCase] = {
         "mcp", WARN, tools=many(15, enum=["x" * 19_000]), beside=many(15, enum=["x" * 19_000])
     ),
     "A tool with huge parameters": mcp(tools=(tool("look"), tool("huge", enum=["x" * 30_000]))),
+    "A tool that its server describes wrongly": mcp(tools=(tool("look"), tool("odd", type="string"))),
     "A tool with a very long description": mcp(tools=(tool("look"), tool("wordy", "Does it. " * 300))),
 }
 
@@ -805,6 +808,35 @@ async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path
     [line] = [check.message for check in report.checks if check.id == "mcp.it"]
     assert line == "it: the MCP server lists 2 tools.\nit__look: allow, read-only\nit__write: ask"
     assert not RawServer(tmp_path / "script.json").is_alive
+
+
+async def test_mcp_server_that_wants_people_to_sign_in_needs_a_header(tmp_path: Path) -> None:
+    challenge = 'Bearer resource_metadata="https://mcp.example/.well-known/oauth-protected-resource"'
+    async with served(refusing(401, challenge)) as url:
+        report = await mcp_report(mcp(server={"url": f"{url}/mcp"}), tmp_path)
+    [line] = [check for check in report.checks if check.id == "mcp.it"]
+    assert (line.status, line.message) == (WARN, f"it: the MCP server is down ({DOWN_SIGN_IN}).")
+    assert "Set an Authorization header" in line.fix
+
+
+async def test_model_that_loads_first_is_told_to_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_checks, "PROBE_LATE_S", 0.5)
+    report = await model_report(probing(OK, replace(CALL, delay_s=1.0)))
+    [line] = [check for check in report.checks if check.id == "model.openai/test.tools"]
+    assert line.status is OK
+    assert re.fullmatch(
+        r"openai/test calls tools\. It took \d+ s to answer\. "
+        r"If its server was loading the model, later answers begin sooner\.",
+        line.message,
+    )
+
+
+async def test_model_that_never_answers_is_not_the_networks_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_checks, "PROBE_WITHIN_S", 1.0)
+    report = await model_report(probing(FAIL, replace(CALL, delay_s=60)))
+    [line] = [check for check in report.checks if check.id == "model.openai/test.tools"]
+    assert (line.status, line.message) == (FAIL, "openai/test didn't answer within 1 s.")
+    assert "network" not in line.fix
 
 
 async def test_tools_count_in_each_channel_that_uses_servers(tmp_path: Path) -> None:

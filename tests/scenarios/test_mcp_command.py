@@ -11,10 +11,11 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.calls import CallState, Pin, RecordedCall
 from bot.core.conversation import ThreadKey
-from bot.mcp.definitions import ListedTool
+from bot.mcp.definitions import DOWN_SIGN_IN, ListedTool
 from bot.store import Stores
 from tests.clocks import ManualClock
 from tests.forked import forked_command
+from tests.mcp.flood import refusing, served
 from tests.mcp.servers import RawServer, tool
 
 EARLIER = Pin("0" * 64, '["look","Looks.",{"type":"object"},"Look"]', by_admin=True)
@@ -84,6 +85,28 @@ async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: 
             "typist mcp agree it__look it__write",
         ],
     )
+
+
+async def test_tools_that_their_server_describes_wrongly_cannot_be_agreed_to(
+    tmp_path: Path, env: dict[str, str], raw: RawServer
+) -> None:
+    raw.script([tool("look"), {**tool("odd"), "inputSchema": "x"}, {"description": "Has no name."}])
+    code, out, _ = await run(tmp_path, env=env)
+    assert (code, out.splitlines()[:2]) == (
+        0,
+        ["first    allow  reads  it__look", "gone is down: its command was not found"],
+    )
+    code, _, err = await run(tmp_path, "agree", "--yes", "it__odd", env=env)
+    assert code != 0
+    assert "No server lists it__odd." in err
+
+
+async def test_server_that_wants_people_to_sign_in_says_so(tmp_path: Path, env: dict[str, str]) -> None:
+    challenge = 'Bearer resource_metadata="https://mcp.example/.well-known/oauth-protected-resource"'
+    async with served(refusing(401, challenge)) as url:
+        (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": {"url": f"{url}/mcp"}}}))
+        code, out, _ = await run(tmp_path, env=env)
+    assert (code, out.splitlines()) == (0, [f"it is down: {DOWN_SIGN_IN}"])
 
 
 async def test_many_tools_are_agreed_to_by_patterns(tmp_path: Path, env: dict[str, str], raw: RawServer) -> None:
