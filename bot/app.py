@@ -18,6 +18,7 @@ from bot.clock import Clock, SystemClock, kept_running
 from bot.services.operations import Probes, serving
 from bot.services.tool_calls import Tools
 from bot.settings import Settings
+from bot.standstill import long_steps_ended
 from bot.wiring import Bot, WrapModels, built, telemetry_of
 
 LAST_TASKS_S = 1.0
@@ -59,7 +60,9 @@ async def run(
         building = built(settings, probes, clock, wrap_models, tools, telemetry)
         bot = await _built_unless_stopped(building, stack, shutdown.requested)
         if bot is not None:
-            await _run(bot, shutdown, ready)
+            # Only now: on a slow machine, importing a library takes seconds.
+            with long_steps_ended():
+                await _run(bot, shutdown, ready)
 
 
 async def _built_unless_stopped(

@@ -86,6 +86,8 @@ class EndReason(StrEnum):
 
     NOT_SHOWN = "not_shown"
     """Slack took none of the reply's calls for minutes, or the reply couldn't be laid out."""
+    STUCK = "stuck"
+    """Working through a text held up everybody else, so the answer was ended without its text."""
     INTERNAL_ERROR = "internal_error"
     """A fault of Typist's own, which the log names."""
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
@@ -315,6 +317,10 @@ class NotShown(TypistError):
 
 class SlackSetupError(TypistError):
     """Typist can't connect because of the tokens or the app's setup; the sentence says what to change."""
+
+
+class Stuck(TypistError):
+    """A step of the event loop computed for too long (standstill.py). The log names its place."""
 
 
 class StoreError(TypistError):

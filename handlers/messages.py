@@ -14,7 +14,7 @@ from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from bot.errors import PayloadError, TypistError, trace_of
+from bot.errors import PayloadError, Stuck, TypistError, trace_of
 from bot.services.commands import AppHome
 from bot.services.intake import Intake, MessageEdits
 from bot.services.pane import AssistantPane
@@ -145,13 +145,14 @@ async def _take_change(
 async def on_error(error: Exception) -> BoltResponse | None:
     """Leaves a failed event unacknowledged, so that Slack sends it again; unexpected errors get a traceback.
 
-    A payload that can't be read is acknowledged: it would come back the same.
+    A payload that can't be read, or not in time, is acknowledged: it would come back the same.
     """
     if isinstance(error, BoltUnhandledRequestError):
         log.debug("event acknowledged without a listener: %s", error.body.get("type"))
         return BoltResponse(status=200)
-    if isinstance(error, PayloadError) or _raised_by_bolt(error):
-        log.warning("payload ignored: %s", error if isinstance(error, PayloadError) else trace_of(error))
+    is_ours = isinstance(error, PayloadError | Stuck)
+    if is_ours or _raised_by_bolt(error):
+        log.warning("payload ignored: %s", error if is_ours else trace_of(error))
         return BoltResponse(status=200)
     log.error(
         "event not processed, Slack will redeliver it: %s",

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from bot.cli.run import END_WITHIN_S
 from bot.services.operations import serving
 from bot.settings import Settings, variables
+from bot.standstill import BEAT_S, STANDSTILL_S
 from tests.services.probes import WELL
 from tests.test_packaging import ROOT, pinned
 
@@ -124,6 +125,14 @@ def test_each_deployment_waits_until_typist_has_ended() -> None:
     compose = read_yaml(ROOT / "compose.yaml")["services"]["typist"]["stop_grace_period"]
     waits = [pod()["terminationGracePeriodSeconds"], int(compose.removesuffix("s")), int(unit()["TimeoutStopSec"])]
     assert min(waits) > Settings().drain_s + END_WITHIN_S
+
+
+def test_systemd_waits_longer_for_a_sign_of_life_than_typist_takes_to_end_itself() -> None:
+    assert int(unit()["WatchdogSec"]) > STANDSTILL_S + BEAT_S
+    compose = read_yaml(ROOT / "compose.yaml")["services"]["typist"]
+    assert (unit()["Restart"], compose["restart"]) == ("always", "unless-stopped")
+    # SIGTERM doesn't reach a process that stands still.
+    assert int(unit()["TimeoutStopSec"]) > STANDSTILL_S
 
 
 def test_all_deployments_run_the_same_command() -> None:

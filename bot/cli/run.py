@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot import __version__, isolation, logs, settings
+from bot import __version__, isolation, logs, settings, standstill
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.errors import SettingsError
 from bot.settings import Settings, install_command
@@ -53,7 +53,14 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         # hold up every answer for a tenth of a second.
         gc.freeze()
 
-    asyncio.run(until_signaled(lambda shutdown: app.run(ours, shutdown, ready), ours.drain_s))
+    async def run_bot(shutdown: "Shutdown") -> None:
+        beating = asyncio.create_task(standstill.beat(env.get("NOTIFY_SOCKET", "")))
+        try:
+            await app.run(ours, shutdown, ready)
+        finally:
+            beating.cancel()
+
+    asyncio.run(until_signaled(run_bot, ours.drain_s))
     return 0
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, TypistError
+from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError
 
 # Replies: placeholders
 
@@ -153,6 +153,7 @@ INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
 SHUT_OUT = "This channel was closed to me before I was done. Press Continue and I'll go on."
 SHUT_OUT_WITHOUT_TEXT = "This channel was closed to me before I could answer. Press Regenerate and I'll answer now."
 NOT_SHOWN = "I couldn't show more of this answer in Slack, so I stopped here. Please ask again."
+STUCK = "I stopped here, because a text took me too long to work through. Please ask again in other words."
 HELP = (
     "Ask me anything: mention me with your question, or send me a direct message. "
     "I answer in a thread and read the messages in it."
@@ -575,6 +576,8 @@ def for_error(error: TypistError, names: ModelNames = OWN_NAMES, *, goes_on: boo
             return NOT_SHOWN
         case NothingAsked():
             return HELP
+        case Stuck():
+            return STUCK
     return str(error)
 
 

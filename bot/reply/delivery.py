@@ -22,7 +22,7 @@ from typing import Any
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole
 from bot.core.pacing import STREAM_LIFE_S, CarrierName, choose_carrier
-from bot.errors import RateLimited, Refusal, Refused, trace_of
+from bot.errors import RateLimited, Refusal, Refused, Stuck, trace_of
 from bot.reply import blocks as reply_blocks
 from bot.reply.edits import ChooseCarrier, Post, Update
 from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
@@ -276,7 +276,7 @@ class MessageDelivery:
         """Sends a call and everything that belongs to it; returns what became of it.
 
         The call's own budget is already taken; any other method waits for its own. `may_send` is asked again right
-        before the request leaves. Never raises, unless it is canceled.
+        before the request leaves. Raises Stuck, but nothing else unless it is canceled.
         """
         method = METHODS[type(call)]
         outcome: Outcome
@@ -287,6 +287,8 @@ class MessageDelivery:
             outcome = CallLimited(error) if error.method == method else CallUnsent(error)
         except Refused as error:
             outcome = CallLost(error) if error.reason.may_pass else CallRefused(error)
+        except Stuck:
+            raise
         except TimeoutError:
             outcome = CallLost(Refused(method, "TimeoutError", Refusal.TRANSIENT))
         except Exception as error:

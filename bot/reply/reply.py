@@ -36,7 +36,7 @@ from bot.core.calls import Ask
 from bot.core.job import READ_ROLES, UNANSWERED, End, Job, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 from bot.markdown.extent import counted_chars
 from bot.markdown.pages import PAGE_CHARS, Page, Pages
 from bot.reply.answer import Answer
@@ -113,7 +113,7 @@ class Reply:
     page_chars = PAGE_CHARS
     """The most characters of a page in the full form. Tests use fewer."""
 
-    def __init__(self, answer: Answer, shown: Shown = NOTHING_SHOWN) -> None:
+    def __init__(self, answer: Answer, shown: Shown = NOTHING_SHOWN, *, is_withheld: bool = False) -> None:
         self.answer = answer
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
         self._edits = Edits(shown.stream_page)
@@ -130,6 +130,8 @@ class Reply:
         self._shown_pages = 0
         """So many pages are full and shown, and aren't compared again."""
         self.earlier = shown
+        self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
+        """The answer's text isn't shown, because laying it out takes too long."""
         self._activity: str | tuple[Ask, ...] = ""
         """What the model does while it doesn't write: a sentence, or the calls that a person has to decide about."""
         self._end: End | None = None
@@ -179,6 +181,8 @@ class Reply:
     @property
     def text(self) -> str:
         """The text that readers are to see."""
+        if self.is_withheld:
+            return ""
         return self.answer.text if self.ended else self.answer.kept
 
     @property
@@ -249,7 +253,7 @@ class Reply:
         """Adds text from the model."""
         was_behind = self.answer.is_behind
         self.answer.append(delta)
-        if not delta or self.answer.is_behind:
+        if not delta or self.answer.is_behind or self.is_withheld:
             return
         if was_behind:
             self._show_own()
@@ -304,12 +308,29 @@ class Reply:
             self.answer.settle(end.reason)
             self.answer.finish(end)
         self._end = end
-        if self.answer.is_behind:
-            self._show_own()
-        self._happened(ReplyEvent.FINISH)
-        self._close()
+        if self.is_withheld or end.reason is EndReason.STUCK:
+            self.withhold()
+        else:
+            if self.answer.is_behind:
+                self._show_own()
+            self._happened(ReplyEvent.FINISH)
+            self._close()
         self._settle()
         self._look_whether_all_is_shown()
+
+    def withhold(self) -> None:
+        """Shows nothing of the answer's text and of what its model does, and says so at its end."""
+        self.is_withheld = True
+        self._transcript, self._activity, self._shown_pages = "", "", 0
+        self._lay_out(self._empty_pages(), "")
+        # What a stream has appended stays.
+        self.leave_carriers()
+        if self._end is not None:
+            if not self.ended:
+                self._happened(ReplyEvent.FINISH)
+            self._close()
+        elif self.life is not Life.QUEUED:
+            self._happened(ReplyEvent.GROW)
 
     def leave(self) -> None:
         """Ends the reply as it is: another process has its job, or may have it by now."""
@@ -592,6 +613,8 @@ class Reply:
             is_before_end = self._has_end_page and page == self._last - 1
             return replace(view, left_out=self._end_below_file.left_out) if is_before_end else view
         end = self._end if self.ended else None
+        if end and self.is_withheld:
+            end = replace(end, notice=texts.STUCK, sources=(), choices=(), offers_canvas=False)
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
@@ -706,7 +729,7 @@ class Reply:
 
     def _lay_out(self, pages: Pages, text: str) -> None:
         self._pages = pages
-        pages.append(text)
+        pages.append("" if self.is_withheld else text)
         self._keep_to_form()
 
     def _keep_to_form(self) -> None:

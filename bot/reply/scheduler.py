@@ -59,7 +59,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Lease
 from bot.core.pacing import ASK_AGAIN_S, STEP_GAP_S, CallsLeft, CarrierName, Urgency, is_posted_again
 from bot.core.surfaces import Sign
-from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
+from bot.errors import NotShown, RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
 from bot.markdown.render import has_word, rendered
 from bot.reply.answer import Answer, Freshness
@@ -147,7 +147,8 @@ class ScheduledReply:
 
     def append(self, delta: str) -> None:
         reply = self.reply
-        is_seen = self.freshness.has_begun or has_word(reply.answer.text + delta, growing=True)
+        is_judged = self.freshness.has_begun or reply.is_withheld
+        is_seen = is_judged or has_word(reply.answer.text + delta, growing=True)
         self.freshness.wrote(len(delta), self.scheduler.clock.monotonic(), has_word=is_seen)
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
         is_first = reply.answer.is_empty
@@ -206,13 +207,17 @@ class ScheduledReply:
 
     def next_call(self) -> Call | None:
         """Returns the call that the reply needs next; None if it needs none."""
-        return self.laid_out(self.reply.next_call)
+        was_withheld = self.reply.is_withheld
+        call = self.laid_out(self.reply.next_call)
+        return call if self.reply.is_withheld == was_withheld else self.reply.next_call()
 
     def filled(self, call: Call, now: float) -> Call | None:
         """Returns a call that leaves now with its text; None if there is nothing to send for now."""
         filled = self.laid_out(lambda: self.reply.filled(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
-        if filled is not None and (is_late or not self._lacks_word(filled)):
+        # None: looking for the word took too long, so another call follows.
+        may_go = filled is not None and (is_late or self.laid_out(partial(self._lacks_word, filled)) is False)
+        if filled is not None and may_go:
             self.wordless_since = math.inf
             self.freshness.leaves()
             return filled
@@ -278,14 +283,31 @@ class ScheduledReply:
         self.scheduler.touch(self)
 
     def laid_out(self, lay_out: Callable[[], T]) -> T | None:
-        """Asks the reply. A text that can't be laid out ends this reply, and no other one."""
+        """Asks the reply. A text that can't be laid out ends this reply, or isn't shown, and no other one."""
         try:
             return lay_out()
         except Exception as error:
+            if isinstance(error, Stuck) and not self.reply.is_withheld:
+                self.withhold()
+                return None
             with of_job(self.reply.job.id):
                 log.error("reply not laid out: %s", trace_of(error))
             self.reply.came(None, CallGivenUp())
             return None
+
+    def raise_if_unshown(self) -> None:
+        """Raises NotShown or Stuck if readers don't see the answer's text, so that no more of it is needed."""
+        if self.reply.unshown:
+            raise NotShown
+        if self.reply.is_withheld:
+            raise Stuck("the answer's text can't be shown")
+
+    def withhold(self) -> None:
+        """Goes on without the text, because laying it out takes too long."""
+        with of_job(self.reply.job.id):
+            log.error("reply goes on without the answer's text, which takes too long to lay out")
+        self.reply.withhold()
+        self.scheduler.touch(self)
 
 
 async def show_end(live: ScheduledReply, end: End, users: Users, admins: Sequence[str]) -> None:
@@ -352,7 +374,7 @@ class EditScheduler:
         """
         job = answer.job
         shown = await self._transport.recover(job, has_stop=has_stop)
-        live = self._schedule(Reply(answer, replace(shown, has_stop=has_stop)), until)
+        live = self._schedule(_reply(answer, replace(shown, has_stop=has_stop)), until)
         live.freshness.chars = len(answer.text)
         if not shown.page_ts and sign is not Sign.SEEN:
             live.asked_at = _asked_at(job)
@@ -575,6 +597,9 @@ class EditScheduler:
             if is_granted and await self._begin_placeholder(live) and self._may_send(live):
                 has_left, outcome = True, CallLost()
                 outcome = await live.delivery.send(call, lambda: self._may_send(live))
+        except Stuck:
+            outcome = CallUnsent()
+            live.withhold()
         except Exception as error:
             log.error("%s failed: %s", method, trace_of(error))
             outcome = CallUnsent(Refused(method, type(error).__name__, Refusal.UNKNOWN))
@@ -670,6 +695,14 @@ class EditScheduler:
             if not live.reply.earlier.queued:
                 self._budget.closed(live)
         live.idle.set()
+
+
+def _reply(answer: Answer, shown: Shown) -> Reply:
+    """Returns a reply that shows what it can of an answer on record."""
+    try:
+        return Reply(answer, shown)
+    except Stuck:
+        return Reply(answer, shown, is_withheld=True)
 
 
 def _asked_at(job: Job) -> float:

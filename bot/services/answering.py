@@ -45,7 +45,17 @@ from bot.core.files import wanted_by
 from bot.core.job import End, Job
 from bot.core.outbox import OutboxKind
 from bot.core.steps import calls_made
-from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, StoreError, TypistError, trace_of
+from bot.errors import (
+    CapReached,
+    EndReason,
+    NothingAsked,
+    NotShown,
+    ProviderError,
+    StoreError,
+    Stuck,
+    TypistError,
+    trace_of,
+)
 from bot.models.events import Usage
 from bot.models.prompt import OTHERS, Effort
 from bot.reply.answer import Freshness
@@ -67,6 +77,7 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
     CapReached: EndReason.CAP_REACHED,
     NotShown: EndReason.NOT_SHOWN,
     NothingAsked: EndReason.NOTHING_ASKED,
+    Stuck: EndReason.STUCK,
 }
 
 log = logging.getLogger(__name__)

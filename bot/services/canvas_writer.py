@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from bot.core import texts
 from bot.core.actions import AnswerState, RecordedAnswer
 from bot.core.outbox import OutboxEntry
-from bot.errors import Refused
+from bot.errors import Refused, Stuck
 from bot.reply.charts import without_marks
 from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
@@ -60,11 +60,12 @@ class CanvasWriter:
             return
         try:
             canvas = await self._made(entry, answer, still)
-        except Refused as refused:
-            if refused.reason.may_pass:
+        except (Refused, Stuck) as error:
+            if isinstance(error, Refused) and error.reason.may_pass:
                 raise
-            log.warning("canvas not made: %s", refused)
-            await self._tell(entry, _SENTENCES.get(refused.name, texts.CANVAS_NOT_MADE))
+            log.warning("canvas not made: %s", error)
+            name = error.name if isinstance(error, Refused) else ""
+            await self._tell(entry, _SENTENCES.get(name, texts.CANVAS_NOT_MADE))
             return
         if canvas is None:
             return
@@ -102,8 +103,13 @@ class CanvasWriter:
 
     async def _create(self, entry: OutboxEntry, answer: RecordedAnswer, still: Callable[[], bool]) -> str:
         title = canvas_title(answer.answer)
-        # In a thread: a long answer takes longer than the loop may be held.
-        markdown = await asyncio.to_thread(lambda: canvas_markdown(without_marks(answer.answer), answer.sources))
+
+        def written() -> str:
+            return canvas_markdown(without_marks(answer.answer), answer.sources)
+
+        # In a thread: a long answer takes longer than the loop may be held. But only the loop's steps can be ended if
+        # they don't end (standstill.py), so a later try doesn't end a second process.
+        markdown = written() if entry.tries > 1 else await asyncio.to_thread(written)
         channel_id = entry.question.thread.channel_id
         try:
             return await self.workspace.canvases.create(title, markdown, channel_id, still)

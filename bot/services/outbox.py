@@ -14,7 +14,7 @@ from typing import TypeVar
 from bot.core.access import admins_named
 from bot.core.calls import asks_of
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, wait_s
-from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
+from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
 from bot.reply.scheduler import show_end
@@ -139,6 +139,9 @@ class Outbox:
             had_no_turn = True
         except NotShown:
             log.warning("%s: not shown, retrying later", about)
+        except Stuck as stuck:
+            log.error("%s: given up: %s", about, stuck)
+            return None, None
         except Exception as error:
             log.error("%s: failed, retrying later: %s", about, trace_of(error))
         return wait_s(entry.tries, had_no_turn=had_no_turn), None

@@ -243,8 +243,7 @@ class Steps:
                         self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
                     if live.reply.gone:
                         return None
-                    if live.reply.unshown:
-                        raise NotShown
+                    live.raise_if_unshown()
         except ProviderError as error:
             has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
             if error.reason is not EndReason.EMPTY or not has_answer:

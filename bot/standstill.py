@@ -1,0 +1,102 @@
+"""Ends what holds the event loop: one step that computes for too long, and a process that stands still.
+
+While one step of the loop runs, nobody else is answered, no heartbeat leaves, and SIGTERM waits. Texts from outside are
+worked through in linear time, so no step takes long. These are the bounds for a fault in that.
+
+A step that computes
+    The kernel counts the process's CPU time and sends SIGPROF after each second of it (setitimer). Python runs signal
+    handlers in the main thread between two instructions, and inside a regular expression that doesn't come to its end.
+    So the handler finds the step at work, and after MAX_STEP_S it raises `Stuck` right there. The step's caller treats
+    that as any error: one answer ends with a sentence, and the process goes on. Others take jobs over after 8 s of
+    silence (store/workers.py), so they don't get such a text. Time in which the process waits, or is stopped or
+    suspended, doesn't count.
+
+A process that stands still
+    No handler runs while the main thread waits in a system call that starts again, or while other code in C holds the
+    interpreter. After STANDSTILL_S without a beat of the loop, a thread in C, which needs no interpreter, writes the
+    stacks of all threads to stderr, and ends the process with exit code 1 (faulthandler). The clock counts while the
+    process is stopped, but not while the machine is suspended. A process that was stopped for so long may end without
+    need: others have its jobs by then.
+
+systemd gets a sign of life with each beat (WatchdogSec=). https://docs.python.org/3/library/signal.html,
+https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+"""
+
+import asyncio
+import faulthandler
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import PurePath
+from traceback import walk_stack
+from types import FrameType
+
+from bot.errors import Stuck
+
+TICK_S = 1.0
+MAX_STEP_S = 3.0
+"""CPU seconds. A lease lasts for 4 s, so the process loses no job."""
+STANDSTILL_S = 30.0
+"""Less than deployments give a process to end after SIGTERM."""
+BEAT_S = 5.0
+MAX_FRAMES = 20
+_STEP = asyncio.Handle._run.__code__
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def long_steps_ended() -> Iterator[None]:
+    """Has `Stuck` raised in each step of the event loop that computes for MAX_STEP_S. Call it in the main thread."""
+    steps = _Steps()
+    before = signal.signal(signal.SIGPROF, steps.on_tick)
+    signal.setitimer(signal.ITIMER_PROF, TICK_S, TICK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
+
+
+class _Steps:
+    """Counts the ticks during which the event loop is in the same step."""
+
+    def __init__(self) -> None:
+        self._step: FrameType | None = None
+        self._ticks = 0
+
+    def on_tick(self, _: int, frame: FrameType | None) -> None:
+        """Notes the step at work. Raises Stuck in one that lasts; again with each tick if it goes on."""
+        frames = [at for at, _ in walk_stack(frame)]
+        step = next((at for at in frames if at.f_code is _STEP), None)
+        self._ticks = self._ticks + 1 if step is not None and step is self._step else 0
+        self._step = step
+        if self._ticks * TICK_S >= MAX_STEP_S:
+            places = (f"{PurePath(at.f_code.co_filename).name}:{at.f_lineno} {at.f_code.co_name}" for at in frames)
+            stack = " < ".join(islice(places, MAX_FRAMES))
+            log.error("step of the event loop ended, because it held everything up: cpu_s=%.0f %s", MAX_STEP_S, stack)
+            raise Stuck("a step of the event loop took too long")
+
+
+async def beat(notify_socket: str) -> None:
+    """Keeps the process alive for as long as the event loop runs, until canceled. Tells systemd if it listens there."""
+    try:
+        while True:
+            faulthandler.dump_traceback_later(STANDSTILL_S, exit=True, file=sys.stderr)
+            if notify_socket:
+                _tell(notify_socket, b"WATCHDOG=1")
+            await asyncio.sleep(BEAT_S)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _tell(notify_socket: str, state: bytes) -> None:
+    """Sends a state to systemd; the next beat repeats what it doesn't take."""
+    # systemd writes the zero byte of an abstract address as @.
+    address = f"\0{notify_socket[1:]}" if notify_socket.startswith("@") else notify_socket
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+        sender.sendto(state, address)
