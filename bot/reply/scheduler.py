@@ -59,7 +59,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job, Lease
 from bot.core.pacing import ASK_AGAIN_S, STEP_GAP_S, CallsLeft, CarrierName, Urgency, is_posted_again
 from bot.core.surfaces import Sign
-from bot.errors import NotShown, RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
+from bot.errors import RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
 from bot.markdown.render import has_word, rendered
 from bot.reply.answer import Answer, Freshness
@@ -189,6 +189,8 @@ class ScheduledReply:
         self.not_before = -math.inf
         self.freshness.ends(self.scheduler.clock.monotonic())
         self.laid_out(lambda: self.reply.finish(end))
+        if self.reply.is_withheld and not self.reply.ended:
+            self.reply.finish(end)
         self.scheduler.touch(self)
         await self.idle.wait()
         if not self.reply.unshown:
@@ -294,13 +296,6 @@ class ScheduledReply:
                 log.error("reply not laid out: %s", trace_of(error))
             self.reply.came(None, CallGivenUp())
             return None
-
-    def raise_if_unshown(self) -> None:
-        """Raises NotShown or Stuck if readers don't see the answer's text, so that no more of it is needed."""
-        if self.reply.unshown:
-            raise NotShown
-        if self.reply.is_withheld:
-            raise Stuck("the answer's text can't be shown")
 
     def withhold(self) -> None:
         """Goes on without the text, because laying it out takes too long."""

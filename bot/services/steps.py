@@ -28,7 +28,7 @@ from bot.core.conversation import without_address
 from bot.core.job import End, Job
 from bot.core.pacing import may_be_streamed
 from bot.core.steps import Seam, cut_to_fit, items_of, kept_text, were_replied_to, with_room, with_steps
-from bot.errors import EndReason, NotShown, ProviderError, StoreError
+from bot.errors import EndReason, NotShown, ProviderError, StoreError, Stuck
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
 from bot.models.model import Models, Provider
 from bot.models.prompt import Offered, Prompt, results_in_window
@@ -243,7 +243,7 @@ class Steps:
                         self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
                     if live.reply.gone:
                         return None
-                    live.raise_if_unshown()
+                    _raise_if_unshown(live)
         except ProviderError as error:
             has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
             if error.reason is not EndReason.EMPTY or not has_answer:
@@ -369,6 +369,14 @@ def _gone(answer: Answer, live: ScheduledReply) -> End:
     if live.reply.life is not Life.SHUT_OUT:
         return End(EndReason.REPLY_GONE)
     return End(EndReason.SHUT_OUT, texts.SHUT_OUT if answer.kept.strip() else texts.SHUT_OUT_WITHOUT_TEXT)
+
+
+def _raise_if_unshown(live: ScheduledReply) -> None:
+    """Raises NotShown or Stuck if readers don't see the answer's text, so that no more of it is needed."""
+    if live.reply.unshown:
+        raise NotShown
+    if live.reply.is_withheld:
+        raise Stuck("the answer's text can't be shown")
 
 
 def _completed(answer: Answer, step: StepUnderWay) -> End:

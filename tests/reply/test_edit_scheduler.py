@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
+from bot.core import texts
 from bot.core.calls import Ask
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import LEASE_S, POSTING, Checkpoint, End, Job
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.surfaces import Sign
-from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.errors import EndReason, RateLimited, Refusal, Refused, Stuck
 from bot.logs import PrivateFormatter, of_job
 from bot.reply.answer import Answer
 from bot.reply.delivery import CALL_TIMEOUT_S
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Call, Delete, Shown, Upload
+from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.outcomes import Outcome
 from bot.reply.reply import METHODS, Reply
 from bot.reply.scheduler import (
@@ -211,6 +212,30 @@ async def test_text_that_cannot_be_laid_out_ends_its_own_reply() -> None:
             async with asyncio.timeout(10):
                 await reply.finish(End(EndReason.WHOLE))
     assert [broken.reply.unshown, other.reply.unshown] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["next_call", "finish", "_close", "filled", "prepare"])
+@simulated
+async def test_text_that_takes_too_long_to_lay_out_gives_way_to_a_sentence(name: str) -> None:
+    async with scheduling() as schedule:
+        stuck, other = [await schedule.open(number) for number in (1, 2)]
+        lay_out = getattr(stuck.reply, name)
+
+        def lay_out_slowly(*arguments: object) -> object:
+            if stuck.reply.text:
+                raise Stuck
+            return lay_out(*arguments)
+
+        setattr(stuck.reply, name, lay_out_slowly)
+        for reply in (stuck, other):
+            reply.append("Some words.")
+            async with asyncio.timeout(10):
+                await reply.finish(End(EndReason.WHOLE))
+    for reply, shown in ((stuck, ("", texts.STUCK)), (other, ("Some words.", ""))):
+        assert reply.reply.life is Life.SHOWN
+        view = reply.reply.messages[0].shown
+        assert isinstance(view, PageView)
+        assert (view.markdown, view.end and view.end.notice) == shown
 
 
 @simulated

@@ -100,6 +100,7 @@ class ReplyState:
     recorded: tuple[RecordedMessage, ...] = PAGES
     life: Life = Life.GROWING
     for_outbox: OutboxKind | None = None
+    is_withheld: bool = False
 
     @property
     def gone(self) -> bool:
