@@ -1278,7 +1278,7 @@ RULE_OR_TIME = "Give either a rule or one time."
 FIVE_FIELDS = "Write the rule as five fields of cron, such as 0 9 * * MON-FRI."
 STEPS_BEGIN_AGAIN = (
     "A rule can't say every other week or every 90 minutes: its steps begin again with each hour, day, week and month. "
-    "Choose every week (0 9 * * TUE), some weeks of a month (0 9 * * TUE#1,TUE#3) or some of its days (0 9 1,15 * *)."
+    "Choose every week (0 9 * * TUE), or some weeks of a month (0 9 * * TUE#1,TUE#3). Days of a month work, too."
 )
 RULE_NEVER_DUE = "This rule never comes due. Check its day and month."
 UNKNOWN_ZONE = "I don't know this time zone. Write it like Europe/Berlin."
