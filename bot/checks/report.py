@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.checks import check_texts
+from bot.core.calls import visible
 from bot.errors import TypistError, trace_of
 
 
@@ -52,9 +53,12 @@ class Check:
         return self.status in (CheckStatus.OK, CheckStatus.WARN)
 
     def lines(self) -> list[str]:
-        """Returns the check as lines of text: the message with its mark, and the remedy below."""
-        first, *others = self.message.splitlines()
-        remedy = [f"  → {self.fix}"] if self.fix else []
+        """Returns the check as lines of text: the message with its mark, and the remedy below.
+
+        Names from Slack and from servers lose what a terminal would obey.
+        """
+        first, *others = visible(self.message).splitlines()
+        remedy = [f"  → {visible(self.fix)}"] if self.fix else []
         return [f"{_MARKS[self.status]} {first}", *(f"    {line}" for line in others), *remedy]
 
 

@@ -15,8 +15,8 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -126,7 +126,7 @@ def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
 async def _written_beside(file: Path, *, keeps: bool = True) -> AsyncIterator[Path]:
     """Yields a new file beside another one, for its owner alone, which takes its place if the block succeeds."""
     new = file.with_name(f"{file.name}.new")
-    with _os_errors(f"{file} is not written, and is as it was"):
+    try:
         opened = os.open(new, os.O_RDWR | os.O_CREAT, OWNERS_ALONE)
         try:
             _lock(opened, new)
@@ -140,6 +140,9 @@ async def _written_beside(file: Path, *, keeps: bool = True) -> AsyncIterator[Pa
                 _empty(opened, new)
                 new.unlink()
             os.close(opened)
+    except (OSError, sqlite3.Error) as error:
+        reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else error
+        raise StoreError(f"{file} is not written, and is as it was: {reason}.") from error
 
 
 def _empty(opened: int, new: Path) -> None:
@@ -170,24 +173,13 @@ def _publish(opened: int, new: Path, file: Path) -> None:
     os.close(folder)
 
 
-@contextmanager
-def _os_errors(sentence: str) -> Iterator[None]:
-    """Says in a sentence what the operating system or SQLite refused."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"{sentence}: {error}.") from error
-    except OSError as error:
-        raise StoreError(f"{sentence}: {os.strerror(error.errno or 0)}.") from error
-
-
 def _url(file: Path) -> sa.URL:
     return sa.URL.create("sqlite", database=str(file.absolute()))
 
 
-def _opened(file: Path) -> sqlite3.Connection:
+def _opened(file: Path, mode: str = "rw") -> sqlite3.Connection:
     """Opens a SQLite file that is there. Raises sqlite3.Error if it isn't."""
-    return sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=rw", uri=True)
+    return sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode={mode}", uri=True)
 
 
 def _copy(source: Path, new: Path) -> None:
@@ -210,7 +202,7 @@ def read(file: Path) -> Backup:
     if not file.is_file():
         raise StoreError(f"There is no file {file}.")
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as backup:
+        with closing(_opened(file, "ro")) as backup:
             if (found := backup.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
                 raise StoreError(f"{file} is damaged: {found.splitlines()[0]}.")
             (revision,) = backup.execute("SELECT version_num FROM alembic_version").fetchone() or ("none",)
