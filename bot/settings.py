@@ -35,8 +35,8 @@ from bot.mcp.config import McpSetup, read_setup
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices, OwnPrice, parse_prices, vendor_of_model
 from bot.models.prompt import WebSearch
-from bot.models.registry import VENDORS, Cloud, VendorEntry, unmoderated_models, vendor_of_key
-from bot.models.setup import ModelSetup, Moderation, RequestOptions, VendorSettings
+from bot.models.registry import VENDORS, Cloud, VendorEntry, vendor_of_key
+from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
 
 ENV_FILE = Path(".env")
 _MASK = "***"
@@ -310,7 +310,6 @@ class Settings:
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: WebSearch | None = _setting("BOT_WEB_SEARCH", parse_web_search, None)
     transcribe: str = _setting("BOT_TRANSCRIBE", _transcription_model, "")
-    moderation: str = _setting("BOT_MODERATION", _one_of(*Moderation), Moderation.OFF.value)
     welcome: bool = _setting("BOT_WELCOME", _on_off, True)
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
@@ -609,7 +608,7 @@ def models_in_use(settings: Settings) -> tuple[str, ...]:
 
 def model_setup(settings: Settings) -> ModelSetup:
     """Returns the setup from which the models in use are built."""
-    options = RequestOptions(settings.max_output_tokens, Moderation(settings.moderation))
+    options = RequestOptions(settings.max_output_tokens)
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 
 
@@ -741,12 +740,6 @@ def _contradictions(settings: Settings) -> list[str]:
         for name in PROPOSALS
         if name in settings.mcp.names
     ]
-    if settings.moderation == Moderation.BLOCK:
-        problems += [
-            f"BOT_MODERATION is block, and {model} would answer without moderation: only OpenAI itself moderates, by "
-            "the Responses API. Remove it from BOT_MODELS, or set BOT_MODERATION=score."
-            for model in unmoderated_models(model_setup(settings))
-        ]
     if any(cap.in_dollars for cap in settings.caps):
         problems += [
             f"A dollar cap requires a price for every model in use, and {model} has none. "

@@ -1,11 +1,9 @@
 """OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions.
 
-OpenAI alone moderates an answer (`judge`) and decides about a statement (`Decider`).
+OpenAI alone decides about a statement (`Decider`).
 """
 
 import json
-import logging
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
@@ -31,7 +29,6 @@ from bot.models.failures import Lookup, LookupOutcome, RequestAttempt, day_of, l
 from bot.models.model import Api, Vendor, VendorModel, client_arguments, content_of, parts_for
 from bot.models.prompt import PDF, Estimate, Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn
 from bot.models.setup import (
-    Moderation,
     OptionalParameter,
     RequestOptions,
     VendorSettings,
@@ -41,8 +38,6 @@ from bot.models.setup import (
 )
 from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts
 from bot.text import GrowingText, paired
-
-log = logging.getLogger(__name__)
 
 VENDOR = "openai"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
@@ -131,14 +126,10 @@ class ResponsesApi(Api):
             body["tools"] = tools
         if prompt.tools and OptionalParameter.ENCRYPTED_REASONING in parameters:
             body["include"] = ["reasoning.encrypted_content"]
-        if self._options.moderation is not Moderation.OFF:
-            mode = self._options.moderation.value
-            policy = {part: {"mode": mode} for part in _MODERATED}
-            body["moderation"] = {"model": "omni-moderation-latest", "policy": policy}
         return body
 
     def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        return ResponsesReader(attempt, prompt, output_tokens, self._options.moderation)
+        return ResponsesReader(attempt, prompt, output_tokens)
 
 
 _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", "failed", "cancelled")}
@@ -153,36 +144,15 @@ class ResponsesReader(AnswerReader):
 
     answer_field = "output"
 
-    def __init__(
-        self,
-        attempt: RequestAttempt,
-        prompt: Prompt,
-        max_output_tokens: int,
-        moderation: Moderation = Moderation.OFF,
-    ) -> None:
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int) -> None:
         """`max_output_tokens`: the limit in the request."""
         super().__init__(attempt, prompt)
-        self._moderation = moderation
-        self._held: list[str] = []
-        """Text that waits for the verdicts of the moderation, and its sources."""
-        self._held_annotations: list[Mapping[str, Any]] = []
         self._max_output_tokens = max_output_tokens
         self._read_items: set[str] = set()
         """The output items as JSON. Looking for one in a list takes long where a response has thousands."""
         self._web_searches = 0
         self._place: tuple[object, object] | None = None
         """The part of the last delta: not all servers announce a part."""
-
-    @property
-    def _holds(self) -> bool:
-        """Whether nothing that the model says is shown before the response's end."""
-        return self._moderation is Moderation.BLOCK
-
-    def withheld_text(self) -> str:
-        # A response that was cut has no verdict.
-        if self._holds and self.finish_reason is None:
-            return ""
-        return "".join(self._held) + super().withheld_text()
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
@@ -238,13 +208,11 @@ class ResponsesReader(AnswerReader):
                 charged = action.get("type", "search") == "search" and item.get("status") != "failed"
                 self._web_searches += charged
                 words = action.get("query") or " ".join(action.get("queries") or ()) or action.get("url")
-                return Searching("" if self._holds else paired(words or ""), done=True)
+                return Searching(paired(words or ""), done=True)
         return ""
 
     def _read_annotation(self, annotation: Any) -> None:
-        if annotation and self._holds and self.finish_reason is None:
-            self._held_annotations.append(annotation)
-        elif annotation:
+        if annotation:
             self._cite_annotation(annotation)
 
     def _read_text(self, event: Any) -> str | Thinking:
@@ -252,14 +220,7 @@ class ResponsesReader(AnswerReader):
         if place != self._place:
             self._place = place
             self._parts.start_part()
-        return self._shown(self.marks.add(self._parts.add(str(event["delta"]))))
-
-    def _shown(self, delta: str | Thinking) -> str | Thinking:
-        """Returns what is shown of a text now, and holds it back where nothing is."""
-        if self._holds and isinstance(delta, str):
-            self._held.append(delta)
-            self._attempt.received(delta)
-            delta = Thinking(len(delta))
+        delta = self.marks.add(self._parts.add(str(event["delta"])))
         self.at_work = isinstance(delta, Thinking)
         return delta
 
@@ -277,9 +238,6 @@ class ResponsesReader(AnswerReader):
         # Some servers give no details.
         reason = str((response.get("incomplete_details") or {}).get("reason") or "length") if is_incomplete else status
         end = self._known(reason)
-        judge(self._moderation, response, self._attempt)
-        for annotation in self._held_annotations:
-            self._cite_annotation(annotation)
         # llama.cpp says "completed" at the limit as well.
         written = self.usage.output_tokens if self.usage else 0
         is_cut = is_incomplete or written >= self._max_output_tokens
@@ -575,46 +533,6 @@ def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage
         cached_input_tokens=next(filter(None, map(reported_tokens, cached)), 0),
         cache_write_tokens=reported_tokens(details.get("cache_write_tokens")),
     )
-
-
-_MODERATED = {"input": "question", "output": "answer"}
-_CATEGORY = re.compile(r"[a-z][a-z_/-]{0,40}")
-
-
-def judge(mode: Moderation, response: Mapping[str, Any], attempt: RequestAttempt) -> None:
-    """Logs what is flagged in a response that ended; with BLOCK, raises ProviderError if the answer must not be shown.
-
-    The verdicts come with the end of a response, when all of its text has been sent. The policy "block" asks OpenAI to
-    refuse what it flags, but models were seen answering all the same (agentgateway/website#960). So with BLOCK Typist
-    holds an answer back until its verdicts are here, and shows it only if both are there and flag nothing.
-
-    https://developers.openai.com/api/docs/guides/moderation
-
-    No verdict is no permission: then the answer fails as UNEXPECTED, and the next model is asked.
-    """
-    if mode is Moderation.OFF:
-        return
-    verdicts = response.get("moderation") or {}
-    # A moderation that failed gives an error in place of a verdict.
-    parts = {part: verdicts.get(part) for part in _MODERATED}
-    known = {part: one for part, one in parts.items() if isinstance(one, dict) and isinstance(one.get("flagged"), bool)}
-    flagged = {part: _flagged(one) for part, one in known.items()}
-    for part, categories in flagged.items():
-        if categories:
-            log.warning("%s: moderation flagged the %s: %s", attempt.model, _MODERATED[part], ", ".join(categories))
-    if mode is Moderation.BLOCK and any(flagged.values()):
-        raise attempt.failed(EndReason.REFUSED, "flagged by moderation")
-    if mode is Moderation.BLOCK and len(flagged) < len(_MODERATED):
-        raise attempt.failed(EndReason.UNEXPECTED, "no verdict of the moderation")
-
-
-def _flagged(verdict: Mapping[str, Any]) -> list[str]:
-    """Returns the names of the categories under which content is flagged."""
-    if not verdict["flagged"]:
-        return []
-    categories = verdict.get("categories")
-    named = categories if isinstance(categories, dict) else {}
-    return [name for name, is_flagged in named.items() if is_flagged and _CATEGORY.fullmatch(name)] or ["unnamed"]
 
 
 DECISION_MODEL = "gpt-6-luna"

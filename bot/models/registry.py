@@ -21,7 +21,6 @@ from bot.models.failures import Lookup
 from bot.models.model import Provider, Vendor
 from bot.models.setup import (
     ModelSetup,
-    Moderation,
     RequestOptions,
     VendorSettings,
     is_azure,
@@ -87,8 +86,6 @@ class VendorEntry:
     """Whether its models may be sent PDFs. Others get the text."""
     searches: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether the vendor searches the web for its models."""
-    moderates: Callable[[VendorSettings], bool] = lambda settings: False
-    """Whether the vendor moderates questions and answers on request."""
     decides: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether the vendor has the Decisions API (`openai.Decider`)."""
     transcribes: bool = False
@@ -120,7 +117,7 @@ def _may_speak_responses(settings: VendorSettings) -> bool:
 
 
 def _has_openais_apis(settings: VendorSettings) -> bool:
-    """Whether the server has OpenAI's other APIs too. Azure moderates by the deployment's own settings."""
+    """Whether the server has OpenAI's other APIs too."""
     return speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
 
 
@@ -185,7 +182,6 @@ VENDORS: Mapping[str, VendorEntry] = {
         thinks=_may_speak_responses,
         takes_pdfs=_may_speak_responses,
         searches=lambda settings: speaks_responses_api(settings.api, settings.base_url),
-        moderates=_has_openais_apis,
         decides=_has_openais_apis,
     ),
     "anthropic": VendorEntry(
@@ -264,10 +260,7 @@ async def open_models(
         for model in setup.models:
             vendor, _, name = model.partition("/")
             if vendor not in vendors:
-                settings = resolved(vendor, setup)
-                moderation = setup.options.moderation if VENDORS[vendor].moderates(settings) else Moderation.OFF
-                options = replace(setup.options, moderation=moderation)
-                vendors[vendor] = VENDORS[vendor].connect(settings, options)
+                vendors[vendor] = VENDORS[vendor].connect(resolved(vendor, setup), setup.options)
                 stack.push_async_callback(_close, vendors[vendor])
             provider: Provider = vendors[vendor].model(name)
             if telemetry.is_on:
@@ -295,11 +288,6 @@ def models_that_search(setup: ModelSetup) -> frozenset[str]:
 def decider_settings(setup: ModelSetup) -> VendorSettings | None:
     """Returns the settings of a vendor in use that has the Decisions API, None if there is none."""
     return next((settings for _, entry, settings in _in_use(setup) if entry.decides(settings)), None)
-
-
-def unmoderated_models(setup: ModelSetup) -> list[str]:
-    """Returns the models in use whose questions and answers no vendor moderates."""
-    return [model for model, entry, settings in _in_use(setup) if not entry.moderates(settings)]
 
 
 async def retirements(setup: ModelSetup, today: date) -> dict[str, date]:

@@ -22,22 +22,11 @@ remembered if the repeat succeeds.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum
+from enum import Enum
 from urllib.parse import urlsplit
 
 from bot.models.failures import error_response
 from bot.models.prompt import Effort
-
-
-class Moderation(StrEnum):
-    """What becomes of a question or an answer that the vendor's moderation flags."""
-
-    OFF = "off"
-    """Nothing is moderated."""
-    SCORE = "score"
-    """It is shown, and the log has a line."""
-    BLOCK = "block"
-    """The answer is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +49,6 @@ class RequestOptions:
 
     max_output_tokens: int
     """For the answer's text."""
-    moderation: Moderation = Moderation.OFF
 
 
 @dataclass(frozen=True, slots=True)

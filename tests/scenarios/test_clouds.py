@@ -1,6 +1,5 @@
-"""What a reader sees of models that need an identity, and of moderation."""
+"""What a reader sees of models that need an identity."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -12,12 +11,10 @@ from bot.errors import EndReason
 from bot.models.registry import VENDORS
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, connected, running
-from tests.streams import speech
 from tests.streams.clouds import AZURE, BEDROCK, BEDROCK_OPENAI, FOUNDRY, VERTEX, WORDS, CloudApi, identities
-from tests.streams.server import VendorResponse, VendorServer
+from tests.streams.server import VendorServer
 
 CLOUDS = pytest.mark.parametrize("cloud", [BEDROCK, BEDROCK_OPENAI, VERTEX, FOUNDRY, AZURE], ids=str)
-TEXT = "Quokkas and wombats."
 
 
 @CLOUDS
@@ -51,19 +48,3 @@ async def test_missing_permission_is_in_the_log_and_not_in_slack(
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert any(line.startswith(f"model {cloud.model} failed: bad_key needs {known.access}: 40") for line in lines)
     assert known.access not in str(sandbox.calls)
-
-
-async def test_no_word_of_a_flagged_answer_reaches_slack(sandbox: Sandbox, vendor: VendorServer) -> None:
-    *before, last = speech.responses(speech.tokens(TEXT))
-    event = json.loads(last.partition(b"data: ")[2])
-    good = {"type": "moderation_result", "model": "omni", "flagged": False, "categories": {}}
-    bad = {**good, "flagged": True, "categories": {"violence": True}}
-    event["response"]["moderation"] = {"input": good, "output": bad}
-    end = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
-    vendor.script(VendorResponse([*before, end], pause_s=0.2))
-    moderated = {"BOT_OPENAI_API": "responses", "BOT_MODERATION": "block", "DATABASE_URL": "sqlite://"}
-    async with running(all_settings.read({**connected(sandbox, vendor), **moderated})):
-        stage = Stage(sandbox, vendor)
-        asked = await stage.mention()
-        assert await stage.answers("general", asked) == [texts.model_failure(EndReason.REFUSED, "test")]
-    assert "Quokkas" not in str(sandbox.calls)
