@@ -339,7 +339,9 @@ class VendorModel:
             except ProviderError as error:
                 if begun or error.refused_files is None:
                     raise
-                body = self._api.request(self._name, asked, frozenset(), self._api.wanted_tokens)
+                # Places count the message of the instructions, if there is one.
+                sent = self._api.optional_parameters - self._refused
+                body = self._api.request(self._name, asked, sent, self._api.wanted_tokens)
                 if not await requests.after(error.refused_files, body):
                     raise
                 log.info(

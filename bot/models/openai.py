@@ -82,7 +82,9 @@ class ResponsesApi(Api):
     max_media_bytes = MAX_MEDIA_BYTES
     optional_parameters = frozenset(OptionalParameter) - {
         OptionalParameter.OLD_LIMIT,
+        OptionalParameter.SYSTEM_ROLE,
         OptionalParameter.TOOLS_WITH_REASONING,
+        OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
     }
 
@@ -257,7 +259,7 @@ class ChatApi(Api):
         # Such servers may also refuse unknown parameters in words that no pattern matches.
         known = {OptionalParameter.CACHE_KEY if at_openai else OptionalParameter.OLD_LIMIT}
         tools = {OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING}
-        self.optional_parameters = frozenset(known | tools)
+        self.optional_parameters = frozenset(known | tools | {OptionalParameter.USAGE, OptionalParameter.SYSTEM_ROLE})
         self.other = ResponsesApi(sdk, options)
 
     def accepts(self, media: Media) -> bool:
@@ -272,15 +274,19 @@ class ChatApi(Api):
         output_tokens: int,
         effort: str = "",
     ) -> dict[str, Any]:
-        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        messages: list[Mapping[str, Any]] = []
         turns = [message for turn in prompt.turns for message in _chat_messages(turn)]
+        if prompt.system and OptionalParameter.SYSTEM_ROLE in parameters:
+            messages = [{"role": "system", "content": prompt.system}]
+        elif prompt.system:
+            turns = _instructed(prompt.system, turns)
         limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
         body: dict[str, Any] = {
             "model": model,
             "messages": [*messages, *turns],
             limit: output_tokens,
             "stream": True,
-            "stream_options": {"include_usage": True},
+            **({"stream_options": {"include_usage": True}} if OptionalParameter.USAGE in parameters else {}),
             **_cache_key(prompt, parameters),
         }
         if effort:
@@ -470,6 +476,15 @@ def _chat_messages(turn: Turn) -> list[Mapping[str, Any]]:
         if isinstance(part, ToolResult)
     ]
     return [*opaque, *results, *({"role": turn.role, "content": text} for text in texts)]
+
+
+def _instructed(system: str, messages: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns messages whose first one, of a person, begins with the instructions."""
+    first, rest = (messages[0], messages[1:]) if messages and messages[0]["role"] == "user" else (None, messages)
+    content = first["content"] if first else ""
+    if isinstance(content, list):
+        return [{"role": "user", "content": [{"type": "text", "text": system}, *content]}, *rest]
+    return [{"role": "user", "content": f"{system}\n\n{content}".rstrip()}, *rest]
 
 
 def _responses_part(media: Media) -> dict[str, Any]:

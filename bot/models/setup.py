@@ -108,10 +108,17 @@ class OptionalParameter(Enum):
     CACHE_KEY = r"prompt_cache_key"
     """Leads a conversation's requests to the machine that has their common beginning in its cache."""
     TOOLS = (
+        r"cannot use tools|"
         r"not support (tools|function)|support tool use|auto-tool-choice|tools param requires|unsupported param: tools"
         r"|(tool|function).calling\W{1,3}(is )?not (support|enabled)"
     )
     """The definitions of functions: servers refuse them for models without tools, each in its own words."""
+    USAGE = r"stream_options|include_usage"
+    """A count of tokens at a stream's end: without it, an estimate counts."""
+    SYSTEM_ROLE = (
+        r"system (?:role|messages?|prompts?) (?:is |are )?not|not support\w* (?:the )?system|role\W{1,3}system"
+    )
+    """The role of the instructions. Without it, they begin the first message."""
     TOOLS_WITH_REASONING = r"/v1/responses"
     """Functions for a model that reasons: OpenAI's refuse them at Chat Completions, also behind gateways."""
     OLD_LIMIT = r"unsupported.{0,40}max_tokens|use\W{1,3}max_completion_tokens|max_completion_tokens\W{1,3}instead"

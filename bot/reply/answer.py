@@ -260,7 +260,7 @@ class StepUnderWay:
     def charges_nothing(self) -> None:
         """Forgets the request under way, which is counted elsewhere or not charged."""
         self.input_tokens = self.output_chars = 0
-        self.hidden_s = 0.0
+        self.hidden_s, self._hidden_since = 0.0, None
 
     def heard_until(self, now: float) -> None:
         """Notes that the next event has come, or that somebody ends the wait for it.

@@ -124,6 +124,39 @@ async def test_refused_parameters_are_left_out_and_remembered(
     assert later == again
 
 
+@pytest.mark.parametrize(
+    ("refused", "field"),
+    [
+        (refusal(400, {"error": {"message": "property 'stream_options' is unsupported"}}), "stream_options"),
+        (
+            refusal(422, {"message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "stream_options"]}]}}),
+            "stream_options",
+        ),
+        (refusal(500, {"error": {"message": "Cannot use tools with stream"}}), "tools"),
+    ],
+    ids=["by words", "by its place", "tools with a stream"],
+)
+async def test_field_that_a_server_refuses_is_left_out_from_then_on(
+    vendor: VendorServer, refused: VendorResponse, field: str
+) -> None:
+    vendor.script(refused, CHAT.streamed("one"))
+    async with connected(CHAT, vendor) as model:
+        received = [await collect(model, OFFERING) for _ in range(2)]
+    assert [one.text for one in received] == ["one", "one"]
+    assert [field in request.body for request in vendor.requests] == [True, False, False]
+    assert [one.completions[0].refused for one in received] == [("tools",) if field == "tools" else ()] * 2
+
+
+async def test_refused_system_role_becomes_the_beginning_of_the_first_message(vendor: VendorServer) -> None:
+    vendor.script(refusal(400, {"error": {"message": "System role not supported"}}), CHAT.streamed("one"))
+    async with connected(CHAT, vendor) as model:
+        assert [(await collect(model)).text for _ in range(2)] == ["one", "one"]
+    first, again, later = (request.body["messages"] for request in vendor.requests)
+    assert first[0]["role"] == "system"
+    assert again[0] == {"role": "user", "content": f"{PROMPT.system}\n\n{PROMPT.turns[0].text}"}
+    assert later == again
+
+
 async def test_refusal_is_remembered_only_if_the_request_without_it_succeeds(vendor: VendorServer) -> None:
     # It names reasoning, and means the conversation.
     orphan = "Item 'rs_1' of type 'reasoning' was provided without its required following item."

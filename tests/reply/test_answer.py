@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, Piece
 from bot.errors import EndReason
-from bot.models.events import Citation
-from bot.reply.answer import Answer
+from bot.models.events import Citation, Thinking
+from bot.reply.answer import Answer, StepUnderWay
 from tests.core.conversations import question
 
 SOURCE = Citation("https://a.example", "A")
@@ -191,3 +191,11 @@ def test_piece_that_is_recorded_after_the_text_became_another_one_hides_none_of_
     answer.finish(CUT)
     answer.recorded(late)
     assert answer.piece() == Piece(0, "What an earlier attempt left.", CUT)
+
+
+def test_hidden_thinking_that_is_counted_elsewhere_is_not_charged() -> None:
+    step = StepUnderWay("openai/m", 100)
+    step.receive(Thinking(), 10.0)
+    step.charges_nothing()
+    step.heard_until(70.0)
+    assert (step.used.input_tokens, step.used.output_tokens) == (0, 0)
