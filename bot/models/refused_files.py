@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bot.documents.document import Obstacle
 from bot.documents.plain_images import image_size
 from bot.documents.process import convert_image
 from bot.errors import FileFault, RefusedFiles
@@ -167,7 +168,9 @@ async def _scaled(file: Media, max_pixels: int) -> Media | None:
     if size is None or max(size) <= max_pixels:
         return file
     converted = await convert_image(content, max_pixels)
-    return replace(file, media_type=converted[0], base64=converted[1]) if isinstance(converted, tuple) else None
+    if isinstance(converted, Obstacle):
+        return None
+    return replace(file, media_type=converted.media_type, base64=converted.base64)
 
 
 async def _smaller(file: Media, max_pixels: int) -> Media:
@@ -176,9 +179,9 @@ async def _smaller(file: Media, max_pixels: int) -> Media:
     if len(content) < MIN_SHRUNK_BYTES or image_size(content, file.media_type) is None:
         return file
     converted = await convert_image(content, max_pixels, len(content) // 2)
-    if not isinstance(converted, tuple) or len(converted[1]) >= len(file.base64):
+    if isinstance(converted, Obstacle) or len(converted.base64) >= len(file.base64):
         return file
-    return replace(file, media_type=converted[0], base64=converted[1])
+    return replace(file, media_type=converted.media_type, base64=converted.base64)
 
 
 def _number_of(body: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:
