@@ -212,22 +212,6 @@ def manifest_differs(differences: Sequence[str]) -> str:
     return "The app's manifest differs: " + "; ".join(differences) + "."
 
 
-FORMS_NOT_VALIDATED = "This Slack has no method blocks.validate, so nobody knows which messages and views it refuses."
-FORMS_FIX = (
-    "Please open an issue with these lines and with this version of Typist. Until then, Typist sends what Slack "
-    "refuses as plain text, or leaves it out."
-)
-
-
-def forms_taken(count: int) -> str:
-    return f"Slack takes all {count} forms of messages and views that Typist sends."
-
-
-def forms_refused(refused: Sequence[str]) -> str:
-    """Lists what Slack says against forms, each by its name."""
-    return "\n".join(["Slack refuses forms of messages or views that Typist sends:", *refused])
-
-
 def probe_posted(channel: str) -> str:
     return f"The probe's message is posted in {channel}."
 
@@ -610,7 +594,6 @@ _NAMES: Mapping[str, str] = {
     "slack.socket_mode": "Socket Mode",
     "slack.same_app": "whether both tokens belong to the same app",
     "slack.manifest": "the app's manifest",
-    "slack.forms": "the forms of messages and views",
     "slack.probe_post": "the probe's message",
     "slack.probe_event": "the event of the probe's message",
     "slack.probe_delete": "whether the probe's message can be deleted",

@@ -23,13 +23,11 @@ import aiohttp
 
 from bot import network
 from bot.checks import check_texts
-from bot.checks.forms import forms
 from bot.checks.report import ANSWER_WITHIN_S, Check, CheckStatus, fail, ok, skipped, skipped_for, warn
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import CLOSE_TIMEOUT_S, Installation, SlackClient
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, differences, scopes_of
-from bot.slack.retry import METHOD_GONE
 from bot.slack.text import json_object, string
 
 SKEW_WARNED_S = 30.0
@@ -39,8 +37,6 @@ SKEW_FAILED_S = 300.0
 BOT_TOKEN, SCOPES_ID, CLOCK = "slack.bot_token", "slack.scopes", "slack.clock"
 APP_TOKEN, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.socket_mode", "slack.same_app"
 MANIFEST = "slack.manifest"
-FORMS = "slack.forms"
-FORMS_WITHIN_S = 180.0
 """Slack documents "special rate limits" for blocks.validate, and no figure."""
 PROBE_POST, PROBE_EVENT, PROBE_DELETE = "slack.probe_post", "slack.probe_event", "slack.probe_delete"
 
@@ -212,39 +208,6 @@ class SlackChecks:
         return await _refused_as(
             MANIFEST, "SLACK_CONFIG_TOKEN", lambda _: check_texts.CONFIG_FIX, compare, severity=warn
         )
-
-    async def forms(self) -> Check:
-        """Has Slack validate each form of message and view, after `bot_token`. Nothing is sent to anybody."""
-        every, refused = forms(), list[str]()
-
-        async def ask() -> Check:
-            try:
-                for name, form in every.items():
-                    if problem := await self._problem_of(form):
-                        refused.append(f"{name}: {problem}")
-            except Refused as error:
-                if error.name not in METHOD_GONE:
-                    raise
-                return skipped(FORMS, check_texts.FORMS_NOT_VALIDATED)
-            if refused:
-                return warn(FORMS, check_texts.forms_refused(refused), check_texts.FORMS_FIX)
-            return ok(FORMS, check_texts.forms_taken(len(every)))
-
-        return await _refused_as(FORMS, "SLACK_BOT_TOKEN", check_texts.bot_token_fix, ask, severity=warn)
-
-    async def _problem_of(self, form: dict[str, Any]) -> str:
-        """Returns what Slack says against a form, "" if nothing. Waits where Slack limits the calls."""
-        kind = "view" if "type" in form else "message"
-        while True:
-            try:
-                await self.bot.call("blocks.validate", **{kind: form})
-                return ""
-            except RateLimited as limited:
-                await self.clock.sleep(limited.retry_after_s)
-            except Refused as error:
-                if error.error != f"invalid_{kind}":
-                    raise
-                return "; ".join(error.problems) or error.error
 
     async def probe_post(self, channel_id: str) -> Check:
         """Posts the probe's message, after `socket_mode`."""

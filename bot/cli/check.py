@@ -40,9 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probe-models", action="store_true", help="also ask each model to call a tool, which costs a short answer"
     )
-    parser.add_argument(
-        "--forms", action="store_true", help="also ask Slack which of Typist's messages and views it would refuse"
-    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -72,7 +69,6 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
                 ours,
                 probe,
                 probe_models=options.probe_models,
-                validates_forms=options.forms,
                 env_file=settings.ENV_FILE,
             )
         )
@@ -87,14 +83,13 @@ async def checked(
     probe: str | None = None,
     *,
     probe_models: bool = False,
-    validates_forms: bool = False,
     env_file: Path | None = None,
     only: AbstractSet[str] | None = None,
 ) -> CheckReport:
     """Returns the report on these settings, which may come from `env_file`.
 
-    `probe` is a channel to post in, `probe_models` has models call a tool, `validates_forms` has Slack validate what
-    Typist sends. `only`: the ids of the checks to make, and of those that they need; None: all.
+    `probe` is a channel to post in, `probe_models` has models call a tool. `only`: the ids of the checks to make,
+    and of those that they need; None: all.
     """
     from bot.checks import models as models
     from bot.checks import slack as slack
@@ -128,10 +123,6 @@ async def checked(
             ),
             PlannedCheck(slack.MANIFEST, in_slack.manifest, after=[slack.SAME_APP]),
         ]
-        if validates_forms:
-            steps.append(
-                PlannedCheck(slack.FORMS, in_slack.forms, needs=[slack.BOT_TOKEN], within_s=slack.FORMS_WITHIN_S)
-            )
         if probe is not None:
             steps += [
                 PlannedCheck(

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.checks.forms import STATES, TABLE, TEXTS
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.job import End
@@ -20,6 +19,7 @@ from bot.slack.text import answer_of
 from slack_sandbox.blocks.rules import check_blocks, check_replacement
 from tests.markdown.markdown_texts import MARKDOWN, paged
 from tests.reply.stored_messages import Json, kinds, leaves, shown_text, stored
+from tests.slack_forms import STATES, TABLE, TEXTS
 
 
 def has_rich_text(view: PageView) -> bool:

@@ -38,7 +38,6 @@ from bot.store.database import create_engine
 from bot.store.migrate import migrate
 from bot.store.schema import listening
 from demo.scripted_model import ScriptedModel
-from slack_sandbox.blocks import newer_rules
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import WELL_SET_UP, Setup
@@ -90,7 +89,6 @@ class SlackCase(FaultCase):
     fault: tuple[str, FaultSettings] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     probe: str | None = None
-    validates_forms: bool = False
     other_sockets: int = 0
     never: bool = False
     """Something never comes, and isn't waited for as long as it would be."""
@@ -140,12 +138,6 @@ def home(**changes: bool) -> Callable[[Json], Any]:
 def without_interactivity(manifest: Json) -> None:
     manifest["features"]["shortcuts"] = []
     manifest["settings"]["interactivity"]["is_enabled"] = False
-
-
-def forms(status: CheckStatus, error: str, containing: str = "") -> SlackCase:
-    """Forms of messages and views, some of which Slack refuses."""
-    refusal: FaultSettings = {"method": "blocks.validate", "error": error, "containing": containing}
-    return SlackCase("slack.forms", status, fault=("refuse", refusal), validates_forms=True)
 
 
 def probe(status_or_setup: str, channel: str = GENERAL, **more: Any) -> SlackCase:
@@ -230,9 +222,6 @@ SLACK: Mapping[str, SlackCase] = {
         "slack.manifest", WARN, setup=Setup(config_token_error="token_expired")
     ),
     "No configuration token": SlackCase("slack.manifest", SKIPPED, env={"SLACK_CONFIG_TOKEN": ""}),
-    "`--forms`: Slack refuses a form": forms(WARN, error="invalid_message", containing="data_visualization"),
-    "`--forms`: Slack fails": forms(WARN, error="internal_error"),
-    "`--forms`: a Slack without blocks.validate": forms(SKIPPED, error="unknown_method"),
     "`--probe`: the app is not in the channel": probe("", before=leave("general")),
     "`--probe`: a private channel without the app": probe("", PRIVATE, before=leave("project-x")),
     "`--probe`: an archived channel": probe("", before=archive),
@@ -298,7 +287,7 @@ async def slack_report(case: SlackCase) -> CheckReport:
     async with slack(case) as sandbox:
         with patient(case.never):
             ours = read(connected(sandbox), case.env)
-            return await checked(ours, case.probe, validates_forms=case.validates_forms)
+            return await checked(ours, case.probe)
 
 
 async def report_of(
@@ -905,31 +894,6 @@ async def test_a_probe_comes_back_and_leaves_nothing(page: str) -> None:
             delivery.acked_at_s for delivery in sandbox.deliveries if delivery.payload["event"].get("subtype") is None
         ]
         assert acked_at_s is not None
-
-
-async def test_forms_that_slack_refuses_are_named_with_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with Sandbox(manifest=app_manifest(), budgets={"blocks.validate": 1_000}) as sandbox:
-        report = await checked(read(connected(sandbox)), validates_forms=True)
-        assert not_passed(report) == {}
-        [line] = [check.message for check in report.checks if check.id == "slack.forms"]
-        count = len([call for call in sandbox.calls if call.method == "blocks.validate"])
-        assert line == f"Slack takes all {count} forms of messages and views that Typist sends."
-        monkeypatch.setattr(newer_rules, "CHART_TITLE", 3)
-        report = await checked(read(connected(sandbox)), validates_forms=True)
-    assert report.is_ok
-    [line] = [check.message for check in report.checks if check.id == "slack.forms"]
-    assert line.splitlines() == [
-        "Slack refuses forms of messages or views that Typist sends:",
-        "answer: a chart: /blocks/1/title must be less than 4 characters",
-        "notice about a quota: /blocks/1/title must be less than 4 characters",
-    ]
-
-
-async def test_forms_are_validated_as_fast_as_slack_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with Sandbox(manifest=app_manifest(), budgets={"blocks.validate": 1_000}) as sandbox:
-        sandbox.faults.start("rate_limit", method="blocks.validate", times=2, retry_after_s=1)
-        report = await checked(read(connected(sandbox)), validates_forms=True)
-    assert not_passed(report) == {}
 
 
 async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:

@@ -1,4 +1,4 @@
-"""The forms that `typist check --forms` sends: all of them, each as Slack takes it."""
+"""The forms that Slack is asked to validate: all of them, each as Slack takes it."""
 
 import inspect
 import sys
@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from bot.checks.forms import forms
 from bot.reply import blocks as reply_blocks
 from bot.slack import blockkit, cards, home, modals, schedule_views
 from bot.slack.blockkit import Json
+from bot.slack.manifest import app_manifest
+from slack_sandbox.blocks import newer_rules
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
+from slack_sandbox.server import Sandbox
+from tests.slack_forms import forms, report
 
 FORMS = forms()
 READERS = {"untouched"}
@@ -58,3 +61,25 @@ def test_every_builder_of_a_message_or_a_view_makes_one_of_the_forms() -> None:
         if code not in called
     ]
     assert unused == []
+
+
+async def test_forms_that_slack_refuses_are_named_with_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Sandbox(manifest=app_manifest(), budgets={"blocks.validate": 1_000}) as sandbox:
+        sandbox.faults.start("rate_limit", method="blocks.validate", times=2, retry_after_s=1)
+        said = await report(sandbox.bot_token, sandbox.api_url)
+        assert said == f"Slack takes all {len(FORMS)} forms of messages and views that Typist sends."
+        assert len([call for call in sandbox.calls if call.method == "blocks.validate"]) == len(FORMS) + 2
+        monkeypatch.setattr(newer_rules, "CHART_TITLE", 3)
+        said = await report(sandbox.bot_token, sandbox.api_url)
+    assert said.splitlines() == [
+        "Slack refuses forms of messages or views that Typist sends:",
+        "answer: a chart: /blocks/1/title must be less than 4 characters",
+        "notice about a quota: /blocks/1/title must be less than 4 characters",
+    ]
+
+
+@pytest.mark.parametrize("error", ["unknown_method", "internal_error"])
+async def test_slack_that_validates_nothing_says_why(error: str) -> None:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        sandbox.faults.start("refuse", method="blocks.validate", error=error)
+        assert await report(sandbox.bot_token, sandbox.api_url) == f"Slack validates no forms ({error})."

@@ -1,13 +1,19 @@
-"""Examples of every form of message and view that Typist sends, for `typist check --forms` and for tests. Pure.
+"""Examples of every form of message and view that Typist sends, and which of them Slack refuses.
 
 Slack publishes no schema of its blocks, and the sandbox knows no more than was documented or seen. `blocks.validate`
-needs no scope and sends nothing, so anybody who has a workspace can say which of these forms Slack refuses.
+needs no scope and sends nothing, so anybody who has a workspace can have Slack validate these forms:
+
+    SLACK_BOT_TOKEN=xoxb-… .venv/bin/python -m tests.slack_forms
 """
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.calls import SCHEDULE, ApprovalPlace, ArgumentField, Ask, Decided, Decision
@@ -23,12 +29,13 @@ from bot.core.job import End, MessageQuestion, QuotedMessage, reaction_id, sugge
 from bot.core.memory import Memory
 from bot.core.schedules import PauseReason, Proposal, Rule, Run, Schedule
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
-from bot.errors import EndReason
+from bot.errors import EndReason, RateLimited, Refused
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.slack import home, modals, schedule_views
 from bot.slack.blockkit import Json, remark
+from bot.slack.client import SlackClient, new_session
 from bot.slack.schedule_views import ListPlace
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
@@ -224,3 +231,39 @@ def _views() -> Iterator[tuple[str, Json]]:
     yield "Home of a member", home.home_view(HomeView(effective, _USAGE, ("C0GENERAL",), None, [_SCHEDULE]))
     yield "Home of an admin", home.home_view(HomeView(effective, _USAGE, (), workspace))
     yield "Home without access", home.denied_view("You don't have access.")
+
+
+async def refusals(client: SlackClient, clock: Clock) -> list[str]:
+    """Returns what Slack says against forms, each with its name. Raises Refused if Slack validates none."""
+    return [f"{name}: {problem}" for name, form in forms().items() if (problem := await _problem(client, clock, form))]
+
+
+async def _problem(client: SlackClient, clock: Clock, form: Json) -> str:
+    """Returns what Slack says against a form, "" if nothing. Waits where Slack limits the calls."""
+    kind = "view" if "type" in form else "message"
+    while True:
+        try:
+            await client.call("blocks.validate", **{kind: form})
+            return ""
+        except RateLimited as limited:
+            await clock.sleep(limited.retry_after_s)
+        except Refused as error:
+            if error.error != f"invalid_{kind}":
+                raise
+            return "; ".join(error.problems) or error.error
+
+
+async def report(token: str, api_url: str) -> str:
+    """Returns what Slack says against the forms, as lines for an issue."""
+    async with new_session() as session:
+        try:
+            refused = await refusals(SlackClient(token, api_url, session), SystemClock())
+        except Refused as error:
+            return f"Slack validates no forms ({error.error})."
+    if not refused:
+        return f"Slack takes all {len(forms())} forms of messages and views that Typist sends."
+    return "\n".join(["Slack refuses forms of messages or views that Typist sends:", *refused])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(asyncio.run(report(os.environ["SLACK_BOT_TOKEN"], "https://slack.com/api/")) + "\n")
