@@ -1,7 +1,7 @@
 """Measures that no text takes more than linear time, and that none holds the event loop.
 
-Run: python -m benchmarks.hostile [growth|holds] [part of a function's or a shape's name] (minutes; both without a
-name). It prints each failure as it is found and exits with 1 if there is one.
+Run: python -m benchmarks.hostile [growth|repeats|holds] [part of a function's or a shape's name] (minutes; all without
+a name). It prints each failure as it is found and exits with 1 if there is one.
 
 `growth`: no text makes a function over text from outside take more than linear time. Each shape is a text that repeats
 something hostile. Each function gets it in growing sizes, each twice the one before, up to two full pages. A case fails
@@ -11,6 +11,9 @@ judged: they are noise, and nobody waits.
 
 Times are CPU time. A case that fails is measured again, up to `MAX_ROUNDS` times, and the best times count: other work
 on the machine makes a time longer, never shorter. The slowest cases come last.
+
+`repeats`: the same of what reads answers, for each answer of `hostile_texts.ANSWERS` with each of its parts repeated.
+Only what takes more than `QUICK_MS` for a full page is measured in growing sizes.
 
 `holds`: how long one step of a hostile answer holds the event loop. While it runs, nothing else runs in the process: no
 heartbeat, no probe, no other answer. An answer of the longest length grows, arrives in one piece, is refused by Slack
@@ -24,7 +27,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,7 +37,7 @@ from typing import NamedTuple, TypeVar
 import httpx2
 from openai import BadRequestError
 
-from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
+from benchmarks.hostile_texts import ANSWERS, SHAPES, forget_renderings, grown, text_of
 from bot.core import calls
 from bot.core.calls import as_data, capped, claims_in, visible
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, with_names, without_address
@@ -194,6 +197,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "continued": lambda text: continued(text, EndReason.LENGTH_LIMIT),
     "Seam": _resumed,
     "long_code": lambda text: long_code(text, "1.0"),
+    "has_word": lambda text: render.has_word(text, growing=True),
     "first_words": lambda text: render.first_words(text, growing=True),
     "shown_sources": lambda text: shown_sources([Citation(text, text), Citation("https://a.example", text)]),
     "mrkdwn": mrkdwn,
@@ -261,12 +265,12 @@ def milliseconds(function: Callable[[str], object], text: str, repeats: int = 3)
     return best
 
 
-def measured(function: str, shape: str) -> Row:
+def measured(function: str, shape: str, texts: Sequence[str]) -> Row:
     """Returns the times of a case: a failing one is measured for more rounds, and each size's best time counts.
 
-    A round has all sizes, so that what slows the machine down for a while slows them all.
+    `texts`: one for each of `SIZES_CHARS`. A round has all sizes, so that what slows the machine down for a while slows
+    them all.
     """
-    texts = [text_of(shape, chars) for chars in SIZES_CHARS]
     best_ms = [math.inf] * len(texts)
     for _ in range(MAX_ROUNDS):
         for number, text in enumerate(texts):
@@ -293,7 +297,7 @@ def growth(part: str) -> bool:
     for function, shape in cases:
         if time.process_time() > until_s:
             break
-        rows.append(row := measured(function, shape))
+        rows.append(row := measured(function, shape, [text_of(shape, chars) for chars in SIZES_CHARS]))
         if row.failed:
             print(row, flush=True)
     slow = sorted(rows, key=lambda row: -row.ms)[:WORST_ROWS]
@@ -301,6 +305,37 @@ def growth(part: str) -> bool:
     print(f"\nThe slowest of {len(rows)} cases, {len(cases) - len(rows)} not measured, {failed} failed:")
     print(*slow, sep="\n")
     return not failed and len(rows) == len(cases)
+
+
+READ_OF_ANSWERS = (
+    *("rendered", "rendered growing", "stable_prefix", "has_definitions", "Extent", "has_paragraph", "continued"),
+    *("first_words", "has_word", "long_code", "charts", "mrkdwn", "international_chars", "Pages"),
+    *("template marks", "template marks, in code", "template marks, in a channel"),
+)
+"""The functions of `FUNCTIONS` that read whole answers."""
+QUICK_MS = 200.0
+MOST_TOKENS = 2
+
+
+def repeats(part: str) -> bool:
+    """Measures what reads answers, of answers that repeat a part. Returns whether all take linear time."""
+    until_s = time.process_time() + MAX_RUN_S
+    count, failed, is_whole = 0, 0, True
+    for name, answer in ANSWERS.items():
+        sizes = zip(*(grown(answer, MOST_TOKENS, chars) for chars in SIZES_CHARS), strict=True)
+        for (repeated, small), (_, page), (_, large) in sizes:
+            for function in READ_OF_ANSWERS if not part else [read for read in READ_OF_ANSWERS if part in read]:
+                if time.process_time() > until_s:
+                    is_whole = False
+                    break
+                count += 1
+                if milliseconds(FUNCTIONS[function], page, 1) > QUICK_MS:
+                    row = measured(function, f"{name}: {repeated!r}", (small, page, large))
+                    failed += row.failed
+                    if row.failed:
+                        print(row, flush=True)
+    print(f"\n{count} answers that repeat a part, {'all' if is_whole else 'not all'} measured, {failed} failed")
+    return not failed and is_whole
 
 
 ANSWER_CHARS = 512_000
@@ -451,7 +486,7 @@ def steps(part: str) -> bool:
     return not over and len(worst) == len(shapes)
 
 
-MEASURES: dict[str, Callable[[str], bool]] = {"growth": growth, "holds": steps}
+MEASURES: dict[str, Callable[[str], bool]] = {"growth": growth, "repeats": repeats, "holds": steps}
 
 
 def main() -> int:

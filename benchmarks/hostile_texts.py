@@ -1,6 +1,10 @@
 """Texts that repeat something hostile."""
 
+import re
+from collections.abc import Iterator
+
 from bot.markdown import render
+from demo.scenes import SCENES
 
 # What is repeated, by what it is. A pair is repeated inside out: openers, then closers. A triple has a first and a last
 # part that come once.
@@ -194,6 +198,77 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "bold in words": "a**(b)**c ",
     "open bold in words": "a**(b ",
 }
+
+
+ANSWERS = {
+    "a scripted answer": SCENES[0].scripts["How do I find our slow queries?"](""),
+    "HTML": """\
+<h2>Results</h2><p>The <b>first</b> run, see <a href="https://a.example/x">the log</a>:<br>2<sup>10</sup> rows.</p>
+<ul><li>One <code>a&lt;b</code></li><li>Two<ul><li>Inner</li></ul></li></ul>
+<table><tr><th>Name</th><th>Sum</th></tr><tr><td>a</td><td>1</td></tr></table>
+<details><summary>More</summary>Text <!-- and a note --> here.</details>
+""",
+    "LaTeX": """\
+So \\(x^2 + y_1\\) is at most $\\frac{a}{b}$, which costs $5 or $6:
+
+$$
+\\begin{aligned} a &= b \\\\ c &= d \\end{aligned}
+$$
+
+\\[ E = mc^2 \\]
+""",
+    "Slack's markup and links": """\
+See <https://a.example/x|the *plan*>, <@U123>, <#C1|general> and **bold**text: [bank.com](https://evil.example "t").
+![an image](https://a.example/i.png) <a@b.example> https://gіthub.com/x [ref][1], [my file](https://a.example/a b.pdf).
+世界**重要。**文字 ~~gone~~ __bold__ word_with_underscores &mdash; &amp; \\* done.
+
+[1]: https://a.example "Title"
+""",
+    "a document in a fence": """\
+```markdown
+# Setup
+
+```sh
+ls | wc -l
+```
+
+Done.
+```
+
+- [ ] item
+
+  ```py
+  x = 1
+  ```
+> quote
+> | a | b |
+> |---|---|
+> | 1 | 2 |
+""",
+    "marks of a template": """\
+<think>Well, `a < b`.</think><|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>4.
+<tool_call>{"name": "a", "arguments": {"b": 1}}</tool_call><|im_end|>
+""",
+}
+"""Answers as models write them. Any of their parts may come again and again."""
+_TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
+
+
+def grown(answer: str, most_tokens: int, chars: int) -> Iterator[tuple[str, str]]:
+    """Yields each part of an answer, of up to so many tokens or a line, and the answer with the part repeated.
+
+    Of equal parts behind equal characters, only the first counts. One word is like another.
+    """
+    starts = [token.start() for token in _TOKEN.finditer(answer)] + [len(answer)]
+    spans = [(start, end) for at, start in enumerate(starts) for end in starts[at + 1 : at + 1 + most_tokens]]
+    spans += [line.span() for line in re.finditer(r".+\n+", answer)]
+    seen: dict[tuple[str, str], tuple[int, int]] = {}
+    for start, end in spans:
+        before, part = answer[max(0, start - 1) : start], answer[start:end]
+        seen.setdefault(("a" if before.isalnum() else before, "a" if part.isalnum() else part), (start, end))
+    for start, end in seen.values():
+        part = answer[start:end]
+        yield part, answer[:start] + part * (chars // len(part)) + answer[end:]
 
 
 def text_of(shape: str, chars: int) -> str:

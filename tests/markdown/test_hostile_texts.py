@@ -5,12 +5,13 @@ there, of a text and of one 16 times as long: linear time is 16 times as much, q
 `python -m benchmarks.hostile` measures more functions.
 """
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from benchmarks.hostile import FUNCTIONS, MAX_RATIO, milliseconds
-from benchmarks.hostile_texts import SHAPES, text_of
+from benchmarks.hostile_texts import ANSWERS, SHAPES, grown, text_of
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.markdown.links import is_deceptive
@@ -137,3 +138,29 @@ def test_preview_of_a_page_is_made_in_few_steps(shape: str) -> None:
 
 def test_label_that_names_many_hosts_is_deceptive() -> None:
     assert is_deceptive("\u33c2" * 400 + " bank.com", "https://evil.example")
+
+
+PART_CHARS = 2_000
+"""More than any construct that is held back."""
+MAX_PART_MS = 1.0
+"""CPU time. What takes longer is compared with four times the text."""
+
+
+def is_slow(read: Callable[[str], object], short: str, long: str) -> bool:
+    """Whether a function takes more than linear time for a text that is four times as long as another."""
+    # Linear time is four times as much, and quadratic time 16 times.
+    return (before := milliseconds(read, short, 1)) > MAX_PART_MS and (
+        milliseconds(read, long, 1) > 8 * before and milliseconds(read, long) > 8 * milliseconds(read, short)
+    )
+
+
+@pytest.mark.parametrize("function", ["stable_prefix", "template marks"])
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_answer_that_repeats_any_of_its_parts_is_read_in_linear_time(answer: str, function: str) -> None:
+    sizes = zip(grown(answer, 1, PART_CHARS), grown(answer, 1, 4 * PART_CHARS), strict=True)
+    assert not [part for (part, short), (_, long) in sizes if is_slow(FUNCTIONS[function], short, long)]
+
+
+def test_quadratic_time_is_found() -> None:
+    quadratic = re.compile("a+b")
+    assert is_slow(quadratic.findall, "a" * PART_CHARS, "a" * 4 * PART_CHARS)
