@@ -53,6 +53,7 @@ class Unread(Enum):
     NO_ACCESS = texts.FILE_NO_ACCESS
     FAILED = texts.FILE_FAILED
     TOO_SLOW = texts.FILE_TOO_SLOW
+    BUSY = texts.FILE_NOT_READ_IN_TIME
     MODEL = texts.FILE_NOT_FOR_MODEL
     REFUSED = texts.FILE_REFUSED
     TOO_LARGE_FOR_MODEL = texts.FILE_TOO_LARGE_FOR_MODEL
@@ -70,6 +71,7 @@ REFUSED = {
     Obstacle.DAMAGED: Unread.DAMAGED,
     Obstacle.PROTECTED: Unread.PROTECTED,
     Obstacle.TOO_LARGE: Unread.TOO_LARGE,
+    Obstacle.TOO_SLOW: Unread.BUSY,
     Obstacle.TOO_MANY_PIXELS: Unread.TOO_MANY_PIXELS,
 }
 

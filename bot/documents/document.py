@@ -16,8 +16,8 @@ MAX_DOCUMENT_BYTES = 64 * 2**20
 MEMORY_BYTES = 384 * 2**20
 """Of addresses, which is more than of memory in use."""
 CPU_S = 6
-WALL_S = 8.0
-"""Also for a process that waits for a CPU."""
+WALL_S = 15.0
+"""Also for a process that waits for a CPU. Where the machine is busy, CPU_S may take longer: there is a second try."""
 MAX_OUTPUT_BYTES = 5 * 2**20
 """More than MAX_CHARS take, and more than an image of MAX_IMAGE_BYTES in base64."""
 OUT_OF_MEMORY = 3
@@ -108,6 +108,8 @@ class Obstacle(StrEnum):
     PROTECTED = "protected"
     TOO_LARGE = "too large"
     """Reading it would take too much memory or time."""
+    TOO_SLOW = "too slow"
+    """The machine was too busy to read it in time."""
     TOO_MANY_PIXELS = "too many pixels"
 
 

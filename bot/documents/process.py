@@ -35,6 +35,7 @@ from bot.documents.document import (
 )
 
 _ROOT = Path(__file__).parents[2]
+_TRIES = 2
 _CHUNK_BYTES = 64 * 1024
 _TOO_MUCH = (OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
 """How a process ends that reaches a limit. Libraries in Rust and C++ abort if they get no memory."""
@@ -45,14 +46,14 @@ log = logging.getLogger(__name__)
 
 
 async def read_document(kind: Format, content: bytes) -> Document | Obstacle:
-    """Returns a document as Markdown, or why it can't be read, within WALL_S and a moment."""
+    """Returns a document as Markdown, or why it can't be read, within twice WALL_S and a moment."""
     return _checked(await _said(kind, content), _document)
 
 
 async def convert_image(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
 ) -> ConvertedImage | Obstacle:
-    """Returns an image that vendors accept, or why there is none, within WALL_S.
+    """Returns an image that vendors accept, or why there is none, within twice WALL_S.
 
     `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
     """
@@ -60,12 +61,17 @@ async def convert_image(
 
 
 async def _said(kind: Format, content: bytes, *arguments: str) -> bytes | Obstacle:
-    """Returns what the process says of a document."""
-    reader = _Reader((kind, *arguments), content)
-    try:
-        return await asyncio.to_thread(reader.run)
-    finally:
-        reader.kill()
+    """Returns what the process says of a document. Where only the time was up, a second process may say more."""
+    said: bytes | Obstacle = Obstacle.TOO_SLOW
+    for _ in range(_TRIES):
+        reader = _Reader((kind, *arguments), content)
+        try:
+            said = await asyncio.to_thread(reader.run)
+        finally:
+            reader.kill()
+        if said is not Obstacle.TOO_SLOW:
+            break
+    return said
 
 
 class _Reader:
@@ -94,6 +100,8 @@ class _Reader:
             return Obstacle.TOO_LARGE
         if code != 0 or output is None:
             log.warning("document not read: kind=%s exit=%s", self._arguments[0], code)
+            if code is None and time.monotonic() >= deadline:
+                return Obstacle.TOO_SLOW
             return Obstacle.TOO_LARGE if code is None or code in _TOO_MUCH else Obstacle.DAMAGED
         return output
 

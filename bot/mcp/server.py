@@ -683,7 +683,7 @@ class ResponseTooLong(httpx2.StreamError):
 
 
 class Answered(Protocol):
-    """Is told the status of each response, whether its request named a session, and whether people must sign in."""
+    """Receives the status of each response, whether its request named a session, and whether people must sign in."""
 
     def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
 

@@ -104,7 +104,7 @@ async def check_unused(engine: AsyncEngine) -> None:
     try:
         name = None if await nothing_recorded(engine) else await living_worker(engine, time.time())
     except StoreError:
-        # What is damaged is to be replaced. A server that can't be used fails at the next step.
+        # A damaged database may be replaced. A server that can't be used fails at the next step.
         return
     if name:
         raise StoreError(f"Typist runs with this database ({name}). Stop it, and try again.")

@@ -139,7 +139,7 @@ async def test_process_that_takes_too_long_is_killed_with_its_children(
 ) -> None:
     monkeypatch.setattr(process, "WALL_S", 0.5)
     monkeypatch.setattr(sys, "executable", str(_hanging(tmp_path)))
-    assert await read_document(Format.CSV, b"a,b" * 10**6) is Obstacle.TOO_LARGE
+    assert await read_document(Format.CSV, b"a,b" * 10**6) is Obstacle.TOO_SLOW
     await until(lambda: not _is_alive(tmp_path))
 
 
