@@ -30,8 +30,11 @@ Place = tuple[str, str]
 MAX_CHARS = 300
 MAX_MEMORIES = 40
 """Of one place."""
-MAX_TOKENS = 2_000
-"""Of all memories in a prompt. The newest are sent."""
+MAX_BYTES = 8_000
+"""Of all texts of one place in UTF-8, each with LINE_BYTES for who said it and when. A full place takes no more."""
+LINE_BYTES = 64
+MAX_TOKENS = 5_000
+"""Of all memories in a prompt, which is more than MAX_BYTES take. Where names are long, the newest are sent."""
 
 _REMEMBER = re.compile(r"(?:please\s+)?remember(?:\s*(?P<colon>:)|\s+that\b[:,]?)\s*(?P<text>.*)", re.I | re.DOTALL)
 _FORGET = re.compile(r"(?:please\s+)?forget\s+(?:everything|all|(?:number\s+)?#?(?P<number>\d{1,6}))", re.I | re.ASCII)
@@ -218,6 +221,12 @@ def ids_in(memories: Iterable[Memory]) -> list[str]:
     """Returns the ids of the people and channels whose names readers of memories need."""
     ids = [(memory.user_id, memory.changed_by, *ids_to_name(memory.text)) for memory in memories]
     return list(dict.fromkeys(id_ for of_one in ids for id_ in of_one if id_))
+
+
+def has_room(texts: Iterable[str]) -> bool:
+    """Returns whether a prompt has room for memories with these texts."""
+    sizes_bytes = [len(text.encode()) + LINE_BYTES for text in texts]
+    return len(sizes_bytes) <= MAX_MEMORIES and sum(sizes_bytes) <= MAX_BYTES
 
 
 def sent(

@@ -473,10 +473,10 @@ def already_remembered(number: int) -> str:
     return f"I remember that already, as number {number}."
 
 
-def memory_full(most: int, oldest: int) -> str:
+def memory_full(oldest: int) -> str:
     return (
-        f"I remember {most} things here, and that's the most I can. Number {oldest} is the oldest: write “forget "
-        f"{oldest}”, then tell me again."
+        f"I have no room for more memories here. Number {oldest} is the oldest: write “forget {oldest}”, then tell me "
+        "again."
     )
 
 

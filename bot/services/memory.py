@@ -21,7 +21,6 @@ from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_o
 from bot.core.job import Job
 from bot.core.memory import (
     MAX_CHARS,
-    MAX_MEMORIES,
     TOOLS,
     Command,
     Kept,
@@ -217,7 +216,7 @@ class Remembering:
         remember = self.stores.memories.remember
         done = await self._insist(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
         if done.kept is Kept.FULL:
-            return texts.memory_full(MAX_MEMORIES, done.number), done.kept
+            return texts.memory_full(done.number), done.kept
         if done.kept is Kept.DELETED:
             return texts.MESSAGE_DELETED, done.kept
         if done.kept is Kept.KNOWN:

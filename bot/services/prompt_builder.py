@@ -285,7 +285,7 @@ class PromptBuilder:
         shown = [memory for memory in kept if memory.is_private is is_private]
         names = await self.workspace.users.names(ids_in(shown), in_channel=thread.channel_id)
         # Where conversations are short, memories have less room, too.
-        limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 4)
+        limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         return sent(shown, names, Marks.of(thread), self.estimate.tokens, limit_tokens)
 
     async def _pane_context(self, question: Question) -> str:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.memory import MAX_MEMORIES, Kept, Memory, Place, Remembered
+from bot.core.memory import Kept, Memory, Place, Remembered, has_room
 from bot.core.outbox import OutboxKind
 from bot.core.texts import UNDONE
 from bot.store import audit, outbox
@@ -63,11 +63,11 @@ class Memories(Operations):
             await connection.execute(sa.update(memories).where(memories.c.id == known.id).values(values))
             number, kept = known.number, Kept.NEW if earlier else Kept.KNOWN
         else:
-            numbers = sa.func.count(), sa.func.min(memories.c.number), sa.func.max(memories.c.number)
-            count, oldest, newest = (await connection.execute(sa.select(*numbers).where(_is_in(place)))).one()
-            if count >= MAX_MEMORIES:
-                return Remembered(Kept.FULL, oldest)
-            number, kept = (newest or 0) + 1, Kept.NEW
+            columns = sa.select(memories.c.number, memories.c.text)
+            in_place = (await connection.execute(columns.where(_is_in(place)).order_by(memories.c.number))).all()
+            if in_place and not has_room([*(row.text for row in in_place), text]):
+                return Remembered(Kept.FULL, in_place[0].number)
+            number, kept = (in_place[-1].number if in_place else 0) + 1, Kept.NEW
             said_in = {**thread_values(question.thread), "ts": question.ts, "user_id": question.user_id}
             values = fresh | {"number": number, "text": text, "is_proposed": is_proposed, "created_at": now}
             await connection.execute(sa.insert(memories).values(values | said_in))

@@ -6,8 +6,23 @@ from dataclasses import replace
 import pytest
 
 from bot.core.conversation import File, ThreadKey
-from bot.core.memory import MAX_CHARS, TOOLS, Command, Memory, Verb, command_in, ids_in, sent
+from bot.core.memory import (
+    LINE_BYTES,
+    MAX_BYTES,
+    MAX_CHARS,
+    MAX_MEMORIES,
+    MAX_TOKENS,
+    TOOLS,
+    Command,
+    Memory,
+    Verb,
+    command_in,
+    has_room,
+    ids_in,
+    sent,
+)
 from bot.core.prompt import Marks
+from bot.models.prompt import TokenEstimate
 from tests.core.conversations import ME, question
 
 MARKS = Marks.of(ThreadKey("T1", "C1", "10.0"))
@@ -157,6 +172,25 @@ def test_newest_memories_are_sent_if_not_all_have_room_in_the_order_of_their_num
     assert 0 < count < 40
     assert text.split("\n")[2:-1] == whole.split("\n")[2:-1][-count:]
     assert _sent(memories, 10) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("texts", "fits"),
+    [
+        (["x"] * MAX_MEMORIES, True),
+        (["x"] * (MAX_MEMORIES + 1), False),
+        (["x" * (MAX_BYTES // 32 - LINE_BYTES)] * 32, True),
+        ([*["x" * (MAX_BYTES // 32 - LINE_BYTES)] * 31, "x" * (MAX_BYTES // 32 - LINE_BYTES + 1)], False),
+        (["あ" * 285] * 8, True),
+        (["あ" * 285] * 9, False),
+    ],
+)
+def test_place_is_full_by_what_a_prompt_has_room_for(texts: list[str], fits: bool) -> None:
+    assert has_room(texts) is fits
+    if fits:
+        memories = [replace(DEPLOY, id=number, number=number, text=text) for number, text in enumerate(texts, 1)]
+        least = TokenEstimate(("openai/m", "anthropic/m", "bedrock/m")).tokens
+        assert sent(memories, NAMES, MARKS, least, MAX_TOKENS).count == len(texts)
 
 
 def _sent(memories: list[Memory], limit_tokens: int) -> tuple[str, int]:

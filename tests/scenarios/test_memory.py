@@ -188,10 +188,10 @@ async def test_edited_command_says_what_it_says_now(stage: Stage, settings: Sett
 async def test_full_place_is_refused_with_what_to_do(
     stage: Stage, another_process: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.memories.MAX_MEMORIES", 1)
+    monkeypatch.setattr("bot.core.memory.MAX_MEMORIES", 1)
     await told(stage, "remember: Tea")
     full = await told(stage, "remember: Milk")
-    assert shown(full) == texts.memory_full(40, 1)
+    assert shown(full) == texts.memory_full(1)
     assert ReplyAction.UNDO not in buttons(full)
     assert shown(await told(stage, "remember: Tea")) == texts.already_remembered(1)
 
