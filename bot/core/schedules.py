@@ -80,8 +80,12 @@ class PauseReason(StrEnum):
     """Its creator has left the channel."""
     PLACE_GONE = "place_gone"
     """Typist can't post in the channel any more."""
+    FORBIDDEN = "forbidden"
+    """Typist's scopes, or a rule of the workspace, forbid the post."""
+    QUOTA = "quota"
+    """A quota of people, channels or the workspace was used up at MAX_FAILURES runs in a row."""
     MISSED = "missed"
-    """Its single time passed while Typist wasn't running."""
+    """Its single time passed before Typist could run it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -917,7 +917,9 @@ PAUSE_REASONS = {
     "no_access": "the person who created it has no access to me anymore",
     "not_in_channel": "the person who created it isn't in the channel anymore",
     "place_gone": "I can't post there anymore",
-    "missed": "I was away at its time",
+    "forbidden": "Slack doesn't allow me to post there, and `typist check` tells an admin why",
+    "quota": "its last runs found a quota used up",
+    "missed": "its time passed before I could run it",
 }
 """By PauseReason."""
 ONCE = "Once"
@@ -961,7 +963,7 @@ def used_this_month(amount: str) -> str:
 
 def scheduled_by(person: str, rule: str, *, is_late: bool) -> str:
     """Stands above a run, in mrkdwn."""
-    return " · ".join(("Scheduled by " + person, rule, *(["late, because I was away"] if is_late else [])))
+    return " · ".join(("Scheduled by " + person, rule, *(["later than planned"] if is_late else [])))
 
 
 def schedule_paused(reason: str, person: str, place: str) -> str:

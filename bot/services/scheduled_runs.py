@@ -69,7 +69,7 @@ class ScheduledRuns:
             return False
         if not await self.quota.has_room(asked):
             log.info("schedule %d not run: a quota is used up", schedule.id)
-            await self.lost(entry, None)
+            await self.stores.schedules.fail_unposted(schedule, entry.job_id, PauseReason.QUOTA)
             return False
         surfaces = self.workspace.surfaces
         has_news = not schedule.only_if_changed or await surfaces.has_news(schedule.channel_id, run.since)
@@ -84,9 +84,8 @@ class ScheduledRuns:
             return False
         schedule = run.schedule
         if refusal is not None and refusal.is_final:
-            await self.stores.schedules.pause(
-                schedule.team_id, schedule.id, PauseReason.PLACE_GONE, job_id=entry.job_id
-            )
+            reason = PauseReason.FORBIDDEN if refusal is Refusal.FORBIDDEN else PauseReason.PLACE_GONE
+            await self.stores.schedules.pause(schedule.team_id, schedule.id, reason, job_id=entry.job_id)
             return True
         return await self.stores.schedules.fail_unposted(schedule, entry.job_id)
 

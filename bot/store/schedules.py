@@ -236,8 +236,10 @@ class Schedules(Operations):
         return await _used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
     @writes
-    async def fail_unposted(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> bool:
-        """Counts a run that can't be posted as a failure; returns whether that pauses its schedule.
+    async def fail_unposted(
+        self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason = PauseReason.FAILURES
+    ) -> bool:
+        """Counts a run that can't be posted as a failure; returns whether that pauses its schedule, `because` of it.
 
         Then its outbox entry tells people. Of a schedule with one time, nothing else would say that its run is lost.
         """
@@ -245,8 +247,8 @@ class Schedules(Operations):
         if row is None or row.paused:
             return False
         if row.next_at is None:
-            await _pause(connection, row, PauseReason.FAILURES, now)
-        elif await _count_end(connection, row, EndReason.NOT_SHOWN, now) is None:
+            await _pause(connection, row, because, now)
+        elif await _count_end(connection, row, EndReason.NOT_SHOWN, now, because=because) is None:
             return False
         await _only_tell(connection, job_id)
         return True
@@ -282,24 +284,32 @@ async def ended(connection: AsyncConnection, job_id: int, reason: EndReason, now
 
 
 async def _count_end(
-    connection: AsyncConnection, row: sa.Row[Any], reason: EndReason, now: float, job_id: int | None = None
+    connection: AsyncConnection,
+    row: sa.Row[Any],
+    reason: EndReason,
+    now: float,
+    job_id: int | None = None,
+    because: PauseReason = PauseReason.FAILURES,
 ) -> PauseReason | None:
-    """Counts a failure or a success; returns why the schedule is paused by it, None if it isn't. Its row is locked."""
+    """Counts a failure or a success; returns why the schedule is paused by it, None if it isn't. Its row is locked.
+
+    `because`: the reason if this failure is one too many.
+    """
     if reason.is_answer:
         await _set(connection, row, failures=0)
         return None
     failures = row.failures + 1 if reason.is_failure else row.failures
-    because = {EndReason.DENIED: PauseReason.NO_ACCESS, EndReason.SHUT_OUT: PauseReason.PLACE_GONE}.get(reason)
+    pausing = {EndReason.DENIED: PauseReason.NO_ACCESS, EndReason.SHUT_OUT: PauseReason.PLACE_GONE}.get(reason)
     if reason is EndReason.CAP_REACHED and job_id is not None:
         of_run, of_day = await _used(connection, row.team_id, row.channel_id, row.id, job_id, now)
-        because = PauseReason.CAP if of_run >= row.run_tokens or of_day >= row.day_tokens else None
-    if because is None and failures >= MAX_FAILURES:
-        because = PauseReason.FAILURES
+        pausing = PauseReason.CAP if of_run >= row.run_tokens or of_day >= row.day_tokens else None
+    if pausing is None and failures >= MAX_FAILURES:
+        pausing = because
     await _set(connection, row, failures=failures)
-    if because is None or row.next_at is None:
+    if pausing is None or row.next_at is None:
         return None
-    await _pause(connection, row, because, now)
-    return because
+    await _pause(connection, row, pausing, now)
+    return pausing
 
 
 async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> bool:

@@ -373,13 +373,17 @@ async def due_run(store: Stores, clock: ManualClock) -> int:
     return entry.job_id
 
 
-async def test_run_that_cant_be_posted_counts_as_a_failure(timed: Stores, clock: ManualClock) -> None:
+@pytest.mark.parametrize("because", [PauseReason.FAILURES, PauseReason.QUOTA])
+async def test_run_that_cant_be_posted_counts_as_a_failure_and_the_last_says_why(
+    timed: Stores, clock: ManualClock, because: PauseReason
+) -> None:
     daily = await created(timed)
     job_id = await due_run(timed, clock)
-    assert [await timed.schedules.fail_unposted(daily, job_id) for _ in range(MAX_FAILURES)] == [False, False, True]
+    fails = [await timed.schedules.fail_unposted(daily, job_id, because) for _ in range(MAX_FAILURES)]
+    assert fails == [False, False, True]
     run = await timed.schedules.run(job_id)
     assert run is not None
-    assert (run.schedule.paused, run.only_tells) == (PauseReason.FAILURES, True)
+    assert (run.schedule.paused, run.only_tells) == (because, True)
     assert not await timed.schedules.fail_unposted(daily, job_id)
 
 

@@ -123,7 +123,7 @@ async def test_missed_run_is_made_up_for_and_says_that_it_is_late(
         await connection.execute(long_ago)
     async with running(settings):
         stage = Stage(sandbox, vendor)
-        assert "late, because I was away" in blocks(await posted(stage))
+        assert "later than planned" in blocks(await posted(stage))
         await stage.settled()
         assert len(posts(stage)) == 1
     assert (await stored(another_process, schedule.id)).next_at == ten_minutes_ago.after(now.timestamp())
