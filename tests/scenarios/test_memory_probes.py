@@ -220,7 +220,7 @@ async def test_probes_find_a_leak(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As with the place left out of the query."""
-    monkeypatch.setattr("bot.store.memories._is_in", lambda place: memories.c.team_id == place[0])
+    monkeypatch.setattr("bot.store.memories._is_in", lambda place, table=memories: table.c.team_id == place[0])
     async with running(settings):
         result = await probed(Stage(sandbox, vendor), another_process, 5)
     assert result.leaks

@@ -251,7 +251,7 @@ WAYS: dict[str, Way] = {
 }
 AT_THE_START = {"auth.test", "apps.connections.open"}
 """Methods called before anyone asks. tests/scenarios/test_start.py covers them."""
-IN_CHECKS = {"apps.manifest.create", "apps.manifest.export", "blocks.validate", "bots.info"}
+IN_CHECKS = {"apps.manifest.create", "apps.manifest.export", "bots.info"}
 """Methods called only by `typist check` and `typist init`: tests/scenarios/test_check.py and test_init.py."""
 CANVASES = {"canvases.access.set", "canvases.create", "canvases.delete", "canvases.getContent"}
 BESIDE_ANSWERS = {
