@@ -242,9 +242,7 @@ class Draft:
         text = text.strip("\n")
         if not text.strip():
             return
-        if len(text) >= MIN_CHARS:
-            text, count = without_embedded(text)
-            self.leave_out(Part.EMBEDDED, count=count)
+        text = self._without_embedded(text)
         if len(end) > 1:
             self._end_lines()
         self._pieces.append(text[: self._room] + end)
@@ -253,10 +251,16 @@ class Draft:
             self.leave_out(Part.END)
             raise Full
 
+    def _without_embedded(self, text: str) -> str:
+        """Returns a text without the files in it, which count as left out."""
+        if len(text) >= MIN_CHARS:
+            text, count = without_embedded(text)
+            self.leave_out(Part.EMBEDDED, count=count)
+        return text
+
     def add_ends(self, text: str) -> None:
         """Adds the beginning and the end of a text: of a log, the end matters most."""
-        text, count = without_embedded(text)
-        self.leave_out(Part.EMBEDDED, count=count)
+        text = self._without_embedded(text)
         half = MAX_CHARS // 2 - 100
         if len(text) > 2 * half:
             self.leave_out(Part.MIDDLE)
